@@ -1,0 +1,132 @@
+"""What a run costs beyond its kernels: the call from Python, and a kernel in the native loop.
+
+    python -m benchmarks.overhead [--json FILE]
+
+Every figure is the median of several rounds. The native loop walks a table of kernels that return
+at once.
+"""
+
+import json
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import click
+import numpy as np
+from graphc.kernels.executor import Executor, Instruction, InstructionTable, compile_executor
+from graphc.kernels.jit import compile_ir
+from graphc.kernels.memory import data_address
+from rich.console import Console
+from rich.table import Table
+
+ROUNDS = 15
+CALLS_A_ROUND = 5_000
+EXTERNAL_COUNTS = (0, 2, 4)
+
+# Different functions, or the branch predictor would see a single target.
+EMPTY_KERNELS = 16
+TABLE_ROWS = 64
+REPEATS_A_ROUND = 2_000
+NATIVE_LIMIT_MICROSECONDS = 0.2
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table; `limit_microseconds` is what the project asks for, if it does."""
+
+    what: str
+    microseconds: float
+    limit_microseconds: float | None = None
+
+
+def median_microseconds(action: Callable[[], object], count: int) -> float:
+    """Microseconds of one of the `count` things that one `action` does, the first round unread."""
+    rounds = []
+    for _ in range(ROUNDS + 1):
+        start = time.perf_counter_ns()
+        action()
+        rounds.append(time.perf_counter_ns() - start)
+    return statistics.median(rounds[1:]) / count / 1e3
+
+
+def python_call(executor: Executor, externals: int) -> Row:
+    """`InstructionTable.run` on a table without instructions, addresses at hand."""
+    table = InstructionTable(executor, [], [0] * externals, tuple(range(externals)))
+    addresses = tuple(np.empty(1).ctypes.data for _ in range(externals))
+
+    def call_often() -> None:
+        run = table.run
+        for _ in range(CALLS_A_ROUND):
+            run(addresses)
+
+    what = f"Python call, empty table, {externals} externals"
+    return Row(what, median_microseconds(call_often, CALLS_A_ROUND))
+
+
+def python_call_with_arrays(executor: Executor, externals: int) -> Row:
+    """The same, the addresses of the arrays read at each call."""
+    table = InstructionTable(executor, [], [0] * externals, tuple(range(externals)))
+    arrays = tuple(np.empty(1) for _ in range(externals))
+
+    def call_often() -> None:
+        run = table.run
+        for _ in range(CALLS_A_ROUND):
+            run([data_address(array) for array in arrays])
+
+    what = f"Python call, empty table, addresses of {externals} arrays read"
+    return Row(what, median_microseconds(call_often, CALLS_A_ROUND))
+
+
+def native_loop(executor: Executor, timed: bool) -> Row:
+    """An empty kernel in a table that the executor repeats."""
+    module = compile_ir(
+        "\n".join(
+            f"define i32 @empty{k}(ptr %arguments, i64 %thread, i64 %threads) {{ ret i32 0 }}"
+            for k in range(EMPTY_KERNELS)
+        )
+    )
+    names = [f"empty{k % EMPTY_KERNELS}" for k in range(TABLE_ROWS)]
+    instructions = [Instruction(name, module.address(name), ()) for name in names]
+    table = InstructionTable(executor, instructions, [])
+    run = table.run_timed if timed else table.run
+    microseconds = median_microseconds(
+        lambda: run(repeats=REPEATS_A_ROUND), TABLE_ROWS * REPEATS_A_ROUND
+    )
+    what = "empty kernel in the native loop, timed" if timed else "empty kernel in the native loop"
+    return Row(what, microseconds, NATIVE_LIMIT_MICROSECONDS)
+
+
+def measure() -> list[Row]:
+    executor = compile_executor()
+    return [
+        *(python_call(executor, count) for count in EXTERNAL_COUNTS),
+        *(python_call_with_arrays(executor, count) for count in EXTERNAL_COUNTS if count),
+        native_loop(executor, timed=False),
+        native_loop(executor, timed=True),
+    ]
+
+
+def print_rows(rows: list[Row]) -> None:
+    table = Table("overhead", title="Beyond the kernels")
+    for column in ("microseconds", "limit"):
+        table.add_column(column, justify="right")
+    for row in rows:
+        limit = "" if row.limit_microseconds is None else f"{row.limit_microseconds:g}"
+        table.add_row(row.what, f"{row.microseconds:.4f}", limit)
+    Console().print(table)
+
+
+@click.command()
+@click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write the rows here.")
+def main(json_file: Path | None) -> None:
+    """Measure what a run costs beyond its kernels."""
+    rows = measure()
+    print_rows(rows)
+    if json_file is not None:
+        json_file.write_text(json.dumps({"rows": [asdict(row) for row in rows]}, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,110 @@
+"""Kinds of op attributes: how a static parameter is checked, printed and read."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from graphc.ir.types import DType, as_dtype, as_shape, shape_text
+
+
+@dataclass(frozen=True)
+class AttributeKind:
+    """`check` turns what a caller gave into the stored, hashable value; `show` and `read` are the
+    text form and its inverse."""
+
+    name: str
+    check: Callable[[Any], Any]
+    show: Callable[[Any], str]
+    read: Callable[[str], Any]
+
+
+class Literal:
+    """A constant array that compares and hashes by its bytes, so that equal constants intern."""
+
+    __slots__ = ("array", "_key")
+
+    def __init__(self, value: object, dtype: DType | None = None) -> None:
+        array = np.array(value, dtype=dtype.numpy if dtype else None, order="C")
+        array.setflags(write=False)
+        self.array = array
+        self._key = (array.dtype.str, array.shape, array.tobytes())
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Literal) and self._key == other._key
+
+    def __hash__(self) -> int:
+        return hash(self._key)
+
+    def __repr__(self) -> str:
+        return _show_literal(self)
+
+
+def _show_number(value: Any) -> str:
+    if isinstance(value, list):
+        return f"[{','.join(map(_show_number, value))}]"
+    return repr(value)
+
+
+def _show_literal(literal: Literal) -> str:
+    return f"{as_dtype(literal.array.dtype)}{_show_shape(literal.array.shape)}" + (
+        f"={_show_number(literal.array.ravel().tolist())}"
+        if literal.array.ndim
+        else f"={_show_number(literal.array.tolist())}"
+    )
+
+
+def _read_number(text: str) -> Any:
+    if text.startswith("["):
+        inner = text[1:-1]
+        return [_read_number(item) for item in inner.split(",")] if inner else []
+    if text in ("True", "False"):
+        return text == "True"
+    return float(text) if any(c in text for c in ".en") else int(text)
+
+
+def _read_literal(text: str) -> Literal:
+    head, _, value = text.partition("=")
+    dtype, _, extents = head.partition("[")
+    shape = tuple(int(extent) for extent in extents[:-1].split(",") if extent)
+    return Literal(np.reshape(_read_number(value), shape), as_dtype(dtype))
+
+
+def _show_shape(shape: Any) -> str:
+    return shape_text(shape)
+
+
+def _read_shape(text: str) -> Any:
+    extents = [part for part in text[1:-1].split(",") if part]
+    return as_shape([int(part) if part.lstrip("-").isdigit() else part for part in extents])
+
+
+def _read_axes(text: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in text[1:-1].split(",") if part)
+
+
+def _show_axes(axes: tuple[int, ...]) -> str:
+    return f"[{','.join(map(str, axes))}]"
+
+
+def _as_axes(axes: Any) -> tuple[int, ...]:
+    return tuple(int(axis) for axis in axes)
+
+
+AXES = AttributeKind("axes", _as_axes, _show_axes, _read_axes)
+SHAPE = AttributeKind("shape", as_shape, _show_shape, _read_shape)
+DTYPE = AttributeKind("dtype", as_dtype, str, as_dtype)
+INT = AttributeKind("int", int, str, int)
+FLOAT = AttributeKind("float", float, repr, float)
+BOOL = AttributeKind("bool", bool, lambda value: str(value).lower(), lambda text: text == "true")
+STRING = AttributeKind("string", str, lambda value: repr(str(value)), ast.literal_eval)
+LITERAL = AttributeKind(
+    "literal",
+    lambda value: value if isinstance(value, Literal) else Literal(value),
+    _show_literal,
+    _read_literal,
+)

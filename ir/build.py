@@ -1,0 +1,349 @@
+"""Constructors with numpy's habits, made of the op records: the functions a user calls."""
+
+from __future__ import annotations
+
+import builtins
+import math
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from graphc.ir.errors import ShapeError
+from graphc.ir.location import callers_location, located
+from graphc.ir.ops import composite, contract, movement, reduce
+from graphc.ir.ops import elementwise as ops
+from graphc.ir.types import (
+    Dim,
+    Extent,
+    Shape,
+    as_dtype,
+    as_shape,
+    normalize_axes,
+    normalize_axis,
+)
+
+if TYPE_CHECKING:
+    from graphc.ir.graph import Node
+
+Axis = int | Iterable[int] | None
+
+
+def lift(value: Any, beside: Any) -> Node:
+    """`value` itself when it is a node, else a constant of the dtype of the node `beside`."""
+    if hasattr(value, "graph"):
+        return value  # type: ignore[no-any-return]
+    return beside.graph.constant(value, beside.dtype)  # type: ignore[no-any-return]
+
+
+def power(x: Any, y: Any) -> Node:
+    """x ** y elementwise; an exponent of 2 or -1 becomes square or reciprocal."""
+    if isinstance(y, int | float) and not hasattr(x, "graph"):
+        raise TypeError("power: no operand is a tensor of a graph")
+    if isinstance(y, int | float) and y == 2:
+        return ops.square(x)
+    if isinstance(y, int | float) and y == -1:
+        return ops.reciprocal(x)
+    return ops.power(x, y)
+
+
+def cast(x: Any, dtype: object) -> Node:
+    """The elements converted to `dtype`; floats become integers by dropping the fraction."""
+    wanted = as_dtype(dtype)
+    return x if x.dtype == wanted else ops.cast(x, dtype=wanted)
+
+
+def leaky_relu(x: Any, slope: float = 0.01) -> Node:
+    """x where positive, slope * x elsewhere."""
+    return ops.leaky_relu(x, slope=slope)
+
+
+def elu(x: Any, alpha: float = 1.0) -> Node:
+    """x where positive, alpha * (exp(x) - 1) elsewhere."""
+    return ops.elu(x, alpha=alpha)
+
+
+def maxout(x: Any, pieces: int, axis: int = -1) -> Node:
+    """The greatest of each `pieces` neighbours along `axis`, whose extent shrinks by that factor.
+
+    Source: Goodfellow et al., Maxout Networks, 2013. Raises ShapeError when it does not divide.
+    """
+    axis = _axis(x, axis, "maxout")
+    extent = x.shape[axis]
+    if isinstance(extent, Dim) or pieces < 1 or extent % pieces:
+        raise ShapeError(_where("maxout", x, f"{pieces} pieces do not divide an extent {extent}"))
+    split = (*x.shape[:axis], extent // pieces, pieces, *x.shape[axis + 1 :])
+    return max(movement.reshape(x, shape=split), axis + 1)
+
+
+# --- reductions ------------------------------------------------------------------------------
+
+
+def sum(x: Any, axis: Axis = None, keepdims: bool = False) -> Node:
+    """The sum over `axis`: an axis, several, or None for all."""
+    return _reduce(reduce.sum_, x, axis, keepdims)
+
+
+def max(x: Any, axis: Axis = None, keepdims: bool = False) -> Node:
+    """The greatest element over `axis`; its derivative goes to that element."""
+    return _reduce(reduce.max_, x, axis, keepdims)
+
+
+def min(x: Any, axis: Axis = None, keepdims: bool = False) -> Node:
+    """The least element over `axis`; its derivative goes to that element."""
+    return _reduce(reduce.min_, x, axis, keepdims)
+
+
+def mean(x: Any, axis: Axis = None, keepdims: bool = False) -> Node:
+    """The arithmetic mean over `axis`: an axis, several, or None for all."""
+    axes = _axes(x, axis, "mean")
+    count = x.graph.extent(tuple(x.shape[a] for a in axes), x.dtype)
+    return sum(x, axes, keepdims) / count
+
+
+def _reduce(op: Any, x: Any, axis: Axis, keepdims: bool) -> Node:
+    axes = _axes(x, axis, op.name)
+    reduced: Node = op(x, axes=axes) if axes else x
+    return reduced if keepdims else squeeze(reduced, axes)
+
+
+def argmax(x: Any, axis: int = -1, keepdims: bool = False) -> Node:
+    """The index (i64) of the greatest element along `axis`, the first where several are equal."""
+    axis = _axis(x, axis, "argmax")
+    index = composite.argmax(x, axis=axis)
+    return index if keepdims else squeeze(index, (axis,))
+
+
+def logsumexp(x: Any, axis: int = -1, keepdims: bool = False) -> Node:
+    """log(sum(exp(x))) along `axis` without overflow."""
+    axis = _axis(x, axis, "logsumexp")
+    peak = reduce.max_(x, axes=(axis,))
+    value = ops.log(reduce.sum_(ops.exp(x - peak), axes=(axis,))) + peak
+    return value if keepdims else squeeze(value, (axis,))
+
+
+def softmax(x: Any, axis: int = -1) -> Node:
+    """exp(x) / sum(exp(x)) along `axis`."""
+    return composite.softmax(x, axis=_axis(x, axis, "softmax"))
+
+
+def log_softmax(x: Any, axis: int = -1) -> Node:
+    """log(softmax(x)) along `axis`, in its stable form."""
+    return composite.log_softmax(x, axis=_axis(x, axis, "log_softmax"))
+
+
+# --- shapes ----------------------------------------------------------------------------------
+
+
+def reshape(x: Any, shape: Any) -> Node:
+    """The same elements in row-major order; one extent may be -1.
+
+    Raises ShapeError when the number of elements differs.
+    """
+    wanted: list[Any] = [shape] if isinstance(shape, int | str | Dim) else list(shape)
+    if wanted.count(-1) > 1:
+        raise ShapeError(_where("reshape", x, "only one extent may be -1"))
+    if -1 in wanted:
+        position = wanted.index(-1)
+        rest = as_shape(extent for extent in wanted if extent != -1)
+        wanted[position] = _missing_extent(x, rest)
+    return _reshaped(x, as_shape(wanted))
+
+
+def _missing_extent(x: Any, rest: Shape) -> Extent:
+    """The extent that `rest` lacks to have as many elements as `x`."""
+    open_dims = [e for e in x.shape if isinstance(e, Dim)]
+    for extent in rest:
+        if isinstance(extent, Dim) and extent in open_dims:
+            open_dims.remove(extent)
+    have = math.prod(e for e in x.shape if isinstance(e, int))
+    need = math.prod(e for e in rest if isinstance(e, int))
+    if len(open_dims) == 1 and have == need:
+        return open_dims[0]
+    if open_dims or need == 0 or have % need:
+        raise ShapeError(_where("reshape", x, f"no extent completes {rest}"))
+    return have // need
+
+
+def _reshaped(x: Any, shape: Shape) -> Node:
+    return x if shape == x.shape else movement.reshape(x, shape=shape)  # type: ignore[no-any-return]
+
+
+def squeeze(x: Any, axes: Sequence[int]) -> Node:
+    """`x` without `axes`, whose extents are 1."""
+    return _reshaped(x, tuple(e for axis, e in enumerate(x.shape) if axis not in axes))
+
+
+def expand_dims(x: Any, axis: int) -> Node:
+    """`x` with a new axis of extent 1 at position `axis` of the result."""
+    axis = normalize_axis(axis, x.rank + 1)
+    return _reshaped(x, (*x.shape[:axis], 1, *x.shape[axis:]))
+
+
+def transpose(x: Any, axes: Sequence[int] | None = None) -> Node:
+    """The axes permuted; reversed when none are named."""
+    order = tuple(range(x.rank))[::-1] if axes is None else tuple(_axis(x, a, "transpose") for a in axes)
+    return x if order == tuple(range(x.rank)) else movement.transpose(x, axes=order)
+
+
+def broadcast_to(x: Any, shape: Any) -> Node:
+    """`x` stretched to `shape`: aligned at the right, extents of 1 repeated."""
+    wanted = as_shape(shape)
+    return x if wanted == x.shape else movement.broadcast_to(x, shape=wanted)
+
+
+def expand(x: Any, axis: int, extent: Any) -> Node:
+    """`x` repeated `extent` times along a new axis at position `axis`."""
+    column = expand_dims(x, axis)
+    axis = normalize_axis(axis, x.rank + 1)
+    (wanted,) = as_shape((extent,))
+    return broadcast_to(column, (*column.shape[:axis], wanted, *column.shape[axis + 1 :]))
+
+
+def concatenate(tensors: Sequence[Any], axis: int = 0) -> Node:
+    """The tensors one after the other along `axis`; their other extents are equal."""
+    if not tensors:
+        raise ShapeError("concatenate: at least one tensor expected")
+    return movement.concatenate(*tensors, axis=_axis(tensors[0], axis, "concatenate"))
+
+
+def take(x: Any, indices: Any, axis: int = 0) -> Node:
+    """Slices of `x` along `axis` chosen by integer `indices`, whose axes replace it."""
+    return movement.take(x, lift_index(indices, x), axis=_axis(x, axis, "take"))
+
+
+def pick(x: Any, labels: Any) -> Node:
+    """The element of each last-axis vector of `x` that `labels` names: [..., n], [...] -> [...]."""
+    return composite.pick(x, lift_index(labels, x))
+
+
+def gather(x: Any, indices: Any, axis: int = -1) -> Node:
+    """`x[..., indices, ...]` with one index per position: `indices` has x's shape without `axis`."""
+    axis = _axis(x, axis, "gather")
+    order = (*(a for a in range(x.rank) if a != axis), axis)
+    return pick(transpose(x, order), indices)
+
+
+def one_hot(labels: Any, depth: int, dtype: object = "f32") -> Node:
+    """1 at the label's position of a new last axis of extent `depth`, 0 elsewhere."""
+    return composite.one_hot(labels, depth=depth, dtype=as_dtype(dtype))
+
+
+def lift_index(indices: Any, beside: Any) -> Node:
+    """Indices given as numbers or an array become an integer constant."""
+    if hasattr(indices, "graph"):
+        return indices  # type: ignore[no-any-return]
+    return beside.graph.constant(np.asarray(indices), "i64")  # type: ignore[no-any-return]
+
+
+# --- products --------------------------------------------------------------------------------
+
+
+def matmul(x: Any, y: Any, transpose_x: bool = False, transpose_y: bool = False) -> Node:
+    """The matrix product over the last two axes; axes before them are a batch and broadcast.
+
+    A vector counts as a row on the left and a column on the right, as in numpy. Raises ShapeError
+    when inner extents differ and DTypeError unless both are f32 or both f64.
+    """
+    x, y = lift(x, y), lift(y, x)
+    left = expand_dims(x, 0) if x.rank == 1 else x
+    right = expand_dims(y, 1) if y.rank == 1 else y
+    product = contract.matmul(
+        left,
+        right,
+        transpose_x=transpose_x and x.rank > 1,
+        transpose_y=transpose_y and y.rank > 1,
+    )
+    drop = [product.rank - 2] if x.rank == 1 else []
+    drop += [product.rank - 1] if y.rank == 1 else []
+    return squeeze(product, drop)
+
+
+# --- indexing --------------------------------------------------------------------------------
+
+
+def index(x: Any, key: Any) -> Node:
+    """`x[key]` for integers, slices, None, `...`, and one integer tensor at the front.
+
+    Raises ShapeError for an index out of range or of a kind that is not known.
+    """
+    items = list(key) if isinstance(key, tuple) else [key]
+    if items and hasattr(items[0], "graph") and len(items) == 1:
+        return _index_by_tensor(x, items[0])
+    named = builtins.sum(item is not None and item is not Ellipsis for item in items)
+    if named > x.rank:
+        raise ShapeError(_where("index", x, f"{named} indices for rank {x.rank}"))
+    if not any(item is Ellipsis for item in items):
+        items.append(Ellipsis)
+    position = next(i for i, item in enumerate(items) if item is Ellipsis)
+    items[position : position + 1] = [slice(None)] * (x.rank - named)
+    return _index_by_slices(x, items)
+
+
+def _index_by_tensor(x: Any, indices: Any) -> Node:
+    if x.rank == 1 and indices.rank == 0:
+        return composite.pick(x, indices)
+    return movement.take(x, indices, axis=0)
+
+
+def _index_by_slices(x: Any, items: list[Any]) -> Node:
+    starts, counts, steps = [], [], []
+    shape: list[Extent] = []
+    axis = 0
+    for item in items:
+        if item is None:
+            shape.append(1)
+            continue
+        start, count, step = _resolve(x, axis, item)
+        starts.append(start)
+        counts.append(count)
+        steps.append(step)
+        if isinstance(item, slice):
+            shape.append(count)
+        axis += 1
+    sliced = x
+    if (tuple(starts), tuple(counts), tuple(steps)) != ((0,) * x.rank, x.shape, (1,) * x.rank):
+        sliced = movement.slice_(
+            x, starts=tuple(starts), counts=tuple(counts), steps=tuple(steps)
+        )
+    return _reshaped(sliced, tuple(shape))
+
+
+def _resolve(x: Any, axis: int, item: Any) -> tuple[int, Extent, int]:
+    """Start, count and step that an integer or a slice selects along `axis`."""
+    extent = x.shape[axis]
+    if isinstance(item, slice):
+        if item == slice(None):
+            return 0, extent, 1
+        if isinstance(extent, Dim):
+            raise ShapeError(_where("index", x, f"dimension {extent} is open; take it whole"))
+        start, stop, step = item.indices(extent)
+        return start, len(range(start, stop, step)), step
+    if isinstance(item, int | np.integer) and not isinstance(item, bool):
+        if isinstance(extent, Dim):
+            raise ShapeError(_where("index", x, f"dimension {extent} is open; take it whole"))
+        if not -extent <= item < extent:
+            raise ShapeError(_where("index", x, f"{item} is outside an extent of {extent}"))
+        return int(item) % extent, 1, 1
+    raise ShapeError(_where("index", x, f"{item!r} is no index"))
+
+
+# --- messages --------------------------------------------------------------------------------
+
+
+def _axis(x: Any, axis: int, name: str) -> int:
+    try:
+        return normalize_axis(axis, x.rank)
+    except ShapeError as error:
+        raise ShapeError(_where(name, x, str(error))) from None
+
+
+def _axes(x: Any, axis: Axis, name: str) -> tuple[int, ...]:
+    try:
+        return normalize_axes(axis, x.rank)
+    except ShapeError as error:
+        raise ShapeError(_where(name, x, str(error))) from None
+
+
+def _where(name: str, x: Any, problem: str) -> str:
+    return located(f"{name}({x.type}): {problem}", callers_location())

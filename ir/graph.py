@@ -1,0 +1,319 @@
+"""Nodes and graphs: interned, typed, each with the user's line; programs, and walks over them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from graphc.ir.attributes import Literal
+from graphc.ir.errors import DTypeError, ForeignTensorError, GraphError, ShapeError
+from graphc.ir.location import Location, callers_location, located
+from graphc.ir.op import Op
+from graphc.ir.operators import Operators
+from graphc.ir.ops import leaf
+from graphc.ir.types import DType, Shape, TensorType, as_dtype, as_shape, bool_, f32, f64
+
+
+@dataclass(frozen=True, eq=False)
+class Node(Operators):
+    """One value of a graph: an op applied to operands.
+
+    Nodes are interned, so two equal applications in one graph are the same object; they compare
+    by identity. `location` is the user's line and is no part of that identity.
+    """
+
+    op: Op
+    operands: tuple[Node, ...]
+    attributes: Mapping[str, Any]
+    type: TensorType
+    graph: Graph = field(repr=False)
+    number: int
+    location: Location | None
+
+    @property
+    def shape(self) -> Shape:
+        return self.type.shape
+
+    @property
+    def dtype(self) -> DType:
+        return self.type.dtype
+
+    @property
+    def rank(self) -> int:
+        return len(self.type.shape)
+
+    @property
+    def name(self) -> str:
+        """The name of an input or a state. Raises GraphError for any other node."""
+        if self.op is leaf.input_ or self.op is leaf.state:
+            return str(self.attributes["name"])
+        raise GraphError(f"a {self.op.name} has no name")
+
+    def __repr__(self) -> str:
+        label = self.attributes.get("name", f"%{self.number}")
+        return f"<{self.op.name} {label} : {self.type}>"
+
+
+class Graph:
+    """The nodes of one network, interned by op, operands and attributes."""
+
+    def __init__(self) -> None:
+        self.nodes: list[Node] = []
+        self.inputs: dict[str, Node] = {}
+        self.states: dict[str, Node] = {}
+        self._interned: dict[tuple[Any, ...], Node] = {}
+        self._location: Location | None = None
+
+    def input(self, name: str, shape: Any = (), dtype: object = f32) -> Node:
+        """A value given at each call. Raises GraphError when the name is taken."""
+        return self._named(leaf.input_, self.inputs, name, shape, dtype, {})
+
+    def state(
+        self, name: str, shape: Any = (), dtype: object = f32, *, trainable: bool = False
+    ) -> Node:
+        """A value that lives from call to call: a parameter, an optimizer's slot, a rate.
+
+        Raises GraphError when the name is taken, ShapeError when a dimension is left open.
+        """
+        extents = as_shape(shape)
+        if not all(isinstance(extent, int) for extent in extents):
+            raise ShapeError(f"state {name!r} needs a fixed shape, not {extents}")
+        return self._named(
+            leaf.state, self.states, name, extents, dtype, {"trainable": bool(trainable)}
+        )
+
+    def constant(self, value: object, dtype: object | None = None) -> Node:
+        """A constant scalar or array; float by default (f32), integers and bools as given."""
+        wanted = as_dtype(dtype) if dtype is not None else default_dtype(value)
+        return self.apply(leaf.constant, (), {"value": Literal(value, wanted)})
+
+    def iota(self, extent: Any, dtype: object) -> Node:
+        """The vector 0, 1, ... of length `extent`."""
+        return self.apply(leaf.iota, (), {"shape": as_shape(extent), "dtype": as_dtype(dtype)})
+
+    def extent(self, shape: Shape, dtype: object) -> Node:
+        """The number of elements of `shape` as a scalar, known once its dimensions are bound."""
+        node = self.apply(leaf.extent, (), {"shape": shape, "dtype": as_dtype(dtype)})
+        if node.type.is_static and all(isinstance(extent, int) for extent in shape):
+            return self.constant(int(np.prod(shape, dtype=np.int64)), dtype)
+        return node
+
+    def apply(self, op: Op, operands: Iterable[Any], attributes: Mapping[str, Any]) -> Node:
+        """The node for `op` on `operands`: an existing one when there is an equal one.
+
+        Numbers and arrays among the operands become constants of the tensors' dtype. Raises
+        ShapeError, DTypeError or ForeignTensorError with the operands' types and the user's line.
+        """
+        given = tuple(operands)
+        nodes = tuple(x if isinstance(x, Node) else self._lift(op, x, given) for x in given)
+        for node in nodes:
+            if node.graph is not self:
+                raise ForeignTensorError(self._message(op, nodes, f"{node!r} is of another graph"))
+        if op.arity is not None and len(nodes) != op.arity:
+            raise GraphError(self._message(op, nodes, f"{op.arity} operands expected"))
+        checked = self._check_attributes(op, attributes)
+        key = (op, nodes, tuple(checked.values()))
+        found = self._interned.get(key)
+        if found is not None:
+            return found
+        try:
+            result_type = op.infer(*(node.type for node in nodes), **checked)
+        except (ShapeError, DTypeError) as error:
+            raise type(error)(self._message(op, nodes, str(error))) from None
+        location = self._location or callers_location()
+        node = Node(op, nodes, checked, result_type, self, len(self.nodes), location)
+        self._interned[key] = node
+        self.nodes.append(node)
+        return node
+
+    @contextmanager
+    def at(self, location: Location | None) -> Iterator[None]:
+        """Nodes made inside carry `location`: a pass derives them from the user's line."""
+        previous, self._location = self._location, location
+        try:
+            yield
+        finally:
+            self._location = previous
+
+    def _named(
+        self,
+        op: Op,
+        names: dict[str, Node],
+        name: str,
+        shape: Any,
+        dtype: object,
+        attributes: dict[str, Any],
+    ) -> Node:
+        if name in self.inputs or name in self.states:
+            raise GraphError(located(f"the name {name!r} is taken", callers_location()))
+        attributes = {
+            "name": name,
+            "shape": as_shape(shape),
+            "dtype": as_dtype(dtype),
+            **attributes,
+        }
+        names[name] = self.apply(op, (), attributes)
+        return names[name]
+
+    def _lift(self, op: Op, value: object, operands: tuple[Any, ...]) -> Node:
+        """`value` as a constant of the dtype that the tensors beside it have."""
+        dtypes = [x.dtype for x in operands if isinstance(x, Node)]
+        numeric = [dtype for dtype in dtypes if dtype is not bool_]
+        dtype = (numeric or dtypes)[-1]
+        if not isinstance(value, bool | int | float | np.ndarray | np.generic | list | tuple):
+            raise DTypeError(f"{op.name}: {value!r} is neither a tensor nor a number")
+        natural = np.asarray(value).dtype.kind
+        if natural not in "biuf" or (natural == "f" and not dtype.is_float):
+            raise DTypeError(
+                located(f"{op.name}: {value!r} does not fit {dtype}; cast one", callers_location())
+            )
+        return self.constant(value, dtype)
+
+    def _check_attributes(self, op: Op, attributes: Mapping[str, Any]) -> dict[str, Any]:
+        if attributes.keys() != op.attributes.keys():
+            raise GraphError(
+                f"{op.name}: attributes {list(op.attributes)} expected, not {list(attributes)}"
+            )
+        return {name: kind.check(attributes[name]) for name, kind in op.attributes.items()}
+
+    def _message(self, op: Op, operands: tuple[Node, ...], problem: str) -> str:
+        types = ", ".join(str(node.type) for node in operands)
+        location = self._location or callers_location()
+        return located(f"{op.name}({types}): {problem}", location)
+
+
+def default_dtype(value: object) -> DType:
+    """The dtype of a constant for which none is named: f32 for floats, else as numpy has it."""
+    natural = np.asarray(value).dtype
+    return f32 if natural == f64.numpy else as_dtype(natural)
+
+
+@dataclass(frozen=True, eq=False)
+class Program:
+    """What is compiled: inputs, named outputs, and states with their next values.
+
+    All updates happen at once, after every value has been computed. Two programs are equal when
+    they compute the same nodes in the same roles, whatever graph holds them.
+    """
+
+    name: str
+    inputs: tuple[Node, ...]
+    outputs: tuple[tuple[str, Node], ...]
+    updates: tuple[tuple[Node, Node], ...] = ()
+
+    @property
+    def roots(self) -> tuple[Node, ...]:
+        """The values that the program must compute."""
+        return tuple(node for _, node in self.outputs) + tuple(node for _, node in self.updates)
+
+    @property
+    def graph(self) -> Graph:
+        for node in (*self.inputs, *self.roots):
+            return node.graph
+        return Graph()
+
+    @property
+    def nodes(self) -> tuple[Node, ...]:
+        """Every node that the roots need, operands first."""
+        return topological(self.roots)
+
+    @property
+    def states(self) -> tuple[Node, ...]:
+        """Every state that is read or written, in order of appearance."""
+        read = [node for node in self.nodes if node.op is leaf.state]
+        written = [state for state, _ in self.updates]
+        return tuple(dict.fromkeys([*read, *written]))
+
+    def structure(self) -> tuple[Any, ...]:
+        """A hashable description that is equal for equal programs."""
+        order = topological((*self.inputs, *(state for state, _ in self.updates), *self.roots))
+        numbers = {node: number for number, node in enumerate(order)}
+        rows = tuple(
+            (
+                node.op.name,
+                tuple(numbers[operand] for operand in node.operands),
+                tuple(node.attributes.items()),
+                node.type,
+            )
+            for node in order
+        )
+        return (
+            self.name,
+            rows,
+            tuple(numbers[node] for node in self.inputs),
+            tuple((name, numbers[node]) for name, node in self.outputs),
+            tuple((numbers[state], numbers[value]) for state, value in self.updates),
+        )
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Program) and self.structure() == other.structure()
+
+    def __hash__(self) -> int:
+        return hash(self.structure())
+
+    def map_roots(self, replace: Callable[[Node], Node]) -> Program:
+        """The program with every root replaced."""
+        return Program(
+            self.name,
+            self.inputs,
+            tuple((name, replace(node)) for name, node in self.outputs),
+            tuple((state, replace(node)) for state, node in self.updates),
+        )
+
+
+def topological(roots: Iterable[Node]) -> tuple[Node, ...]:
+    """Every node reachable from `roots`, each once, operands before their users.
+
+    Iterative, so that depth is bounded by memory and not by Python's stack.
+    """
+    order: list[Node] = []
+    done: set[Node] = set()
+    for root in roots:
+        stack: list[tuple[Node, int]] = [(root, 0)] if root not in done else []
+        while stack:
+            node, position = stack.pop()
+            if node in done:
+                continue
+            while position < len(node.operands) and node.operands[position] in done:
+                position += 1
+            if position < len(node.operands):
+                stack.append((node, position + 1))
+                stack.append((node.operands[position], 0))
+            else:
+                done.add(node)
+                order.append(node)
+    return tuple(order)
+
+
+def users(nodes: Iterable[Node]) -> dict[Node, list[Node]]:
+    """For each node the nodes among `nodes` that have it as an operand, each once."""
+    result: dict[Node, list[Node]] = {}
+    for node in nodes:
+        result.setdefault(node, [])
+        for operand in dict.fromkeys(node.operands):
+            result.setdefault(operand, []).append(node)
+    return result
+
+
+def depends_on(roots: Iterable[Node], sources: Iterable[Node]) -> set[Node]:
+    """The nodes below `roots` whose value depends on one of `sources`, these included."""
+    reached = set(sources)
+    for node in topological(roots):
+        if any(operand in reached for operand in node.operands):
+            reached.add(node)
+    return reached
+
+
+def rebuild(
+    roots: Iterable[Node],
+    make: Callable[[Node, tuple[Node, ...]], Node],
+) -> dict[Node, Node]:
+    """Maps every node below `roots`, operands first, to `make(node, mapped operands)`."""
+    mapped: dict[Node, Node] = {}
+    for node in topological(roots):
+        mapped[node] = make(node, tuple(mapped[operand] for operand in node.operands))
+    return mapped

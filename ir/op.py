@@ -1,0 +1,185 @@
+"""The Op record: everything that is known about one operation, in one place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from graphc.ir.types import TensorType
+
+if TYPE_CHECKING:
+    from graphc.ir.attributes import AttributeKind
+    from graphc.ir.graph import Node
+
+Array = np.ndarray[Any, np.dtype[Any]]
+Infer = Callable[..., TensorType]
+Reference = Callable[..., Array]
+
+
+@dataclass(frozen=True)
+class NonDifferentiable:
+    """In the place of a VJP: the operand has no derivative, and why."""
+
+    reason: str
+
+
+Vjp = Callable[..., "Node | None"] | NonDifferentiable
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """Lowering of a value that no kernel computes: an input, a state or a constant."""
+
+
+@dataclass(frozen=True)
+class Scalar:
+    """Lowering of an elementwise op: a Python expression over the operands' scalars.
+
+    In `template`, `{x}`, `{y}`, `{z}` are the operands, `{T}` casts to the result's dtype and
+    attributes stand under their own names. `cost` counts about one per vector instruction; it
+    decides what is cheap enough to be computed twice.
+    """
+
+    template: str
+    cost: int
+
+
+@dataclass(frozen=True)
+class LoopIndex:
+    """Lowering of iota: the value is the index along its only axis."""
+
+
+@dataclass(frozen=True)
+class Reduction:
+    """Lowering of a reduction: an accumulator that starts at `identity` and is combined.
+
+    `combine` names a primitive of two scalars; `identity` maps a dtype to the neutral element.
+    """
+
+    combine: str
+    identity: Callable[[Any], float | int]
+
+
+@dataclass(frozen=True)
+class Strided:
+    """A place in memory: element offset and one stride (in elements) an axis."""
+
+    offset: int
+    strides: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class View:
+    """Lowering of an op that only reads its operand's memory in another order.
+
+    `place(operand, operand_type, result_type, **attributes)` gives where the result stands in the
+    operand's memory, or None when no strides express it and a copy is needed.
+    """
+
+    place: Callable[..., Strided | None]
+
+
+@dataclass(frozen=True)
+class RegionCopy:
+    """One copy of a movement op: all of operand number `operand` to a region of the result."""
+
+    operand: int
+    region: Strided
+
+
+@dataclass(frozen=True)
+class Assemble:
+    """Lowering of an op that copies whole operands to regions of its result.
+
+    `regions(result_type, operand_types, **attributes)` lists the copies; what they leave is zero
+    when `zero_first`.
+    """
+
+    regions: Callable[..., tuple[RegionCopy, ...]]
+    zero_first: bool
+
+
+@dataclass(frozen=True)
+class Gather:
+    """Lowering of take: slices of operand 0 along an axis, chosen by the indices in operand 1."""
+
+
+@dataclass(frozen=True)
+class ScatterAdd:
+    """Lowering of take's adjoint: slices of operand 0 added at the indices in operand 1."""
+
+
+@dataclass(frozen=True)
+class Contract:
+    """Lowering of a matrix product with batch dimensions."""
+
+
+@dataclass(frozen=True)
+class Composite:
+    """An op that has a name for the sake of rewriting; `expand` builds it from primitives."""
+
+    expand: Callable[..., Node]
+
+
+Lowering = (
+    Leaf
+    | Scalar
+    | LoopIndex
+    | Reduction
+    | View
+    | Assemble
+    | Gather
+    | ScatterAdd
+    | Contract
+    | Composite
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Op:
+    """One operation.
+
+    name: its spelling in text form and in error messages.
+    arity: number of operands; None where it varies (concatenate).
+    attributes: static parameters, name to kind, in the order in which they are printed.
+    infer: (*operand types, **attributes) -> result type; raises ShapeError or DTypeError.
+    reference: (result type, *arrays, **attributes) -> array; the meaning of the op, in numpy.
+    vjp: a rule per operand, (ct, result, *operands, **attributes) -> cotangent of that operand
+        (None: zero everywhere), or NonDifferentiable. A rule need not undo broadcasting: the
+        autodiff pass does. Where the arity varies there is one rule, which takes the operand's
+        number as `position` besides.
+    lowering: how kernels compute it.
+    indices: for an op that reads operand `indices[0]` as indices: that number, and a function
+        (*operand types, **attributes) -> extent that they must stay below.
+    commutative: whether two operands may be swapped.
+    """
+
+    name: str
+    arity: int | None
+    infer: Infer
+    reference: Reference
+    vjp: Sequence[Vjp]
+    lowering: Lowering
+    attributes: Mapping[str, AttributeKind] = field(default_factory=dict)
+    indices: tuple[int, Callable[..., Any]] | None = None
+    commutative: bool = False
+
+    def __post_init__(self) -> None:
+        rules = 1 if self.arity is None else self.arity
+        if len(self.vjp) != rules:
+            raise TypeError(f"op {self.name}: {rules} VJP rules expected, {len(self.vjp)} given")
+
+    def __call__(self, *operands: Any, **attributes: Any) -> Node:
+        """A node that applies the op. At least one operand is a node; numbers become constants."""
+        for operand in operands:
+            graph = getattr(operand, "graph", None)
+            if graph is not None:
+                node: Node = graph.apply(self, operands, attributes)
+                return node
+        raise TypeError(f"{self.name}: no operand is a tensor of a graph")
+
+    def __repr__(self) -> str:
+        return f"Op({self.name})"

@@ -1,0 +1,12 @@
+"""The op records. `OPS` is all of them by name; nothing registers itself."""
+
+from collections.abc import Mapping
+
+from graphc.ir.op import Op
+from graphc.ir.ops import composite, contract, elementwise, leaf, movement, reduce
+
+OPS: Mapping[str, Op] = {
+    op.name: op
+    for module in (leaf, elementwise, reduce, movement, contract, composite)
+    for op in module.OPS
+}

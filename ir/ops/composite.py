@@ -1,0 +1,182 @@
+"""Ops that rewriting knows by name and that are expanded into primitives before fusion."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from graphc.ir.attributes import DTYPE, INT
+from graphc.ir.errors import DTypeError, ShapeError
+from graphc.ir.op import Array, Composite, NonDifferentiable, Op
+from graphc.ir.ops import movement, reduce
+from graphc.ir.ops.elementwise import cast, equal, exp, log, logical_or, not_equal, where
+from graphc.ir.types import Dim, DType, Extent, TensorType, i32, i64
+
+
+def _check_axis(rank: int, axis: int) -> None:
+    if not 0 <= axis < rank:
+        raise ShapeError(f"axis {axis} is outside rank {rank}")
+
+
+def _infer_along(x: TensorType, axis: int) -> TensorType:
+    if not x.dtype.is_float:
+        raise DTypeError(f"f32 or f64 expected, not {x.dtype}")
+    _check_axis(x.rank, axis)
+    if x.shape[axis] == 0:
+        raise ShapeError(f"axis {axis} is empty")
+    return x
+
+
+def _shifted(x: Array, axis: int) -> tuple[Array, Array]:
+    """x - max(x) along `axis`, and its exponential, which cannot overflow."""
+    with np.errstate(all="ignore"):
+        shifted = x - np.max(x, axis=axis, keepdims=True)
+        return shifted, np.exp(shifted)
+
+
+def _reference_softmax(result: TensorType, x: Array, axis: int) -> Array:
+    _, e = _shifted(x, axis)
+    return np.asarray(e / e.sum(axis=axis, keepdims=True))
+
+
+def _reference_log_softmax(result: TensorType, x: Array, axis: int) -> Array:
+    shifted, e = _shifted(x, axis)
+    return np.asarray(shifted - np.log(e.sum(axis=axis, keepdims=True)))
+
+
+def _expand_softmax(x: Any, axis: int) -> Any:
+    e = exp(x - reduce.max_(x, axes=(axis,)))
+    return e / reduce.sum_(e, axes=(axis,))
+
+
+def _expand_log_softmax(x: Any, axis: int) -> Any:
+    shifted = x - reduce.max_(x, axes=(axis,))
+    return shifted - log(reduce.sum_(exp(shifted), axes=(axis,)))
+
+
+softmax = Op(
+    "softmax",
+    arity=1,
+    attributes={"axis": INT},
+    infer=_infer_along,
+    reference=_reference_softmax,
+    vjp=[lambda ct, r, x, axis: r * (ct - reduce.sum_(ct * r, axes=(axis,)))],
+    lowering=Composite(_expand_softmax),
+)
+
+log_softmax = Op(
+    "log_softmax",
+    arity=1,
+    attributes={"axis": INT},
+    infer=_infer_along,
+    reference=_reference_log_softmax,
+    vjp=[lambda ct, r, x, axis: ct - softmax(x, axis=axis) * reduce.sum_(ct, axes=(axis,))],
+    lowering=Composite(_expand_log_softmax),
+)
+
+
+def _infer_argmax(x: TensorType, axis: int) -> TensorType:
+    if x.dtype.is_bool:
+        raise DTypeError("numbers expected, not bool; cast first")
+    _check_axis(x.rank, axis)
+    if x.shape[axis] == 0:
+        raise ShapeError("an extreme of no elements does not exist")
+    return TensorType(i64, (*x.shape[:axis], 1, *x.shape[axis + 1 :]))
+
+
+def positions(x: Any, axis: int, dtype: DType) -> Any:
+    """The index along `axis`, shaped to broadcast against `x`."""
+    index = x.graph.iota(x.shape[axis], dtype)
+    shape: list[Extent] = [1] * len(x.shape)
+    shape[axis] = x.shape[axis]
+    return movement.reshape(index, shape=tuple(shape))
+
+
+def _expand_argmax(x: Any, axis: int) -> Any:
+    """The least index whose element is the maximum; the first NaN where there is one."""
+    is_extreme = equal(x, reduce.max_(x, axes=(axis,)))
+    if x.dtype.is_float:
+        is_extreme = logical_or(is_extreme, not_equal(x, x))
+    beyond = np.iinfo(np.int32).max
+    index = where(is_extreme, positions(x, axis, i32), beyond)
+    return cast(reduce.min_(index, axes=(axis,)), dtype=i64)
+
+
+argmax = Op(
+    "argmax",
+    arity=1,
+    attributes={"axis": INT},
+    infer=_infer_argmax,
+    reference=lambda result, x, axis: np.expand_dims(np.argmax(x, axis), axis),
+    vjp=[NonDifferentiable("an index is not a continuous number")],
+    lowering=Composite(_expand_argmax),
+)
+
+
+def _infer_one_hot(labels: TensorType, depth: int, dtype: DType) -> TensorType:
+    if not labels.dtype.is_integer:
+        raise DTypeError(f"integer labels expected, not {labels.dtype}")
+    if depth < 1:
+        raise ShapeError(f"a depth of at least 1 expected, not {depth}")
+    return TensorType(dtype, (*labels.shape, depth))
+
+
+def _reference_one_hot(result: TensorType, labels: Array, depth: int, dtype: DType) -> Array:
+    return np.asarray(labels[..., None] == np.arange(depth), dtype=dtype.numpy)
+
+
+def _expand_one_hot(labels: Any, depth: int, dtype: DType) -> Any:
+    column = movement.reshape(labels, shape=(*labels.shape, 1))
+    return cast(equal(column, labels.graph.iota(depth, labels.dtype)), dtype=dtype)
+
+
+one_hot = Op(
+    "one_hot",
+    arity=1,
+    attributes={"depth": INT, "dtype": DTYPE},
+    infer=_infer_one_hot,
+    reference=_reference_one_hot,
+    vjp=[NonDifferentiable("a label is not a continuous number")],
+    lowering=Composite(_expand_one_hot),
+    indices=(0, lambda labels, depth, dtype: depth),
+)
+
+
+def _infer_pick(x: TensorType, labels: TensorType) -> TensorType:
+    if not labels.dtype.is_integer:
+        raise DTypeError(f"integer labels expected, not {labels.dtype}")
+    if x.rank < 1 or x.shape[:-1] != labels.shape:
+        raise ShapeError("a label for each position before the last axis expected")
+    if isinstance(x.shape[-1], Dim):
+        raise ShapeError(f"the last axis has the open dimension {x.shape[-1]}; fix its extent")
+    return x.with_shape(labels.shape)
+
+
+def _reference_pick(result: TensorType, x: Array, labels: Array) -> Array:
+    return np.take_along_axis(x, labels[..., None].astype(np.int64), -1)[..., 0]
+
+
+def _expand_pick(x: Any, labels: Any) -> Any:
+    column = movement.reshape(labels, shape=(*labels.shape, 1))
+    chosen = where(equal(column, positions(x, x.rank - 1, labels.dtype)), x, 0)
+    return movement.reshape(reduce.sum_(chosen, axes=(x.rank - 1,)), shape=labels.shape)
+
+
+def _vjp_pick(ct: Any, r: Any, x: Any, labels: Any) -> Any:
+    column = movement.reshape(ct, shape=(*ct.shape, 1))
+    return one_hot(labels, depth=x.shape[-1], dtype=x.dtype) * column
+
+
+pick = Op(
+    "pick",
+    arity=2,
+    attributes={},
+    infer=_infer_pick,
+    reference=_reference_pick,
+    vjp=[_vjp_pick, NonDifferentiable("a label is not a continuous number")],
+    lowering=Composite(_expand_pick),
+    indices=(1, lambda x, labels: x.shape[-1]),
+)
+
+OPS = (softmax, log_softmax, argmax, one_hot, pick)

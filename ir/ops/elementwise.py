@@ -1,0 +1,293 @@
+"""Elementwise ops: one scalar expression applied everywhere, operands broadcast as in numpy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from graphc.ir.attributes import DTYPE, FLOAT, AttributeKind
+from graphc.ir.errors import DTypeError
+from graphc.ir.op import Array, NonDifferentiable, Op, Scalar, Vjp
+from graphc.ir.types import DType, TensorType, bool_, broadcast_shapes
+
+Accepts = Callable[[DType], bool]
+
+# Costs of Scalar.cost, in about one vector instruction each.
+ARITHMETIC = 1
+DIVISION = 5
+POLYNOMIAL = 15
+LONG_POLYNOMIAL = 40
+
+
+def _any(dtype: DType) -> bool:
+    return True
+
+
+def _numeric(dtype: DType) -> bool:
+    return not dtype.is_bool
+
+
+def _float(dtype: DType) -> bool:
+    return dtype.is_float
+
+
+def _bool(dtype: DType) -> bool:
+    return dtype.is_bool
+
+
+_WANTED = {_any: "any dtype", _numeric: "numbers", _float: "f32 or f64", _bool: "bool"}
+
+
+def _infer_same(accepts: Accepts, result: DType | None) -> Callable[..., TensorType]:
+    """Equal dtypes that `accepts` allows; the result has `result` or the operands' dtype."""
+
+    def infer(*types: TensorType, **_: Any) -> TensorType:
+        for operand in types:
+            if not accepts(operand.dtype):
+                raise DTypeError(f"{_WANTED[accepts]} expected, not {operand.dtype}")
+            if operand.dtype != types[0].dtype:
+                raise DTypeError("operands of one dtype expected; cast one")
+        return TensorType(result or types[0].dtype, broadcast_shapes([t.shape for t in types]))
+
+    return infer
+
+
+def _infer_where(condition: TensorType, x: TensorType, y: TensorType) -> TensorType:
+    if not condition.dtype.is_bool:
+        raise DTypeError(f"a bool condition expected, not {condition.dtype}")
+    if x.dtype != y.dtype:
+        raise DTypeError("branches of one dtype expected; cast one")
+    return TensorType(x.dtype, broadcast_shapes([condition.shape, x.shape, y.shape]))
+
+
+def _numpy(function: Callable[..., Any]) -> Callable[..., Array]:
+    """`function` as a reference: quiet about IEEE exceptions, in the result's dtype."""
+
+    def reference(result: TensorType, *operands: Array, **attributes: Any) -> Array:
+        with np.errstate(all="ignore"):
+            value = function(*operands, **attributes)
+        return np.asarray(value, dtype=result.dtype.numpy)
+
+    return reference
+
+
+def elementwise(
+    name: str,
+    arity: int,
+    reference: Callable[..., Any],
+    scalar: str,
+    vjp: Sequence[Vjp],
+    *,
+    cost: int = ARITHMETIC,
+    accepts: Accepts = _float,
+    result: DType | None = None,
+    attributes: Mapping[str, AttributeKind] | None = None,
+    commutative: bool = False,
+) -> Op:
+    """An elementwise op: numpy function, scalar template and VJP rules."""
+    return Op(
+        name,
+        arity=arity,
+        attributes=attributes or {},
+        infer=_infer_same(accepts, result),
+        reference=_numpy(reference),
+        vjp=vjp,
+        lowering=Scalar(scalar, cost),
+        commutative=commutative,
+    )
+
+
+_NO_SLOPE = NonDifferentiable("its result is not a continuous number")
+
+add = elementwise(
+    "add", 2, np.add, "{x} + {y}", accepts=_numeric, commutative=True,
+    vjp=[lambda ct, r, x, y: ct, lambda ct, r, x, y: ct],
+)  # fmt: skip
+subtract = elementwise(
+    "subtract", 2, np.subtract, "{x} - {y}", accepts=_numeric,
+    vjp=[lambda ct, r, x, y: ct, lambda ct, r, x, y: -ct],
+)  # fmt: skip
+multiply = elementwise(
+    "multiply", 2, np.multiply, "{x} * {y}", accepts=_numeric, commutative=True,
+    vjp=[lambda ct, r, x, y: ct * y, lambda ct, r, x, y: ct * x],
+)  # fmt: skip
+divide = elementwise(
+    "divide", 2, np.divide, "{x} / {y}", cost=DIVISION,
+    vjp=[lambda ct, r, x, y: ct / y, lambda ct, r, x, y: -(ct * r / y)],
+)  # fmt: skip
+negate = elementwise(
+    "negate", 1, np.negative, "-{x}", accepts=_numeric, vjp=[lambda ct, r, x: -ct]
+)
+reciprocal = elementwise(
+    "reciprocal", 1, np.reciprocal, "{T}(1) / {x}", cost=DIVISION,
+    vjp=[lambda ct, r, x: -(ct * square(r))],
+)  # fmt: skip
+square = elementwise(
+    "square", 1, np.square, "{x} * {x}", accepts=_numeric,
+    vjp=[lambda ct, r, x: ct * (2 * x)],
+)  # fmt: skip
+sqrt = elementwise(
+    "sqrt", 1, np.sqrt, "sqrt({x})", cost=DIVISION, vjp=[lambda ct, r, x: ct * 0.5 / r]
+)
+absolute = elementwise(
+    "abs", 1, np.abs, "absolute({x})", accepts=_numeric, vjp=[lambda ct, r, x: ct * sign(x)]
+)
+sign = elementwise(
+    "sign", 1, np.sign,
+    "select({x} > {T}(0), {T}(1), select({x} < {T}(0), {T}(-1), {x} * {T}(0)))", cost=3,
+    vjp=[lambda ct, r, x: None],
+)  # fmt: skip
+minimum = elementwise(
+    "minimum", 2, np.minimum, "minimum({x}, {y})", accepts=_numeric, commutative=True,
+    vjp=[lambda ct, r, x, y: ct * _share(x, y), lambda ct, r, x, y: ct * _share(y, x)],
+)  # fmt: skip
+maximum = elementwise(
+    "maximum", 2, np.maximum, "maximum({x}, {y})", accepts=_numeric, commutative=True,
+    vjp=[lambda ct, r, x, y: ct * _share(y, x), lambda ct, r, x, y: ct * _share(x, y)],
+)  # fmt: skip
+exp = elementwise(
+    "exp", 1, np.exp, "exp({x})", cost=POLYNOMIAL, vjp=[lambda ct, r, x: ct * r]
+)
+expm1 = elementwise(
+    "expm1", 1, np.expm1, "expm1({x})", cost=POLYNOMIAL, vjp=[lambda ct, r, x: ct * (r + 1)]
+)
+log = elementwise(
+    "log", 1, np.log, "log({x})", cost=POLYNOMIAL, vjp=[lambda ct, r, x: ct / x]
+)
+log1p = elementwise(
+    "log1p", 1, np.log1p, "log1p({x})", cost=POLYNOMIAL, vjp=[lambda ct, r, x: ct / (x + 1)]
+)
+sin = elementwise(
+    "sin", 1, np.sin, "sin({x})", cost=LONG_POLYNOMIAL, vjp=[lambda ct, r, x: ct * cos(x)]
+)
+cos = elementwise(
+    "cos", 1, np.cos, "cos({x})", cost=LONG_POLYNOMIAL, vjp=[lambda ct, r, x: -(ct * sin(x))]
+)
+tanh = elementwise(
+    "tanh", 1, np.tanh, "tanh({x})", cost=POLYNOMIAL,
+    vjp=[lambda ct, r, x: ct * (1 - square(r))],
+)  # fmt: skip
+
+
+def _sigmoid(x: Array) -> Array:
+    """1/(1+exp(-x)) without overflow: exp is only taken of numbers that are not positive."""
+    e = np.exp(-np.abs(x))
+    return np.asarray(np.where(x >= 0, 1 / (1 + e), e / (1 + e)))
+
+
+def _softplus(x: Array) -> Array:
+    return np.asarray(np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x))))
+
+
+sigmoid = elementwise(
+    "sigmoid", 1, _sigmoid, "sigmoid({x})", cost=POLYNOMIAL,
+    vjp=[lambda ct, r, x: ct * (r * (1 - r))],
+)  # fmt: skip
+softplus = elementwise(
+    "softplus", 1, _softplus, "softplus({x})", cost=2 * POLYNOMIAL,
+    vjp=[lambda ct, r, x: ct * sigmoid(x)],
+)  # fmt: skip
+relu = elementwise(
+    "relu", 1, lambda x: np.maximum(x, 0), "maximum({x}, {T}(0))",
+    vjp=[lambda ct, r, x: where(r > 0, ct, 0)],
+)  # fmt: skip
+leaky_relu = elementwise(
+    "leaky_relu", 1, lambda x, slope: np.where(x > 0, x, x * x.dtype.type(slope)),
+    "select({x} > {T}(0), {x}, {T}({slope}) * {x})", cost=3, attributes={"slope": FLOAT},
+    vjp=[lambda ct, r, x, slope: where(x > 0, ct, ct * slope)],
+)  # fmt: skip
+elu = elementwise(
+    "elu", 1, lambda x, alpha: np.where(x > 0, x, x.dtype.type(alpha) * np.expm1(x)),
+    "select({x} > {T}(0), {x}, {T}({alpha}) * expm1({x}))", cost=POLYNOMIAL,
+    attributes={"alpha": FLOAT},
+    vjp=[lambda ct, r, x, alpha: where(x > 0, ct, ct * (r + alpha))],
+)  # fmt: skip
+power = elementwise(
+    "power", 2, np.power, "pow({x}, {y})", cost=LONG_POLYNOMIAL,
+    vjp=[
+        lambda ct, r, x, y: ct * (y * power(x, y - 1)),
+        lambda ct, r, x, y: where(equal(r, 0), 0, ct * (r * log(x))),
+    ],
+)  # fmt: skip
+sigmoid_cross_entropy = elementwise(
+    "sigmoid_cross_entropy", 2,
+    lambda x, y: np.maximum(x, 0) - x * y + np.log1p(np.exp(-np.abs(x))),
+    "maximum({x}, {T}(0)) - {x} * {y} + softplus(-absolute({x}))", cost=2 * POLYNOMIAL,
+    vjp=[lambda ct, r, x, y: ct * (sigmoid(x) - y), lambda ct, r, x, y: -(ct * x)],
+)  # fmt: skip
+
+
+def _comparison(name: str, function: Callable[..., Any], symbol: str) -> Op:
+    return elementwise(
+        name, 2, function, f"{{x}} {symbol} {{y}}", accepts=_any, result=bool_,
+        vjp=[_NO_SLOPE, _NO_SLOPE], commutative=symbol in ("==", "!="),
+    )  # fmt: skip
+
+
+equal = _comparison("equal", np.equal, "==")
+not_equal = _comparison("not_equal", np.not_equal, "!=")
+less = _comparison("less", np.less, "<")
+less_equal = _comparison("less_equal", np.less_equal, "<=")
+greater = _comparison("greater", np.greater, ">")
+greater_equal = _comparison("greater_equal", np.greater_equal, ">=")
+
+logical_and = elementwise(
+    "logical_and", 2, np.logical_and, "{x} & {y}", accepts=_bool, commutative=True,
+    vjp=[_NO_SLOPE, _NO_SLOPE],
+)  # fmt: skip
+logical_or = elementwise(
+    "logical_or", 2, np.logical_or, "{x} | {y}", accepts=_bool, commutative=True,
+    vjp=[_NO_SLOPE, _NO_SLOPE],
+)  # fmt: skip
+logical_not = elementwise(
+    "logical_not", 1, np.logical_not, "not {x}", accepts=_bool, vjp=[_NO_SLOPE]
+)
+
+where = Op(
+    "where",
+    arity=3,
+    infer=_infer_where,
+    reference=_numpy(np.where),
+    vjp=[
+        _NO_SLOPE,
+        lambda ct, r, c, x, y: where(c, ct, 0),
+        lambda ct, r, c, x, y: where(c, 0, ct),
+    ],
+    lowering=Scalar("select({x}, {y}, {z})", ARITHMETIC),
+)
+
+
+def _infer_cast(x: TensorType, dtype: DType) -> TensorType:
+    return x.with_dtype(dtype)
+
+
+def _vjp_cast(ct: Any, result: Any, x: Any, dtype: DType) -> Any:
+    return cast(ct, dtype=x.dtype)
+
+
+cast = Op(
+    "cast",
+    arity=1,
+    attributes={"dtype": DTYPE},
+    infer=_infer_cast,
+    reference=_numpy(lambda x, dtype: x.astype(dtype.numpy)),
+    vjp=[_vjp_cast],
+    lowering=Scalar("{T}({x})", ARITHMETIC),
+)
+
+
+def _share(lesser: Any, greater_one: Any) -> Any:
+    """1 where `greater_one` is the greater, 1/2 at a tie, 0 elsewhere: maximum's derivative."""
+    wins = cast(greater(greater_one, lesser), dtype=lesser.dtype)
+    ties = cast(equal(greater_one, lesser), dtype=lesser.dtype)
+    return wins + ties * 0.5
+
+
+OPS = (
+    add, subtract, multiply, divide, negate, reciprocal, square, sqrt, absolute, sign, minimum,
+    maximum, exp, expm1, log, log1p, sin, cos, tanh, sigmoid, softplus, relu, leaky_relu, elu,
+    power, sigmoid_cross_entropy, equal, not_equal, less, less_equal, greater, greater_equal,
+    logical_and, logical_or, logical_not, where, cast,
+)  # fmt: skip

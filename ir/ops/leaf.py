@@ -1,0 +1,89 @@
+"""Values that no operand feeds: inputs, states, constants, extents and index vectors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from graphc.ir.attributes import BOOL, DTYPE, LITERAL, SHAPE, STRING, Literal
+from graphc.ir.errors import GraphError, ShapeError
+from graphc.ir.op import Array, Leaf, LoopIndex, Op
+from graphc.ir.types import DType, Shape, TensorType, as_dtype, static_shape
+
+
+def _infer_declared(name: str, shape: Shape, dtype: DType, **_: Any) -> TensorType:
+    if not name:
+        raise ShapeError("a name is needed")
+    return TensorType(dtype, shape)
+
+
+def _infer_constant(value: Literal) -> TensorType:
+    return TensorType(as_dtype(value.array.dtype), value.array.shape)
+
+
+def _infer_iota(shape: Shape, dtype: DType) -> TensorType:
+    if len(shape) != 1:
+        raise ShapeError(f"one extent expected, not {len(shape)}")
+    return TensorType(dtype, shape)
+
+
+def _is_given_at_run_time(result: TensorType, name: str, **_: Any) -> Array:
+    raise GraphError(f"no value was given for {name!r}")
+
+
+def _reference_extent(result: TensorType, shape: Shape, dtype: DType) -> Array:
+    return np.array(np.prod(static_shape(shape), dtype=np.int64), dtype.numpy)
+
+
+input_ = Op(
+    "input",
+    arity=0,
+    attributes={"name": STRING, "shape": SHAPE, "dtype": DTYPE},
+    infer=_infer_declared,
+    reference=_is_given_at_run_time,
+    vjp=[],
+    lowering=Leaf(),
+)
+
+state = Op(
+    "state",
+    arity=0,
+    attributes={"name": STRING, "shape": SHAPE, "dtype": DTYPE, "trainable": BOOL},
+    infer=_infer_declared,
+    reference=_is_given_at_run_time,
+    vjp=[],
+    lowering=Leaf(),
+)
+
+constant = Op(
+    "constant",
+    arity=0,
+    attributes={"value": LITERAL},
+    infer=_infer_constant,
+    reference=lambda result, value: value.array,
+    vjp=[],
+    lowering=Leaf(),
+)
+
+extent = Op(
+    "extent",
+    arity=0,
+    attributes={"shape": SHAPE, "dtype": DTYPE},
+    infer=lambda shape, dtype: TensorType(dtype, ()),
+    reference=_reference_extent,
+    vjp=[],
+    lowering=Leaf(),
+)
+
+iota = Op(
+    "iota",
+    arity=0,
+    attributes={"shape": SHAPE, "dtype": DTYPE},
+    infer=_infer_iota,
+    reference=lambda result, shape, dtype: np.arange(static_shape(shape)[0], dtype=dtype.numpy),
+    vjp=[],
+    lowering=LoopIndex(),
+)
+
+OPS = (input_, state, constant, extent, iota)

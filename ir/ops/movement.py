@@ -1,0 +1,387 @@
+"""Movement ops: the same elements elsewhere. Most are views; the others copy or index."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from graphc.ir.attributes import AXES, INT, SHAPE
+from graphc.ir.errors import DTypeError, ShapeError
+from graphc.ir.op import (
+    Array,
+    Assemble,
+    Gather,
+    NonDifferentiable,
+    Op,
+    RegionCopy,
+    ScatterAdd,
+    Strided,
+    View,
+)
+from graphc.ir.types import (
+    Dim,
+    Extent,
+    Shape,
+    TensorType,
+    broadcast_shapes,
+    row_major_strides,
+    shape_text,
+    static_shape,
+)
+
+# --- reshape ---------------------------------------------------------------------------------
+
+
+def _infer_reshape(x: TensorType, shape: Shape) -> TensorType:
+    if _factors(x.shape) != _factors(shape):
+        raise ShapeError(f"cannot become {shape_text(shape)}: another number of elements")
+    return x.with_shape(shape)
+
+
+def _factors(shape: Shape) -> tuple[int, list[str]]:
+    """The number of elements as an integer and the named dimensions that multiply it."""
+    known = int(np.prod([e for e in shape if isinstance(e, int)], dtype=np.int64))
+    return known, sorted(e.name for e in shape if isinstance(e, Dim))
+
+
+def _place_reshape(
+    at: Strided, operand: TensorType, result: TensorType, shape: Shape
+) -> Strided | None:
+    """Strides of the result where each of its axes divides or joins axes of the operand.
+
+    Axes are taken in groups of equal numbers of elements; the operand's axes of a group must be
+    contiguous among themselves. Axes of extent 1 have any stride.
+    """
+    old = [(e, s) for e, s in zip(operand.dims, at.strides, strict=True) if e != 1]
+    new = [e for e in result.dims if e != 1]
+    if operand.size == 0:
+        return Strided(at.offset, row_major_strides(result.dims))
+    strides: list[int] = []
+    while new:
+        group, joined, split = [old.pop(0)], 1, [new.pop(0)]
+        joined = group[0][0]
+        made = split[0]
+        while joined != made:
+            if joined < made:
+                group.append(old.pop(0))
+                joined *= group[-1][0]
+            else:
+                split.append(new.pop(0))
+                made *= split[-1]
+        for (_, outer), (extent, inner) in zip(group, group[1:], strict=False):
+            if outer != extent * inner:
+                return None
+        innermost = group[-1][1]
+        strides += [stride * innermost for stride in row_major_strides(split)]
+    taken = iter(strides)
+    return Strided(at.offset, tuple(0 if e == 1 else next(taken) for e in result.dims))
+
+
+reshape = Op(
+    "reshape",
+    arity=1,
+    attributes={"shape": SHAPE},
+    infer=_infer_reshape,
+    reference=lambda result, x, shape: x.reshape(static_shape(shape)),
+    vjp=[lambda ct, r, x, shape: reshape(ct, shape=x.shape)],
+    lowering=View(_place_reshape),
+)
+
+# --- transpose -------------------------------------------------------------------------------
+
+
+def _infer_transpose(x: TensorType, axes: tuple[int, ...]) -> TensorType:
+    if sorted(axes) != list(range(x.rank)):
+        raise ShapeError(f"axes {axes} are no permutation of the {x.rank} axes")
+    return x.with_shape(tuple(x.shape[axis] for axis in axes))
+
+
+def _place_transpose(
+    at: Strided, operand: TensorType, result: TensorType, axes: tuple[int, ...]
+) -> Strided:
+    return Strided(at.offset, tuple(at.strides[axis] for axis in axes))
+
+
+def inverse_permutation(axes: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(axes.index(position) for position in range(len(axes)))
+
+
+transpose = Op(
+    "transpose",
+    arity=1,
+    attributes={"axes": AXES},
+    infer=_infer_transpose,
+    reference=lambda result, x, axes: x.transpose(axes),
+    vjp=[lambda ct, r, x, axes: transpose(ct, axes=inverse_permutation(axes))],
+    lowering=View(_place_transpose),
+)
+
+# --- broadcast_to ----------------------------------------------------------------------------
+
+
+def _infer_broadcast(x: TensorType, shape: Shape) -> TensorType:
+    if broadcast_shapes([x.shape, shape]) != shape:
+        raise ShapeError(f"does not stretch to {shape_text(shape)}")
+    return x.with_shape(shape)
+
+
+def _place_broadcast(
+    at: Strided, operand: TensorType, result: TensorType, shape: Shape
+) -> Strided:
+    new_axes = result.rank - operand.rank
+    kept = (
+        0 if extent == 1 else stride
+        for extent, stride in zip(operand.dims, at.strides, strict=True)
+    )
+    return Strided(at.offset, (*(0,) * new_axes, *kept))
+
+
+broadcast_to = Op(
+    "broadcast_to",
+    arity=1,
+    attributes={"shape": SHAPE},
+    infer=_infer_broadcast,
+    reference=lambda result, x, shape: np.broadcast_to(x, static_shape(shape)),
+    vjp=[lambda ct, r, x, shape: ct],
+    lowering=View(_place_broadcast),
+)
+
+# --- slice and its adjoint -------------------------------------------------------------------
+
+
+def _infer_slice(
+    x: TensorType, starts: tuple[int, ...], counts: Shape, steps: tuple[int, ...]
+) -> TensorType:
+    """Axis a reads `starts[a] + steps[a] * i` for i below `counts[a]`."""
+    if not len(starts) == len(counts) == len(steps) == x.rank:
+        raise ShapeError(f"a start, count and step for each of {x.rank} axes expected")
+    for extent, start, count, step in zip(x.shape, starts, counts, steps, strict=True):
+        _check_range(extent, start, count, step)
+    return x.with_shape(counts)
+
+
+def _check_range(extent: Extent, start: int, count: Extent, step: int) -> None:
+    if isinstance(extent, Dim) or isinstance(count, Dim):
+        if (start, step) != (0, 1) or extent != count:
+            raise ShapeError(f"dimension {extent} is open and can only be taken whole")
+        return
+    last = start + (count - 1) * step
+    if step == 0 or (count > 0 and not (0 <= start < extent and 0 <= last < extent)):
+        raise ShapeError(f"elements {start} to {last} do not lie in an extent of {extent}")
+
+
+def _place_slice(
+    at: Strided,
+    operand: TensorType,
+    result: TensorType,
+    starts: tuple[int, ...],
+    counts: Shape,
+    steps: tuple[int, ...],
+) -> Strided:
+    if result.size == 0:
+        return Strided(at.offset, at.strides)
+    offset = sum(start * stride for start, stride in zip(starts, at.strides, strict=True))
+    strides = tuple(step * stride for step, stride in zip(steps, at.strides, strict=True))
+    return Strided(at.offset + offset, strides)
+
+
+def _region(starts: tuple[int, ...], counts: Shape, steps: tuple[int, ...]) -> Any:
+    """The numpy index of a slice; index arrays, since a negative step may pass the front."""
+    return np.ix_(
+        *(
+            start + step * np.arange(count)
+            for start, count, step in zip(starts, static_shape(counts), steps, strict=True)
+        )
+    )
+
+
+def _reference_slice(
+    result: TensorType, x: Array, starts: tuple[int, ...], counts: Shape, steps: tuple[int, ...]
+) -> Array:
+    return x[_region(starts, counts, steps)] if x.ndim else x
+
+
+slice_ = Op(
+    "slice",
+    arity=1,
+    attributes={"starts": AXES, "counts": SHAPE, "steps": AXES},
+    infer=_infer_slice,
+    reference=_reference_slice,
+    vjp=[
+        lambda ct, r, x, starts, counts, steps: embed(
+            ct, shape=x.shape, starts=starts, steps=steps
+        )
+    ],
+    lowering=View(_place_slice),
+)
+
+
+def _infer_embed(
+    x: TensorType, shape: Shape, starts: tuple[int, ...], steps: tuple[int, ...]
+) -> TensorType:
+    _infer_slice(x.with_shape(shape), starts, x.shape, steps)
+    return x.with_shape(shape)
+
+
+def _reference_embed(
+    result: TensorType, x: Array, shape: Shape, starts: tuple[int, ...], steps: tuple[int, ...]
+) -> Array:
+    value = np.zeros(static_shape(shape), result.dtype.numpy)
+    value[_region(starts, x.shape, steps) if x.ndim else ()] = x
+    return value
+
+
+def _regions_embed(
+    result: TensorType,
+    operands: tuple[TensorType, ...],
+    shape: Shape,
+    starts: tuple[int, ...],
+    steps: tuple[int, ...],
+) -> tuple[RegionCopy, ...]:
+    whole = Strided(0, row_major_strides(result.dims))
+    region = _place_slice(whole, result, operands[0], starts, operands[0].shape, steps)
+    return (RegionCopy(0, region),)
+
+
+embed = Op(
+    "embed",
+    arity=1,
+    attributes={"shape": SHAPE, "starts": AXES, "steps": AXES},
+    infer=_infer_embed,
+    reference=_reference_embed,
+    vjp=[
+        lambda ct, r, x, shape, starts, steps: slice_(
+            ct, starts=starts, counts=x.shape, steps=steps
+        )
+    ],
+    lowering=Assemble(_regions_embed, zero_first=True),
+)
+
+# --- concatenate -----------------------------------------------------------------------------
+
+
+def _infer_concatenate(*types: TensorType, axis: int) -> TensorType:
+    if not types:
+        raise ShapeError("at least one operand expected")
+    first = types[0]
+    if not 0 <= axis < first.rank:
+        raise ShapeError(f"axis {axis} is outside rank {first.rank}")
+    total = 0
+    for operand in types:
+        if operand.dtype != first.dtype:
+            raise DTypeError("operands of one dtype expected; cast one")
+        if operand.with_shape(_without(operand.shape, axis)) != first.with_shape(
+            _without(first.shape, axis)
+        ):
+            raise ShapeError(f"shapes may differ in axis {axis} alone")
+        extent = operand.shape[axis]
+        if isinstance(extent, Dim):
+            raise ShapeError(f"axis {axis} has the open dimension {extent}; fix its extent")
+        total += extent
+    return first.with_shape((*first.shape[:axis], total, *first.shape[axis + 1 :]))
+
+
+def _without(shape: Shape, axis: int) -> Shape:
+    return shape[:axis] + shape[axis + 1 :]
+
+
+def _starts(types: tuple[TensorType, ...], axis: int) -> list[int]:
+    """Where along `axis` each operand begins."""
+    starts = [0]
+    for operand in types:
+        extent = operand.shape[axis]
+        assert isinstance(extent, int)
+        starts.append(starts[-1] + extent)
+    return starts
+
+
+def _regions_concatenate(
+    result: TensorType, operands: tuple[TensorType, ...], axis: int
+) -> tuple[RegionCopy, ...]:
+    strides = row_major_strides(result.dims)
+    return tuple(
+        RegionCopy(number, Strided(start * strides[axis], strides))
+        for number, start in enumerate(_starts(operands, axis)[:-1])
+    )
+
+
+def _vjp_concatenate(ct: Any, r: Any, *operands: Any, axis: int, position: int) -> Any:
+    start = _starts(tuple(x.type for x in operands), axis)[position]
+    shape = operands[position].shape
+    return slice_(
+        ct,
+        starts=tuple(start if a == axis else 0 for a in range(len(shape))),
+        counts=shape,
+        steps=(1,) * len(shape),
+    )
+
+
+concatenate = Op(
+    "concatenate",
+    arity=None,
+    attributes={"axis": INT},
+    infer=_infer_concatenate,
+    reference=lambda result, *operands, axis: np.concatenate(operands, axis),
+    vjp=[_vjp_concatenate],
+    lowering=Assemble(_regions_concatenate, zero_first=False),
+)
+
+# --- take and its adjoint --------------------------------------------------------------------
+
+
+def _infer_take(x: TensorType, indices: TensorType, axis: int) -> TensorType:
+    if not indices.dtype.is_integer:
+        raise DTypeError(f"integer indices expected, not {indices.dtype}")
+    if not 0 <= axis < x.rank:
+        raise ShapeError(f"axis {axis} is outside rank {x.rank}")
+    if isinstance(x.shape[axis], Dim):
+        raise ShapeError(f"axis {axis} has the open dimension {x.shape[axis]}; fix its extent")
+    return x.with_shape((*x.shape[:axis], *indices.shape, *x.shape[axis + 1 :]))
+
+
+def _infer_scatter(
+    x: TensorType, indices: TensorType, axis: int, shape: Shape
+) -> TensorType:
+    taken = _infer_take(x.with_shape(shape), indices, axis)
+    if taken != x:
+        raise ShapeError(f"slices of {taken} expected")
+    return x.with_shape(shape)
+
+
+def _reference_scatter(
+    result: TensorType, x: Array, indices: Array, axis: int, shape: Shape
+) -> Array:
+    value = np.zeros(static_shape(shape), result.dtype.numpy)
+    np.add.at(value, (slice(None),) * axis + (indices,), x)
+    return value
+
+
+_INDEX = NonDifferentiable("an index is not a continuous number")
+
+take = Op(
+    "take",
+    arity=2,
+    attributes={"axis": INT},
+    infer=_infer_take,
+    reference=lambda result, x, indices, axis: np.take(x, indices, axis),
+    vjp=[
+        lambda ct, r, x, indices, axis: scatter_add(ct, indices, axis=axis, shape=x.shape),
+        _INDEX,
+    ],
+    lowering=Gather(),
+    indices=(1, lambda x, indices, axis: x.shape[axis]),
+)
+
+scatter_add = Op(
+    "scatter_add",
+    arity=2,
+    attributes={"axis": INT, "shape": SHAPE},
+    infer=_infer_scatter,
+    reference=_reference_scatter,
+    vjp=[lambda ct, r, x, indices, axis, shape: take(ct, indices, axis=axis), _INDEX],
+    lowering=ScatterAdd(),
+    indices=(1, lambda x, indices, axis, shape: shape[axis]),
+)
+
+OPS = (reshape, transpose, broadcast_to, slice_, embed, concatenate, take, scatter_add)

@@ -1,0 +1,86 @@
+"""Reductions: one combine over some axes, which stay in the result with extent 1."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from graphc.ir.attributes import AXES
+from graphc.ir.errors import DTypeError, ShapeError
+from graphc.ir.op import Array, NonDifferentiable, Op, Reduction, Vjp
+from graphc.ir.ops.elementwise import cast, equal
+from graphc.ir.ops.movement import broadcast_to
+from graphc.ir.types import DType, TensorType, i64, normalize_axes
+
+
+def _infer(x: TensorType, axes: tuple[int, ...]) -> TensorType:
+    if x.dtype.is_bool:
+        raise DTypeError("numbers expected, not bool; cast first")
+    if axes != normalize_axes(axes, x.rank):
+        raise ShapeError(f"sorted axes counted from the front expected, not {axes}")
+    return x.with_shape(tuple(1 if a in axes else extent for a, extent in enumerate(x.shape)))
+
+
+def _infer_not_empty(x: TensorType, axes: tuple[int, ...]) -> TensorType:
+    if any(x.shape[axis] == 0 for axis in axes if axis < x.rank):
+        raise ShapeError("an extreme of no elements does not exist")
+    return _infer(x, axes)
+
+
+def _infer_index(x: TensorType, axes: tuple[int, ...]) -> TensorType:
+    if len(axes) != 1:
+        raise ShapeError(f"one axis expected, not {len(axes)}")
+    return _infer_not_empty(x, axes).with_dtype(i64)
+
+
+def reduction(
+    name: str,
+    reference: Callable[..., Any],
+    combine: str,
+    identity: Callable[[DType], float | int],
+    vjp: Sequence[Vjp],
+    infer: Callable[..., TensorType] = _infer,
+) -> Op:
+    """A reduction: numpy function, combining primitive, neutral element, VJP rule."""
+
+    def apply(result: TensorType, x: Array, axes: tuple[int, ...]) -> Array:
+        return np.asarray(reference(x, axis=axes, keepdims=True), dtype=result.dtype.numpy)
+
+    return Op(
+        name,
+        arity=1,
+        attributes={"axes": AXES},
+        infer=infer,
+        reference=apply,
+        vjp=vjp,
+        lowering=Reduction(combine, identity),
+    )
+
+
+def _lowest(dtype: DType) -> float | int:
+    return float("-inf") if dtype.is_float else int(np.iinfo(dtype.numpy).min)
+
+
+def _highest(dtype: DType) -> float | int:
+    return float("inf") if dtype.is_float else int(np.iinfo(dtype.numpy).max)
+
+
+def _route(ct: Any, result: Any, x: Any, axes: tuple[int, ...]) -> Any:
+    """The cotangent goes to the extreme element; equal ones share it."""
+    chosen = cast(equal(x, result), dtype=x.dtype)
+    return chosen * (ct / sum_(chosen, axes=axes))
+
+
+sum_ = reduction(
+    "sum",
+    np.sum,
+    "add",
+    lambda dtype: 0,
+    vjp=[lambda ct, r, x, axes: broadcast_to(ct, shape=x.shape)],
+)
+max_ = reduction("max", np.max, "maximum", _lowest, vjp=[_route], infer=_infer_not_empty)
+min_ = reduction("min", np.min, "minimum", _highest, vjp=[_route], infer=_infer_not_empty)
+
+OPS = (sum_, max_, min_)

@@ -1,0 +1,215 @@
+"""Types of values: dtypes, named dimensions, shapes and tensor types."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from graphc.ir.errors import DTypeError, ShapeError
+
+
+@dataclass(frozen=True)
+class DType:
+    """An element type: its one spelling, its numpy type and what arithmetic it allows."""
+
+    name: str
+    numpy: np.dtype[Any]
+
+    @property
+    def is_float(self) -> bool:
+        return self.numpy.kind == "f"
+
+    @property
+    def is_integer(self) -> bool:
+        return self.numpy.kind == "i"
+
+    @property
+    def is_bool(self) -> bool:
+        return self.numpy.kind == "b"
+
+    @property
+    def itemsize(self) -> int:
+        """Bytes of one element."""
+        return self.numpy.itemsize
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+f32 = DType("f32", np.dtype(np.float32))
+f64 = DType("f64", np.dtype(np.float64))
+i32 = DType("i32", np.dtype(np.int32))
+i64 = DType("i64", np.dtype(np.int64))
+bool_ = DType("bool", np.dtype(np.bool_))
+
+DTYPES: Mapping[str, DType] = {dtype.name: dtype for dtype in (f32, f64, i32, i64, bool_)}
+
+
+def as_dtype(value: object) -> DType:
+    """The DType that `value` names: a DType, its spelling (`"f32"`) or anything numpy understands.
+
+    Raises DTypeError when there is no such dtype.
+    """
+    if isinstance(value, DType):
+        return value
+    if isinstance(value, str) and value in DTYPES:
+        return DTYPES[value]
+    try:
+        wanted = np.dtype(value)  # type: ignore[call-overload]
+    except TypeError:
+        wanted = None
+    for dtype in DTYPES.values():
+        if dtype.numpy == wanted:
+            return dtype
+    raise DTypeError(f"{value!r} is no dtype of graphc; there are {', '.join(DTYPES)}")
+
+
+@dataclass(frozen=True)
+class Dim:
+    """A named dimension whose extent is left open until compilation."""
+
+    name: str
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+Extent = int | Dim
+Shape = tuple[Extent, ...]
+
+
+def as_shape(extents: Iterable[int | str | Dim] | int | str | Dim) -> Shape:
+    """A shape from integers and names: `as_shape(("batch", 64))`.
+
+    Raises ShapeError for negative extents and for anything else.
+    """
+    if isinstance(extents, int | str | Dim):
+        extents = (extents,)
+    return tuple(_as_extent(extent) for extent in extents)
+
+
+def _as_extent(extent: object) -> Extent:
+    if isinstance(extent, Dim):
+        return extent
+    if isinstance(extent, str):
+        if not extent.isidentifier():
+            raise ShapeError(f"a dimension's name must be an identifier, not {extent!r}")
+        return Dim(extent)
+    if isinstance(extent, int | np.integer) and not isinstance(extent, bool):
+        if extent < 0:
+            raise ShapeError(f"an extent must not be negative, but one is {extent}")
+        return int(extent)
+    raise ShapeError(f"an extent is an integer or a name, not {extent!r}")
+
+
+@dataclass(frozen=True)
+class TensorType:
+    """The dtype and shape of a value."""
+
+    dtype: DType
+    shape: Shape
+
+    @property
+    def rank(self) -> int:
+        return len(self.shape)
+
+    @property
+    def is_static(self) -> bool:
+        """Whether no extent is left open."""
+        return all(isinstance(extent, int) for extent in self.shape)
+
+    @property
+    def dims(self) -> tuple[int, ...]:
+        """The shape as integers. Raises ShapeError while a named dimension is open."""
+        return static_shape(self.shape)
+
+    @property
+    def size(self) -> int:
+        """Number of elements. Raises ShapeError while a named dimension is open."""
+        return math.prod(self.dims)
+
+    @property
+    def nbytes(self) -> int:
+        return self.size * self.dtype.itemsize
+
+    def with_shape(self, shape: Shape) -> TensorType:
+        return TensorType(self.dtype, shape)
+
+    def with_dtype(self, dtype: DType) -> TensorType:
+        return TensorType(dtype, self.shape)
+
+    def __repr__(self) -> str:
+        return f"{self.dtype}[{','.join(map(str, self.shape))}]"
+
+
+def static_shape(shape: Shape) -> tuple[int, ...]:
+    """`shape` as integers. Raises ShapeError while a named dimension is open."""
+    for extent in shape:
+        if isinstance(extent, Dim):
+            raise ShapeError(f"dimension {extent} of {shape_text(shape)} has no extent yet")
+    return tuple(extent for extent in shape if isinstance(extent, int))
+
+
+def shape_text(shape: Shape) -> str:
+    return f"[{','.join(map(str, shape))}]"
+
+
+def broadcast_shapes(shapes: Sequence[Shape]) -> Shape:
+    """The common shape under numpy's rule: aligned at the right, an extent of 1 stretches.
+
+    A named dimension fits itself and 1. Raises ShapeError where two extents differ.
+    """
+    rank = max((len(shape) for shape in shapes), default=0)
+    result: list[Extent] = []
+    for axis in range(rank):
+        extent: Extent = 1
+        for shape in shapes:
+            position = axis - (rank - len(shape))
+            if position < 0 or shape[position] == 1 or shape[position] == extent:
+                continue
+            if extent != 1:
+                raise ShapeError(f"extents {extent} and {shape[position]} do not broadcast")
+            extent = shape[position]
+        result.append(extent)
+    return tuple(result)
+
+
+def bind_shape(shape: Shape, bindings: Mapping[str, int]) -> Shape:
+    """`shape` with every named dimension that `bindings` knows replaced by its extent."""
+    return tuple(
+        bindings.get(extent.name, extent) if isinstance(extent, Dim) else extent for extent in shape
+    )
+
+
+def normalize_axis(axis: int, rank: int) -> int:
+    """`axis` counted from the front. Raises ShapeError when it is outside `rank`."""
+    if not -rank <= axis < rank:
+        raise ShapeError(f"axis {axis} is outside rank {rank}")
+    return axis % rank
+
+
+def normalize_axes(axes: int | Iterable[int] | None, rank: int) -> tuple[int, ...]:
+    """Sorted axes counted from the front; None means all.
+
+    Raises ShapeError for an axis outside `rank` or named twice.
+    """
+    if axes is None:
+        return tuple(range(rank))
+    if isinstance(axes, int | np.integer):
+        axes = (int(axes),)
+    result = tuple(sorted(normalize_axis(axis, rank) for axis in axes))
+    if len(set(result)) != len(result):
+        raise ShapeError(f"an axis is named twice in {tuple(axes)}")
+    return result
+
+
+def row_major_strides(shape: Sequence[int]) -> tuple[int, ...]:
+    """Strides in elements of a contiguous array of `shape`, last axis fastest."""
+    strides = [1] * len(shape)
+    for axis in range(len(shape) - 2, -1, -1):
+        strides[axis] = strides[axis + 1] * shape[axis + 1]
+    return tuple(strides)

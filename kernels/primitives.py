@@ -1,0 +1,145 @@
+"""What the scalar primitives of kernels mean, in numpy.
+
+Every function takes numpy arrays or numpy scalars (f32, f64, i32, i64, bool) and broadcasts. The compiled counterparts
+give the same bits, NaN payloads aside; `fma` is a true fused multiply-add here as on the hosts that have the instruction.
+"""
+
+from typing import Any
+
+import numpy as np
+
+_SPLIT = np.float64(2.0**27 + 1.0)
+_INTEGER_OF_FLOAT = {np.dtype(np.float32): np.int32, np.dtype(np.float64): np.int64}
+_FLOAT_OF_INTEGER = {np.dtype(np.int32): np.float32, np.dtype(np.int64): np.float64}
+
+
+def select(condition: Any, x: Any, y: Any) -> Any:
+    """`x` where `condition` holds, else `y`; both sides are computed."""
+    return np.where(condition, x, y)
+
+
+def fma(x: Any, y: Any, z: Any) -> Any:
+    """`x * y + z` rounded once."""
+    with np.errstate(all="ignore"):
+        if np.result_type(x, y, z) == np.float32:
+            total, error = _two_sum(np.multiply(x, y, dtype=np.float64), np.asarray(z, np.float64))
+            return _round_to_odd(total, error).astype(np.float32)[()]
+        return _fma_f64(*np.broadcast_arrays(x, y, z))[()]
+
+
+def _two_sum(x: Any, y: Any) -> tuple[Any, Any]:
+    """Knuth: rounded sum and its exact error."""
+    total = x + y
+    part = total - x
+    return total, (x - (total - part)) + (y - part)
+
+
+def _two_product(x: Any, y: Any) -> tuple[Any, Any]:
+    """Dekker and Veltkamp: rounded product and its exact error, away from overflow and underflow."""
+    product = x * y
+    x_high = x * _SPLIT - (x * _SPLIT - x)
+    y_high = y * _SPLIT - (y * _SPLIT - y)
+    x_low, y_low = x - x_high, y - y_high
+    return product, ((x_high * y_high - product) + x_high * y_low + x_low * y_high) + x_low * y_low
+
+
+def _round_to_odd(total: Any, error: Any) -> Any:
+    """The sum of a rounded f64 sum and its error, rounded to odd (Boldo and Melquiond 2008)."""
+    total = np.asarray(total)
+    bits = total.view(np.int64)
+    inexact = (error != 0) & np.isfinite(total) & np.isfinite(error) & ((bits & 1) == 0)
+    away_from_zero = (error > 0) == (total > 0)
+    return np.where(inexact, bits + np.where(away_from_zero, 1, -1), bits).view(np.float64)
+
+
+def _fma_f64(x: Any, y: Any, z: Any) -> Any:
+    """Boldo and Melquiond 2008, algorithm 5: correctly rounded unless something over- or underflows."""
+    high, low = _two_product(x, y)
+    inner, inner_error = _two_sum(z, low)
+    outer, outer_error = _two_sum(high, inner)
+    fused = outer + _round_to_odd(*_two_sum(inner_error, outer_error))
+    return np.where(np.isfinite(fused), fused, x * y + z)
+
+
+def round_even(x: Any) -> Any:
+    """To the nearest integer, ties to even."""
+    return np.rint(x)
+
+
+def floor(x: Any) -> Any:
+    """The largest integer that is not above `x`."""
+    return np.floor(x)
+
+
+def ceil(x: Any) -> Any:
+    """The smallest integer that is not below `x`."""
+    return np.ceil(x)
+
+
+def sqrt(x: Any) -> Any:
+    """Correctly rounded square root; NaN below zero."""
+    with np.errstate(invalid="ignore"):
+        return np.sqrt(x)
+
+
+def absolute(x: Any) -> Any:
+    """Magnitude; clears the sign bit of a float."""
+    return np.abs(x)
+
+
+def minimum(x: Any, y: Any) -> Any:
+    """The smaller one; NaN if either is NaN."""
+    return np.minimum(x, y)
+
+
+def maximum(x: Any, y: Any) -> Any:
+    """The larger one; NaN if either is NaN."""
+    return np.maximum(x, y)
+
+
+def copysign(magnitude: Any, sign: Any) -> Any:
+    """`magnitude` with the sign bit of `sign`."""
+    return np.copysign(magnitude, sign)
+
+
+def bits_from_float(x: Any) -> Any:
+    """The bit pattern: f32 to i32, f64 to i64."""
+    x = np.asarray(x)
+    return x.view(_INTEGER_OF_FLOAT[x.dtype])[()]
+
+
+def float_from_bits(bits: Any) -> Any:
+    """The float of a bit pattern: i32 to f32, i64 to f64."""
+    bits = np.asarray(bits)
+    return bits.view(_FLOAT_OF_INTEGER[bits.dtype])[()]
+
+
+def widen(x: Any) -> Any:
+    """f32 to f64, exact."""
+    return np.asarray(x).astype(np.float64)[()]
+
+
+def narrow(x: Any) -> Any:
+    """f64 to f32, rounded to nearest even."""
+    with np.errstate(over="ignore"):
+        return np.asarray(x).astype(np.float32)[()]
+
+
+def add_reassoc(accumulator: Any, x: Any) -> Any:
+    """One step of a sum; compiled code may regroup the steps."""
+    return np.add(accumulator, x)
+
+
+def multiply_reassoc(accumulator: Any, x: Any) -> Any:
+    """One step of a product; compiled code may regroup the steps."""
+    return np.multiply(accumulator, x)
+
+
+def maximum_reassoc(accumulator: Any, x: Any) -> Any:
+    """One step of a maximum; NaN stays NaN, which of two zeros wins is open."""
+    return np.maximum(accumulator, x)
+
+
+def minimum_reassoc(accumulator: Any, x: Any) -> Any:
+    """One step of a minimum; NaN stays NaN, which of two zeros wins is open."""
+    return np.minimum(accumulator, x)

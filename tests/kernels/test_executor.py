@@ -1,0 +1,458 @@
+"""The executor, on small kernels written as LLVM IR."""
+
+import ast
+import gc
+import inspect
+import re
+import threading
+import tracemalloc
+
+import numpy as np
+import pytest
+from graphc.kernels import executor as executor_module
+from graphc.kernels.executor import (
+    EXECUTOR_IR,
+    Executor,
+    Instruction,
+    InstructionTable,
+    KernelStopped,
+    NativeModule,
+    Timing,
+    compile_executor,
+)
+from graphc.kernels.jit import compile_ir
+from graphc.kernels.memory import aligned_empty, data_address
+
+SPIN_CYCLES = 100_000
+# Two reads of the cycle counter may change places with a few instructions between them.
+CLOCK_SLACK = 1_000
+
+IMPORTS = (ast.Import, ast.ImportFrom)
+FLAG_NEVER_CAME = 7  # the status of `wait_for_flag` when nobody raised the flag
+
+KERNELS_IR = f"""
+; journal[0] counts the entries; tag[0] is written behind the last one
+define i32 @write_journal(ptr %arguments, i64 %thread, i64 %threads) {{
+  %journal = load ptr, ptr %arguments
+  %tag.argument = getelementptr ptr, ptr %arguments, i64 1
+  %tag = load ptr, ptr %tag.argument
+  %value = load i64, ptr %tag
+  %count = load i64, ptr %journal
+  %count.next = add i64 %count, 1
+  store i64 %count.next, ptr %journal
+  %entry = getelementptr i64, ptr %journal, i64 %count.next
+  store i64 %value, ptr %entry
+  ret i32 0
+}}
+
+define i32 @add(ptr %arguments, i64 %thread, i64 %threads) {{
+  %a.argument = getelementptr ptr, ptr %arguments, i64 1
+  %b.argument = getelementptr ptr, ptr %arguments, i64 2
+  %result = load ptr, ptr %arguments
+  %a = load ptr, ptr %a.argument
+  %b = load ptr, ptr %b.argument
+  %x = load i64, ptr %a
+  %y = load i64, ptr %b
+  %sum = add i64 %x, %y
+  store i64 %sum, ptr %result
+  ret i32 0
+}}
+
+define i32 @write_thread(ptr %arguments, i64 %thread, i64 %threads) {{
+  %result = load ptr, ptr %arguments
+  store i64 %thread, ptr %result
+  %second = getelementptr i64, ptr %result, i64 1
+  store i64 %threads, ptr %second
+  ret i32 0
+}}
+
+define i32 @return_status(ptr %arguments, i64 %thread, i64 %threads) {{
+  %status.argument = load ptr, ptr %arguments
+  %status = load i64, ptr %status.argument
+  %narrow = trunc i64 %status to i32
+  ret i32 %narrow
+}}
+
+declare i64 @llvm.readcyclecounter()
+
+define i32 @spin_cycles(ptr %arguments, i64 %thread, i64 %threads) {{
+entry:
+  %start = call i64 @llvm.readcyclecounter()
+  br label %spin
+spin:
+  %now = call i64 @llvm.readcyclecounter()
+  %elapsed = sub i64 %now, %start
+  %enough = icmp sge i64 %elapsed, {SPIN_CYCLES}
+  br i1 %enough, label %done, label %spin
+done:
+  ret i32 0
+}}
+
+; stamps[0] is the counter at the first call, stamps[1] at the last
+define i32 @stamp(ptr %arguments, i64 %thread, i64 %threads) {{
+  %stamps = load ptr, ptr %arguments
+  %now = call i64 @llvm.readcyclecounter()
+  %first = load i64, ptr %stamps
+  %unset = icmp eq i64 %first, 0
+  %first.new = select i1 %unset, i64 %now, i64 %first
+  store i64 %first.new, ptr %stamps
+  %last = getelementptr i64, ptr %stamps, i64 1
+  store i64 %now, ptr %last
+  ret i32 0
+}}
+
+; spins until flag[0] is set, or stops after so many rounds that the flag will not come
+define i32 @wait_for_flag(ptr %arguments, i64 %thread, i64 %threads) {{
+entry:
+  %flag = load ptr, ptr %arguments
+  %started = getelementptr i64, ptr %flag, i64 1
+  store atomic i64 1, ptr %started release, align 8
+  br label %spin
+spin:
+  %round = phi i64 [ 0, %entry ], [ %round.next, %again ]
+  %value = load atomic i64, ptr %flag acquire, align 8
+  %raised = icmp ne i64 %value, 0
+  br i1 %raised, label %done, label %again
+again:
+  %round.next = add i64 %round, 1
+  %lost = icmp eq i64 %round.next, 20000000000
+  br i1 %lost, label %gave_up, label %spin
+done:
+  ret i32 0
+gave_up:
+  ret i32 {FLAG_NEVER_CAME}
+}}
+"""
+
+
+@pytest.fixture(scope="module")
+def executor() -> Executor:
+    return compile_executor()
+
+
+@pytest.fixture(scope="module")
+def kernels() -> NativeModule:
+    return compile_ir(KERNELS_IR)
+
+
+def addresses(*arrays: np.ndarray) -> list[int]:
+    return [array.ctypes.data for array in arrays]
+
+
+def int64(*values: int) -> np.ndarray:
+    return np.array(values, np.int64)
+
+
+def journal_table(
+    executor: Executor, kernels: NativeModule, length: int, tags: np.ndarray
+) -> tuple[InstructionTable, np.ndarray]:
+    """One `write_journal` a tag, and the journal."""
+    journal = np.zeros(length + 1, np.int64)
+    write = kernels.address("write_journal")
+    instructions = [Instruction(f"write{k}", write, (0, k + 1)) for k in range(len(tags))]
+    tag_addresses = [tags[k:].ctypes.data for k in range(len(tags))]
+    return InstructionTable(executor, instructions, [*addresses(journal), *tag_addresses]), journal
+
+
+def test_instructions_run_in_order(executor: Executor, kernels: NativeModule) -> None:
+    tags = int64(30, 10, 20)
+    table, journal = journal_table(executor, kernels, 3, tags)
+    table.run()
+    assert journal.tolist() == [3, 30, 10, 20]
+    assert len(table) == 3
+
+
+def test_repeats_walk_the_whole_table_again(executor: Executor, kernels: NativeModule) -> None:
+    tags = int64(1, 2)
+    table, journal = journal_table(executor, kernels, 8, tags)
+    table.run(repeats=3)
+    assert journal.tolist() == [6, 1, 2, 1, 2, 1, 2, 0, 0]
+    table.run()
+    assert journal.tolist() == [8, 1, 2, 1, 2, 1, 2, 1, 2]
+
+
+def test_empty_table_runs(executor: Executor) -> None:
+    InstructionTable(executor, [], []).run(repeats=5)
+
+
+def test_one_thread_walks_as_thread_0_of_1(executor: Executor, kernels: NativeModule) -> None:
+    seen = int64(-1, -1)
+    write = Instruction("write_thread", kernels.address("write_thread"), (0,))
+    InstructionTable(executor, [write], addresses(seen)).run()
+    assert seen.tolist() == [0, 1]
+
+
+def test_barrier_flags_change_nothing_on_one_thread(
+    executor: Executor, kernels: NativeModule
+) -> None:
+    journal, tag = np.zeros(3, np.int64), int64(5)
+    write = kernels.address("write_journal")
+    instructions = [Instruction("a", write, (0, 1)), Instruction("b", write, (0, 1), barrier=True)]
+    InstructionTable(executor, instructions, addresses(journal, tag)).run()
+    assert journal.tolist() == [2, 5, 5]
+
+
+def test_externals_are_written_into_every_slot_that_uses_them(
+    executor: Executor, kernels: NativeModule
+) -> None:
+    # buffers: 0 inner, 1 result, 2 and 4 external, 3 constant; external 2 stands in three slots
+    inner, result, constant = int64(0), int64(0), int64(1000)
+    add = kernels.address("add")
+    instructions = [
+        Instruction("inner = p + p", add, (0, 2, 2)),
+        Instruction("result = inner + q", add, (1, 0, 4)),
+        Instruction("result = result + constant", add, (1, 1, 3)),
+        Instruction("result = p + result", add, (1, 2, 1)),
+    ]
+    buffers = [*addresses(inner, result), 0, *addresses(constant), 0]
+    table = InstructionTable(executor, instructions, buffers, external=(4, 2))
+    for p, q in [(int64(1), int64(10)), (int64(7), int64(50))]:
+        table.run((q.ctypes.data, p.ctypes.data))
+        assert inner[0] == 2 * p[0]
+        assert result[0] == 3 * p[0] + q[0] + 1000
+
+
+def test_external_may_be_unused(executor: Executor, kernels: NativeModule) -> None:
+    result, x = int64(0), int64(4)
+    add = Instruction("add", kernels.address("add"), (0, 1, 1))
+    table = InstructionTable(executor, [add], [*addresses(result), 0, 0], external=(1, 2))
+    table.run((x.ctypes.data, 0))
+    assert result[0] == 8
+
+
+@pytest.mark.parametrize("status", [1, 42, -1, -(2**31)])
+@pytest.mark.parametrize("timed", [False, True])
+def test_status_stops_the_walk(
+    executor: Executor, kernels: NativeModule, status: int, timed: bool
+) -> None:
+    journal, tag, result = np.zeros(8, np.int64), int64(9), int64(status)
+    write, stop = kernels.address("write_journal"), kernels.address("return_status")
+    instructions = [
+        Instruction("before", write, (0, 1)),
+        Instruction("gather", stop, (2,)),
+        Instruction("after", write, (0, 1)),
+    ]
+    table = InstructionTable(executor, instructions, addresses(journal, tag, result))
+    run = table.run_timed if timed else table.run
+    with pytest.raises(
+        KernelStopped, match=rf"instruction 1 \(gather\) .*status {status}$"
+    ) as info:
+        run(repeats=3)
+    assert (info.value.instruction, info.value.status) == (1, status)
+    assert journal[0] == 1, "a later instruction or repeat ran"
+    result[0] = 0
+    run()
+    assert journal[0] == 3, "the table did not run after a stop"
+
+
+def test_first_instruction_may_stop(executor: Executor, kernels: NativeModule) -> None:
+    status = int64(3)
+    stop = Instruction("stop", kernels.address("return_status"), (0,))
+    with pytest.raises(KernelStopped) as info:
+        InstructionTable(executor, [stop], addresses(status)).run()
+    assert (info.value.instruction, info.value.name, info.value.status) == (0, "stop", 3)
+
+
+def test_timed_run_measures_each_instruction(executor: Executor, kernels: NativeModule) -> None:
+    tags = int64(1, 2, 3)
+    table, journal = journal_table(executor, kernels, 300, tags)
+    timing = table.run_timed(repeats=100)
+    assert journal[0] == 300
+    assert timing.cycles.dtype == np.int64
+    assert timing.cycles.shape == (3,)
+    assert (timing.cycles >= 0).all()
+    assert timing.total_cycles == timing.cycles.sum() > 0
+    assert timing.repeats == 100
+    each = timing.instruction_nanoseconds()
+    np.testing.assert_allclose(each.sum() * 100, timing.nanoseconds, rtol=1e-12)
+    np.testing.assert_allclose(each / each.sum(), timing.cycles / timing.total_cycles, rtol=1e-12)
+
+
+@pytest.mark.parametrize("repeats", [1, 5])
+def test_cycles_of_a_row_are_those_its_kernel_took(
+    executor: Executor, kernels: NativeModule, repeats: int
+) -> None:
+    stamps = int64(0, 0)
+    stamp = Instruction("stamp", kernels.address("stamp"), (0,))
+    spin = Instruction("spin", kernels.address("spin_cycles"), ())
+    table = InstructionTable(executor, [stamp, spin, stamp], addresses(stamps))
+    timing = table.run_timed(repeats=repeats)
+    first, last = stamps
+    assert timing.cycles[1] >= repeats * SPIN_CYCLES
+    assert timing.cycles[1] <= last - first + CLOCK_SLACK
+    assert timing.total_cycles >= last - first - CLOCK_SLACK
+
+
+def test_timed_run_re_points_externals(executor: Executor, kernels: NativeModule) -> None:
+    result, x = int64(0), int64(21)
+    add = Instruction("add", kernels.address("add"), (0, 1, 1))
+    table = InstructionTable(executor, [add], [*addresses(result), 0], external=(1,))
+    table.run_timed((x.ctypes.data,))
+    assert result[0] == 42
+
+
+def test_timing_without_progress_is_an_error(executor: Executor) -> None:
+    timing = InstructionTable(executor, [], []).run_timed()
+    assert timing.total_cycles == 0
+    with pytest.raises(RuntimeError, match="did not advance"):
+        timing.instruction_nanoseconds()
+
+
+def test_timing_is_an_average_over_repeats() -> None:
+    timing = Timing(cycles=int64(300, 100), nanoseconds=2000, repeats=4)
+    assert timing.nanoseconds_per_cycle == 5.0
+    assert timing.instruction_nanoseconds().tolist() == [375.0, 125.0]
+
+
+def test_runs_hold_no_memory(executor: Executor, kernels: NativeModule) -> None:
+    result, x = int64(0), int64(1)
+    add = Instruction("add", kernels.address("add"), (0, 1, 0))
+    table = InstructionTable(executor, [add], [*addresses(result), 0], external=(1,))
+    externals = (x.ctypes.data,)
+    runs = 10_000
+
+    def call_often() -> None:
+        for _ in range(runs):
+            table.run(externals)
+
+    call_often()
+    tracemalloc.start()
+    try:
+        call_often()
+        gc.collect()
+        before, _ = tracemalloc.get_traced_memory()
+        call_often()
+        gc.collect()
+        after, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert result[0] == 3 * runs
+    assert after - before < runs // 10, "less than a byte each ten runs"
+
+
+def test_separate_tables_run_on_separate_python_threads(
+    executor: Executor, kernels: NativeModule
+) -> None:
+    threads, runs = 4, 500
+    results = np.zeros((threads, 8), np.int64)
+    steps = np.arange(1, threads + 1, dtype=np.int64)
+    add = Instruction("add", kernels.address("add"), (0, 1, 0))
+
+    def work(number: int) -> None:
+        buffers = [results[number:].ctypes.data, 0]
+        table = InstructionTable(executor, [add, add], buffers, external=(1,))
+        for _ in range(runs):
+            table.run((steps[number:].ctypes.data,), repeats=3)
+
+    workers = [threading.Thread(target=work, args=(number,)) for number in range(threads)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert results[:, 0].tolist() == (steps * runs * 2 * 3).tolist()
+
+
+@pytest.mark.parametrize("timed", [False, True])
+def test_gil_is_released(executor: Executor, kernels: NativeModule, timed: bool) -> None:
+    flag = int64(0, 0)
+    wait = Instruction("wait_for_flag", kernels.address("wait_for_flag"), (0,))
+    table = InstructionTable(executor, [wait], addresses(flag))
+    seen: list[bool] = []
+
+    def raise_flag_once_the_kernel_runs() -> None:
+        while flag[1] == 0:
+            pass
+        seen.append(bool(flag[0] == 0))
+        flag[0] = 1
+
+    helper = threading.Thread(target=raise_flag_once_the_kernel_runs)
+    helper.start()
+    # With the GIL held nobody could raise the flag, and the kernel would stop with a status.
+    if timed:
+        table.run_timed()
+    else:
+        table.run()
+    helper.join()
+    assert seen == [True]
+
+
+@pytest.mark.parametrize(
+    ("externals", "repeats", "message"),
+    [
+        ((), 1, "expected 1 external .* got 0 and 1"),
+        ((1, 2), 1, "expected 1 external .* got 2 and 1"),
+        ((1,), 0, "at least 1 repeat, got 1 and 0"),
+        ((1,), -3, "at least 1 repeat, got 1 and -3"),
+    ],
+)
+def test_wrong_calls_are_errors(
+    executor: Executor, externals: tuple[int, ...], repeats: int, message: str
+) -> None:
+    table = InstructionTable(executor, [], [0], external=(0,))
+    for run in (table.run, table.run_timed):
+        with pytest.raises(ValueError, match=message):
+            run(externals, repeats)
+
+
+@pytest.mark.parametrize(
+    ("address", "arguments", "buffers", "external", "error", "message"),
+    [
+        (1, (0, 2), [8, 8], (), IndexError, r"instruction 0 \(k\): argument 2 is not one of 2"),
+        (1, (-1,), [8], (), IndexError, "argument -1 is not one of 1"),
+        (1, (0,), [0], (), ValueError, "address of buffer 0 is null"),
+        (0, (0,), [8], (), ValueError, "kernel's address is null"),
+        (1, (0,), [8], (1,), IndexError, "external buffer 1 is not one of 1"),
+        (1, (0,), [8], (0, 0), ValueError, "named twice"),
+    ],
+)
+def test_wrong_tables_are_errors(
+    executor: Executor,
+    address: int,
+    arguments: tuple[int, ...],
+    buffers: list[int],
+    external: tuple[int, ...],
+    error: type[Exception],
+    message: str,
+) -> None:
+    with pytest.raises(error, match=message):
+        InstructionTable(executor, [Instruction("k", address, arguments)], buffers, external)
+
+
+def test_executor_imports_no_compiler() -> None:
+    tree = ast.parse(inspect.getsource(executor_module))
+    imports = [ast.unparse(node) for node in tree.body if isinstance(node, IMPORTS)]
+    assert imports
+    assert not [line for line in imports if re.search("numba|llvm|jit", line)]
+
+
+def test_executor_ir_allocates_nothing() -> None:
+    assert "alloca" not in EXECUTOR_IR
+    assert "malloc" not in EXECUTOR_IR
+
+
+@pytest.mark.parametrize("nbytes", [0, 1, 63, 64, 65, 4096])
+@pytest.mark.parametrize("alignment", [1, 2, 64, 4096])
+def test_aligned_empty(nbytes: int, alignment: int) -> None:
+    memory = aligned_empty(nbytes, alignment)
+    assert (memory.dtype, memory.shape) == (np.uint8, (nbytes,))
+    assert memory.ctypes.data % alignment == 0
+    memory[:] = 255
+
+
+@pytest.mark.parametrize(("nbytes", "alignment"), [(-1, 64), (8, 0), (8, 48), (8, -64)])
+def test_aligned_empty_refuses(nbytes: int, alignment: int) -> None:
+    with pytest.raises(ValueError, match="expected"):
+        aligned_empty(nbytes, alignment)
+
+
+def test_data_address_is_what_numpy_says() -> None:
+    class Subclass(np.ndarray):
+        pass
+
+    base = np.arange(24.0).reshape(4, 6)
+    read_only = base.copy()
+    read_only.flags.writeable = False
+    arrays = [base, base[1:, 2:], base.T, base[::-1], base.view(Subclass), read_only, np.array(3)]
+    arrays += [np.empty((0, 4)), np.zeros(5, np.bool_), np.frombuffer(b"abcdefgh", np.uint8)]
+    for array in arrays:
+        assert data_address(array) == array.ctypes.data
