@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-
 from graphc.ir.types import DType, as_dtype, as_shape, shape_text
 
 
@@ -26,10 +25,12 @@ class AttributeKind:
 class Literal:
     """A constant array that compares and hashes by its bytes, so that equal constants intern."""
 
-    __slots__ = ("array", "_key")
+    __slots__ = ("_key", "array")
 
     def __init__(self, value: object, dtype: DType | None = None) -> None:
         array = np.array(value, dtype=dtype.numpy if dtype else None, order="C")
+        if array.dtype.kind == "f":
+            array[np.isnan(array)] = np.nan  # one NaN alone, for the bytes to compare
         array.setflags(write=False)
         self.array = array
         self._key = (array.dtype.str, array.shape, array.tobytes())

@@ -8,8 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-
-from graphc.ir.errors import ShapeError
+from graphc.ir.errors import DTypeError, ShapeError
 from graphc.ir.location import callers_location, located
 from graphc.ir.ops import composite, contract, movement, reduce
 from graphc.ir.ops import elementwise as ops
@@ -21,6 +20,7 @@ from graphc.ir.types import (
     as_shape,
     normalize_axes,
     normalize_axis,
+    shape_text,
 )
 
 if TYPE_CHECKING:
@@ -49,7 +49,10 @@ def power(x: Any, y: Any) -> Node:
 
 def cast(x: Any, dtype: object) -> Node:
     """The elements converted to `dtype`; floats become integers by dropping the fraction."""
-    wanted = as_dtype(dtype)
+    try:
+        wanted = as_dtype(dtype)
+    except DTypeError as error:
+        raise DTypeError(_where("cast", x, str(error))) from None
     return x if x.dtype == wanted else ops.cast(x, dtype=wanted)
 
 
@@ -145,9 +148,9 @@ def reshape(x: Any, shape: Any) -> Node:
         raise ShapeError(_where("reshape", x, "only one extent may be -1"))
     if -1 in wanted:
         position = wanted.index(-1)
-        rest = as_shape(extent for extent in wanted if extent != -1)
+        rest = _shape(x, [extent for extent in wanted if extent != -1], "reshape")
         wanted[position] = _missing_extent(x, rest)
-    return _reshaped(x, as_shape(wanted))
+    return _reshaped(x, _shape(x, wanted, "reshape"))
 
 
 def _missing_extent(x: Any, rest: Shape) -> Extent:
@@ -161,7 +164,7 @@ def _missing_extent(x: Any, rest: Shape) -> Extent:
     if len(open_dims) == 1 and have == need:
         return open_dims[0]
     if open_dims or need == 0 or have % need:
-        raise ShapeError(_where("reshape", x, f"no extent completes {rest}"))
+        raise ShapeError(_where("reshape", x, f"no extent completes {shape_text(rest)}"))
     return have // need
 
 
@@ -176,7 +179,7 @@ def squeeze(x: Any, axes: Sequence[int]) -> Node:
 
 def expand_dims(x: Any, axis: int) -> Node:
     """`x` with a new axis of extent 1 at position `axis` of the result."""
-    axis = normalize_axis(axis, x.rank + 1)
+    axis = _new_axis(x, axis, "expand_dims")
     return _reshaped(x, (*x.shape[:axis], 1, *x.shape[axis:]))
 
 
@@ -188,15 +191,15 @@ def transpose(x: Any, axes: Sequence[int] | None = None) -> Node:
 
 def broadcast_to(x: Any, shape: Any) -> Node:
     """`x` stretched to `shape`: aligned at the right, extents of 1 repeated."""
-    wanted = as_shape(shape)
+    wanted = _shape(x, shape, "broadcast_to")
     return x if wanted == x.shape else movement.broadcast_to(x, shape=wanted)
 
 
 def expand(x: Any, axis: int, extent: Any) -> Node:
     """`x` repeated `extent` times along a new axis at position `axis`."""
+    axis = _new_axis(x, axis, "expand")
     column = expand_dims(x, axis)
-    axis = normalize_axis(axis, x.rank + 1)
-    (wanted,) = as_shape((extent,))
+    (wanted,) = _shape(x, (extent,), "expand")
     return broadcast_to(column, (*column.shape[:axis], wanted, *column.shape[axis + 1 :]))
 
 
@@ -226,14 +229,17 @@ def gather(x: Any, indices: Any, axis: int = -1) -> Node:
 
 def one_hot(labels: Any, depth: int, dtype: object = "f32") -> Node:
     """1 at the label's position of a new last axis of extent `depth`, 0 elsewhere."""
-    return composite.one_hot(labels, depth=depth, dtype=as_dtype(dtype))
+    return composite.one_hot(labels, depth=depth, dtype=dtype)
 
 
 def lift_index(indices: Any, beside: Any) -> Node:
     """Indices given as numbers or an array become an integer constant."""
     if hasattr(indices, "graph"):
         return indices  # type: ignore[no-any-return]
-    return beside.graph.constant(np.asarray(indices), "i64")  # type: ignore[no-any-return]
+    array = np.asarray(indices)
+    # A fraction stays one, for the op to refuse; an empty list is float to numpy.
+    whole = array.dtype.kind in "iu" or array.size == 0
+    return beside.graph.constant(array, "i64" if whole else None)  # type: ignore[no-any-return]
 
 
 # --- products --------------------------------------------------------------------------------
@@ -334,6 +340,20 @@ def _resolve(x: Any, axis: int, item: Any) -> tuple[int, Extent, int]:
 def _axis(x: Any, axis: int, name: str) -> int:
     try:
         return normalize_axis(axis, x.rank)
+    except ShapeError as error:
+        raise ShapeError(_where(name, x, str(error))) from None
+
+
+def _new_axis(x: Any, axis: int, name: str) -> int:
+    try:
+        return normalize_axis(axis, x.rank + 1)
+    except ShapeError as error:
+        raise ShapeError(_where(name, x, str(error))) from None
+
+
+def _shape(x: Any, extents: Any, name: str) -> Shape:
+    try:
+        return as_shape(extents)
     except ShapeError as error:
         raise ShapeError(_where(name, x, str(error))) from None
 

@@ -8,14 +8,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-
 from graphc.ir.attributes import Literal
 from graphc.ir.errors import DTypeError, ForeignTensorError, GraphError, ShapeError
 from graphc.ir.location import Location, callers_location, located
-from graphc.ir.op import Op
+from graphc.ir.op import Array, Op
 from graphc.ir.operators import Operators
 from graphc.ir.ops import leaf
-from graphc.ir.types import DType, Shape, TensorType, as_dtype, as_shape, bool_, f32, f64
+from graphc.ir.types import DType, Shape, TensorType, as_dtype, bool_, f32, f64
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,26 +78,30 @@ class Graph:
 
         Raises GraphError when the name is taken, ShapeError when a dimension is left open.
         """
-        extents = as_shape(shape)
-        if not all(isinstance(extent, int) for extent in extents):
-            raise ShapeError(f"state {name!r} needs a fixed shape, not {extents}")
-        return self._named(
-            leaf.state, self.states, name, extents, dtype, {"trainable": bool(trainable)}
-        )
+        return self._named(leaf.state, self.states, name, shape, dtype, {"trainable": trainable})
 
     def constant(self, value: object, dtype: object | None = None) -> Node:
-        """A constant scalar or array; float by default (f32), integers and bools as given."""
-        wanted = as_dtype(dtype) if dtype is not None else default_dtype(value)
-        return self.apply(leaf.constant, (), {"value": Literal(value, wanted)})
+        """A constant scalar or array; float by default (f32), integers and bools as given.
+
+        Raises DTypeError for values that the dtype cannot hold.
+        """
+        try:
+            array = np.asarray(value)
+            wanted = as_dtype(dtype) if dtype is not None else default_dtype(array)
+            check_fits(array, wanted)
+        except (DTypeError, ValueError) as error:
+            kind = DTypeError if isinstance(error, DTypeError) else GraphError
+            raise kind(located(f"constant: {error}", callers_location())) from None
+        return self.apply(leaf.constant, (), {"value": Literal(array, wanted)})
 
     def iota(self, extent: Any, dtype: object) -> Node:
         """The vector 0, 1, ... of length `extent`."""
-        return self.apply(leaf.iota, (), {"shape": as_shape(extent), "dtype": as_dtype(dtype)})
+        return self.apply(leaf.iota, (), {"shape": extent, "dtype": dtype})
 
     def extent(self, shape: Shape, dtype: object) -> Node:
         """The number of elements of `shape` as a scalar, known once its dimensions are bound."""
-        node = self.apply(leaf.extent, (), {"shape": shape, "dtype": as_dtype(dtype)})
-        if node.type.is_static and all(isinstance(extent, int) for extent in shape):
+        node = self.apply(leaf.extent, (), {"shape": shape, "dtype": dtype})
+        if all(isinstance(extent, int) for extent in shape):
             return self.constant(int(np.prod(shape, dtype=np.int64)), dtype)
         return node
 
@@ -115,7 +118,7 @@ class Graph:
                 raise ForeignTensorError(self._message(op, nodes, f"{node!r} is of another graph"))
         if op.arity is not None and len(nodes) != op.arity:
             raise GraphError(self._message(op, nodes, f"{op.arity} operands expected"))
-        checked = self._check_attributes(op, attributes)
+        checked = self._check_attributes(op, nodes, attributes)
         key = (op, nodes, tuple(checked.values()))
         found = self._interned.get(key)
         if found is not None:
@@ -150,12 +153,7 @@ class Graph:
     ) -> Node:
         if name in self.inputs or name in self.states:
             raise GraphError(located(f"the name {name!r} is taken", callers_location()))
-        attributes = {
-            "name": name,
-            "shape": as_shape(shape),
-            "dtype": as_dtype(dtype),
-            **attributes,
-        }
+        attributes = {"name": name, "shape": shape, "dtype": dtype, **attributes}
         names[name] = self.apply(op, (), attributes)
         return names[name]
 
@@ -165,7 +163,8 @@ class Graph:
         numeric = [dtype for dtype in dtypes if dtype is not bool_]
         dtype = (numeric or dtypes)[-1]
         if not isinstance(value, bool | int | float | np.ndarray | np.generic | list | tuple):
-            raise DTypeError(f"{op.name}: {value!r} is neither a tensor nor a number")
+            problem = f"{value!r} is neither a tensor nor a number"
+            raise DTypeError(located(f"{op.name}: {problem}", callers_location()))
         natural = np.asarray(value).dtype.kind
         if natural not in "biuf" or (natural == "f" and not dtype.is_float):
             raise DTypeError(
@@ -173,12 +172,21 @@ class Graph:
             )
         return self.constant(value, dtype)
 
-    def _check_attributes(self, op: Op, attributes: Mapping[str, Any]) -> dict[str, Any]:
+    def _check_attributes(
+        self, op: Op, operands: tuple[Node, ...], attributes: Mapping[str, Any]
+    ) -> dict[str, Any]:
         if attributes.keys() != op.attributes.keys():
-            raise GraphError(
-                f"{op.name}: attributes {list(op.attributes)} expected, not {list(attributes)}"
-            )
-        return {name: kind.check(attributes[name]) for name, kind in op.attributes.items()}
+            problem = f"attributes {list(op.attributes)} expected, not {list(attributes)}"
+            raise GraphError(self._message(op, operands, problem))
+        checked = {}
+        for name, kind in op.attributes.items():
+            try:
+                checked[name] = kind.check(attributes[name])
+            except (TypeError, ValueError) as error:
+                raised = type(error) if isinstance(error, GraphError) else GraphError
+                problem = f"attribute {name}: {error}"
+                raise raised(self._message(op, operands, problem)) from None
+        return checked
 
     def _message(self, op: Op, operands: tuple[Node, ...], problem: str) -> str:
         types = ", ".join(str(node.type) for node in operands)
@@ -190,6 +198,18 @@ def default_dtype(value: object) -> DType:
     """The dtype of a constant for which none is named: f32 for floats, else as numpy has it."""
     natural = np.asarray(value).dtype
     return f32 if natural == f64.numpy else as_dtype(natural)
+
+
+def check_fits(array: Array, dtype: DType) -> None:
+    """Raises DTypeError for values that would change their meaning as `dtype`: fractions or text
+    as integers, integers beyond its range."""
+    kind = array.dtype.kind
+    if kind not in "biuf" or (kind == "f" and not dtype.is_float and array.size):
+        raise DTypeError(f"values of {array.dtype} do not fit {dtype}")
+    if kind in "iu" and dtype.is_integer and array.size:
+        limits = np.iinfo(dtype.numpy)
+        if array.min() < limits.min or array.max() > limits.max:
+            raise DTypeError(f"{array.min()} to {array.max()} is beyond the range of {dtype}")
 
 
 @dataclass(frozen=True, eq=False)

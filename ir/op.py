@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-
 from graphc.ir.types import TensorType
 
 if TYPE_CHECKING:
@@ -75,11 +74,15 @@ class Strided:
 class View:
     """Lowering of an op that only reads its operand's memory in another order.
 
-    `place(operand, operand_type, result_type, **attributes)` gives where the result stands in the
-    operand's memory, or None when no strides express it and a copy is needed.
+    `place(at, operand_type, result_type, **attributes)` gives where the result stands in memory
+    when the operand stands `at`, or None when no strides express it and a copy is needed.
+    `axes(operand_type, result_type, **attributes)` gives for each axis of the operand the axis of
+    the result that it becomes (of no meaning for an extent of 1), or None when the view does
+    more than move, add and drop axes.
     """
 
     place: Callable[..., Strided | None]
+    axes: Callable[..., tuple[int, ...] | None]
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 class Operators:
     """The operators that Node inherits. `==` stays identity: use `equal` to compare values."""
 
+    # Leaves `array + tensor` to the tensor: numpy would apply it to each number of the array.
+    __array_ufunc__ = None
+
     def __add__(self, other: Any) -> Node:
         return ops.add(self, other)
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-
 from graphc.ir.errors import DTypeError, ShapeError
 
 
@@ -58,12 +57,13 @@ def as_dtype(value: object) -> DType:
         return value
     if isinstance(value, str) and value in DTYPES:
         return DTYPES[value]
+    # numpy takes None for float64, both to make a dtype and to compare with one.
     try:
-        wanted = np.dtype(value)  # type: ignore[call-overload]
+        wanted = None if value is None else np.dtype(value)  # type: ignore[call-overload]
     except TypeError:
         wanted = None
     for dtype in DTYPES.values():
-        if dtype.numpy == wanted:
+        if wanted is not None and dtype.numpy == wanted:
             return dtype
     raise DTypeError(f"{value!r} is no dtype of graphc; there are {', '.join(DTYPES)}")
 

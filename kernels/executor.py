@@ -147,22 +147,22 @@ define i64 @graphc_run_timed(ptr %table, ptr %cycles) {
 """
 
 
-class NativeModule(Protocol):
+class MachineCode(Protocol):
     """Machine code in memory, mapped for as long as this object lives."""
 
-    def address(self, symbol: str) -> int: ...
+    def address(self, symbol: str, /) -> int: ...
 
 
 @dataclass(frozen=True)
 class Executor:
     """The compiled entry points; both release the GIL. `module` keeps their code in memory."""
 
-    module: NativeModule
+    module: MachineCode
     run: Callable[[int], int]
     run_timed: Callable[[int, int], int]
 
 
-def load_executor(module: NativeModule) -> Executor:
+def load_executor(module: MachineCode) -> Executor:
     """The entry points of `module`, which holds the machine code of `EXECUTOR_IR`."""
     run_type = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p)
     run_timed_type = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p)

@@ -1,7 +1,8 @@
-"""From generated kernel source and textual LLVM IR to machine code: the only importer of numba and llvmlite.
+"""From kernel source and textual LLVM IR to machine code: the only importer of numba.
 
-numba reads and types the source. Its LLVM IR is linked here with the vector math and the microkernels that it calls,
-optimised once for the chosen target, and loaded. The object code needs no symbol of numba or of Python.
+numba reads and types the source. Its LLVM IR is linked here with the vector math and the
+microkernels that it calls, optimised once for the chosen target, and loaded. The object code needs
+no symbol of numba or of Python.
 """
 
 import linecache
@@ -12,6 +13,8 @@ from typing import Any, Protocol
 
 import llvmlite.binding as llvm
 import numpy as np
+from graphc.kernels import vecmath
+from graphc.kernels.record import record_function, recordable
 from llvmlite import ir
 from numba.core import cgutils, types
 from numba.core.compiler import Flags, compile_extra
@@ -24,15 +27,15 @@ from numba.core.typing.templates import AbstractTemplate, signature
 from numba.core.typing.templates import Registry as TypingRegistry
 from numba.extending import intrinsic
 
-from graphc.kernels import vecmath
-from graphc.kernels.record import recordable, record_function
-
 STACK_ALIGNMENT_BYTES = 64
 VECTOR_MATH_PREFIX = "graphc."
 # What numba's native function reports is nonzero only if it raised, which kernels do not do.
 RAISED_STATUS = -1
 REDUCTION_FLAGS = ("reassoc", "contract", "nsz")
 DTYPES = {"f32": np.float32, "f64": np.float64, "i32": np.int32, "i64": np.int64, "bool_": np.bool_}
+
+# numba tries typing rules of a definite target before its many generic ones for x[i].
+_TRIED_FIRST = {"target": "cpu"}
 
 _typing = TypingRegistry()
 _lowering = LoweringRegistry()
@@ -51,7 +54,8 @@ class MicrokernelLike(Protocol):
 class Buffer(types.Type):
     """A pointer to elements of one dtype; `scope` says which other buffers it cannot overlap.
 
-    Argument `scope` of `count` overlaps no other argument and nothing on the stack. A stack array has count 0.
+    Argument `scope` of `count` overlaps no other argument and nothing on the stack. A stack array
+    has count 0.
     """
 
     def __init__(self, dtype: types.Type, scope: int, count: int) -> None:
@@ -75,7 +79,7 @@ class BufferModel(models.PrimitiveModel):
 
 
 def _mark_scope(builder: Any, access: Any, buffer: Buffer) -> None:
-    """Alias scopes in two domains: each argument against each other, arguments against the stack."""
+    """Alias scopes in two domains: argument against argument, arguments against stack."""
     module = builder.module
     storage = module.add_metadata(["storage"])
     arguments = module.add_metadata(["arguments", storage])
@@ -96,6 +100,8 @@ def _mark_scope(builder: Any, access: Any, buffer: Buffer) -> None:
 class _BufferLoad(AbstractTemplate):
     """`x[i]`"""
 
+    metadata = _TRIED_FIRST
+
     def generic(self, args: Any, kws: Any) -> Any:
         buffer, index = args
         if isinstance(buffer, Buffer) and isinstance(index, types.Integer):
@@ -106,6 +112,8 @@ class _BufferLoad(AbstractTemplate):
 @_typing.register_global(operator.setitem)
 class _BufferStore(AbstractTemplate):
     """`x[i] = value`: the value has the buffer's dtype; integers of any width are cut to it."""
+
+    metadata = _TRIED_FIRST
 
     def generic(self, args: Any, kws: Any) -> Any:
         buffer, index, value = args
@@ -151,7 +159,7 @@ def _buffer(typing_context: Any, args: Any, index: Any, count: Any, dtype: Any) 
 
 @intrinsic(prefer_literal=True)
 def _stack(typing_context: Any, dtype: Any, count: Any) -> Any:
-    """`stack(dtype, count)`: an array of fixed size in the stack frame, one for each place in the source."""
+    """`stack(dtype, count)`: an array of fixed size in the stack frame, one a call in source."""
     buffer = Buffer(dtype.dtype, 0, 0)
 
     def lower(context: Any, builder: Any, sig: Any, values: Any) -> Any:
@@ -210,7 +218,7 @@ def _call_llvm(name: str, arity: int, integer_name: str | None = None) -> Any:
 def _call_vector_math(name: str, arity: int) -> Any:
     """A call of the vector math function `name`, which is linked in and inlined later."""
 
-    def typed(*operands: types.Type) -> Any:
+    def typed(*operands: Any) -> Any:
         if not _same(*operands) or not _is_float(operands[0]):
             return None
         symbol = f"{VECTOR_MATH_PREFIX}{name}.f{operands[0].bitwidth}"
@@ -295,6 +303,8 @@ def kernel_namespace() -> dict[str, Any]:
     """The names that kernel source may use besides Python's own."""
     namespace: dict[str, Any] = {
         **DTYPES,
+        "inf": np.inf,
+        "nan": np.nan,
         "buffer": _buffer,
         "stack": _stack,
         "advance": _advance,
@@ -475,7 +485,8 @@ declare i32 @"{native_name}"(ptr, ptr, ptr, i64, i64)
 define i32 @"{name}"(ptr %arguments, i64 %thread, i64 %threads) #0 {{
   %result = alloca i32
   %exception = alloca ptr
-  %raised = call i32 @"{native_name}"(ptr %result, ptr %exception, ptr %arguments, i64 %thread, i64 %threads)
+  %raised = call i32 @"{native_name}"(
+    ptr %result, ptr %exception, ptr %arguments, i64 %thread, i64 %threads)
   %returned = load i32, ptr %result
   %is_normal = icmp eq i32 %raised, 0
   %status = select i1 %is_normal, i32 %returned, i32 {RAISED_STATUS}
@@ -486,7 +497,8 @@ attributes #0 = {{ nounwind "prefer-vector-width"="{target.vector_bits}" }}
 
 
 def _kernel_flags() -> Flags:
-    flags = Flags()
+    # Flags are descriptors that numba's own annotations do not describe.
+    flags: Any = Flags()
     flags.no_compile = True
     flags.no_cpython_wrapper = True
     flags.no_cfunc_wrapper = True
@@ -497,7 +509,7 @@ def _kernel_flags() -> Flags:
 
 
 class KernelCompiler:
-    """Compiles kernel source. Holds the namespace of primitives and what vector math is already in LLVM IR."""
+    """Compiles kernel source; holds the primitives and the LLVM IR of the vector math."""
 
     def __init__(self, vector_bits: int | None = None) -> None:
         """`vector_bits` narrows the vectors, see `host_target`."""
@@ -514,7 +526,8 @@ class KernelCompiler:
     def compile_kernel(
         self, source: str, name: str, *, filename: str, microkernels: Sequence[MicrokernelLike] = ()
     ) -> CompiledKernel:
-        """Compile the function `name` of `source`, `def name(args, thread, threads)` returning an int.
+        """Compile the function `name` of `source`: `def name(args, thread, threads)`, an int
+        result.
 
         `filename` is what tracebacks and profilers show. `microkernels` are callable by name.
         Raises numba's errors, with a note that names the kernel, when the source cannot be typed.

@@ -12,17 +12,12 @@ with strides in elements of any sign, so that a caller treats them alike.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 LLVM_TYPES = {"f32": "float", "f64": "double"}
 ITEM_BYTES = {"f32": 4, "f64": 8}
 # The narrowest vector register that is worth a name: SSE and NEON.
 SMALLEST_VECTOR_BYTES = 16
-# An in-register transpose of 8 x 8 f32 (256-bit shuffles) is the cheapest on x86 of any width.
-TRANSPOSE_VECTOR_BYTES = 32
-# Two steps an iteration hide the loop's own instructions; four gained nothing measurable.
-DEPTH_UNROLL = 2
 
 
 @dataclass(frozen=True)
@@ -130,7 +125,8 @@ class _Text:
         )
 
     def fma(self, result: str, x: str, y: str, total: str, lanes: int) -> None:
-        vector, name = self.vector(lanes), f"@llvm.fma.{self.suffix(lanes)}"
+        # fmuladd, not fma: where the hardware has no FMA, fma would be a library call a lane.
+        vector, name = self.vector(lanes), f"@llvm.fmuladd.{self.suffix(lanes)}"
         self.declarations[f"declare {vector} {name}({vector}, {vector}, {vector})"] = None
         self.add(f"{result} = call {vector} {name}({vector} {x}, {vector} {y}, {vector} {total})")
 
@@ -143,7 +139,8 @@ class _Text:
             f"i64 %a_depth_stride,\n    ptr readonly %b, i64 %{b_stride}, ptr %c, "
             "i64 %c_row_stride) noinline nounwind {"
         )
-        return "\n".join([*self.declarations, "", header, *self.lines, "}", ""])
+        never_unroll = ["!0 = distinct !{!0, !1}", '!1 = !{!"llvm.loop.unroll.disable"}']
+        return "\n".join([*self.declarations, "", header, *self.lines, "}", "", *never_unroll, ""])
 
 
 def microkernel(dtype: str, rows: int, columns: int, lanes: int) -> Microkernel:
@@ -160,89 +157,226 @@ def microkernel(dtype: str, rows: int, columns: int, lanes: int) -> Microkernel:
     accumulators = [(r, q) for r in range(rows) for q in range(len(segments))]
     kinds = {(r, q): text.vector(segments[q].lanes) for r, q in accumulators}
 
-    def step(source: str, target: str) -> None:
-        """One step of depth: accumulators named `source` become those named `target`."""
+    text.label("entry")
+    for r in range(rows):
+        text.add(f"%a_row{r} = mul i64 %a_row_stride, {r}")
+    text.add("%any = icmp ne i64 %depth, 0")
+    text.add("br i1 %any, label %step, label %done")
+
+    # Unrolled loops were measured to gain nothing: FMAs hide the loop's own instructions.
+    text.label("step")
+    text.add("%k = phi i64 [ 0, %entry ], [ %next_k, %step ]")
+    text.add("%a_k = phi ptr [ %a, %entry ], [ %next_a_k, %step ]")
+    text.add("%b_k = phi ptr [ %b, %entry ], [ %next_b_k, %step ]")
+    for r, q in accumulators:
+        incoming = f"[ zeroinitializer, %entry ], [ %next_c{r}_{q}, %step ]"
+        text.add(f"%c{r}_{q} = phi {kinds[r, q]} {incoming}")
+    for q, segment in enumerate(segments):
+        text.element(f"%b{q}_at", "%b_k", segment.start)
+        text.load(f"%b{q}", f"%b{q}_at", segment)
+    for r in range(rows):
+        text.element(f"%a{r}_at", "%a_k", f"%a_row{r}")
+        text.add(f"%a{r} = load {text.scalar}, ptr %a{r}_at, align {text.align}")
+        for width in sorted({segment.lanes for segment in segments}):
+            text.splat(f"%a{r}x{width}", f"%a{r}", width)
         for q, segment in enumerate(segments):
-            text.element(f"%{target}_b{q}_at", f"%{source}_b", segment.start)
-            text.load(f"%{target}_b{q}", f"%{target}_b{q}_at", segment)
-        for r in range(rows):
-            text.element(f"%{target}_a{r}_at", f"%{source}_a", f"%a_row{r}")
-            text.add(f"%{target}_a{r} = load {text.scalar}, ptr %{target}_a{r}_at")
-            for width in sorted({segment.lanes for segment in segments}):
-                text.splat(f"%{target}_a{r}x{width}", f"%{target}_a{r}", width)
-            for q, segment in enumerate(segments):
-                text.fma(
-                    f"%{target}_c{r}_{q}",
-                    f"%{target}_a{r}x{segment.lanes}",
-                    f"%{target}_b{q}",
-                    f"%{source}_c{r}_{q}",
-                    segment.lanes,
-                )
-        text.element(f"%{target}_a", f"%{source}_a", "%a_depth_stride")
-        text.element(f"%{target}_b", f"%{source}_b", "%b_depth_stride")
+            width = segment.lanes
+            text.fma(f"%next_c{r}_{q}", f"%a{r}x{width}", f"%b{q}", f"%c{r}_{q}", width)
+    text.element("%next_a_k", "%a_k", "%a_depth_stride")
+    text.element("%next_b_k", "%b_k", "%b_depth_stride")
+    text.add("%next_k = add i64 %k, 1")
+    text.add("%more = icmp ne i64 %next_k, %depth")
+    text.add("br i1 %more, label %step, label %done, !llvm.loop !0")
 
-    def merge(name: str, arms: tuple[tuple[str, str], ...]) -> None:
-        """Phi nodes: values called `name` come from the arms (prefix of the value, its block)."""
-        for pointer in ("a", "b"):
-            incoming = ", ".join(f"[ {_start(v, pointer)}, %{block} ]" for v, block in arms)
-            text.add(f"%{name}_{pointer} = phi ptr {incoming}")
-        for r, q in accumulators:
-            incoming = ", ".join(f"[ {_start(v, f'c{r}_{q}')}, %{block} ]" for v, block in arms)
-            text.add(f"%{name}_c{r}_{q} = phi {kinds[r, q]} {incoming}")
-
-    _depth_loops(text, rows, step, merge)
+    text.label("done")
+    for r, q in accumulators:
+        incoming = f"[ zeroinitializer, %entry ], [ %next_c{r}_{q}, %step ]"
+        text.add(f"%sum{r}_{q} = phi {kinds[r, q]} {incoming}")
     for r in range(rows):
         text.add(f"%c_row{r} = mul i64 %c_row_stride, {r}")
         for q, segment in enumerate(segments):
             text.add(f"%c{r}_{q}_index = add i64 %c_row{r}, {segment.start}")
             text.element(f"%c{r}_{q}_at", "%c", f"%c{r}_{q}_index")
-            value = f"{kinds[r, q]} %sum_c{r}_{q}"
+            value = f"{kinds[r, q]} %sum{r}_{q}"
             text.add(f"store {value}, ptr %c{r}_{q}_at, align {text.align}")
     text.add("ret void")
     name = f"microkernel_{dtype}_{rows}x{columns}"
     return Microkernel(name, dtype, rows, columns, lanes, text.function(name, "b_depth_stride"))
 
 
-def _start(prefix: str, value: str) -> str:
-    """The name of a value, or what it is at the start of the walk over the depth."""
-    if prefix:
-        return f"%{prefix}_{value}"
-    return f"%{value}" if value in ("a", "b") else "zeroinitializer"
+def inner_microkernel(dtype: str, rows: int, columns: int, lanes: int) -> Microkernel:
+    """c[r, q] = sum over k < depth of a[r, k] * b[k, q], vectorised over the depth.
 
+    For operands that are both contiguous along the depth: a[r, k] stands at
+    `a[r * a_row_stride + k]` (`a_depth_stride` is taken to be 1), b[k, q] at
+    `b[k + q * b_column_stride]`. The last vector of the depth is masked. A row of `c` needs room
+    for `columns`. Raises ValueError for an unknown dtype or an impossible shape.
+    """
+    _check(dtype, rows, columns, lanes)
+    text = _Text(dtype)
+    vector = text.vector(lanes)
+    pairs = [(r, q) for r in range(rows) for q in range(columns)]
+    operands = [f"a{r}" for r in range(rows)] + [f"b{q}" for q in range(columns)]
 
-def _depth_loops(
-    text: _Text,
-    rows: int,
-    step: Callable[[str, str], None],
-    merge: Callable[[str, tuple[tuple[str, str], ...]], None],
-) -> None:
-    """An unrolled loop over the depth, then single steps for what remains of it."""
-    last = f"step{DEPTH_UNROLL}"
+    def step(source: str, target: str, index: str, mask: str | None) -> None:
+        for operand in operands:
+            text.element(f"%{target}_{operand}_at", f"%{operand}_start", index)
+            result, pointer = f"%{target}_{operand}", f"%{target}_{operand}_at"
+            if mask is None:
+                text.load(result, pointer, VectorSegment(0, lanes, lanes))
+            else:
+                text.masked_load(result, pointer, lanes, mask)
+        for r, q in pairs:
+            factors = (f"%{target}_a{r}", f"%{target}_b{q}")
+            text.fma(f"%{target}_c{r}_{q}", *factors, f"%{source}_c{r}_{q}", lanes)
+
+    def merge(name: str, *arms: tuple[str, str]) -> None:
+        for r, q in pairs:
+            incoming = ", ".join(
+                f"[ {f'%{v}_c{r}_{q}' if v else 'zeroinitializer'}, %{block} ]" for v, block in arms
+            )
+            text.add(f"%{name}_c{r}_{q} = phi {vector} {incoming}")
+
     text.label("entry")
-    for r in range(rows):
-        text.add(f"%a_row{r} = mul i64 %a_row_stride, {r}")
-    text.add(f"%unrolled = udiv i64 %depth, {DEPTH_UNROLL}")
-    text.add(f"%remaining = urem i64 %depth, {DEPTH_UNROLL}")
-    text.add("%any_unrolled = icmp ne i64 %unrolled, 0")
-    text.add("br i1 %any_unrolled, label %steps, label %between")
+    for operand in operands:
+        base, stride = operand[0], {"a": "a_row", "b": "b_column"}[operand[0]]
+        text.add(f"%{operand}_offset = mul i64 %{stride}_stride, {operand[1:]}")
+        text.element(f"%{operand}_start", f"%{base}", f"%{operand}_offset")
+    text.add(f"%remaining = urem i64 %depth, {lanes}")
+    text.add("%full = sub i64 %depth, %remaining")
+    text.add("%any_full = icmp ne i64 %full, 0")
+    text.add("br i1 %any_full, label %steps, label %between")
     text.label("steps")
-    text.add("%count = phi i64 [ 0, %entry ], [ %next_count, %steps ]")
-    merge("step0", (("", "entry"), (last, "steps")))
-    for unrolled in range(DEPTH_UNROLL):
-        step(f"step{unrolled}", f"step{unrolled + 1}")
-    text.add("%next_count = add i64 %count, 1")
-    text.add("%more = icmp ne i64 %next_count, %unrolled")
-    text.add("br i1 %more, label %steps, label %between")
+    text.add("%k = phi i64 [ 0, %entry ], [ %next_k, %steps ]")
+    merge("before", ("", "entry"), ("after", "steps"))
+    step("before", "after", "%k", None)
+    text.add(f"%next_k = add i64 %k, {lanes}")
+    text.add("%more = icmp ne i64 %next_k, %full")
+    text.add("br i1 %more, label %steps, label %between, !llvm.loop !0")
     text.label("between")
-    merge("partial", (("", "entry"), (last, "steps")))
+    merge("partial", ("", "entry"), ("after", "steps"))
     text.add("%any_remaining = icmp ne i64 %remaining, 0")
-    text.add("br i1 %any_remaining, label %single, label %done")
-    text.label("single")
-    text.add("%left = phi i64 [ %remaining, %between ], [ %next_left, %single ]")
-    merge("rest", (("partial", "between"), ("single", "single")))
-    step("rest", "single")
-    text.add("%next_left = sub i64 %left, 1")
-    text.add("%again = icmp ne i64 %next_left, 0")
-    text.add("br i1 %again, label %single, label %done")
+    text.add("br i1 %any_remaining, label %masked, label %done")
+    text.label("masked")
+    indices = ", ".join(f"i64 {q}" for q in range(lanes))
+    many = f"<{lanes} x i64>"
+    text.add(f"%remaining_low = insertelement {many} poison, i64 %remaining, i64 0")
+    text.add(
+        f"%remaining_all = shufflevector {many} %remaining_low, {many} poison, "
+        f"<{lanes} x i32> zeroinitializer"
+    )
+    text.add(f"%mask = icmp ult {many} <{indices}>, %remaining_all")
+    step("partial", "rest", "%full", "%mask")
+    text.add("br label %done")
     text.label("done")
-    merge("sum", (("partial", "between"), ("single", "single")))
+    merge("sum", ("partial", "between"), ("rest", "masked"))
+    reduce = f"@llvm.vector.reduce.fadd.{text.suffix(lanes)}"
+    text.declarations[f"declare {text.scalar} {reduce}({text.scalar}, {vector})"] = None
+    for r, q in pairs:
+        # Only this sum of lanes may be reassociated, into a tree of fixed shape.
+        arguments = f"{text.scalar} -0.0, {vector} %sum_c{r}_{q}"
+        text.add(f"%c{r}_{q} = call reassoc {text.scalar} {reduce}({arguments})")
+        text.add(f"%c{r}_{q}_row = mul i64 %c_row_stride, {r}")
+        text.add(f"%c{r}_{q}_index = add i64 %c{r}_{q}_row, {q}")
+        text.element(f"%c{r}_{q}_at", "%c", f"%c{r}_{q}_index")
+        text.add(f"store {text.scalar} %c{r}_{q}, ptr %c{r}_{q}_at, align {text.align}")
+    text.add("ret void")
+    name = f"inner_microkernel_{dtype}_{rows}x{columns}"
+    return Microkernel(name, dtype, rows, columns, lanes, text.function(name, "b_column_stride"))
+
+
+def transpose_microkernel(dtype: str, columns: int, lanes: int) -> Microkernel:
+    """c[k, q] = a[q, k] for k < depth and q < columns, transposed in registers.
+
+    a[q, k] stands at `a[q * a_row_stride + k]` (`a_depth_stride` is taken to be 1, `b` is not
+    read). `depth` must be at least `lanes`: the last block of `lanes` steps overlaps the one
+    before. A row of `c` needs room for `columns` rounded up to `lanes`; what stands there behind
+    `columns` is unspecified. Raises ValueError for an unknown dtype or an impossible shape.
+    """
+    _check(dtype, 1, columns, lanes)
+    text = _Text(dtype)
+    vector = text.vector(lanes)
+    text.label("entry")
+    text.add(f"%last_k = sub i64 %depth, {lanes}")
+    full, rest = divmod(columns, lanes)
+    blocks = [("full", lanes)] * bool(full) + [("rest", rest)] * bool(rest)
+    labels = [name for name, _ in blocks]
+    text.add(f"br label %{labels[0]}_group")
+    for position, (block, valid) in enumerate(blocks):
+        before = labels[position - 1] + "_next" if position else "entry"
+        after = f"{labels[position + 1]}_group" if position + 1 < len(labels) else "done"
+        groups = (0, full * lanes) if block == "full" else (full * lanes, columns)
+        _transpose_group_loop(text, vector, lanes, valid, block, before, after, groups)
+    text.label("done")
+    text.add("ret void")
+    name = f"transpose_microkernel_{dtype}_{columns}x{lanes}"
+    return Microkernel(name, dtype, 1, columns, lanes, text.function(name, "b_stride"))
+
+
+def _transpose_group_loop(
+    text: _Text,
+    vector: str,
+    lanes: int,
+    valid: int,
+    block: str,
+    before: str,
+    after: str,
+    columns: tuple[int, int],
+) -> None:
+    """For every group of `lanes` columns (`valid` of them real): transpose along the depth."""
+    q, k = f"%{block}_q", f"%{block}_k"
+    text.label(f"{block}_group")
+    text.add(f"{q} = phi i64 [ {columns[0]}, %{before} ], [ {q}_next, %{block}_next ]")
+    for r in range(valid):
+        text.add(f"{q}{r} = add i64 {q}, {r}")
+        text.add(f"{q}{r}_offset = mul i64 {q}{r}, %a_row_stride")
+        text.element(f"{q}{r}_start", "%a", f"{q}{r}_offset")
+    text.add(f"br label %{block}_depth")
+    text.label(f"{block}_depth")
+    text.add(f"{k} = phi i64 [ 0, %{block}_group ], [ {k}_next, %{block}_depth ]")
+    values = []
+    for r in range(lanes):
+        if r < valid:
+            text.element(f"{q}{r}_at", f"{q}{r}_start", k)
+            text.load(f"{q}{r}_source", f"{q}{r}_at", VectorSegment(0, lanes, lanes))
+        values.append(f"{q}{r}_source" if r < valid else "zeroinitializer")
+    for r, value in enumerate(_transpose_registers(text, vector, lanes, values, block)):
+        text.add(f"{k}{r} = add i64 {k}, {r}")
+        text.add(f"{k}{r}_row = mul i64 {k}{r}, %c_row_stride")
+        text.add(f"{k}{r}_index = add i64 {k}{r}_row, {q}")
+        text.element(f"{k}{r}_at", "%c", f"{k}{r}_index")
+        text.add(f"store {vector} {value}, ptr {k}{r}_at, align {text.align}")
+    text.add(f"{k}_whole = add i64 {k}, {lanes}")
+    text.add(f"{k}_before_last = icmp slt i64 {k}_whole, %last_k")
+    text.add(f"{k}_next = select i1 {k}_before_last, i64 {k}_whole, i64 %last_k")
+    text.add(f"{k}_more = icmp slt i64 {k}, %last_k")
+    text.add(f"br i1 {k}_more, label %{block}_depth, label %{block}_next, !llvm.loop !0")
+    text.label(f"{block}_next")
+    text.add(f"{q}_next = add i64 {q}, {lanes}")
+    text.add(f"{q}_more = icmp slt i64 {q}_next, {columns[1]}")
+    text.add(f"br i1 {q}_more, label %{block}_group, label %{after}")
+
+
+def _transpose_registers(
+    text: _Text, vector: str, lanes: int, values: list[str], block: str
+) -> list[str]:
+    """Transpose `lanes` vectors by exchanging blocks of 1, 2, 4, ... elements between pairs."""
+    size = 1
+    while size < lanes:
+        exchanged = list(values)
+        for r in range(lanes):
+            if r & size:
+                continue
+            low = [p if not p & size else lanes + p - size for p in range(lanes)]
+            high = [p + size if not p & size else lanes + p for p in range(lanes)]
+            for target, order in ((r, low), (r + size, high)):
+                mask = ", ".join(f"i32 {p}" for p in order)
+                result = f"%{block}_exchange{size}_{target}"
+                text.add(
+                    f"{result} = shufflevector {vector} {values[r]}, "
+                    f"{vector} {values[r + size]}, <{lanes} x i32> <{mask}>"
+                )
+                exchanged[target] = result
+        values = exchanged
+        size *= 2
+    return values

@@ -1,7 +1,8 @@
 """What the scalar primitives of kernels mean, in numpy.
 
-Every function takes numpy arrays or numpy scalars (f32, f64, i32, i64, bool) and broadcasts. The compiled counterparts
-give the same bits, NaN payloads aside; `fma` is a true fused multiply-add here as on the hosts that have the instruction.
+Every function takes numpy arrays or numpy scalars (f32, f64, i32, i64, bool) and broadcasts. The
+compiled counterparts give the same bits, NaN payloads aside; `fma` is a true fused multiply-add
+here as on the hosts that have the instruction.
 """
 
 from typing import Any
@@ -35,7 +36,7 @@ def _two_sum(x: Any, y: Any) -> tuple[Any, Any]:
 
 
 def _two_product(x: Any, y: Any) -> tuple[Any, Any]:
-    """Dekker and Veltkamp: rounded product and its exact error, away from overflow and underflow."""
+    """Dekker and Veltkamp: rounded product and its exact error, if nothing under- or overflows."""
     product = x * y
     x_high = x * _SPLIT - (x * _SPLIT - x)
     y_high = y * _SPLIT - (y * _SPLIT - y)
@@ -53,12 +54,13 @@ def _round_to_odd(total: Any, error: Any) -> Any:
 
 
 def _fma_f64(x: Any, y: Any, z: Any) -> Any:
-    """Boldo and Melquiond 2008, algorithm 5: correctly rounded unless something over- or underflows."""
+    """Boldo and Melquiond 2008: correctly rounded unless something over- or underflows."""
     high, low = _two_product(x, y)
     inner, inner_error = _two_sum(z, low)
     outer, outer_error = _two_sum(high, inner)
     fused = outer + _round_to_odd(*_two_sum(inner_error, outer_error))
-    return np.where(np.isfinite(fused), fused, x * y + z)
+    # A zero takes its sign from the plain form, which is exact there.
+    return np.where(np.isfinite(fused) & (fused != 0), fused, x * y + z)
 
 
 def round_even(x: Any) -> Any:
@@ -88,12 +90,12 @@ def absolute(x: Any) -> Any:
 
 
 def minimum(x: Any, y: Any) -> Any:
-    """The smaller one; NaN if either is NaN."""
+    """The smaller one; NaN if either is NaN. Which of two zeros is returned is open."""
     return np.minimum(x, y)
 
 
 def maximum(x: Any, y: Any) -> Any:
-    """The larger one; NaN if either is NaN."""
+    """The larger one; NaN if either is NaN. Which of two zeros is returned is open."""
     return np.maximum(x, y)
 
 

@@ -1,8 +1,9 @@
 """Straight-line functions over the primitives, recorded as textual LLVM IR.
 
-A function of `vecmath` is called once with values that write down what is done to them. It is rebuilt with the primitives
-of this file in place of numpy's, so that one text serves as numpy reference and as machine code. Nothing here may be
-contracted or reassociated by LLVM: the compiled function gives the bits that numpy gives.
+A function of `vecmath` is called once with values that write down what is done to them. It is
+rebuilt with the primitives of this file in place of numpy's, so that one text serves as numpy
+reference and as machine code. Nothing here may be contracted or reassociated by LLVM: the compiled
+function gives the bits that numpy gives.
 """
 
 import struct
@@ -12,7 +13,13 @@ from typing import Any
 
 import numpy as np
 
-LLVM_TYPES: Mapping[str, str] = {"f32": "float", "f64": "double", "i32": "i32", "i64": "i64", "bool": "i1"}
+LLVM_TYPES: Mapping[str, str] = {
+    "f32": "float",
+    "f64": "double",
+    "i32": "i32",
+    "i64": "i64",
+    "bool": "i1",
+}
 _BIT_PARTNERS = {"f32": "i32", "i32": "f32", "f64": "i64", "i64": "f64"}
 _DTYPE_NAMES = {
     np.dtype(np.float32): "f32",
@@ -62,7 +69,9 @@ class Recorded:
     def _is_float(self) -> bool:
         return self.dtype in ("f32", "f64")
 
-    def _binary(self, float_name: str | None, other_name: str | None, other: Any, swap: bool) -> Any:
+    def _binary(
+        self, float_name: str | None, other_name: str | None, other: Any, swap: bool
+    ) -> Any:
         operand = _as_recorded(self.recording, other)
         if operand.dtype != self.dtype:
             raise TypeError(f"operands of dtype {self.dtype} and {operand.dtype}")
@@ -138,7 +147,7 @@ class Recorded:
 
 
 def _as_recorded(recording: Recording, value: Any) -> Recorded:
-    """A recorded value as it is, a numpy scalar as a constant; Python numbers have no dtype and are refused."""
+    """A recorded value as it is, a numpy scalar as a constant; Python numbers are refused."""
     if isinstance(value, Recorded):
         return value
     if not isinstance(value, np.generic):
@@ -207,7 +216,7 @@ RECORDED_PRIMITIVES: Mapping[str, Callable[..., Any]] = {
 
 
 def recordable(module: ModuleType) -> dict[str, Any]:
-    """The module's names, its functions rebuilt so that they call each other and the recording primitives."""
+    """The module's names, its functions rebuilt to call each other and the recording primitives."""
     namespace = dict(vars(module))
     for name, value in vars(module).items():
         if isinstance(value, FunctionType) and value.__module__ == module.__name__:

@@ -278,6 +278,11 @@ cast = Op(
 )
 
 
+copy = elementwise(
+    "copy", 1, lambda x: x, "{x}", accepts=_any, vjp=[lambda ct, r, x: ct]
+)  # fmt: skip
+
+
 def _share(lesser: Any, greater_one: Any) -> Any:
     """1 where `greater_one` is the greater, 1/2 at a tie, 0 elsewhere: maximum's derivative."""
     wins = cast(greater(greater_one, lesser), dtype=lesser.dtype)
@@ -289,5 +294,5 @@ OPS = (
     add, subtract, multiply, divide, negate, reciprocal, square, sqrt, absolute, sign, minimum,
     maximum, exp, expm1, log, log1p, sin, cos, tanh, sigmoid, softplus, relu, leaky_relu, elu,
     power, sigmoid_cross_entropy, equal, not_equal, less, less_equal, greater, greater_equal,
-    logical_and, logical_or, logical_not, where, cast,
+    logical_and, logical_or, logical_not, where, cast, copy,
 )  # fmt: skip

@@ -9,13 +9,20 @@ import numpy as np
 from graphc.ir.attributes import BOOL, DTYPE, LITERAL, SHAPE, STRING, Literal
 from graphc.ir.errors import GraphError, ShapeError
 from graphc.ir.op import Array, Leaf, LoopIndex, Op
-from graphc.ir.types import DType, Shape, TensorType, as_dtype, static_shape
+from graphc.ir.types import DType, Shape, TensorType, as_dtype, shape_text, static_shape
 
 
 def _infer_declared(name: str, shape: Shape, dtype: DType, **_: Any) -> TensorType:
     if not name:
         raise ShapeError("a name is needed")
     return TensorType(dtype, shape)
+
+
+def _infer_state(name: str, shape: Shape, dtype: DType, **_: Any) -> TensorType:
+    declared = _infer_declared(name, shape, dtype)
+    if not declared.is_static:
+        raise ShapeError(f"state {name!r} needs a fixed shape, not {shape_text(shape)}")
+    return declared
 
 
 def _infer_constant(value: Literal) -> TensorType:
@@ -50,7 +57,7 @@ state = Op(
     "state",
     arity=0,
     attributes={"name": STRING, "shape": SHAPE, "dtype": DTYPE, "trainable": BOOL},
-    infer=_infer_declared,
+    infer=_infer_state,
     reference=_is_given_at_run_time,
     vjp=[],
     lowering=Leaf(),

@@ -78,6 +78,17 @@ def _place_reshape(
     return Strided(at.offset, tuple(0 if e == 1 else next(taken) for e in result.dims))
 
 
+def _axes_reshape(
+    operand: TensorType, result: TensorType, shape: Shape
+) -> tuple[int, ...] | None:
+    """Known where the reshape only adds and drops extents of 1."""
+    kept = [axis for axis, extent in enumerate(result.shape) if extent != 1]
+    if [e for e in operand.shape if e != 1] != [result.shape[axis] for axis in kept]:
+        return None
+    taken = iter(kept)
+    return tuple(next(taken) if extent != 1 else 0 for extent in operand.shape)
+
+
 reshape = Op(
     "reshape",
     arity=1,
@@ -85,7 +96,7 @@ reshape = Op(
     infer=_infer_reshape,
     reference=lambda result, x, shape: x.reshape(static_shape(shape)),
     vjp=[lambda ct, r, x, shape: reshape(ct, shape=x.shape)],
-    lowering=View(_place_reshape),
+    lowering=View(_place_reshape, _axes_reshape),
 )
 
 # --- transpose -------------------------------------------------------------------------------
@@ -114,7 +125,9 @@ transpose = Op(
     infer=_infer_transpose,
     reference=lambda result, x, axes: x.transpose(axes),
     vjp=[lambda ct, r, x, axes: transpose(ct, axes=inverse_permutation(axes))],
-    lowering=View(_place_transpose),
+    lowering=View(
+        _place_transpose, lambda operand, result, axes: inverse_permutation(axes)
+    ),
 )
 
 # --- broadcast_to ----------------------------------------------------------------------------
@@ -137,6 +150,10 @@ def _place_broadcast(
     return Strided(at.offset, (*(0,) * new_axes, *kept))
 
 
+def _axes_broadcast(operand: TensorType, result: TensorType, shape: Shape) -> tuple[int, ...]:
+    return tuple(axis + result.rank - operand.rank for axis in range(operand.rank))
+
+
 broadcast_to = Op(
     "broadcast_to",
     arity=1,
@@ -144,7 +161,7 @@ broadcast_to = Op(
     infer=_infer_broadcast,
     reference=lambda result, x, shape: np.broadcast_to(x, static_shape(shape)),
     vjp=[lambda ct, r, x, shape: ct],
-    lowering=View(_place_broadcast),
+    lowering=View(_place_broadcast, _axes_broadcast),
 )
 
 # --- slice and its adjoint -------------------------------------------------------------------
@@ -213,7 +230,7 @@ slice_ = Op(
             ct, shape=x.shape, starts=starts, steps=steps
         )
     ],
-    lowering=View(_place_slice),
+    lowering=View(_place_slice, lambda operand, result, **_: None),
 )
 
 
@@ -384,4 +401,26 @@ scatter_add = Op(
     indices=(1, lambda x, indices, axis, shape: shape[axis]),
 )
 
-OPS = (reshape, transpose, broadcast_to, slice_, embed, concatenate, take, scatter_add)
+# --- in_range --------------------------------------------------------------------------------
+
+
+def _infer_in_range(indices: TensorType, limit: int) -> TensorType:
+    if not indices.dtype.is_integer:
+        raise DTypeError(f"integer indices expected, not {indices.dtype}")
+    return indices
+
+
+# The same indices, of which a compiled program has checked that they are at least 0 and below
+# `limit`. Its operand is always stored, so that it can be checked before anything reads it.
+in_range = Op(
+    "in_range",
+    arity=1,
+    attributes={"limit": INT},
+    infer=_infer_in_range,
+    reference=lambda result, indices, limit: indices,
+    vjp=[_INDEX],
+    lowering=View(lambda at, operand, result, limit: at, lambda operand, result, limit: None),
+    indices=(0, lambda indices, limit: limit),
+)
+
+OPS = (in_range, reshape, transpose, broadcast_to, slice_, embed, concatenate, take, scatter_add)

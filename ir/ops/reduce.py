@@ -9,10 +9,10 @@ import numpy as np
 
 from graphc.ir.attributes import AXES
 from graphc.ir.errors import DTypeError, ShapeError
-from graphc.ir.op import Array, NonDifferentiable, Op, Reduction, Vjp
+from graphc.ir.op import Array, Op, Reduction, Vjp
 from graphc.ir.ops.elementwise import cast, equal
 from graphc.ir.ops.movement import broadcast_to
-from graphc.ir.types import DType, TensorType, i64, normalize_axes
+from graphc.ir.types import DType, TensorType, normalize_axes
 
 
 def _infer(x: TensorType, axes: tuple[int, ...]) -> TensorType:
@@ -24,15 +24,10 @@ def _infer(x: TensorType, axes: tuple[int, ...]) -> TensorType:
 
 
 def _infer_not_empty(x: TensorType, axes: tuple[int, ...]) -> TensorType:
-    if any(x.shape[axis] == 0 for axis in axes if axis < x.rank):
+    result = _infer(x, axes)
+    if any(x.shape[axis] == 0 for axis in axes):
         raise ShapeError("an extreme of no elements does not exist")
-    return _infer(x, axes)
-
-
-def _infer_index(x: TensorType, axes: tuple[int, ...]) -> TensorType:
-    if len(axes) != 1:
-        raise ShapeError(f"one axis expected, not {len(axes)}")
-    return _infer_not_empty(x, axes).with_dtype(i64)
+    return result
 
 
 def reduction(
@@ -46,7 +41,9 @@ def reduction(
     """A reduction: numpy function, combining primitive, neutral element, VJP rule."""
 
     def apply(result: TensorType, x: Array, axes: tuple[int, ...]) -> Array:
-        return np.asarray(reference(x, axis=axes, keepdims=True), dtype=result.dtype.numpy)
+        with np.errstate(all="ignore"):
+            value = reference(x, axis=axes, keepdims=True)
+        return np.asarray(value, dtype=result.dtype.numpy)
 
     return Op(
         name,

@@ -1,6 +1,7 @@
 """The executor, on small kernels written as LLVM IR."""
 
 import ast
+import ctypes
 import gc
 import inspect
 import re
@@ -16,7 +17,7 @@ from graphc.kernels.executor import (
     Instruction,
     InstructionTable,
     KernelStopped,
-    NativeModule,
+    MachineCode,
     Timing,
     compile_executor,
 )
@@ -75,6 +76,11 @@ define i32 @return_status(ptr %arguments, i64 %thread, i64 %threads) {{
 
 declare i64 @llvm.readcyclecounter()
 
+define i64 @read_counter() {{
+  %now = call i64 @llvm.readcyclecounter()
+  ret i64 %now
+}}
+
 define i32 @spin_cycles(ptr %arguments, i64 %thread, i64 %threads) {{
 entry:
   %start = call i64 @llvm.readcyclecounter()
@@ -131,7 +137,7 @@ def executor() -> Executor:
 
 
 @pytest.fixture(scope="module")
-def kernels() -> NativeModule:
+def kernels() -> MachineCode:
     return compile_ir(KERNELS_IR)
 
 
@@ -144,7 +150,7 @@ def int64(*values: int) -> np.ndarray:
 
 
 def journal_table(
-    executor: Executor, kernels: NativeModule, length: int, tags: np.ndarray
+    executor: Executor, kernels: MachineCode, length: int, tags: np.ndarray
 ) -> tuple[InstructionTable, np.ndarray]:
     """One `write_journal` a tag, and the journal."""
     journal = np.zeros(length + 1, np.int64)
@@ -154,7 +160,7 @@ def journal_table(
     return InstructionTable(executor, instructions, [*addresses(journal), *tag_addresses]), journal
 
 
-def test_instructions_run_in_order(executor: Executor, kernels: NativeModule) -> None:
+def test_instructions_run_in_order(executor: Executor, kernels: MachineCode) -> None:
     tags = int64(30, 10, 20)
     table, journal = journal_table(executor, kernels, 3, tags)
     table.run()
@@ -162,7 +168,7 @@ def test_instructions_run_in_order(executor: Executor, kernels: NativeModule) ->
     assert len(table) == 3
 
 
-def test_repeats_walk_the_whole_table_again(executor: Executor, kernels: NativeModule) -> None:
+def test_repeats_walk_the_whole_table_again(executor: Executor, kernels: MachineCode) -> None:
     tags = int64(1, 2)
     table, journal = journal_table(executor, kernels, 8, tags)
     table.run(repeats=3)
@@ -175,7 +181,7 @@ def test_empty_table_runs(executor: Executor) -> None:
     InstructionTable(executor, [], []).run(repeats=5)
 
 
-def test_one_thread_walks_as_thread_0_of_1(executor: Executor, kernels: NativeModule) -> None:
+def test_one_thread_walks_as_thread_0_of_1(executor: Executor, kernels: MachineCode) -> None:
     seen = int64(-1, -1)
     write = Instruction("write_thread", kernels.address("write_thread"), (0,))
     InstructionTable(executor, [write], addresses(seen)).run()
@@ -183,7 +189,7 @@ def test_one_thread_walks_as_thread_0_of_1(executor: Executor, kernels: NativeMo
 
 
 def test_barrier_flags_change_nothing_on_one_thread(
-    executor: Executor, kernels: NativeModule
+    executor: Executor, kernels: MachineCode
 ) -> None:
     journal, tag = np.zeros(3, np.int64), int64(5)
     write = kernels.address("write_journal")
@@ -193,7 +199,7 @@ def test_barrier_flags_change_nothing_on_one_thread(
 
 
 def test_externals_are_written_into_every_slot_that_uses_them(
-    executor: Executor, kernels: NativeModule
+    executor: Executor, kernels: MachineCode
 ) -> None:
     # buffers: 0 inner, 1 result, 2 and 4 external, 3 constant; external 2 stands in three slots
     inner, result, constant = int64(0), int64(0), int64(1000)
@@ -212,7 +218,7 @@ def test_externals_are_written_into_every_slot_that_uses_them(
         assert result[0] == 3 * p[0] + q[0] + 1000
 
 
-def test_external_may_be_unused(executor: Executor, kernels: NativeModule) -> None:
+def test_external_may_be_unused(executor: Executor, kernels: MachineCode) -> None:
     result, x = int64(0), int64(4)
     add = Instruction("add", kernels.address("add"), (0, 1, 1))
     table = InstructionTable(executor, [add], [*addresses(result), 0, 0], external=(1, 2))
@@ -223,7 +229,7 @@ def test_external_may_be_unused(executor: Executor, kernels: NativeModule) -> No
 @pytest.mark.parametrize("status", [1, 42, -1, -(2**31)])
 @pytest.mark.parametrize("timed", [False, True])
 def test_status_stops_the_walk(
-    executor: Executor, kernels: NativeModule, status: int, timed: bool
+    executor: Executor, kernels: MachineCode, status: int, timed: bool
 ) -> None:
     journal, tag, result = np.zeros(8, np.int64), int64(9), int64(status)
     write, stop = kernels.address("write_journal"), kernels.address("return_status")
@@ -245,7 +251,7 @@ def test_status_stops_the_walk(
     assert journal[0] == 3, "the table did not run after a stop"
 
 
-def test_first_instruction_may_stop(executor: Executor, kernels: NativeModule) -> None:
+def test_first_instruction_may_stop(executor: Executor, kernels: MachineCode) -> None:
     status = int64(3)
     stop = Instruction("stop", kernels.address("return_status"), (0,))
     with pytest.raises(KernelStopped) as info:
@@ -253,7 +259,7 @@ def test_first_instruction_may_stop(executor: Executor, kernels: NativeModule) -
     assert (info.value.instruction, info.value.name, info.value.status) == (0, "stop", 3)
 
 
-def test_timed_run_measures_each_instruction(executor: Executor, kernels: NativeModule) -> None:
+def test_timed_run_measures_each_instruction(executor: Executor, kernels: MachineCode) -> None:
     tags = int64(1, 2, 3)
     table, journal = journal_table(executor, kernels, 300, tags)
     timing = table.run_timed(repeats=100)
@@ -270,20 +276,24 @@ def test_timed_run_measures_each_instruction(executor: Executor, kernels: Native
 
 @pytest.mark.parametrize("repeats", [1, 5])
 def test_cycles_of_a_row_are_those_its_kernel_took(
-    executor: Executor, kernels: NativeModule, repeats: int
+    executor: Executor, kernels: MachineCode, repeats: int
 ) -> None:
     stamps = int64(0, 0)
     stamp = Instruction("stamp", kernels.address("stamp"), (0,))
     spin = Instruction("spin", kernels.address("spin_cycles"), ())
     table = InstructionTable(executor, [stamp, spin, stamp], addresses(stamps))
+    read_counter = ctypes.CFUNCTYPE(ctypes.c_int64)(kernels.address("read_counter"))
+    before = read_counter()
     timing = table.run_timed(repeats=repeats)
+    after = read_counter()
     first, last = stamps
     assert timing.cycles[1] >= repeats * SPIN_CYCLES
     assert timing.cycles[1] <= last - first + CLOCK_SLACK
     assert timing.total_cycles >= last - first - CLOCK_SLACK
+    assert timing.total_cycles <= after - before
 
 
-def test_timed_run_re_points_externals(executor: Executor, kernels: NativeModule) -> None:
+def test_timed_run_re_points_externals(executor: Executor, kernels: MachineCode) -> None:
     result, x = int64(0), int64(21)
     add = Instruction("add", kernels.address("add"), (0, 1, 1))
     table = InstructionTable(executor, [add], [*addresses(result), 0], external=(1,))
@@ -304,7 +314,7 @@ def test_timing_is_an_average_over_repeats() -> None:
     assert timing.instruction_nanoseconds().tolist() == [375.0, 125.0]
 
 
-def test_runs_hold_no_memory(executor: Executor, kernels: NativeModule) -> None:
+def test_runs_hold_no_memory(executor: Executor, kernels: MachineCode) -> None:
     result, x = int64(0), int64(1)
     add = Instruction("add", kernels.address("add"), (0, 1, 0))
     table = InstructionTable(executor, [add], [*addresses(result), 0], external=(1,))
@@ -331,7 +341,7 @@ def test_runs_hold_no_memory(executor: Executor, kernels: NativeModule) -> None:
 
 
 def test_separate_tables_run_on_separate_python_threads(
-    executor: Executor, kernels: NativeModule
+    executor: Executor, kernels: MachineCode
 ) -> None:
     threads, runs = 4, 500
     results = np.zeros((threads, 8), np.int64)
@@ -353,7 +363,7 @@ def test_separate_tables_run_on_separate_python_threads(
 
 
 @pytest.mark.parametrize("timed", [False, True])
-def test_gil_is_released(executor: Executor, kernels: NativeModule, timed: bool) -> None:
+def test_gil_is_released(executor: Executor, kernels: MachineCode, timed: bool) -> None:
     flag = int64(0, 0)
     wait = Instruction("wait_for_flag", kernels.address("wait_for_flag"), (0,))
     table = InstructionTable(executor, [wait], addresses(flag))

@@ -1,0 +1,157 @@
+"""The largest error of each unary f32 function, in ULP, over every one of the 2**32 inputs.
+
+    python -m benchmarks.ulp --function exp
+    python -m benchmarks.ulp --all --stride 97 --json ulp.json
+
+The compiled functions are compared with numpy's f64 functions (erf: with the compiled f64 vector
+math), whose own error is about 2**-29 of an f32 unit.
+"""
+
+import argparse
+import ctypes
+import json
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from graphc.kernels.jit import CompiledKernel, KernelCompiler
+from rich.console import Console
+from rich.table import Table
+
+INPUTS = 2**32
+CHUNK = 2**20
+MANTISSA_BITS = 23
+SMALLEST_EXPONENT = -126
+LARGEST_F32 = float(np.finfo(np.float32).max)
+# Where rounding to f32 starts to give infinity.
+OVERFLOW = LARGEST_F32 + 2.0 ** (127 - MANTISSA_BITS - 1)
+
+
+def _sigmoid(x: np.ndarray) -> np.ndarray:
+    e = np.exp(-np.abs(x))
+    return np.where(x < 0, e, 1.0) / (1.0 + e)
+
+
+def _softplus(x: np.ndarray) -> np.ndarray:
+    return np.maximum(x, 0.0) + np.log1p(np.exp(-np.abs(x)))
+
+
+REFERENCES: dict[str, Callable[..., Any]] = {
+    "exp": np.exp,
+    "expm1": np.expm1,
+    "log": np.log,
+    "log1p": np.log1p,
+    "tanh": np.tanh,
+    "sigmoid": _sigmoid,
+    "softplus": _softplus,
+    "sin": np.sin,
+    "cos": np.cos,
+}
+
+
+FUNCTIONS = (*REFERENCES, "erf")
+
+
+@dataclass(frozen=True)
+class LargestError:
+    """`ulp` is infinite where one of result and reference is NaN or wrongly infinite."""
+
+    function: str
+    ulp: float
+    input: float
+    result: float
+    reference: float
+    inputs: int
+    seconds: float
+
+
+def errors_in_ulp(result: np.ndarray, reference: np.ndarray) -> np.ndarray:
+    """|f32 result - f64 reference| over the spacing of f32 at the reference."""
+    exponent = np.maximum(np.frexp(reference)[1] - 1, SMALLEST_EXPONENT)
+    error = np.abs(result - reference) * np.ldexp(1.0, MANTISSA_BITS - exponent)
+    overflows = np.abs(reference) >= OVERFLOW
+    agree = np.where(overflows, np.isinf(result) & (result * reference > 0), result == reference)
+    agree |= np.isnan(result) & np.isnan(reference)
+    return np.where(agree, 0.0, np.where(np.isfinite(error), error, np.inf))
+
+
+def compile_unary(compiler: KernelCompiler, function: str, dtype: str) -> CompiledKernel:
+    """A kernel that maps an array of CHUNK values."""
+    source = f"""def kernel(args, thread, threads):
+    x = buffer(args, 0, 2, {dtype})
+    y = buffer(args, 1, 2, {dtype})
+    for i in range({CHUNK}):
+        y[i] = {function}(x[i])
+    return 0
+"""
+    return compiler.compile_kernel(source, "kernel", filename=f"<ulp of {function} {dtype}>")
+
+
+def array_function(kernel: CompiledKernel) -> Callable[[np.ndarray], np.ndarray]:
+    """The kernel as a function of an array of CHUNK values."""
+    call = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
+    run = call(kernel.address)
+
+    def apply(x: np.ndarray) -> np.ndarray:
+        y = np.empty_like(x)
+        pointers = (ctypes.c_void_p * 2)(x.ctypes.data, y.ctypes.data)
+        run(ctypes.addressof(pointers), 0, 1)
+        return y
+
+    return apply
+
+
+def largest_error(compiler: KernelCompiler, function: str, stride: int) -> LargestError:
+    """Walk all bit patterns, or every `stride`-th, in chunks."""
+    kernel = compile_unary(compiler, function, "f32")
+    measured = array_function(kernel)
+    exact_kernel = compile_unary(compiler, "erf", "f64")
+    exact = array_function(exact_kernel) if function == "erf" else REFERENCES[function]
+    worst = (-1.0, 0.0, 0.0, 0.0)
+    start = time.perf_counter()
+    with np.errstate(all="ignore"):
+        for first in range(0, INPUTS, CHUNK * stride):
+            patterns = (first + stride * np.arange(CHUNK, dtype=np.uint64)) % np.uint64(INPUTS)
+            x = patterns.astype(np.uint32).view(np.float32)
+            y = measured(x)
+            reference = exact(x.astype(np.float64))
+            error = errors_in_ulp(y.astype(np.float64), reference)
+            at = int(np.argmax(error))
+            if error[at] > worst[0]:
+                worst = (float(error[at]), float(x[at]), float(y[at]), float(reference[at]))
+    inputs = min(-(-INPUTS // (CHUNK * stride)) * CHUNK, INPUTS)
+    return LargestError(function, *worst, inputs, time.perf_counter() - start)
+
+
+def main() -> None:
+    """Measure, print a table, and write JSON where asked."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    chosen = parser.add_mutually_exclusive_group(required=True)
+    chosen.add_argument("--function", choices=FUNCTIONS, action="append")
+    chosen.add_argument("--all", action="store_true")
+    parser.add_argument("--stride", type=int, default=1, help="look at every N-th input only")
+    parser.add_argument("--json", type=Path, help="write the figures to this file")
+    arguments = parser.parse_args()
+    compiler = KernelCompiler()
+    table = Table("function", "largest error (ULP)", "at", "result", "reference", "seconds")
+    rows = []
+    for function in FUNCTIONS if arguments.all else arguments.function:
+        row = largest_error(compiler, function, arguments.stride)
+        rows.append(row)
+        figures = (
+            f"{row.ulp:.3f}",
+            f"{row.input:.9g}",
+            f"{row.result:.9g}",
+            f"{row.reference:.12g}",
+        )
+        table.add_row(row.function, *figures, f"{row.seconds:.1f}")
+    Console().print(table)
+    if arguments.json is not None:
+        arguments.json.write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,188 @@
+"""What a user hooks into training: base class, early stopping, checkpoints, schedules."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from graphc.schedules import Schedule
+
+if TYPE_CHECKING:
+    from graphc.model import Model
+
+Logs = Mapping[str, float]
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+class Callback:
+    """Called during `Model.fit`; epochs and batches count from 0.
+
+    `model` is set before anything is called. Setting `model.stop_training` ends training after
+    the running batch or epoch.
+    """
+
+    model: Model
+
+    def on_train_begin(self) -> None:
+        """Before the first epoch."""
+
+    def on_train_end(self) -> None:
+        """After the last epoch, however training ended."""
+
+    def on_epoch_begin(self, epoch: int) -> None:
+        """Before an epoch."""
+
+    def on_epoch_end(self, epoch: int, logs: Logs) -> None:
+        """After an epoch, with its mean loss and metrics, those of validation as `val_...`."""
+
+    def on_batch_begin(self, epoch: int, batch: int) -> None:
+        """Before a batch."""
+
+    def on_batch_end(self, epoch: int, batch: int, logs: Logs) -> None:
+        """After a batch, with its own loss and metrics."""
+
+
+def overrides(callback: Callback, hook: str) -> bool:
+    """Whether the callback has a `hook` of its own, so that calling it is worth the time."""
+    return getattr(type(callback), hook) is not getattr(Callback, hook)
+
+
+class _Best:
+    """The best value so far of a logged quantity, which is named in `monitor`."""
+
+    def __init__(self, monitor: str, mode: Literal["min", "max"], min_delta: float) -> None:
+        if mode not in ("min", "max"):
+            raise ValueError(f"a mode of 'min' or 'max' expected, not {mode!r}")
+        self.monitor = monitor
+        self.sign = 1.0 if mode == "min" else -1.0
+        self.min_delta = min_delta
+        self.value = math.inf
+
+    def check_is_logged(self, names: Sequence[str]) -> None:
+        """Raises ValueError when the quantity is not among `names`."""
+        if self.monitor not in names:
+            raise ValueError(f"{self.monitor!r} is not logged; there are: {', '.join(names)}")
+
+    def improves(self, logs: Logs) -> bool:
+        """Whether the logged value is better than all before by more than `min_delta`."""
+        value = self.sign * logs[self.monitor]
+        if not value < self.value - self.min_delta:
+            return False
+        self.value = value
+        return True
+
+
+class EarlyStopping(Callback):
+    """Stops when `monitor` has not improved for `patience` epochs.
+
+    With `restore_best_weights` the variables of the best epoch are put back at the end.
+    `stopped_epoch` is the epoch after which training was stopped, or None.
+    """
+
+    def __init__(
+        self,
+        monitor: str = "val_loss",
+        patience: int = 0,
+        mode: Literal["min", "max"] = "min",
+        min_delta: float = 0.0,
+        restore_best_weights: bool = False,
+    ) -> None:
+        self._arguments = (monitor, mode, min_delta)
+        self._best = _Best(*self._arguments)
+        self.patience = patience
+        self.restore_best_weights = restore_best_weights
+        self.best_epoch: int | None = None
+        self.stopped_epoch: int | None = None
+        self._waited = 0
+        self._best_values: dict[str, Array] = {}
+
+    def on_train_begin(self) -> None:
+        self._best = _Best(*self._arguments)
+        self._best.check_is_logged(self.model.logged_names)
+        self.best_epoch = self.stopped_epoch = None
+        self._waited = 0
+        self._best_values = {}
+
+    def on_epoch_end(self, epoch: int, logs: Logs) -> None:
+        if self._best.improves(logs):
+            self.best_epoch, self._waited = epoch, 0
+            if self.restore_best_weights:
+                self._best_values = self.model.values()
+            return
+        self._waited += 1
+        if self._waited >= self.patience:
+            self.stopped_epoch = epoch
+            self.model.stop_training = True
+
+    def on_train_end(self) -> None:
+        if self._best_values:
+            self.model.variables.update(self._best_values)
+
+
+class ModelCheckpoint(Callback):
+    """Saves the model after each epoch, or only after one that improves `monitor`.
+
+    `path` may hold `{epoch}` (from 0) and logged names, as in "digits-{epoch:03d}.safetensors".
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        monitor: str = "val_loss",
+        mode: Literal["min", "max"] = "min",
+        save_best_only: bool = False,
+        weights_only: bool = False,
+    ) -> None:
+        self.path = os.fspath(path)
+        self._arguments = (monitor, mode, 0.0)
+        self._best = _Best(*self._arguments)
+        self.save_best_only = save_best_only
+        self.weights_only = weights_only
+
+    def on_train_begin(self) -> None:
+        self._best = _Best(*self._arguments)
+        if self.save_best_only:
+            self._best.check_is_logged(self.model.logged_names)
+
+    def on_epoch_end(self, epoch: int, logs: Logs) -> None:
+        if self.save_best_only and not self._best.improves(logs):
+            return
+        path = self.path.format(epoch=epoch, **logs)
+        self.model.save(path, weights_only=self.weights_only)
+
+
+class LearningRateSchedule(Callback):
+    """Sets the learning rate before each epoch, or each batch, to what `schedule` says.
+
+    A schedule maps the epoch, or the number of steps since epoch 0, to the rate.
+    """
+
+    def __init__(self, schedule: Schedule, per: Literal["epoch", "step"] = "epoch") -> None:
+        if per not in ("epoch", "step"):
+            raise ValueError(f"'epoch' or 'step' expected, not {per!r}")
+        self.schedule = schedule
+        self.per = per
+
+    def on_epoch_begin(self, epoch: int) -> None:
+        if self.per == "epoch":
+            self.model.learning_rate = self.schedule(epoch)
+
+    def on_batch_begin(self, epoch: int, batch: int) -> None:
+        if self.per == "step":
+            step = epoch * self.model.steps_per_epoch + batch
+            self.model.learning_rate = self.schedule(step)
+
+
+class TerminateOnNaN(Callback):
+    """Ends training, without an error, after a batch whose loss is not finite.
+
+    The update of that batch has been made; `fit(nan_watch=True)` withholds it and raises.
+    """
+
+    def on_batch_end(self, epoch: int, batch: int, logs: Logs) -> None:
+        if not math.isfinite(logs["loss"]):
+            self.model.stop_training = True

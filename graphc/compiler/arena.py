@@ -1,0 +1,77 @@
+"""One arena: every temporary at a fixed offset, memory shared by values that never live at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from graphc.kernels.source import Storage
+
+ALIGNMENT = 64
+
+
+@dataclass(frozen=True)
+class LiveRange:
+    """A storage and the first and last instruction that uses it."""
+
+    storage: Storage
+    first: int
+    last: int
+
+    def overlaps(self, other: LiveRange) -> bool:
+        return self.first <= other.last and other.first <= self.last
+
+
+@dataclass(frozen=True, eq=False)
+class Arena:
+    """Offsets in bytes of every live range, and the size of the whole."""
+
+    ranges: tuple[LiveRange, ...]
+    offsets: dict[Storage, int]
+    nbytes: int
+
+
+def live_ranges(
+    uses: Sequence[Iterable[Storage]], placed: Iterable[Storage], kept: Iterable[Storage]
+) -> tuple[LiveRange, ...]:
+    """Ranges of the storages in `placed` over instructions that use them.
+
+    `kept` storages hold results that are read after the last instruction.
+    """
+    wanted = set(placed)
+    first: dict[Storage, int] = {}
+    last: dict[Storage, int] = {}
+    for number, storages in enumerate(uses):
+        for storage in storages:
+            if storage in wanted:
+                first.setdefault(storage, number)
+                last[storage] = number
+    for storage in kept:
+        if storage in first:
+            last[storage] = len(uses)
+    return tuple(LiveRange(storage, first[storage], last[storage]) for storage in first)
+
+
+def plan_arena(ranges: Sequence[LiveRange]) -> Arena:
+    """Offsets for `ranges`: the largest first, each at the lowest place that is free for its time.
+
+    Source: greedy by size, Pisarchyk and Lee, Efficient Memory Management for Deep Neural Net
+    Inference, 2020.
+    """
+    placed: list[tuple[int, int, LiveRange]] = []
+    offsets: dict[Storage, int] = {}
+    for live in sorted(ranges, key=lambda r: (-r.storage.nbytes, r.first)):
+        size = _aligned(live.storage.nbytes)
+        offset = 0
+        for start, end, other in sorted(placed, key=lambda item: item[0]):
+            if live.overlaps(other):
+                if start - offset >= size:
+                    break
+                offset = max(offset, end)
+        placed.append((offset, offset + size, live))
+        offsets[live.storage] = offset
+    return Arena(tuple(ranges), offsets, max((end for _, end, _ in placed), default=0))
+
+
+def _aligned(nbytes: int) -> int:
+    return -(-max(nbytes, 1) // ALIGNMENT) * ALIGNMENT

@@ -1,0 +1,257 @@
+"""Fusion: which nodes share a kernel, and why.
+
+Pairs of groups of which one reads what the other makes, or that read the same tensor, are merged
+greedily, those first that save most bytes. A merge must keep the groups free of cycles, and there
+must be loops that compute it. What is cheap to compute again is then recomputed where it is read
+rather than stored.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from graphc.compiler.grouping import (
+    MOST_BUFFERS,
+    Uses,
+    computed_nodes,
+    group_storing,
+    make_group,
+    uses_of,
+)
+from graphc.ir.graph import Node, Program
+from graphc.ir.op import Scalar
+from graphc.kernels.group import (
+    Group,
+    Refusal,
+    external_operands,
+    viewed,
+)
+
+# A value of at most this cost is computed by each reader rather than stored and read again.
+DUPLICATE_COST = 3
+
+
+@dataclass(frozen=True)
+class Decision:
+    """A fusion that was considered: between the kernels that make these values, and what came."""
+
+    producer: Node
+    consumer: Node
+    fused: bool
+    bytes_saved: int
+    reason: str
+
+
+def group_each(program: Program) -> tuple[Group, ...]:
+    """One kernel an op: the baseline that fusion is measured and tested against."""
+    uses = uses_of(program)
+    return tuple(_known_group((node,), uses) for node in computed_nodes(program))
+
+
+def fuse(program: Program) -> tuple[tuple[Group, ...], tuple[Decision, ...]]:
+    """The program's fusion groups, and every decision on the way."""
+    fusion = _Fusion(program)
+    fusion.merge_all()
+    groups = _recompute_cheap_values(fusion.groups(), fusion.uses)
+    return groups, tuple(fusion.decisions.values())
+
+
+def _known_group(nodes: Iterable[Node], uses: Uses) -> Group:
+    group = make_group(nodes, uses)
+    if isinstance(group, Refusal):
+        raise AssertionError(f"no kernel for {list(nodes)}: {group.reason}")
+    return group
+
+
+class _Fusion:
+    """Groups as sets of nodes under numbers; numbers of merged groups are never used again."""
+
+    def __init__(self, program: Program) -> None:
+        self.uses = uses_of(program)
+        self.decisions: dict[tuple[Node, Node], Decision] = {}
+        self.members: dict[int, frozenset[Node]] = {}
+        self.number_of: dict[Node, int] = {}
+        for number, node in enumerate(computed_nodes(program)):
+            self.members[number] = frozenset([node])
+            self.number_of[node] = number
+        self.next_number = len(self.members)
+        self.readers_of = _readers_of_stored(computed_nodes(program))
+
+    def groups(self) -> list[Group]:
+        return [_known_group(nodes, self.uses) for nodes in self.members.values()]
+
+    def merge_all(self) -> None:
+        queue = [
+            self._scored(*pair)
+            for number in self.members
+            for pair in (*self._producing(number), *self._sharing(number))
+        ]
+        heapq.heapify(queue)
+        while queue:
+            score, one, other = heapq.heappop(queue)
+            if one not in self.members or other not in self.members:
+                continue
+            merged = self._try_merge(one, other, -score)
+            if merged is not None:
+                neighbours = (
+                    *self._producing(merged),
+                    *((merged, consumer) for consumer in self._consumers(merged)),
+                    *self._sharing(merged),
+                )
+                for pair in neighbours:
+                    heapq.heappush(queue, self._scored(*pair))
+
+    def _producing(self, consumer: int) -> list[tuple[int, int]]:
+        """Pairs of a group that makes what `consumer` reads, and `consumer`."""
+        found = {
+            self.number_of[base]: None
+            for node in self.members[consumer]
+            for base in map(viewed, node.operands)
+            if base in self.number_of
+        }
+        return [(number, consumer) for number in found if number != consumer]
+
+    def _consumers(self, producer: int) -> list[int]:
+        found = {
+            self.number_of[reader]: None
+            for node in self.members[producer]
+            for reader in self.uses.readers[node]
+        }
+        return [number for number in found if number != producer]
+
+    def _sharing(self, number: int) -> list[tuple[int, int]]:
+        """Pairs of `number` and the next group that reads the same tensor."""
+        found: dict[int, None] = {}
+        for value in external_operands(self.members[number]):
+            if value.rank > 0:
+                readers = [self.number_of[node] for node in self.readers_of.get(value, ())]
+                found |= dict.fromkeys([other for other in readers if other > number][:1])
+        return [(number, other) for other in found]
+
+    def _scored(self, one: int, other: int) -> tuple[int, int, int]:
+        """Pairs that save most bytes come first: what both move alone less what they do as one."""
+        parts, whole = self._traffic(one), self._traffic(one, other)
+        return whole - parts - self._traffic(other), one, other
+
+    def _traffic(self, *numbers: int) -> int:
+        nodes = frozenset().union(*(self.members[number] for number in numbers))
+        return traffic(nodes, self.uses.outputs_of(nodes))
+
+    def _try_merge(self, one: int, other: int, saved: int) -> int | None:
+        refusal = self._refusal(one, other)
+        reason = (
+            "what they share stays in registers or cache" if refusal is None else refusal.reason
+        )
+        self._decide(one, other, saved, refusal is None, reason)
+        if refusal is not None:
+            return None
+        merged = self.next_number
+        self.next_number += 1
+        self.members[merged] = self.members.pop(one) | self.members.pop(other)
+        for node in self.members[merged]:
+            self.number_of[node] = merged
+        return merged
+
+    def _decide(self, one: int, other: int, saved: int, fused: bool, reason: str) -> None:
+        """Keeps the decision; of repeated refusals the last, when the groups were largest."""
+        last = max(self.members[one], key=lambda node: node.number)
+        first = min(self.members[other], key=lambda node: node.number)
+        self.decisions[last, first] = Decision(last, first, fused, saved, reason)
+
+    def _refusal(self, one: int, other: int) -> Refusal | None:
+        nodes = self.members[one] | self.members[other]
+        if self._reaches_around(one, other) or self._reaches_around(other, one):
+            return Refusal("a kernel between them reads the one and feeds the other")
+        if len(external_operands(nodes)) + len(self.uses.outputs_of(nodes)) > MOST_BUFFERS:
+            return Refusal(f"more than {MOST_BUFFERS} buffers")
+        group = make_group(nodes, self.uses)
+        return group if isinstance(group, Refusal) else None
+
+    def _reaches_around(self, start: int, goal: int) -> bool:
+        """Whether a path leads from `start` to `goal` through a third group."""
+        last = max(node.number for node in self.members[goal])
+        stack = [number for number in self._consumers(start) if number != goal]
+        seen = set(stack)
+        while stack:
+            for number in self._consumers(stack.pop()):
+                if number == goal:
+                    return True
+                if number not in seen and min(n.number for n in self.members[number]) < last:
+                    seen.add(number)
+                    stack.append(number)
+        return False
+
+
+def _readers_of_stored(nodes: Iterable[Node]) -> dict[Node, list[Node]]:
+    """The nodes that read each value, in program order."""
+    readers: dict[Node, list[Node]] = {}
+    for node in nodes:
+        for base in dict.fromkeys(map(viewed, node.operands)):
+            readers.setdefault(base, []).append(node)
+    return readers
+
+
+def _recompute_cheap_values(groups: list[Group], uses: Uses) -> tuple[Group, ...]:
+    """Groups in which a stored value that is cheap to make is made by each of its readers.
+
+    Only values all of whose operands are stored anyway qualify, and only where fewer bytes move.
+    """
+    changed = True
+    while changed:
+        changed = False
+        stored = {node for group in groups for node in group.outputs}
+        for value in sorted(stored, key=lambda node: -node.number):
+            if value in uses.kept or not _is_cheap(value, stored):
+                continue
+            cheaper = _without_storing(value, groups)
+            if cheaper is not None:
+                groups, changed = cheaper, True
+                break
+    return tuple(groups)
+
+
+def _is_cheap(value: Node, stored: set[Node]) -> bool:
+    lowering = value.op.lowering
+    if not isinstance(lowering, Scalar) or lowering.cost > DUPLICATE_COST:
+        return False
+    return all(x in stored or not x.operands for x in external_operands([value]))
+
+
+def _without_storing(value: Node, groups: list[Group]) -> list[Group] | None:
+    """The groups with `value` computed in each that reads it; None where that does not work or
+    does not save traffic."""
+    result: list[Group] = []
+    saved = 0
+    for group in groups:
+        reads = value not in group.nodes and value in external_operands(group.nodes)
+        makes = value in group.outputs
+        if not (reads or makes):
+            result.append(group)
+            continue
+        outputs = tuple(node for node in group.outputs if node is not value)
+        nodes = (*group.nodes, value) if reads else _needed_for(outputs, group.nodes)
+        saved += traffic(group.nodes, group.outputs)
+        if not nodes:
+            continue
+        changed = group_storing(nodes, outputs)
+        if isinstance(changed, Refusal):
+            return None
+        saved -= traffic(changed.nodes, changed.outputs)
+        result.append(changed)
+    return result if saved > 0 else None
+
+
+def traffic(nodes: Iterable[Node], outputs: Iterable[Node]) -> int:
+    """Bytes that a kernel reads and writes at the least: each stored value once."""
+    values = {*external_operands(nodes), *outputs}
+    return sum(value.type.nbytes for value in values)
+
+
+def _needed_for(outputs: tuple[Node, ...], nodes: tuple[Node, ...]) -> tuple[Node, ...]:
+    needed, inside = set(outputs), set(nodes)
+    for node in sorted(nodes, key=lambda n: n.number, reverse=True):
+        if node in needed:
+            needed |= {base for base in map(viewed, node.operands) if base in inside}
+    return tuple(node for node in nodes if node in needed)

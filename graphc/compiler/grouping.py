@@ -1,0 +1,133 @@
+"""A partition of a program's nodes into fusion groups while it is being made."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from graphc.ir.graph import Node, Program
+from graphc.ir.op import Scalar
+from graphc.ir.ops import leaf
+from graphc.ir.ops.movement import in_range
+from graphc.kernels.emit import RECOMPUTE_COST
+from graphc.kernels.emit_contraction import epilogue_domain
+from graphc.kernels.group import (
+    ContractionGroup,
+    Group,
+    LoopGroup,
+    MovementGroup,
+    Refusal,
+    is_contraction,
+    is_inline,
+    is_movement,
+    is_view,
+    viewed,
+)
+from graphc.kernels.loopnest import LoopNest, Phase, plan_loops
+
+# More buffers than this in one kernel leave too few address registers.
+MOST_BUFFERS = 30
+
+
+@dataclass(frozen=True, eq=False)
+class Uses:
+    """Who reads each computed value: nodes (through views), and the program itself."""
+
+    program: Program
+    readers: dict[Node, tuple[Node, ...]]
+    kept: frozenset[Node]
+
+    def outputs_of(self, nodes: Iterable[Node]) -> tuple[Node, ...]:
+        """The values among `nodes` that something outside reads and that must be stored."""
+        inside = set(nodes)
+        return tuple(
+            node
+            for node in inside_order(inside)
+            if node in self.kept or any(reader not in inside for reader in self.readers[node])
+        )
+
+
+def inside_order(nodes: Iterable[Node]) -> list[Node]:
+    """Operands before users: a node's number is greater than its operands'."""
+    return sorted(nodes, key=lambda node: node.number)
+
+
+def computed_nodes(program: Program) -> list[Node]:
+    """The nodes that some kernel computes, operands first."""
+    return [
+        node for node in program.nodes if not (is_view(node) or is_inline(node) or _given(node))
+    ]
+
+
+def _given(node: Node) -> bool:
+    return node.op in (leaf.input_, leaf.state, leaf.constant)
+
+
+def uses_of(program: Program) -> Uses:
+    """Readers and roots of every computed value."""
+    computed = computed_nodes(program)
+    readers: dict[Node, dict[Node, None]] = {node: {} for node in computed}
+    for node in computed:
+        for base in map(viewed, node.operands):
+            if base in readers:
+                readers[base][node] = None
+    kept = {viewed(root) for root in program.roots}
+    kept |= {viewed(node) for node in program.nodes if node.op is in_range}
+    return Uses(
+        program,
+        {node: tuple(found) for node, found in readers.items()},
+        frozenset(kept & set(computed)),
+    )
+
+
+def make_group(nodes: Iterable[Node], uses: Uses) -> Group | Refusal:
+    """The kernel of `nodes`, or why one kernel cannot compute them."""
+    ordered = tuple(inside_order(set(nodes)))
+    return group_storing(ordered, uses.outputs_of(ordered))
+
+
+def group_storing(nodes: Iterable[Node], outputs: tuple[Node, ...]) -> Group | Refusal:
+    """The kernel that computes `nodes` and stores `outputs`, or why there is none."""
+    ordered = tuple(inside_order(set(nodes)))
+    products = [node for node in ordered if is_contraction(node)]
+    if any(map(is_movement, ordered)):
+        if len(ordered) == 1:
+            return MovementGroup(ordered[0])
+        return Refusal("a movement is a kernel of its own")
+    if len(products) > 1:
+        return Refusal("two matrix products")
+    if products:
+        return _contraction_group(products[0], ordered, outputs)
+    nest = plan_loops(ordered, outputs)
+    if isinstance(nest, Refusal):
+        return nest
+    too_costly = _recomputed_by_row(nest)
+    return too_costly or LoopGroup(ordered, outputs)
+
+
+def _contraction_group(
+    product: Node, ordered: tuple[Node, ...], outputs: tuple[Node, ...]
+) -> Group | Refusal:
+    epilogue = tuple(node for node in ordered if node is not product)
+    inside = set(epilogue)
+    if any(viewed(operand) in inside for operand in product.operands):
+        return Refusal("the product reads what the other computes")
+    if not all(isinstance(node.op.lowering, Scalar) for node in epilogue):
+        return Refusal("an epilogue works element by element")
+    group = ContractionGroup(product, epilogue, outputs)
+    domain = epilogue_domain(group)
+    return domain if isinstance(domain, Refusal) else group
+
+
+def _recomputed_by_row(nest: LoopNest) -> Refusal | None:
+    """Refuses kernels that compute a costly value, the same for every row, in every row."""
+    cost = 0
+    for node in nest.nodes:
+        role = nest.roles[node]
+        is_column = role.inner and not role.outer and node not in nest.reduces
+        if is_column and nest.outer and role.phase is Phase.MAIN:
+            lowering = node.op.lowering
+            cost += lowering.cost if isinstance(lowering, Scalar) else 0
+    if cost > RECOMPUTE_COST:
+        return Refusal("a costly value would be computed again for every row")
+    return None

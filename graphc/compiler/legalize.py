@@ -1,0 +1,81 @@
+"""Copies where a kernel could not read or write a value as the program has it."""
+
+from __future__ import annotations
+
+from graphc.ir.graph import Node, Program, rebuild
+from graphc.ir.op import LoopIndex, View
+from graphc.ir.ops import elementwise, leaf
+from graphc.ir.ops.movement import in_range
+from graphc.kernels.access import place_in_memory
+from graphc.kernels.group import (
+    is_contraction,
+    is_inline,
+    is_movement,
+    is_view,
+    viewed,
+)
+from graphc.kernels.loopnest import is_reduction
+
+
+def legalize(program: Program) -> Program:
+    """The program with copies where they are needed.
+
+    After it every view has strides in the memory of a stored value, the operands of contractions
+    and movements are stored, and every output and update is a value that a kernel computes; those
+    of updates are computed for one state alone and are no views.
+    """
+    made = rebuild(program.roots, _legal)
+    program = program.map_roots(made.__getitem__)
+    outputs = tuple((name, _owned(value)) for name, value in program.outputs)
+    taken: set[Node] = set()
+    updates = []
+    for state, value in program.updates:
+        owned = _unshared(value, taken)
+        taken.add(owned)
+        updates.append((state, owned))
+    return Program(program.name, program.inputs, outputs, tuple(updates))
+
+
+def _legal(node: Node, operands: tuple[Node, ...]) -> Node:
+    if is_contraction(node) or is_movement(node) or node.op is in_range:
+        operands = tuple(_copy(x) if is_inline(viewed(x)) else x for x in operands)
+    if operands != node.operands:
+        with node.graph.at(node.location):
+            node = node.graph.apply(node.op, operands, node.attributes)
+    if is_view(node) and (place_in_memory(node) is None or _hides_index(node)):
+        with node.graph.at(node.location):
+            node = node.graph.apply(node.op, (_copy(node.operands[0]),), node.attributes)
+    return node
+
+
+def _hides_index(view: Node) -> bool:
+    """Whether a view of iota does more than move axes, so that no loop index is its value."""
+    lowering = view.op.lowering
+    assert isinstance(lowering, View)
+    axes = lowering.axes(view.operands[0].type, view.type, **view.attributes)
+    return isinstance(viewed(view).op.lowering, LoopIndex) and axes is None
+
+
+def _copy(value: Node) -> Node:
+    with value.graph.at(value.location):
+        return elementwise.copy(value)
+
+
+def _is_leaf(value: Node) -> bool:
+    return value.op in (leaf.input_, leaf.state, leaf.constant)
+
+
+def _owned(value: Node) -> Node:
+    """An output must not show memory that the caller or an update may change."""
+    base = viewed(value)
+    return _copy(value) if _is_leaf(base) or is_inline(base) else value
+
+
+def _unshared(value: Node, taken: set[Node]) -> Node:
+    """A value that its kernel may store straight into a state's memory."""
+    base = viewed(value)
+    if base is not value or _is_leaf(base) or is_inline(base) or is_reduction(value):
+        value = _copy(value)
+    while value in taken:
+        value = _copy(value)
+    return value

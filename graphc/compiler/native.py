@@ -1,0 +1,147 @@
+"""From a plan to machine code bound to memory, ready to run."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from graphc.compiler.pipeline import Compilation
+from graphc.compiler.plan import Plan
+from graphc.ir.graph import Node
+from graphc.ir.op import Array
+from graphc.ir.reference import out_of_range
+from graphc.kernels.access import place_in_memory
+from graphc.kernels.executor import (
+    Executor,
+    Instruction,
+    InstructionTable,
+    KernelStopped,
+    compile_executor,
+)
+from graphc.kernels.group import viewed
+from graphc.kernels.memory import aligned_empty
+from graphc.kernels.source import Storage
+
+if TYPE_CHECKING:
+    from graphc.kernels.jit import CompiledKernel, KernelCompiler
+
+
+@dataclass(frozen=True)
+class Native:
+    """What turns source into machine code; costs a second to make, so a process makes one."""
+
+    compiler: KernelCompiler
+    executor: Executor
+    vector_bits: int
+
+
+@functools.cache
+def native() -> Native:
+    """This process' compiler and executor. numba is first imported here."""
+    from graphc.kernels.jit import KernelCompiler
+
+    compiler = KernelCompiler()
+    return Native(compiler, compile_executor(), compiler.target.vector_bits)
+
+
+class LoadedProgram:
+    """A compiled program with its arena, bound to the memory of its states.
+
+    Serves one run at a time.
+    """
+
+    def __init__(self, compilation: Compilation, states: Mapping[str, Array]) -> None:
+        assert compilation.plan is not None
+        self.compilation = compilation
+        self.plan: Plan = compilation.plan
+        self.kernels = _compile_kernels(self.plan)
+        self._arena = aligned_empty(self.plan.arena.nbytes)
+        self._constants = {
+            storage: np.ascontiguousarray(node.attributes["value"].array)
+            for node, storage in self.plan.storages.constants.items()
+        }
+        self._states = {
+            storage: states[node.name] for node, storage in self.plan.storages.states.items()
+        }
+        self.table = self._table()
+        self.outputs = {name: self._view(node) for name, node in compilation.program.outputs}
+
+    def run(self, addresses: Sequence[int], repeats: int = 1) -> None:
+        """Runs the program on inputs at `addresses`; results stand in `outputs` until the next run.
+
+        Raises IndexError, before any update, when an index is out of range.
+        """
+        try:
+            self.table.run(addresses, repeats)
+        except KernelStopped as stopped:
+            raise self._explained(stopped) from None
+
+    def _explained(self, stopped: KernelStopped) -> Exception:
+        checked = self.plan.instructions[stopped.instruction].checked
+        if checked is None:
+            return stopped
+        return IndexError(out_of_range(checked, checked.attributes["limit"]))
+
+    def _table(self) -> InstructionTable:
+        inputs = list(self.plan.storages.inputs.values())
+        storages: dict[Storage, int] = {storage: i for i, storage in enumerate(inputs)}
+        for instruction in self.plan.instructions:
+            for storage in instruction.source.arguments:
+                storages.setdefault(storage, len(storages))
+        addresses = [0] * len(inputs)
+        addresses += [
+            self._memory(storage).ctypes.data for storage in list(storages)[len(inputs) :]
+        ]
+        rows = [
+            Instruction(
+                planned.name,
+                kernel.address,
+                tuple(storages[storage] for storage in planned.source.arguments),
+            )
+            for planned, kernel in zip(self.plan.instructions, self.kernels, strict=True)
+        ]
+        return InstructionTable(native().executor, rows, addresses, tuple(range(len(inputs))))
+
+    def _memory(self, storage: Storage) -> Array:
+        """The storage's elements as a flat array."""
+        if storage in self._constants:
+            return self._constants[storage].reshape(-1)
+        if storage in self._states:
+            return self._states[storage].reshape(-1)
+        offset = self.plan.arena.offsets[storage]
+        part = self._arena[offset : offset + storage.nbytes]
+        return part.view(storage.dtype.numpy)
+
+    def _view(self, node: Node) -> Array:
+        """The output's elements where its kernel leaves them."""
+        place = place_in_memory(node)
+        assert place is not None
+        flat = self._memory(self.plan.storages.of(viewed(node)))
+        strides = tuple(stride * node.dtype.itemsize for stride in place.strides)
+        if not flat.size:
+            return np.empty(node.type.dims, node.dtype.numpy)
+        return np.lib.stride_tricks.as_strided(
+            flat[place.offset :], node.type.dims, strides, writeable=False
+        )
+
+
+def _compile_kernels(plan: Plan) -> tuple[CompiledKernel, ...]:
+    compiler = native().compiler
+    return tuple(
+        compiler.compile_kernel(
+            instruction.source.text,
+            instruction.name,
+            filename=f"<graphc {instruction.name}>",
+            microkernels=instruction.source.microkernels,
+        )
+        for instruction in plan.instructions
+    )
+
+
+def memory_of(arrays: Mapping[str, Any]) -> int:
+    """Bytes of all arrays."""
+    return sum(int(array.nbytes) for array in arrays.values())

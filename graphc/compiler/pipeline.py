@@ -1,0 +1,148 @@
+"""The passes of the compiler, in one visible order, and the driver that runs them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+from graphc.compiler.fuse import Decision, fuse, group_each
+from graphc.compiler.legalize import legalize
+from graphc.compiler.plan import Plan, plan
+from graphc.compiler.schedule import Schedule, schedule
+from graphc.ir.graph import Program
+from graphc.ir.guard import guard_indices
+from graphc.ir.lower import expand_composites, specialize
+from graphc.ir.rewrite import Firing, rewrite
+from graphc.ir.simplify import PRIMITIVE_RULES, simplify
+from graphc.ir.verify import verify
+from graphc.kernels.group import Group
+
+
+@dataclass(frozen=True, eq=False)
+class Options:
+    """What a compilation is asked for.
+
+    bindings: the extents of named dimensions.
+    fuse: False gives one kernel an op; everything else is the same.
+    vector_bits: the width of the vector registers that kernels are made for.
+    """
+
+    bindings: Mapping[str, int]
+    fuse: bool
+    vector_bits: int
+
+
+@dataclass(frozen=True, eq=False)
+class Compilation:
+    """What is known of a program between passes; later passes fill in later fields."""
+
+    options: Options
+    program: Program
+    firings: tuple[Firing, ...] = ()
+    groups: tuple[Group, ...] = ()
+    decisions: tuple[Decision, ...] = ()
+    schedule: Schedule | None = None
+    plan: Plan | None = None
+
+
+Pass = Callable[[Compilation], Compilation]
+
+
+def specialize_dimensions(state: Compilation) -> Compilation:
+    """Named dimensions become extents; shapes are static from here on."""
+    return replace(state, program=specialize(state.program, state.options.bindings))
+
+
+def simplify_program(state: Compilation) -> Compilation:
+    """What was written becomes what is stable and cheap."""
+    firings = list(state.firings)
+    program = simplify(state.program, firings.append)
+    return replace(state, program=program, firings=tuple(firings))
+
+
+def simplify_primitives(state: Compilation) -> Compilation:
+    """The same without the rules that would fold primitives up again."""
+    firings = list(state.firings)
+    program = rewrite(state.program, PRIMITIVE_RULES, firings.append)
+    return replace(state, program=program, firings=tuple(firings))
+
+
+def guard_program(state: Compilation) -> Compilation:
+    """Every index operand is marked, so that its range is checked before it is read."""
+    return replace(state, program=guard_indices(state.program))
+
+
+def expand_program(state: Compilation) -> Compilation:
+    """Ops that exist for the sake of rewriting become primitives."""
+    return replace(state, program=expand_composites(state.program))
+
+
+def legalize_program(state: Compilation) -> Compilation:
+    """Copies where strides cannot express a view or a value has no memory of its own."""
+    return replace(state, program=legalize(state.program))
+
+
+def group_nodes(state: Compilation) -> Compilation:
+    """Nodes become kernels."""
+    if not state.options.fuse:
+        return replace(state, groups=group_each(state.program))
+    groups, decisions = fuse(state.program)
+    return replace(state, groups=groups, decisions=decisions)
+
+
+def schedule_groups(state: Compilation) -> Compilation:
+    """An order in which states are read before they are overwritten."""
+    return replace(state, schedule=schedule(state.program, state.groups))
+
+
+def plan_instructions(state: Compilation) -> Compilation:
+    """Kernel sources, the arena and the rows of the table."""
+    assert state.schedule is not None
+    made = plan(state.program, state.schedule, state.options.vector_bits)
+    return replace(state, plan=made)
+
+
+PASSES: tuple[tuple[str, Pass], ...] = (
+    # First, so that everything later sees integers only.
+    ("specialize", specialize_dimensions),
+    # Before expansion, while softmax and its like still have names.
+    ("simplify", simplify_program),
+    # After simplification, which drops indices that nothing needs; before pick is expanded.
+    ("guard", guard_program),
+    ("expand", expand_program),
+    # Again, since expansion makes constants, casts and reshapes side by side.
+    ("simplify-primitives", simplify_primitives),
+    # Last of the passes on nodes: a simplification would drop its copies.
+    ("legalize", legalize_program),
+    ("group", group_nodes),
+    # After grouping: what may be written in place depends on who reads in which kernel.
+    ("schedule", schedule_groups),
+    ("plan", plan_instructions),
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Trace:
+    """How long each pass took (seconds) and what it left."""
+
+    name: str
+    seconds: float
+    after: Compilation
+
+
+def compile_program(
+    program: Program, options: Options, on_pass: Callable[[Trace], None] | None = None
+) -> Compilation:
+    """Runs all passes, verifying the program after each. Raises GraphError for a broken program."""
+    state = Compilation(options, program)
+    verify(program)
+    for name, apply in PASSES:
+        start = time.perf_counter()
+        before = state.program
+        state = apply(state)
+        if state.program is not before:
+            verify(state.program)
+        if on_pass is not None:
+            on_pass(Trace(name, time.perf_counter() - start, state))
+    return state

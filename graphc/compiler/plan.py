@@ -1,0 +1,202 @@
+"""From scheduled groups to kernel sources and an instruction table over one arena."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from graphc.compiler.arena import Arena, live_ranges, plan_arena
+from graphc.compiler.fuse import traffic
+from graphc.compiler.schedule import Schedule
+from graphc.ir.graph import Node, Program
+from graphc.ir.ops import leaf
+from graphc.ir.ops.movement import in_range
+from graphc.kernels.emit import emit_loops
+from graphc.kernels.emit_contraction import emit_contraction
+from graphc.kernels.emit_movement import emit_movement, emit_range_check
+from graphc.kernels.group import (
+    ContractionGroup,
+    Group,
+    LoopGroup,
+    Refusal,
+    external_operands,
+    viewed,
+)
+from graphc.kernels.loopnest import plan_loops
+from graphc.kernels.names import Names, label
+from graphc.kernels.source import RESERVED, KernelSource, Storage
+
+# A kernel's name lists at most so many of the ops whose values it stores.
+LABELS_IN_NAME = 3
+
+
+@dataclass(frozen=True, eq=False)
+class PlannedInstruction:
+    """One row of the table: a kernel's source, and the group or the checked indices behind it."""
+
+    source: KernelSource
+    group: Group | None
+    checked: Node | None = None
+
+    @property
+    def name(self) -> str:
+        return self.source.name
+
+
+@dataclass(frozen=True, eq=False)
+class Storages:
+    """The memory of every stored value: of inputs, states, constants, and temporaries."""
+
+    inputs: dict[Node, Storage]
+    states: dict[Node, Storage]
+    constants: dict[Node, Storage]
+    temporaries: dict[Node, Storage]
+    overwritten: dict[Node, Storage]
+
+    def of(self, node: Node) -> Storage:
+        """Where `node`, which is no view, is stored. Raises KeyError when it is not."""
+        for kind in (
+            self.temporaries,
+            self.overwritten,
+            self.inputs,
+            self.states,
+            self.constants,
+        ):
+            if node in kind:
+                return kind[node]
+        raise KeyError(node)
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """Everything that a run needs but machine code and addresses.
+
+    outputs: name, storage and node of each output; a view is read through its strides.
+    """
+
+    instructions: tuple[PlannedInstruction, ...]
+    storages: Storages
+    arena: Arena
+
+    @property
+    def kernels(self) -> int:
+        return len(self.instructions)
+
+
+def plan(program: Program, order: Schedule, vector_bits: int) -> Plan:
+    """Names, storages, kernel sources and arena offsets for the scheduled groups."""
+    storages = _assign_storages(program, order)
+    names = Names(RESERVED)
+    instructions = _input_checks(program, storages, names)
+    checks = _checks(program)
+    for group in order.groups:
+        name = names.unique(kernel_name(group))
+        instructions.append(PlannedInstruction(_emit(name, group, storages, vector_bits), group))
+        for checked in checks:
+            if viewed(checked) in group.outputs:
+                instructions.append(_check(checked, storages, names))
+    return Plan(tuple(instructions), storages, _plan_memory(program, storages, instructions))
+
+
+def kernel_name(group: Group) -> str:
+    """What the kernel is called after: the product, then the ops whose values it stores."""
+    stored = [label(node) for node in group.outputs]
+    if isinstance(group, ContractionGroup):
+        stored = ["matmul", *(name for name in stored if name != "matmul")]
+    return "_".join(list(dict.fromkeys(stored))[:LABELS_IN_NAME])
+
+
+def _emit(name: str, group: Group, storages: Storages, vector_bits: int) -> KernelSource:
+    if isinstance(group, ContractionGroup):
+        return emit_contraction(name, group, storages.of, vector_bits)
+    if isinstance(group, LoopGroup):
+        nest = plan_loops(group.nodes, group.outputs)
+        if isinstance(nest, Refusal):
+            raise AssertionError(f"no loops for {name}: {nest.reason}")
+        return emit_loops(name, nest, storages.of)
+    return emit_movement(name, group.node, storages.of)
+
+
+# --- checks of indices -----------------------------------------------------------------------
+
+
+def _checks(program: Program) -> list[Node]:
+    return [node for node in program.nodes if node.op is in_range]
+
+
+def _input_checks(program: Program, storages: Storages, names: Names) -> list[PlannedInstruction]:
+    """Checks of indices that are given: they come first, before anything is computed."""
+    given = (*storages.inputs, *storages.states, *storages.constants)
+    return [_check(node, storages, names) for node in _checks(program) if viewed(node) in given]
+
+
+def _check(node: Node, storages: Storages, names: Names) -> PlannedInstruction:
+    base = viewed(node)
+    name = names.unique(f"check_{label(base)}")
+    source = emit_range_check(name, base, node.attributes["limit"], storages.of)
+    return PlannedInstruction(source, None, node)
+
+
+# --- memory ----------------------------------------------------------------------------------
+
+
+def _assign_storages(program: Program, order: Schedule) -> Storages:
+    names = Names()
+    external: dict[Node, None] = {}
+    for group in order.groups:
+        external |= dict.fromkeys(external_operands(group.nodes))
+    external |= dict.fromkeys(viewed(check) for check in _checks(program))
+
+    def new(node: Node) -> Storage:
+        return Storage(names.unique(label(node)), node.dtype, node.type.size)
+
+    inputs = {node: new(node) for node in program.inputs}
+    read_states = [node for node in external if node.op is leaf.state]
+    written_states = [state for state, _ in order.stores]
+    states = {node: new(node) for node in dict.fromkeys([*read_states, *written_states])}
+    constants = {node: new(node) for node in external if node.op is leaf.constant}
+    overwritten = {value: states[state] for state, value in order.stores}
+    temporaries = {
+        node: new(node)
+        for group in order.groups
+        for node in group.outputs
+        if node not in overwritten
+    }
+    return Storages(inputs, states, constants, temporaries, overwritten)
+
+
+def _plan_memory(
+    program: Program, storages: Storages, instructions: Sequence[PlannedInstruction]
+) -> Arena:
+    placed = [*storages.temporaries.values()]
+    for instruction in instructions:
+        placed += instruction.source.scratch
+    kept = [
+        storages.of(viewed(node))
+        for _, node in program.outputs
+        if viewed(node) in storages.temporaries
+    ]
+    uses = [instruction.source.arguments for instruction in instructions]
+    return plan_arena(live_ranges(uses, placed, kept))
+
+
+# --- what a kernel moves and computes --------------------------------------------------------
+
+
+def bytes_moved(group: Group) -> int:
+    """Bytes that the kernel reads and writes at the least."""
+    return traffic(group.nodes, group.outputs)
+
+
+def operations(group: Group) -> int:
+    """Multiplications and additions of products, and one operation for each other element."""
+    count = 0
+    for node in group.nodes:
+        if isinstance(group, ContractionGroup) and node is group.contraction:
+            transposed = node.attributes["transpose_x"]
+            depth = node.operands[0].type.dims[-2 if transposed else -1]
+            count += 2 * math.prod(node.type.dims) * depth
+        else:
+            count += max((node.type.size, *(x.type.size for x in node.operands)))
+    return count

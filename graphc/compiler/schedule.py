@@ -1,0 +1,193 @@
+"""The order of kernels, and which updates are written straight into their state."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from graphc.ir.graph import Node, Program
+from graphc.ir.ops import elementwise
+from graphc.kernels.access import place_in_memory
+from graphc.kernels.group import ContractionGroup, Group, LoopGroup, external_operands, viewed
+from graphc.kernels.loopnest import LoopNest, Phase, plan_loops
+
+
+@dataclass(frozen=True, eq=False)
+class Schedule:
+    """Groups in the order in which they run, and where updates go.
+
+    stores: the value that is written into each updated state's memory. It is the update itself, or
+        a copy of it made by a group of its own where the state is still read when the update is
+        computed.
+    """
+
+    groups: tuple[Group, ...]
+    stores: tuple[tuple[Node, Node], ...]
+
+
+def schedule(program: Program, groups: tuple[Group, ...]) -> Schedule:
+    """Orders groups so that values exist before they are read and states are read before they
+    are overwritten, as if all updates happened at once."""
+    order = _Order(groups)
+    stores: list[tuple[Node, Node]] = []
+    for state, value in program.updates:
+        group = order.maker(value)
+        if not _writes_in_place(group, state, value) or not order.add_overwrite(group, state):
+            with value.graph.at(value.location):
+                value = elementwise.copy(value)
+            order.add_group(LoopGroup((value,), (value,)))
+            order.add_overwrite(order.maker(value), state)
+        stores.append((state, value))
+    return Schedule(order.sorted(), tuple(stores))
+
+
+class _Order:
+    """The graph of groups: an edge from a group to each that must run after it."""
+
+    def __init__(self, groups: Iterable[Group]) -> None:
+        self._groups: list[Group] = []
+        self._after: dict[Group, set[Group]] = {}
+        self._maker: dict[Node, Group] = {}
+        for group in groups:
+            self._groups.append(group)
+            self._after[group] = set()
+            self._maker |= dict.fromkeys(group.outputs, group)
+        for group in self._groups:
+            self._add_reads(group)
+
+    def maker(self, value: Node) -> Group:
+        """The group that stores `value`."""
+        return self._maker[value]
+
+    def add_group(self, group: Group) -> None:
+        self._groups.append(group)
+        self._after[group] = set()
+        self._maker |= dict.fromkeys(group.outputs, group)
+        self._add_reads(group)
+
+    def add_overwrite(self, writer: Group, state: Node) -> bool:
+        """Makes every other reader of `state` run before `writer`; False where that is a cycle."""
+        readers = [
+            group
+            for group in self._groups
+            if group is not writer and state in external_operands(group.nodes)
+        ]
+        if any(self._reaches(writer, reader) for reader in readers):
+            return False
+        for reader in readers:
+            self._after[reader].add(writer)
+        return True
+
+    def sorted(self) -> tuple[Group, ...]:
+        """A topological order, close to that of the program."""
+        waiting = dict.fromkeys(self._groups, 0)
+        for group in self._groups:
+            for later in self._after[group]:
+                waiting[later] += 1
+        rank = {group: (_first(group), i) for i, group in enumerate(self._groups)}
+        by_rank = {rank[group]: group for group in self._groups}
+        ready = [rank[group] for group, count in waiting.items() if count == 0]
+        heapq.heapify(ready)
+        result: list[Group] = []
+        while ready:
+            group = by_rank[heapq.heappop(ready)]
+            result.append(group)
+            for later in self._after[group]:
+                waiting[later] -= 1
+                if waiting[later] == 0:
+                    heapq.heappush(ready, rank[later])
+        if len(result) != len(self._groups):
+            raise AssertionError("groups depend on each other in a circle")
+        return tuple(result)
+
+    def _add_reads(self, group: Group) -> None:
+        for base in external_operands(group.nodes):
+            if base in self._maker:
+                self._after[self._maker[base]].add(group)
+
+    def _reaches(self, start: Group, goal: Group) -> bool:
+        stack, seen = [start], {start}
+        while stack:
+            for later in self._after[stack.pop()]:
+                if later is goal:
+                    return True
+                if later not in seen:
+                    seen.add(later)
+                    stack.append(later)
+        return False
+
+
+def _first(group: Group) -> int:
+    return max(node.number for node in group.nodes)
+
+
+def _writes_in_place(group: Group, state: Node, value: Node) -> bool:
+    """Whether the group may store `value` over `state`, which it may itself read.
+
+    It may where each element of the state is read no later than in the step that overwrites it.
+    """
+    reads = [
+        (node, position)
+        for node in group.nodes
+        for position, operand in enumerate(node.operands)
+        if viewed(operand) is state
+    ]
+    if not reads:
+        return True
+    if isinstance(group, ContractionGroup):
+        inside = set(group.epilogue)
+        return all(
+            node in inside and _reads_same_element(node, position, state)
+            for node, position in reads
+        )
+    if isinstance(group, LoopGroup):
+        nest = plan_loops(group.nodes, group.outputs)
+        assert isinstance(nest, LoopNest)
+        return all(_read_precedes(nest, node, position, state, value) for node, position in reads)
+    return False
+
+
+def _reads_same_element(node: Node, position: int, state: Node) -> bool:
+    """Whether a node of the state's shape reads the state's element at its own place."""
+    operand = node.operands[position]
+    return operand is state and node.shape == state.shape
+
+
+def _read_precedes(nest: LoopNest, node: Node, position: int, state: Node, value: Node) -> bool:
+    read, store = nest.roles[node], nest.roles[value]
+    if store.phase is Phase.FINISH and read.phase is Phase.MAIN:
+        return _is_read_in_main_only(nest, node)
+    operand = node.operands[position]
+    place, own = place_in_memory(operand), place_in_memory(state)
+    axes = nest.domain.operand_axes[node, position]
+    if operand is not state or place != own or axes != nest.domain.axes[value]:
+        return False
+    return read.phase is store.phase and (not read.inner or _last_pass(nest, node) <= store.level)
+
+
+def _is_read_in_main_only(nest: LoopNest, node: Node) -> bool:
+    """Whether the finishing phase does not compute `node` again."""
+    finishing = [n for n in nest.nodes if nest.roles[n].phase is Phase.FINISH]
+    seen = set(finishing)
+    while finishing:
+        for base in map(viewed, finishing.pop().operands):
+            if base in nest.roles and base not in nest.reduces and base not in seen:
+                if base is node:
+                    return False
+                seen.add(base)
+                finishing.append(base)
+    return True
+
+
+def _last_pass(nest: LoopNest, node: Node) -> int:
+    """The last pass that may compute `node` again: a bound, since some values are kept."""
+    last = nest.roles[node].level
+    reached = {node}
+    for other in nest.nodes:
+        role = nest.roles[other]
+        if any(viewed(operand) in reached for operand in other.operands):
+            last = max(last, role.level)
+            if role.inner and other not in nest.reduces:
+                reached.add(other)
+    return last

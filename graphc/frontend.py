@@ -1,0 +1,136 @@
+"""Declaring a network: the graph with its parameters and variables, derivatives, Jacobians."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, overload
+
+import numpy as np
+
+from graphc.errors import GraphError
+from graphc.init import Initializer, as_initializer, glorot_uniform
+from graphc.ir import autodiff
+from graphc.ir.graph import Graph as NodeGraph
+from graphc.ir.graph import Node, default_dtype, topological
+from graphc.ir.ops import leaf
+from graphc.variables import Variables
+
+__all__ = [
+    "Graph",
+    "Node",
+    "Variables",
+    "grad",
+    "graph_of",
+    "jacobian",
+    "parameters_of",
+    "states_of",
+]
+
+
+class Graph(NodeGraph):
+    """A network under declaration.
+
+    `initializers` maps the name of a state to what makes its first value; `variables` holds the
+    values, drawn with `seed`.
+    """
+
+    def __init__(self, seed: int = 0) -> None:
+        super().__init__()
+        self.initializers: dict[str, Initializer] = {}
+        self.variables = Variables(self, seed)
+        self._scopes: set[str] = set()
+
+    @property
+    def parameters(self) -> list[Node]:
+        """The trainable states in the order of declaration."""
+        return [state for state in self.states.values() if state.attributes["trainable"]]
+
+    def parameter(
+        self, name: str, shape: Any = (), init: object = glorot_uniform, dtype: object = "f32"
+    ) -> Node:
+        """A trainable state. `init` is an initialiser, a number or an array of `shape`.
+
+        Raises GraphError when the name is taken, ShapeError when an extent is left open.
+        """
+        initializer = as_initializer(init)
+        node = self.state(name, shape, dtype, trainable=True)
+        self.initializers[name] = initializer
+        return node
+
+    def variable(
+        self, name: str, init: object = 0.0, shape: Any = None, dtype: object | None = None
+    ) -> Node:
+        """A state that no gradient changes: a rate, a counter, an optimizer's slot.
+
+        `init` is a number, an array, or an initialiser; shape and dtype are its own unless given
+        (f32 for floats and for initialisers). Raises as `parameter` does.
+        """
+        initializer = as_initializer(init)
+        if shape is None:
+            shape = () if callable(init) else np.asarray(init).shape
+        if dtype is None:
+            dtype = "f32" if callable(init) else default_dtype(init)
+        node = self.state(name, shape, dtype, trainable=False)
+        self.initializers[name] = initializer
+        return node
+
+    def unique_name(self, base: str) -> str:
+        """`base`, or `base_1`, `base_2`, ... where layers before have taken it."""
+        name, number = base, 0
+        while self._is_taken(name):
+            number += 1
+            name = f"{base}_{number}"
+        self._scopes.add(name)
+        return name
+
+    def reserve_name(self, name: str) -> str:
+        """`name`, now taken. Raises GraphError when a layer before has taken it."""
+        if self._is_taken(name):
+            raise GraphError(f"the name {name!r} is taken")
+        self._scopes.add(name)
+        return name
+
+    def _is_taken(self, name: str) -> bool:
+        return name in self._scopes or name in self.inputs or name in self.states
+
+
+def graph_of(node: Node) -> Graph:
+    """The graph that declares `node`. Raises GraphError when it cannot hold variables."""
+    if isinstance(node.graph, Graph):
+        return node.graph
+    raise GraphError(f"{node!r} belongs to no graphc.Graph, which alone holds variables")
+
+
+def states_of(roots: Iterable[Node]) -> list[Node]:
+    """The states that `roots` read, in the order of their declaration."""
+    found = [node for node in topological(roots) if node.op is leaf.state]
+    return sorted(found, key=lambda node: node.number)
+
+
+def parameters_of(*roots: Node) -> list[Node]:
+    """The trainable states that `roots` read, in the order of their declaration."""
+    return [state for state in states_of(roots) if state.attributes["trainable"]]
+
+
+@overload
+def grad(value: Node, wrt: Node) -> Node: ...
+@overload
+def grad(value: Node, wrt: Sequence[Node]) -> list[Node]: ...
+def grad(value: Node, wrt: Node | Sequence[Node]) -> Node | list[Node]:
+    """d value / d wrt as nodes of the same graph: of each w's type, so differentiable again.
+
+    `value` is a float scalar; `wrt` is a node, or several, for which a list is returned. Raises
+    GraphError when the value is not a scalar or does not depend on a w, NotDifferentiableError
+    when it does only through what has no derivative.
+    """
+    if isinstance(wrt, Node):
+        return autodiff.gradients(value, [wrt])[0]
+    return list(autodiff.gradients(value, list(wrt)))
+
+
+def jacobian(y: Node, x: Node) -> Node:
+    """All dy_i / dx_j, of shape y.shape + x.shape; every extent must be fixed.
+
+    Raises GraphError for open dimensions, and as `grad` does.
+    """
+    return autodiff.jacobian(y, x)

@@ -1,0 +1,257 @@
+"""Compiled functions: inputs to outputs and simultaneous updates of states."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import numpy as np
+
+from graphc.compiler.native import LoadedProgram, native
+from graphc.compiler.pipeline import Compilation, Options, compile_program
+from graphc.errors import DataError
+from graphc.frontend import graph_of
+from graphc.ir.errors import ForeignTensorError, GraphError
+from graphc.ir.graph import Node, Program
+from graphc.ir.op import Array
+from graphc.ir.ops import leaf
+from graphc.ir.reference import run_program
+from graphc.ir.types import Dim
+from graphc.kernels.memory import data_address
+from graphc.variables import Variables
+
+Mode = Literal["compiled", "reference"]
+Outputs = Node | Sequence[Node] | Mapping[str, Node]
+Updates = Mapping[Node, Node] | Sequence[tuple[Node, Node]]
+
+
+def function(
+    inputs: Sequence[Node],
+    outputs: Outputs,
+    updates: Updates | None = None,
+    *,
+    variables: Variables | None = None,
+    mode: Mode = "compiled",
+    fuse: bool = True,
+    name: str = "function",
+) -> Function:
+    """A function of `inputs` that returns `outputs` and then makes `updates`, all at once.
+
+    outputs: a node, a sequence of nodes or a mapping of names to nodes; calls return arrays in the
+    same form. updates: states and their next values. variables: the values of states, those of the
+    graph unless given. mode: "compiled", or "reference" to run in numpy. fuse: False makes one
+    kernel an op. Raises GraphError for inputs that are none, for inputs that are missing, and for
+    updates of other nodes than states.
+    """
+    return Function(inputs, outputs, updates, variables=variables, mode=mode, fuse=fuse, name=name)
+
+
+class Function:
+    """A graph function. Each new extent of a named dimension is compiled once and kept."""
+
+    def __init__(
+        self,
+        inputs: Sequence[Node],
+        outputs: Outputs,
+        updates: Updates | None,
+        *,
+        variables: Variables | None,
+        mode: Mode,
+        fuse: bool,
+        name: str,
+    ) -> None:
+        if mode not in ("compiled", "reference"):
+            raise ValueError(f"mode {mode!r}: 'compiled' or 'reference' expected")
+        self.program = _program(name, inputs, outputs, updates)
+        self.mode = mode
+        self.fuse = fuse
+        graph = graph_of(next(iter((*self.program.inputs, *self.program.roots))))
+        self.variables = graph.variables if variables is None else variables
+        self._form = outputs if not isinstance(outputs, Mapping) else dict(outputs)
+        self._loaded: dict[tuple[int, ...], LoadedProgram] = {}
+        self._lock = threading.Lock()
+        self._dims = _named_dimensions(self.program)
+
+    def __call__(self, *arrays: Any, **named: Any) -> Any:
+        """Runs on numpy arrays, given in the order of the inputs or by their names.
+
+        Arrays are used in place when they are contiguous and of the input's dtype, else converted;
+        a float for an integer input is an error. Raises DataError for arrays that do not fit and
+        IndexError for labels out of range, in both cases before any state has changed.
+        """
+        given = self._ordered(arrays, named) if named else arrays
+        values = self._converted(given)
+        extents = self._extents(values)
+        if self.mode == "reference":
+            return self._run_reference(values, extents)
+        with self._lock:
+            loaded = self._loaded.get(extents)
+            if loaded is None:
+                loaded = self._load(extents)
+            loaded.run([data_address(value) for value in values])
+            return self._in_form([output.copy() for output in loaded.outputs.values()])
+
+    def prepare(self, bindings: Mapping[str, int] | None = None) -> Compilation:
+        """Compiles for the given extents ahead of the first call, and says what was compiled."""
+        extents = tuple((bindings or {})[name] for name in self._dims)
+        with self._lock:
+            loaded = self._loaded.get(extents)
+            if loaded is None:
+                loaded = self._load(extents)
+        return loaded.compilation
+
+    def loaded(self, bindings: Mapping[str, int] | None = None) -> LoadedProgram:
+        """The machine code and memory for the given extents, compiled now if need be."""
+        self.prepare(bindings)
+        return self._loaded[tuple((bindings or {})[name] for name in self._dims)]
+
+    def repeat(self, times: int, *arrays: Any) -> None:
+        """Runs `times` times on the same inputs in one native loop, without returning outputs."""
+        values = self._converted(arrays)
+        extents = self._extents(values)
+        with self._lock:
+            loaded = self._loaded.get(extents) or self._load(extents)
+            loaded.run([data_address(value) for value in values], times)
+
+    def _load(self, extents: tuple[int, ...]) -> LoadedProgram:
+        options = Options(
+            dict(zip(self._dims, extents, strict=True)), self.fuse, native().vector_bits
+        )
+        compilation = compile_program(self.program, options)
+        states = {node.name: self.variables.storage(node.name) for node in self.program.states}
+        self._loaded[extents] = LoadedProgram(compilation, states)
+        return self._loaded[extents]
+
+    def _run_reference(self, values: Sequence[Array], extents: tuple[int, ...]) -> Any:
+        bindings = dict(zip(self._dims, extents, strict=True))
+        states = {node.name: self.variables.storage(node.name) for node in self.program.states}
+        inputs = {n.name: value for n, value in zip(self.program.inputs, values, strict=True)}
+        outputs, updates = run_program(self.program, inputs, states, bindings)
+        copies = [np.array(value) for value in outputs.values()]
+        for name, value in updates.items():
+            states[name][...] = value
+        return self._in_form(copies)
+
+    def _in_form(self, values: list[Array]) -> Any:
+        if isinstance(self._form, Node):
+            return values[0]
+        if isinstance(self._form, dict):
+            return dict(zip(self._form, values, strict=True))
+        return values
+
+    # --- inputs ----------------------------------------------------------------------------
+
+    def _ordered(self, arrays: Sequence[Any], named: Mapping[str, Any]) -> list[Any]:
+        names = [node.name for node in self.program.inputs]
+        unknown = [name for name in named if name not in names[len(arrays) :]]
+        if unknown:
+            raise DataError(f"no inputs {unknown}, or given twice; the inputs are {names}")
+        missing = [name for name in names[len(arrays) :] if name not in named]
+        if missing:
+            raise DataError(f"no values for the inputs {missing}")
+        return [*arrays, *(named[name] for name in names[len(arrays) :])]
+
+    def _converted(self, arrays: Sequence[Any]) -> list[Array]:
+        inputs = self.program.inputs
+        if len(arrays) != len(inputs):
+            names = [node.name for node in inputs]
+            raise DataError(f"{len(inputs)} inputs {names} expected, {len(arrays)} given")
+        return [
+            array
+            if type(array) is np.ndarray
+            and array.dtype == node.dtype.numpy
+            and array.flags.c_contiguous
+            and array.flags.aligned
+            else converted(node, array)
+            for node, array in zip(inputs, arrays, strict=True)
+        ]
+
+    def _extents(self, arrays: Sequence[Array]) -> tuple[int, ...]:
+        """The extents of the named dimensions. Raises DataError where shapes do not fit."""
+        found: dict[str, int] = {}
+        for node, array in zip(self.program.inputs, arrays, strict=True):
+            shape = node.type.shape
+            if len(shape) != array.ndim:
+                raise DataError(_misfit(node, array))
+            for extent, actual in zip(shape, array.shape, strict=True):
+                wanted = (
+                    found.setdefault(extent.name, actual) if isinstance(extent, Dim) else extent
+                )
+                if wanted != actual:
+                    raise DataError(_misfit(node, array, found))
+        return tuple(found[name] for name in self._dims)
+
+
+def converted(node: Node, array: Any) -> Array:
+    """`array` as contiguous, aligned numpy memory of the input's dtype.
+
+    Floats of another width, and integers and bools for a float input, are converted; integers are
+    when no value changes. Raises DataError for what would lose meaning.
+    """
+    value = np.asarray(array)
+    wanted = node.dtype.numpy
+    if value.dtype != wanted:
+        if not np.can_cast(value.dtype, wanted, "same_kind") and not _same_integers(value, wanted):
+            raise DataError(
+                f"input {node.name!r}: {node.dtype} expected, {value.dtype} given; convert it"
+            )
+        value = value.astype(wanted)
+    return np.require(value, requirements=["C", "A"])
+
+
+def _same_integers(value: Array, wanted: np.dtype[Any]) -> bool:
+    """Whether an unsigned or wider integer array has the same values in the wanted dtype."""
+    if value.dtype.kind not in "iub" or wanted.kind != "i":
+        return False
+    return bool(np.array_equal(value.astype(wanted), value))
+
+
+def _misfit(node: Node, array: Array, found: Mapping[str, int] | None = None) -> str:
+    known = f" with {dict(found)}" if found else ""
+    return f"input {node.name!r}: shape {node.type.shape}{known} expected, {array.shape} given"
+
+
+def _program(
+    name: str, inputs: Sequence[Node], outputs: Outputs, updates: Updates | None
+) -> Program:
+    if isinstance(outputs, Node):
+        named: tuple[tuple[str, Node], ...] = (("output", outputs),)
+    elif isinstance(outputs, Mapping):
+        named = tuple(outputs.items())
+    else:
+        named = tuple((f"output{i}", node) for i, node in enumerate(outputs))
+    pairs = tuple(updates.items() if isinstance(updates, Mapping) else updates or ())
+    program = Program(name, tuple(inputs), named, pairs)
+    _check(program)
+    return program
+
+
+def _check(program: Program) -> None:
+    nodes = (*program.inputs, *program.roots, *(state for state, _ in program.updates))
+    if not nodes:
+        raise GraphError("a function needs an input, an output or an update")
+    for node in nodes:
+        if not isinstance(node, Node):
+            raise GraphError(f"{node!r} is no tensor of a graph")
+        if node.graph is not nodes[0].graph:
+            raise ForeignTensorError(f"{node!r} is of another graph than {nodes[0]!r}")
+    for node in program.inputs:
+        if node.op is not leaf.input_:
+            raise GraphError(f"{node!r} is no input")
+    missing = [n for n in program.nodes if n.op is leaf.input_ and n not in program.inputs]
+    if missing:
+        raise GraphError(f"the outputs need inputs that are not listed: {missing}")
+    for state, value in program.updates:
+        if state.op is not leaf.state:
+            raise GraphError(f"{state!r} is no state, so it cannot be updated")
+        if state.type != value.type:
+            raise GraphError(f"state {state.name!r} is {state.type}, its update {value.type}")
+
+
+def _named_dimensions(program: Program) -> tuple[str, ...]:
+    """The names of the inputs' open dimensions, in order of appearance."""
+    dims: dict[str, None] = {}
+    for node in program.inputs:
+        dims |= dict.fromkeys(extent.name for extent in node.shape if isinstance(extent, Dim))
+    return tuple(dims)

@@ -1,0 +1,115 @@
+"""Losses and regularisers as scalar nodes.
+
+Each loss has `reduction`: "mean" over all that it is computed for, "sum", or "none".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+from graphc.errors import DTypeError, ShapeError
+from graphc.ir import build
+from graphc.ir.graph import Node
+from graphc.ir.location import callers_location, located
+from graphc.ir.ops import elementwise as ops
+from graphc.ir.types import Dim
+
+Reduction = Literal["mean", "sum", "none"]
+
+
+def softmax_cross_entropy(logits: Node, labels: Node, reduction: Reduction = "mean") -> Node:
+    """-sum_j t_j log softmax(z)_j for logits z [..., classes].
+
+    `labels` are class indices, integers [...], or probabilities t of the logits' type (one-hot or
+    soft). Raises ShapeError or DTypeError for any other.
+    """
+    log_probabilities = build.log_softmax(logits, -1)
+    if labels.dtype.is_integer:
+        losses = -build.pick(log_probabilities, labels)
+    else:
+        _check_like("softmax_cross_entropy", logits, labels)
+        losses = -build.sum(labels * log_probabilities, -1)
+    return reduce_losses(losses, reduction)
+
+
+def sigmoid_cross_entropy(logits: Node, targets: Node, reduction: Reduction = "mean") -> Node:
+    """-t log sigmoid(z) - (1 - t) log(1 - sigmoid(z)), elementwise and without overflow.
+
+    `targets` are probabilities of the logits' type. Raises ShapeError or DTypeError for any other.
+    """
+    _check_like("sigmoid_cross_entropy", logits, targets)
+    return reduce_losses(ops.sigmoid_cross_entropy(logits, targets), reduction)
+
+
+def mean_squared_error(predictions: Node, targets: Node, reduction: Reduction = "mean") -> Node:
+    """(y - t)^2 elementwise, the mean taken over every element.
+
+    Raises ShapeError or DTypeError when the types differ.
+    """
+    _check_like("mean_squared_error", predictions, targets)
+    return reduce_losses(ops.square(predictions - targets), reduction)
+
+
+def multiclass_hinge(
+    scores: Node, labels: Node, margin: float = 1.0, reduction: Reduction = "mean"
+) -> Node:
+    """sum_{j != t} max(0, margin + z_j - z_t) for scores z [..., classes], integer labels t [...].
+
+    Source: Weston and Watkins, Support vector machines for multi-class pattern recognition, 1999.
+    Raises ShapeError or DTypeError for labels of another type, and for an open number of classes.
+    """
+    classes = scores.shape[-1] if scores.rank else None
+    if classes is None or isinstance(classes, Dim):
+        raise ShapeError(_message("multiclass_hinge", scores, labels, "fixed classes expected"))
+    correct = build.expand_dims(build.pick(scores, labels), -1)
+    excess = ops.relu(scores - correct + margin)
+    is_correct = build.one_hot(labels, classes, "bool")
+    return reduce_losses(build.sum(ops.where(is_correct, 0.0, excess), -1), reduction)
+
+
+def l1(parameters: Node | Sequence[Node], strength: float) -> Node:
+    """strength * sum |w| over all parameters. Raises ValueError when there are none."""
+    return _penalty([build.sum(ops.absolute(w)) for w in _several(parameters)], strength)
+
+
+def l2(parameters: Node | Sequence[Node], strength: float) -> Node:
+    """strength * sum w^2 over all parameters. Raises ValueError when there are none."""
+    return _penalty([build.sum(ops.square(w)) for w in _several(parameters)], strength)
+
+
+def reduce_losses(losses: Node, reduction: Reduction) -> Node:
+    """The mean or the sum over all axes, or `losses` themselves. Raises ValueError otherwise."""
+    if reduction == "mean":
+        return build.mean(losses)
+    if reduction == "sum":
+        return build.sum(losses)
+    if reduction == "none":
+        return losses
+    raise ValueError(f"a reduction of 'mean', 'sum' or 'none' expected, not {reduction!r}")
+
+
+def _penalty(terms: list[Node], strength: float) -> Node:
+    if not terms:
+        raise ValueError("a penalty of no parameters was asked for")
+    total = terms[0]
+    for term in terms[1:]:
+        total = total + term
+    return strength * total
+
+
+def _several(parameters: Node | Sequence[Node]) -> Sequence[Node]:
+    return [parameters] if isinstance(parameters, Node) else parameters
+
+
+def _check_like(loss: str, predictions: Node, targets: Node) -> None:
+    """Nothing is broadcast in a loss: a column against a row is nearly always a mistake."""
+    if targets.dtype != predictions.dtype:
+        problem = f"targets of {predictions.dtype} expected"
+        raise DTypeError(_message(loss, predictions, targets, problem))
+    if targets.shape != predictions.shape:
+        raise ShapeError(_message(loss, predictions, targets, "equal shapes expected"))
+
+
+def _message(loss: str, predictions: Node, targets: Node, problem: str) -> str:
+    return located(f"{loss}({predictions.type}, {targets.type}): {problem}", callers_location())

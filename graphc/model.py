@@ -1,0 +1,419 @@
+"""Model: a declared network with its loss, to be compiled, trained, evaluated and saved."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import numpy as np
+from rich.console import Console
+
+from graphc.arrays import batch_dimension, check_labels, matched, row_count
+from graphc.callbacks import Callback
+from graphc.data import Batches
+from graphc.errors import DataError, GraphError, NotCompiledError
+from graphc.frontend import Node, Variables, graph_of, parameters_of, states_of
+from graphc.function import Function, function
+from graphc.ir import build
+from graphc.ir.graph import topological
+from graphc.ir.location import located
+from graphc.ir.ops import elementwise as ops
+from graphc.ir.ops import leaf
+from graphc.ir.types import Dim
+from graphc.optim import Optimizer
+from graphc.progress import Verbosity, make_reporter
+from graphc.summary import print_summary
+from graphc.training import IS_FINITE, History, Training, averages_over
+
+Array = np.ndarray[Any, np.dtype[Any]]
+Nodes = Node | Sequence[Node] | Mapping[str, Node]
+Mode = Literal["compiled", "reference"]
+
+DEFAULT_BATCH_SIZE = 32
+
+
+class Model:
+    """A network between inputs and outputs, and how it is judged.
+
+    inputs, targets: one input node or several; all have one named first dimension, the batch.
+    outputs: a node, several, or a mapping by name; `predict` returns the same structure.
+    loss: a float scalar, the mean over the batch. metrics: scalars by name, means over the batch.
+    variables: the values of the graph's states, those of the graph unless given.
+
+    Raises GraphError when a node is of the wrong kind, shape or graph, or reads an input that is
+    not named here.
+    """
+
+    def __init__(
+        self,
+        inputs: Node | Sequence[Node],
+        outputs: Nodes,
+        targets: Node | Sequence[Node] | None = None,
+        loss: Node | None = None,
+        metrics: Mapping[str, Node] | None = None,
+        variables: Variables | None = None,
+    ) -> None:
+        self.inputs = _several(inputs)
+        self.outputs = outputs
+        self.targets = _several(targets)
+        self.loss = loss
+        self.metrics = dict(metrics or {})
+        self._check()
+        self.graph = graph_of(self.inputs[0])
+        self.batch_dimension = batch_dimension([*self.inputs, *self.targets])
+        self.variables = variables if variables is not None else self.graph.variables
+        self.optimizer: Optimizer | None = None
+        self.updates: dict[Node, Node] = {}
+        self.history = History()
+        self.stop_training = False
+        self.steps_per_epoch = 0
+        self.logged_names: list[str] = []
+        self.batch_size = DEFAULT_BATCH_SIZE
+        self._rate: Node | None = None
+        self._mode: Mode = "compiled"
+        self._fuse = True
+        self._functions: dict[str, Function] = {}
+
+    # --- what it consists of -----------------------------------------------------------------
+
+    @property
+    def parameters(self) -> list[Node]:
+        """The trainable states that outputs and loss read."""
+        return parameters_of(*self._roots())
+
+    @property
+    def weights(self) -> list[Node]:
+        """The states that outputs, loss and metrics read, trainable or not."""
+        return states_of(self._roots())
+
+    @property
+    def states(self) -> list[Node]:
+        """The weights, then what the optimizer keeps besides."""
+        kept = states_of([*self.updates.keys(), *self.updates.values()])
+        return list(dict.fromkeys([*self.weights, *kept]))
+
+    @property
+    def learning_rate(self) -> float:
+        """The rate of the next step; setting it compiles nothing.
+
+        Raises NotCompiledError before `compile`.
+        """
+        return float(self.variables.storage(self._rate_state()))
+
+    @learning_rate.setter
+    def learning_rate(self, rate: float) -> None:
+        self.variables[self._rate_state()] = rate
+
+    def values(self) -> dict[str, Array]:
+        """Copies of the values of all states, by name; `variables.update` puts them back."""
+        return {state.name: self.variables[state] for state in self.states}
+
+    def summary(self, console: Console | None = None) -> None:
+        """Prints layers, their parameters, shapes and counts."""
+        print_summary(console or Console(), self.parameters, self.weights)
+
+    # --- compiling ---------------------------------------------------------------------------
+
+    def compile(
+        self,
+        optimizer: Optimizer,
+        batch_size: int | None = None,
+        fuse: bool = True,
+        mode: Mode = "compiled",
+    ) -> None:
+        """Makes the training step. With a batch size it is compiled at once, else by `fit`.
+
+        Compiling again with the same optimizer keeps its slots; another one starts afresh. Raises
+        GraphError without a loss or parameters.
+        """
+        if self.loss is None:
+            raise GraphError("a model without a loss cannot be trained")
+        if optimizer is not self.optimizer:
+            rate = self.graph.variable(
+                self.graph.unique_name("learning_rate"),
+                optimizer.learning_rate,
+                dtype=self.loss.dtype,
+            )
+            self.updates = optimizer.updates(self.loss, self.parameters, rate)
+            self.optimizer, self._rate = optimizer, rate
+        self._mode, self._fuse = mode, fuse
+        self._functions = {}
+        if batch_size is not None:
+            self.batch_size = batch_size
+            self._prepare(self.train_function, {batch_size})
+
+    @property
+    def train_function(self) -> Function:
+        """(inputs, targets) -> loss and metrics by name, with the optimizer's updates."""
+        if self.optimizer is None:
+            raise NotCompiledError("compile the model with an optimizer first")
+        return self._function("train", self._judged(), self.updates)
+
+    @property
+    def watched_train_function(self) -> Function:
+        """`train_function` that makes no update unless loss and all updates are finite.
+
+        One more output, `is_finite`, tells.
+        """
+        if self.optimizer is None or self.loss is None:
+            raise NotCompiledError("compile the model with an optimizer first")
+        if "watched_train" in self._functions:
+            return self._functions["watched_train"]
+        is_finite = all_finite([self.loss, *self.updates.values()])
+        updates = {s: ops.where(is_finite, value, s) for s, value in self.updates.items()}
+        outputs = {**self._judged(), IS_FINITE: is_finite}
+        return self._function("watched_train", outputs, updates)
+
+    @property
+    def test_function(self) -> Function:
+        """(inputs, targets) -> loss and metrics by name."""
+        return self._function("test", self._judged(), None)
+
+    @property
+    def predict_function(self) -> Function:
+        """inputs -> outputs, in the structure of the outputs."""
+        return self._function("predict", self.outputs, None)
+
+    @property
+    def classify_function(self) -> Function:
+        """inputs -> class with the greatest output (i64), which needs neither softmax nor loss."""
+        if not isinstance(self.outputs, Node):
+            raise GraphError("classes of a model with a single output alone")
+        return self._function("classify", build.argmax(self.outputs, -1), None)
+
+    # --- running -----------------------------------------------------------------------------
+
+    def fit(
+        self,
+        x: Any,
+        y: Any = None,
+        epochs: int = 1,
+        batch_size: int | None = None,
+        validation_data: tuple[Any, Any] | None = None,
+        validation_split: float = 0.0,
+        callbacks: Sequence[Callback] = (),
+        shuffle: bool = True,
+        seed: int = 0,
+        verbose: Verbosity = "auto",
+        initial_epoch: int = 0,
+        nan_watch: bool = False,
+    ) -> History:
+        """Trains from `initial_epoch` to `epochs` and returns what was logged.
+
+        x, y: an array for one input or target, else a sequence in order or a mapping by name, all
+        with equally many rows. Everything is checked, and converted once to the inputs' dtypes,
+        before the first step. The last batch may be smaller, and counts by its rows.
+        validation_split: the share of the rows, from the end, that is kept for validation.
+        seed: with the epoch's number it fixes the order of the rows.
+        nan_watch: checks loss and updates of every step and raises NotFiniteError, with all
+        variables as they were before the step.
+
+        Raises DataError for arrays that do not fit, IndexError for labels out of range,
+        NotCompiledError before `compile`, KeyboardInterrupt on Ctrl-C: then, and after any other
+        error, the variables are those after a whole number of steps.
+        """
+        step = self.watched_train_function if nan_watch else self.train_function
+        arrays = self._checked_arrays(x, y)
+        validation = self._checked_arrays(*validation_data) if validation_data else None
+        if validation_split:
+            if validation is not None:
+                raise DataError("validation_data and validation_split exclude each other")
+            arrays, validation = _split(arrays, validation_split)
+        size = self.batch_size if batch_size is None else batch_size
+        batches = Batches(arrays, size)
+        held_out = Batches(validation, size) if validation is not None else None
+        self._prepare(step, batches.sizes)
+        self.steps_per_epoch = len(batches)
+        names = list(self._judged())
+        self.logged_names = names + [f"val_{name}" for name in names if held_out]
+        self.stop_training = False
+        self.history = History()
+        for callback in callbacks:
+            callback.model = self
+        Training(
+            model=self,
+            step=step,
+            batches=batches,
+            first_epoch=initial_epoch,
+            epochs=epochs,
+            seed=seed if shuffle else None,
+            watched=nan_watch,
+            validate=(lambda: averages_over(self.test_function, held_out)) if held_out else None,
+            callbacks=callbacks,
+            reporter=make_reporter(verbose, initial_epoch, epochs, batches.rows),
+            history=self.history,
+        ).run()
+        return self.history
+
+    def evaluate(self, x: Any, y: Any = None, batch_size: int | None = None) -> dict[str, float]:
+        """Means over all rows of loss and metrics, by name. Raises as `fit` does."""
+        arrays = self._checked_arrays(x, y)
+        size = self.batch_size if batch_size is None else batch_size
+        return averages_over(self.test_function, Batches(arrays, size))
+
+    def predict(self, x: Any, batch_size: int | None = None) -> Any:
+        """The outputs for all rows, in the structure of the outputs. Raises as `fit` does.
+
+        Every output must have the batch as its first dimension (GraphError).
+        """
+        return self._predict(self.predict_function, self.outputs, x, batch_size)
+
+    def predict_classes(self, x: Any, batch_size: int | None = None) -> Array:
+        """The class (i64) with the greatest output for every row. Raises as `predict` does."""
+        classify = self.classify_function
+        classes = build.argmax(_several(self.outputs)[0], -1)
+        result: Array = self._predict(classify, classes, x, batch_size)
+        return result
+
+    # --- saving ------------------------------------------------------------------------------
+
+    def save(self, path: str | os.PathLike[str], weights_only: bool = False) -> None:
+        """Writes weights and the optimizer's states, or the weights alone, as safetensors."""
+        states = self.weights if weights_only else self.states
+        self.variables.save(path, [state.name for state in states])
+
+    def load(self, path: str | os.PathLike[str], weights_only: bool = False) -> None:
+        """Reads what `save` wrote, or of it the weights alone.
+
+        A file with the optimizer's states is for a model compiled with the same optimizer. Raises
+        VariableError, with nothing changed, when names, shapes or dtypes differ.
+        """
+        states = self.weights if weights_only else self.states
+        names = [state.name for state in states]
+        self.variables.load(path, names, allow_others=weights_only)
+
+    # --- helpers -----------------------------------------------------------------------------
+
+    def _roots(self) -> list[Node]:
+        loss = [self.loss] if self.loss is not None else []
+        return [*_several(self.outputs), *loss, *self.metrics.values()]
+
+    def _check(self) -> None:
+        given = [*self.inputs, *self.targets]
+        if not self.inputs or any(node.op is not leaf.input_ for node in given):
+            raise GraphError("inputs and targets must be inputs of a graph")
+        if "loss" in self.metrics or IS_FINITE in self.metrics:
+            raise GraphError(f"a metric cannot be named 'loss' or {IS_FINITE!r}")
+        for name, node in {"loss": self.loss, **self.metrics}.items():
+            if node is not None and (node.shape != () or not node.dtype.is_float):
+                raise GraphError(_at(node, f"{name}: a float scalar expected, not {node.type}"))
+        for root in _several(self.outputs):
+            _check_reads(root, self.inputs, "an output")
+        for root in self._roots():
+            _check_reads(root, given, "the model")
+
+    def _judged(self) -> dict[str, Node]:
+        if self.loss is None:
+            raise GraphError("the model has no loss")
+        return {"loss": self.loss, **self.metrics}
+
+    def _function(self, name: str, outputs: Nodes, updates: Mapping[Node, Node] | None) -> Function:
+        if name not in self._functions:
+            targets = [] if name in ("predict", "classify") else self.targets
+            self._functions[name] = function(
+                [*self.inputs, *targets],
+                outputs,
+                updates,
+                variables=self.variables,
+                mode=self._mode,
+                fuse=self._fuse,
+                name=name,
+            )
+        return self._functions[name]
+
+    def _checked_arrays(self, x: Any, y: Any) -> list[Array]:
+        nodes = [*self.inputs, *self.targets]
+        arrays = [*matched(self.inputs, x, "x"), *matched(self.targets, y, "y")]
+        row_count(nodes, arrays)
+        check_labels(self._roots(), nodes, arrays)
+        return arrays
+
+    def _predict(self, run: Function, outputs: Nodes, x: Any, batch_size: int | None) -> Any:
+        arrays = matched(self.inputs, x, "x")
+        rows = row_count(self.inputs, arrays)
+        check_labels(_several(outputs), self.inputs, arrays)
+        for node in _several(outputs):
+            if not node.rank or node.shape[0] != Dim(self.batch_dimension):
+                raise GraphError(_at(node, f"{node.type} has no batch to be predicted by rows"))
+        collected: list[Array] = []
+        size = self.batch_size if batch_size is None else batch_size
+        start = 0
+        for batch in Batches(arrays, size)():
+            stop = start + len(batch[0])
+            parts = _leaves(run(*batch))
+            if not collected:
+                collected = [np.empty((rows, *part.shape[1:]), part.dtype) for part in parts]
+            for whole, part in zip(collected, parts, strict=True):
+                whole[start:stop] = part
+            start = stop
+        return _structured(outputs, collected)
+
+    def _rate_state(self) -> Node:
+        if self._rate is None:
+            raise NotCompiledError("compile the model with an optimizer first")
+        return self._rate
+
+    def _prepare(self, run: Function, batch_sizes: set[int]) -> None:
+        """Compiles ahead for these batch sizes, where no other dimension is open."""
+        if self._mode == "reference":
+            return
+        nodes = [*self.inputs, *self.targets]
+        if {e for node in nodes for e in node.shape if isinstance(e, Dim)} == {
+            Dim(self.batch_dimension)
+        }:
+            for size in sorted(batch_sizes):
+                run.prepare({self.batch_dimension: size})
+
+
+def all_finite(values: Sequence[Node]) -> Node:
+    """A bool scalar: whether every element of every float among `values` is finite.
+
+    The sum of x * 0 is 0 then, and NaN where an x is infinite or NaN.
+    """
+    zeros = [build.sum(value * 0) for value in values if value.dtype.is_float]
+    total = zeros[0]
+    for zero in zeros[1:]:
+        total = total + build.cast(zero, total.dtype)
+    return ops.equal(total, 0)
+
+
+def _several(nodes: Nodes | None) -> list[Node]:
+    if nodes is None:
+        return []
+    if isinstance(nodes, Node):
+        return [nodes]
+    return list(nodes.values()) if isinstance(nodes, Mapping) else list(nodes)
+
+
+def _leaves(values: Any) -> list[Array]:
+    if isinstance(values, np.ndarray):
+        return [values]
+    return list(values.values()) if isinstance(values, Mapping) else list(values)
+
+
+def _structured(outputs: Nodes, arrays: list[Array]) -> Any:
+    if isinstance(outputs, Node):
+        return arrays[0]
+    if isinstance(outputs, Mapping):
+        return dict(zip(outputs, arrays, strict=True))
+    return arrays
+
+
+def _split(arrays: list[Array], share: float) -> tuple[list[Array], list[Array]]:
+    """The first rows, and the last `share` of them. Raises DataError when one part is empty."""
+    rows = len(arrays[0])
+    first = int(rows * (1 - share))
+    if not 0 < share < 1 or first == 0 or first == rows:
+        raise DataError(f"a validation_split of {share} leaves {first} of {rows} rows to train on")
+    return [array[:first] for array in arrays], [array[first:] for array in arrays]
+
+
+def _check_reads(root: Node, allowed: Sequence[Node], what: str) -> None:
+    for node in topological([root]):
+        if node.op is leaf.input_ and node not in allowed:
+            raise GraphError(_at(root, f"{what} reads the input {node.name!r}, not given here"))
+
+
+def _at(node: Node, problem: str) -> str:
+    return located(problem, node.location)

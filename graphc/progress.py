@@ -1,0 +1,139 @@
+"""What training shows while it runs: nothing, one line an epoch, or a bar on a terminal."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Literal, Protocol
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
+
+Verbosity = Literal["auto", 0, 1, 2]
+
+# Seconds between two updates of the bar.
+REFRESH_INTERVAL = 0.1
+
+
+class Reporter(Protocol):
+    """Told of the progress of training; epochs count from 0."""
+
+    def begin_epoch(self, epoch: int) -> None: ...
+
+    def advance(self, rows: int) -> None: ...
+
+    def end_epoch(self, epoch: int, logs: Mapping[str, float]) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class Silent:
+    """Shows nothing."""
+
+    def begin_epoch(self, epoch: int) -> None:
+        pass
+
+    def advance(self, rows: int) -> None:
+        pass
+
+    def end_epoch(self, epoch: int, logs: Mapping[str, float]) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+class Lines:
+    """One line an epoch: its number, time, rows a second, loss and metrics."""
+
+    def __init__(self, console: Console, epochs: int) -> None:
+        self._console = console
+        self._epochs = epochs
+        self._rows = 0
+        self._started = 0.0
+
+    def begin_epoch(self, epoch: int) -> None:
+        self._rows = 0
+        self._started = time.perf_counter()
+
+    def advance(self, rows: int) -> None:
+        self._rows += rows
+
+    def end_epoch(self, epoch: int, logs: Mapping[str, float]) -> None:
+        seconds = time.perf_counter() - self._started
+        rate = self._rows / max(seconds, 1e-9)
+        values = "  ".join(f"{name} {value:.4g}" for name, value in logs.items())
+        number = f"{epoch + 1:>{len(str(self._epochs))}}"
+        line = f"epoch {number}/{self._epochs}  {seconds:.2f} s  {rate:,.0f} rows/s  {values}"
+        self._console.print(line, highlight=False, soft_wrap=True)
+
+    def close(self) -> None:
+        pass
+
+
+class Bar:
+    """One bar over the whole training with rate and time left, and a line an epoch above it."""
+
+    def __init__(self, console: Console, first: int, epochs: int, rows: int) -> None:
+        self._epochs = epochs
+        self._lines = Lines(console, epochs)
+        self._progress = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("rows  {task.fields[rate]:,.0f} rows/s"),
+            TimeRemainingColumn(),
+            console=console,
+            transient=True,
+        )
+        self._task = self._progress.add_task("", total=(epochs - first) * rows, rate=0.0)
+        self._pending = 0
+        self._shown_at = time.perf_counter()
+        self._progress.start()
+
+    def begin_epoch(self, epoch: int) -> None:
+        self._lines.begin_epoch(epoch)
+        self._progress.update(self._task, description=f"epoch {epoch + 1}/{self._epochs}")
+
+    def advance(self, rows: int) -> None:
+        self._lines.advance(rows)
+        self._pending += rows
+        elapsed = time.perf_counter() - self._shown_at
+        if elapsed >= REFRESH_INTERVAL:
+            self._progress.update(self._task, advance=self._pending, rate=self._pending / elapsed)
+            self._pending = 0
+            self._shown_at += elapsed
+
+    def end_epoch(self, epoch: int, logs: Mapping[str, float]) -> None:
+        self._progress.update(self._task, advance=self._pending)
+        self._pending = 0
+        self._lines.end_epoch(epoch, logs)
+
+    def close(self) -> None:
+        self._progress.stop()
+
+
+def make_reporter(
+    verbose: Verbosity, first: int, epochs: int, rows: int, console: Console | None = None
+) -> Reporter:
+    """The reporter for `verbose`: 0 nothing, 1 a bar, 2 lines, "auto" a bar on a terminal only.
+
+    A bar that was asked for where there is no terminal is lines. Training runs from epoch `first`
+    to `epochs`, `rows` rows each. Raises ValueError for any other verbosity.
+    """
+    if verbose not in ("auto", 0, 1, 2):
+        raise ValueError(f"a verbosity of 'auto', 0, 1 or 2 expected, not {verbose!r}")
+    console = console or Console()
+    if verbose == 0 or (verbose == "auto" and not console.is_terminal):
+        return Silent()
+    if verbose == 2 or not console.is_terminal:
+        return Lines(console, epochs)
+    return Bar(console, first, epochs, rows)

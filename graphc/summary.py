@@ -1,0 +1,36 @@
+"""What a model's summary prints."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.table import Table
+
+from graphc.ir.graph import Node
+from graphc.ir.types import shape_text
+
+
+def print_summary(console: Console, parameters: Sequence[Node], weights: Sequence[Node]) -> None:
+    """Prints one row for each of `weights`: layer, name, dtype and shape, number of elements.
+
+    The name of the layer is what stands before the last dot. `parameters` are those that train.
+    """
+    trained = sum(state.type.size for state in parameters)
+    total = sum(state.type.size for state in weights)
+    nbytes = sum(state.type.nbytes for state in weights)
+    table = Table()
+    table.add_column("layer")
+    table.add_column("variable")
+    table.add_column("type")
+    table.add_column("elements", justify="right")
+    previous = None
+    for state in weights:
+        layer, _, name = state.name.rpartition(".")
+        shown = layer if layer != previous else ""
+        # A bracket opens markup in rich.
+        text = f"{state.dtype}{shape_text(state.shape)}".replace("[", r"\[")
+        table.add_row(shown, name, text, f"{state.type.size:,}")
+        previous = layer
+    console.print(table)
+    console.print(f"{total:,} elements, {trained:,} trainable, {nbytes:,} bytes", highlight=False)

@@ -1,0 +1,192 @@
+"""The training loop: epochs of steps, averages, callbacks, interrupts."""
+
+from __future__ import annotations
+
+import math
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from graphc.callbacks import Callback, Logs, overrides
+from graphc.data import Batches, shuffled_rows
+from graphc.errors import NotFiniteError
+from graphc.progress import Reporter
+
+if TYPE_CHECKING:
+    from graphc.model import Model
+
+Array = np.ndarray[Any, np.dtype[Any]]
+Step = Callable[..., Mapping[str, Array]]
+
+# The output of a watched step that says whether the loss and every update are finite.
+IS_FINITE = "is_finite"
+
+
+@dataclass
+class History:
+    """What was logged: `history[name][i]` belongs to epoch number `epoch[i]`, counted from 0."""
+
+    epoch: list[int] = field(default_factory=list)
+    history: dict[str, list[float]] = field(default_factory=dict)
+
+    def append(self, epoch: int, logs: Logs) -> None:
+        """Adds an epoch."""
+        self.epoch.append(epoch)
+        for name, value in logs.items():
+            self.history.setdefault(name, []).append(value)
+
+
+class Averages:
+    """Means over rows of quantities that are means over batches of different sizes."""
+
+    def __init__(self) -> None:
+        self._sums: dict[str, float] = {}
+        self._rows = 0
+
+    def add(self, values: Mapping[str, Any], rows: int) -> None:
+        """Counts a batch of `rows` rows."""
+        self._rows += rows
+        for name, value in values.items():
+            self._sums[name] = self._sums.get(name, 0.0) + float(value) * rows
+
+    def result(self) -> dict[str, float]:
+        """The means so far; nothing where there was no batch."""
+        return {name: total / self._rows for name, total in self._sums.items()}
+
+
+def averages_over(step: Step, batches: Batches) -> dict[str, float]:
+    """The means over all rows of what `step` returns for each batch."""
+    averages = Averages()
+    for batch in batches():
+        averages.add(step(*batch), len(batch[0]))
+    return averages.result()
+
+
+@dataclass(frozen=True)
+class Training:
+    """One run of training.
+
+    Epochs go from `first_epoch` to before `epochs`. Rows are shuffled by `seed` and epoch alone,
+    so that a run continued at a later epoch goes on as the whole would have; None leaves them in
+    order. A `watched` step makes no update that is not finite, and says so.
+    """
+
+    model: Model
+    step: Step
+    batches: Batches
+    first_epoch: int
+    epochs: int
+    seed: int | None
+    watched: bool
+    validate: Callable[[], Mapping[str, float]] | None
+    callbacks: Sequence[Callback]
+    reporter: Reporter
+    history: History
+
+    def run(self) -> None:
+        """Trains; `history` grows by every epoch that is completed.
+
+        An interrupt from the keyboard takes effect between two steps: every variable then has the
+        value that a whole number of steps gave it, and KeyboardInterrupt is raised. Raises
+        NotFiniteError when watched and a step is not finite; variables are those before the step.
+        """
+        with deferred_interrupt() as check_interrupt:
+            try:
+                for callback in self.callbacks:
+                    callback.on_train_begin()
+                for epoch in range(self.first_epoch, self.epochs):
+                    self._run_epoch(epoch, check_interrupt)
+                    if self.model.stop_training:
+                        break
+            finally:
+                self.reporter.close()
+                for callback in self.callbacks:
+                    callback.on_train_end()
+
+    def _run_epoch(self, epoch: int, check_interrupt: Callable[[], None]) -> None:
+        self.reporter.begin_epoch(epoch)
+        for callback in self.callbacks:
+            callback.on_epoch_begin(epoch)
+        logs = self._run_steps(epoch, check_interrupt)
+        if self.validate is not None:
+            logs |= {f"val_{name}": value for name, value in self.validate().items()}
+        self.history.append(epoch, logs)
+        self.reporter.end_epoch(epoch, logs)
+        for callback in self.callbacks:
+            callback.on_epoch_end(epoch, logs)
+
+    def _run_steps(self, epoch: int, check_interrupt: Callable[[], None]) -> dict[str, float]:
+        before = [c.on_batch_begin for c in self.callbacks if overrides(c, "on_batch_begin")]
+        after = [c.on_batch_end for c in self.callbacks if overrides(c, "on_batch_end")]
+        order = None
+        if self.seed is not None:
+            order = shuffled_rows(self.batches.rows, self.seed, epoch)
+        averages = Averages()
+        for number, batch in enumerate(self.batches(order)):
+            for begin in before:
+                begin(epoch, number)
+            values = self.step(*batch)
+            if self.watched:
+                values = self._checked(dict(values), epoch, number)
+            rows = len(batch[0])
+            averages.add(values, rows)
+            self.reporter.advance(rows)
+            check_interrupt()
+            if after:
+                logs = {name: float(value) for name, value in values.items()}
+                for end in after:
+                    end(epoch, number, logs)
+                if self.model.stop_training:
+                    break
+        return averages.result()
+
+    def _checked(self, values: dict[str, Array], epoch: int, number: int) -> dict[str, Array]:
+        """`values` without the flag. Raises NotFiniteError when it is false."""
+        if values.pop(IS_FINITE):
+            return values
+        loss = float(values["loss"])
+        problem = (
+            f"the loss is {loss:g}, but an update is not finite"
+            if math.isfinite(loss)
+            else f"the loss is {loss}"
+        )
+        raise NotFiniteError(
+            f"epoch {epoch + 1}, step {number + 1} of {len(self.batches)}: {problem}; "
+            "the variables are those before this step"
+        )
+
+
+@contextmanager
+def deferred_interrupt() -> Iterator[Callable[[], None]]:
+    """Holds back the first KeyboardInterrupt inside until the yielded function is called.
+
+    A second one is raised at once. Outside the main thread, and where the program has a handler of
+    its own, nothing is held back.
+    """
+    is_main = threading.current_thread() is threading.main_thread()
+    if not is_main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield lambda: None
+        return
+    pending = threading.Event()
+
+    def remember(signum: int, frame: FrameType | None) -> None:
+        if pending.is_set():
+            raise KeyboardInterrupt
+        pending.set()
+
+    def check() -> None:
+        if pending.is_set():
+            raise KeyboardInterrupt
+
+    signal.signal(signal.SIGINT, remember)
+    try:
+        yield check
+        check()
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -1,0 +1,203 @@
+"""The values of a graph's states: parameters, optimizer slots, rates, counters."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import safetensors
+import safetensors.numpy
+
+from graphc.errors import VariableError
+from graphc.ir.graph import Node
+from graphc.ir.types import DType, TensorType
+from graphc.kernels.memory import aligned_empty
+
+if TYPE_CHECKING:
+    from graphc.frontend import Graph
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+class Variables:
+    """One value for each state of a graph, made by the state's initialiser when first needed.
+
+    A value lives in a C-contiguous, 64-byte aligned array that keeps its address for life, since
+    compiled code holds a pointer to it. Every state draws from a random stream of its own, derived
+    from `seed` and its name, so that adding a layer does not change the others.
+
+    `variables[key]` is a copy, `variables[key] = value` copies in place; a key is a state or its
+    name. Iterating gives the names in the order of declaration.
+    """
+
+    def __init__(self, graph: Graph, seed: int = 0) -> None:
+        self.graph = graph
+        self.seed = seed
+        self._arrays: dict[str, Array] = {}
+
+    def __getitem__(self, key: Node | str) -> Array:
+        """A copy of the value. Raises VariableError for an unknown state or one without value."""
+        return self.storage(key).copy()
+
+    def __setitem__(self, key: Node | str, value: object) -> None:
+        """Copies `value` in place. Raises VariableError when its shape or dtype does not fit."""
+        state = self._state(key)
+        self._write(state, _fitting(state, value))
+
+    def __contains__(self, key: object) -> bool:
+        name = key.attributes.get("name") if isinstance(key, Node) else key
+        return name in self.graph.states
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.graph.states)
+
+    def __len__(self) -> int:
+        return len(self.graph.states)
+
+    def items(self) -> Iterator[tuple[str, Array]]:
+        """Names with copies of their values, in the order of declaration."""
+        return ((name, self[name]) for name in self)
+
+    def storage(self, key: Node | str) -> Array:
+        """The array itself, writable, for compiled code. Raises as `variables[key]` does."""
+        state = self._state(key)
+        array = self._arrays.get(state.name)
+        if array is None:
+            array = self._write(state, self._initial_value(state))
+        return array
+
+    def initialize(self, seed: int | None = None) -> None:
+        """Sets every value to its initial one, in place, with another seed when one is given."""
+        if seed is not None:
+            self.seed = seed
+        for state in self.graph.states.values():
+            if state.name in self.graph.initializers:
+                self._write(state, self._initial_value(state))
+
+    def update(self, values: Mapping[str, object]) -> None:
+        """Sets several values by name, or none of them when one does not fit (VariableError)."""
+        states = [self._state(name) for name in values]
+        fitting = [_fitting(s, value) for s, value in zip(states, values.values(), strict=True)]
+        for state, array in zip(states, fitting, strict=True):
+            self._write(state, array)
+
+    def copy(self) -> Variables:
+        """Variables of the same graph with equal values in arrays of their own."""
+        other = Variables(self.graph, self.seed)
+        for name in self:
+            if name in self._arrays or name in self.graph.initializers:
+                other._write(self.graph.states[name], self.storage(name))
+        return other
+
+    def save(self, path: str | os.PathLike[str], names: Iterable[str] | None = None) -> None:
+        """Writes the values (those of `names` alone, when given) to a safetensors file.
+
+        The file appears whole or not at all. Raises VariableError for an unknown name.
+        """
+        wanted = list(self) if names is None else list(names)
+        values = {name: self.storage(name) for name in wanted}
+        target = Path(path)
+        partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
+        try:
+            partial.write_bytes(safetensors.numpy.save(values))
+            partial.replace(target)
+        finally:
+            partial.unlink(missing_ok=True)
+
+    def load(
+        self,
+        path: str | os.PathLike[str],
+        names: Iterable[str] | None = None,
+        *,
+        allow_others: bool = False,
+    ) -> None:
+        """Sets the values of `names` (all states unless given) from a safetensors file.
+
+        The file holds these names and no others, unless `allow_others`. Raises VariableError, with
+        nothing changed, for a file that is no safetensors file and for missing, unknown or
+        mismatching values; OSError when it cannot be read.
+        """
+        data = Path(path).read_bytes()
+        try:
+            found = safetensors.numpy.load(data)
+        except safetensors.SafetensorError as error:
+            raise VariableError(f"{path} is no safetensors file: {error}") from None
+        wanted = list(self) if names is None else list(names)
+        problems = _differences(set(wanted), set(found), allow_others)
+        if problems:
+            raise VariableError(f"{path} does not fit the graph: {'; '.join(problems)}")
+        try:
+            self.update({name: found[name] for name in wanted})
+        except VariableError as error:
+            raise VariableError(f"{path} does not fit the graph: {error}") from None
+
+    def _state(self, key: Node | str) -> Node:
+        if isinstance(key, Node):
+            if key.graph is not self.graph or key.attributes.get("name") not in self.graph.states:
+                raise VariableError(f"{key!r} is no state of this graph")
+            return key
+        state = self.graph.states.get(key)
+        if state is None:
+            known = ", ".join(self.graph.states) or "none"
+            raise VariableError(f"no state is named {key!r}; there are: {known}")
+        return state
+
+    def _write(self, state: Node, value: Array) -> Array:
+        array = self._arrays.get(state.name)
+        if array is None:
+            array = self._arrays[state.name] = aligned_array(state.type)
+        array[...] = value
+        return array
+
+    def _initial_value(self, state: Node) -> Array:
+        initializer = self.graph.initializers.get(state.name)
+        if initializer is None:
+            raise VariableError(f"{state!r} has no initialiser and no value was set")
+        value = initializer(self._generator(state.name), state.type.dims, state.dtype)
+        return _fitting(state, value)
+
+    def _generator(self, name: str) -> np.random.Generator:
+        digest = hashlib.sha256(name.encode()).digest()
+        words = tuple(int(word) for word in np.frombuffer(digest, "<u4"))
+        return np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=words))
+
+
+def aligned_array(type: TensorType) -> Array:
+    """An array of `type`, not initialised, whose first element is 64-byte aligned."""
+    return aligned_empty(type.nbytes).view(type.dtype.numpy).reshape(type.dims)
+
+
+def _fitting(state: Node, value: object) -> Array:
+    """`value` as an array of the state's type. Raises VariableError when it is of another."""
+    array = np.asarray(value)
+    if array.shape != state.type.dims:
+        raise VariableError(f"{state!r} cannot hold a value of shape {array.shape}")
+    if not converts(array.dtype, state.dtype):
+        raise VariableError(f"{state!r} cannot hold values of dtype {array.dtype}")
+    return array
+
+
+def converts(given: np.dtype[Any], wanted: DType) -> bool:
+    """Whether values of numpy dtype `given` may be stored as `wanted` without being asked to.
+
+    Numbers and bools become floats, whatever their width; integers become integers; nothing
+    becomes an integer by losing a fraction or a bool by losing a magnitude.
+    """
+    if wanted.is_float:
+        return given.kind in "fiub"
+    if wanted.is_integer:
+        return given.kind in "iu"
+    return given.kind == "b"
+
+
+def _differences(wanted: set[str], found: set[str], allow_others: bool) -> list[str]:
+    problems = []
+    if wanted - found:
+        problems.append(f"it lacks {', '.join(sorted(wanted - found))}")
+    if not allow_others and found - wanted:
+        problems.append(f"no state is expected for its {', '.join(sorted(found - wanted))}")
+    return problems

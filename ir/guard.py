@@ -1,0 +1,25 @@
+"""Marks every operand that is read as indices, so that its range is checked before it is used."""
+
+from __future__ import annotations
+
+from graphc.ir.graph import Node, Program, rebuild
+from graphc.ir.ops import movement
+
+
+def guard_indices(program: Program) -> Program:
+    """The program with `in_range` around every index operand, in the same graph."""
+
+    def make(node: Node, operands: tuple[Node, ...]) -> Node:
+        guarded = list(operands)
+        if node.op.indices is not None and node.op is not movement.in_range:
+            position, limit_of = node.op.indices
+            limit = limit_of(*(operand.type for operand in node.operands), **node.attributes)
+            with node.graph.at(node.location):
+                guarded[position] = movement.in_range(guarded[position], limit=limit)
+        if tuple(guarded) == node.operands:
+            return node
+        with node.graph.at(node.location):
+            return node.graph.apply(node.op, guarded, node.attributes)
+
+    made = rebuild(program.roots, make)
+    return program.map_roots(made.__getitem__)

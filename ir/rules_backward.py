@@ -1,0 +1,86 @@
+"""Rules that bring the backward pass of a loss to its textbook form, such as (p - t) / n."""
+
+from __future__ import annotations
+
+from graphc.ir.graph import Node
+from graphc.ir.match import constant_value, either_order, is_constant_along, operand_of
+from graphc.ir.ops import composite, movement, reduce
+from graphc.ir.ops import elementwise as ops
+from graphc.ir.rewrite import Rule, rule
+
+
+@rule(reduce.sum_)
+def sum_of_one_hot(node: Node) -> Node | None:
+    """sum(one_hot(labels), its new axis) = 1, since labels are checked to be in range"""
+    (x,) = node.operands
+    if x.op is not composite.one_hot or node.attributes["axes"] != (x.rank - 1,):
+        return None
+    return movement.broadcast_to(node.graph.constant(1, node.dtype), shape=node.shape)
+
+
+@rule(ops.subtract)
+def log_softmax_backward(node: Node) -> Node | None:
+    """t * s - p * sum(t * s, axis) = (p * sum(t, axis) - t) * -s for p = softmax(x, axis)
+
+    Here s is constant along the axis: the weight 1/n of a mean, or one a row. The left-hand side
+    is log_softmax's VJP of the cotangent t * s; for one-hot t the right is (p - t) * -s. The
+    rounding differs in the last digit.
+    """
+    ct, product = node.operands
+    found = _softmax_times_sum(product, ct)
+    if found is None:
+        return None
+    probabilities, axis = found
+    target, scale, is_negative = _split_scale(ct, axis)
+    if scale is None:
+        return None
+    expected = probabilities * reduce.sum_(target, axes=(axis,))
+    return (expected - target if is_negative else target - expected) * scale
+
+
+def _softmax_times_sum(product: Node, summed: Node) -> tuple[Node, int] | None:
+    """(p, axis) where `product` is p * sum(summed, axis) with a softmax p along that axis."""
+    if product.op is not ops.multiply:
+        return None
+    for probabilities, total in either_order(product):
+        if probabilities.op is not composite.softmax:
+            continue
+        axis = probabilities.attributes["axis"]
+        is_sum = total.op is reduce.sum_ and total.attributes["axes"] == (axis,)
+        if is_sum and total.operands == (summed,):
+            return probabilities, axis
+    return None
+
+
+def _split_scale(ct: Node, axis: int) -> tuple[Node, Node | None, bool]:
+    """`ct` as (t, s, negative), with s the product of all factors constant along `axis`.
+
+    s is None when there is no such factor. The sign is that of -(t * s) or of a constant s.
+    """
+    target, scale, is_negative = ct, None, False
+    while True:
+        inner = operand_of(target, ops.negate)
+        if inner is not None:
+            target, is_negative = inner, not is_negative
+            continue
+        split = _constant_factor(target, axis)
+        if split is None:
+            return target, scale, is_negative
+        target, factor = split
+        value = constant_value(factor)
+        if value is not None and value < 0:
+            factor, is_negative = ops.negate(factor), not is_negative
+        scale = factor if scale is None else scale * factor
+
+
+def _constant_factor(node: Node, axis: int) -> tuple[Node, Node] | None:
+    """(x, s) where `node` is x * s, x has its shape and s is constant along `axis`."""
+    if node.op is not ops.multiply:
+        return None
+    for x, factor in either_order(node):
+        if x.shape == node.shape and is_constant_along(factor, axis, node.shape):
+            return x, factor
+    return None
+
+
+RULES: tuple[Rule, ...] = (sum_of_one_hot, log_softmax_backward)

@@ -1,0 +1,32 @@
+"""Simplification: all rules in one tuple, applied to a program."""
+
+from __future__ import annotations
+
+from graphc.ir import rules_algebra, rules_backward, rules_movement, rules_stable
+from graphc.ir.graph import Program
+from graphc.ir.rewrite import OnFire, Rule, rewrite
+
+# These hold for primitives alone and make no composite op: safe after composites are expanded,
+# whose expansions the stable forms would fold up again.
+PRIMITIVE_RULES: tuple[Rule, ...] = (*rules_movement.RULES, *rules_algebra.RULES)
+
+# Stable forms come before algebra: at one node the first rule that fits is taken.
+RULES: tuple[Rule, ...] = (
+    *rules_stable.RULES,
+    *rules_backward.RULES,
+    *PRIMITIVE_RULES,
+)
+
+
+def simplify(program: Program, on_fire: OnFire | None = None) -> Program:
+    """The program in its stable and cheap form, in the same graph.
+
+    Common subexpressions are one node by interning, and what no root needs is gone. `on_fire`,
+    such as a list's `append`, is called with each rule's Firing.
+    """
+    return rewrite(program, RULES, on_fire)
+
+
+def simplify_primitives(program: Program, on_fire: OnFire | None = None) -> Program:
+    """As `simplify`, for a program whose composite ops have been expanded: it makes none."""
+    return rewrite(program, PRIMITIVE_RULES, on_fire)

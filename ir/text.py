@@ -1,0 +1,304 @@
+"""The text form of a program, and its inverse: `parse_program(print_program(p)) == p`.
+
+    program step(x: f32[batch,64], t: i32[batch]) {
+      w = state[trainable=true] : f32[64,10]
+      %0 = matmul[transpose_x=false,transpose_y=false](x, w) : f32[batch,10]  # digits.py:12
+      %1 = multiply(%0, 2.0:f32) : f32[batch,10]
+      return scores=%1
+      update w = %2
+    }
+
+One value a line, operands first, numbered from 0. Inputs and states stand under their own names
+and scalar constants under their value and dtype. A name that is not made of letters, digits,
+`_`, `.` and `/` is quoted. What follows a `#` is a comment.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any
+
+from graphc.ir.attributes import SHAPE, Literal
+from graphc.ir.errors import GraphError
+from graphc.ir.graph import Graph, Node, Program, topological
+from graphc.ir.location import Location
+from graphc.ir.op import Op
+from graphc.ir.ops import OPS, leaf
+from graphc.ir.types import DTYPES, TensorType
+
+INDENT = "  "
+_BARE_NAME = re.compile(r"(?!(?:return|update)$)[A-Za-z_][\w./]*", re.ASCII)
+_QUOTED = r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\""
+_OPENING, _CLOSING = "([{", ")]}"
+
+
+# --- printing --------------------------------------------------------------------------------
+
+
+def print_program(program: Program, locations: bool = False) -> str:
+    """The text form; with `locations` each line ends on a comment that names the user's line."""
+    order = topological((*program.inputs, *(state for state, _ in program.updates), *program.roots))
+    labels: dict[Node, str] = {}
+    lines: list[tuple[str, Location | None]] = []
+    count = 0
+    for node in order:
+        if node.op in (leaf.input_, leaf.state):
+            labels[node] = _name_text(node.name)
+        elif _is_scalar_constant(node):
+            labels[node] = _scalar_text(node)
+            continue
+        else:
+            labels[node] = f"%{count}"
+            count += 1
+        if node not in program.inputs:
+            lines.append((_value_text(node, labels), node.location))
+    if program.outputs:
+        returned = ", ".join(f"{_name_text(name)}={labels[x]}" for name, x in program.outputs)
+        lines.append((f"return {returned}", None))
+    for state, value in program.updates:
+        lines.append((f"update {labels[state]} = {labels[value]}", None))
+    parameters = ", ".join(f"{labels[node]}: {node.type}" for node in program.inputs)
+    body = [_line_text(text, where if locations else None) for text, where in lines]
+    return "\n".join([f"program {_name_text(program.name)}({parameters}) {{", *body, "}"]) + "\n"
+
+
+def _line_text(text: str, location: Location | None) -> str:
+    return f"{INDENT}{text}" if location is None else f"{INDENT}{text}  # {location}"
+
+
+def _value_text(node: Node, labels: dict[Node, str]) -> str:
+    shown = [
+        f"{name}={kind.show(node.attributes[name])}" for name, kind in _printed(node.op).items()
+    ]
+    attributes = f"[{','.join(shown)}]" if shown else ""
+    operands = ", ".join(labels[operand] for operand in node.operands)
+    call = f"({operands})" if node.operands or node.op.arity is None else ""
+    return f"{labels[node]} = {node.op.name}{attributes}{call} : {node.type}"
+
+
+def _printed(op: Op) -> dict[str, Any]:
+    """The attributes that stand in brackets: a declared value's name and type stand elsewhere."""
+    if op in (leaf.input_, leaf.state):
+        return {k: v for k, v in op.attributes.items() if k not in ("name", "shape", "dtype")}
+    return dict(op.attributes)
+
+
+def _is_scalar_constant(node: Node) -> bool:
+    return node.op is leaf.constant and node.shape == ()
+
+
+def _scalar_text(node: Node) -> str:
+    return f"{node.attributes['value'].array.item()!r}:{node.dtype}"
+
+
+def _name_text(name: str) -> str:
+    return name if _BARE_NAME.fullmatch(name) else repr(name)
+
+
+# --- parsing ---------------------------------------------------------------------------------
+
+
+def parse_program(text: str, filename: str = "<text>") -> Program:
+    """The program that `text` describes, in a graph of its own.
+
+    Its nodes carry the lines of `text` as their location. Raises GraphError with the number of
+    the line and what was expected there.
+    """
+    return _Parser(filename).parse(text)
+
+
+@dataclass
+class _Parser:
+    """Reads line by line; `values` are the nodes by the label under which they were defined."""
+
+    filename: str
+    line: int = 0
+    graph: Graph = field(default_factory=Graph)
+    values: dict[str, Node] = field(default_factory=dict)
+    outputs: list[tuple[str, Node]] = field(default_factory=list)
+    updates: list[tuple[Node, Node]] = field(default_factory=list)
+
+    def parse(self, text: str) -> Program:
+        lines = self._lines(text)
+        name, inputs = self._header(next(lines, ""))
+        for line in lines:
+            if line == "}":
+                break
+            self._statement(line)
+        else:
+            raise self._error("'}' expected at the end")
+        for line in lines:
+            raise self._error(f"nothing expected after '}}', not {line!r}")
+        return Program(name, inputs, tuple(self.outputs), tuple(self.updates))
+
+    def _lines(self, text: str) -> Iterator[str]:
+        """The lines that say something, without comments."""
+        for number, line in enumerate(text.splitlines(), 1):
+            self.line = number
+            stripped = _without_comment(line).strip()
+            if stripped:
+                yield stripped
+
+    def _header(self, line: str) -> tuple[str, tuple[Node, ...]]:
+        found = re.fullmatch(rf"program\s+({_QUOTED}|[^\s(]+)\s*\((.*)\)\s*{{", line)
+        if not found:
+            raise self._error("'program NAME(INPUT: TYPE, ...) {' expected")
+        inputs = []
+        for part in self._parts(found[2], ","):
+            label, _, type_text = self._split(part, ":", "'INPUT: TYPE' expected")
+            wanted = self._type(type_text)
+            inputs.append(self._define(label, leaf.input_, {}, (), wanted))
+        return self._name(found[1]), tuple(inputs)
+
+    def _statement(self, line: str) -> None:
+        if re.match(r"return\s", line):
+            for part in self._parts(line[len("return") :], ","):
+                name, _, value = self._split(part, "=", "'NAME=VALUE' expected")
+                self.outputs.append((self._name(name), self._operand(value)))
+        elif re.match(r"update\s", line):
+            state, _, value = self._split(
+                line[len("update") :], "=", "'update STATE = VALUE' expected"
+            )
+            self.updates.append((self._operand(state), self._operand(value)))
+        else:
+            self._value(line)
+
+    def _value(self, line: str) -> None:
+        expected = "'VALUE = OP[ATTRIBUTES](OPERANDS) : TYPE' expected"
+        label, _, rest = self._split(line, "=", expected)
+        call, _, type_text = self._split(rest, ":", expected)
+        found = re.fullmatch(r"(\w+)\s*(?:\[(.*)\])?\s*(?:\((.*)\))?", call)
+        if not found:
+            raise self._error(expected)
+        op = OPS.get(found[1])
+        if op is None:
+            raise self._error(f"an op expected, not {found[1]!r}")
+        attributes = self._attributes(op, found[2] or "")
+        operands = tuple(self._operand(part) for part in self._parts(found[3] or "", ","))
+        self._define(label, op, attributes, operands, self._type(type_text))
+
+    def _define(
+        self,
+        label: str,
+        op: Op,
+        attributes: dict[str, Any],
+        operands: tuple[Node, ...],
+        wanted: TensorType,
+    ) -> Node:
+        if label in self.values:
+            raise self._error(f"a new name expected, {label} has a value already")
+        is_named = op in (leaf.input_, leaf.state)
+        if not is_named and not re.fullmatch(r"%\d+", label):
+            raise self._error(f"a label like %0 expected, not {label!r}")
+        name = self._name(label) if is_named else ""
+        try:
+            with self.graph.at(Location(self.filename, self.line)):
+                if op is leaf.input_:
+                    node = self.graph.input(name, wanted.shape, wanted.dtype)
+                elif op is leaf.state:
+                    node = self.graph.state(name, wanted.shape, wanted.dtype, **attributes)
+                else:
+                    node = self.graph.apply(op, operands, attributes)
+        except GraphError as error:
+            raise self._error(str(error)) from None
+        if node.type != wanted:
+            raise self._error(f"{op.name} gives {node.type}, not {wanted}")
+        self.values[label] = node
+        return node
+
+    def _attributes(self, op: Op, text: str) -> dict[str, Any]:
+        expected = _printed(op)
+        found: dict[str, Any] = {}
+        for part in self._parts(text, ","):
+            name, _, value = self._split(part, "=", f"'ATTRIBUTE=VALUE' of {op.name} expected")
+            if name not in expected or name in found:
+                raise self._error(f"{op.name}: attributes {list(expected)} expected, not {name!r}")
+            try:
+                found[name] = expected[name].read(value)
+            except (ValueError, SyntaxError, TypeError):
+                raise self._error(
+                    f"{op.name}: {name} is of kind {expected[name].name}, not {value!r}"
+                ) from None
+        if found.keys() != expected.keys():
+            raise self._error(f"{op.name}: attributes {list(expected)} expected, not {list(found)}")
+        return found
+
+    def _operand(self, text: str) -> Node:
+        text = text.strip()
+        if text in self.values:
+            return self.values[text]
+        number, colon, dtype = text.rpartition(":")
+        if colon and dtype in DTYPES:
+            try:
+                literal = Literal(_number(number), DTYPES[dtype])
+            except (ValueError, SyntaxError, OverflowError):
+                raise self._error(f"a number expected, not {number!r}") from None
+            with self.graph.at(Location(self.filename, self.line)):
+                return self.graph.apply(leaf.constant, (), {"value": literal})
+        raise self._error(f"a value defined above expected, not {text!r}")
+
+    def _type(self, text: str) -> TensorType:
+        found = re.fullmatch(r"(\w+)(\[[^\[\]]*\])", text)
+        if not found or found[1] not in DTYPES:
+            raise self._error(f"a type like f32[2,batch] expected, not {text!r}")
+        try:
+            return TensorType(DTYPES[found[1]], SHAPE.read(found[2]))
+        except (GraphError, ValueError) as error:
+            raise self._error(f"a type like f32[2,batch] expected, not {text!r}: {error}") from None
+
+    def _name(self, text: str) -> str:
+        if re.fullmatch(_QUOTED, text):
+            return str(ast.literal_eval(text))
+        if not _BARE_NAME.fullmatch(text):
+            raise self._error(f"a name expected, not {text!r}")
+        return text
+
+    def _parts(self, text: str, separator: str) -> list[str]:
+        """`text` cut at separators outside brackets and quotes; none for a blank text."""
+        cuts = [-1, *(i for i, c in _outside(text) if c == separator), len(text)]
+        parts = [text[a + 1 : b].strip() for a, b in pairwise(cuts)]
+        if parts == [""]:
+            return []
+        if "" in parts:
+            raise self._error(f"something expected on each side of every {separator!r} in {text!r}")
+        return parts
+
+    def _split(self, text: str, separator: str, expected: str) -> tuple[str, str, str]:
+        """What stands before and after the first separator outside brackets and quotes."""
+        for i, c in _outside(text):
+            if c == separator:
+                return text[:i].strip(), separator, text[i + 1 :].strip()
+        raise self._error(expected)
+
+    def _error(self, expected: str) -> GraphError:
+        return GraphError(f"{self.filename}, line {self.line}: {expected}")
+
+
+def _number(text: str) -> Any:
+    if text in ("True", "False"):
+        return text == "True"
+    return int(text) if re.fullmatch(r"-?\d+", text) else float(text)
+
+
+def _outside(text: str) -> Iterator[tuple[int, str]]:
+    """Positions and characters of `text` that stand outside brackets and quotes."""
+    depth = 0
+    for found in re.finditer(rf"{_QUOTED}|.", text):
+        c = found[0]
+        if len(c) > 1:
+            continue
+        depth -= c in _CLOSING
+        if depth == 0:
+            yield found.start(), c
+        depth += c in _OPENING
+
+
+def _without_comment(line: str) -> str:
+    for found in re.finditer(rf"{_QUOTED}|#", line):
+        if found[0] == "#":
+            return line[: found.start()]
+    return line

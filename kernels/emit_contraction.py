@@ -1,0 +1,196 @@
+"""From a contraction group to numba source: tiles of a product with an elementwise epilogue."""
+
+from __future__ import annotations
+
+from graphc.ir.graph import Node
+from graphc.ir.op import LoopIndex, Strided
+from graphc.ir.types import row_major_strides
+from graphc.kernels.access import Access, Loop, access_along, index_expression, place_in_memory
+from graphc.kernels.contract import (
+    RESERVED_NAMES,
+    Contraction,
+    MatrixAccess,
+    Tiling,
+    choose_tiling,
+    contraction_lines,
+)
+from graphc.kernels.emit import StorageOf, iota_axis
+from graphc.kernels.group import (
+    ContractionGroup,
+    Domain,
+    Refusal,
+    common_domain,
+    external_operands,
+    is_inline,
+    viewed,
+)
+from graphc.kernels.names import Names, label
+from graphc.kernels.scalar import constant, dtype_name, number, scalar_expression
+from graphc.kernels.source import (
+    RESERVED,
+    Arguments,
+    Block,
+    KernelSource,
+    Storage,
+    function_text,
+)
+
+ACCUMULATED = "acc"
+SCRATCH = "scratch"
+
+
+def epilogue_domain(group: ContractionGroup) -> Domain | Refusal:
+    """The loops over the product's tile that the epilogue shares, or why it cannot.
+
+    Every epilogue value must vary as the product does, so that each element is computed once.
+    """
+    product = group.contraction
+    domain = common_domain((*group.epilogue, product))
+    if isinstance(domain, Refusal):
+        return domain
+    span = domain.span(product)
+    for node in group.epilogue:
+        if domain.span(node) != span:
+            return Refusal(f"{node.op.name} {node.type} has other extents than the product")
+    return domain
+
+
+def contraction_of(node: Node, left: str, right: str) -> Contraction:
+    """The static shape and strides of a matmul node whose operands stand in buffers so named."""
+    batch = node.type.dims[:-2]
+    rows, columns = node.type.dims[-2:]
+    transposed = (node.attributes["transpose_x"], node.attributes["transpose_y"])
+    accesses = []
+    for operand, name, flip in zip(node.operands, (left, right), transposed, strict=True):
+        place = place_in_memory(operand)
+        if place is None:
+            raise AssertionError(f"{operand!r} has no strides and was not copied")
+        accesses.append(_matrix_access(name, operand, place, len(batch), flip))
+    x_type = node.operands[0].type.dims
+    depth = x_type[-2] if transposed[0] else x_type[-1]
+    return Contraction(node.dtype.name, batch, rows, columns, depth, accesses[0], accesses[1])
+
+
+def _matrix_access(
+    buffer: str, operand: Node, place: Strided, batch_rank: int, flip: bool
+) -> MatrixAccess:
+    own = operand.type.dims[:-2]
+    strides = [
+        0 if extent == 1 else stride for extent, stride in zip(own, place.strides, strict=False)
+    ]
+    batch_strides = (0,) * (batch_rank - len(own)) + tuple(strides)
+    row, column = place.strides[-2:][::-1] if flip else place.strides[-2:]
+    return MatrixAccess(buffer, place.offset, batch_strides, row, column)
+
+
+def tiling_of(node: Node, vector_bits: int) -> Tiling:
+    """The tile that is chosen for a matmul node, with the reason."""
+    return choose_tiling(contraction_of(node, "left", "right"), vector_bits)
+
+
+def emit_contraction(
+    name: str, group: ContractionGroup, storage_of: StorageOf, vector_bits: int
+) -> KernelSource:
+    """The kernel of a matrix product and its epilogue."""
+    domain = epilogue_domain(group)
+    if isinstance(domain, Refusal):
+        raise AssertionError(f"an epilogue was fused that cannot be: {domain.reason}")
+    product = group.contraction
+    names = Names({*RESERVED, *RESERVED_NAMES, name, *(f"b{axis}" for axis in range(product.rank))})
+    arguments = Arguments(names)
+    for value in (*external_operands(group.nodes), *group.outputs):
+        arguments.name(storage_of(value))
+    operands = [arguments.name(storage_of(viewed(operand))) for operand in product.operands]
+    contraction = contraction_of(product, operands[0], operands[1])
+    tiling = choose_tiling(contraction, vector_bits)
+    epilogue = _Epilogue(group, domain, storage_of, arguments, names)
+    made = contraction_lines(contraction, tiling, epilogue)
+    scratch: tuple[Storage, ...] = ()
+    if made.scratch:
+        scratch = (Storage(SCRATCH, product.dtype, made.scratch),)
+        arguments.reserve(scratch[0], SCRATCH)
+    heading = Block()
+    heading.add(f"# {tiling.reason}")
+    location = product.location
+    if location is not None and location.text:
+        heading.add(f"# {location}: {location.text}")
+    body = [*heading.lines, *(line.removeprefix("    ") for line in made.lines)]
+    return KernelSource(
+        name,
+        function_text(name, arguments, body),
+        arguments.storages,
+        scratch,
+        made.microkernels,
+    )
+
+
+class _Epilogue:
+    """The lines that turn one accumulated element into the group's outputs."""
+
+    def __init__(
+        self,
+        group: ContractionGroup,
+        domain: Domain,
+        storage_of: StorageOf,
+        arguments: Arguments,
+        names: Names,
+    ) -> None:
+        self.group = group
+        self.domain = domain
+        self.storage_of = storage_of
+        self.arguments = arguments
+        self.names = names
+
+    def __call__(
+        self, *, batch_indices: tuple[str, ...], row: str, column: str, value: str
+    ) -> list[str]:
+        """The scalar lines for one element; called once for each form of tile."""
+        product = self.group.contraction
+        variables = (*batch_indices, row, column)
+        self.loops = [
+            Loop(variable, extent, (axis,))
+            for variable, extent, axis in zip(
+                variables, product.type.dims, self.domain.axes[product], strict=True
+            )
+            if axis is not None
+        ]
+        self.known: dict[object, str] = {product: value}
+        self.given = Names(self.names.taken)
+        block = Block()
+        for node in self.group.epilogue:
+            operands = [self._operand(node, p, block) for p in range(len(node.operands))]
+            self.known[node] = self.given.unique(label(node))
+            block.add(f"{self.known[node]} = {scalar_expression(node, operands)}", node)
+        for node in self.group.outputs:
+            place = Strided(0, row_major_strides(node.type.dims))
+            target = self._element(node, place, self.domain.axes[node])
+            block.add(f"{target} = {self.known[node]}")
+        return block.lines
+
+    def _element(self, node: Node, place: Strided, axes: tuple[int | None, ...]) -> str:
+        access: Access = access_along("", place, axes, len(self.domain.extents))
+        buffer = self.arguments.name(self.storage_of(viewed(node)))
+        return f"{buffer}[{index_expression(access, self.loops)}]"
+
+    def _operand(self, node: Node, position: int, block: Block) -> str:
+        operand = node.operands[position]
+        base = viewed(operand)
+        if base in self.known:
+            return self.known[base]
+        if isinstance(base.op.lowering, LoopIndex):
+            axis = iota_axis(operand, self.domain.operand_axes[node, position])
+            variable = next((p.variable for p in self.loops if axis in p.axes), None)
+            return (
+                number(0, base.dtype)
+                if variable is None
+                else f"{dtype_name(base.dtype)}({variable})"
+            )
+        if is_inline(base):
+            return constant(base)
+        place = place_in_memory(operand)
+        assert place is not None
+        element = self._element(operand, place, self.domain.operand_axes[node, position])
+        if element not in self.known:
+            self.known[element] = self.given.unique(f"{label(base)}_value")
+            block.add(f"{self.known[element]} = {element}", node)
+        return self.known[element]

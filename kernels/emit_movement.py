@@ -1,0 +1,164 @@
+"""From a movement group to numba source: copies of regions, and slices moved by index."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from graphc.ir.graph import Node
+from graphc.ir.op import Assemble, Gather, RegionCopy, ScatterAdd, Strided
+from graphc.ir.types import row_major_strides
+from graphc.kernels.access import Access, index_expression, merge_axes, place_in_memory
+from graphc.kernels.emit import INNER_VARIABLES, StorageOf
+from graphc.kernels.group import viewed
+from graphc.kernels.names import Names
+from graphc.kernels.scalar import dtype_name, number
+from graphc.kernels.source import RESERVED, Arguments, Block, KernelSource, function_text
+
+Statement = Callable[[list[str]], str]
+
+# Status with which a kernel stops the executor.
+INDEX_OUT_OF_RANGE = 1
+
+
+def emit_movement(name: str, node: Node, storage_of: StorageOf) -> KernelSource:
+    """The kernel of one movement op."""
+    names = Names({*RESERVED, *INNER_VARIABLES, name, "index"})
+    arguments = Arguments(names)
+    lowering = node.op.lowering
+    block = Block()
+    if node.location is not None and node.location.text:
+        block.add(f"# {node.location}: {node.location.text}")
+    if isinstance(lowering, Assemble):
+        _emit_assemble(node, lowering, storage_of, arguments, block)
+    elif isinstance(lowering, Gather):
+        _emit_gather(node, storage_of, arguments, block)
+    elif isinstance(lowering, ScatterAdd):
+        _emit_scatter(node, storage_of, arguments, block)
+    else:
+        raise AssertionError(f"{node!r} is no movement")
+    return KernelSource(name, function_text(name, arguments, block.lines), arguments.storages)
+
+
+def _place(operand: Node) -> Strided:
+    place = place_in_memory(operand)
+    if place is None:
+        raise AssertionError(f"{operand!r} has no strides and was not copied")
+    return place
+
+
+def _whole(node: Node) -> Strided:
+    return Strided(0, row_major_strides(node.type.dims))
+
+
+def _nested_loops(
+    block: Block, extents: Sequence[int], places: Sequence[Strided], statement: Statement
+) -> None:
+    """Loops over `extents` around a statement on one element of each of `places`."""
+    accesses = [Access("", place.offset, place.strides) for place in places]
+    loops = merge_axes(range(len(extents)), extents, accesses, lambda axis: False, INNER_VARIABLES)
+    body = Block([statement([index_expression(access, loops) for access in accesses])])
+    for loop in reversed(loops):
+        if loop.extent != 1:
+            around = Block()
+            around.nest(f"for {loop.variable} in range({loop.extent}):", body)
+            body = around
+    block.extend(body)
+
+
+def _emit_zero(node: Node, target: str, block: Block) -> None:
+    zero = number(0, node.dtype)
+    _nested_loops(block, node.type.dims, [_whole(node)], lambda at: f"{target}[{at[0]}] = {zero}")
+
+
+def _emit_assemble(
+    node: Node, lowering: Assemble, storage_of: StorageOf, arguments: Arguments, block: Block
+) -> None:
+    target = arguments.name(storage_of(node))
+    if lowering.zero_first:
+        _emit_zero(node, target, block)
+    types = tuple(operand.type for operand in node.operands)
+    for copy in lowering.regions(node.type, types, **node.attributes):
+        _emit_region(node, copy, target, storage_of, arguments, block)
+
+
+def _emit_region(
+    node: Node,
+    copy: RegionCopy,
+    target: str,
+    storage_of: StorageOf,
+    arguments: Arguments,
+    block: Block,
+) -> None:
+    operand = node.operands[copy.operand]
+    source = arguments.name(storage_of(viewed(operand)))
+    _nested_loops(
+        block,
+        operand.type.dims,
+        [copy.region, _place(operand)],
+        lambda at: f"{target}[{at[0]}] = {source}[{at[1]}]",
+    )
+
+
+def _split(place: Strided, axis: int, indices: Strided) -> tuple[Strided, Strided]:
+    """Strides along (axes before, index axes, axes after) of the sliced and the index tensor."""
+    before, after = place.strides[:axis], place.strides[axis + 1 :]
+    index_rank = len(indices.strides)
+    sliced = Strided(place.offset, (*before, *(0,) * index_rank, *after))
+    chosen = Strided(indices.offset, (*(0,) * len(before), *indices.strides, *(0,) * len(after)))
+    return sliced, chosen
+
+
+def _emit_gather(node: Node, storage_of: StorageOf, arguments: Arguments, block: Block) -> None:
+    """result[a, i, c] = x[a, indices[i], c]"""
+    x, indices = node.operands
+    axis = node.attributes["axis"]
+    target = arguments.name(storage_of(node))
+    source = arguments.name(storage_of(viewed(x)))
+    index = arguments.name(storage_of(viewed(indices)))
+    place = _place(x)
+    sliced, chosen = _split(place, axis, _place(indices))
+    stride = place.strides[axis]
+    _nested_loops(
+        block,
+        node.type.dims,
+        [_whole(node), sliced, chosen],
+        lambda at: f"{target}[{at[0]}] = {source}[{at[1]} + {index}[{at[2]}] * {stride}]",
+    )
+
+
+def _emit_scatter(node: Node, storage_of: StorageOf, arguments: Arguments, block: Block) -> None:
+    """result[a, indices[i], c] += x[a, i, c], in the order of the indices"""
+    x, indices = node.operands
+    axis = node.attributes["axis"]
+    target = arguments.name(storage_of(node))
+    source = arguments.name(storage_of(viewed(x)))
+    index = arguments.name(storage_of(viewed(indices)))
+    _emit_zero(node, target, block)
+    result = _whole(node)
+    sliced, chosen = _split(result, axis, _place(indices))
+    stride = result.strides[axis]
+
+    def statement(at: list[str]) -> str:
+        element = f"{target}[{at[0]} + {index}[{at[1]}] * {stride}]"
+        return f"{element} = {element} + {source}[{at[2]}]"
+
+    _nested_loops(block, x.type.dims, [sliced, chosen, _place(x)], statement)
+
+
+def emit_range_check(name: str, indices: Node, limit: int, storage_of: StorageOf) -> KernelSource:
+    """A kernel that stops the executor unless 0 <= index < limit for every element."""
+    names = Names({*RESERVED, *INNER_VARIABLES, name, "least", "greatest", "index"})
+    arguments = Arguments(names)
+    source = arguments.name(storage_of(indices))
+    cast = dtype_name(indices.dtype)
+    element = Block(
+        [
+            f"index = {source}[j]",
+            "least = minimum_reassoc(least, index)",
+            "greatest = maximum_reassoc(greatest, index)",
+        ]
+    )
+    block = Block([f"least = {cast}(0)", f"greatest = {cast}(0)"])
+    block.nest(f"for j in range({indices.type.size}):", element)
+    block.nest(f"if least < 0 or greatest >= {limit}:", Block([f"return {INDEX_OUT_OF_RANGE}"]))
+    return KernelSource(name, function_text(name, arguments, block.lines), arguments.storages)

@@ -1,0 +1,253 @@
+"""What a fusion group is: the input language of this package.
+
+A group is a set of nodes that one kernel computes, and the values among them that it stores. Views
+belong to no group: an operand that is a view is read through its strides (or, when the viewed value
+is computed in the same group, through the correspondence of axes).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from graphc.ir.graph import Node
+from graphc.ir.op import (
+    Assemble,
+    Contract,
+    Gather,
+    LoopIndex,
+    Reduction,
+    Scalar,
+    ScatterAdd,
+    View,
+)
+from graphc.ir.ops import leaf
+
+
+@dataclass(frozen=True, eq=False)
+class LoopGroup:
+    """Elementwise ops and reductions over common loops."""
+
+    nodes: tuple[Node, ...]
+    outputs: tuple[Node, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class ContractionGroup:
+    """A matrix product and the elementwise ops applied to its tiles: the epilogue."""
+
+    contraction: Node
+    epilogue: tuple[Node, ...]
+    outputs: tuple[Node, ...]
+
+    @property
+    def nodes(self) -> tuple[Node, ...]:
+        return (self.contraction, *self.epilogue)
+
+
+@dataclass(frozen=True, eq=False)
+class MovementGroup:
+    """One op that copies regions or moves slices by index."""
+
+    node: Node
+
+    @property
+    def nodes(self) -> tuple[Node, ...]:
+        return (self.node,)
+
+    @property
+    def outputs(self) -> tuple[Node, ...]:
+        return (self.node,)
+
+
+Group = LoopGroup | ContractionGroup | MovementGroup
+
+
+def is_view(node: Node) -> bool:
+    return isinstance(node.op.lowering, View)
+
+
+def is_inline(node: Node) -> bool:
+    """Whether every kernel computes the value where it needs it: scalar constants and indices."""
+    return isinstance(node.op.lowering, LoopIndex) or (node.op is leaf.constant and node.rank == 0)
+
+
+def is_loop_node(node: Node) -> bool:
+    return isinstance(node.op.lowering, Scalar | Reduction | LoopIndex)
+
+
+def is_contraction(node: Node) -> bool:
+    return isinstance(node.op.lowering, Contract)
+
+
+def is_movement(node: Node) -> bool:
+    return isinstance(node.op.lowering, Assemble | Gather | ScatterAdd)
+
+
+def viewed(node: Node) -> Node:
+    """The value whose memory `node` shows: the node itself unless it is a view."""
+    while is_view(node):
+        node = node.operands[0]
+    return node
+
+
+def external_operands(nodes: Iterable[Node]) -> tuple[Node, ...]:
+    """The stored values that kernels of `nodes` read, each once, in order of first use."""
+    inside = set(nodes)
+    found = {
+        viewed(operand): None
+        for node in nodes
+        for operand in node.operands
+        if viewed(operand) not in inside and not is_inline(viewed(operand))
+    }
+    return tuple(found)
+
+
+# --- the common loops of a set of nodes ------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class Domain:
+    """The loop axes that a set of nodes has in common.
+
+    extents: of each loop axis, slowest first.
+    axes: for each node (and each view between two of them) the loop axis of each of its axes,
+        None where the extent is 1.
+    operand_axes: the same for operand number p of a node, by (node, p).
+    """
+
+    extents: tuple[int, ...]
+    axes: Mapping[Node, tuple[int | None, ...]]
+    operand_axes: Mapping[tuple[Node, int], tuple[int | None, ...]]
+
+    def span(self, node: Node) -> frozenset[int]:
+        """The loop axes along which the node's value varies."""
+        return frozenset(axis for axis in self.axes[node] if axis is not None)
+
+    def operand_span(self, node: Node, position: int) -> frozenset[int]:
+        return frozenset(a for a in self.operand_axes[node, position] if a is not None)
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why nodes cannot share a kernel."""
+
+    reason: str
+
+
+class _AxisClasses:
+    """Union-find over (value, axis) pairs."""
+
+    def __init__(self) -> None:
+        self._parent: dict[tuple[object, int], tuple[object, int]] = {}
+
+    def find(self, item: tuple[object, int]) -> tuple[object, int]:
+        root = item
+        while self._parent.setdefault(root, root) != root:
+            root = self._parent[root]
+        while self._parent[item] != root:
+            self._parent[item], item = root, self._parent[item]
+        return root
+
+    def union(self, one: tuple[object, int], other: tuple[object, int]) -> None:
+        self._parent[self.find(one)] = self.find(other)
+
+
+def common_domain(nodes: tuple[Node, ...]) -> Domain | Refusal:
+    """The loops over which all of `nodes` can be computed together, or why there are none."""
+    inside = set(nodes)
+    classes = _AxisClasses()
+    members: list[Node] = []
+    for node in nodes:
+        members.append(node)
+        for position, operand in enumerate(_looped_operands(node)):
+            for view in _views_between(operand, inside):
+                if _view_axes(view) is None:
+                    return Refusal(f"{view.op.name} changes the order of elements between them")
+                members.append(view)
+                _unite_view(classes, view)
+            token = _token(node, position)
+            for operand_axis, result_axis in _axis_links(node, operand):
+                classes.union((token, operand_axis), (node, result_axis))
+    return _numbered(nodes, members, classes)
+
+
+def _looped_operands(node: Node) -> tuple[Node, ...]:
+    """The operands that are read element by element in the node's own loops."""
+    return node.operands if is_loop_node(node) else ()
+
+
+def _token(node: Node, position: int) -> object:
+    """What stands for an operand in the union of axes: itself, since all who read it run along it
+    together; but every reader of an index counts along an axis of its own choice."""
+    operand = node.operands[position]
+    return (node, position) if is_inline(viewed(operand)) else operand
+
+
+def _views_between(operand: Node, inside: set[Node]) -> Iterator[Node]:
+    if viewed(operand) in inside:
+        while is_view(operand):
+            yield operand
+            operand = operand.operands[0]
+
+
+def _view_axes(view: Node) -> tuple[int, ...] | None:
+    lowering = view.op.lowering
+    assert isinstance(lowering, View)
+    return lowering.axes(view.operands[0].type, view.type, **view.attributes)
+
+
+def _unite_view(classes: _AxisClasses, view: Node) -> None:
+    operand = view.operands[0]
+    for axis, becomes in enumerate(_view_axes(view) or ()):
+        if operand.type.dims[axis] != 1:
+            classes.union((operand, axis), (view, becomes))
+
+
+def _axis_links(node: Node, operand: Node) -> Iterator[tuple[int, int]]:
+    """Pairs (axis of the operand, axis of the node) that the same loop runs over."""
+    shift = node.rank - operand.rank
+    for axis, extent in enumerate(operand.type.dims):
+        if extent != 1 and node.type.dims[axis + shift] == extent:
+            yield axis, axis + shift
+
+
+def _numbered(
+    nodes: tuple[Node, ...], members: list[Node], classes: _AxisClasses
+) -> Domain | Refusal:
+    """Loop axes in the order in which the nodes of highest rank have them."""
+    tokens: list[tuple[object, Node]] = [(member, member) for member in members]
+    tokens += [
+        (_token(node, position), operand)
+        for node in nodes
+        for position, operand in enumerate(_looped_operands(node))
+    ]
+    numbers: dict[tuple[object, int], int] = {}
+    extents: list[int] = []
+    for token, value in sorted(tokens, key=lambda item: -_loop_rank(item[1])):
+        roots = [classes.find((token, a)) for a, e in enumerate(value.type.dims) if e != 1]
+        if len(set(roots)) != len(roots):
+            return Refusal(f"two axes of {value.op.name} {value.type} run along one loop")
+        for axis, extent in enumerate(value.type.dims):
+            if extent != 1:
+                root = classes.find((token, axis))
+                if root not in numbers:
+                    numbers[root] = len(extents)
+                    extents.append(extent)
+
+    def loop_axes(token: object, value: Node) -> tuple[int | None, ...]:
+        return tuple(
+            None if extent == 1 else numbers[classes.find((token, axis))]
+            for axis, extent in enumerate(value.type.dims)
+        )
+
+    axes = {member: loop_axes(member, member) for member in members}
+    operand_axes = {}
+    for node in nodes:
+        for position, operand in enumerate(_looped_operands(node)):
+            operand_axes[node, position] = loop_axes(_token(node, position), operand)
+    return Domain(tuple(extents), axes, operand_axes)
+
+
+def _loop_rank(value: Node) -> int:
+    return sum(extent != 1 for extent in value.type.dims)

@@ -1,0 +1,200 @@
+"""From a loop group to its loops: which axes run outside, and in which pass each value is made.
+
+A loop group runs over rows (the outer axes) and, for each row, one or more passes over the row's
+elements (the inner axes). A reduction over the inner axes is complete after its pass, so a later
+pass of the same row, which is still in cache, may use it: softmax and normalisation are one kernel.
+A reduction over the outer axes accumulates while rows go by; what depends on it runs in a finishing
+phase after the last row.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from graphc.ir.graph import Node
+from graphc.ir.op import Reduction
+from graphc.kernels.group import Domain, Refusal, common_domain, viewed
+
+
+class Phase(enum.Enum):
+    """When a value exists: while rows go by, or after the last."""
+
+    MAIN = "main"
+    FINISH = "finish"
+
+
+class Reduces(enum.Enum):
+    """What a reduction runs over."""
+
+    ROW = "row"  # the inner axes: complete after a pass
+    ROWS = "rows"  # the outer axes, with or without the inner ones: complete after the last row
+
+
+@dataclass(frozen=True)
+class Role:
+    """Where a value is computed.
+
+    level: for a value that varies along inner axes, the first pass that can compute it; for
+        others the pass after which they exist, -1 before the first.
+    """
+
+    phase: Phase
+    level: int
+    inner: bool
+    outer: bool
+
+
+@dataclass(frozen=True, eq=False)
+class LoopNest:
+    """A loop group with its loops fixed.
+
+    outer, inner: loop axes (numbers into domain.extents), slowest first.
+    roles: of every node; reduces: of every reduction that has something to reduce.
+    passes: how many times a row is run over.
+    """
+
+    nodes: tuple[Node, ...]
+    outputs: tuple[Node, ...]
+    domain: Domain
+    outer: tuple[int, ...]
+    inner: tuple[int, ...]
+    roles: Mapping[Node, Role]
+    reduces: Mapping[Node, Reduces]
+    passes: int
+
+
+def plan_loops(nodes: tuple[Node, ...], outputs: Iterable[Node]) -> LoopNest | Refusal:
+    """The loops that compute `nodes` in one kernel, or why there are none.
+
+    Inner axes are tried in the order: those that some reduction runs over, then the last axis
+    alone, then all.
+    """
+    domain = common_domain(nodes)
+    if isinstance(domain, Refusal):
+        return domain
+    refusal = Refusal("no choice of loops")
+    for inner in _candidates(nodes, domain):
+        planned = _plan(nodes, tuple(outputs), domain, inner)
+        if isinstance(planned, LoopNest):
+            return planned
+        refusal = planned
+    return refusal
+
+
+def _candidates(nodes: tuple[Node, ...], domain: Domain) -> list[frozenset[int]]:
+    everything = frozenset(range(len(domain.extents)))
+    last = frozenset([max(everything)]) if everything else everything
+    reduced = [reduced_axes(node, domain) for node in nodes if is_reduction(node)]
+    with_last = [axes for axes in reduced if axes and axes >= last]
+    others = [axes for axes in reduced if axes and not axes >= last]
+    partial = sorted((axes for axes in with_last if axes != everything), key=len)
+    ordered = [*partial, last, *others, *([everything] if everything in with_last else [])]
+    return list(dict.fromkeys([*ordered, everything]))
+
+
+def is_reduction(node: Node) -> bool:
+    return isinstance(node.op.lowering, Reduction)
+
+
+def reduced_axes(node: Node, domain: Domain) -> frozenset[int]:
+    """The loop axes that a reduction removes; none where the reduced extents are 1."""
+    return domain.operand_span(node, 0) - domain.span(node)
+
+
+def _plan(
+    nodes: tuple[Node, ...], outputs: tuple[Node, ...], domain: Domain, inner: frozenset[int]
+) -> LoopNest | Refusal:
+    outer = frozenset(range(len(domain.extents))) - inner
+    roles: dict[Node, Role] = {}
+    reduces: dict[Node, Reduces] = {}
+    for node in nodes:
+        if is_reduction(node) and reduced_axes(node, domain):
+            kind = _reduction_kind(node, domain, inner, outer)
+            if isinstance(kind, Refusal):
+                return kind
+            reduces[node] = kind
+        role = _role(node, domain, inner, outer, roles, reduces)
+        if isinstance(role, Refusal):
+            return role
+        roles[node] = role
+    for node in outputs:
+        if _is_stored_repeatedly(domain.span(node), roles[node], inner, outer):
+            return Refusal(f"{node.op.name} would be stored again and again")
+        if outer and node not in reduces:
+            roles[node] = _stored_once(roles[node])
+    levels = [role.level for role in roles.values() if role.inner and role.phase is Phase.MAIN]
+    levels += [roles[n].level for n, kind in reduces.items() if kind is Reduces.ROW]
+    return LoopNest(
+        nodes,
+        outputs,
+        domain,
+        tuple(sorted(outer)),
+        tuple(sorted(inner)),
+        roles,
+        reduces,
+        max(levels, default=-1) + 1,
+    )
+
+
+def _is_stored_repeatedly(
+    span: frozenset[int], role: Role, inner: frozenset[int], outer: frozenset[int]
+) -> bool:
+    """Whether the loops in which the value is stored have axes along which it does not vary."""
+    return (role.inner and span & inner != inner) or (role.outer and span & outer != outer)
+
+
+def _stored_once(role: Role) -> Role:
+    """A value that does not vary along rows is not stored again for every row."""
+    if role.outer or not role.inner:
+        return role
+    return Role(Phase.FINISH, role.level, inner=True, outer=False)
+
+
+def _reduction_kind(
+    node: Node, domain: Domain, inner: frozenset[int], outer: frozenset[int]
+) -> Reduces | Refusal:
+    span, reduced = domain.operand_span(node, 0), reduced_axes(node, domain)
+    if outer and span & outer != outer:
+        return Refusal(f"{node.op.name} would be computed again for every row")
+    if span & inner and span & inner != inner:
+        return Refusal(f"{node.op.name} would count elements twice")
+    if reduced == span & inner:
+        return Reduces.ROW
+    if span & outer <= reduced and reduced & inner in (frozenset(), span & inner):
+        return Reduces.ROWS
+    return Refusal(f"{node.op.name} reduces neither whole rows nor over all rows")
+
+
+def _role(
+    node: Node,
+    domain: Domain,
+    inner: frozenset[int],
+    outer: frozenset[int],
+    roles: Mapping[Node, Role],
+    reduces: Mapping[Node, Reduces],
+) -> Role | Refusal:
+    span = domain.span(node)
+    is_inner, is_outer = bool(span & inner), bool(span & outer)
+    level = 0 if is_inner else -1
+    phase = Phase.MAIN
+    for operand in map(viewed, node.operands):
+        role = roles.get(operand)
+        if role is None:
+            continue
+        if role.phase is Phase.FINISH or reduces.get(operand) is Reduces.ROWS:
+            phase = Phase.FINISH
+        crosses = is_inner and not role.inner
+        level = max(level, role.level + 1 if crosses else role.level)
+    if phase is Phase.FINISH:
+        if is_outer:
+            return Refusal("it needs a sum over all rows before the first row is finished")
+        if node in reduces:
+            return Refusal(f"{node.op.name} reduces what a sum over all rows has made")
+        return Role(Phase.FINISH, 0, is_inner, is_outer)
+    if node in reduces and domain.operand_span(node, 0) & inner:
+        level = max(level, 0)
+    if reduces.get(node) is Reduces.ROWS:
+        return Role(Phase.MAIN, level, is_inner, outer=False)
+    return Role(phase, level, is_inner, is_outer)

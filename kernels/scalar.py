@@ -1,0 +1,52 @@
+"""One elementwise op as one line of source."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from graphc.ir.graph import Node
+from graphc.ir.op import Scalar
+from graphc.ir.types import DType
+
+# A template that is one call gives its operands' dtype; operators on integers give i64.
+_ONE_CALL = re.compile(r"[\w{}]+\([^()]*\)")
+
+OPERAND_NAMES = ("x", "y", "z")
+
+
+def dtype_name(dtype: DType) -> str:
+    """The dtype's name in kernel source, which is also its cast."""
+    return "bool_" if dtype.is_bool else dtype.name
+
+
+def number(value: float | int | bool, dtype: DType) -> str:
+    """A constant of `dtype`. A bare Python float would turn an f32 kernel into f64."""
+    if dtype.is_bool:
+        return str(bool(value))
+    if dtype.is_float:
+        return f"{dtype.name}({float(value)!r})"
+    return f"{dtype.name}({int(value)})"
+
+
+def constant(node: Node) -> str:
+    """A scalar constant node as source."""
+    return number(node.attributes["value"].array.item(), node.dtype)
+
+
+def scalar_expression(node: Node, operands: Sequence[str]) -> str:
+    """The op's template filled in. Integers are cut back to their width: numba widens them."""
+    lowering = node.op.lowering
+    assert isinstance(lowering, Scalar)
+    attributes = {
+        name: value if isinstance(value, float | int) else str(value)
+        for name, value in node.attributes.items()
+    }
+    expression = lowering.template.format(
+        T=dtype_name(node.dtype),
+        **dict(zip(OPERAND_NAMES, operands, strict=False)),
+        **attributes,
+    )
+    if node.dtype.is_integer and not _ONE_CALL.fullmatch(lowering.template):
+        return f"{dtype_name(node.dtype)}({expression})"
+    return expression

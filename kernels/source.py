@@ -1,0 +1,109 @@
+"""Kernel source text: storage that kernels read and write, and blocks of lines."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from graphc.ir.graph import Node
+from graphc.ir.types import DType
+from graphc.kernels import primitives
+from graphc.kernels.microkernel import Microkernel
+from graphc.kernels.names import Names
+from graphc.kernels.scalar import dtype_name
+from graphc.kernels.vecmath import VECTOR_MATH
+
+INDENT = "    "
+
+# What kernel source already uses: its parameters, the primitives and the vector math.
+RESERVED = frozenset(
+    {"arguments", "thread", "threads", "buffer", "stack", "advance", "range", "inf", "nan"}
+    | {"f32", "f64", "i32", "i64", "bool_"}
+    | {name for name, value in vars(primitives).items() if callable(value)}
+    | set(VECTOR_MATH)
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Storage:
+    """A contiguous run of elements that kernels read or write; compared by identity."""
+
+    name: str
+    dtype: DType
+    size: int
+
+    @property
+    def nbytes(self) -> int:
+        return self.size * self.dtype.itemsize
+
+
+@dataclass(frozen=True)
+class KernelSource:
+    """A kernel as text: arguments in order, and which of them live only while it runs."""
+
+    name: str
+    text: str
+    arguments: tuple[Storage, ...]
+    scratch: tuple[Storage, ...] = ()
+    microkernels: tuple[Microkernel, ...] = ()
+
+
+@dataclass
+class Block:
+    """Lines of source at one depth of indentation."""
+
+    lines: list[str] = field(default_factory=list)
+    _commented: object = None
+
+    def add(self, line: str, node: Node | None = None) -> None:
+        """Appends a line; the user's line stands beside the first of those that come from it."""
+        location = node.location if node is not None else None
+        if location is not None and location != self._commented:
+            self._commented = location
+            line = f"{line}  # {location}: {location.text}" if location.text else line
+        self.lines.append(line)
+
+    def nest(self, header: str, body: Block) -> None:
+        """Appends a loop or branch with `body` inside; nothing when the body is empty."""
+        if body.lines:
+            self.lines.append(header)
+            self.lines += [INDENT + line for line in body.lines]
+
+    def extend(self, other: Block) -> None:
+        self.lines += other.lines
+
+
+class Arguments:
+    """The buffers that a kernel uses, named as it comes to use them."""
+
+    def __init__(self, names: Names) -> None:
+        self._names = names
+        self._by_storage: dict[Storage, str] = {}
+
+    def name(self, storage: Storage) -> str:
+        """The variable that holds `storage`, which becomes an argument if it is not one yet."""
+        if storage not in self._by_storage:
+            self._by_storage[storage] = self._names.unique(storage.name)
+        return self._by_storage[storage]
+
+    def reserve(self, storage: Storage, name: str) -> None:
+        """Makes `storage` an argument under a name that the source already uses for it."""
+        self._by_storage[storage] = name
+
+    @property
+    def storages(self) -> tuple[Storage, ...]:
+        return tuple(self._by_storage)
+
+    def declarations(self) -> list[str]:
+        count = len(self._by_storage)
+        return [
+            f"{name} = buffer(arguments, {number}, {count}, {dtype_name(storage.dtype)})"
+            for number, (storage, name) in enumerate(self._by_storage.items())
+        ]
+
+
+def function_text(name: str, arguments: Arguments, body: Sequence[str]) -> str:
+    """The whole kernel: `def name(arguments, thread, threads)`, buffers, body, status 0."""
+    lines = [f"def {name}(arguments, thread, threads):"]
+    lines += [INDENT + line for line in (*arguments.declarations(), *body, "return 0")]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,35 @@
+"""Golden files: texts under tests/golden/, each named after the test that compares with it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+GOLDEN = Path(__file__).parent / "golden"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--update-golden", action="store_true", help="write the golden files instead of comparing"
+    )
+
+
+@pytest.fixture
+def golden(request: pytest.FixtureRequest) -> Callable[[str], None]:
+    """Compares a text with the golden file of the test: its module's and its own name."""
+    module = Path(request.node.path).stem.removeprefix("test_")
+    name = re.sub(r"[^\w.]+", "-", request.node.name.removeprefix("test_")).strip("-")
+    path = GOLDEN / f"{module}.{name}.txt"
+
+    def compare(text: str) -> None:
+        if request.config.getoption("--update-golden"):
+            GOLDEN.mkdir(exist_ok=True)
+            path.write_text(text)
+            return
+        assert path.exists(), f"{path.name} is missing; run pytest --update-golden"
+        assert text == path.read_text()
+
+    return compare

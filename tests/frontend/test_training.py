@@ -1,0 +1,241 @@
+"""fit's habits: callbacks, watching for NaN, interrupts, progress."""
+
+import io
+import os
+import signal
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+import graphc as gc
+from graphc import progress, schedules
+from graphc.callbacks import Callback, EarlyStopping, LearningRateSchedule, ModelCheckpoint
+
+X = np.linspace(-1, 1, 20, dtype=np.float32).reshape(20, 1)
+Y = 3 * X + 1
+
+
+@pytest.fixture
+def model(mode):
+    """A straight line, fitted with batches of 6."""
+    graph = gc.Graph()
+    x, t = graph.input("x", ("batch", 1)), graph.input("t", ("batch", 1))
+    y = gc.nn.dense(x, 1)
+    model = gc.Model(x, y, t, gc.losses.mean_squared_error(y, t))
+    model.compile(gc.optim.SGD(0.1), batch_size=6, mode=mode)
+    return model
+
+
+class Recorder(Callback):
+    def __init__(self):
+        self.calls = []
+
+    def on_train_begin(self):
+        self.calls.append("train")
+
+    def on_train_end(self):
+        self.calls.append("end")
+
+    def on_epoch_begin(self, epoch):
+        self.calls.append(("epoch", epoch))
+
+    def on_epoch_end(self, epoch, logs):
+        self.calls.append(("epoch end", epoch, sorted(logs)))
+
+    def on_batch_begin(self, epoch, batch):
+        self.calls.append(("batch", epoch, batch))
+
+    def on_batch_end(self, epoch, batch, logs):
+        self.calls.append(("batch end", epoch, batch, sorted(logs)))
+
+
+def test_hooks_in_order(model):
+    recorder = Recorder()
+    model.fit(X[:8], Y[:8], epochs=2, callbacks=[recorder], validation_data=(X, Y))
+    expected = ["train"]
+    for epoch in (0, 1):
+        expected.append(("epoch", epoch))
+        for batch in (0, 1):
+            expected += [("batch", epoch, batch), ("batch end", epoch, batch, ["loss"])]
+        expected.append(("epoch end", epoch, ["loss", "val_loss"]))
+    assert recorder.calls == [*expected, "end"]
+
+
+def test_stop_from_a_batch(model):
+    class Stop(Callback):
+        def on_batch_end(self, epoch, batch, logs):
+            self.model.stop_training = (epoch, batch) == (1, 1)
+
+    history = model.fit(X, Y, epochs=5, callbacks=[Stop()])
+    assert history.epoch == [0, 1]
+    assert model.fit(X, Y, epochs=1).epoch == [0]
+
+
+class Scripted(Callback):
+    """Sets the weights before each epoch, so that the losses are known; the rate is 0."""
+
+    def __init__(self, kernels):
+        self.kernels = kernels
+
+    def on_epoch_begin(self, epoch):
+        self.model.learning_rate = 0
+        self.model.variables["dense.kernel"] = [[self.kernels[epoch]]]
+
+
+@pytest.mark.parametrize(
+    ("patience", "stopped", "best"), [(0, 2, 1), (1, 2, 1), (2, 6, 4), (3, None, 4)]
+)
+def test_early_stopping(model, patience, stopped, best):
+    # The slope is 3, so the loss falls in epochs 0, 1, 3 and 4.
+    scripted = Scripted([0.0, 2.0, 1.0, 2.5, 2.9, 0.0, 0.0])
+    stopping = EarlyStopping("loss", patience, restore_best_weights=True)
+    model.fit(X, Y, epochs=7, callbacks=[scripted, stopping])
+    assert (stopping.best_epoch, stopping.stopped_epoch) == (best, stopped)
+    assert model.variables["dense.kernel"] == np.float32(scripted.kernels[best])
+
+
+def test_early_stopping_of_a_score_that_should_grow(model):
+    stopping = EarlyStopping("loss", 1, mode="max")
+    model.fit(X, Y, epochs=5, callbacks=[Scripted([0.0, -1.0, 2.0, 0, 0]), stopping])
+    assert (stopping.best_epoch, stopping.stopped_epoch) == (1, 2)
+
+
+def test_what_is_not_logged_is_known_before_training(model, tmp_path):
+    before = model.values()
+    for callback in (EarlyStopping(), ModelCheckpoint(tmp_path / "x", save_best_only=True)):
+        with pytest.raises(ValueError, match="'val_loss' is not logged; there are: loss"):
+            model.fit(X, Y, callbacks=[callback])
+    assert all((model.variables[name] == value).all() for name, value in before.items())
+
+
+def test_checkpoints(model, tmp_path):
+    every = ModelCheckpoint(tmp_path / "all-{epoch:02d}")
+    best = ModelCheckpoint(tmp_path / "best-{epoch}", "loss", save_best_only=True)
+    model.fit(X, Y, epochs=3, callbacks=[Scripted([0.0, -1.0, 2.0]), every, best])
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == ["all-00", "all-01", "all-02", "best-0", "best-2"]
+    model.load(tmp_path / "all-01")
+    assert model.variables["dense.kernel"] == -1
+
+
+@pytest.mark.parametrize("per", ["epoch", "step"])
+def test_schedule(model, per):
+    rates = []
+
+    class Watch(Callback):
+        def on_batch_end(self, epoch, batch, logs):
+            rates.append(self.model.learning_rate)
+
+    schedule = LearningRateSchedule(schedules.linear(0, 1, 8), per)
+    model.fit(X, Y, epochs=2, callbacks=[schedule, Watch()], initial_epoch=1)
+    assert rates == ([1 / 8] * 4 if per == "epoch" else [4 / 8, 5 / 8, 6 / 8, 7 / 8])
+
+
+def test_nan_is_named_and_nothing_is_updated(model):
+    x = X.copy()
+    x[8] = np.nan
+    reached = {}
+
+    class Keep(Callback):
+        def on_batch_end(self, epoch, batch, logs):
+            reached.update(self.model.values())
+
+    with pytest.raises(gc.NotFiniteError, match="epoch 1, step 2 of 4: the loss is nan"):
+        model.fit(x, Y, shuffle=False, nan_watch=True, callbacks=[Keep()])
+    assert len(reached) == 3
+    for name, value in model.values().items():
+        assert np.isfinite(value).all()
+        np.testing.assert_array_equal(value, reached[name])
+
+
+def test_update_that_is_not_finite_though_the_loss_is(mode):
+    graph = gc.Graph()
+    x = graph.input("x", ("batch",))
+    w = graph.parameter("w", (), 1.0)
+    # The derivative of sqrt at 0 is infinite.
+    loss = gc.mean(gc.sqrt(gc.maximum(w * x, 0.0)))
+    model = gc.Model(x, w * x, loss=loss)
+    model.compile(gc.optim.SGD(0.1), mode=mode)
+    with pytest.raises(FloatingPointError, match="the loss is 0, but an update"):
+        model.fit(np.zeros(4, np.float32), nan_watch=True)
+    assert model.variables["w"] == 1
+
+
+def test_watching_changes_no_result(model):
+    before = model.values()
+    model.fit(X, Y, epochs=2)
+    plain = model.values()
+    model.variables.update(before)
+    model.fit(X, Y, epochs=2, nan_watch=True)
+    for name, value in model.values().items():
+        np.testing.assert_allclose(value, plain[name], rtol=1e-6)
+
+
+def test_terminate_on_nan(model):
+    x = X.copy()
+    x[3] = np.nan
+    history = model.fit(x, Y, epochs=5, callbacks=[gc.callbacks.TerminateOnNaN()])
+    assert history.epoch == [0]
+
+
+def test_interrupt_takes_effect_after_a_whole_step(model):
+    class Interrupt(Callback):
+        ended = False
+
+        def on_batch_begin(self, epoch, batch):
+            if (epoch, batch) == (1, 2):
+                os.kill(os.getpid(), signal.SIGINT)
+
+        def on_train_end(self):
+            self.ended = True
+
+    before = model.values()
+    callback = Interrupt()
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(X, Y, epochs=5, shuffle=False, callbacks=[callback])
+    assert callback.ended and model.history.epoch == [0]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    interrupted = model.values()
+    model.variables.update(before)
+    model.fit(X, Y, shuffle=False)
+    for start in (0, 6, 12):
+        model.train_function(X[start : start + 6], Y[start : start + 6])
+    for name, value in model.values().items():
+        np.testing.assert_array_equal(value, interrupted[name])
+
+
+def test_error_in_a_callback_ends_training_cleanly(model):
+    class Fail(Callback):
+        def on_batch_end(self, epoch, batch, logs):
+            raise RuntimeError("mine")
+
+    recorder = Recorder()
+    with pytest.raises(RuntimeError, match="mine"):
+        model.fit(X, Y, callbacks=[Fail(), recorder])
+    assert recorder.calls[-1] == "end"
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_quiet_without_a_terminal(model, capsys):
+    model.fit(X, Y)
+    assert capsys.readouterr() == ("", "")
+    model.fit(X, Y, epochs=2, verbose=2)
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 2 and lines[1].startswith("epoch 2/2") and "loss" in lines[1]
+    with pytest.raises(ValueError, match="verbosity"):
+        model.fit(X, Y, verbose=3)
+
+
+def test_bar_on_a_terminal():
+    stream = io.StringIO()
+    console = Console(file=stream, force_terminal=True, width=100)
+    bar = progress.make_reporter("auto", 0, 2, 10, console)
+    assert isinstance(bar, progress.Bar)
+    for epoch in range(2):
+        bar.begin_epoch(epoch)
+        bar.advance(10)
+        bar.end_epoch(epoch, {"loss": 0.5})
+    bar.close()
+    text = stream.getvalue()
+    assert "epoch 2/2" in text and "20/20" in text and "loss 0.5" in text

@@ -1,0 +1,486 @@
+"""Contractions: generated source, the bits that it computes, and the machine code under it."""
+
+from __future__ import annotations
+
+import ctypes
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from graphc.kernels.contract import (
+    Contraction,
+    ContractionSource,
+    MatrixAccess,
+    Tiling,
+    choose_tiling,
+    contraction_lines,
+)
+from graphc.kernels.jit import CompiledKernel, KernelCompiler, compile_ir, host_target
+from graphc.kernels.microkernel import (
+    Microkernel,
+    inner_microkernel,
+    microkernel,
+    transpose_microkernel,
+)
+
+NUMPY_DTYPES: dict[str, type[np.floating]] = {"f32": np.float32, "f64": np.float64}
+BUFFERS = ("x", "w", "bias", "y", "scratch")
+GUARD = 64  # elements around every array that must stay as they were
+SENTINEL = 12345.0
+
+
+@pytest.fixture(scope="module")
+def compiler() -> KernelCompiler:
+    return KernelCompiler()
+
+
+def add_bias(columns: int, rows: int, batch: tuple[int, ...]) -> Callable[..., list[str]]:
+    """Epilogue y[b, i, j] = acc + bias[j] for contiguous y."""
+
+    def epilogue(*, batch_indices: tuple[str, ...], row: str, column: str, value: str) -> list[str]:
+        index, stride = [f"{row} * {columns}", column], rows * columns
+        for name, extent in reversed([*zip(batch_indices, batch, strict=True)]):
+            index.append(f"{name} * {stride}")
+            stride *= extent
+        return [f"shifted = {value} + bias[{column}]", f"y[{' + '.join(index)}] = shifted"]
+
+    return epilogue
+
+
+def kernel_text(contraction: Contraction, source: ContractionSource) -> str:
+    """A whole kernel around a contraction's lines."""
+    header = [
+        f"    {name} = buffer(arguments, {k}, {len(BUFFERS)}, {contraction.dtype})"
+        for k, name in enumerate(BUFFERS)
+    ]
+    lines = ["def contraction(arguments, thread, threads):", *header, *source.lines]
+    return "\n".join([*lines, "    return 0", ""])
+
+
+def compile_contraction(
+    compiler: KernelCompiler, contraction: Contraction, tiling: Tiling
+) -> tuple[CompiledKernel, int]:
+    epilogue = add_bias(contraction.columns, contraction.rows, contraction.batch)
+    source = contraction_lines(contraction, tiling, epilogue)
+    text = kernel_text(contraction, source)
+    kernel = compiler.compile_kernel(
+        text, "contraction", filename="<contraction>", microkernels=source.microkernels
+    )
+    return kernel, source.scratch
+
+
+def guarded(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """A misaligned copy with guards before and behind: (whole, the copy inside)."""
+    whole = np.full(values.size + 2 * GUARD + 1, SENTINEL, values.dtype)
+    inside = whole[GUARD + 1 : GUARD + 1 + values.size]
+    inside[:] = values.ravel()
+    return whole, inside
+
+
+def run(
+    kernel: CompiledKernel,
+    scratch: int,
+    operands: list[np.ndarray],
+    result_shape: tuple[int, ...],
+    threads: int,
+) -> np.ndarray:
+    """Call the kernel once for every thread, one after the other; check the guards."""
+    dtype = operands[0].dtype
+    result, space = np.full(result_shape, SENTINEL, dtype), np.full(threads * scratch, np.nan)
+    pairs = [guarded(array) for array in [*operands, result, space.astype(dtype)]]
+    table = (ctypes.c_void_p * len(pairs))(*[inside.ctypes.data for _, inside in pairs])
+    function = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)(
+        kernel.address
+    )
+    for thread in reversed(range(threads)):
+        assert function(ctypes.addressof(table), thread, threads) == 0
+    for whole, inside in pairs:
+        assert (whole[: GUARD + 1] == SENTINEL).all()
+        assert (whole[GUARD + 1 + inside.size :] == SENTINEL).all()
+    return pairs[-2][1].reshape(result_shape).copy()
+
+
+def view(array: np.ndarray, access: MatrixAccess, extents: tuple[int, ...]) -> np.ndarray:
+    """The batch of matrices that an access describes."""
+    strides = (*access.batch_strides, access.row_stride, access.column_stride)
+    return np.lib.stride_tricks.as_strided(
+        array[access.offset :], extents, [stride * array.itemsize for stride in strides]
+    )
+
+
+def dense(buffer: str, rows: int, columns: int, layout: str) -> tuple[MatrixAccess, int]:
+    """(access, elements of the buffer) of one matrix stored in the named layout."""
+    size = rows * columns
+    if layout == "rows":
+        return MatrixAccess(buffer, 0, (), columns, 1), size
+    if layout == "columns":
+        return MatrixAccess(buffer, 0, (), 1, rows), size
+    if layout == "reversed":
+        return MatrixAccess(buffer, max(size - 1, 0), (), -columns, -1), size
+    if layout == "spread":
+        return MatrixAccess(buffer, 3, (), 2 * columns + 1, 2), 2 * size + rows + 3
+    assert layout == "broadcast"
+    return MatrixAccess(buffer, 1, (), 0, 1), columns + 1
+
+
+def check(
+    compiler: KernelCompiler,
+    contraction: Contraction,
+    sizes: tuple[int, int],
+    threads: tuple[int, ...] = (1, 2, 3),
+    tiling: Tiling | None = None,
+    vector_bits: int | None = None,
+) -> None:
+    """Compare with numpy in f64, at several thread counts, which must agree to the bit."""
+    kind = NUMPY_DTYPES[contraction.dtype]
+    random = np.random.default_rng(contraction.rows + 7 * contraction.depth)
+    x, w = (random.standard_normal(max(size, 1)).astype(kind) for size in sizes)
+    bias = random.standard_normal(max(contraction.columns, 1)).astype(kind)
+    if tiling is None:
+        tiling = choose_tiling(contraction, vector_bits or compiler.target.vector_bits)
+    kernel, scratch = compile_contraction(compiler, contraction, tiling)
+    batch, (rows, depth, columns) = (
+        contraction.batch,
+        (contraction.rows, contraction.depth, contraction.columns),
+    )
+    left = view(x, contraction.left, (*batch, rows, depth)).astype(np.float64)
+    right = view(w, contraction.right, (*batch, depth, columns)).astype(np.float64)
+    expected = left @ right + bias[:columns].astype(np.float64)
+    results = [run(kernel, scratch, [x, w, bias], expected.shape, count) for count in threads]
+    # Higham, Accuracy and Stability, (3.5): |error| <= gamma_n |a| |b|, n additions in any order.
+    bound = (depth + 2) * np.finfo(kind).eps * (np.abs(left) @ np.abs(right) + 4)
+    difference = np.abs(results[0] - expected)
+    assert (difference <= bound).all(), (tiling, difference.max(initial=0))
+    for result in results[1:]:
+        np.testing.assert_array_equal(result, results[0])
+
+
+def plain(
+    dtype: str, rows: int, depth: int, columns: int, left: str = "rows", right: str = "rows"
+) -> tuple[Contraction, tuple[int, int]]:
+    left_access, left_size = dense("x", rows, depth, left)
+    right_access, right_size = dense("w", depth, columns, right)
+    contraction = Contraction(dtype, (), rows, columns, depth, left_access, right_access)
+    return contraction, (left_size, right_size)
+
+
+@pytest.mark.parametrize("dtype", ["f32", "f64"])
+@pytest.mark.parametrize("columns", [1, 2, 15, 16, 17, 50, 67])
+def test_every_width_against_numpy(compiler: KernelCompiler, dtype: str, columns: int) -> None:
+    check(compiler, *plain(dtype, 13, 21, columns))
+
+
+@pytest.mark.parametrize("rows", [1, 2, 7, 8, 9, 31, 100])
+def test_every_height_against_numpy(compiler: KernelCompiler, rows: int) -> None:
+    check(compiler, *plain("f32", rows, 19, 35))
+
+
+@pytest.mark.parametrize("right", ["rows", "columns"])
+@pytest.mark.parametrize("depth", [0, 1, 2, 3, 4, 15, 16, 17, 33])
+def test_every_depth_against_numpy(compiler: KernelCompiler, depth: int, right: str) -> None:
+    check(compiler, *plain("f32", 9, depth, 23, right=right), threads=(1, 2))
+
+
+LAYOUTS = ["rows", "columns", "reversed", "spread", "broadcast"]
+
+
+@pytest.mark.parametrize("left", LAYOUTS)
+@pytest.mark.parametrize("right", LAYOUTS)
+def test_layouts_against_numpy(compiler: KernelCompiler, left: str, right: str) -> None:
+    check(compiler, *plain("f32", 11, 18, 37, left, right), threads=(1, 2))
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_layouts_in_f64(compiler: KernelCompiler, layout: str) -> None:
+    check(compiler, *plain("f64", 11, 18, 37, layout, layout), threads=(1, 2))
+
+
+@pytest.mark.parametrize("left", ["rows", "columns", "spread"])
+@pytest.mark.parametrize(("rows", "columns"), [(40, 1), (1, 40), (3, 70), (70, 3), (1, 1)])
+def test_thin_results_against_numpy(
+    compiler: KernelCompiler, left: str, rows: int, columns: int
+) -> None:
+    for right in ("rows", "columns"):
+        check(compiler, *plain("f32", rows, 45, columns, left, right), threads=(1, 2))
+
+
+@pytest.mark.parametrize(
+    ("rows", "depth", "columns", "left", "right"),
+    [
+        (100, 784, 50, "rows", "rows"),
+        (100, 50, 10, "rows", "rows"),
+        (100, 10, 50, "rows", "columns"),
+        (784, 100, 50, "columns", "rows"),
+        (256, 256, 512, "columns", "columns"),
+    ],
+)
+def test_network_shapes_against_numpy(
+    compiler: KernelCompiler, rows: int, depth: int, columns: int, left: str, right: str
+) -> None:
+    check(compiler, *plain("f32", rows, depth, columns, left, right))
+
+
+@pytest.mark.parametrize(("rows", "columns", "batch"), [(0, 5, (2,)), (5, 0, ()), (5, 5, (0, 3))])
+def test_empty_result_has_no_lines(rows: int, columns: int, batch: tuple[int, ...]) -> None:
+    access = MatrixAccess("x", 0, (0,) * len(batch), 4, 1)
+    contraction = Contraction("f32", batch, rows, columns, 4, access, replace(access, buffer="w"))
+    source = contraction_lines(contraction, choose_tiling(contraction, 256), add_bias(1, 1, batch))
+    assert source == ContractionSource((), (), 0)
+
+
+@pytest.mark.parametrize(
+    ("left_batch", "right_batch"),
+    [((0, 1), (1, 1)), ((1, 1), (0, 0)), ((1, 0), (0, 1)), ((1, 1), (1, 1))],
+)
+@pytest.mark.parametrize("right_transposed", [False, True])
+def test_batches_and_broadcast_batches(
+    compiler: KernelCompiler,
+    left_batch: tuple[int, int],
+    right_batch: tuple[int, int],
+    right_transposed: bool,
+) -> None:
+    batch, rows, depth, columns = (2, 3), 7, 9, 20
+    left_strides = tuple(
+        flag * stride for flag, stride in zip(left_batch, (3 * 63, 63), strict=True)
+    )
+    right_strides = tuple(
+        flag * stride for flag, stride in zip(right_batch, (3 * 180, 180), strict=True)
+    )
+    inner = (1, depth) if right_transposed else (columns, 1)
+    contraction = Contraction(
+        *("f32", batch, rows, columns, depth),
+        MatrixAccess("x", 0, left_strides, depth, 1),
+        MatrixAccess("w", 0, right_strides, *inner),
+    )
+    check(compiler, contraction, (6 * 63, 6 * 180))
+
+
+def forced(contraction: Contraction, **fields: Any) -> Tiling:
+    """A tiling that the model would not choose."""
+    lanes = 16 if contraction.dtype == "f32" else 8
+    everything = max(contraction.rows, contraction.columns)
+    base = Tiling("outer", False, 5, 2 * lanes, lanes, "none", everything, "forced")
+    return replace(base, **fields)
+
+
+@pytest.mark.parametrize("dtype", ["f32", "f64"])
+@pytest.mark.parametrize(
+    ("right", "fields"),
+    [
+        ("rows", {"rows": 4, "rows_per_task": 8}),
+        ("rows", {"packing": "copy", "rows_per_task": 10}),
+        ("rows", {"lanes": 4, "columns": 12}),
+        ("rows", {"lanes": 8, "columns": 24, "rows": 3}),
+        ("columns", {"packing": "transpose"}),
+        ("columns", {"packing": "transpose", "lanes": 4, "columns": 8}),
+        ("columns", {"packing": "copy"}),
+        ("columns", {"form": "inner", "rows": 3, "columns": 4, "rows_per_task": 6}),
+        ("columns", {"form": "inner", "rows": 1, "columns": 8, "lanes": 4}),
+        ("columns", {"swapped": True, "packing": "transpose"}),
+        ("columns", {"swapped": True, "form": "inner", "rows": 2, "columns": 5}),
+    ],
+)
+def test_every_kind_of_tiling_is_right(
+    compiler: KernelCompiler, dtype: str, right: str, fields: dict[str, Any]
+) -> None:
+    contraction, sizes = plain(dtype, 23, 29, 45, "rows", right)
+    check(compiler, contraction, sizes, tiling=forced(contraction, **fields))
+
+
+@pytest.mark.parametrize("vector_bits", [128, 256])
+def test_narrower_vectors(vector_bits: int) -> None:
+    host = host_target().vector_bits
+    if vector_bits > host:
+        pytest.skip(f"host has {host}-bit vectors")
+    narrow = KernelCompiler(256 if host > 256 else None)
+    for left, right in (("rows", "rows"), ("columns", "columns"), ("rows", "columns")):
+        contraction, sizes = plain("f32", 14, 37, 43, left, right)
+        check(narrow, contraction, sizes, vector_bits=vector_bits)
+
+
+def test_nan_and_infinity_stay_where_they_belong(compiler: KernelCompiler) -> None:
+    contraction, _ = plain("f32", 9, 6, 19)
+    kernel, scratch = compile_contraction(compiler, contraction, choose_tiling(contraction, 512))
+    x, w = np.ones((9, 6), np.float32), np.ones((6, 19), np.float32)
+    x[2, 3], x[4, 0], w[5, 7] = np.nan, np.inf, -np.inf
+    result = run(kernel, scratch, [x, w, np.zeros(19, np.float32)], (9, 19), 1)
+    with np.errstate(invalid="ignore"):
+        np.testing.assert_array_equal(result, x @ w)
+    assert np.isnan(result[4, 7])
+
+
+GENERATED_SOURCE = """\
+    tile = stack(f32, 192)
+    packed = advance(scratch, thread * 640)
+    for task in range(thread, 4, threads):
+        row_chunk = task % 2
+        column_panel = task // 2 % 2
+        column_start = column_panel * 32
+        right_panel = advance(w, column_start * 20)
+        if column_panel < 1:
+            transpose_microkernel_f32_32x16(20, right_panel, 20, 1, right_panel, 0, packed, 32)
+            row_end = row_chunk * 12 + 12 if row_chunk < 1 else 13
+            for row_start in range(row_chunk * 12, row_end, 6):
+                left_block = advance(x, row_start)
+                if row_start < 12:
+                    block_rows = 6
+                    microkernel_f32_6x32(20, left_block, 1, 13, packed, 32, tile, 32)
+                else:
+                    block_rows = 1
+                    microkernel_f32_1x32(20, left_block, 1, 13, packed, 32, tile, 32)
+                for r in range(block_rows):
+                    i = row_start + r
+                    for q in range(32):
+                        j = column_start + q
+                        acc = tile[r * 32 + q]
+                        shifted = acc + bias[j]
+                        y[i * 40 + j] = shifted
+        else:
+            transpose_microkernel_f32_8x16(20, right_panel, 20, 1, right_panel, 0, packed, 32)
+            row_end = row_chunk * 12 + 12 if row_chunk < 1 else 13
+            for row_start in range(row_chunk * 12, row_end, 6):
+                left_block = advance(x, row_start)
+                if row_start < 12:
+                    block_rows = 6
+                    microkernel_f32_6x8(20, left_block, 1, 13, packed, 32, tile, 32)
+                else:
+                    block_rows = 1
+                    microkernel_f32_1x8(20, left_block, 1, 13, packed, 32, tile, 32)
+                for r in range(block_rows):
+                    i = row_start + r
+                    for q in range(8):
+                        j = column_start + q
+                        acc = tile[r * 32 + q]
+                        shifted = acc + bias[j]
+                        y[i * 40 + j] = shifted"""
+
+
+def test_generated_source() -> None:
+    contraction, _ = plain("f32", 13, 20, 40, "columns", "columns")
+    tiling = Tiling("outer", False, 6, 32, 16, "transpose", 12, "")
+    source = contraction_lines(contraction, tiling, add_bias(40, 13, ()))
+    assert source.scratch == 20 * 32
+    assert "\n".join(source.lines) == GENERATED_SOURCE
+
+
+def inner_loops(assembly: str) -> list[list[str]]:
+    """Instructions of every loop without another label inside: from a label to its own jump."""
+    loops = []
+    block: list[str] = []
+    label = ""
+    for line in assembly.splitlines():
+        found = re.match(r"(\.?L\w+):", line)
+        if found:
+            label, block = found[1], []
+        elif line.startswith("\t") and not line.startswith("\t."):
+            block.append(line.strip())
+            if re.match(rf"j\w+\s+{re.escape(label)}$", line.strip()) and label:
+                loops.append(block)
+    return loops
+
+
+def spilled_stores(tile: Microkernel) -> list[str]:
+    """Stores to the stack in the loops of a microkernel."""
+    loops = inner_loops(compile_ir(tile.llvm_ir).assembly)
+    assert loops
+    lines = [line for loop in loops for line in loop]
+    return [line for line in lines if re.search(r"mov\w+\s+%\w+,.*%r[sb]p", line)]
+
+
+def register_name(bits: int) -> str:
+    return {512: "%zmm", 256: "%ymm", 128: "%xmm"}[bits]
+
+
+def is_x86() -> bool:
+    return "%" in compile_ir(microkernel("f32", 1, 4, 4).llvm_ir).assembly
+
+
+def tile_for_host(dtype: str) -> Microkernel:
+    bits = host_target().vector_bits
+    lanes = bits // (32 if dtype == "f32" else 64)
+    return microkernel(dtype, 6, (4 if bits == 512 else 2) * lanes, lanes)
+
+
+@pytest.mark.parametrize("dtype", ["f32", "f64"])
+def test_machine_code_of_a_tile_has_no_spills(dtype: str) -> None:
+    if not is_x86():
+        pytest.skip("reads x86 machine code")
+    tile = tile_for_host(dtype)
+    [loop] = inner_loops(compile_ir(tile.llvm_ir).assembly)
+    register = register_name(host_target().vector_bits)
+    products = [line for line in loop if line.startswith("vfmadd")]
+    assert len(products) == tile.rows * tile.columns // tile.lanes
+    assert all(register in line for line in products)
+    assert not [line for line in loop if "%rsp" in line or "%rbp" in line]
+
+
+def test_too_large_a_tile_is_seen_to_spill() -> None:
+    if not is_x86():
+        pytest.skip("reads x86 machine code")
+    lanes = host_target().vector_bits // 32
+    assert spilled_stores(microkernel("f32", 12, 4 * lanes, lanes))
+
+
+def network_tilings() -> list[tuple[Contraction, Tiling]]:
+    bits = host_target().vector_bits
+    shapes = [
+        ("f32", 100, 784, 50, "rows", "rows"),
+        ("f32", 100, 50, 10, "rows", "rows"),
+        ("f32", 784, 128, 512, "columns", "rows"),
+        ("f32", 512, 1024, 1024, "rows", "columns"),
+        ("f32", 4, 784, 512, "rows", "columns"),
+        ("f64", 128, 512, 512, "rows", "rows"),
+    ]
+    contractions = [plain(*shape)[0] for shape in shapes]
+    return [(contraction, choose_tiling(contraction, bits)) for contraction in contractions]
+
+
+def test_no_chosen_tile_spills() -> None:
+    if not is_x86():
+        pytest.skip("reads x86 machine code")
+    for contraction, tiling in network_tilings():
+        make = microkernel if tiling.form == "outer" else inner_microkernel
+        tile = make(contraction.dtype, tiling.rows, tiling.columns, tiling.lanes)
+        assert not spilled_stores(tile), tiling
+
+
+def test_epilogue_is_vectorised(compiler: KernelCompiler) -> None:
+    if not is_x86():
+        pytest.skip("reads x86 machine code")
+    contraction, _ = plain("f32", 128, 64, 512)
+    tiling = choose_tiling(contraction, compiler.target.vector_bits)
+    kernel, _ = compile_contraction(compiler, contraction, tiling)
+    register = register_name(compiler.target.vector_bits)
+    assert re.search(rf"\tvaddps.*{register}", kernel.assembly)
+    assert not re.search(r"\tvaddss", kernel.assembly)
+
+
+def test_reason_names_the_tile_and_what_is_packed() -> None:
+    contraction, _ = plain("f32", 128, 512, 512, "rows", "columns")
+    tiling = choose_tiling(contraction, 512)
+    assert tiling.reason.startswith(f"{tiling.rows}x{tiling.columns} tile")
+    assert "transposed into scratch" in tiling.reason
+
+
+def test_errors_name_what_is_wrong() -> None:
+    access = MatrixAccess("x", 0, (), 4, 1)
+    contraction, _ = plain("f32", 4, 4, 4)
+    with pytest.raises(ValueError, match=r"'i32'.*f32 or f64"):
+        replace(contraction, dtype="i32")
+    with pytest.raises(ValueError, match="negative"):
+        replace(contraction, rows=-1)
+    with pytest.raises(ValueError, match="'x' has 0 batch strides"):
+        replace(contraction, batch=(3,))
+    with pytest.raises(ValueError, match="'tile'"):
+        replace(contraction, left=replace(access, buffer="tile"))
+    with pytest.raises(ValueError, match="384 bits"):
+        choose_tiling(contraction, 384)
+    with pytest.raises(ValueError, match="0x16"):
+        microkernel("f32", 0, 16, 16)
+    with pytest.raises(ValueError, match="12 lanes"):
+        transpose_microkernel("f32", 16, 12)
+    with pytest.raises(ValueError, match="'bool'"):
+        inner_microkernel("bool", 1, 1, 16)

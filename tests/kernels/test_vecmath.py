@@ -1,0 +1,293 @@
+"""Vector math: accuracy, special values, and compiled code with the bits of the numpy form."""
+
+import ctypes
+import math
+from collections.abc import Callable
+from typing import Any
+
+import mpmath
+import numpy as np
+import pytest
+from graphc.kernels import vecmath
+from graphc.kernels.jit import KernelCompiler
+from graphc.kernels.record import record_function, recordable
+from graphc.kernels.vecmath import VECTOR_MATH
+
+DTYPES = {"f32": np.float32, "f64": np.float64}
+INTEGERS = {"f32": np.int32, "f64": np.int64}
+UNARY = [name for name in VECTOR_MATH if name != "pow"]
+ENTRY = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
+LARGEST_ERROR_ULP = 2.0
+POINTS = 200_000
+
+INFINITY, NAN = math.inf, math.nan
+
+
+@pytest.fixture(scope="module")
+def compiler() -> KernelCompiler:
+    return KernelCompiler()
+
+
+@pytest.fixture(scope="module")
+def compiled(compiler: KernelCompiler) -> Callable[[str, str], Callable[..., np.ndarray]]:
+    """(name, dtype) to the compiled function of arrays of any length."""
+    kernels: dict[tuple[str, str], Any] = {}
+
+    def get(name: str, dtype: str) -> Callable[..., np.ndarray]:
+        if (name, dtype) not in kernels:
+            operands = "xy"[: 2 if name == "pow" else 1]
+            count = len(operands) + 2
+            buffers = "".join(
+                f"    {operand} = buffer(args, {k + 1}, {count}, {dtype})\n"
+                for k, operand in enumerate(operands)
+            )
+            call = ", ".join(f"{operand}[i]" for operand in operands)
+            source = f"""def kernel(args, thread, threads):
+    size = buffer(args, 0, {count}, i64)
+{buffers}    result = buffer(args, {count - 1}, {count}, {dtype})
+    for i in range(size[0]):
+        result[i] = {name}({call})
+    return 0
+"""
+            filename = f"<{name} {dtype}>"
+            kernels[name, dtype] = compiler.compile_kernel(source, "kernel", filename=filename)
+        kernel = kernels[name, dtype]
+
+        def run(*arrays: np.ndarray) -> np.ndarray:
+            result = np.empty_like(arrays[0])
+            size = np.array([result.size], np.int64)
+            buffers = (size, *arrays, result)
+            pointers = (ctypes.c_void_p * len(buffers))(*[array.ctypes.data for array in buffers])
+            assert ENTRY(kernel.address)(ctypes.addressof(pointers), 0, 1) == 0
+            return result
+
+        return run
+
+    return get
+
+
+def sweep(dtype: str, seed: int) -> np.ndarray:
+    """Random bit patterns, the range where functions bend, and both near zero."""
+    generator = np.random.default_rng(seed)
+    integer = np.iinfo(INTEGERS[dtype])
+    patterns = generator.integers(integer.min, integer.max, POINTS, dtype=INTEGERS[dtype])
+    parts = [
+        patterns.view(DTYPES[dtype]),
+        generator.uniform(-120, 120, POINTS),
+        generator.uniform(-4, 4, POINTS),
+        generator.choice([-1, 1], POINTS) * np.exp(generator.uniform(-40, 8, POINTS)),
+    ]
+    with np.errstate(over="ignore"):
+        return np.concatenate([part.astype(DTYPES[dtype]) for part in parts])
+
+
+def error_in_ulp(result: np.ndarray, exact: np.ndarray) -> np.ndarray:
+    """|result - exact| over the spacing of result's dtype at `exact`, which is in a wider dtype."""
+    info = np.finfo(result.dtype)
+    wide = exact.dtype.type
+    magnitude = np.maximum(np.abs(exact), wide(info.tiny))
+    exponent = np.frexp(magnitude)[1] - 1
+    error = np.abs(result.astype(wide) - exact) * np.ldexp(wide(1), info.nmant - exponent)
+    overflows = np.abs(exact) >= wide(info.max) * (1 + wide(2) ** -(info.nmant + 2))
+    agree = np.where(
+        overflows, np.isinf(result) & (np.sign(result) == np.sign(exact)), result == exact
+    )
+    agree |= np.isnan(result) & np.isnan(exact)
+    return np.where(agree, 0, np.where(np.isfinite(error), error, np.inf)).astype(np.float64)
+
+
+def sigmoid(x: np.ndarray) -> np.ndarray:
+    e = np.exp(-np.abs(x))
+    return np.where(x < 0, e, 1) / (1 + e)
+
+
+def softplus(x: np.ndarray) -> np.ndarray:
+    return np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x)))
+
+
+REFERENCES: dict[str, Callable[..., Any]] = {
+    "exp": np.exp,
+    "expm1": np.expm1,
+    "log": np.log,
+    "log1p": np.log1p,
+    "tanh": np.tanh,
+    "sigmoid": sigmoid,
+    "softplus": softplus,
+    "sin": np.sin,
+    "cos": np.cos,
+    "pow": np.power,
+    "erf": np.vectorize(math.erf, otypes=[np.float64]),
+}
+
+HAS_LONG_DOUBLE = np.finfo(np.longdouble).nmant > np.finfo(np.float64).nmant
+
+
+@pytest.mark.parametrize("name", UNARY)
+def test_f32_is_within_2_ulp(compiled: Any, name: str) -> None:
+    x = sweep("f32", 1)
+    with np.errstate(all="ignore"):
+        exact = REFERENCES[name](x.astype(np.float64))
+        assert error_in_ulp(compiled(name, "f32")(x), exact).max() <= LARGEST_ERROR_ULP
+
+
+@pytest.mark.skipif(not HAS_LONG_DOUBLE, reason="needs a reference wider than f64")
+@pytest.mark.parametrize("name", [name for name in UNARY if name != "erf"])
+def test_f64_is_within_2_ulp(compiled: Any, name: str) -> None:
+    x = sweep("f64", 2)
+    if name in ("sin", "cos"):
+        x = x[np.abs(x) <= 2.0**30]
+    with np.errstate(all="ignore"):
+        exact = REFERENCES[name](x.astype(np.longdouble))
+        assert error_in_ulp(compiled(name, "f64")(x), exact).max() <= LARGEST_ERROR_ULP
+
+
+@pytest.mark.parametrize("name", ["erf", "sin", "cos", "softplus"])
+def test_f64_against_multiple_precision(compiled: Any, name: str) -> None:
+    generator = np.random.default_rng(3)
+    magnitudes = [generator.uniform(0.8, 1.5, 400), np.exp(generator.uniform(-30, 3, 400))]
+    if name in ("sin", "cos"):
+        # Up to the documented limit, and the doubles next to multiples of pi/2.
+        magnitudes += [np.exp2(generator.uniform(10, 30, 400)), np.arange(1, 400) * (np.pi / 2)]
+    magnitude = np.concatenate(magnitudes)
+    x = magnitude * generator.choice([-1, 1], magnitude.size)
+    functions = {
+        "erf": mpmath.erf,
+        "sin": mpmath.sin,
+        "cos": mpmath.cos,
+        "softplus": lambda v: mpmath.log1p(mpmath.exp(v)),
+    }
+    with mpmath.workdps(50):
+        exact = [functions[name](mpmath.mpf(float(value))) for value in x]
+        results = compiled(name, "f64")(x)
+        errors = [
+            float(abs(mpmath.mpf(float(result)) - value) / float(np.spacing(abs(float(value)))))
+            for result, value in zip(results, exact, strict=True)
+        ]
+    assert max(errors) <= LARGEST_ERROR_ULP
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_pow_is_within_2_ulp(compiled: Any, dtype: str) -> None:
+    if dtype == "f64" and not HAS_LONG_DOUBLE:
+        pytest.skip("needs a reference wider than f64")
+    wide = np.float64 if dtype == "f32" else np.longdouble
+    generator = np.random.default_rng(4)
+    bases = np.exp(generator.uniform(-30, 30, POINTS)).astype(DTYPES[dtype])
+    exponents = generator.uniform(-25, 25, POINTS).astype(DTYPES[dtype])
+    x = np.concatenate([bases, -bases, bases, sweep(dtype, 5)])
+    y = np.concatenate([exponents, np.rint(exponents), exponents / 25, sweep(dtype, 6)])
+    with np.errstate(all="ignore"):
+        exact = np.power(x.astype(wide), y.astype(wide))
+        assert error_in_ulp(compiled("pow", dtype)(x, y), exact).max() <= LARGEST_ERROR_ULP
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", VECTOR_MATH)
+def test_compiled_gives_the_bits_of_numpy(compiled: Any, name: str, dtype: str) -> None:
+    x = sweep(dtype, 7)
+    if dtype == "f64":
+        # numpy's f64 fma is exact only where no part of the product is subnormal.
+        x = x[~(np.abs(x) < 2.0**-900)]
+    operands = (x,) if name != "pow" else (np.abs(x), np.roll(x, 11))
+    with np.errstate(all="ignore"):
+        expected = VECTOR_MATH[name][dtype](*operands)
+    result = compiled(name, dtype)(*operands)
+    assert expected.dtype == result.dtype
+    same = result.view(INTEGERS[dtype]) == expected.view(INTEGERS[dtype])
+    same |= np.isnan(result) & np.isnan(expected)
+    assert same.all(), operands[0][~same][:5]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", VECTOR_MATH)
+def test_every_place_in_an_array_gets_the_same_bits(compiled: Any, name: str, dtype: str) -> None:
+    run = compiled(name, dtype)
+    storage = np.linspace(0.1, 3, 40).astype(DTYPES[dtype])
+    operands = 2 if name == "pow" else 1
+    whole = run(*[storage] * operands)
+    for size in range(1, 34):
+        for offset in (0, 1, 5):
+            part = storage[offset : offset + size]
+            expected = whole[offset : offset + size]
+            np.testing.assert_array_equal(run(*[part] * operands), expected)
+
+
+# (argument, result): pairs, since 0.0 and -0.0 are one key of a dict.
+SPECIAL_VALUES = {
+    "exp": [(0, 1), (-0.0, 1), (INFINITY, INFINITY), (-INFINITY, 0), (1e5, INFINITY), (-1e5, 0)],
+    "expm1": [(0, 0), (-0.0, -0.0), (INFINITY, INFINITY), (-INFINITY, -1), (-1e5, -1)],
+    "log": [(0, -INFINITY), (-0.0, -INFINITY), (1, 0), (INFINITY, INFINITY), (-1, NAN)],
+    "log1p": [(0, 0), (-0.0, -0.0), (-1, -INFINITY), (INFINITY, INFINITY), (-2, NAN)],
+    "tanh": [(0, 0), (-0.0, -0.0), (INFINITY, 1), (-INFINITY, -1), (1e5, 1)],
+    "sigmoid": [(0, 0.5), (-0.0, 0.5), (INFINITY, 1), (-INFINITY, 0), (1e5, 1), (-1e5, 0)],
+    "softplus": [(INFINITY, INFINITY), (-INFINITY, 0), (1e5, 1e5), (-1e5, 0)],
+    "erf": [(0, 0), (-0.0, -0.0), (INFINITY, 1), (-INFINITY, -1), (1e5, 1)],
+    "sin": [(0, 0), (-0.0, -0.0), (INFINITY, NAN), (-INFINITY, NAN)],
+    "cos": [(0, 1), (-0.0, 1), (INFINITY, NAN), (-INFINITY, NAN)],
+}
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", UNARY)
+def test_special_values(compiled: Any, name: str, dtype: str) -> None:
+    cases = np.array([*SPECIAL_VALUES[name], (NAN, NAN)], DTYPES[dtype])
+    x, expected = np.ascontiguousarray(cases[:, 0]), cases[:, 1]
+    result = compiled(name, dtype)(x)
+    np.testing.assert_array_equal(result, expected)
+    assert ((np.signbit(result) == np.signbit(expected)) | np.isnan(expected)).all()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", ["expm1", "log1p", "tanh", "sin"])
+def test_tiny_arguments_come_back(compiled: Any, name: str, dtype: str) -> None:
+    info = np.finfo(DTYPES[dtype])
+    x = np.array(
+        [info.smallest_subnormal, 3 * info.smallest_subnormal, info.tiny, 1e-20], info.dtype
+    )
+    x = np.concatenate([x, -x])
+    np.testing.assert_array_equal(compiled(name, dtype)(x), x)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_pow_follows_c99(compiled: Any, dtype: str) -> None:
+    values = [0.0, 0.3, 0.5, 1.0, 2.0, 2.5, 3.0, 4.0, 2.0**23 + 1, 2.0**40, 1e30, INFINITY]
+    values = [*values, *[-value for value in values], NAN]
+    x, y = (grid.ravel().astype(DTYPES[dtype]) for grid in np.meshgrid(values, values))
+    result = compiled("pow", dtype)(x, y)
+    with np.errstate(all="ignore"):
+        expected = np.power(x, y)
+    finite = np.isfinite(expected) & (expected != 0)
+    np.testing.assert_array_equal(result[~finite], expected[~finite])
+    rounding = LARGEST_ERROR_ULP * np.finfo(DTYPES[dtype]).eps
+    np.testing.assert_allclose(result[finite], expected[finite], rtol=rounding)
+    assert ((np.signbit(result) == np.signbit(expected)) | np.isnan(expected)).all()
+
+
+def test_f64_sine_beyond_its_range_is_nan(compiled: Any) -> None:
+    x = np.array([2.0**50, 2.0**51, -(2.0**51)])
+    np.testing.assert_array_equal(np.isnan(compiled("sin", "f64")(x)), [False, True, True])
+
+
+def test_sigmoid_and_softplus_keep_small_results(compiled: Any) -> None:
+    x = np.array([-80.0, -100.0, -103.0], np.float32)
+    exact = np.exp(x.astype(np.float64))
+    for name in ("sigmoid", "softplus"):
+        assert error_in_ulp(compiled(name, "f32")(x), exact).max() <= 1
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", VECTOR_MATH)
+def test_recorded_code_has_neither_branch_nor_promotion(name: str, dtype: str) -> None:
+    function = recordable(vecmath)[f"{name}_{dtype}"]
+    text = record_function(function, name, dtype, 2 if name == "pow" else 1)
+    assert " br " not in text
+    assert " phi " not in text
+    if dtype == "f32" and name not in ("sin", "cos", "pow"):
+        assert "double" not in text
+
+
+def test_recording_refuses_constants_without_dtype() -> None:
+    with pytest.raises(TypeError, match="definite dtype"):
+        record_function(lambda x: x + 1.0, "plus_one", "f32", 1)
+    with pytest.raises(TypeError, match="f32 and f64"):
+        record_function(lambda x: x + np.float64(1), "plus_one", "f32", 1)

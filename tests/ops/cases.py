@@ -1,0 +1,48 @@
+"""Every op's cases and refused uses: the one list that all tests of ops share.
+
+CASES and ERRORS map an op's name to its cases; `build_case` and `build_gradient_case` turn one
+into a program and its inputs; `tests.tolerance` says how close results must be.
+"""
+
+from collections.abc import Mapping
+
+from graphc.ir.ops import OPS
+
+from tests.ops.case import (
+    Case,
+    ErrorCase,
+    apply_case,
+    build_case,
+    build_gradient_case,
+    differentiable,
+    operand_arrays,
+    operand_names,
+)
+from tests.ops.elementwise_cases import ELEMENTWISE_CASES, ELEMENTWISE_ERRORS
+from tests.ops.tensor_cases import TENSOR_CASES
+from tests.ops.tensor_errors import TENSOR_ERRORS
+
+__all__ = [
+    "CASES", "ERRORS", "Case", "ErrorCase", "apply_case", "build_case", "build_gradient_case",
+    "differentiable", "every_case", "every_case_and_dtype", "operand_arrays", "operand_names",
+]  # fmt: skip
+
+CASES: Mapping[str, tuple[Case, ...]] = {
+    name: tuple(case for case in (*ELEMENTWISE_CASES, *TENSOR_CASES) if case.op == name)
+    for name in OPS
+}
+
+ERRORS: Mapping[str, tuple[ErrorCase, ...]] = {
+    name: tuple(case for case in (*ELEMENTWISE_ERRORS, *TENSOR_ERRORS) if case.op == name)
+    for name in OPS
+}
+
+
+def every_case() -> list[object]:
+    """For pytest.mark.parametrize("case", every_case(), ids=str)."""
+    return [case for cases in CASES.values() for case in cases]
+
+
+def every_case_and_dtype() -> list[tuple[object, object]]:
+    """For pytest.mark.parametrize(("case", "dtype"), every_case_and_dtype(), ids=str)."""
+    return [(case, dtype) for cases in CASES.values() for case in cases for dtype in case.dtypes]

@@ -1,0 +1,432 @@
+"""Cases of leaves, reductions, movements, products and composites."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from tests.ops.case import (
+    FLOAT,
+    PLAIN,
+    REVERSED,
+    STEPPED,
+    TRANSPOSED,
+    Case,
+    Layout,
+    Operand,
+    Sampler,
+    apart,
+    bools,
+    fixed,
+    integers,
+    special,
+    spread,
+)
+
+BATCH = {"batch": 3}
+
+
+def _name(*parts: Any) -> str:
+    """A test's name from shapes, axes and words."""
+    return "_".join(
+        "x".join(map(str, part)) or "none" if isinstance(part, tuple) else str(part)
+        for part in parts
+    )
+
+
+def _leaf_cases() -> Iterator[Case]:
+    for dtype, sample in ((FLOAT, spread), ("i32", integers(-5, 5)), ("bool", bools)):
+        for op, is_state in (("input", False), ("state", True)):
+            for shape in (), (0,), (1,), (17,), (2, 3, 1, 2):
+                yield Case(
+                    op, _name(dtype, shape), (Operand(shape, dtype, sample, is_state=is_state),),
+                    expect=lambda x: x, build=lambda graph, operands, dtype: operands[0],
+                )  # fmt: skip
+    yield Case(
+        "input", "open", (Operand(("batch", 2)),), expect=lambda x: x, bindings=BATCH,
+        build=lambda graph, operands, dtype: operands[0],
+    )  # fmt: skip
+    for value in (0.0, -1.5, [], [1.0], [[1.0, 2.0, 3.0], [4.0, np.inf, np.nan]]):
+        yield Case(
+            "constant", _name("float", np.shape(value), str(value)[:4].strip("[]")), (),
+            expect=lambda value=value: np.array(value, float),
+            build=lambda graph, operands, dtype, value=value: graph.constant(value, dtype),
+        )  # fmt: skip
+    for value, kind in ((7, "i64"), ([1, -2], "i32"), ([True, False], "bool")):
+        yield Case(
+            "constant", kind, (), expect=lambda value=value: np.array(value),
+            build=lambda graph, operands, dtype, value=value, kind=kind: graph.constant(value, kind),
+        )  # fmt: skip
+    for extents, count in (((), 1), (("batch",), 3), (("batch", 4), 12), ((0, "batch"), 0)):
+        for dtype in (FLOAT, "i64"):
+            yield Case(
+                "extent", _name(dtype, extents), (), {"shape": extents, "dtype": dtype},
+                expect=lambda count=count: np.array(count), bindings=BATCH,
+            )  # fmt: skip
+    for length, dtype in itertools.product((0, 1, 17, "batch"), (FLOAT, "i32", "i64")):
+        yield Case(
+            "iota", _name(dtype, length), (), {"shape": (length,), "dtype": dtype},
+            expect=lambda n=length: np.array(list(range(BATCH.get(n, n)))), bindings=BATCH,
+        )  # fmt: skip
+
+
+# --- reductions ------------------------------------------------------------------------------
+
+REDUCED: tuple[tuple[tuple[int, ...], tuple[int, ...]], ...] = (
+    ((), ()), ((1,), (0,)), ((15,), (0,)), ((16,), (0,)), ((17,), (0,)), ((7,), (0,)), ((8,), (0,)),
+    ((9,), (0,)), ((100,), (0,)), ((3, 5), ()), ((3, 17), (1,)), ((17, 3), (0,)), ((5, 4), (0, 1)),
+    ((5, 1), (1,)), ((2, 3, 4), (1,)), ((2, 3, 4), (0, 2)), ((2, 3, 2, 4), (1, 3)), ((3, 0), (0,)),
+)  # fmt: skip
+
+
+def _along(shape: tuple[int, ...], axes: tuple[int, ...], function: Callable[..., Any]) -> Any:
+    """`function` of the list of elements that share the other indices."""
+
+    def expect(x: np.ndarray) -> np.ndarray:
+        kept = tuple(1 if axis in axes else extent for axis, extent in enumerate(x.shape))
+        lists: dict[tuple[int, ...], list[Any]] = {place: [] for place in np.ndindex(*kept)}
+        for place in np.ndindex(*x.shape):
+            lists[tuple(0 if a in axes else i for a, i in enumerate(place))].append(x[place])
+        return np.array([function(values) for values in lists.values()], x.dtype).reshape(kept)
+
+    return expect
+
+
+def _reduction_cases() -> Iterator[Case]:
+    functions: dict[str, tuple[Callable[..., Any], Sampler]] = {
+        "sum": (math.fsum, spread), "max": (max, apart), "min": (min, apart),
+    }  # fmt: skip
+    for op, (function, sample) in functions.items():
+
+        def case(
+            name: str, shape: Any, axes: Any, dtype: str = FLOAT, layout: Layout = PLAIN,
+            *, op: str = op, function: Any = function, sample: Sampler = sample, **options: Any,
+        ) -> Case:  # fmt: skip
+            operand = Operand(shape, dtype, sample if dtype == FLOAT else integers(-9, 9), layout)
+            of = function if dtype == FLOAT or op != "sum" else sum
+            return Case(
+                op, name, (operand,), {"axes": axes}, _along(shape, axes, of),
+                reduction_length=100, **options,
+            )  # fmt: skip
+
+        for shape, axes in REDUCED:
+            yield case(_name(shape, axes), shape, axes)
+        yield case("transposed", (4, 17), (1,), layout=TRANSPOSED)
+        yield case("stepped", (3, 9), (1,), layout=STEPPED)
+        yield case("reversed", (3, 9), (0,), layout=REVERSED)
+        yield case("open_rows", ("batch", 4), (0,), bindings=BATCH)
+        yield case("open_kept", ("batch", 4), (1,), bindings=BATCH)
+        for dtype in ("i32", "i64"):
+            yield case(dtype, (3, 17), (1,), dtype)
+        yield Case(op, "special", (Operand((17, 3), sample=special),), {"axes": (0,)}, gradient=False)
+    yield Case(
+        "sum", "empty", (Operand((0, 3)),), {"axes": (0,)}, lambda x: np.zeros((1, 3)),
+    )  # fmt: skip
+
+
+# --- movements -------------------------------------------------------------------------------
+
+KINDS = ((FLOAT, spread), ("i64", integers(-9, 9)), ("bool", bools))
+
+
+def _in_order(shape: tuple[int, ...]) -> Callable[[Any], Any]:
+    return lambda x: np.array([x[place] for place in np.ndindex(*x.shape)], x.dtype).reshape(shape)
+
+
+def _view_cases() -> Iterator[Case]:
+    reshaped: tuple[tuple[Any, Any, Layout], ...] = (
+        ((6,), (2, 3), PLAIN), ((2, 3, 4), (4, 6), PLAIN), ((2, 3, 4), (2, 12), PLAIN),
+        ((), (1, 1), PLAIN), ((1,), (), PLAIN), ((0, 3), (3, 0, 2), PLAIN),
+        ((3, 4), (12,), TRANSPOSED), ((6, 4), (2, 3, 4), TRANSPOSED), ((4, 6), (4, 1, 2, 3), STEPPED),
+        ((4, 6), (2, 12), REVERSED), ((2, 1, 9), (2, 3, 3), PLAIN),
+    )  # fmt: skip
+    for shape, wanted, layout in reshaped:
+        for dtype, sample in KINDS if shape == (6,) else KINDS[:1]:
+            operand = Operand(shape, dtype, sample, layout)
+            yield Case(
+                "reshape", _name(shape, wanted, layout.name, dtype), (operand,),
+                {"shape": wanted}, _in_order(wanted),
+            )  # fmt: skip
+    for wanted, bound in ((("batch", 8), (3, 8)), ((2, "batch", 4), (2, 3, 4))):
+        yield Case(
+            "reshape", _name("open", wanted), (Operand(("batch", 2, 4)),), {"shape": wanted},
+            _in_order(bound), bindings=BATCH,
+        )  # fmt: skip
+    permuted: tuple[tuple[Any, tuple[int, ...], Layout], ...] = (
+        ((), (), PLAIN), ((5,), (0,), PLAIN), ((3, 5), (1, 0), PLAIN), ((16, 17), (1, 0), PLAIN),
+        ((2, 3, 4), (2, 0, 1), PLAIN), ((2, 3, 4), (1, 2, 0), STEPPED), ((3, 0), (1, 0), PLAIN),
+        ((2, 3, 1, 4), (3, 1, 0, 2), PLAIN), ((3, 4), (1, 0), TRANSPOSED),
+        (("batch", 2, 4), (2, 0, 1), PLAIN),
+    )  # fmt: skip
+    for shape, axes, layout in permuted:
+        letters = "abcd"[: len(shape)]
+        equation = f"{letters}->{''.join(letters[axis] for axis in axes)}"
+        for dtype, sample in KINDS if shape == (3, 5) else KINDS[:1]:
+            yield Case(
+                "transpose", _name(shape, axes, layout.name, dtype),
+                (Operand(shape, dtype, sample, layout),), {"axes": axes},
+                lambda x, equation=equation: np.einsum(equation, x), bindings=BATCH,
+            )  # fmt: skip
+    stretched: tuple[tuple[Any, Any, Layout], ...] = (
+        ((3,), (2, 3), PLAIN), ((), (17,), PLAIN), ((1,), (0,), PLAIN), ((2, 1, 3), (2, 4, 3), PLAIN),
+        ((3, 1), (2, 3, 5), TRANSPOSED), ((1, 1), (1, 1), PLAIN), ((2,), (3, 2, 1, 2), PLAIN),
+        ((4,), ("batch", 4), PLAIN), (("batch", 1), (2, "batch", 5), PLAIN), ((), ("batch",), PLAIN),
+    )  # fmt: skip
+    for shape, wanted, layout in stretched:
+        bound = tuple(BATCH.get(extent, extent) for extent in wanted)
+        for dtype, sample in KINDS if shape == (3,) else KINDS[:1]:
+            yield Case(
+                "broadcast_to", _name(shape, wanted, layout.name, dtype),
+                (Operand(shape, dtype, sample, layout),), {"shape": wanted},
+                lambda x, bound=bound: np.where(np.ones(bound, bool), x, x), bindings=BATCH,
+                reduction_length=24,
+            )  # fmt: skip
+
+
+# shape, starts, counts, steps, and the same as Python slices
+SLICED: tuple[tuple[Any, tuple[int, ...], Any, tuple[int, ...], Any], ...] = (
+    ((), (), (), (), ()),
+    ((17,), (0,), (16,), (1,), np.s_[:16]),
+    ((17,), (1,), (15,), (1,), np.s_[1:16]),
+    ((17,), (2,), (8,), (2,), np.s_[2:17:2]),
+    ((17,), (16,), (17,), (-1,), np.s_[::-1]),
+    ((17,), (14,), (5,), (-3,), np.s_[14:1:-3]),
+    ((5,), (4,), (1,), (1,), np.s_[4:]),
+    ((5,), (0,), (0,), (1,), np.s_[:0]),
+    ((0,), (0,), (0,), (1,), np.s_[:]),
+    ((4, 5), (1, 4), (2, 3), (2, -2), np.s_[1::2, ::-2]),
+    ((3, 4, 5), (0, 1, 0), (3, 2, 5), (1, 1, 1), np.s_[:, 1:3]),
+    ((2, 3, 2, 4), (1, 0, 0, 3), (1, 3, 2, 4), (1, 1, 1, -1), np.s_[1:, :, :, ::-1]),
+    (("batch", 5), (0, 1), ("batch", 3), (1, 1), np.s_[:, 1:4]),
+)
+
+
+def _slice_cases() -> Iterator[Case]:
+    for shape, starts, counts, steps, region in SLICED:
+        place = {"starts": starts, "steps": steps}
+        bound = tuple(BATCH.get(extent, extent) for extent in shape)
+
+        def embedded(x: Any, bound: Any = bound, region: Any = region) -> Any:
+            value = np.zeros(bound, x.dtype)
+            value[region] = x
+            return value
+
+        for layout in (PLAIN, TRANSPOSED) if shape == (4, 5) else (PLAIN,):
+            for dtype, sample in KINDS if shape == (5,) else KINDS[:1]:
+                name = _name(shape, starts, counts, steps, layout.name, dtype)
+                yield Case(
+                    "slice", name, (Operand(shape, dtype, sample, layout),),
+                    {**place, "counts": counts}, lambda x, region=region: x[region], bindings=BATCH,
+                )  # fmt: skip
+                yield Case(
+                    "embed", name, (Operand(counts, dtype, sample, layout),),
+                    {**place, "shape": shape}, embedded, bindings=BATCH,
+                )  # fmt: skip
+
+
+def _joined(arrays: tuple[Any, ...], axis: int) -> Any:
+    rows = [row for x in arrays for row in np.moveaxis(x, axis, 0)]
+    rest = np.moveaxis(arrays[0], axis, 0).shape[1:]
+    return np.moveaxis(np.reshape(np.array(rows, arrays[0].dtype), (len(rows), *rest)), 0, axis)
+
+
+def _concatenate_cases() -> Iterator[Case]:
+    joined: tuple[tuple[tuple[Any, ...], int], ...] = (
+        (((3,),), 0), (((3,), (4,)), 0), (((15,), (1,), (16,)), 0), (((0,), (5,), (0,)), 0),
+        (((2, 3), (4, 3)), 0), (((2, 3), (2, 1), (2, 17)), 1), (((2, 1, 3), (2, 2, 3)), 1),
+        (((2, 3, 1, 2),) * 2, 3), (((0, 3), (0, 2)), 1), ((("batch", 2), ("batch", 3)), 1),
+    )  # fmt: skip
+    for shapes, axis in joined:
+        for dtype, sample in KINDS if len(shapes) == 2 else KINDS[:1]:
+            operands = tuple(Operand(shape, dtype, sample) for shape in shapes)
+            yield Case(
+                "concatenate", _name(*shapes, axis, dtype), operands, {"axis": axis},
+                lambda *xs, axis=axis: _joined(xs, axis), bindings=BATCH,
+            )  # fmt: skip
+    operands = (Operand((4, 3), layout=TRANSPOSED), Operand((4, 2), layout=STEPPED))
+    yield Case(
+        "concatenate", "strided", operands, {"axis": 1},
+        lambda x, y: np.array([[*a, *b] for a, b in zip(x, y, strict=True)]),
+    )  # fmt: skip
+    same = Operand((5,))
+    yield Case("concatenate", "many", (same,) * 6, {"axis": 0}, lambda *xs: np.ravel(xs))
+
+
+def _take_cases() -> Iterator[Case]:
+    taken: tuple[tuple[Any, int, Any, str], ...] = (
+        ((7,), 0, (), "i64"), ((7,), 0, (5,), "i64"), ((5, 4), 0, (3,), "i32"), ((5, 4), 1, (17,), "i64"),
+        ((2, 5, 3), 1, (2, 2), "i32"), ((2, 3, 1, 5), 3, (3,), "i64"), ((5, 3), 0, (0,), "i64"),
+        ((1, 2), 0, (4,), "i64"), ((5, 3), 0, ("batch",), "i64"), (("batch", 5), 1, (4,), "i32"),
+        ((5, 16), 0, (1, 3), "i64"), ((5, 0), 0, (3,), "i64"),
+    )  # fmt: skip
+    for shape, axis, index_shape, dtype in taken:
+        indices = Operand(index_shape, dtype, integers(0, shape[axis]))
+        result = (*shape[:axis], *index_shape, *shape[axis + 1 :])
+        bound = tuple(BATCH.get(extent, extent) for extent in shape)
+
+        def taken_by_loop(x: Any, i: Any, axis: int = axis) -> Any:
+            front = np.moveaxis(x, axis, 0)
+            rows = np.reshape([front[j] for j in i.ravel()], (*i.shape, *front.shape[1:]))
+            return np.moveaxis(rows, range(i.ndim), range(axis, axis + i.ndim))
+
+        def scattered(x: Any, i: Any, axis: int = axis, bound: Any = bound) -> Any:
+            chosen = np.eye(bound[axis])[i.ravel()]
+            front = np.moveaxis(x, range(axis, axis + i.ndim), range(i.ndim))
+            rest = tuple(extent for a, extent in enumerate(bound) if a != axis)
+            front = front.reshape(i.size, math.prod(rest))
+            return np.moveaxis((chosen.T @ front).reshape(bound[axis], *rest), 0, axis)
+
+        for kind, sample in KINDS[:2] if dtype == "i32" else KINDS[:1]:
+            name = _name(shape, axis, index_shape, dtype, kind)
+            yield Case(
+                "take", name, (Operand(shape, kind, sample), indices), {"axis": axis},
+                taken_by_loop, bindings=BATCH, reduction_length=17,
+            )  # fmt: skip
+            yield Case(
+                "scatter_add", name, (Operand(result, kind, sample), indices),
+                {"axis": axis, "shape": shape}, scattered, bindings=BATCH, reduction_length=17,
+            )  # fmt: skip
+    operands = (Operand((4, 5), layout=TRANSPOSED), Operand((3,), "i64", integers(0, 4), STEPPED))
+    yield Case("take", "strided", operands, {"axis": 0}, lambda x, i: np.eye(4)[i] @ x)
+
+
+def _range_cases() -> Iterator[Case]:
+    for shape, dtype in ((), "i64"), ((0,), "i64"), ((17,), "i32"), ((2, 3), "i64"), (("batch",), "i64"):
+        operand = Operand(shape, dtype, integers(0, 5))
+        yield Case(
+            "in_range", _name(shape, dtype), (operand,), {"limit": 5}, lambda i: i, bindings=BATCH
+        )
+
+
+# --- products --------------------------------------------------------------------------------
+
+# batch of x, rows, depth, columns, batch of y
+PRODUCTS: tuple[tuple[Any, Any, Any, Any, Any], ...] = (
+    ((), 1, 1, 1, ()), ((), 3, 4, 5, ()), ((), 15, 16, 17, ()), ((), 17, 9, 15, ()), ((), 7, 1, 8, ()),
+    ((), 1, 33, 1, ()), ((), 0, 3, 4, ()), ((), 3, 0, 4, ()), ((2,), 3, 4, 5, (2,)), ((2,), 3, 4, 5, ()),
+    ((), 3, 4, 5, (2,)), ((2, 1), 3, 4, 2, (3,)), ((1,), 2, 3, 2, (4,)), ((), "batch", 4, 5, ()),
+    (("batch",), 2, 4, 3, ("batch",)), (("batch",), 2, 4, 3, ()), ((), 4, 5, "batch", ()),
+)  # fmt: skip
+
+
+def _product_expected(transpose_x: bool, transpose_y: bool) -> Callable[[Any, Any], Any]:
+    left, right = "ki" if transpose_x else "ik", "jk" if transpose_y else "kj"
+    return lambda x, y: np.einsum(f"...{left},...{right}->...ij", x, y)
+
+
+def _matmul_cases() -> Iterator[Case]:
+    for batch_x, rows, depth, columns, batch_y in PRODUCTS:
+        both = rows in (3, 15, "batch") and depth != 0
+        for tx, ty in itertools.product((False, True), repeat=2) if both else ((False, False),):
+            x = (*batch_x, depth, rows) if tx else (*batch_x, rows, depth)
+            y = (*batch_y, columns, depth) if ty else (*batch_y, depth, columns)
+            yield Case(
+                "matmul", _name(x, y, "t" * tx + "n" * (not tx) + "t" * ty + "n" * (not ty)),
+                (Operand(x), Operand(y)), {"transpose_x": tx, "transpose_y": ty},
+                _product_expected(tx, ty), bindings=BATCH, reduction_length=64,
+            )  # fmt: skip
+    for layout in (TRANSPOSED, STEPPED, REVERSED):
+        operands = (Operand((7, 9), layout=layout), Operand((9, 8), layout=layout))
+        yield Case(
+            "matmul", layout.name, operands, {"transpose_x": False, "transpose_y": False},
+            _product_expected(False, False), reduction_length=16,
+        )  # fmt: skip
+
+
+# --- composites ------------------------------------------------------------------------------
+
+
+def _softmax(x: Any) -> Any:
+    e = [math.exp(value) for value in x]
+    return np.array([value / math.fsum(e) for value in e])
+
+
+def _log_softmax(x: Any) -> Any:
+    total = math.log(math.fsum(math.exp(value) for value in x))
+    return np.array([value - total for value in x])
+
+
+def _composite_cases() -> Iterator[Case]:
+    along: tuple[tuple[Any, int, Layout], ...] = (
+        ((1,), 0, PLAIN), ((17,), 0, PLAIN), ((3, 10), 1, PLAIN), ((3, 16), 1, TRANSPOSED),
+        ((15, 4), 0, PLAIN), ((2, 3, 4), 1, STEPPED), ((2, 3, 2, 4), 3, REVERSED), ((3, 1), 1, PLAIN),
+        ((0, 4), 1, PLAIN), (("batch", 5), 1, PLAIN), (("batch", 5), 0, PLAIN),
+    )  # fmt: skip
+    for shape, axis, layout in along:
+        for op, function in (("softmax", _softmax), ("log_softmax", _log_softmax)):
+            yield Case(
+                op, _name(shape, axis, layout.name), (Operand(shape, layout=layout),),
+                {"axis": axis},
+                lambda x, f=function, axis=axis: np.apply_along_axis(f, axis, x) if x.size else x,
+                bindings=BATCH, reduction_length=17,
+            )  # fmt: skip
+        yield Case(
+            "argmax", _name(shape, axis, layout.name), (Operand(shape, sample=apart, layout=layout),),
+            {"axis": axis},
+            lambda x, axis=axis: np.expand_dims(np.argsort(x, axis=axis).take(-1, axis), axis),
+            bindings=BATCH,
+        )  # fmt: skip
+    far = Operand((2, 3), sample=fixed([1000.0, 0.0, -1000.0]))
+    yield Case(
+        "softmax", "far", (far,), {"axis": 1}, lambda x: np.array([[1.0, 0, 0]] * 2), gradient=False
+    )
+    yield Case(
+        "log_softmax", "far", (far,), {"axis": 1}, lambda x: np.array([[0.0, -1000, -2000]] * 2),
+        gradient=False,
+    )  # fmt: skip
+    for op in ("softmax", "log_softmax", "argmax"):
+        operand = Operand((17, 3), sample=special)
+        yield Case(op, "special", (operand,), {"axis": 1}, gradient=False)
+    first = {"ties": [1.0, 3.0, 3.0], "nan": [1.0, np.nan, np.nan], "low": [-np.inf] * 3}
+    for name, values in first.items():
+        expect = {"ties": 1, "nan": 1, "low": 0}[name]
+        yield Case(
+            "argmax", name, (Operand((3,), sample=fixed(values)),), {"axis": 0},
+            lambda x, expect=expect: np.array([expect]),
+        )  # fmt: skip
+    for dtype in ("i32", "i64"):
+        operand = Operand((4, 5), dtype, integers(-50, 50))
+        yield Case(
+            "argmax", dtype, (operand,), {"axis": 1},
+            lambda x: np.array([[list(row).index(max(row))] for row in x]),
+        )  # fmt: skip
+
+
+def _label_cases() -> Iterator[Case]:
+    for shape, depth, dtype in (
+        ((), 3, "i64"), ((0,), 2, "i64"), ((5,), 1, "i32"), ((17,), 10, "i64"), ((2, 3), 16, "i32"),
+        (("batch",), 4, "i64"),
+    ):  # fmt: skip
+        labels = Operand(shape, dtype, integers(0, depth))
+        for kind in (FLOAT, "i64", "bool") if shape == (17,) else (FLOAT,):
+            yield Case(
+                "one_hot", _name(shape, depth, dtype, kind), (labels,),
+                {"depth": depth, "dtype": kind},
+                lambda i, depth=depth, kind=kind: np.eye(depth, dtype=bool if kind == "bool" else int)[i],
+                bindings=BATCH,
+            )  # fmt: skip
+        yield Case(
+            "pick", _name(shape, depth, dtype), (Operand((*shape, depth)), labels),
+            expect=lambda x, i: np.einsum("...n,...n->...", x, np.eye(x.shape[-1])[i]),
+            bindings=BATCH,
+        )  # fmt: skip
+    operands = (Operand((4, 5), layout=TRANSPOSED), Operand((4,), "i64", integers(0, 5), REVERSED))
+    yield Case(
+        "pick", "strided", operands, expect=lambda x, i: np.array([r[j] for r, j in zip(x, i, strict=True)])
+    )
+    whole = (Operand((4, 5), "i32", integers(-9, 9)), Operand((4,), "i64", integers(0, 5)))
+    yield Case(
+        "pick", "integers", whole, expect=lambda x, i: np.array([r[j] for r, j in zip(x, i, strict=True)])
+    )
+    unpicked = (Operand((3, 2), sample=fixed([np.nan, 5.0])), Operand((3,), "i64", fixed([1])))
+    yield Case("pick", "beside_nan", unpicked, expect=lambda x, i: np.full(3, 5.0), gradient=False)
+
+
+TENSOR_CASES: tuple[Case, ...] = (
+    *_leaf_cases(), *_reduction_cases(), *_view_cases(), *_slice_cases(), *_concatenate_cases(),
+    *_take_cases(), *_range_cases(), *_matmul_cases(), *_composite_cases(), *_label_cases(),
+)  # fmt: skip

@@ -1,0 +1,351 @@
+"""Every op on every case: type, value, first and second derivative, refusals, lowering."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from graphc.ir import build
+from graphc.ir.autodiff import gradients
+from graphc.ir.errors import DTypeError, NotDifferentiableError, ShapeError
+from graphc.ir.graph import Graph, Node, Program
+from graphc.ir.op import Array, Assemble, Composite, NonDifferentiable, Scalar, Strided, View
+from graphc.ir.ops import OPS
+from graphc.ir.reference import evaluate, run_program
+from graphc.ir.types import (
+    DType,
+    TensorType,
+    bind_shape,
+    f64,
+    row_major_strides,
+    static_shape,
+)
+
+from tests.ops.case import Case, ErrorCase
+from tests.ops.cases import (
+    CASES,
+    ERRORS,
+    apply_case,
+    build_case,
+    build_gradient_case,
+    differentiable,
+    every_case,
+    every_case_and_dtype,
+    operand_arrays,
+    operand_names,
+)
+from tests.tolerance import assert_close
+
+EPS = float(np.finfo(np.float64).eps)
+# Central differences with step h err by about h^2 |f'''| + eps |f| / h, least at h = eps^(1/3),
+# where both are eps^(2/3) of the terms' size; third derivatives of the ops on the samplers' ranges
+# stay below this factor.
+STEP = EPS ** (1 / 3)
+DIFFERENCE_TOLERANCE = 100 * EPS ** (2 / 3)
+
+TESTS = Path(__file__).parent
+
+FIRST_ORDER = [case for case in every_case() if case.gradient and differentiable(case)]
+SECOND_ORDER = [case for case in FIRST_ORDER if case.smooth]
+# Ops whose derivative is zero wherever it exists.
+STEPS = ("sign",)
+
+
+def _bound(node_type: TensorType, case: Case) -> TensorType:
+    return node_type.with_shape(bind_shape(node_type.shape, case.bindings))
+
+
+def _run(program: Program, inputs: Mapping[str, Array], case: Case) -> dict[str, Array]:
+    outputs, _ = run_program(program, inputs, inputs, case.bindings)
+    return outputs
+
+
+@pytest.mark.parametrize("name", OPS)
+def test_op_has_cases(name: str) -> None:
+    assert len(CASES[name]) >= 2, f"{name} needs cases in tests/ops"
+    assert len(ERRORS[name]) >= 2, f"{name} needs at least two refused uses in tests/ops"
+
+
+def test_case_names_differ() -> None:
+    for cases in (*CASES.values(), *ERRORS.values()):
+        names = [str(case) for case in cases]
+        assert sorted(names) == sorted(set(names))
+
+
+@pytest.mark.parametrize("name", OPS)
+def test_op_has_an_open_dimension_case(name: str) -> None:
+    if OPS[name].arity == 0 or name in ("logical_and", "logical_or", "logical_not", "cast"):
+        return
+    assert any(not apply_case(case, f64).result.type.is_static or case.bindings for case in CASES[name])
+
+
+@pytest.mark.parametrize(("case", "dtype"), every_case_and_dtype(), ids=str)
+def test_type_and_value(case: Case, dtype: DType) -> None:
+    program, inputs = build_case(case, dtype)
+    (result,) = (node for _, node in program.outputs)
+    value = _run(program, inputs, case)["result"]
+    wanted = _bound(result.type, case)
+    assert value.dtype == wanted.dtype.numpy
+    assert value.shape == static_shape(wanted.shape)
+    if case.expect is not None:
+        expected = np.asarray(case.expect(*operand_arrays(case, inputs)))
+        assert expected.shape == static_shape(wanted.shape)
+        assert_close(value, expected, wanted.dtype, reduction_length=case.reduction_length)
+
+
+# --- derivatives -----------------------------------------------------------------------------
+
+
+def _check_slope(
+    program: Program,
+    inputs: Mapping[str, Array],
+    case: Case,
+    value: str,
+    slope: str,
+    by: str,
+    size: float,
+) -> None:
+    """Compares output `slope`, the gradient of the scalar output `value` by input `by`, with the
+    change of `value` along a random direction. `size` is that of the terms of `value`."""
+    rng = np.random.default_rng(len(program.name))
+    direction = rng.choice([-1.0, 1.0], inputs[by].shape)
+    analytic = _run(program, inputs, case)[slope]
+    assert analytic.shape == inputs[by].shape
+    ahead, behind = (
+        float(_run(program, {**inputs, by: inputs[by] + h * direction}, case)[value])
+        for h in (STEP, -STEP)
+    )
+    measured = (ahead - behind) / (2 * STEP)
+    derived = float(np.sum(analytic * direction))
+    terms = 1 + size + float(np.sum(np.abs(analytic)))
+    assert abs(derived - measured) <= DIFFERENCE_TOLERANCE * terms, (
+        f"derived {derived!r}, measured {measured!r} by {by}"
+    )
+
+
+@pytest.mark.parametrize("case", FIRST_ORDER, ids=str)
+def test_gradient(case: Case) -> None:
+    program, inputs = build_gradient_case(case, f64)
+    outputs = _run(program, inputs, case)
+    size = float(np.sum(np.abs(outputs["result"] * inputs["weights"])))
+    for number in differentiable(case):
+        name = operand_names(case)[number]
+        node = program.graph.inputs[name]
+        assert dict(program.outputs)[f"d_{name}"].type == node.type
+        _check_slope(program, inputs, case, "loss", f"d_{name}", name, size)
+
+
+@pytest.mark.parametrize("case", SECOND_ORDER, ids=str)
+def test_second_order(case: Case) -> None:
+    """The gradient of (first gradient . direction), by every operand."""
+    first, inputs = build_gradient_case(case, f64)
+    graph = first.graph
+    names = [operand_names(case)[number] for number in differentiable(case)]
+    rng = np.random.default_rng(2)
+    directed: list[Node] = []
+    for name in names:
+        # Squared, so that the slope depends on the operands even where the op is linear.
+        towards = graph.input(f"towards_{name}", graph.inputs[name].shape, f64)
+        inputs[towards.name] = rng.uniform(0.5, 1.5, inputs[name].shape)
+        directed.append(build.sum(dict(first.outputs)[f"d_{name}"] * graph.inputs[name] * towards))
+    slope = sum(directed[1:], directed[0])
+    given = [graph.inputs[name] for name in names]
+    second = gradients(slope, given)
+    outputs = (("slope", slope), *zip([f"dd_{name}" for name in names], second, strict=True))
+    program = Program(f"dd-{case}", tuple(graph.inputs.values()), outputs)
+    first_values = _run(first, inputs, case)
+    size = sum(
+        float(np.sum(np.abs(first_values[f"d_{name}"] * inputs[name] * inputs[f"towards_{name}"])))
+        for name in names
+    )
+    for name in names:
+        _check_slope(program, inputs, case, "slope", f"dd_{name}", name, size)
+
+
+@pytest.mark.parametrize("name", [name for name in OPS if OPS[name].arity != 0])
+def test_derivative_is_tested_or_refused(name: str) -> None:
+    """Each operand either has a gradient case or a declared reason, which the error repeats."""
+    op = OPS[name]
+    for position, rule in enumerate(op.vjp):
+        tested = any(position in differentiable(case) for case in FIRST_ORDER if case.op == name)
+        assert tested != isinstance(rule, NonDifferentiable)
+        if not isinstance(rule, NonDifferentiable):
+            continue
+        for case in CASES[name]:
+            applied = apply_case(case, f64)
+            by = applied.operands[position]
+            if by.dtype.is_float and applied.graph.nodes.index(by) < applied.result.number:
+                loss = build.sum(build.cast(applied.result, f64))
+                with pytest.raises(NotDifferentiableError, match=f"{name}: "):
+                    gradients(loss, [by])
+
+
+def test_gradient_check_would_notice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A rule that is wrong by a thousandth fails."""
+    case = next(case for case in FIRST_ORDER if case.op == "tanh" and case.name != "0")
+    wrong = [lambda ct, r, x: ct * (1 - build.power(r, 2)) * 1.001]
+    monkeypatch.setitem(OPS["tanh"].__dict__, "vjp", wrong)
+    with pytest.raises(AssertionError, match="derived"):
+        test_gradient(case)
+
+
+# --- refusals --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("case", [case for cases in ERRORS.values() for case in cases], ids=str)
+def test_refusal(case: ErrorCase) -> None:
+    graph = Graph()
+    with pytest.raises(Exception) as raised:
+        node = case.build(graph)
+        if case.inputs is not None:
+            given = {graph.inputs[name]: np.asarray(v) for name, v in case.inputs.items()}
+            evaluate((node,), given)
+    message = str(raised.value)
+    assert type(raised.value) is case.error, message
+    assert re.search(case.match, message), message
+    if case.inputs is None:
+        line = next(e for e in reversed(raised.traceback) if e.path.is_relative_to(TESTS))
+        assert f"\n  at {line.path.name}:{line.lineno + 1}: " in message, message
+
+
+# --- lowering: each kind in numpy, against the reference -------------------------------------
+
+
+def _cases_lowered_by(kind: type) -> list[Any]:
+    return [
+        (case, dtype)
+        for case, dtype in every_case_and_dtype()
+        if isinstance(OPS[case.op].lowering, kind) and not case.build
+    ]
+
+
+def _operands_and_result(case: Case, dtype: DType) -> tuple[Node, list[Array], Array]:
+    """The case's op node, its operands' values and its value."""
+    applied = apply_case(case, dtype)
+    values = {node: applied.inputs[node.name] for node in applied.given}
+    results = evaluate((*applied.operands, applied.result), values, case.bindings)
+    return applied.result, [results[x] for x in applied.operands], results[applied.result]
+
+
+SCALAR_PRIMITIVES: Mapping[str, Any] = {
+    "select": lambda c, x, y: x if c else y,
+    "absolute": np.abs,
+    "minimum": np.minimum,
+    "maximum": np.maximum,
+    "sigmoid": lambda x: np.exp(np.minimum(x, 0)) / (1 + np.exp(-np.abs(x))),
+    "softplus": lambda x: np.logaddexp(x, x.dtype.type(0)),
+    "pow": np.power,
+    **{name: getattr(np, name) for name in "sqrt exp expm1 log log1p sin cos tanh".split()},
+}
+
+
+@pytest.mark.parametrize(("case", "dtype"), _cases_lowered_by(Scalar), ids=str)
+def test_scalar_template(case: Case, dtype: DType) -> None:
+    node, operands, expected = _operands_and_result(case, dtype)
+    lowering = node.op.lowering
+    assert isinstance(lowering, Scalar)
+    expression = lowering.template.format(
+        **dict(zip("xyz", "xyz", strict=False)), T="T", **node.attributes
+    )
+    namespace = {**SCALAR_PRIMITIVES, "T": node.dtype.numpy.type}
+    compiled = compile(expression, case.op, "eval")
+    actual = np.empty(expected.shape, expected.dtype)
+    arrays = np.broadcast_arrays(*operands)
+    with np.errstate(all="ignore"):
+        for place in np.ndindex(*expected.shape):
+            scalars = dict(zip("xyz", (array[place] for array in arrays), strict=False))
+            actual[place] = eval(compiled, namespace | scalars)
+    assert_close(actual, expected, node.dtype)
+
+
+@pytest.mark.parametrize(("case", "dtype"), _cases_lowered_by(View), ids=str)
+def test_view_place(case: Case, dtype: DType) -> None:
+    """The place reads the operand's memory as the reference does, whatever lies in front."""
+    node, (operand,), expected = _operands_and_result(case, dtype)
+    lowering = node.op.lowering
+    assert isinstance(lowering, View)
+    bound = TensorType(node.dtype, static_shape(bind_shape(node.shape, case.bindings)))
+    attributes = {
+        name: bind_shape(value, case.bindings) if kind.name == "shape" else value
+        for (name, kind), value in zip(
+            node.op.attributes.items(), node.attributes.values(), strict=True
+        )
+    }
+    for source in (np.ascontiguousarray(operand).reshape(operand.shape), *_padded(operand)):
+        memory = source.base if source.base is not None and source.base.ndim == 1 else source
+        start = (source.__array_interface__["data"][0] - memory.__array_interface__["data"][0])
+        at = Strided(start // source.itemsize, tuple(s // source.itemsize for s in source.strides))
+        operand_type = TensorType(node.operands[0].dtype, source.shape)
+        place = lowering.place(at, operand_type, bound, **attributes)
+        if place is None:
+            assert case.op == "reshape" and source.base is not None
+            continue
+        flat = memory.reshape(-1)
+        strides = tuple(s * source.itemsize for s in place.strides)
+        if expected.size:
+            view = np.lib.stride_tricks.as_strided(flat[place.offset :], expected.shape, strides)
+            np.testing.assert_array_equal(view, expected)
+
+
+def _padded(operand: Array) -> list[Array]:
+    """The operand in memory that has gaps along its last axis, and reversed there."""
+    if operand.ndim == 0 or operand.size == 0:
+        return []
+    width = operand.shape[-1]
+    memory = np.zeros(operand.size * 2, operand.dtype)
+    rows = memory.reshape(*operand.shape[:-1], 2 * width)
+    gaps, backwards = rows[..., ::2], rows[..., width - 1 :: -1]
+    gaps_value = gaps.copy()
+    gaps[...] = operand
+    assert gaps_value.shape == operand.shape
+    other = np.zeros(operand.size * 2, operand.dtype)
+    backwards = other.reshape(*operand.shape[:-1], 2 * width)[..., width - 1 :: -1]
+    backwards[...] = operand
+    return [gaps, backwards]
+
+
+@pytest.mark.parametrize(("case", "dtype"), _cases_lowered_by(Assemble), ids=str)
+def test_assembled_regions(case: Case, dtype: DType) -> None:
+    node, operands, expected = _operands_and_result(case, dtype)
+    lowering = node.op.lowering
+    assert isinstance(lowering, Assemble)
+    attributes = {
+        name: bind_shape(node.attributes[name], case.bindings)
+        if kind.name == "shape"
+        else node.attributes[name]
+        for name, kind in node.op.attributes.items()
+    }
+    types = tuple(TensorType(node.dtype, operand.shape) for operand in operands)
+    regions = lowering.regions(TensorType(node.dtype, expected.shape), types, **attributes)
+    memory = np.full(expected.size, 0 if lowering.zero_first else 77).astype(expected.dtype)
+    for copy in regions:
+        for place in np.ndindex(*operands[copy.operand].shape):
+            offset = sum(i * s for i, s in zip(place, copy.region.strides, strict=True))
+            memory[copy.region.offset + offset] = operands[copy.operand][place]
+    np.testing.assert_array_equal(memory.reshape(expected.shape), expected)
+
+
+@pytest.mark.parametrize(("case", "dtype"), _cases_lowered_by(Composite), ids=str)
+def test_expansion(case: Case, dtype: DType) -> None:
+    applied = apply_case(case, dtype)
+    lowering = applied.result.op.lowering
+    assert isinstance(lowering, Composite)
+    expanded = lowering.expand(*applied.operands, **applied.result.attributes)
+    assert expanded.type == applied.result.type
+    values = {node: applied.inputs[node.name] for node in applied.given}
+    results = evaluate((applied.result, expanded), values, case.bindings)
+    assert_close(
+        results[expanded], results[applied.result], expanded.dtype,
+        reduction_length=case.reduction_length,
+    )  # fmt: skip
+
+
+def test_row_major_strides_are_numpys() -> None:
+    for shape in ((), (3,), (2, 3, 4)):
+        assert row_major_strides(shape) == tuple(s // 8 for s in np.zeros(shape).strides)
+
+
+def test_errors_are_value_errors() -> None:
+    assert issubclass(ShapeError, ValueError) and issubclass(DTypeError, ValueError)
