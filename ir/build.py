@@ -281,6 +281,8 @@ def index(x: Any, key: Any) -> Node:
         raise ShapeError(_where("index", x, f"{named} indices for rank {x.rank}"))
     if not any(item is Ellipsis for item in items):
         items.append(Ellipsis)
+    if builtins.sum(item is Ellipsis for item in items) > 1:
+        raise ShapeError(_where("index", x, "only one ... may stand in an index"))
     position = next(i for i, item in enumerate(items) if item is Ellipsis)
     items[position : position + 1] = [slice(None)] * (x.rank - named)
     return _index_by_slices(x, items)

@@ -17,6 +17,7 @@ from graphc.kernels import vecmath
 from graphc.kernels.record import record_function, recordable
 from llvmlite import ir
 from numba.core import cgutils, types
+from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import Flags, compile_extra
 from numba.core.compiler_lock import global_compiler_lock
 from numba.core.cpu_options import FastMathOptions
@@ -461,6 +462,8 @@ def _build(module: Any, target: Target) -> NativeModule:
     module.data_layout = str(machine.target_data)
     module.verify()
     options = llvm.create_pipeline_tuning_options(speed_level=3)
+    # Full unrolling of short inner loops comes before the vectoriser, which then takes outer loops.
+    options.loop_unrolling = False
     options.loop_vectorization = True
     options.slp_vectorization = True
     builder = llvm.create_pass_builder(machine, options)
@@ -506,6 +509,14 @@ def _kernel_flags() -> Flags:
     flags.error_model = "numpy"
     flags.fastmath = FastMathOptions({"contract"})
     return flags
+
+
+class _UnoptimizedLibrary(JITCodeLibrary):
+    """What numba generates, left as it is: it would fully unroll short loops, which the vectoriser
+    has to see whole."""
+
+    def _optimize_functions(self, ll_module: Any) -> None:
+        ll_module.data_layout = self._codegen._data_layout
 
 
 class KernelCompiler:
@@ -563,6 +574,7 @@ class KernelCompiler:
                 types.int32,
                 _kernel_flags(),
                 {},
+                library=_UnoptimizedLibrary(cpu_target.target_context.codegen(), name),
             )
         module = result.library._final_module.clone()
         native_name = result.fndesc.mangled_name

@@ -70,8 +70,7 @@ class _Writer:
         makers += (self._product, self._softmax, self._index)
         for _ in range(steps):
             node, bound = self.rng.choice(makers)()
-            if node.dtype == self.dtype and node.shape is not None:
-                self._keep(node, bound)
+            self._keep(node, bound)
         results = self.pool[-3:]
         outputs = [(f"y{number}", node) for number, node in enumerate(results)]
         updates: list[tuple[Node, Node]] = []
@@ -91,7 +90,9 @@ class _Writer:
         self.states.append(self.graph.state("b", (self.columns,), self.dtype, trainable=True))
         for node in (*self.inputs, *self.states):
             self._keep(node, 2.0)
-        self.inputs.append(self.labels)
+        # Conditions are of an input of their own, which the loss need not be differentiable by.
+        self.gate = self.graph.input("gate", shapes[0], self.dtype)
+        self.inputs += [self.labels, self.gate]
 
     def _keep(self, node: Node, bound: float) -> None:
         if bound > LARGEST:
@@ -117,7 +118,7 @@ class _Writer:
         for node in results:
             loss = loss + build.sum(node) * (1.0 / max(node.type.size, 1))
         below = set(topological([loss]))
-        wrt = [n for n in (*self.inputs, *self.states) if n in below and n.dtype.is_float]
+        wrt = [n for n in (*self.inputs[:-2], *self.states) if n in below]
         if not wrt:
             return [("loss", loss)], []
         found = dict(zip(wrt, gradients(loss, wrt), strict=True))
@@ -164,7 +165,6 @@ class _Writer:
         if self.rng.random() < 0.5:
             x, y = y, x
         largest, product = self.bounds[x] + self.bounds[y], self.bounds[x] * self.bounds[y]
-        first = self.inputs[0]
         table: tuple[tuple[Callable[[], Node], float], ...] = (
             (lambda: x + y, largest),
             (lambda: x - y, largest),
@@ -176,9 +176,9 @@ class _Writer:
             (lambda: ops.minimum(self._offset(x), 0.5 * y), largest + 1),
             (lambda: ops.sigmoid_cross_entropy(x, ops.sigmoid(y)), largest + 1),
         )
-        if _broadcasts(first, x) and _broadcasts(first, y):
+        if _broadcasts(self.gate, x) and _broadcasts(self.gate, y):
             threshold = round(self.rng.uniform(-1, 1), 3)
-            table += ((lambda: ops.where(first > threshold, x, y), largest),)
+            table += ((lambda: ops.where(self.gate > threshold, x, y), largest),)
         make, bound = self.rng.choice(table)
         return make(), bound
 

@@ -68,7 +68,9 @@ def forbidden_imports(source: str, path: Path) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("path", [p for r in ("ir", "kernels", "graphc") for p in _sources(r)], ids=str)
+@pytest.mark.parametrize(
+    "path", [p for r in ("ir", "kernels", "graphc") for p in _sources(r)], ids=str
+)
 def test_imports_go_one_way(path: Path) -> None:
     assert forbidden_imports((ROOT / path).read_text(), path) == []
 

@@ -3,7 +3,7 @@
 import pytest
 
 
-@pytest.fixture(params=["reference"])
+@pytest.fixture(params=["reference", "compiled"])
 def mode(request):
     """How functions are run."""
     return request.param

@@ -108,9 +108,9 @@ CASES = [
     ),
     (gc.optim.Adam(), adam, {}),
     (
-        gc.optim.Adam(0.1, (0.5, 0.0), weight_decay=0.1),
+        gc.optim.Adam(0.1, (0.0, 0.9), weight_decay=0.1),
         adam,
-        {"lr": 0.1, "betas": (0.5, 0.0), "weight_decay": 0.1},
+        {"lr": 0.1, "betas": (0.0, 0.9), "weight_decay": 0.1},
     ),
     (gc.optim.Adam(0.1, amsgrad=True), adam, {"lr": 0.1, "amsgrad": True}),
     (gc.optim.AdamW(), adamw, {}),
@@ -119,7 +119,11 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize(("optimizer", "algorithm", "arguments"), CASES, ids=str)
+@pytest.mark.parametrize(
+    ("optimizer", "algorithm", "arguments"),
+    CASES,
+    ids=[f"{algorithm.__name__}-{'-'.join(given)}" for _, algorithm, given in CASES],
+)
 def test_twenty_steps(optimizer, algorithm, arguments, mode):
     graph, loss = declare()
     step = gc.function([], loss, optimizer.updates(loss), mode=mode)

@@ -96,8 +96,9 @@ def test_constants_do_not_change_with_their_array() -> None:
 
 def test_constants_have_the_dtype_as_given() -> None:
     graph = Graph()
-    given = {1.5: f32, 1: i64, True: bool_, np.float32(1): f32, np.int32(1): i32}
-    assert [graph.constant(value).dtype for value in given] == list(given.values())
+    given = [(1.5, f32), (1, i64), (True, bool_), (np.float32(1), f32), (np.int32(1), i32)]
+    for value, dtype in given:
+        assert graph.constant(value).dtype == dtype
     assert graph.constant(np.ones(2)).dtype == f32
     assert graph.constant(np.ones(2), "f64").dtype == f64
 
@@ -133,8 +134,10 @@ def test_nodes_are_kept_in_order() -> None:
 
 def test_a_node_has_the_users_line() -> None:
     graph = Graph()
-    x = graph.input("x", (3, 4)); line = here()  # noqa: E702
-    mean = build.mean(x, 0); mean_line = here()  # noqa: E702
+    x = graph.input("x", (3, 4))
+    line = here()
+    mean = build.mean(x, 0)
+    mean_line = here()
     product = (x @
                x.T); product_line = here()  # noqa: E702  # fmt: skip
     for node, expected in ((x, line), (mean, mean_line), (mean.operands[0], mean_line)):
@@ -170,9 +173,8 @@ def test_a_derivative_has_the_line_of_what_it_derives() -> None:
     y = ops.tanh(x)
     z = y * 3
     (slope,) = gradients(z, [x])
-    lines = {node.location.line for node in topological([slope]) if node.location}
-    assert y.location is not None and y.location.line in lines
-    assert here() - 4 in lines and here() - 3 not in lines
+    derived = [node for node in topological([slope]) if node.operands]
+    assert {node.location for node in derived} == {y.location, z.location}
 
 
 def test_there_is_a_location_in_a_test() -> None:
@@ -220,7 +222,8 @@ def test_power(exponent: float) -> None:
     x = graph.input("x", (3,), "f64")
     a = np.array([0.5, 1.5, 2.0])
     np.testing.assert_allclose(value_of(x**exponent, x=a), a**exponent, rtol=1e-15)
-    np.testing.assert_allclose(value_of(exponent**x, x=a), np.power(float(exponent), a), rtol=1e-15)
+    base = abs(exponent)
+    np.testing.assert_allclose(value_of(base**x, x=a), np.power(float(base), a), rtol=1e-15)
 
 
 def test_power_of_two_is_a_square() -> None:
@@ -256,7 +259,9 @@ def test_scalars_adopt_the_tensors_dtype() -> None:
 def test_scalars_that_do_not_fit_are_refused() -> None:
     graph = Graph()
     count = graph.input("count", (), "i32")
-    with pytest.raises(DTypeError, match="add: 0.5 does not fit i32; cast one\n  at test_graph.py:"):
+    with pytest.raises(
+        DTypeError, match="add: 0.5 does not fit i32; cast one\n  at test_graph.py:"
+    ):
         count + 0.5
     with pytest.raises(DTypeError, match="i32"):
         count + 2**40
@@ -274,7 +279,7 @@ def test_tensors_have_no_truth_value_and_no_iterator() -> None:
         0 < x < 1  # noqa: B015
     with pytest.raises(TypeError, match="iterated"):
         list(x)
-    with pytest.raises(TypeError, match="iterated"):
+    with pytest.raises(TypeError, match="not iterable"):
         1.0 in x  # noqa: B015
 
 
@@ -422,7 +427,7 @@ def test_indexing_beside_an_open_dimension() -> None:
     [
         (2, "2 is outside an extent of 2"), (-3, "-3 is outside an extent of 2"),
         (np.s_[0, 0, 0, 0], "4 indices for rank 3"), (0.5, "0.5 is no index"), ("a", "'a' is no index"),
-        ([0, 1], "is no index"), (True, "True is no index"), (np.s_[..., ...], "is no index"),
+        ([0, 1], "is no index"), (True, "True is no index"), (np.s_[..., ...], "only one ... may stand"),
         (np.array([0, 1]), "is no index"),
     ],
 )  # fmt: skip
@@ -478,7 +483,9 @@ def test_reshape_that_nothing_completes(shape: Any, wanted: Any) -> None:
 def test_two_names_do_not_fit() -> None:
     graph = Graph()
     x, y = graph.input("x", ("batch",)), graph.input("y", ("time",))
-    with pytest.raises(ShapeError, match=r"add\(f32\[batch\], f32\[time\]\): extents batch and time"):
+    with pytest.raises(
+        ShapeError, match=r"add\(f32\[batch\], f32\[time\]\): extents batch and time"
+    ):
         x + y
     with pytest.raises(ShapeError, match="extents batch and 3"):
         x + graph.input("z", (3,))
@@ -502,7 +509,12 @@ def test_names_are_unique() -> None:
     graph = Graph()
     graph.input("x", ())
     graph.state("w", ())
-    for declare, name in ((graph.input, "x"), (graph.state, "x"), (graph.input, "w"), (graph.state, "w")):
+    for declare, name in (
+        (graph.input, "x"),
+        (graph.state, "x"),
+        (graph.input, "w"),
+        (graph.state, "w"),
+    ):
         with pytest.raises(GraphError, match=f"the name '{name}' is taken\n  at test_graph.py:"):
             declare(name, ())
     assert list(graph.inputs) == ["x"] and list(graph.states) == ["w"]
@@ -539,7 +551,9 @@ def test_foreign_tensors() -> None:
 
 def test_unknown_attributes() -> None:
     x = Graph().input("x", (3,))
-    with pytest.raises(GraphError, match=r"exp\(f32\[3\]\): attributes \[\] expected, not \['axis'\]"):
+    with pytest.raises(
+        GraphError, match=r"exp\(f32\[3\]\): attributes \[\] expected, not \['axis'\]"
+    ):
         ops.exp(x, axis=0)
 
 
@@ -560,7 +574,9 @@ def test_an_op_has_a_rule_for_every_operand() -> None:
         )  # fmt: skip
 
     for arity, rules in ((2, 1), (1, 0), (1, 2), (None, 0), (None, 2)):
-        with pytest.raises(TypeError, match=f"op half_derived: .* VJP rules expected, {rules} given"):
+        with pytest.raises(
+            TypeError, match=f"op half_derived: .* VJP rules expected, {rules} given"
+        ):
             make(arity, rules)
     for arity, rules in ((2, 2), (0, 0), (None, 1)):
         assert make(arity, rules).arity == arity
@@ -673,14 +689,23 @@ def test_updates_are_simultaneous() -> None:
 
 
 def test_dtypes_by_every_spelling() -> None:
-    spelled = {"f32": f32, "float64": f64, np.int32: i32, np.dtype("i8"): i64, bool: bool_, f64: f64}
+    spelled = {
+        "f32": f32,
+        "float64": f64,
+        np.int32: i32,
+        np.dtype("i8"): i64,
+        bool: bool_,
+        f64: f64,
+    }
     assert [as_dtype(spelling) for spelling in spelled] == list(spelled.values())
     assert {name: dtype.name for name, dtype in DTYPES.items()} == {n: n for n in DTYPES}
 
 
 @pytest.mark.parametrize("spelling", ["nonsense", "f16", np.uint8, None, 3, object(), "complex64"])
 def test_no_dtypes(spelling: Any) -> None:
-    with pytest.raises(DTypeError, match="is no dtype of graphc; there are f32, f64, i32, i64, bool"):
+    with pytest.raises(
+        DTypeError, match="is no dtype of graphc; there are f32, f64, i32, i64, bool"
+    ):
         as_dtype(spelling)
 
 

@@ -140,9 +140,7 @@ def test_chain_rule(evaluator: Evaluator, dtype: DType, x0: float) -> None:
     worked = Worked(evaluator, dtype, x=x0)
     (x,) = worked.inputs
     inner = 2 * x0 + 1
-    worked.check(
-        ops.sin((2 * x + 1) ** 2), np.sin(inner**2), x=4 * inner * np.cos(inner**2)
-    )
+    worked.check(ops.sin((2 * x + 1) ** 2), np.sin(inner**2), x=4 * inner * np.cos(inner**2))
 
 
 ACTIVATIONS = [[0.3, 2.9, 4.0], [1.0, -2.0, 0.5]]

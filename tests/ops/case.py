@@ -225,8 +225,7 @@ def differentiable(case: Case) -> tuple[int, ...]:
     return tuple(
         number
         for number, node in enumerate(applied.operands)
-        if node.dtype.is_float
-        and not isinstance(rules[number % len(rules)], NonDifferentiable)
+        if node.dtype.is_float and not isinstance(rules[number % len(rules)], NonDifferentiable)
     )
 
 
@@ -241,9 +240,7 @@ def build_gradient_case(case: Case, dtype: DType) -> tuple[Program, dict[str, Ar
     weights = graph.input("weights", result.shape, result.dtype)
     shape = static_shape(bind_shape(result.shape, case.bindings))
     rng = np.random.default_rng(zlib.crc32(f"weights of {case}".encode()))
-    inputs = applied.inputs | {
-        "weights": rng.uniform(0.5, 1.5, shape).astype(result.dtype.numpy)
-    }
+    inputs = applied.inputs | {"weights": rng.uniform(0.5, 1.5, shape).astype(result.dtype.numpy)}
     numbers = differentiable(case)
     loss = build.sum(result * weights)
     derived = gradients(loss, [applied.given[number] for number in numbers])

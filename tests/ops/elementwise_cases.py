@@ -193,7 +193,9 @@ def _logical_cases() -> Iterator[Case]:
             yield Case(name, _shape_name(x, y), operands, expect=expect)
     for shape in (), (0,), (15,), (3, 5):
         operand = Operand(shape, "bool", bools)
-        yield Case("logical_not", _shape_name(shape), (operand,), expect=by_scalar(operator.not_, bool))
+        yield Case(
+            "logical_not", _shape_name(shape), (operand,), expect=by_scalar(operator.not_, bool)
+        )
 
 
 def _where_cases() -> Iterator[Case]:
@@ -234,7 +236,9 @@ def _cast_cases() -> Iterator[Case]:
         )  # fmt: skip
     for shape in (), (0,), (3, 5):
         operand = Operand(shape, "i32", integers(-9, 9))
-        yield Case("cast", _shape_name(shape), (operand,), {"dtype": FLOAT}, expect=by_scalar(float))
+        yield Case(
+            "cast", _shape_name(shape), (operand,), {"dtype": FLOAT}, expect=by_scalar(float)
+        )
 
 
 def _slope_cases() -> Iterator[Case]:
@@ -254,9 +258,7 @@ def _slope_cases() -> Iterator[Case]:
         expect = by_scalar(function(0.1))
         yield Case(name, "transposed", operands, {attribute: 0.1}, expect=expect)
         operands = (Operand(("batch", 3), sample=away_from_zero),)
-        yield Case(
-            name, "open", operands, {attribute: 0.1}, expect=expect, bindings={"batch": 2}
-        )
+        yield Case(name, "open", operands, {attribute: 0.1}, expect=expect, bindings={"batch": 2})
         operands = (Operand((17,), sample=special),)
         yield Case(name, "special", operands, {attribute: 0.1}, gradient=False)
 
@@ -298,7 +300,9 @@ NUMBERS_ONLY = ("add", "subtract", "multiply", "negate", "square", "abs", "minim
 BOOLS_ONLY = ("logical_and", "logical_or", "logical_not")
 
 
-def _applied(name: str, types: tuple[tuple[Any, str], ...], **attributes: Any) -> Callable[[Graph], Node]:
+def _applied(
+    name: str, types: tuple[tuple[Any, str], ...], **attributes: Any
+) -> Callable[[Graph], Node]:
     def build(graph: Graph) -> Node:
         inputs = [
             graph.input("xyz"[number], shape, dtype) for number, (shape, dtype) in enumerate(types)
@@ -352,7 +356,9 @@ def _attribute_error_cases() -> Iterator[ErrorCase]:
             name, "integers", _applied(name, whole, **{attribute: 0.1}),
             DTypeError, rf"^{name}\(i32\[3\]\): f32 or f64 expected",
         )  # fmt: skip
-        yield ErrorCase(name, "absent", _applied(name, real), GraphError, f"'{attribute}'.* expected")
+        yield ErrorCase(
+            name, "absent", _applied(name, real), GraphError, f"'{attribute}'.* expected"
+        )
         yield ErrorCase(
             name, "no_number", _applied(name, real, **{attribute: "steep"}),
             GraphError, rf"^{name}\(f32\[3\]\): attribute {attribute}: .*steep",

@@ -122,7 +122,9 @@ def _reduction_cases() -> Iterator[Case]:
         yield case("open_kept", ("batch", 4), (1,), bindings=BATCH)
         for dtype in ("i32", "i64"):
             yield case(dtype, (3, 17), (1,), dtype)
-        yield Case(op, "special", (Operand((17, 3), sample=special),), {"axes": (0,)}, gradient=False)
+        yield Case(
+            op, "special", (Operand((17, 3), sample=special),), {"axes": (0,)}, gradient=False
+        )
     yield Case(
         "sum", "empty", (Operand((0, 3)),), {"axes": (0,)}, lambda x: np.zeros((1, 3)),
     )  # fmt: skip
@@ -295,7 +297,13 @@ def _take_cases() -> Iterator[Case]:
 
 
 def _range_cases() -> Iterator[Case]:
-    for shape, dtype in ((), "i64"), ((0,), "i64"), ((17,), "i32"), ((2, 3), "i64"), (("batch",), "i64"):
+    for shape, dtype in (
+        ((), "i64"),
+        ((0,), "i64"),
+        ((17,), "i32"),
+        ((2, 3), "i64"),
+        (("batch",), "i64"),
+    ):
         operand = Operand(shape, dtype, integers(0, 5))
         yield Case(
             "in_range", _name(shape, dtype), (operand,), {"limit": 5}, lambda i: i, bindings=BATCH
@@ -416,11 +424,17 @@ def _label_cases() -> Iterator[Case]:
         )  # fmt: skip
     operands = (Operand((4, 5), layout=TRANSPOSED), Operand((4,), "i64", integers(0, 5), REVERSED))
     yield Case(
-        "pick", "strided", operands, expect=lambda x, i: np.array([r[j] for r, j in zip(x, i, strict=True)])
+        "pick",
+        "strided",
+        operands,
+        expect=lambda x, i: np.array([r[j] for r, j in zip(x, i, strict=True)]),
     )
     whole = (Operand((4, 5), "i32", integers(-9, 9)), Operand((4,), "i64", integers(0, 5)))
     yield Case(
-        "pick", "integers", whole, expect=lambda x, i: np.array([r[j] for r, j in zip(x, i, strict=True)])
+        "pick",
+        "integers",
+        whole,
+        expect=lambda x, i: np.array([r[j] for r, j in zip(x, i, strict=True)]),
     )
     unpicked = (Operand((3, 2), sample=fixed([np.nan, 5.0])), Operand((3,), "i64", fixed([1])))
     yield Case("pick", "beside_nan", unpicked, expect=lambda x, i: np.full(3, 5.0), gradient=False)

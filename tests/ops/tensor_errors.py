@@ -54,9 +54,13 @@ _LEAVES = (
     ErrorCase("constant", "dtype", lambda g: g.constant(1, "u8"), DTypeError, "^constant.*'u8'"),
     ErrorCase("constant", "ragged", lambda g: g.constant([[1], [2, 3]]), GraphError, "^constant"),
     ErrorCase("constant", "wide", lambda g: g.constant(2**40, "i32"), DTypeError, "^constant.*i32"),
-    ErrorCase("extent", "dtype", lambda g: g.extent(("batch",), "f16"), DTypeError, "^extent.*'f16'"),
+    ErrorCase(
+        "extent", "dtype", lambda g: g.extent(("batch",), "f16"), DTypeError, "^extent.*'f16'"
+    ),
     ErrorCase("extent", "open", lambda g: g.extent(("batch",), "f32"), ShapeError, "batch", {}),
-    ErrorCase("iota", "rank", lambda g: g.iota((2, 3), "i64"), ShapeError, r"^iota\(\): one extent"),
+    ErrorCase(
+        "iota", "rank", lambda g: g.iota((2, 3), "i64"), ShapeError, r"^iota\(\): one extent"
+    ),
     ErrorCase("iota", "negative", lambda g: g.iota(-1, "i64"), ShapeError, "^iota.*-1"),
     ErrorCase("iota", "open", lambda g: g.iota("batch", "i64"), ShapeError, "batch", {}),
 )

@@ -78,7 +78,9 @@ def test_case_names_differ() -> None:
 def test_op_has_an_open_dimension_case(name: str) -> None:
     if OPS[name].arity == 0 or name in ("logical_and", "logical_or", "logical_not", "cast"):
         return
-    assert any(not apply_case(case, f64).result.type.is_static or case.bindings for case in CASES[name])
+    assert any(
+        not apply_case(case, f64).result.type.is_static or case.bindings for case in CASES[name]
+    )
 
 
 @pytest.mark.parametrize(("case", "dtype"), every_case_and_dtype(), ids=str)
@@ -237,7 +239,7 @@ SCALAR_PRIMITIVES: Mapping[str, Any] = {
     "sigmoid": lambda x: np.exp(np.minimum(x, 0)) / (1 + np.exp(-np.abs(x))),
     "softplus": lambda x: np.logaddexp(x, x.dtype.type(0)),
     "pow": np.power,
-    **{name: getattr(np, name) for name in "sqrt exp expm1 log log1p sin cos tanh".split()},
+    **{name: getattr(np, name) for name in ["sqrt", "exp", "expm1", "log", "log1p", "sin", "cos", "tanh"]},
 }
 
 
@@ -275,7 +277,7 @@ def test_view_place(case: Case, dtype: DType) -> None:
     }
     for source in (np.ascontiguousarray(operand).reshape(operand.shape), *_padded(operand)):
         memory = source.base if source.base is not None and source.base.ndim == 1 else source
-        start = (source.__array_interface__["data"][0] - memory.__array_interface__["data"][0])
+        start = source.__array_interface__["data"][0] - memory.__array_interface__["data"][0]
         at = Strided(start // source.itemsize, tuple(s // source.itemsize for s in source.strides))
         operand_type = TensorType(node.operands[0].dtype, source.shape)
         place = lowering.place(at, operand_type, bound, **attributes)
