@@ -8,6 +8,7 @@ STAMP  := $(VENV)/installed
 
 $(STAMP): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet 'setuptools>=77'
 	$(BIN)/python -m pip install --quiet --editable '.[examples,dev]'
 	@touch $@
 
@@ -24,8 +25,11 @@ lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
+# mypy reads a regular install: the editable one maps ir and kernels in a way that it cannot follow.
 types: $(STAMP)
-	$(BIN)/mypy -p graphc
+	rm -rf build $(VENV)/types
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --target $(VENV)/types .
+	cd $(VENV)/types && ../bin/mypy --config-file ../../pyproject.toml -p graphc
 
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks

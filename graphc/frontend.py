@@ -13,6 +13,8 @@ from graphc.ir import autodiff
 from graphc.ir.graph import Graph as NodeGraph
 from graphc.ir.graph import Node, default_dtype, topological
 from graphc.ir.ops import leaf
+from graphc.ir.rewrite import rewrite_values
+from graphc.ir.simplify import RULES
 from graphc.variables import Variables
 
 __all__ = [
@@ -119,13 +121,15 @@ def grad(value: Node, wrt: Sequence[Node]) -> list[Node]: ...
 def grad(value: Node, wrt: Node | Sequence[Node]) -> Node | list[Node]:
     """d value / d wrt as nodes of the same graph: of each w's type, so differentiable again.
 
+    The value is brought to its stable form first, so the derivative of 1/(1+exp(-x)) is y(1-y).
+
     `value` is a float scalar; `wrt` is a node, or several, for which a list is returned. Raises
     GraphError when the value is not a scalar or does not depend on a w, NotDifferentiableError
     when it does only through what has no derivative.
     """
     if isinstance(wrt, Node):
-        return autodiff.gradients(value, [wrt])[0]
-    return list(autodiff.gradients(value, list(wrt)))
+        return autodiff.gradients(_stable(value, [wrt]), [wrt])[0]
+    return list(autodiff.gradients(_stable(value, wrt), list(wrt)))
 
 
 def jacobian(y: Node, x: Node) -> Node:
@@ -133,4 +137,10 @@ def jacobian(y: Node, x: Node) -> Node:
 
     Raises GraphError for open dimensions, and as `grad` does.
     """
-    return autodiff.jacobian(y, x)
+    return autodiff.jacobian(_stable(y, [x]), x)
+
+
+def _stable(value: Node, wrt: Sequence[Node]) -> Node:
+    """`value` simplified, but for what lies below a `wrt` that is computed itself."""
+    opaque = frozenset(node for node in wrt if node.operands)
+    return rewrite_values([value], RULES, opaque)[value]

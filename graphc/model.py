@@ -117,31 +117,25 @@ class Model:
 
     def compile(
         self,
-        optimizer: Optimizer,
+        optimizer: Optimizer | None = None,
         batch_size: int | None = None,
         fuse: bool = True,
         mode: Mode = "compiled",
     ) -> None:
-        """Makes the training step. With a batch size it is compiled at once, else by `fit`.
+        """Makes the training step; without an optimizer only how the model is run is set.
 
-        Compiling again with the same optimizer keeps its slots; another one starts afresh. Raises
-        GraphError without a loss or parameters.
+        With a batch size the step is compiled at once, else by `fit`. Compiling again with the
+        same optimizer keeps its slots; another one starts afresh. Raises GraphError for an
+        optimizer without a loss or parameters.
         """
-        if self.loss is None:
-            raise GraphError("a model without a loss cannot be trained")
         if optimizer is not self.optimizer:
-            rate = self.graph.variable(
-                self.graph.unique_name("learning_rate"),
-                optimizer.learning_rate,
-                dtype=self.loss.dtype,
-            )
-            self.updates = optimizer.updates(self.loss, self.parameters, rate)
-            self.optimizer, self._rate = optimizer, rate
+            self._set_optimizer(optimizer)
         self._mode, self._fuse = mode, fuse
         self._functions = {}
         if batch_size is not None:
             self.batch_size = batch_size
-            self._prepare(self.train_function, {batch_size})
+            run = self.predict_function if optimizer is None else self.train_function
+            self._prepare(run, {batch_size})
 
     @property
     def train_function(self) -> Function:
@@ -354,14 +348,31 @@ class Model:
             raise NotCompiledError("compile the model with an optimizer first")
         return self._rate
 
+    def _set_optimizer(self, optimizer: Optimizer | None) -> None:
+        if optimizer is None:
+            self.optimizer, self._rate, self.updates = None, None, {}
+            return
+        if self.loss is None:
+            raise GraphError("a model without a loss cannot be trained")
+        rate = self.graph.variable(
+            self.graph.unique_name("learning_rate"),
+            optimizer.learning_rate,
+            dtype=self.loss.dtype,
+        )
+        self.updates = optimizer.updates(self.loss, self.parameters, rate)
+        self.optimizer, self._rate = optimizer, rate
+
     def _prepare(self, run: Function, batch_sizes: set[int]) -> None:
         """Compiles ahead for these batch sizes, where no other dimension is open."""
         if self._mode == "reference":
             return
-        nodes = [*self.inputs, *self.targets]
-        if {e for node in nodes for e in node.shape if isinstance(e, Dim)} == {
-            Dim(self.batch_dimension)
-        }:
+        open_dimensions = {
+            extent
+            for node in run.program.inputs
+            for extent in node.shape
+            if isinstance(extent, Dim)
+        }
+        if open_dimensions == {Dim(self.batch_dimension)}:
             for size in sorted(batch_sizes):
                 run.prepare({self.batch_dimension: size})
 

@@ -179,4 +179,3 @@ def _blocking_reason(results: Sequence[Node], w: Node) -> str | None:
 
 def _message(problem: str) -> str:
     return located(f"grad: {problem}", callers_location())
-

@@ -32,8 +32,8 @@ Axis = int | Iterable[int] | None
 def lift(value: Any, beside: Any) -> Node:
     """`value` itself when it is a node, else a constant of the dtype of the node `beside`."""
     if hasattr(value, "graph"):
-        return value  # type: ignore[no-any-return]
-    return beside.graph.constant(value, beside.dtype)  # type: ignore[no-any-return]
+        return value
+    return beside.graph.constant(value, beside.dtype)
 
 
 def power(x: Any, y: Any) -> Node:
@@ -169,7 +169,7 @@ def _missing_extent(x: Any, rest: Shape) -> Extent:
 
 
 def _reshaped(x: Any, shape: Shape) -> Node:
-    return x if shape == x.shape else movement.reshape(x, shape=shape)  # type: ignore[no-any-return]
+    return x if shape == x.shape else movement.reshape(x, shape=shape)
 
 
 def squeeze(x: Any, axes: Sequence[int]) -> Node:
@@ -185,7 +185,11 @@ def expand_dims(x: Any, axis: int) -> Node:
 
 def transpose(x: Any, axes: Sequence[int] | None = None) -> Node:
     """The axes permuted; reversed when none are named."""
-    order = tuple(range(x.rank))[::-1] if axes is None else tuple(_axis(x, a, "transpose") for a in axes)
+    order = (
+        tuple(range(x.rank))[::-1]
+        if axes is None
+        else tuple(_axis(x, a, "transpose") for a in axes)
+    )
     return x if order == tuple(range(x.rank)) else movement.transpose(x, axes=order)
 
 
@@ -221,7 +225,7 @@ def pick(x: Any, labels: Any) -> Node:
 
 
 def gather(x: Any, indices: Any, axis: int = -1) -> Node:
-    """`x[..., indices, ...]` with one index per position: `indices` has x's shape without `axis`."""
+    """One element along `axis` for each position: `indices` has x's shape without `axis`."""
     axis = _axis(x, axis, "gather")
     order = (*(a for a in range(x.rank) if a != axis), axis)
     return pick(transpose(x, order), indices)
@@ -235,11 +239,11 @@ def one_hot(labels: Any, depth: int, dtype: object = "f32") -> Node:
 def lift_index(indices: Any, beside: Any) -> Node:
     """Indices given as numbers or an array become an integer constant."""
     if hasattr(indices, "graph"):
-        return indices  # type: ignore[no-any-return]
+        return indices
     array = np.asarray(indices)
     # A fraction stays one, for the op to refuse; an empty list is float to numpy.
     whole = array.dtype.kind in "iu" or array.size == 0
-    return beside.graph.constant(array, "i64" if whole else None)  # type: ignore[no-any-return]
+    return beside.graph.constant(array, "i64" if whole else None)
 
 
 # --- products --------------------------------------------------------------------------------
@@ -311,9 +315,7 @@ def _index_by_slices(x: Any, items: list[Any]) -> Node:
         axis += 1
     sliced = x
     if (tuple(starts), tuple(counts), tuple(steps)) != ((0,) * x.rank, x.shape, (1,) * x.rank):
-        sliced = movement.slice_(
-            x, starts=tuple(starts), counts=tuple(counts), steps=tuple(steps)
-        )
+        sliced = movement.slice_(x, starts=tuple(starts), counts=tuple(counts), steps=tuple(steps))
     return _reshaped(sliced, tuple(shape))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ from graphc.ir.location import Location, callers_location, located
 from graphc.ir.op import Array, Op
 from graphc.ir.operators import Operators
 from graphc.ir.ops import leaf
-from graphc.ir.types import DType, Shape, TensorType, as_dtype, bool_, f32, f64
+from graphc.ir.types import DType, Shape, TensorType, as_dtype, bool_, f32, f64, static_shape
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,7 +103,7 @@ class Graph:
         """The number of elements of `shape` as a scalar, known once its dimensions are bound."""
         node = self.apply(leaf.extent, (), {"shape": shape, "dtype": dtype})
         if all(isinstance(extent, int) for extent in shape):
-            return self.constant(int(np.prod(shape, dtype=np.int64)), dtype)
+            return self.constant(math.prod(static_shape(shape)), dtype)
         return node
 
     def apply(self, op: Op, operands: Iterable[Any], attributes: Mapping[str, Any]) -> Node:

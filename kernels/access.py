@@ -71,11 +71,11 @@ def merge_axes(
     """
     groups: list[list[int]] = []
     for axis in axes:
-        if groups and _is_even(groups[-1][-1], axis, extents, accesses):
-            if not (is_indexed(axis) or any(map(is_indexed, groups[-1]))):
-                groups[-1].append(axis)
-                continue
-        groups.append([axis])
+        indexed = is_indexed(axis) or (groups and any(map(is_indexed, groups[-1])))
+        if groups and not indexed and _is_even(groups[-1][-1], axis, extents, accesses):
+            groups[-1].append(axis)
+        else:
+            groups.append([axis])
     loops = []
     for variable, group in zip(variables, groups, strict=False):
         extent = 1

@@ -15,7 +15,7 @@ from graphc.kernels.access import (
     merge_axes,
     place_in_memory,
 )
-from graphc.kernels.group import is_inline, is_view, viewed
+from graphc.kernels.group import is_inline, is_view, view_axes, viewed
 from graphc.kernels.loopnest import LoopNest, Phase, Reduces, reduced_axes
 from graphc.kernels.names import Names, label
 from graphc.kernels.scalar import constant, dtype_name, number, scalar_expression
@@ -53,9 +53,8 @@ def iota_axis(operand: Node, axes: tuple[int | None, ...]) -> int | None:
     for view in reversed(chain):
         if view.operands[0].type.dims[axis] == 1:
             return None
-        becomes = view.op.lowering.axes(  # type: ignore[union-attr]
-            view.operands[0].type, view.type, **view.attributes
-        )
+        becomes = view_axes(view)
+        assert becomes is not None
         axis = becomes[axis]
     return axes[axis]
 

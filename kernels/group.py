@@ -162,7 +162,7 @@ def common_domain(nodes: tuple[Node, ...]) -> Domain | Refusal:
         members.append(node)
         for position, operand in enumerate(_looped_operands(node)):
             for view in _views_between(operand, inside):
-                if _view_axes(view) is None:
+                if view_axes(view) is None:
                     return Refusal(f"{view.op.name} changes the order of elements between them")
                 members.append(view)
                 _unite_view(classes, view)
@@ -191,7 +191,8 @@ def _views_between(operand: Node, inside: set[Node]) -> Iterator[Node]:
             operand = operand.operands[0]
 
 
-def _view_axes(view: Node) -> tuple[int, ...] | None:
+def view_axes(view: Node) -> tuple[int, ...] | None:
+    """For each axis of the viewed value the axis of the view that it becomes, where it is one."""
     lowering = view.op.lowering
     assert isinstance(lowering, View)
     return lowering.axes(view.operands[0].type, view.type, **view.attributes)
@@ -199,7 +200,7 @@ def _view_axes(view: Node) -> tuple[int, ...] | None:
 
 def _unite_view(classes: _AxisClasses, view: Node) -> None:
     operand = view.operands[0]
-    for axis, becomes in enumerate(_view_axes(view) or ()):
+    for axis, becomes in enumerate(view_axes(view) or ()):
         if operand.type.dims[axis] != 1:
             classes.union((operand, axis), (view, becomes))
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-
 from graphc.ir.attributes import DTYPE, INT
 from graphc.ir.errors import DTypeError, ShapeError
 from graphc.ir.op import Array, Composite, NonDifferentiable, Op
@@ -55,7 +54,7 @@ def _expand_log_softmax(x: Any, axis: int) -> Any:
     return shifted - log(reduce.sum_(exp(shifted), axes=(axis,)))
 
 
-softmax = Op(
+softmax: Op = Op(
     "softmax",
     arity=1,
     attributes={"axis": INT},
@@ -65,7 +64,7 @@ softmax = Op(
     lowering=Composite(_expand_softmax),
 )
 
-log_softmax = Op(
+log_softmax: Op = Op(
     "log_softmax",
     arity=1,
     attributes={"axis": INT},
@@ -103,7 +102,7 @@ def _expand_argmax(x: Any, axis: int) -> Any:
     return cast(reduce.min_(index, axes=(axis,)), dtype=i64)
 
 
-argmax = Op(
+argmax: Op = Op(
     "argmax",
     arity=1,
     attributes={"axis": INT},
@@ -131,7 +130,7 @@ def _expand_one_hot(labels: Any, depth: int, dtype: DType) -> Any:
     return cast(equal(column, labels.graph.iota(depth, labels.dtype)), dtype=dtype)
 
 
-one_hot = Op(
+one_hot: Op = Op(
     "one_hot",
     arity=1,
     attributes={"depth": INT, "dtype": DTYPE},
@@ -168,7 +167,7 @@ def _vjp_pick(ct: Any, r: Any, x: Any, labels: Any) -> Any:
     return one_hot(labels, depth=x.shape[-1], dtype=x.dtype) * column
 
 
-pick = Op(
+pick: Op = Op(
     "pick",
     arity=2,
     attributes={},

@@ -5,16 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-
 from graphc.ir.attributes import BOOL
 from graphc.ir.errors import DTypeError, ShapeError
 from graphc.ir.op import Array, Contract, Op
 from graphc.ir.types import TensorType, broadcast_shapes
 
 
-def _infer_matmul(
-    x: TensorType, y: TensorType, transpose_x: bool, transpose_y: bool
-) -> TensorType:
+def _infer_matmul(x: TensorType, y: TensorType, transpose_x: bool, transpose_y: bool) -> TensorType:
     if x.dtype != y.dtype or not x.dtype.is_float:
         raise DTypeError("two operands of f32 or two of f64 expected")
     if x.rank < 2 or y.rank < 2:
@@ -49,7 +46,7 @@ def _vjp_right(ct: Any, r: Any, x: Any, y: Any, transpose_x: bool, transpose_y: 
     return matmul(x, ct, transpose_x=not transpose_x, transpose_y=False)
 
 
-matmul = Op(
+matmul: Op = Op(
     "matmul",
     arity=2,
     attributes={"transpose_x": BOOL, "transpose_y": BOOL},

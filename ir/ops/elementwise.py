@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-
 from graphc.ir.attributes import DTYPE, FLOAT, AttributeKind
 from graphc.ir.errors import DTypeError
 from graphc.ir.op import Array, NonDifferentiable, Op, Scalar, Vjp
@@ -37,7 +36,12 @@ def _bool(dtype: DType) -> bool:
     return dtype.is_bool
 
 
-_WANTED = {_any: "any dtype", _numeric: "numbers", _float: "f32 or f64", _bool: "bool"}
+_WANTED: dict[Accepts, str] = {
+    _any: "any dtype",
+    _numeric: "numbers",
+    _float: "f32 or f64",
+    _bool: "bool",
+}
 
 
 def _infer_same(accepts: Accepts, result: DType | None) -> Callable[..., TensorType]:
@@ -101,71 +105,67 @@ def elementwise(
 
 _NO_SLOPE = NonDifferentiable("its result is not a continuous number")
 
-add = elementwise(
+add: Op = elementwise(
     "add", 2, np.add, "{x} + {y}", accepts=_numeric, commutative=True,
     vjp=[lambda ct, r, x, y: ct, lambda ct, r, x, y: ct],
 )  # fmt: skip
-subtract = elementwise(
+subtract: Op = elementwise(
     "subtract", 2, np.subtract, "{x} - {y}", accepts=_numeric,
     vjp=[lambda ct, r, x, y: ct, lambda ct, r, x, y: -ct],
 )  # fmt: skip
-multiply = elementwise(
+multiply: Op = elementwise(
     "multiply", 2, np.multiply, "{x} * {y}", accepts=_numeric, commutative=True,
     vjp=[lambda ct, r, x, y: ct * y, lambda ct, r, x, y: ct * x],
 )  # fmt: skip
-divide = elementwise(
+divide: Op = elementwise(
     "divide", 2, np.divide, "{x} / {y}", cost=DIVISION,
     vjp=[lambda ct, r, x, y: ct / y, lambda ct, r, x, y: -(ct * r / y)],
 )  # fmt: skip
-negate = elementwise(
+negate: Op = elementwise(
     "negate", 1, np.negative, "-{x}", accepts=_numeric, vjp=[lambda ct, r, x: -ct]
 )
-reciprocal = elementwise(
+reciprocal: Op = elementwise(
     "reciprocal", 1, np.reciprocal, "{T}(1) / {x}", cost=DIVISION,
     vjp=[lambda ct, r, x: -(ct * square(r))],
 )  # fmt: skip
-square = elementwise(
+square: Op = elementwise(
     "square", 1, np.square, "{x} * {x}", accepts=_numeric,
     vjp=[lambda ct, r, x: ct * (2 * x)],
 )  # fmt: skip
-sqrt = elementwise(
+sqrt: Op = elementwise(
     "sqrt", 1, np.sqrt, "sqrt({x})", cost=DIVISION, vjp=[lambda ct, r, x: ct * 0.5 / r]
 )
-absolute = elementwise(
+absolute: Op = elementwise(
     "abs", 1, np.abs, "absolute({x})", accepts=_numeric, vjp=[lambda ct, r, x: ct * sign(x)]
 )
-sign = elementwise(
+sign: Op = elementwise(
     "sign", 1, np.sign,
     "select({x} > {T}(0), {T}(1), select({x} < {T}(0), {T}(-1), {x} * {T}(0)))", cost=3,
     vjp=[lambda ct, r, x: None],
 )  # fmt: skip
-minimum = elementwise(
+minimum: Op = elementwise(
     "minimum", 2, np.minimum, "minimum({x}, {y})", accepts=_numeric, commutative=True,
     vjp=[lambda ct, r, x, y: ct * _share(x, y), lambda ct, r, x, y: ct * _share(y, x)],
 )  # fmt: skip
-maximum = elementwise(
+maximum: Op = elementwise(
     "maximum", 2, np.maximum, "maximum({x}, {y})", accepts=_numeric, commutative=True,
     vjp=[lambda ct, r, x, y: ct * _share(y, x), lambda ct, r, x, y: ct * _share(x, y)],
 )  # fmt: skip
-exp = elementwise(
-    "exp", 1, np.exp, "exp({x})", cost=POLYNOMIAL, vjp=[lambda ct, r, x: ct * r]
-)
-expm1 = elementwise(
+exp: Op = elementwise("exp", 1, np.exp, "exp({x})", cost=POLYNOMIAL, vjp=[lambda ct, r, x: ct * r])
+expm1: Op = elementwise(
     "expm1", 1, np.expm1, "expm1({x})", cost=POLYNOMIAL, vjp=[lambda ct, r, x: ct * (r + 1)]
 )
-log = elementwise(
-    "log", 1, np.log, "log({x})", cost=POLYNOMIAL, vjp=[lambda ct, r, x: ct / x]
-)
-log1p = elementwise(
+log: Op = elementwise("log", 1, np.log, "log({x})", cost=POLYNOMIAL, vjp=[lambda ct, r, x: ct / x])
+log1p: Op = elementwise(
     "log1p", 1, np.log1p, "log1p({x})", cost=POLYNOMIAL, vjp=[lambda ct, r, x: ct / (x + 1)]
 )
-sin = elementwise(
+sin: Op = elementwise(
     "sin", 1, np.sin, "sin({x})", cost=LONG_POLYNOMIAL, vjp=[lambda ct, r, x: ct * cos(x)]
 )
-cos = elementwise(
+cos: Op = elementwise(
     "cos", 1, np.cos, "cos({x})", cost=LONG_POLYNOMIAL, vjp=[lambda ct, r, x: -(ct * sin(x))]
 )
-tanh = elementwise(
+tanh: Op = elementwise(
     "tanh", 1, np.tanh, "tanh({x})", cost=POLYNOMIAL,
     vjp=[lambda ct, r, x: ct * (1 - square(r))],
 )  # fmt: skip
@@ -181,37 +181,37 @@ def _softplus(x: Array) -> Array:
     return np.asarray(np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x))))
 
 
-sigmoid = elementwise(
+sigmoid: Op = elementwise(
     "sigmoid", 1, _sigmoid, "sigmoid({x})", cost=POLYNOMIAL,
     vjp=[lambda ct, r, x: ct * (r * (1 - r))],
 )  # fmt: skip
-softplus = elementwise(
+softplus: Op = elementwise(
     "softplus", 1, _softplus, "softplus({x})", cost=2 * POLYNOMIAL,
     vjp=[lambda ct, r, x: ct * sigmoid(x)],
 )  # fmt: skip
-relu = elementwise(
+relu: Op = elementwise(
     "relu", 1, lambda x: np.maximum(x, 0), "maximum({x}, {T}(0))",
     vjp=[lambda ct, r, x: where(r > 0, ct, 0)],
 )  # fmt: skip
-leaky_relu = elementwise(
+leaky_relu: Op = elementwise(
     "leaky_relu", 1, lambda x, slope: np.where(x > 0, x, x * x.dtype.type(slope)),
     "select({x} > {T}(0), {x}, {T}({slope}) * {x})", cost=3, attributes={"slope": FLOAT},
     vjp=[lambda ct, r, x, slope: where(x > 0, ct, ct * slope)],
 )  # fmt: skip
-elu = elementwise(
+elu: Op = elementwise(
     "elu", 1, lambda x, alpha: np.where(x > 0, x, x.dtype.type(alpha) * np.expm1(x)),
     "select({x} > {T}(0), {x}, {T}({alpha}) * expm1({x}))", cost=POLYNOMIAL,
     attributes={"alpha": FLOAT},
     vjp=[lambda ct, r, x, alpha: where(x > 0, ct, ct * (r + alpha))],
 )  # fmt: skip
-power = elementwise(
+power: Op = elementwise(
     "power", 2, np.power, "pow({x}, {y})", cost=LONG_POLYNOMIAL,
     vjp=[
         lambda ct, r, x, y: ct * (y * power(x, y - 1)),
         lambda ct, r, x, y: where(equal(r, 0), 0, ct * (r * log(x))),
     ],
 )  # fmt: skip
-sigmoid_cross_entropy = elementwise(
+sigmoid_cross_entropy: Op = elementwise(
     "sigmoid_cross_entropy", 2,
     lambda x, y: np.maximum(x, 0) - x * y + np.log1p(np.exp(-np.abs(x))),
     "maximum({x}, {T}(0)) - {x} * {y} + softplus(-absolute({x}))", cost=2 * POLYNOMIAL,
@@ -226,26 +226,26 @@ def _comparison(name: str, function: Callable[..., Any], symbol: str) -> Op:
     )  # fmt: skip
 
 
-equal = _comparison("equal", np.equal, "==")
-not_equal = _comparison("not_equal", np.not_equal, "!=")
-less = _comparison("less", np.less, "<")
-less_equal = _comparison("less_equal", np.less_equal, "<=")
-greater = _comparison("greater", np.greater, ">")
-greater_equal = _comparison("greater_equal", np.greater_equal, ">=")
+equal: Op = _comparison("equal", np.equal, "==")
+not_equal: Op = _comparison("not_equal", np.not_equal, "!=")
+less: Op = _comparison("less", np.less, "<")
+less_equal: Op = _comparison("less_equal", np.less_equal, "<=")
+greater: Op = _comparison("greater", np.greater, ">")
+greater_equal: Op = _comparison("greater_equal", np.greater_equal, ">=")
 
-logical_and = elementwise(
+logical_and: Op = elementwise(
     "logical_and", 2, np.logical_and, "{x} & {y}", accepts=_bool, commutative=True,
     vjp=[_NO_SLOPE, _NO_SLOPE],
 )  # fmt: skip
-logical_or = elementwise(
+logical_or: Op = elementwise(
     "logical_or", 2, np.logical_or, "{x} | {y}", accepts=_bool, commutative=True,
     vjp=[_NO_SLOPE, _NO_SLOPE],
 )  # fmt: skip
-logical_not = elementwise(
+logical_not: Op = elementwise(
     "logical_not", 1, np.logical_not, "not {x}", accepts=_bool, vjp=[_NO_SLOPE]
 )
 
-where = Op(
+where: Op = Op(
     "where",
     arity=3,
     infer=_infer_where,
@@ -267,7 +267,7 @@ def _vjp_cast(ct: Any, result: Any, x: Any, dtype: DType) -> Any:
     return cast(ct, dtype=x.dtype)
 
 
-cast = Op(
+cast: Op = Op(
     "cast",
     arity=1,
     attributes={"dtype": DTYPE},
@@ -278,7 +278,7 @@ cast = Op(
 )
 
 
-copy = elementwise(
+copy: Op = elementwise(
     "copy", 1, lambda x: x, "{x}", accepts=_any, vjp=[lambda ct, r, x: ct]
 )  # fmt: skip
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-
 from graphc.ir.attributes import BOOL, DTYPE, LITERAL, SHAPE, STRING, Literal
 from graphc.ir.errors import GraphError, ShapeError
 from graphc.ir.op import Array, Leaf, LoopIndex, Op
@@ -43,7 +42,7 @@ def _reference_extent(result: TensorType, shape: Shape, dtype: DType) -> Array:
     return np.array(np.prod(static_shape(shape), dtype=np.int64), dtype.numpy)
 
 
-input_ = Op(
+input_: Op = Op(
     "input",
     arity=0,
     attributes={"name": STRING, "shape": SHAPE, "dtype": DTYPE},
@@ -53,7 +52,7 @@ input_ = Op(
     lowering=Leaf(),
 )
 
-state = Op(
+state: Op = Op(
     "state",
     arity=0,
     attributes={"name": STRING, "shape": SHAPE, "dtype": DTYPE, "trainable": BOOL},
@@ -63,7 +62,7 @@ state = Op(
     lowering=Leaf(),
 )
 
-constant = Op(
+constant: Op = Op(
     "constant",
     arity=0,
     attributes={"value": LITERAL},
@@ -73,7 +72,7 @@ constant = Op(
     lowering=Leaf(),
 )
 
-extent = Op(
+extent: Op = Op(
     "extent",
     arity=0,
     attributes={"shape": SHAPE, "dtype": DTYPE},
@@ -83,7 +82,7 @@ extent = Op(
     lowering=Leaf(),
 )
 
-iota = Op(
+iota: Op = Op(
     "iota",
     arity=0,
     attributes={"shape": SHAPE, "dtype": DTYPE},

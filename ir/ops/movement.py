@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
-
 from graphc.ir.attributes import AXES, INT, SHAPE
 from graphc.ir.errors import DTypeError, ShapeError
 from graphc.ir.op import (
@@ -69,7 +69,7 @@ def _place_reshape(
             else:
                 split.append(new.pop(0))
                 made *= split[-1]
-        for (_, outer), (extent, inner) in zip(group, group[1:], strict=False):
+        for (_, outer), (extent, inner) in itertools.pairwise(group):
             if outer != extent * inner:
                 return None
         innermost = group[-1][1]
@@ -78,9 +78,7 @@ def _place_reshape(
     return Strided(at.offset, tuple(0 if e == 1 else next(taken) for e in result.dims))
 
 
-def _axes_reshape(
-    operand: TensorType, result: TensorType, shape: Shape
-) -> tuple[int, ...] | None:
+def _axes_reshape(operand: TensorType, result: TensorType, shape: Shape) -> tuple[int, ...] | None:
     """Known where the reshape only adds and drops extents of 1."""
     kept = [axis for axis, extent in enumerate(result.shape) if extent != 1]
     if [e for e in operand.shape if e != 1] != [result.shape[axis] for axis in kept]:
@@ -89,7 +87,7 @@ def _axes_reshape(
     return tuple(next(taken) if extent != 1 else 0 for extent in operand.shape)
 
 
-reshape = Op(
+reshape: Op = Op(
     "reshape",
     arity=1,
     attributes={"shape": SHAPE},
@@ -118,16 +116,14 @@ def inverse_permutation(axes: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(axes.index(position) for position in range(len(axes)))
 
 
-transpose = Op(
+transpose: Op = Op(
     "transpose",
     arity=1,
     attributes={"axes": AXES},
     infer=_infer_transpose,
     reference=lambda result, x, axes: x.transpose(axes),
     vjp=[lambda ct, r, x, axes: transpose(ct, axes=inverse_permutation(axes))],
-    lowering=View(
-        _place_transpose, lambda operand, result, axes: inverse_permutation(axes)
-    ),
+    lowering=View(_place_transpose, lambda operand, result, axes: inverse_permutation(axes)),
 )
 
 # --- broadcast_to ----------------------------------------------------------------------------
@@ -139,9 +135,7 @@ def _infer_broadcast(x: TensorType, shape: Shape) -> TensorType:
     return x.with_shape(shape)
 
 
-def _place_broadcast(
-    at: Strided, operand: TensorType, result: TensorType, shape: Shape
-) -> Strided:
+def _place_broadcast(at: Strided, operand: TensorType, result: TensorType, shape: Shape) -> Strided:
     new_axes = result.rank - operand.rank
     kept = (
         0 if extent == 1 else stride
@@ -154,7 +148,7 @@ def _axes_broadcast(operand: TensorType, result: TensorType, shape: Shape) -> tu
     return tuple(axis + result.rank - operand.rank for axis in range(operand.rank))
 
 
-broadcast_to = Op(
+broadcast_to: Op = Op(
     "broadcast_to",
     arity=1,
     attributes={"shape": SHAPE},
@@ -219,16 +213,14 @@ def _reference_slice(
     return x[_region(starts, counts, steps)] if x.ndim else x
 
 
-slice_ = Op(
+slice_: Op = Op(
     "slice",
     arity=1,
     attributes={"starts": AXES, "counts": SHAPE, "steps": AXES},
     infer=_infer_slice,
     reference=_reference_slice,
     vjp=[
-        lambda ct, r, x, starts, counts, steps: embed(
-            ct, shape=x.shape, starts=starts, steps=steps
-        )
+        lambda ct, r, x, starts, counts, steps: embed(ct, shape=x.shape, starts=starts, steps=steps)
     ],
     lowering=View(_place_slice, lambda operand, result, **_: None),
 )
@@ -261,7 +253,7 @@ def _regions_embed(
     return (RegionCopy(0, region),)
 
 
-embed = Op(
+embed: Op = Op(
     "embed",
     arity=1,
     attributes={"shape": SHAPE, "starts": AXES, "steps": AXES},
@@ -334,7 +326,7 @@ def _vjp_concatenate(ct: Any, r: Any, *operands: Any, axis: int, position: int) 
     )
 
 
-concatenate = Op(
+concatenate: Op = Op(
     "concatenate",
     arity=None,
     attributes={"axis": INT},
@@ -357,9 +349,7 @@ def _infer_take(x: TensorType, indices: TensorType, axis: int) -> TensorType:
     return x.with_shape((*x.shape[:axis], *indices.shape, *x.shape[axis + 1 :]))
 
 
-def _infer_scatter(
-    x: TensorType, indices: TensorType, axis: int, shape: Shape
-) -> TensorType:
+def _infer_scatter(x: TensorType, indices: TensorType, axis: int, shape: Shape) -> TensorType:
     taken = _infer_take(x.with_shape(shape), indices, axis)
     if taken != x:
         raise ShapeError(f"slices of {taken} expected")
@@ -370,13 +360,18 @@ def _reference_scatter(
     result: TensorType, x: Array, indices: Array, axis: int, shape: Shape
 ) -> Array:
     value = np.zeros(static_shape(shape), result.dtype.numpy)
-    np.add.at(value, (slice(None),) * axis + (indices,), x)
+    np.add.at(np.moveaxis(value, axis, 0), indices, _indices_first(x, axis, indices.ndim))
     return value
+
+
+def _indices_first(x: Array, axis: int, index_rank: int) -> Array:
+    """`x` with the axes that its indices made, from `axis` on, moved to the front."""
+    return np.moveaxis(x, range(axis, axis + index_rank), range(index_rank))
 
 
 _INDEX = NonDifferentiable("an index is not a continuous number")
 
-take = Op(
+take: Op = Op(
     "take",
     arity=2,
     attributes={"axis": INT},
@@ -390,7 +385,7 @@ take = Op(
     indices=(1, lambda x, indices, axis: x.shape[axis]),
 )
 
-scatter_add = Op(
+scatter_add: Op = Op(
     "scatter_add",
     arity=2,
     attributes={"axis": INT, "shape": SHAPE},
@@ -412,7 +407,7 @@ def _infer_in_range(indices: TensorType, limit: int) -> TensorType:
 
 # The same indices, of which a compiled program has checked that they are at least 0 and below
 # `limit`. Its operand is always stored, so that it can be checked before anything reads it.
-in_range = Op(
+in_range: Op = Op(
     "in_range",
     arity=1,
     attributes={"limit": INT},

@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-
 from graphc.ir.attributes import AXES
 from graphc.ir.errors import DTypeError, ShapeError
 from graphc.ir.op import Array, Op, Reduction, Vjp
@@ -70,14 +69,14 @@ def _route(ct: Any, result: Any, x: Any, axes: tuple[int, ...]) -> Any:
     return chosen * (ct / sum_(chosen, axes=axes))
 
 
-sum_ = reduction(
+sum_: Op = reduction(
     "sum",
     np.sum,
     "add",
     lambda dtype: 0,
     vjp=[lambda ct, r, x, axes: broadcast_to(ct, shape=x.shape)],
 )
-max_ = reduction("max", np.max, "maximum", _lowest, vjp=[_route], infer=_infer_not_empty)
-min_ = reduction("min", np.min, "minimum", _highest, vjp=[_route], infer=_infer_not_empty)
+max_: Op = reduction("max", np.max, "maximum", _lowest, vjp=[_route], infer=_infer_not_empty)
+min_: Op = reduction("min", np.min, "minimum", _highest, vjp=[_route], infer=_infer_not_empty)
 
 OPS = (sum_, max_, min_)

@@ -70,7 +70,7 @@ def test_same_seed_same_weights_and_other_seed_other_weights(mode):
     for seed in (1, 1, 2):
         model = classifier()
         model.compile(gc.optim.SGD(0.1), mode=mode)
-        model.fit(POINTS, LABELS, epochs=2, batch_size=8, seed=seed)
+        model.fit(POINTS, LABELS, epochs=2, batch_size=9, seed=seed)
         values.append(model.values())
     for name in values[0]:
         np.testing.assert_array_equal(values[0][name], values[1][name])
@@ -96,13 +96,13 @@ def test_training_goes_on_from_saved_state_as_without_a_break(mode, tmp_path):
         return model
 
     whole = fresh()
-    history = whole.fit(POINTS, LABELS, epochs=4, batch_size=8, seed=3)
+    history = whole.fit(POINTS, LABELS, epochs=4, batch_size=9, seed=3)
     first = fresh()
-    first.fit(POINTS, LABELS, epochs=2, batch_size=8, seed=3)
+    first.fit(POINTS, LABELS, epochs=2, batch_size=9, seed=3)
     first.save(tmp_path / "model")
     second = fresh()
     second.load(tmp_path / "model")
-    rest = second.fit(POINTS, LABELS, epochs=4, batch_size=8, seed=3, initial_epoch=2)
+    rest = second.fit(POINTS, LABELS, epochs=4, batch_size=9, seed=3, initial_epoch=2)
     assert rest.epoch == [2, 3]
     assert rest.history["loss"] == history.history["loss"][2:]
     for name, value in whole.values().items():
@@ -189,7 +189,7 @@ def test_without_loss_it_predicts(mode):
     graph = gc.Graph()
     x = graph.input("x", ("batch", 2))
     model = gc.Model(x, [x * 2, x + 1])
-    model._mode = mode
+    model.compile(mode=mode)
     doubled, increased = model.predict(POINTS)
     np.testing.assert_array_equal(doubled, POINTS * 2)
     np.testing.assert_array_equal(increased, POINTS + 1)
@@ -258,7 +258,7 @@ def test_output_without_batch_is_not_predicted(mode):
     graph = gc.Graph()
     x = graph.input("x", ("batch", 2))
     model = gc.Model(x, gc.mean(x))
-    model._mode = mode
+    model.compile(mode=mode)
     with pytest.raises(gc.GraphError, match="no batch"):
         model.predict(POINTS)
 

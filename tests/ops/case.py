@@ -245,9 +245,8 @@ def build_gradient_case(case: Case, dtype: DType) -> tuple[Program, dict[str, Ar
     loss = build.sum(result * weights)
     derived = gradients(loss, [applied.given[number] for number in numbers])
     names = operand_names(case)
-    outputs = (("result", result), ("loss", loss)) + tuple(
-        (f"d_{names[number]}", node) for number, node in zip(numbers, derived, strict=True)
-    )
+    slopes = zip((f"d_{names[number]}" for number in numbers), derived, strict=True)
+    outputs = (("result", result), ("loss", loss), *slopes)
     return Program(f"d-{case}", tuple(graph.inputs.values()), outputs), inputs
 
 

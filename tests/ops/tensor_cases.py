@@ -143,7 +143,8 @@ def _view_cases() -> Iterator[Case]:
     reshaped: tuple[tuple[Any, Any, Layout], ...] = (
         ((6,), (2, 3), PLAIN), ((2, 3, 4), (4, 6), PLAIN), ((2, 3, 4), (2, 12), PLAIN),
         ((), (1, 1), PLAIN), ((1,), (), PLAIN), ((0, 3), (3, 0, 2), PLAIN),
-        ((3, 4), (12,), TRANSPOSED), ((6, 4), (2, 3, 4), TRANSPOSED), ((4, 6), (4, 1, 2, 3), STEPPED),
+        ((3, 4), (12,), TRANSPOSED), ((6, 4), (2, 3, 4), TRANSPOSED),
+        ((4, 6), (4, 1, 2, 3), STEPPED),
         ((4, 6), (2, 12), REVERSED), ((2, 1, 9), (2, 3, 3), PLAIN),
     )  # fmt: skip
     for shape, wanted, layout in reshaped:
@@ -174,9 +175,11 @@ def _view_cases() -> Iterator[Case]:
                 lambda x, equation=equation: np.einsum(equation, x), bindings=BATCH,
             )  # fmt: skip
     stretched: tuple[tuple[Any, Any, Layout], ...] = (
-        ((3,), (2, 3), PLAIN), ((), (17,), PLAIN), ((1,), (0,), PLAIN), ((2, 1, 3), (2, 4, 3), PLAIN),
+        ((3,), (2, 3), PLAIN), ((), (17,), PLAIN), ((1,), (0,), PLAIN),
+        ((2, 1, 3), (2, 4, 3), PLAIN),
         ((3, 1), (2, 3, 5), TRANSPOSED), ((1, 1), (1, 1), PLAIN), ((2,), (3, 2, 1, 2), PLAIN),
-        ((4,), ("batch", 4), PLAIN), (("batch", 1), (2, "batch", 5), PLAIN), ((), ("batch",), PLAIN),
+        ((4,), ("batch", 4), PLAIN), (("batch", 1), (2, "batch", 5), PLAIN),
+        ((), ("batch",), PLAIN),
     )  # fmt: skip
     for shape, wanted, layout in stretched:
         bound = tuple(BATCH.get(extent, extent) for extent in wanted)
@@ -260,7 +263,8 @@ def _concatenate_cases() -> Iterator[Case]:
 
 def _take_cases() -> Iterator[Case]:
     taken: tuple[tuple[Any, int, Any, str], ...] = (
-        ((7,), 0, (), "i64"), ((7,), 0, (5,), "i64"), ((5, 4), 0, (3,), "i32"), ((5, 4), 1, (17,), "i64"),
+        ((7,), 0, (), "i64"), ((7,), 0, (5,), "i64"), ((5, 4), 0, (3,), "i32"),
+        ((5, 4), 1, (17,), "i64"),
         ((2, 5, 3), 1, (2, 2), "i32"), ((2, 3, 1, 5), 3, (3,), "i64"), ((5, 3), 0, (0,), "i64"),
         ((1, 2), 0, (4,), "i64"), ((5, 3), 0, ("batch",), "i64"), (("batch", 5), 1, (4,), "i32"),
         ((5, 16), 0, (1, 3), "i64"), ((5, 0), 0, (3,), "i64"),
@@ -314,8 +318,10 @@ def _range_cases() -> Iterator[Case]:
 
 # batch of x, rows, depth, columns, batch of y
 PRODUCTS: tuple[tuple[Any, Any, Any, Any, Any], ...] = (
-    ((), 1, 1, 1, ()), ((), 3, 4, 5, ()), ((), 15, 16, 17, ()), ((), 17, 9, 15, ()), ((), 7, 1, 8, ()),
-    ((), 1, 33, 1, ()), ((), 0, 3, 4, ()), ((), 3, 0, 4, ()), ((2,), 3, 4, 5, (2,)), ((2,), 3, 4, 5, ()),
+    ((), 1, 1, 1, ()), ((), 3, 4, 5, ()), ((), 15, 16, 17, ()), ((), 17, 9, 15, ()),
+    ((), 7, 1, 8, ()),
+    ((), 1, 33, 1, ()), ((), 0, 3, 4, ()), ((), 3, 0, 4, ()), ((2,), 3, 4, 5, (2,)),
+    ((2,), 3, 4, 5, ()),
     ((), 3, 4, 5, (2,)), ((2, 1), 3, 4, 2, (3,)), ((1,), 2, 3, 2, (4,)), ((), "batch", 4, 5, ()),
     (("batch",), 2, 4, 3, ("batch",)), (("batch",), 2, 4, 3, ()), ((), 4, 5, "batch", ()),
 )  # fmt: skip
@@ -361,7 +367,8 @@ def _log_softmax(x: Any) -> Any:
 def _composite_cases() -> Iterator[Case]:
     along: tuple[tuple[Any, int, Layout], ...] = (
         ((1,), 0, PLAIN), ((17,), 0, PLAIN), ((3, 10), 1, PLAIN), ((3, 16), 1, TRANSPOSED),
-        ((15, 4), 0, PLAIN), ((2, 3, 4), 1, STEPPED), ((2, 3, 2, 4), 3, REVERSED), ((3, 1), 1, PLAIN),
+        ((15, 4), 0, PLAIN), ((2, 3, 4), 1, STEPPED), ((2, 3, 2, 4), 3, REVERSED),
+        ((3, 1), 1, PLAIN),
         ((0, 4), 1, PLAIN), (("batch", 5), 1, PLAIN), (("batch", 5), 0, PLAIN),
     )  # fmt: skip
     for shape, axis, layout in along:
@@ -373,7 +380,8 @@ def _composite_cases() -> Iterator[Case]:
                 bindings=BATCH, reduction_length=17,
             )  # fmt: skip
         yield Case(
-            "argmax", _name(shape, axis, layout.name), (Operand(shape, sample=apart, layout=layout),),
+            "argmax", _name(shape, axis, layout.name),
+            (Operand(shape, sample=apart, layout=layout),),
             {"axis": axis},
             lambda x, axis=axis: np.expand_dims(np.argsort(x, axis=axis).take(-1, axis), axis),
             bindings=BATCH,

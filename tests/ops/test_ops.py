@@ -239,7 +239,10 @@ SCALAR_PRIMITIVES: Mapping[str, Any] = {
     "sigmoid": lambda x: np.exp(np.minimum(x, 0)) / (1 + np.exp(-np.abs(x))),
     "softplus": lambda x: np.logaddexp(x, x.dtype.type(0)),
     "pow": np.power,
-    **{name: getattr(np, name) for name in ["sqrt", "exp", "expm1", "log", "log1p", "sin", "cos", "tanh"]},
+    **{
+        name: getattr(np, name)
+        for name in ["sqrt", "exp", "expm1", "log", "log1p", "sin", "cos", "tanh"]
+    },
 }
 
 

@@ -1,0 +1,352 @@
+"""Operators, constructors and indexing against numpy; named dimensions."""
+
+import inspect
+import operator
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from graphc.ir import build
+from graphc.ir.errors import DTypeError, ShapeError
+from graphc.ir.graph import Graph, Node
+from graphc.ir.ops import elementwise as ops
+from graphc.ir.types import (
+    Dim,
+    as_shape,
+    f32,
+    f64,
+    i32,
+)
+
+from tests.ir.evaluation import value_of
+
+
+def here() -> int:
+    frame = inspect.currentframe()
+    assert frame is not None and frame.f_back is not None
+    return frame.f_back.f_lineno
+
+
+# --- operators -------------------------------------------------------------------------------
+
+PAIR = (np.array([[1.5, -2.0, 0.5]], np.float32), np.array([[2.0], [-0.5]], np.float32))
+
+
+@pytest.mark.parametrize(
+    "function",
+    [operator.add, operator.sub, operator.mul, operator.truediv, operator.lt, operator.le,
+     operator.gt, operator.ge],
+)  # fmt: skip
+def test_binary_operators(function: Callable[[Any, Any], Any]) -> None:
+    graph = Graph()
+    x, y = graph.input("x", (1, 3)), graph.input("y", (2, 1))
+    a, b = PAIR
+    np.testing.assert_array_equal(value_of(function(x, y), x=a, y=b), function(a, b))
+    np.testing.assert_array_equal(value_of(function(x, 2), x=a), function(a, 2))
+    np.testing.assert_array_equal(value_of(function(2, x), x=a), function(2, a))
+    np.testing.assert_array_equal(value_of(function(x, b), x=a), function(a, b))
+    np.testing.assert_array_equal(value_of(function(b, x), x=a), function(b, a))
+    half = np.float64(0.5)
+    np.testing.assert_array_equal(value_of(function(half, x), x=a), function(np.float32(0.5), a))
+
+
+def test_unary_operators() -> None:
+    graph = Graph()
+    x, b = graph.input("x", (1, 3)), graph.input("b", (2,), "bool")
+    a, flags = PAIR[0], np.array([True, False])
+    np.testing.assert_array_equal(value_of(-x, x=a), -a)
+    np.testing.assert_array_equal(value_of(abs(x), x=a), abs(a))
+    np.testing.assert_array_equal(value_of(~b, b=flags), ~flags)
+    np.testing.assert_array_equal(value_of(b & b[::-1], b=flags), flags & flags[::-1])
+    np.testing.assert_array_equal(value_of(b | b[::-1], b=flags), flags | flags[::-1])
+
+
+@pytest.mark.parametrize("exponent", [2, -1, 3, 0.5, 0, -2.5])
+def test_power(exponent: float) -> None:
+    graph = Graph()
+    x = graph.input("x", (3,), "f64")
+    a = np.array([0.5, 1.5, 2.0])
+    np.testing.assert_allclose(value_of(x**exponent, x=a), a**exponent, rtol=1e-15)
+    base = abs(exponent)
+    np.testing.assert_allclose(value_of(base**x, x=a), np.power(float(base), a), rtol=1e-15)
+
+
+def test_power_of_two_is_a_square() -> None:
+    x = Graph().input("x", ())
+    assert (x**2).op is ops.square and (x**-1).op is ops.reciprocal
+
+
+def test_matmul_operator() -> None:
+    graph = Graph()
+    x, v = graph.input("x", (2, 3)), graph.input("v", (3,))
+    a, b = np.arange(6, dtype=np.float32).reshape(2, 3), np.array([1, -2, 3], np.float32)
+    c = np.arange(12, dtype=np.float32).reshape(3, 4)
+    np.testing.assert_array_equal(value_of(x @ v, x=a, v=b), a @ b)
+    np.testing.assert_array_equal(value_of(v @ x.T, x=a, v=b), b @ a.T)
+    np.testing.assert_array_equal(value_of(v @ v, v=b), b @ b)
+    np.testing.assert_array_equal(value_of(x @ c, x=a), a @ c)
+    np.testing.assert_array_equal(value_of(c.T @ x.T, x=a), c.T @ a.T)
+
+
+def test_scalars_adopt_the_tensors_dtype() -> None:
+    graph = Graph()
+    for dtype in (f32, f64):
+        x = graph.input(f"x_{dtype}", (3,), dtype)
+        for node in (x + 1, x * 0.1, 2.5 - x, x / np.float64(3), np.ones(3) * x, x**1.5, 2**x):
+            assert node.dtype == dtype
+    count = graph.input("count", (), "i32")
+    assert (count + 1).dtype == i32
+    flag = graph.input("flag", (3,), "bool")
+    assert ops.where(flag, graph.inputs["x_f32"], 0).dtype == f32
+    assert ops.where(flag, 0, graph.inputs["x_f64"]).dtype == f64
+
+
+def test_scalars_that_do_not_fit_are_refused() -> None:
+    graph = Graph()
+    count = graph.input("count", (), "i32")
+    with pytest.raises(
+        DTypeError, match=r"add: 0\.5 does not fit i32; cast one\n  at test_build.py:"
+    ):
+        count + 0.5
+    with pytest.raises(DTypeError, match="i32"):
+        count + 2**40
+    with pytest.raises(DTypeError, match="add: 'one' is neither"):
+        count + "one"
+    with pytest.raises(DTypeError, match=r"add\(i32\[\], f32\[\]\): operands of one dtype"):
+        count + graph.input("x", ())
+
+
+def test_tensors_have_no_truth_value_and_no_iterator() -> None:
+    x = Graph().input("x", (3,))
+    with pytest.raises(TypeError, match="truth value"):
+        bool(x > 0)
+    with pytest.raises(TypeError, match="truth value"):
+        0 < x < 1  # noqa: B015
+    with pytest.raises(TypeError, match="iterated"):
+        list(x)
+    with pytest.raises(TypeError, match="not iterable"):
+        1.0 in x  # noqa: B015
+
+
+def test_an_op_needs_a_tensor() -> None:
+    with pytest.raises(TypeError, match="exp: no operand is a tensor"):
+        ops.exp(1.0)
+    with pytest.raises(TypeError, match="no operand is a tensor"):
+        build.power(2.0, 3)
+
+
+# --- constructors ----------------------------------------------------------------------------
+
+A = np.linspace(-1.5, 2.0, 24).reshape(2, 3, 4)
+
+
+@pytest.mark.parametrize("axis", [None, 0, -1, (0, 2), (2, 1), ()])
+@pytest.mark.parametrize("keepdims", [False, True])
+@pytest.mark.parametrize("name", ["sum", "mean", "max", "min"])
+def test_reductions(name: str, axis: Any, keepdims: bool) -> None:
+    x = Graph().input("x", A.shape, "f64")
+    expected = getattr(np, name)(A, axis, keepdims=keepdims)
+    for node in (getattr(build, name)(x, axis, keepdims), getattr(x, name)(axis, keepdims)):
+        assert node.shape == np.shape(expected)
+        np.testing.assert_allclose(value_of(node, x=A), expected, rtol=1e-14)
+
+
+def test_reductions_over_open_dimensions() -> None:
+    x = Graph().input("x", ("batch", 3), "f64")
+    for rows in (1, 2, 5):
+        a = np.arange(rows * 3.0).reshape(rows, 3)
+        np.testing.assert_allclose(value_of(build.mean(x, 0), x=a), a.mean(0), rtol=1e-15)
+        np.testing.assert_allclose(value_of(build.mean(x), x=a), a.mean(), rtol=1e-15)
+
+
+def test_other_constructors() -> None:
+    graph = Graph()
+    x = graph.input("x", A.shape, "f64")
+    indices = np.array([[0, 1, 2, 1], [2, 2, 0, 0]])
+    expected = {
+        build.argmax(x, 1): A.argmax(1),
+        build.argmax(x, -1, keepdims=True): A.argmax(-1, keepdims=True),
+        build.logsumexp(x, 1): np.log(np.exp(A).sum(1)),
+        build.maxout(x, 2): A.reshape(2, 3, 2, 2).max(-1),
+        build.maxout(x, 3, 1): A.max(1, keepdims=True),
+        build.expand(x, 1, 5): np.repeat(A[:, None], 5, 1),
+        build.expand_dims(x, -1): A[..., None],
+        build.broadcast_to(x, (5, 2, 3, 4)): np.broadcast_to(A, (5, 2, 3, 4)),
+        build.take(x, [2, 0], 1): A[:, [2, 0]],
+        build.gather(x, indices, 1): np.take_along_axis(A, indices[:, None], 1)[:, 0],
+        build.gather(x, indices[:, :3] % 2, -1): np.take_along_axis(
+            A, (indices[:, :3] % 2)[..., None], -1
+        )[..., 0],
+        build.cast(x, "i64"): A.astype(np.int64),
+        x.transpose(2, 0, 1): A.transpose(2, 0, 1),
+        x.transpose(): A.T,
+        x.T: A.T,
+        x.reshape(4, -1): A.reshape(4, -1),
+        x.reshape((6, 4)): A.reshape(6, 4),
+        x.reshape(-1): A.ravel(),
+    }
+    for node, wanted in expected.items():
+        assert node.shape == wanted.shape
+        np.testing.assert_allclose(value_of(node, x=A), wanted, rtol=1e-14)
+
+
+def test_constructors_that_change_nothing_make_no_node() -> None:
+    x = Graph().input("x", (3, 4))
+    same = (
+        build.reshape(x, (3, 4)), build.reshape(x, (3, -1)), build.transpose(x, (0, 1)),
+        build.broadcast_to(x, (3, 4)), build.cast(x, "f32"), x[:], x[...], x[:, 0:4],
+        build.sum(x, ()),
+    )  # fmt: skip
+    assert all(node is x for node in same)
+
+
+@pytest.mark.parametrize(
+    ("build_node", "match"),
+    [
+        (lambda x: build.maxout(x, 3), r"maxout\(f32\[3,4\]\): 3 pieces do not divide an extent 4"),
+        (lambda x: build.maxout(x, 0), "0 pieces"),
+        (lambda x: build.expand_dims(x, 3), r"expand_dims\(f32\[3,4\]\): axis 3"),
+        (lambda x: build.expand(x, -4, 2), r"expand\(f32\[3,4\]\): axis -4"),
+        (lambda x: build.expand(x, 0, -2), r"expand\(f32\[3,4\]\): .*-2"),
+        (lambda x: build.gather(x, [0, 0, 0], 2), r"gather\(f32\[3,4\]\): axis 2"),
+        (lambda x: build.mean(x, 2), r"mean\(f32\[3,4\]\): axis 2"),
+        (lambda x: build.concatenate([]), "concatenate: at least one"),
+    ],
+)
+def test_refused_constructors(build_node: Callable[[Node], Node], match: str) -> None:
+    x = Graph().input("x", (3, 4))
+    with pytest.raises(ShapeError, match=match):
+        build_node(x)
+
+
+# --- indexing --------------------------------------------------------------------------------
+
+KEYS = [
+    np.s_[0], np.s_[-1], np.s_[1, 2], np.s_[1, 2, 3], np.s_[-2, -3, -4], np.s_[:], np.s_[...],
+    np.s_[1:], np.s_[:1], np.s_[:-1], np.s_[::2], np.s_[::-1], np.s_[:, 1:3], np.s_[:, ::-1],
+    np.s_[:, :, 1::2], np.s_[:, :, 3:0:-2], np.s_[..., 0], np.s_[..., 1:3], np.s_[0, ...],
+    np.s_[0, ..., 0], np.s_[:, 1], np.s_[:, -1, ::2], np.s_[None], np.s_[:, None], np.s_[..., None],
+    np.s_[0, None], np.s_[None, 0, :, None, 2:], np.s_[2:1], np.s_[:, 5:], np.s_[:, -9:9],
+    np.s_[1:2, 0:1, 3:4], np.s_[::-1, ::-1, ::-1], np.s_[np.int64(1)],
+    np.s_[np.int32(0):np.int64(2)],
+    np.s_[0, 0, 0, None], np.s_[..., -1, :], (), np.s_[:, 2:-5:-1], np.s_[10:, 0],
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("key", KEYS, ids=str)
+def test_indexing_is_numpys(key: Any) -> None:
+    x = Graph().input("x", A.shape, "f64")
+    node = x[key]
+    assert node.shape == A[key].shape
+    np.testing.assert_array_equal(value_of(node, x=A), A[key])
+
+
+def test_indexing_a_scalar() -> None:
+    x = Graph().input("x", (), "f64")
+    assert x[()] is x and x[...] is x
+    np.testing.assert_array_equal(value_of(x[None, None], x=np.array(3.0)), [[3.0]])
+
+
+def test_indexing_by_a_tensor() -> None:
+    graph = Graph()
+    x, v = graph.input("x", (3, 4)), graph.input("v", (5,))
+    i, j = graph.input("i", (2, 2), "i64"), graph.input("j", (), "i32")
+    a = np.arange(12, dtype=np.float32).reshape(3, 4)
+    b, indices, one = np.arange(5, dtype=np.float32), np.array([[0, 2], [1, 1]]), np.int32(2)
+    np.testing.assert_array_equal(value_of(x[i], x=a, i=indices), a[indices])
+    np.testing.assert_array_equal(value_of(x[j], x=a, j=one), a[one])
+    np.testing.assert_array_equal(value_of(v[j], v=b, j=one), b[one])
+    np.testing.assert_array_equal(value_of(v[i], v=b, i=indices), b[indices])
+
+
+def test_indexing_beside_an_open_dimension() -> None:
+    x = Graph().input("x", ("batch", 4), "f64")
+    a = np.arange(12.0).reshape(3, 4)
+    for key in (np.s_[:, 1], np.s_[:, 1:3], np.s_[..., ::-1], np.s_[:, None, 0]):
+        np.testing.assert_array_equal(value_of(x[key], x=a), a[key])
+    for key in (np.s_[0], np.s_[1:], np.s_[::-1]):
+        with pytest.raises(ShapeError, match="dimension batch is open; take it whole"):
+            x[key]
+
+
+@pytest.mark.parametrize(
+    ("key", "match"),
+    [
+        (2, "2 is outside an extent of 2"), (-3, "-3 is outside an extent of 2"),
+        (np.s_[0, 0, 0, 0], "4 indices for rank 3"), (0.5, "0.5 is no index"),
+        ("a", "'a' is no index"),
+        ([0, 1], "is no index"), (True, "True is no index"),
+        (np.s_[..., ...], "only one ... may stand"),
+        (np.array([0, 1]), "is no index"),
+    ],
+)  # fmt: skip
+def test_refused_indices(key: Any, match: str) -> None:
+    x = Graph().input("x", A.shape, "f64")
+    with pytest.raises(ShapeError, match=rf"^index\(f64\[2,3,4\]\): .*{match}") as raised:
+        x[key]
+    assert f"at test_build.py:{here() - 1}" in str(raised.value)
+
+
+# --- named dimensions ------------------------------------------------------------------------
+
+
+def test_named_dimensions_pass_through() -> None:
+    graph = Graph()
+    x, w = graph.input("x", ("batch", 4)), graph.state("w", (4, 3))
+    y = ops.tanh(x @ w + graph.state("b", (3,)))
+    assert y.shape == (Dim("batch"), 3)
+    assert build.softmax(y).shape == y.shape
+    assert build.sum(y, 1).shape == (Dim("batch"),)
+    assert build.sum(y, 0).shape == (3,)
+    assert build.transpose(y).shape == (3, Dim("batch"))
+    assert not y.type.is_static
+    with pytest.raises(ShapeError, match=r"dimension batch of \[batch,3\] has no extent yet"):
+        _ = y.type.size
+
+
+@pytest.mark.parametrize(
+    ("shape", "wanted", "result"),
+    [
+        (("batch", 2, 4), (-1, 8), ("batch", 8)), (("batch", 2, 4), ("batch", -1), ("batch", 8)),
+        (("batch", 4), (-1, 2, 2), ("batch", 2, 2)), (("batch",), (-1, 1), ("batch", 1)),
+        (("batch", "time", 4), ("batch", -1, 4), ("batch", "time", 4)), ((0, 3), (-1, 3), (0, 3)),
+        ((2, 6), (3, -1), (3, 4)), ((), (-1,), (1,)), (("batch", 3), (3, -1), (3, "batch")),
+    ],
+)  # fmt: skip
+def test_reshape_completes_an_extent(shape: Any, wanted: Any, result: Any) -> None:
+    x = Graph().input("x", shape)
+    assert build.reshape(x, wanted).shape == as_shape(result)
+
+
+@pytest.mark.parametrize(
+    ("shape", "wanted"),
+    [(("batch", 4), (-1, 2)), (("batch", 4), (-1,)), (("batch", "time"), (-1,)), ((0, 3), (0, -1)),
+     (("batch",), ("time", -1)), ((4,), ("batch", -1)), ((4,), (-1, 3)), ((4,), (-1, -1))],
+)  # fmt: skip
+def test_reshape_that_nothing_completes(shape: Any, wanted: Any) -> None:
+    x = Graph().input("x", shape)
+    with pytest.raises(ShapeError, match=r"^reshape\(f32\[.*\n  at test_build.py:"):
+        build.reshape(x, wanted)
+
+
+def test_two_names_do_not_fit() -> None:
+    graph = Graph()
+    x, y = graph.input("x", ("batch",)), graph.input("y", ("time",))
+    with pytest.raises(
+        ShapeError, match=r"add\(f32\[batch\], f32\[time\]\): extents batch and time"
+    ):
+        x + y
+    with pytest.raises(ShapeError, match="extents batch and 3"):
+        x + graph.input("z", (3,))
+    assert (x + graph.input("one", (1,))).shape == (Dim("batch"),)
+
+
+def test_one_name_may_stand_for_any_extent() -> None:
+    x = Graph().input("x", ("batch", 2), "f64")
+    y = build.sum(ops.square(x) - build.mean(x, 0))
+    for rows in (0, 1, 2, 7):
+        a = np.arange(rows * 2.0).reshape(rows, 2)
+        with np.errstate(all="ignore"):
+            expected = np.sum(a**2 - a.sum(0) / rows) if rows else 0.0
+        np.testing.assert_allclose(value_of(y, x=a), expected)
