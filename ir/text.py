@@ -8,8 +8,8 @@
       update w = %2
     }
 
-One value a line, operands first, numbered from 0. Inputs and states stand under their own names
-and scalar constants under their value and dtype. A name that is not made of letters, digits,
+One value a line, states first, operands before users, numbered from 0. Inputs and states stand
+under their own names and scalar constants under their value and dtype. A name that is not made of letters, digits,
 `_`, `.` and `/` is quoted. What follows a `#` is a comment.
 """
 
@@ -28,7 +28,7 @@ from graphc.ir.graph import Graph, Node, Program, topological
 from graphc.ir.location import Location
 from graphc.ir.op import Op
 from graphc.ir.ops import OPS, leaf
-from graphc.ir.types import DTYPES, TensorType
+from graphc.ir.types import DTYPES, TensorType, f32
 
 INDENT = "  "
 _BARE_NAME = re.compile(r"(?!(?:return|update)$)[A-Za-z_][\w./]*", re.ASCII)
@@ -43,18 +43,19 @@ def print_program(program: Program, locations: bool = False) -> str:
     """The text form; with `locations` each line ends on a comment that names the user's line."""
     order = topological((*program.inputs, *(state for state, _ in program.updates), *program.roots))
     labels: dict[Node, str] = {}
+    declared: list[tuple[str, Location | None]] = []
     lines: list[tuple[str, Location | None]] = []
     count = 0
     for node in order:
         if node.op in (leaf.input_, leaf.state):
             labels[node] = _name_text(node.name)
+            if node not in program.inputs:
+                declared.append((_value_text(node, labels), node.location))
         elif _is_scalar_constant(node):
             labels[node] = _scalar_text(node)
-            continue
         else:
             labels[node] = f"%{count}"
             count += 1
-        if node not in program.inputs:
             lines.append((_value_text(node, labels), node.location))
     if program.outputs:
         returned = ", ".join(f"{_name_text(name)}={labels[x]}" for name, x in program.outputs)
@@ -62,7 +63,7 @@ def print_program(program: Program, locations: bool = False) -> str:
     for state, value in program.updates:
         lines.append((f"update {labels[state]} = {labels[value]}", None))
     parameters = ", ".join(f"{labels[node]}: {node.type}" for node in program.inputs)
-    body = [_line_text(text, where if locations else None) for text, where in lines]
+    body = [_line_text(text, where if locations else None) for text, where in declared + lines]
     return "\n".join([f"program {_name_text(program.name)}({parameters}) {{", *body, "}"]) + "\n"
 
 
@@ -92,7 +93,12 @@ def _is_scalar_constant(node: Node) -> bool:
 
 
 def _scalar_text(node: Node) -> str:
-    return f"{node.attributes['value'].array.item()!r}:{node.dtype}"
+    array = node.attributes["value"].array
+    number = repr(array.item())
+    if node.dtype is f32:
+        short = str(array[()])  # 0.1, where a float of Python has 0.10000000149011612
+        number = short if Literal(float(short), f32) == Literal(array) else number
+    return f"{number}:{node.dtype}"
 
 
 def _name_text(name: str) -> str:

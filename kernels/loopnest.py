@@ -125,7 +125,7 @@ def _plan(
         if outer and node not in reduces:
             roles[node] = _stored_once(roles[node])
     levels = [role.level for role in roles.values() if role.inner and role.phase is Phase.MAIN]
-    levels += [roles[n].level for n, kind in reduces.items() if kind is Reduces.ROW]
+    levels += [roles[node].level for node in reduces if domain.operand_span(node, 0) & inner]
     return LoopNest(
         nodes,
         outputs,
