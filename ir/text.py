@@ -9,8 +9,8 @@
     }
 
 One value a line, states first, operands before users, numbered from 0. Inputs and states stand
-under their own names and scalar constants under their value and dtype. A name that is not made of letters, digits,
-`_`, `.` and `/` is quoted. What follows a `#` is a comment.
+under their own names and scalar constants under their value and dtype. A name that is not made of
+letters, digits, `_`, `.` and `/` is quoted. What follows a `#` is a comment.
 """
 
 from __future__ import annotations

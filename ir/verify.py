@@ -35,9 +35,10 @@ def reachable(program: Program) -> tuple[Node, ...]:
 
 def check_one_graph(program: Program, nodes: tuple[Node, ...]) -> None:
     """All nodes are of one graph, which knows them."""
+    graph = program.graph
     for node in nodes:
         held = node.graph.nodes
-        if node.graph is not program.graph:
+        if node.graph is not graph:
             _fail("one graph", node, "is of another graph")
         if not (0 <= node.number < len(held) and held[node.number] is node):
             _fail("one graph", node, "is unknown to its graph")

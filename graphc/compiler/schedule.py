@@ -49,6 +49,7 @@ class _Order:
         self._groups: list[Group] = []
         self._after: dict[Group, set[Group]] = {}
         self._maker: dict[Node, Group] = {}
+        self._readers: dict[Node, list[Group]] = {}
         for group in groups:
             self._groups.append(group)
             self._after[group] = set()
@@ -68,12 +69,8 @@ class _Order:
 
     def add_overwrite(self, writer: Group, state: Node) -> bool:
         """Makes every other reader of `state` run before `writer`; False where that is a cycle."""
-        readers = [
-            group
-            for group in self._groups
-            if group is not writer and state in external_operands(group.nodes)
-        ]
-        if any(self._reaches(writer, reader) for reader in readers):
+        readers = [group for group in self._readers.get(state, ()) if group is not writer]
+        if self._reaches_any(writer, set(readers)):
             return False
         for reader in readers:
             self._after[reader].add(writer)
@@ -103,14 +100,16 @@ class _Order:
 
     def _add_reads(self, group: Group) -> None:
         for base in external_operands(group.nodes):
+            self._readers.setdefault(base, []).append(group)
             if base in self._maker:
                 self._after[self._maker[base]].add(group)
 
-    def _reaches(self, start: Group, goal: Group) -> bool:
+    def _reaches_any(self, start: Group, goals: set[Group]) -> bool:
+        """Whether a path leads from `start` to one of `goals`."""
         stack, seen = [start], {start}
-        while stack:
+        while stack and goals:
             for later in self._after[stack.pop()]:
-                if later is goal:
+                if later in goals:
                     return True
                 if later not in seen:
                     seen.add(later)

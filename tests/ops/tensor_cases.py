@@ -59,7 +59,7 @@ def _leaf_cases() -> Iterator[Case]:
     for value, kind in ((7, "i64"), ([1, -2], "i32"), ([True, False], "bool")):
         yield Case(
             "constant", kind, (), expect=lambda value=value: np.array(value),
-            build=lambda graph, operands, dtype, value=value, kind=kind: graph.constant(value, kind),
+            build=lambda graph, operands, dtype, v=value, k=kind: graph.constant(v, k),
         )  # fmt: skip
     for extents, count in (((), 1), (("batch",), 3), (("batch", 4), 12), ((0, "batch"), 0)):
         for dtype in (FLOAT, "i64"):
@@ -422,7 +422,7 @@ def _label_cases() -> Iterator[Case]:
             yield Case(
                 "one_hot", _name(shape, depth, dtype, kind), (labels,),
                 {"depth": depth, "dtype": kind},
-                lambda i, depth=depth, kind=kind: np.eye(depth, dtype=bool if kind == "bool" else int)[i],
+                lambda i, n=depth, kind=kind: np.eye(n, dtype=bool if kind == "bool" else int)[i],
                 bindings=BATCH,
             )  # fmt: skip
         yield Case(
