@@ -29,6 +29,7 @@ lint: $(STAMP)
 types: $(STAMP)
 	rm -rf build $(VENV)/types
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --target $(VENV)/types .
+	rm -rf build
 	cd $(VENV)/types && ../bin/mypy --config-file ../../pyproject.toml -p graphc
 
 bench: $(STAMP)

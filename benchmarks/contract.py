@@ -9,17 +9,12 @@ that of a register tile whose operands stay in the first cache.
 
 from __future__ import annotations
 
-import os
-
-os.environ["OPENBLAS_NUM_THREADS"] = "1"
-os.environ["OMP_NUM_THREADS"] = "1"
-
 import argparse
 import ctypes
-import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import median
 
 import numpy as np
@@ -32,6 +27,8 @@ from graphc.kernels.contract import (
 )
 from graphc.kernels.jit import CompiledKernel, KernelCompiler
 from graphc.kernels.microkernel import microkernel
+
+from benchmarks.measure import Repeated, interleaved_medians, seconds_each, write_json
 
 NUMPY_DTYPES: dict[str, type[np.floating]] = {"f32": np.float32, "f64": np.float64}
 ROUNDS = 9
@@ -108,13 +105,7 @@ def _repeated_kernel(
     return kernel, source.scratch
 
 
-def _seconds(call: Callable[[int], object], repetitions: int) -> float:
-    start = time.perf_counter()
-    call(repetitions)
-    return (time.perf_counter() - start) / repetitions
-
-
-def _caller(kernel: CompiledKernel, arrays: list[np.ndarray]) -> Callable[[int], None]:
+def _caller(kernel: CompiledKernel, arrays: list[np.ndarray]) -> Repeated:
     function = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)(
         kernel.address
     )
@@ -147,7 +138,7 @@ def peak(arguments, repetitions, stride):
     kernel = compiler.compile_kernel(text, "peak", filename="<peak>", microkernels=(tile,))
     arrays = [np.ones(rows * columns, NUMPY_DTYPES[dtype]) for _ in range(2)]
     call = _caller(kernel, arrays)
-    seconds = median(_seconds(call, 3) for _ in range(ROUNDS))
+    seconds = median(seconds_each(call, 3) for _ in range(ROUNDS))
     return 2 * rows * columns * PEAK_DEPTH / seconds / 1e9
 
 
@@ -187,12 +178,9 @@ def measure(
     ours(1)
     numpy_product(1)
     np.testing.assert_allclose(y, theirs, rtol=0, atol=4 * depth * float(np.finfo(kind).eps))
-    repetitions = max(1, round(SECONDS_A_ROUND / _seconds(numpy_product, 3)))
-    pairs = [
-        (_seconds(ours, repetitions), _seconds(numpy_product, repetitions)) for _ in range(ROUNDS)
-    ]
+    seconds = interleaved_medians({"ours": ours, "numpy": numpy_product}, ROUNDS, SECONDS_A_ROUND)
     work = 2 * rows * depth * columns / 1e9
-    ours_gflops, numpy_gflops = (work / median(times) for times in zip(*pairs, strict=True))
+    ours_gflops, numpy_gflops = work / seconds["ours"], work / seconds["numpy"]
     flags = ("T" if left_transposed else "N") + ("T" if right_transposed else "N")
     return Row(
         f"{rows}x{depth}x{columns} {flags}",
@@ -207,7 +195,7 @@ def measure(
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="generated contractions against numpy's BLAS")
-    parser.add_argument("--json", metavar="FILE")
+    parser.add_argument("--json", metavar="FILE", type=Path)
     parser.add_argument("--dtype", choices=sorted(NUMPY_DTYPES), default="f32")
     options = parser.parse_args()
     compiler = KernelCompiler()
@@ -224,10 +212,8 @@ def main() -> None:
             f"{row.peak_share:9.0%}{row.compile_ms:7.0f} ms  {row.tiling}",
             flush=True,
         )
-    if options.json:
-        with open(options.json, "w") as file:
-            result = {"dtype": options.dtype, "peak_gflops": peak}
-            json.dump({**result, "rows": [vars(row) for row in rows]}, file, indent=1)
+    result = {"dtype": options.dtype, "peak_gflops": peak, "rows": [vars(row) for row in rows]}
+    write_json(options.json, result)
 
 
 if __name__ == "__main__":

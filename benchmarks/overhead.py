@@ -3,13 +3,11 @@
     python -m benchmarks.overhead [--json FILE]
 
 Every figure is the median of several rounds. The native loop walks a table of kernels that return
-at once.
+at once. The compiled step is workload S: its time in a Python loop less that in the native loop,
+which runs the same kernels.
 """
 
-import json
 import statistics
-import time
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -18,8 +16,16 @@ import numpy as np
 from graphc.kernels.executor import Executor, Instruction, InstructionTable, compile_executor
 from graphc.kernels.jit import compile_ir
 from graphc.kernels.memory import data_address
-from rich.console import Console
-from rich.table import Table
+
+from benchmarks.measure import (
+    Repeated,
+    calls,
+    interleaved_rounds,
+    print_table,
+    seconds_each,
+    write_json,
+)
+from benchmarks.workloads import workload
 
 ROUNDS = 15
 CALLS_A_ROUND = 5_000
@@ -30,6 +36,7 @@ EMPTY_KERNELS = 16
 TABLE_ROWS = 64
 REPEATS_A_ROUND = 2_000
 NATIVE_LIMIT_MICROSECONDS = 0.2
+CALL_LIMIT_MICROSECONDS = 10
 
 
 @dataclass(frozen=True)
@@ -41,28 +48,18 @@ class Row:
     limit_microseconds: float | None = None
 
 
-def median_microseconds(action: Callable[[], object], count: int) -> float:
-    """Microseconds of one of the `count` things that one `action` does, the first round unread."""
-    rounds = []
-    for _ in range(ROUNDS + 1):
-        start = time.perf_counter_ns()
-        action()
-        rounds.append(time.perf_counter_ns() - start)
-    return statistics.median(rounds[1:]) / count / 1e3
+def median_microseconds(action: Repeated, count: int) -> float:
+    """Microseconds of one of the `count` times that the action does its work, after a warm-up."""
+    action(count)
+    return statistics.median(seconds_each(action, count) for _ in range(ROUNDS)) * 1e6
 
 
 def python_call(executor: Executor, externals: int) -> Row:
     """`InstructionTable.run` on a table without instructions, addresses at hand."""
     table = InstructionTable(executor, [], [0] * externals, tuple(range(externals)))
     addresses = tuple(np.empty(1).ctypes.data for _ in range(externals))
-
-    def call_often() -> None:
-        run = table.run
-        for _ in range(CALLS_A_ROUND):
-            run(addresses)
-
     what = f"Python call, empty table, {externals} externals"
-    return Row(what, median_microseconds(call_often, CALLS_A_ROUND))
+    return Row(what, median_microseconds(calls(table.run, addresses), CALLS_A_ROUND))
 
 
 def python_call_with_arrays(executor: Executor, externals: int) -> Row:
@@ -70,9 +67,9 @@ def python_call_with_arrays(executor: Executor, externals: int) -> Row:
     table = InstructionTable(executor, [], [0] * externals, tuple(range(externals)))
     arrays = tuple(np.empty(1) for _ in range(externals))
 
-    def call_often() -> None:
+    def call_often(count: int) -> None:
         run = table.run
-        for _ in range(CALLS_A_ROUND):
+        for _ in range(count):
             run([data_address(array) for array in arrays])
 
     what = f"Python call, empty table, addresses of {externals} arrays read"
@@ -91,11 +88,27 @@ def native_loop(executor: Executor, timed: bool) -> Row:
     instructions = [Instruction(name, module.address(name), ()) for name in names]
     table = InstructionTable(executor, instructions, [])
     run = table.run_timed if timed else table.run
-    microseconds = median_microseconds(
-        lambda: run(repeats=REPEATS_A_ROUND), TABLE_ROWS * REPEATS_A_ROUND
-    )
+    microseconds = median_microseconds(lambda count: run(repeats=count), REPEATS_A_ROUND)
     what = "empty kernel in the native loop, timed" if timed else "empty kernel in the native loop"
-    return Row(what, microseconds, NATIVE_LIMIT_MICROSECONDS)
+    return Row(what, microseconds / TABLE_ROWS, NATIVE_LIMIT_MICROSECONDS)
+
+
+def compiled_step() -> Row:
+    """A call of a `gc.function`: checks, lock, two addresses, the loss copied out."""
+    work = workload("S")
+    step = work.step()
+    rounds = interleaved_rounds(
+        {
+            "call": calls(step, *work.arrays),
+            "native": lambda count: step.repeat(count, *work.arrays),
+        },
+        ROUNDS,
+    )
+    beyond = [
+        called - native for called, native in zip(rounds["call"], rounds["native"], strict=True)
+    ]
+    what = "Python call of a compiled step (8-64-64-4, batch 32)"
+    return Row(what, statistics.median(beyond) * 1e6, CALL_LIMIT_MICROSECONDS)
 
 
 def measure() -> list[Row]:
@@ -105,17 +118,23 @@ def measure() -> list[Row]:
         *(python_call_with_arrays(executor, count) for count in EXTERNAL_COUNTS if count),
         native_loop(executor, timed=False),
         native_loop(executor, timed=True),
+        compiled_step(),
     ]
 
 
 def print_rows(rows: list[Row]) -> None:
-    table = Table("overhead", title="Beyond the kernels")
-    for column in ("microseconds", "limit"):
-        table.add_column(column, justify="right")
-    for row in rows:
-        limit = "" if row.limit_microseconds is None else f"{row.limit_microseconds:g}"
-        table.add_row(row.what, f"{row.microseconds:.4f}", limit)
-    Console().print(table)
+    print_table(
+        "Beyond the kernels",
+        ("overhead", "microseconds", "limit"),
+        [
+            (
+                row.what,
+                f"{row.microseconds:.4f}",
+                "" if row.limit_microseconds is None else f"{row.limit_microseconds:g}",
+            )
+            for row in rows
+        ],
+    )
 
 
 @click.command()
@@ -124,8 +143,7 @@ def main(json_file: Path | None) -> None:
     """Measure what a run costs beyond its kernels."""
     rows = measure()
     print_rows(rows)
-    if json_file is not None:
-        json_file.write_text(json.dumps({"rows": [asdict(row) for row in rows]}, indent=2) + "\n")
+    write_json(json_file, {"rows": [asdict(row) for row in rows]})
 
 
 if __name__ == "__main__":

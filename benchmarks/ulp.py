@@ -9,7 +9,6 @@ math), whose own error is about 2**-29 of an f32 unit.
 
 import argparse
 import ctypes
-import json
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -18,8 +17,8 @@ from typing import Any
 
 import numpy as np
 from graphc.kernels.jit import CompiledKernel, KernelCompiler
-from rich.console import Console
-from rich.table import Table
+
+from benchmarks.measure import print_table, write_json
 
 INPUTS = 2**32
 CHUNK = 2**20
@@ -136,21 +135,24 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="write the figures to this file")
     arguments = parser.parse_args()
     compiler = KernelCompiler()
-    table = Table("function", "largest error (ULP)", "at", "result", "reference", "seconds")
-    rows = []
-    for function in FUNCTIONS if arguments.all else arguments.function:
-        row = largest_error(compiler, function, arguments.stride)
-        rows.append(row)
-        figures = (
-            f"{row.ulp:.3f}",
-            f"{row.input:.9g}",
-            f"{row.result:.9g}",
-            f"{row.reference:.12g}",
-        )
-        table.add_row(row.function, *figures, f"{row.seconds:.1f}")
-    Console().print(table)
-    if arguments.json is not None:
-        arguments.json.write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n")
+    functions = FUNCTIONS if arguments.all else arguments.function
+    rows = [largest_error(compiler, function, arguments.stride) for function in functions]
+    print_table(
+        f"Largest errors over inputs whose bit patterns are {arguments.stride} apart",
+        ("function", "largest error (ULP)", "at", "result", "reference", "seconds"),
+        [
+            (
+                row.function,
+                f"{row.ulp:.3f}",
+                f"{row.input:.9g}",
+                f"{row.result:.9g}",
+                f"{row.reference:.12g}",
+                f"{row.seconds:.1f}",
+            )
+            for row in rows
+        ],
+    )
+    write_json(arguments.json, {"rows": [asdict(row) for row in rows]})
 
 
 if __name__ == "__main__":

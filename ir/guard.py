@@ -15,7 +15,9 @@ def guard_indices(program: Program) -> Program:
             position, limit_of = node.op.indices
             limit = limit_of(*(operand.type for operand in node.operands), **node.attributes)
             with node.graph.at(node.location):
-                guarded[position] = movement.in_range(guarded[position], limit=limit)
+                guarded[position] = movement.in_range(
+                    guarded[position], limit=limit, reader=node.op.name
+                )
         if tuple(guarded) == node.operands:
             return node
         with node.graph.at(node.location):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -107,3 +108,23 @@ def function_text(name: str, arguments: Arguments, body: Sequence[str]) -> str:
     lines = [f"def {name}(arguments, thread, threads):"]
     lines += [INDENT + line for line in (*arguments.declarations(), *body, "return 0")]
     return "\n".join(lines) + "\n"
+
+
+def canonical_text(source: KernelSource) -> str:
+    """The kernel's text without comments, its own names numbered in order of appearance.
+
+    Kernels of equal canonical text, with equal microkernels, are the same machine code.
+    """
+    tree = ast.parse(source.text)
+    kept = RESERVED | {kernel.name for kernel in source.microkernels}
+    numbered: dict[str, str] = {}
+
+    def canonical(name: str) -> str:
+        return name if name in kept else numbered.setdefault(name, f"v{len(numbered)}")
+
+    for part in ast.walk(tree):
+        if isinstance(part, ast.Name):
+            part.id = canonical(part.id)
+        elif isinstance(part, ast.FunctionDef):
+            part.name = canonical(part.name)
+    return ast.unparse(tree)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import functools
+import weakref
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,7 +25,7 @@ from graphc.kernels.executor import (
 )
 from graphc.kernels.group import viewed
 from graphc.kernels.memory import aligned_empty
-from graphc.kernels.source import Storage
+from graphc.kernels.source import KernelSource, Storage, canonical_text
 
 if TYPE_CHECKING:
     from graphc.kernels.jit import CompiledKernel, KernelCompiler
@@ -32,11 +33,29 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Native:
-    """What turns source into machine code; costs a second to make, so a process makes one."""
+    """What turns source into machine code; costs a second to make, so a process makes one.
+
+    compiled: the kernels in use, by what their machine code depends on.
+    """
 
     compiler: KernelCompiler
     executor: Executor
     vector_bits: int
+    compiled: weakref.WeakValueDictionary[tuple[str, ...], CompiledKernel]
+
+    def compile(self, source: KernelSource) -> CompiledKernel:
+        """The kernel, or an equal one of other names when that is compiled and in use."""
+        key = (canonical_text(source), *(kernel.llvm_ir for kernel in source.microkernels))
+        found = self.compiled.get(key)
+        if found is None:
+            found = self.compiler.compile_kernel(
+                source.text,
+                source.name,
+                filename=f"<graphc {source.name}>",
+                microkernels=source.microkernels,
+            )
+            self.compiled[key] = found
+        return found
 
 
 @functools.cache
@@ -45,7 +64,10 @@ def native() -> Native:
     from graphc.kernels.jit import KernelCompiler
 
     compiler = KernelCompiler()
-    return Native(compiler, compile_executor(), compiler.target.vector_bits)
+    shared: weakref.WeakValueDictionary[tuple[str, ...], CompiledKernel] = (
+        weakref.WeakValueDictionary()
+    )
+    return Native(compiler, compile_executor(), compiler.target.vector_bits, shared)
 
 
 class LoadedProgram:
@@ -58,7 +80,12 @@ class LoadedProgram:
         assert compilation.plan is not None
         self.compilation = compilation
         self.plan: Plan = compilation.plan
-        self.kernels = _compile_kernels(self.plan)
+        # Equal kernels are compiled once; each still shows its own name and source.
+        self._machine_code = [native().compile(i.source) for i in self.plan.instructions]
+        self.kernels = tuple(
+            replace(code, name=row.name, source=row.source.text, filename=f"<graphc {row.name}>")
+            for code, row in zip(self._machine_code, self.plan.instructions, strict=True)
+        )
         self._arena = aligned_empty(self.plan.arena.nbytes)
         self._constants = {
             storage: np.ascontiguousarray(node.attributes["value"].array)
@@ -127,19 +154,6 @@ class LoadedProgram:
         return np.lib.stride_tricks.as_strided(
             flat[place.offset :], node.type.dims, strides, writeable=False
         )
-
-
-def _compile_kernels(plan: Plan) -> tuple[CompiledKernel, ...]:
-    compiler = native().compiler
-    return tuple(
-        compiler.compile_kernel(
-            instruction.source.text,
-            instruction.name,
-            filename=f"<graphc {instruction.name}>",
-            microkernels=instruction.source.microkernels,
-        )
-        for instruction in plan.instructions
-    )
 
 
 def memory_of(arrays: Mapping[str, Any]) -> int:

@@ -48,8 +48,19 @@ CONTENT = idx_bytes(np.arange(6).reshape(2, 3), 0x0C)
         (CONTENT + b"x", "too long"),
         (b"\x01" + CONTENT[1:], "magic number is 0x01000c02"),
         (b"\x00\x00\x0a" + CONTENT[3:], "magic number"),
-        (gzip.compress(CONTENT)[:-9], "damaged gzip"),
-        (gzip.compress(CONTENT)[:12] + b"\xff" * 20, "damaged gzip"),
+        (gzip.compress(CONTENT, mtime=0)[:-9], "damaged gzip"),
+        (gzip.compress(CONTENT, mtime=0)[:12] + b"\xff" * 20, "damaged gzip"),
+    ],
+    ids=[
+        "empty",
+        "short",
+        "cut header",
+        "cut data",
+        "too long",
+        "bad magic",
+        "bad type",
+        "cut gzip",
+        "bad deflate",
     ],
 )
 def test_bad_idx(tmp_path, content, message):

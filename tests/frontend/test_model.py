@@ -27,7 +27,7 @@ def classifier(dtype="f32", seed=0):
 @pytest.fixture
 def model(mode):
     model = classifier()
-    model.compile(gc.optim.Adam(0.05), batch_size=10, mode=mode)
+    model.compile(gc.optim.Adam(0.05), batch_size=15, mode=mode)
     return model
 
 

@@ -12,7 +12,7 @@ import graphc as gc
 from graphc import progress, schedules
 from graphc.callbacks import Callback, EarlyStopping, LearningRateSchedule, ModelCheckpoint
 
-X = np.linspace(-1, 1, 20, dtype=np.float32).reshape(20, 1)
+X = np.linspace(-1, 1, 24, dtype=np.float32).reshape(24, 1)
 Y = 3 * X + 1
 
 

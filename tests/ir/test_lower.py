@@ -37,7 +37,8 @@ def classifier() -> Program:
         ("one_hot", build.one_hot(t, 4, "f64")),
         ("padded", build.concatenate([scores, scores], 1)[:, ::2]),
     )
-    return Program("classify", (x, t), outputs, ((w, w - dw), (unused, unused * 2)))
+    updates = ((w, w - dw), (unused, build.broadcast_to(loss, (2,))))
+    return Program("classify", (x, t), outputs, updates)
 
 
 def values() -> tuple[dict[str, Any], dict[str, Any]]:

@@ -18,7 +18,8 @@ from graphc.ir.text import print_program
 from graphc.ir.types import bool_
 from graphc.ir.verify import verify
 
-from tests.ir.simplify_cases import CASES, NEAR_MISSES, PAIRS, Case, NearMiss
+from tests.ir.simplify_cases import CASES, PAIRS, Case
+from tests.ir.simplify_near_misses import NEAR_MISSES, NearMiss
 from tests.tolerance import assert_close
 
 SPECIAL = (

@@ -40,6 +40,8 @@ def constants() -> Program:
         graph.constant(float("-inf")),
         graph.constant(0.1, "f64"),
         graph.constant(0.1, "f32"),
+        graph.constant(1 / 3, "f32"),
+        graph.constant(1e-45, "f32"),
         graph.constant(2**62 + 1, "i64"),
         graph.constant(True),
         graph.constant([[1.5, float("inf")], [1e-30, -0.0]]),
@@ -57,7 +59,15 @@ def odd_names() -> Program:
     total = inputs[0]
     for value in inputs[1:]:
         total = total + value
-    return Program("odd names", inputs, (("the sum", total), ("return", total)))
+    states = tuple(graph.state(name, (), "f64") for name in ("return ", "s t", "update.", "s#"))
+    updates = tuple((state, total) for state in states)
+    return Program("odd names", inputs, (("the sum", total), ("return", total)), updates)
+
+
+def keywords() -> Program:
+    graph = Graph()
+    states = [graph.state(name) for name in ("return", "update", "program")]
+    return Program("return", (), (("update", states[0]),), tuple((s, states[0]) for s in states))
 
 
 def many_attributes() -> Program:
@@ -89,7 +99,7 @@ def states_only() -> Program:
 
 
 @pytest.mark.parametrize(
-    "make", [training_step, constants, odd_names, many_attributes, states_only]
+    "make", [training_step, constants, odd_names, keywords, many_attributes, states_only]
 )
 def test_round_trip(make) -> None:
     program = make()

@@ -10,8 +10,8 @@ from graphc.ir import build
 from graphc.ir.attributes import INT
 from graphc.ir.errors import GraphError
 from graphc.ir.graph import Graph, Node, Program
+from graphc.ir.ops import composite, leaf
 from graphc.ir.ops import elementwise as ops
-from graphc.ir.ops import leaf
 from graphc.ir.types import TensorType, f64
 from graphc.ir.verify import CHECKS, verify
 
@@ -80,7 +80,7 @@ def unchecked_attribute() -> Program:
 
 def wrong_type() -> Program:
     program = sound()
-    forge(program, ops.sin, type=TensorType(f64, (4,)))
+    forge(program, composite.softmax, type=TensorType(f64, (3,)))
     return program
 
 
@@ -160,7 +160,7 @@ BROKEN: dict[Callable[[], Program], str] = {
     wrong_arity: "has 2 operands, not 1",
     missing_attribute: "verify attributes",
     unchecked_attribute: "has trainable=1, which is no bool",
-    wrong_type: "verify types",
+    wrong_type: "should have the type f32[batch,3]",
     operands_do_not_fit: "inner extents 3 and 4 differ",
     input_is_none: "is listed as an input but is none",
     input_twice: "is listed twice",

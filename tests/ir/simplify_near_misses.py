@@ -1,0 +1,139 @@
+"""What looks like the left-hand side of a rule, but is none."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from graphc.ir import build
+from graphc.ir.build import one_hot, pick, softmax
+from graphc.ir.graph import Node
+from graphc.ir.ops import composite, contract, movement, reduce
+from graphc.ir.ops import elementwise as ops
+
+from tests.ir.simplify_cases import (
+    PAIRS,
+    ROWS,
+    THREE,
+    TWO,
+    Write,
+    by_axis,
+    constant,
+    stable_log_sum,
+)
+
+
+@dataclass(frozen=True)
+class NearMiss:
+    """`write(*inputs)` stays what it is, since `why`."""
+
+    why: str
+    write: Write
+    shapes: tuple[tuple[Any, ...], ...] = (PAIRS,)
+    dtypes: tuple[str, ...] = ()
+
+
+def shifted_sum(x: Node) -> Node:
+    return by_axis(reduce.sum_, ops.exp(x - by_axis(reduce.max_, x, 1)), 1)
+
+
+NEAR_MISSES = (
+    NearMiss("-0.0 + 0.0 is 0.0", lambda x: x + 0.0),
+    NearMiss("-0.0 - -0.0 is 0.0", lambda x: x - -0.0),
+    NearMiss("0.0 - 0.0 is not -0.0", lambda x: 0.0 - x),
+    NearMiss("NaN * 0 is NaN", lambda x: x * 0.0),
+    NearMiss("inf - inf is NaN", lambda x: x - x),
+    NearMiss("0 / 0 is NaN", lambda x: x / x),
+    NearMiss("-(0.0 - 0.0) is -0.0", lambda x, y: -(x - y), TWO),
+    NearMiss("the roundings differ", lambda x, y: (x + y) - y, TWO),
+    NearMiss("1/10 is not exact", lambda x: x / 10.0),
+    NearMiss("the product may overflow alone", lambda x: 0.5 * (2.0 * x)),
+    NearMiss("the reciprocal is subnormal in f32", lambda x: x / 2.0**127, dtypes=("f32",)),
+    NearMiss("sqrt(-inf) is NaN, sqrt(-0.0) is -0.0", lambda x: ops.power(x, 0.5)),
+    NearMiss("x ** 3 has two roundings as products", lambda x: ops.power(x, 3.0)),
+    NearMiss("a fraction is lost", lambda x: build.cast(build.cast(x, "i32"), "f32")),
+    NearMiss("f32 does not hold all i32", lambda x: build.cast(build.cast(x, "f32"), "i32"),
+             dtypes=("i32",)),
+    NearMiss("f64 does not hold all i64", lambda x: build.cast(build.cast(x, "f64"), "i64"),
+             dtypes=("i64",)),
+    NearMiss("digits are lost", lambda x: build.cast(build.cast(x, "f32"), "f64"),
+             dtypes=("f64",)),
+    NearMiss("NaN > 0 gives 0 and relu gives NaN", lambda x: ops.where(x > 0, x, 0.0)),
+    NearMiss("the other operand's NaN decides", lambda x, y: ops.maximum(x, y), TWO),
+    NearMiss("a constant besides 1", lambda x: ops.reciprocal(2 + ops.exp(-x))),
+    NearMiss("a numerator besides 1", lambda x: 2 / (1 + ops.exp(-x))),
+    NearMiss("two variables", lambda x, y: ops.exp(x) / (1 + ops.exp(y)), TWO),
+    NearMiss("log(x) has no 1", lambda x: ops.log(0.5 + x)),
+    NearMiss("another constant", lambda x: ops.exp(x) - 2.0),
+    NearMiss("two targets", lambda z, s, t: s * ops.softplus(-z) + (1 - t) * ops.softplus(z),
+             THREE),
+    NearMiss("no opposite signs", lambda z, t: t * ops.softplus(z) + (1 - t) * ops.softplus(z),
+             TWO),
+    NearMiss("not opposite", lambda x, y: (ops.exp(x) - ops.exp(-y)) / (ops.exp(x) + ops.exp(-y)),
+             TWO),
+    NearMiss("signs the wrong way round",
+             lambda x: (ops.exp(x) + ops.exp(-x)) / (ops.exp(x) - ops.exp(-x))),
+    NearMiss("two tensors", lambda x, y: ops.exp(x) / by_axis(reduce.sum_, ops.exp(y), 1),
+             (ROWS, ROWS)),
+    NearMiss("two axes", lambda x: ops.exp(x) / by_axis(reduce.sum_, ops.exp(x), 0, 1), (ROWS,)),
+    NearMiss("the maximum of another axis", lambda x: softmax(x - by_axis(reduce.max_, x, 0)),
+             (ROWS,)),
+    NearMiss(
+        "the maximum of another tensor",
+        lambda x, y: softmax(x - by_axis(reduce.max_, y, 1)),
+        (ROWS, ROWS),
+    ),
+    NearMiss("the order is another", lambda x: x[::-1], (ROWS,)),
+    NearMiss(
+        "beyond the integers a cast depends on the width",
+        lambda x: build.cast(build.cast(x, "f64"), "i32"),
+        dtypes=("f32",),
+    ),
+    NearMiss(
+        "constant labels are checked too",
+        lambda x: x * build.sum(pick(constant(x, [[1, 2], [3, 4]]), constant(x, [0, 7], "i32"))),
+    ),
+    NearMiss(
+        "the logarithm of another tensor's sum",
+        lambda x, y: x - (ops.log(shifted_sum(y)) + by_axis(reduce.max_, x, 1)),
+        (ROWS, ROWS),
+    ),
+    NearMiss(
+        "the logarithm of another tensor's sum, after the maximum",
+        lambda x, y: x - by_axis(reduce.max_, x, 1) - ops.log(shifted_sum(y)),
+        (ROWS, ROWS),
+    ),
+    NearMiss("another axis", lambda x: x - stable_log_sum(x, 0) * 2, (ROWS,)),
+    NearMiss("it is stable", lambda x: stable_log_sum(x, 1), (ROWS,)),
+    NearMiss("a sum of one term", lambda x: ops.log(by_axis(reduce.sum_, ops.exp(x), 1)),
+             ((4, 1),)),
+    NearMiss("padding is no probability",
+             lambda x: ops.log(movement.embed(softmax(x), shape=(6, 3), starts=(1, 0),
+                                              steps=(1, 1))), (ROWS,)),
+    NearMiss("sigmoid saturates", lambda x: composite.argmax(ops.sigmoid(x), axis=1), (ROWS,)),
+    NearMiss("classes along another axis", lambda x: composite.argmax(softmax(x, 0), axis=1),
+             (ROWS,)),
+    NearMiss("the sum of another axis", lambda t: by_axis(reduce.sum_, one_hot(t, 3), 0), ((4,),),
+             dtypes=("i32",)),
+    NearMiss("the scale varies along the axis",
+             lambda x, t, s: t * s - softmax(x) * by_axis(reduce.sum_, t * s, 1),
+             (ROWS, ROWS, (3,))),
+    NearMiss("the sum is of another cotangent",
+             lambda x, t, s: t * s - softmax(x) * by_axis(reduce.sum_, t, 1),
+             (ROWS, ROWS, (4, 1))),
+    NearMiss("the broadcast gives the shape",
+             lambda x: build.concatenate([movement.broadcast_to(x, shape=ROWS), x]), ((1, 3),)),
+    NearMiss("the batch axes move too",
+             lambda x, y: build.matmul(build.transpose(x), y), ((3, 4, 2), (2, 3, 5))),
+    NearMiss("rows are left out", lambda x: x[:3], (ROWS,)),
+    NearMiss("a sum of one -0.0 is 0.0", lambda x: by_axis(reduce.sum_, x, 1), ((4, 1),)),
+    NearMiss("0.1 added 4 times rounds", lambda x: by_axis(
+        reduce.sum_, movement.broadcast_to(x.graph.constant(0.1, x.dtype), shape=(4,)), 0)),
+    NearMiss("labels are checked", lambda x: pick(x, constant(x, [0, 1, 2, 7], "i32")), (ROWS,)),
+    NearMiss("inputs differ", lambda x, y: x * y, TWO),
+    NearMiss("the other axes are reshaped apart",
+             lambda x: by_axis(reduce.sum_, build.reshape(x, (12,))[:6], 0), (ROWS,)),
+    NearMiss("open extents", lambda x: x / x.graph.extent(x.shape, x.dtype), (("n",),)),
+    NearMiss("matmul of what it is", lambda x: contract.matmul(
+        x, x, transpose_x=True, transpose_y=False), (ROWS,)),
+)  # fmt: skip
