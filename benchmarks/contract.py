@@ -18,6 +18,8 @@ from pathlib import Path
 from statistics import median
 
 import numpy as np
+
+from benchmarks.measure import Repeated, interleaved_medians, seconds_each, write_json
 from graphc.kernels.contract import (
     Contraction,
     MatrixAccess,
@@ -27,8 +29,6 @@ from graphc.kernels.contract import (
 )
 from graphc.kernels.jit import CompiledKernel, KernelCompiler
 from graphc.kernels.microkernel import microkernel
-
-from benchmarks.measure import Repeated, interleaved_medians, seconds_each, write_json
 
 NUMPY_DTYPES: dict[str, type[np.floating]] = {"f32": np.float32, "f64": np.float64}
 ROUNDS = 9

@@ -12,13 +12,13 @@ from pathlib import Path
 
 import click
 import numpy as np
-from graphc.kernels.group import LoopGroup
-from graphc.kernels.loopnest import LoopNest, plan_loops
 
 import graphc as gc
 from benchmarks.measure import calls, interleaved_medians, print_table, write_json
 from benchmarks.workloads import ELEMENTWISE_ROWS, elementwise
 from graphc.compiler.pipeline import Compilation
+from graphc.kernels.group import LoopGroup
+from graphc.kernels.loopnest import LoopNest, plan_loops
 
 SECONDS_A_ROUND = 0.05
 # The project asks for this ratio at least.

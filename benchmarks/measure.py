@@ -6,6 +6,7 @@ import json
 import os
 import platform
 import statistics
+import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -99,9 +100,8 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]
         table.add_column(column, justify="right" if number else "left", no_wrap=True)
     for row in rows:
         table.add_row(*row)
-    console = Console()
     # In a file or a pipe rich takes 80 columns for the width and would cut figures off.
-    console.print(table, width=None if console.is_terminal else FILE_WIDTH)
+    Console(width=None if sys.stdout.isatty() else FILE_WIDTH).print(table)
 
 
 def write_json(path: Path | None, result: Mapping[str, Any]) -> None:

@@ -13,9 +13,6 @@ from pathlib import Path
 
 import click
 import numpy as np
-from graphc.kernels.executor import Executor, Instruction, InstructionTable, compile_executor
-from graphc.kernels.jit import compile_ir
-from graphc.kernels.memory import data_address
 
 from benchmarks.measure import (
     Repeated,
@@ -26,6 +23,9 @@ from benchmarks.measure import (
     write_json,
 )
 from benchmarks.workloads import workload
+from graphc.kernels.executor import Executor, Instruction, InstructionTable, compile_executor
+from graphc.kernels.jit import compile_ir
+from graphc.kernels.memory import data_address
 
 ROUNDS = 15
 CALLS_A_ROUND = 5_000

@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from graphc.kernels.jit import CompiledKernel, KernelCompiler
 
 from benchmarks.measure import print_table, write_json
+from graphc.kernels.jit import CompiledKernel, KernelCompiler
 
 INPUTS = 2**32
 CHUNK = 2**20

@@ -43,7 +43,7 @@ def matched(inputs: Sequence[Node], given: Any, role: str) -> list[Array]:
     argument in errors. Raises DataError.
     """
     values = _in_order(inputs, given, role)
-    return [_converted(node, value) for node, value in zip(inputs, values, strict=True)]
+    return [as_input(node, value) for node, value in zip(inputs, values, strict=True)]
 
 
 def _in_order(inputs: Sequence[Node], given: Any, role: str) -> list[Any]:
@@ -67,7 +67,8 @@ def _in_order(inputs: Sequence[Node], given: Any, role: str) -> list[Any]:
     return list(given)
 
 
-def _converted(node: Node, value: Any) -> Array:
+def as_input(node: Node, value: Any) -> Array:
+    """`value` as contiguous, aligned memory of the input's dtype. Raises DataError as `matched`."""
     array = np.asarray(value)
     _check_shape(node, array)
     if not converts(array.dtype, node.dtype):
@@ -76,7 +77,7 @@ def _converted(node: Node, value: Any) -> Array:
         limits = np.iinfo(node.dtype.numpy)
         if int(array.min()) < limits.min or int(array.max()) > limits.max:
             raise DataError(_message(node, f"values beyond {node.dtype} in {array.dtype}"))
-    return np.ascontiguousarray(array, node.dtype.numpy).reshape(array.shape)
+    return np.require(array, node.dtype.numpy, ["C", "A"]).reshape(array.shape)
 
 
 def _check_shape(node: Node, array: Array) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 from graphc.errors import GraphError
 from graphc.init import Initializer, as_initializer, glorot_uniform
 from graphc.ir import autodiff
+from graphc.ir.build import broadcast_to
 from graphc.ir.graph import Graph as NodeGraph
 from graphc.ir.graph import Node, default_dtype, topological
 from graphc.ir.ops import leaf
@@ -127,9 +128,18 @@ def grad(value: Node, wrt: Node | Sequence[Node]) -> Node | list[Node]:
     GraphError when the value is not a scalar or does not depend on a w, NotDifferentiableError
     when it does only through what has no derivative.
     """
-    if isinstance(wrt, Node):
-        return autodiff.gradients(_stable(value, [wrt]), [wrt])[0]
-    return list(autodiff.gradients(_stable(value, wrt), list(wrt)))
+    several = [wrt] if isinstance(wrt, Node) else list(wrt)
+    stable = _stable(value, several)
+    # Simplification may drop what the value never depended on in truth: its derivative is zero.
+    written, left = set(topological([value])), set(topological([stable]))
+    dropped = [w for w in several if w in written and w not in left]
+    found = iter(autodiff.gradients(stable, [w for w in several if w not in dropped]))
+    result = [_zeros_like(w) if w in dropped else next(found) for w in several]
+    return result[0] if isinstance(wrt, Node) else result
+
+
+def _zeros_like(node: Node) -> Node:
+    return broadcast_to(node.graph.constant(0.0, node.dtype), node.shape)
 
 
 def jacobian(y: Node, x: Node) -> Node:

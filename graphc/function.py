@@ -8,8 +8,9 @@ from typing import Any, Literal
 
 import numpy as np
 
+from graphc.arrays import as_input, check_labels
 from graphc.compiler.native import LoadedProgram, native
-from graphc.compiler.pipeline import Compilation, Options, compile_program
+from graphc.compiler.pipeline import Options, compile_program
 from graphc.errors import DataError
 from graphc.frontend import graph_of
 from graphc.ir.errors import ForeignTensorError, GraphError
@@ -86,25 +87,26 @@ class Function:
         if self.mode == "reference":
             return self._run_reference(values, extents)
         with self._lock:
-            loaded = self._loaded.get(extents)
-            if loaded is None:
-                loaded = self._load(extents)
-            loaded.run([data_address(value) for value in values])
+            loaded = self._loaded.get(extents) or self._load(extents)
+            self._run(loaded, values)
             return self._in_form([output.copy() for output in loaded.outputs.values()])
 
-    def prepare(self, bindings: Mapping[str, int] | None = None) -> Compilation:
-        """Compiles for the given extents ahead of the first call, and says what was compiled."""
-        extents = tuple((bindings or {})[name] for name in self._dims)
-        with self._lock:
-            loaded = self._loaded.get(extents)
-            if loaded is None:
-                loaded = self._load(extents)
-        return loaded.compilation
+    def prepare(self, bindings: Mapping[str, int] | None = None) -> None:
+        """Compiles for the given extents ahead of the first call; nothing in reference mode."""
+        if self.mode == "compiled":
+            self.loaded(bindings)
 
     def loaded(self, bindings: Mapping[str, int] | None = None) -> LoadedProgram:
-        """The machine code and memory for the given extents, compiled now if need be."""
-        self.prepare(bindings)
-        return self._loaded[tuple((bindings or {})[name] for name in self._dims)]
+        """The machine code and memory for the given extents, compiled now if need be.
+
+        Raises DataError when a named dimension is missing.
+        """
+        missing = [name for name in self._dims if name not in (bindings or {})]
+        if missing:
+            raise DataError(f"no extent is given for {', '.join(missing)}")
+        extents = tuple((bindings or {})[name] for name in self._dims)
+        with self._lock:
+            return self._loaded.get(extents) or self._load(extents)
 
     def repeat(self, times: int, *arrays: Any) -> None:
         """Runs `times` times on the same inputs in one native loop, without returning outputs."""
@@ -112,24 +114,35 @@ class Function:
         extents = self._extents(values)
         with self._lock:
             loaded = self._loaded.get(extents) or self._load(extents)
+            self._run(loaded, values, times)
+
+    def _run(self, loaded: LoadedProgram, values: Sequence[Array], times: int = 1) -> None:
+        try:
             loaded.run([data_address(value) for value in values], times)
+        except IndexError:
+            check_labels(self.program.roots, self.program.inputs, values)
+            raise
 
     def _load(self, extents: tuple[int, ...]) -> LoadedProgram:
         options = Options(
             dict(zip(self._dims, extents, strict=True)), self.fuse, native().vector_bits
         )
         compilation = compile_program(self.program, options)
-        states = {node.name: self.variables.storage(node.name) for node in self.program.states}
-        self._loaded[extents] = LoadedProgram(compilation, states)
+        self._loaded[extents] = LoadedProgram(compilation, self._states())
         return self._loaded[extents]
+
+    def _states(self) -> dict[str, Array]:
+        return {node.name: self.variables.storage(node.name) for node in self.program.states}
 
     def _run_reference(self, values: Sequence[Array], extents: tuple[int, ...]) -> Any:
         bindings = dict(zip(self._dims, extents, strict=True))
-        states = {node.name: self.variables.storage(node.name) for node in self.program.states}
+        states = self._states()
         inputs = {n.name: value for n, value in zip(self.program.inputs, values, strict=True)}
         outputs, updates = run_program(self.program, inputs, states, bindings)
         copies = [np.array(value) for value in outputs.values()]
-        for name, value in updates.items():
+        # All values first: one may show the memory of a state that another update overwrites.
+        following = {name: np.array(value) for name, value in updates.items()}
+        for name, value in following.items():
             states[name][...] = value
         return self._in_form(copies)
 
@@ -163,7 +176,7 @@ class Function:
             and array.dtype == node.dtype.numpy
             and array.flags.c_contiguous
             and array.flags.aligned
-            else converted(node, array)
+            else as_input(node, array)
             for node, array in zip(inputs, arrays, strict=True)
         ]
 
@@ -181,30 +194,6 @@ class Function:
                 if wanted != actual:
                     raise DataError(_misfit(node, array, found))
         return tuple(found[name] for name in self._dims)
-
-
-def converted(node: Node, array: Any) -> Array:
-    """`array` as contiguous, aligned numpy memory of the input's dtype.
-
-    Floats of another width, and integers and bools for a float input, are converted; integers are
-    when no value changes. Raises DataError for what would lose meaning.
-    """
-    value = np.asarray(array)
-    wanted = node.dtype.numpy
-    if value.dtype != wanted:
-        if not np.can_cast(value.dtype, wanted, "same_kind") and not _same_integers(value, wanted):
-            raise DataError(
-                f"input {node.name!r}: {node.dtype} expected, {value.dtype} given; convert it"
-            )
-        value = value.astype(wanted)
-    return np.require(value, requirements=["C", "A"])
-
-
-def _same_integers(value: Array, wanted: np.dtype[Any]) -> bool:
-    """Whether an unsigned or wider integer array has the same values in the wanted dtype."""
-    if value.dtype.kind not in "iub" or wanted.kind != "i":
-        return False
-    return bool(np.array_equal(value.astype(wanted), value))
 
 
 def _misfit(node: Node, array: Array, found: Mapping[str, int] | None = None) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import statistics
 import time
 from collections.abc import Mapping, Sequence
@@ -10,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from graphc.compiler.grouping import computed_nodes
 from graphc.compiler.native import LoadedProgram, native
 from graphc.compiler.plan import PlannedInstruction, bytes_moved, operations
 from graphc.errors import GraphError
@@ -43,6 +45,11 @@ class Line:
     file: str
     line: int
     text: str
+
+    @property
+    def name(self) -> str:
+        """The file without its folders."""
+        return os.path.basename(self.file)
 
 
 @dataclass(frozen=True)
@@ -234,9 +241,7 @@ class _Samples:
             timing = program.table.run_timed(self.addresses, repeats)
             kernels.append(timing.instruction_nanoseconds())
 
-    def profile(
-        self, name: str, dimensions: dict[str, int], rounds: int, repeats: int
-    ) -> Profile:
+    def profile(self, name: str, dimensions: dict[str, int], rounds: int, repeats: int) -> Profile:
         fused, unfused = self.programs
         fused_times, unfused_times = (np.median(kernels, 0) for kernels in self.kernels)
         beside = _unfused_times(fused, unfused, unfused_times)
@@ -254,9 +259,7 @@ class _Samples:
         )
 
 
-def _unfused_times(
-    fused: LoadedProgram, unfused: LoadedProgram, times: Array
-) -> list[float]:
+def _unfused_times(fused: LoadedProgram, unfused: LoadedProgram, times: Array) -> list[float]:
     """For each fused kernel the time of the unfused kernels whose ops it is the first to hold.
 
     Both programs are the same, node by node: only how nodes are grouped differs.
@@ -287,13 +290,11 @@ def _step_profile(
     instructions = loaded.plan.instructions
     total = float(times.sum())
     kernels = tuple(
-        _kernel_profile(
-            instruction, float(times[i]), total, None if beside is None else beside[i]
-        )
+        _kernel_profile(instruction, float(times[i]), total, None if beside is None else beside[i])
         for i, instruction in enumerate(instructions)
     )
-    ops = dict.fromkeys(node for instruction in instructions for node in _nodes(instruction))
-    return StepProfile(statistics.median(steps), len(ops), loaded.plan.arena.nbytes, kernels)
+    ops = len(computed_nodes(loaded.compilation.program))
+    return StepProfile(statistics.median(steps), ops, loaded.plan.arena.nbytes, kernels)
 
 
 def _kernel_profile(

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+
 from graphc.ir.types import DType, as_dtype, as_shape, shape_text
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
 from graphc.ir.errors import DTypeError, ShapeError
 from graphc.ir.location import callers_location, located
 from graphc.ir.ops import composite, contract, movement, reduce
@@ -211,7 +212,10 @@ def concatenate(tensors: Sequence[Any], axis: int = 0) -> Node:
     """The tensors one after the other along `axis`; their other extents are equal."""
     if not tensors:
         raise ShapeError("concatenate: at least one tensor expected")
-    return movement.concatenate(*tensors, axis=_axis(tensors[0], axis, "concatenate"))
+    first = next((x for x in tensors if hasattr(x, "graph")), None)
+    if first is None:
+        raise TypeError("concatenate: no operand is a tensor of a graph")
+    return movement.concatenate(*tensors, axis=_axis(first, axis, "concatenate"))
 
 
 def take(x: Any, indices: Any, axis: int = 0) -> Node:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+
 from graphc.ir.attributes import Literal
 from graphc.ir.errors import DTypeError, ForeignTensorError, GraphError, ShapeError
 from graphc.ir.location import Location, callers_location, located
@@ -167,7 +168,8 @@ class Graph:
             problem = f"{value!r} is neither a tensor nor a number"
             raise DTypeError(located(f"{op.name}: {problem}", callers_location()))
         natural = np.asarray(value).dtype.kind
-        if natural not in "biuf" or (natural == "f" and not dtype.is_float):
+        fits = natural in "b" if dtype.is_bool else natural in ("biuf" if dtype.is_float else "biu")
+        if not fits:
             raise DTypeError(
                 located(f"{op.name}: {value!r} does not fit {dtype}; cast one", callers_location())
             )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
+
 from graphc.ir.errors import GraphError
 from graphc.ir.graph import Node, Program, topological
 from graphc.ir.op import Array

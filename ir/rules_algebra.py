@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+
 from graphc.ir.attributes import Literal
 from graphc.ir.graph import Node
 from graphc.ir.match import as_given, constant_value, either_order, is_constant, operand_of

@@ -9,6 +9,7 @@ from __future__ import annotations
 from fractions import Fraction
 
 import numpy as np
+
 from graphc.ir import build
 from graphc.ir.graph import Node
 from graphc.ir.match import constant_value, is_prefixed, operand_of

@@ -13,8 +13,6 @@ from typing import Any, Protocol
 
 import llvmlite.binding as llvm
 import numpy as np
-from graphc.kernels import vecmath
-from graphc.kernels.record import record_function, recordable
 from llvmlite import ir
 from numba.core import cgutils, types
 from numba.core.codegen import JITCodeLibrary
@@ -27,6 +25,9 @@ from numba.core.registry import cpu_target
 from numba.core.typing.templates import AbstractTemplate, signature
 from numba.core.typing.templates import Registry as TypingRegistry
 from numba.extending import intrinsic
+
+from graphc.kernels import vecmath
+from graphc.kernels.record import record_function, recordable
 
 STACK_ALIGNMENT_BYTES = 64
 VECTOR_MATH_PREFIX = "graphc."

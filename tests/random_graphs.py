@@ -7,6 +7,7 @@ import random
 from collections.abc import Callable
 
 import numpy as np
+
 from graphc.ir import build
 from graphc.ir.autodiff import gradients
 from graphc.ir.graph import Graph, Node, Program, topological

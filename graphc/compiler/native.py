@@ -6,7 +6,7 @@ import functools
 import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -154,8 +154,3 @@ class LoadedProgram:
         return np.lib.stride_tricks.as_strided(
             flat[place.offset :], node.type.dims, strides, writeable=False
         )
-
-
-def memory_of(arrays: Mapping[str, Any]) -> int:
-    """Bytes of all arrays."""
-    return sum(int(array.nbytes) for array in arrays.values())

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+
 from graphc.ir.attributes import DTYPE, INT
 from graphc.ir.errors import DTypeError, ShapeError
 from graphc.ir.op import Array, Composite, NonDifferentiable, Op

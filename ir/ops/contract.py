@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+
 from graphc.ir.attributes import BOOL
 from graphc.ir.errors import DTypeError, ShapeError
 from graphc.ir.op import Array, Contract, Op

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+
 from graphc.ir.attributes import DTYPE, FLOAT, AttributeKind
 from graphc.ir.errors import DTypeError
 from graphc.ir.op import Array, NonDifferentiable, Op, Scalar, Vjp
@@ -207,7 +208,8 @@ elu: Op = elementwise(
 power: Op = elementwise(
     "power", 2, np.power, "pow({x}, {y})", cost=LONG_POLYNOMIAL,
     vjp=[
-        lambda ct, r, x, y: ct * (y * power(x, y - 1)),
+        # At y = 0 the slope is 0 everywhere, at x = 0 too, where x ** (y - 1) is infinite.
+        lambda ct, r, x, y: ct * (y * power(x, where(equal(y, 0), 1, y - 1))),
         lambda ct, r, x, y: where(equal(r, 0), 0, ct * (r * log(x))),
     ],
 )  # fmt: skip

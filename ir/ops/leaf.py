@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+
 from graphc.ir.attributes import BOOL, DTYPE, LITERAL, SHAPE, STRING, Literal
 from graphc.ir.errors import GraphError, ShapeError
 from graphc.ir.op import Array, Leaf, LoopIndex, Op

@@ -6,6 +6,7 @@ import itertools
 from typing import Any
 
 import numpy as np
+
 from graphc.ir.attributes import AXES, INT, SHAPE, STRING
 from graphc.ir.errors import DTypeError, ShapeError
 from graphc.ir.op import (
@@ -406,7 +407,8 @@ def _infer_in_range(indices: TensorType, limit: int, reader: str) -> TensorType:
 
 
 # The same indices, of which a compiled program has checked that they are at least 0 and below
-# `limit`, as the op named `reader` needs them. Its operand is always stored, so that it can be checked before anything reads it.
+# `limit`, as the op named `reader` needs them. Its operand is always stored, so that it can be
+# checked before anything reads it.
 in_range: Op = Op(
     "in_range",
     arity=1,

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+
 from graphc.ir.attributes import AXES
 from graphc.ir.errors import DTypeError, ShapeError
 from graphc.ir.op import Array, Op, Reduction, Vjp

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+
 from graphc.compiler.native import LoadedProgram, native
 from graphc.compiler.pipeline import Compilation, Options, compile_program
-from graphc.ir.graph import Program
+from graphc.ir.graph import Graph, Node, Program, rebuild
 from graphc.ir.op import Array
+from graphc.ir.ops import leaf
 from graphc.kernels.memory import data_address
 
 # A width of vectors that every host has, for what is compared as text and never run.
@@ -65,3 +67,35 @@ def misaligned(array: Any) -> Array:
     view = memory[1 : 1 + array.nbytes].view(array.dtype).reshape(array.shape)
     view[...] = array
     return view
+
+
+def joined(programs: Sequence[Program]) -> Program:
+    """One program that computes what all of them do; names are prefixed: `p0_x` is x of the first.
+
+    The programs have no open dimensions.
+    """
+    graph = Graph()
+    inputs: list[Node] = []
+    outputs: list[tuple[str, Node]] = []
+    updates: list[tuple[Node, Node]] = []
+    for number, program in enumerate(programs):
+        prefix = f"p{number}_"
+
+        def make(node: Node, operands: tuple[Node, ...], prefix: str = prefix) -> Node:
+            attributes = dict(node.attributes)
+            if node.op is leaf.input_ or node.op is leaf.state:
+                attributes["name"] = prefix + node.name
+                return (graph.input if node.op is leaf.input_ else graph.state)(**attributes)
+            with graph.at(node.location):
+                return graph.apply(node.op, operands, attributes)
+
+        made = rebuild((*program.inputs, *program.states, *program.roots), make)
+        inputs += [made[node] for node in program.inputs]
+        outputs += [(prefix + name, made[node]) for name, node in program.outputs]
+        updates += [(made[state], made[value]) for state, value in program.updates]
+    return Program("joined", tuple(inputs), tuple(outputs), tuple(updates))
+
+
+def prefixed(number: int, values: Values) -> dict[str, Array]:
+    """The values of program `number` under the names that `joined` gives them."""
+    return {f"p{number}_{name}": value for name, value in values.items()}

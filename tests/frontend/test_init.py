@@ -4,10 +4,10 @@ import math
 
 import numpy as np
 import pytest
-from graphc.ir.types import f32, f64
 
 from graphc import init
 from graphc.errors import ShapeError
+from graphc.ir.types import f32, f64
 
 SHAPE = (200, 300)
 

@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+
 from graphc.ir.graph import Node
 from graphc.ir.reference import evaluate
 from graphc.ir.types import Dim

@@ -10,7 +10,6 @@ from graphc.ir.build import one_hot, pick, softmax
 from graphc.ir.graph import Node
 from graphc.ir.ops import composite, contract, movement, reduce
 from graphc.ir.ops import elementwise as ops
-
 from tests.ir.simplify_cases import (
     PAIRS,
     ROWS,
@@ -102,6 +101,16 @@ NEAR_MISSES = (
         "the logarithm of another tensor's sum, after the maximum",
         lambda x, y: x - by_axis(reduce.max_, x, 1) - ops.log(shifted_sum(y)),
         (ROWS, ROWS),
+    ),
+    NearMiss(
+        "another denominator",
+        lambda x, y: (ops.exp(x) - ops.exp(-x)) / (ops.exp(y) + ops.exp(-y)),
+        TWO,
+    ),
+    NearMiss(
+        "the target is broadcast",
+        lambda x, t, s: t * s - softmax(x) * by_axis(reduce.sum_, t * s, 1),
+        (ROWS, (3,), (4, 1)),
     ),
     NearMiss("another axis", lambda x: x - stable_log_sum(x, 0) * 2, (ROWS,)),
     NearMiss("it is stable", lambda x: stable_log_sum(x, 1), (ROWS,)),

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+
 from graphc.ir import build
 from graphc.ir.autodiff import (
     gradients,
@@ -17,7 +18,6 @@ from graphc.ir.op import NonDifferentiable
 from graphc.ir.ops import OPS, contract, movement, reduce
 from graphc.ir.ops import elementwise as ops
 from graphc.ir.types import broadcast_shapes, f64
-
 from tests.ir.evaluation import assert_slope, differences, value_at
 
 # --- accumulation ----------------------------------------------------------------------------

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from graphc.ir import build
 from graphc.ir.errors import DTypeError, ShapeError
 from graphc.ir.graph import Graph, Node
@@ -18,7 +19,6 @@ from graphc.ir.types import (
     f64,
     i32,
 )
-
 from tests.ir.evaluation import value_of
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from graphc.ir import build
 from graphc.ir.attributes import Literal
 from graphc.ir.autodiff import gradients
@@ -29,7 +30,6 @@ from graphc.ir.types import (
     i64,
     normalize_axes,
 )
-
 from tests.ir.evaluation import value_of
 
 DEEP = 20_000

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from graphc.ir import build
 from graphc.ir.autodiff import (
     gradients,
@@ -14,7 +15,6 @@ from graphc.ir.autodiff import (
 from graphc.ir.errors import GraphError, NotDifferentiableError
 from graphc.ir.graph import Graph, Node, topological
 from graphc.ir.ops import elementwise as ops
-
 from tests.ir.evaluation import assert_slope, differences, value_at
 
 # --- Jacobians -------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from graphc.ir import build
 from graphc.ir.autodiff import gradients
 from graphc.ir.errors import ShapeError
@@ -16,7 +17,6 @@ from graphc.ir.ops import OPS, leaf
 from graphc.ir.reference import run_program
 from graphc.ir.types import Dim, as_dtype
 from graphc.ir.verify import verify
-
 from tests.tolerance import assert_close
 
 BATCH = 6

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+
 from graphc.ir.autodiff import gradients
 from graphc.ir.graph import Program
 from graphc.ir.lower import expand_composites, specialize
@@ -16,7 +17,6 @@ from graphc.ir.rewrite import rewrite_values
 from graphc.ir.simplify import RULES, simplify, simplify_primitives
 from graphc.ir.text import parse_program, print_program
 from graphc.ir.verify import verify
-
 from tests.random_graphs import random_program, random_values
 
 SEEDS = range(120)

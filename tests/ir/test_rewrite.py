@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from graphc.ir import build
 from graphc.ir.errors import GraphError
 from graphc.ir.graph import Graph, Node, Program

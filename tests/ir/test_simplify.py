@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from graphc.ir import build
 from graphc.ir.autodiff import gradients
 from graphc.ir.graph import Graph, Node, Program
@@ -17,7 +18,6 @@ from graphc.ir.simplify import PRIMITIVE_RULES, RULES, simplify
 from graphc.ir.text import print_program
 from graphc.ir.types import bool_
 from graphc.ir.verify import verify
-
 from tests.ir.simplify_cases import CASES, PAIRS, Case
 from tests.ir.simplify_near_misses import NEAR_MISSES, NearMiss
 from tests.tolerance import assert_close

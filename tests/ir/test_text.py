@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from graphc.ir import build
 from graphc.ir.errors import GraphError
 from graphc.ir.graph import Graph, Program

@@ -5,13 +5,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from graphc.ir import build
 from graphc.ir.autodiff import gradients
 from graphc.ir.graph import Graph, Node, Program
 from graphc.ir.ops import elementwise as ops
 from graphc.ir.reference import run_program
 from graphc.ir.types import DType, f32, f64
-
 from tests.tolerance import assert_close
 
 Evaluator = Callable[[Program, Mapping[str, Any]], dict[str, Any]]

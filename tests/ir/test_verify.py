@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
+
 from graphc.ir import build
 from graphc.ir.attributes import INT
 from graphc.ir.errors import GraphError

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from graphc.kernels.contract import (
     Contraction,
     ContractionSource,

@@ -10,6 +10,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
+
 from graphc.kernels import executor as executor_module
 from graphc.kernels.executor import (
     EXECUTOR_IR,

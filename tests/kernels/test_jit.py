@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from graphc.kernels import primitives
 from graphc.kernels.jit import (
     CompiledKernel,

@@ -8,6 +8,7 @@ from typing import Any
 import mpmath
 import numpy as np
 import pytest
+
 from graphc.kernels import vecmath
 from graphc.kernels.jit import KernelCompiler
 from graphc.kernels.record import record_function, recordable

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+
 from graphc.ir import build
 from graphc.ir.autodiff import gradients
 from graphc.ir.graph import Graph, Node, Program

@@ -7,7 +7,6 @@ into a program and its inputs; `tests.tolerance` says how close results must be.
 from collections.abc import Mapping
 
 from graphc.ir.ops import OPS
-
 from tests.ops.case import (
     Case,
     ErrorCase,

@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
+
 from graphc.ir.errors import DTypeError, GraphError, ShapeError
 from graphc.ir.graph import Graph, Node
 from graphc.ir.ops import OPS
-
 from tests.ops.case import (
     FLOAT,
     REVERSED,

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+
 from graphc.ir import build
 from graphc.ir.errors import DTypeError, GraphError, ShapeError
 from graphc.ir.graph import Graph, Node
 from graphc.ir.ops import composite, contract, movement, reduce
-
 from tests.ops.case import ErrorCase
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from graphc.ir import build
 from graphc.ir.autodiff import gradients
 from graphc.ir.errors import DTypeError, NotDifferentiableError, ShapeError
@@ -22,7 +23,6 @@ from graphc.ir.types import (
     row_major_strides,
     static_shape,
 )
-
 from tests.ops.case import Case, ErrorCase
 from tests.ops.cases import (
     CASES,

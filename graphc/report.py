@@ -1,0 +1,76 @@
+"""A profile as a table for people."""
+
+from __future__ import annotations
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from graphc.profile import KernelProfile, Line, Profile
+
+# So many lines of the user are named in one row; the file written with --json has them all.
+LINES_SHOWN = 3
+
+
+def print_profile(profile: Profile, console: Console) -> None:
+    """Prints fused kernels beside what their ops take unfused, and the ratio of whole steps."""
+    fused, unfused = profile.fused, profile.unfused
+    sizes = ", ".join(f"{name} {extent}" for name, extent in profile.dimensions.items())
+    console.print(
+        f"{profile.program} step, {sizes}: {fused.ops} ops, {profile.threads} thread, "
+        f"{profile.vector_bits}-bit vectors; median of {profile.rounds} rounds "
+        f"of {profile.repeats} steps"
+    )
+    console.print(_table(profile, box.SIMPLE if console.is_terminal else None))
+    console.print(
+        f"fused    {microseconds(fused.step_nanoseconds)} us a step, "
+        f"{len(fused.kernels)} kernels, arena {fused.arena_bytes:,} bytes"
+    )
+    console.print(
+        f"unfused  {microseconds(unfused.step_nanoseconds)} us a step, "
+        f"{len(unfused.kernels)} kernels, arena {unfused.arena_bytes:,} bytes"
+    )
+    console.print(f"fused over unfused: {profile.ratio:.2f}x")
+
+
+def _table(profile: Profile, lines: box.Box | None) -> Table:
+    table = Table(box=lines, pad_edge=False)
+    for name in ("kernel", "us", "share", "unfused us", "calls", "bytes", "GB/s"):
+        table.add_column(name, justify="left" if name == "kernel" else "right", no_wrap=True)
+    table.add_column("ops")
+    table.add_column("lines")
+    for kernel in profile.fused.kernels:
+        table.add_row(*_row(kernel))
+    return table
+
+
+def _row(kernel: KernelProfile) -> tuple[str, ...]:
+    return (
+        kernel.name,
+        microseconds(kernel.nanoseconds),
+        f"{kernel.share:.1%}",
+        microseconds(kernel.unfused_nanoseconds or 0.0),
+        str(kernel.calls),
+        f"{kernel.bytes:,}",
+        f"{kernel.gigabytes_per_second:.1f}",
+        str(len(kernel.ops)),
+        _lines_text(kernel.lines),
+    )
+
+
+def _lines_text(lines: tuple[Line, ...]) -> str:
+    """`digits.py:12, 14 ...`: each file once."""
+    shown: list[str] = []
+    file = None
+    for each in lines[:LINES_SHOWN]:
+        shown.append(str(each.line) if each.file == file else f"{each.name}:{each.line}")
+        file = each.file
+    more = " ..." if len(lines) > LINES_SHOWN else ""
+    return ", ".join(shown) + more
+
+
+def microseconds(nanoseconds: float) -> str:
+    """With three significant digits or more."""
+    value = nanoseconds / 1e3
+    digits = 0 if value >= 100 else 1 if value >= 10 else 2
+    return f"{value:,.{digits}f}"
