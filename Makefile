@@ -3,8 +3,11 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/installed
+# What the benchmarks compare with. PyTensor pins an older numba, so it cannot share graphc's.
+PEERS_VENV := .venv-peers
+PEERS      := numpy torch==2.13.0 jax pytensor
 
-.PHONY: demo test test-fast lint types bench clean
+.PHONY: demo test test-fast lint types bench peers clean
 
 $(STAMP): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -35,5 +38,12 @@ types: $(STAMP)
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks
 
+peers: $(PEERS_VENV)/installed
+
+$(PEERS_VENV)/installed:
+	$(PYTHON) -m venv $(PEERS_VENV)
+	$(PEERS_VENV)/bin/python -m pip install --quiet --extra-index-url $(TORCH_CPU) $(PEERS)
+	@touch $@
+
 clean:
-	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(PEERS_VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

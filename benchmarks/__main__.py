@@ -26,7 +26,7 @@ def main() -> int:
     console = Console()
     for name in BENCHMARKS:
         summary = (import_module(f"benchmarks.{name}").__doc__ or "").splitlines()[0]
-        console.print(f"[bold]{name:12}[/bold] {summary}", highlight=False)
+        console.print(f"[bold]{name:12}[/bold] {summary}", highlight=False, soft_wrap=True)
     failed = 0
     for name, arguments in BENCHMARKS.items():
         command = [sys.executable, "-m", f"benchmarks.{name}", *arguments]

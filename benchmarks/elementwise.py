@@ -16,7 +16,7 @@ import numpy as np
 import graphc as gc
 from benchmarks.measure import calls, interleaved_medians, print_table, write_json
 from benchmarks.workloads import ELEMENTWISE_ROWS, elementwise
-from graphc.compiler.pipeline import Compilation
+from graphc.compiler.plan import Plan
 from graphc.kernels.group import LoopGroup
 from graphc.kernels.loopnest import LoopNest, plan_loops
 
@@ -27,12 +27,11 @@ LEAST_RATIO = 5
 TOLERANCE = ELEMENTWISE_ROWS * float(np.finfo(np.float32).eps)
 
 
-def passes_over_data(compilation: Compilation) -> int:
+def passes_over_data(plan: Plan) -> int:
     """How often kernels run over the rows of x or t, all kernels together."""
-    assert compilation.plan is not None
-    given = {compilation.plan.storages.inputs[node] for node in compilation.program.inputs}
+    given = set(plan.storages.inputs.values())
     passes = 0
-    for instruction in compilation.plan.instructions:
+    for instruction in plan.instructions:
         if given.isdisjoint(instruction.source.arguments):
             continue
         assert isinstance(instruction.group, LoopGroup)
@@ -75,10 +74,9 @@ def main(json_file: Path | None) -> None:
         row = {"system": name, "ms": seconds[name] * 1e3, "difference": differences[name]}
         row["over_fused"] = seconds[name] / seconds["fused"]
         if function.mode == "compiled":
-            compilation = function.prepare()
-            assert compilation.plan is not None
-            row["kernels"] = compilation.plan.kernels
-            row["passes"] = passes_over_data(compilation)
+            loaded = function.loaded()
+            row["kernels"] = loaded.plan.kernels
+            row["passes"] = passes_over_data(loaded.plan)
         rows.append(row)
     print_table(
         "mean((tanh(a x + b) sigmoid(c x + d) - t)^2) and four gradients, 4096 x 1024, one thread",

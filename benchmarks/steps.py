@@ -103,9 +103,7 @@ def kernels_of(function: Function) -> int | None:
     """The instructions of a compiled step; None for one that numpy runs."""
     if function.mode == "reference":
         return None
-    made = function.prepare().plan
-    assert made is not None
-    return made.kernels
+    return function.loaded().plan.kernels
 
 
 def check_agreement(name: str, losses: dict[str, float]) -> None:

@@ -17,7 +17,7 @@ from graphc.model import Model
 from graphc.profile import ROUNDS, as_function, check_dimensions, profile
 from graphc.report import print_profile
 from graphc.script import OWN_ERRORS, ScriptError, ScriptFailedError, load_model, run_script
-from graphc.stages import Stage, StageText, UnknownKernelError, stage_text
+from graphc.stages import OF_KERNELS, Stage, StageText, UnknownKernelError, stage_text
 
 SCRIPT = click.argument("script", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 BATCH_SIZE = click.option(
@@ -60,7 +60,7 @@ def main() -> None:
     """
 
 
-@main.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})
+@main.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
 @SCRIPT
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def train(script: Path, arguments: tuple[str, ...]) -> None:
@@ -104,10 +104,14 @@ def inspect(
     simplified: after rewriting. fused: the nodes of each kernel, and why. plan: instructions and
     memory. source, llvm, asm: the code of the kernels.
     """
+    wanted = Stage(stage)
+    if kernel is not None and wanted not in OF_KERNELS:
+        names = ", ".join(each.value for each in OF_KERNELS)
+        raise click.UsageError(f"--kernel is for the stages {names}")
     with _one_line_errors():
         model = load_model(script)
-        wanted = Stage(stage)
-        step = _function(model, "test" if _is_forward(wanted, which) else which)
+        is_forward = wanted is Stage.DECLARED and which == "train"
+        step = _function(model, "test" if is_forward else which)
         if unfused:
             step = as_function(step, fuse=False)
         extents = _extents(model, batch_size, dimensions)
@@ -149,10 +153,6 @@ def profile_script(
         print_profile(measured, _console())
 
 
-def _is_forward(stage: Stage, which: str) -> bool:
-    return stage is Stage.DECLARED and which == "train"
-
-
 def _function(model: Model, which: str) -> Function:
     if which == "predict":
         return model.predict_function
@@ -192,6 +192,6 @@ def _print(shown: StageText) -> None:
         click.echo(shown.text, nl=False)
         return
     console.print(
-        Syntax(shown.text, shown.lexer, theme="ansi_dark", background_color="default"),
+        Syntax(shown.text.rstrip("\n"), shown.lexer, theme="ansi_dark", background_color="default"),
         soft_wrap=True,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import statistics
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -14,7 +14,7 @@ import numpy as np
 from graphc.compiler.grouping import computed_nodes
 from graphc.compiler.native import LoadedProgram, native
 from graphc.compiler.plan import PlannedInstruction, bytes_moved, operations
-from graphc.errors import GraphError
+from graphc.errors import DataError
 from graphc.function import Function, function
 from graphc.ir.graph import Node, Program
 from graphc.ir.location import Location
@@ -119,7 +119,7 @@ def profile(
     rounds: how often fused and unfused steps are measured in turns; repeats: steps in one
     measurement. The inputs are random, of the right shapes and dtypes, with indices in range.
     `ratio` is the median over the rounds of unfused over fused time. Raises NotCompiledError for
-    a model without optimizer, GraphError for an open dimension without an extent.
+    a model without optimizer, DataError for an open dimension without an extent.
     """
     bindings = {
         model.batch_dimension: model.batch_size if batch_size is None else batch_size,
@@ -163,11 +163,11 @@ def as_function(step: Function, fuse: bool) -> Function:
 
 
 def check_dimensions(program: Program, dimensions: Mapping[str, int]) -> None:
-    """Raises GraphError naming the open dimensions of the inputs that have no extent."""
+    """Raises DataError naming the open dimensions of the inputs that have no extent."""
     wanted = {e.name for node in program.inputs for e in node.shape if isinstance(e, Dim)}
     missing = sorted(wanted - dimensions.keys())
     if missing:
-        raise GraphError(f"{program.name}: extents for the dimensions {missing} are missing")
+        raise DataError(f"{program.name}: extents for the dimensions {missing} are missing")
 
 
 def _restore(step: Function, values: Mapping[Node, Array]) -> None:
@@ -221,13 +221,16 @@ class _Samples:
         self.kernels: tuple[list[Array], list[Array]] = ([], [])
 
     def suitable_repeats(self) -> int:
-        start = time.perf_counter()
-        for program in self.programs:
-            program.run(self.addresses)
-        seconds = (time.perf_counter() - start) / len(self.programs)
+        """So many that a measurement takes the wanted time; the first step, on cold caches, tells
+        nothing."""
+        for _ in range(2):
+            start = time.perf_counter()
+            for program in self.programs:
+                program.run(self.addresses)
+            seconds = (time.perf_counter() - start) / len(self.programs)
         return int(min(max(SECONDS_A_MEASUREMENT / seconds, 1), MOST_REPEATS))
 
-    def measure(self, repeats: int, restore: Any) -> None:
+    def measure(self, repeats: int, restore: Callable[[], None]) -> None:
         """One round: each step in the executor's loop, then each with clocks between kernels."""
         for program, steps in zip(self.programs, self.steps, strict=True):
             restore()

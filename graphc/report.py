@@ -1,7 +1,11 @@
-"""A profile as a table for people."""
+"""Tables for people: a profile, a confusion matrix."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
 from rich import box
 from rich.console import Console
 from rich.table import Table
@@ -19,9 +23,10 @@ def print_profile(profile: Profile, console: Console) -> None:
     console.print(
         f"{profile.program} step, {sizes}: {fused.ops} ops, {profile.threads} thread, "
         f"{profile.vector_bits}-bit vectors; median of {profile.rounds} rounds "
-        f"of {profile.repeats} steps"
+        f"of {profile.repeats} steps",
+        soft_wrap=True,
     )
-    console.print(_table(profile, box.SIMPLE if console.is_terminal else None))
+    console.print(_table(fused.kernels))
     console.print(
         f"fused    {microseconds(fused.step_nanoseconds)} us a step, "
         f"{len(fused.kernels)} kernels, arena {fused.arena_bytes:,} bytes"
@@ -33,13 +38,14 @@ def print_profile(profile: Profile, console: Console) -> None:
     console.print(f"fused over unfused: {profile.ratio:.2f}x")
 
 
-def _table(profile: Profile, lines: box.Box | None) -> Table:
-    table = Table(box=lines, pad_edge=False)
-    for name in ("kernel", "us", "share", "unfused us", "calls", "bytes", "GB/s"):
-        table.add_column(name, justify="left" if name == "kernel" else "right", no_wrap=True)
-    table.add_column("ops")
-    table.add_column("lines")
-    for kernel in profile.fused.kernels:
+def _table(kernels: Sequence[KernelProfile]) -> Table:
+    """One row a kernel; on a narrow terminal names and lines are folded, figures never."""
+    table = Table(box=None, pad_edge=False, padding=(0, 1))
+    table.add_column("kernel", overflow="fold")
+    for name in ("us", "share", "unfused us", "calls", "bytes", "GB/s", "ops"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("lines", overflow="fold")
+    for kernel in kernels:
         table.add_row(*_row(kernel))
     return table
 
@@ -74,3 +80,21 @@ def microseconds(nanoseconds: float) -> str:
     value = nanoseconds / 1e3
     digits = 0 if value >= 100 else 1 if value >= 10 else 2
     return f"{value:,.{digits}f}"
+
+
+def confusion_table(matrix: np.ndarray[Any, np.dtype[Any]]) -> Table:
+    """Counts [classes, classes] of label (row) and prediction (column), as a rich table."""
+    table = Table(title="true class (row), predicted class (column)", box=box.SIMPLE_HEAD)
+    table.add_column(style="bold")
+    for predicted in range(matrix.shape[1]):
+        table.add_column(str(predicted), justify="right")
+    for label, counts in enumerate(matrix):
+        cells = (_confusion_cell(int(n), label == k) for k, n in enumerate(counts))
+        table.add_row(str(label), *cells)
+    return table
+
+
+def _confusion_cell(count: int, is_correct: bool) -> str:
+    if count == 0:
+        return "[dim].[/]"
+    return f"[green]{count}[/]" if is_correct else f"[red]{count}[/]"

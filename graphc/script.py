@@ -53,7 +53,8 @@ def load_model(path: Path) -> Model:
         raise ScriptError(f"{path} defines no `{MODEL_NAME}` at module level")
     model = names[MODEL_NAME]
     if not isinstance(model, Model):
-        raise ScriptError(f"`{MODEL_NAME}` in {path} is a {type(model).__name__}, no graphc.Model")
+        found = type(model).__name__
+        raise ScriptError(f"`{MODEL_NAME}` in {path} is of type {found}, a graphc.Model expected")
     return model
 
 

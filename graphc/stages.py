@@ -187,7 +187,8 @@ def _node_text(node: Node, labels: dict[Node, str]) -> str:
 
 def _decision_text(decision: Decision) -> str:
     ends = f"{_value_name(decision.producer)} + {_value_name(decision.consumer)}"
-    return f"{ends}: {decision.reason} ({decision.bytes_saved:,} bytes)"
+    verb = "saves" if decision.fused else "would save"
+    return f"{ends}: {decision.reason}; {verb} {decision.bytes_saved:,} bytes"
 
 
 def _value_name(node: Node) -> str:

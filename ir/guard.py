@@ -15,9 +15,7 @@ def guard_indices(program: Program) -> Program:
             position, limit_of = node.op.indices
             limit = limit_of(*(operand.type for operand in node.operands), **node.attributes)
             with node.graph.at(node.location):
-                guarded[position] = movement.in_range(
-                    guarded[position], limit=limit, reader=node.op.name
-                )
+                guarded[position] = movement.in_range(guarded[position], limit=limit)
         if tuple(guarded) == node.operands:
             return node
         with node.graph.at(node.location):

@@ -72,8 +72,7 @@ def out_of_range(node: Node, limit: int) -> str:
     assert node.op.indices is not None
     index = node.operands[node.op.indices[0]]
     line = f"\n  at {node.location}: {node.location.text}" if node.location else ""
-    reader = node.attributes.get("reader", node.op.name)
-    return f"{reader}: an index in {index!r} is outside 0 to {limit - 1}{line}"
+    return f"{node.op.name}: an index in {index!r} is outside 0 to {limit - 1}{line}"
 
 
 def run_program(

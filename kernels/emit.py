@@ -308,7 +308,7 @@ class _LoopEmitter:
             if node in self.nest.reduces:
                 self._accumulate(node, self._operand(node, 0, block, level), block)
                 continue
-            value = self._inner_value(node, block, level)
+            value = self._value(node, block, level)
             if node in kept:
                 buffer = self.arguments.name(self.scratch[node])
                 block.add(f"{buffer}[{self._row_index()}] = {value}")
@@ -334,7 +334,7 @@ class _LoopEmitter:
                 if not role.inner:
                     self._store(node, self.accumulators[node], self.finish)
             elif role.phase is Phase.FINISH and role.inner:
-                value = self._inner_value(node, self.finish_inner, level)
+                value = self._value(node, self.finish_inner, level)
                 self._store(node, value, self.finish_inner)
             elif role.phase is Phase.FINISH:
                 self._store(node, self._value(node, self.finish, level), self.finish)
@@ -405,48 +405,71 @@ class _LoopEmitter:
         return self.prologue if level == -1 and not varies_by_row else self.rows[level]
 
     def _value(self, node: Node, block: Block, level: int) -> str:
-        role = self.nest.roles[node]
-        if self.nest.reduces.get(node) is Reduces.ROWS and role.inner:
-            buffer = self.arguments.name(self._accumulator_storage(node))
-            return self._named(
-                node, f"{buffer}[{self._accumulator_index(node)}]", block, (id(block), node)
-            )
+        """A value of the group as `block` reads it: kept from an earlier pass, or computed."""
+        place = self._computed_at(node, block, level)
+        if place is not None:
+            return self._computed(node, *place)
         if node in self.accumulators:
             return self.accumulators[node]
-        if role.inner:
-            return self._inner_value(node, block, level)
-        if role.phase is Phase.FINISH:
-            return self._computed(node, self.finish, level)
-        home = self._block_of(role.level, bool(self.domain.span(node)))
-        return self._computed(node, home, role.level)
+        if node in self.nest.reduces:
+            storage, index = self._accumulator_storage(node), self._accumulator_index(node)
+        elif node in self.scratch:
+            storage, index = self.scratch[node], self._row_index()
+        else:
+            storage, index = self.storage_of(node), self._index(self._write_access(node))
+        element = f"{self.arguments.name(storage)}[{index}]"
+        return self._named(node, element, block, (id(block), node))
 
-    def _inner_value(self, node: Node, block: Block, level: int) -> str:
-        """A value that varies within a row: reloaded, kept from an earlier pass, or computed."""
+    def _computed_at(self, node: Node, block: Block, level: int) -> tuple[Block, int] | None:
+        """The block that computes the value for `block`, and its pass; None when it is kept."""
         role = self.nest.roles[node]
-        if role.phase is Phase.MAIN and role.level < level < self.nest.passes:
-            if node in self.scratch:
-                source = f"{self.arguments.name(self.scratch[node])}[{self._row_index()}]"
-                return self._named(node, source, block, (id(block), node))
-            if self._is_reloaded(node, level):
-                buffer = self.arguments.name(self.storage_of(node))
-                source = f"{buffer}[{self._index(self._write_access(node))}]"
-                return self._named(node, source, block, (id(block), node))
-        return self._computed(node, block, level)
+        if node in self.nest.reduces:
+            return None
+        if role.inner:
+            in_later_pass = role.phase is Phase.MAIN and role.level < level < self.nest.passes
+            is_kept = node in self.scratch or self._is_reloaded(node, level)
+            return None if in_later_pass and is_kept else (block, level)
+        if role.phase is Phase.FINISH:
+            return self.finish, level
+        return self._block_of(role.level, bool(self.domain.span(node))), role.level
 
     def _computed(self, node: Node, block: Block, level: int) -> str:
+        """The value computed in `block`, after its operands; iterative, so that the length of a
+        chain of ops is bounded by memory and not by Python's stack."""
+        stack = [(node, block, level)]
+        while stack:
+            current, home, at = stack[-1]
+            waiting = [
+                (base, *place)
+                for base in map(viewed, current.operands)
+                if base in self.nest.roles
+                and (place := self._computed_at(base, home, at)) is not None
+                and (id(place[0]), base) not in self.known
+            ]
+            if waiting and (id(home), current) not in self.known:
+                stack.extend(reversed(waiting))
+            else:
+                stack.pop()
+                self._compute(current, home, at)
+        return self.known[id(block), node]
+
+    def _compute(self, node: Node, block: Block, level: int) -> None:
+        """Emits the value's line, unless it is there; its operands have been computed."""
         key = (id(block), node)
         if key in self.known:
-            return self.known[key]
+            return
         if isinstance(node.op.lowering, LoopIndex):
-            return self._loop_index(node, self.domain.axes[node][0])
+            self.known[key] = self._loop_index(node, self.domain.axes[node][0])
+            return
         operands = [
             self._operand(node, position, block, level) for position in range(len(node.operands))
         ]
         if isinstance(node.op.lowering, Reduction):
             if reduced_axes(node, self.domain):
                 raise AssertionError(f"{node!r} has no accumulator")
-            return operands[0]
-        return self._named(node, scalar_expression(node, operands), block, key)
+            self.known[key] = operands[0]
+        else:
+            self._named(node, scalar_expression(node, operands), block, key)
 
     def _named(self, node: Node, expression: str, block: Block, key: tuple[int, object]) -> str:
         if key not in self.known:

@@ -121,6 +121,7 @@ def emit_contraction(
         arguments.storages,
         scratch,
         made.microkernels,
+        unroll=False,
     )
 
 

@@ -456,15 +456,15 @@ def _target_machine(target: Target) -> Any:
     )
 
 
-def _build(module: Any, target: Target) -> NativeModule:
-    """Optimise and load an LLVM module."""
+def _build(module: Any, target: Target, unroll: bool = True) -> NativeModule:
+    """Optimise and load an LLVM module. `unroll` lets short loops be unrolled whole, before loops
+    around them are vectorised."""
     machine = _target_machine(target)
     module.triple = llvm.get_process_triple()
     module.data_layout = str(machine.target_data)
     module.verify()
     options = llvm.create_pipeline_tuning_options(speed_level=3)
-    # Full unrolling of short inner loops comes before the vectoriser, which then takes outer loops.
-    options.loop_unrolling = False
+    options.loop_unrolling = unroll
     options.loop_vectorization = True
     options.slp_vectorization = True
     builder = llvm.create_pass_builder(machine, options)
@@ -536,7 +536,13 @@ class KernelCompiler:
         cpu_target.target_context.data_model_manager.register(Buffer, BufferModel)
 
     def compile_kernel(
-        self, source: str, name: str, *, filename: str, microkernels: Sequence[MicrokernelLike] = ()
+        self,
+        source: str,
+        name: str,
+        *,
+        filename: str,
+        microkernels: Sequence[MicrokernelLike] = (),
+        unroll: bool = True,
     ) -> CompiledKernel:
         """Compile the function `name` of `source`: `def name(args, thread, threads)`, an int
         result.
@@ -560,7 +566,7 @@ class KernelCompiler:
         for function in module.functions:
             if not function.is_declaration and function.name != name:
                 function.linkage = "internal"
-        native = _build(module, self.target)
+        native = _build(module, self.target, unroll)
         return CompiledKernel(name, source, filename, native.address(name), native)
 
     def _translate(self, function: Callable[..., Any], name: str) -> Any:

@@ -40,13 +40,18 @@ class Storage:
 
 @dataclass(frozen=True)
 class KernelSource:
-    """A kernel as text: arguments in order, and which of them live only while it runs."""
+    """A kernel as text: arguments in order, and which of them live only while it runs.
+
+    unroll: whether short loops are unrolled whole, so that the loop around them is vectorised: good
+    for rows of a few classes, bad for the tiles of a product.
+    """
 
     name: str
     text: str
     arguments: tuple[Storage, ...]
     scratch: tuple[Storage, ...] = ()
     microkernels: tuple[Microkernel, ...] = ()
+    unroll: bool = True
 
 
 @dataclass

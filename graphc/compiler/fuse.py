@@ -55,7 +55,7 @@ def fuse(program: Program) -> tuple[tuple[Group, ...], tuple[Decision, ...]]:
     fusion = _Fusion(program)
     fusion.merge_all()
     groups = _recompute_cheap_values(fusion.groups(), fusion.uses)
-    return groups, tuple(fusion.decisions.values())
+    return groups, fusion.final_decisions()
 
 
 def _known_group(nodes: Iterable[Node], uses: Uses) -> Group:
@@ -77,10 +77,20 @@ class _Fusion:
             self.members[number] = frozenset([node])
             self.number_of[node] = number
         self.next_number = len(self.members)
+        self.consumers = {number: self._readers(number) for number in self.members}
         self.readers_of = _readers_of_stored(computed_nodes(program))
 
     def groups(self) -> list[Group]:
         return [_known_group(nodes, self.uses) for nodes in self.members.values()]
+
+    def final_decisions(self) -> tuple[Decision, ...]:
+        """All fusions, and the refusals between groups that came together in no other way."""
+        return tuple(
+            decision
+            for decision in self.decisions.values()
+            if decision.fused
+            or self.number_of[decision.producer] != self.number_of[decision.consumer]
+        )
 
     def merge_all(self) -> None:
         queue = [
@@ -97,7 +107,7 @@ class _Fusion:
             if merged is not None:
                 neighbours = (
                     *self._producing(merged),
-                    *((merged, consumer) for consumer in self._consumers(merged)),
+                    *((merged, consumer) for consumer in self.consumers[merged]),
                     *self._sharing(merged),
                 )
                 for pair in neighbours:
@@ -113,13 +123,15 @@ class _Fusion:
         }
         return [(number, consumer) for number in found if number != consumer]
 
-    def _consumers(self, producer: int) -> list[int]:
+    def _readers(self, producer: int) -> dict[int, None]:
+        """The groups that read what `producer` makes, in order of their numbers' appearance."""
         found = {
             self.number_of[reader]: None
             for node in self.members[producer]
             for reader in self.uses.readers[node]
         }
-        return [number for number in found if number != producer]
+        found.pop(producer, None)
+        return found
 
     def _sharing(self, number: int) -> list[tuple[int, int]]:
         """Pairs of `number` and the next group that reads the same tensor."""
@@ -152,6 +164,9 @@ class _Fusion:
         self.members[merged] = self.members.pop(one) | self.members.pop(other)
         for node in self.members[merged]:
             self.number_of[node] = merged
+        del self.consumers[one], self.consumers[other]
+        for number in (merged, *(producer for producer, _ in self._producing(merged))):
+            self.consumers[number] = self._readers(number)
         return merged
 
     def _decide(self, one: int, other: int, saved: int, fused: bool, reason: str) -> None:
@@ -171,16 +186,14 @@ class _Fusion:
 
     def _reaches_around(self, start: int, goal: int) -> bool:
         """Whether a path leads from `start` to `goal` through a third group."""
-        last = max(node.number for node in self.members[goal])
-        stack = [number for number in self._consumers(start) if number != goal]
-        seen = set(stack)
+        stack = [number for number in self.consumers[start] if number != goal]
+        seen = {start, *stack}
         while stack:
-            for number in self._consumers(stack.pop()):
-                if number == goal:
-                    return True
-                if number not in seen and min(n.number for n in self.members[number]) < last:
-                    seen.add(number)
-                    stack.append(number)
+            consumers = self.consumers[stack.pop()]
+            if goal in consumers:
+                return True
+            stack += [number for number in consumers if number not in seen]
+            seen.update(consumers)
         return False
 
 

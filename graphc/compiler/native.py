@@ -53,6 +53,7 @@ class Native:
                 source.name,
                 filename=f"<graphc {source.name}>",
                 microkernels=source.microkernels,
+                unroll=source.unroll,
             )
             self.compiled[key] = found
         return found

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from graphc.ir.graph import Node, Program
 from graphc.ir.ops import elementwise
+from graphc.ir.ops.movement import in_range
 from graphc.kernels.access import place_in_memory
 from graphc.kernels.group import ContractionGroup, Group, LoopGroup, external_operands, viewed
 from graphc.kernels.loopnest import LoopNest, Phase, plan_loops
@@ -28,8 +29,10 @@ class Schedule:
 
 def schedule(program: Program, groups: tuple[Group, ...]) -> Schedule:
     """Orders groups so that values exist before they are read and states are read before they
-    are overwritten, as if all updates happened at once."""
+    are overwritten, as if all updates happened at once; and only once no index can stop the run."""
     order = _Order(groups)
+    checked = [viewed(node) for node in program.nodes if node.op is in_range]
+    order.keep_before_overwrites(checked)
     stores: list[tuple[Node, Node]] = []
     for state, value in program.updates:
         group = order.maker(value)
@@ -50,6 +53,7 @@ class _Order:
         self._after: dict[Group, set[Group]] = {}
         self._maker: dict[Node, Group] = {}
         self._readers: dict[Node, list[Group]] = {}
+        self._checked: list[Group] = []
         for group in groups:
             self._groups.append(group)
             self._after[group] = set()
@@ -67,13 +71,18 @@ class _Order:
         self._maker |= dict.fromkeys(group.outputs, group)
         self._add_reads(group)
 
+    def keep_before_overwrites(self, values: Iterable[Node]) -> None:
+        """Whatever overwrites a state must run after the groups that make `values`."""
+        self._checked = [self._maker[value] for value in values if value in self._maker]
+
     def add_overwrite(self, writer: Group, state: Node) -> bool:
         """Makes every other reader of `state` run before `writer`; False where that is a cycle."""
         readers = [group for group in self._readers.get(state, ()) if group is not writer]
-        if self._reaches_any(writer, set(readers)):
+        earlier = [*readers, *self._checked]
+        if writer in self._checked or self._reaches_any(writer, set(earlier)):
             return False
-        for reader in readers:
-            self._after[reader].add(writer)
+        for group in earlier:
+            self._after[group].add(writer)
         return True
 
     def sorted(self) -> tuple[Group, ...]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from graphc.ir.attributes import AXES, INT, SHAPE, STRING
+from graphc.ir.attributes import AXES, INT, SHAPE
 from graphc.ir.errors import DTypeError, ShapeError
 from graphc.ir.op import (
     Array,
@@ -400,24 +400,23 @@ scatter_add: Op = Op(
 # --- in_range --------------------------------------------------------------------------------
 
 
-def _infer_in_range(indices: TensorType, limit: int, reader: str) -> TensorType:
+def _infer_in_range(indices: TensorType, limit: int) -> TensorType:
     if not indices.dtype.is_integer:
         raise DTypeError(f"integer indices expected, not {indices.dtype}")
     return indices
 
 
 # The same indices, of which a compiled program has checked that they are at least 0 and below
-# `limit`, as the op named `reader` needs them. Its operand is always stored, so that it can be
-# checked before anything reads it.
+# `limit`. Its operand is always stored, so that it can be checked before anything reads it.
 in_range: Op = Op(
     "in_range",
     arity=1,
-    attributes={"limit": INT, "reader": STRING},
+    attributes={"limit": INT},
     infer=_infer_in_range,
     reference=lambda result, indices, **_: indices,
     vjp=[_INDEX],
     lowering=View(lambda at, *_, **__: at, lambda *_, **__: None),
-    indices=(0, lambda indices, limit, reader: limit),
+    indices=(0, lambda indices, limit: limit),
 )
 
 OPS = (in_range, reshape, transpose, broadcast_to, slice_, embed, concatenate, take, scatter_add)

@@ -222,7 +222,7 @@ _INDEXING = (
     ),
     ErrorCase(
         "take", "negative", lambda g: build.take(_x(g), _i(g)),
-        IndexError, "^take: .* outside 0 to 2", {"x": _VALUES, "i": [0, -1]},
+        IndexError, "^in_range: .* outside 0 to 2", {"x": _VALUES, "i": [0, -1]},
     ),
     ErrorCase(
         "scatter_add", "slices",
@@ -240,16 +240,16 @@ _INDEXING = (
         IndexError, "^scatter_add: .* outside 0 to 8", {"x": _VALUES, "i": [0, 9, 1]},
     ),
     ErrorCase(
-        "in_range", "floats", lambda g: movement.in_range(_x(g), limit=3, reader="take"),
+        "in_range", "floats", lambda g: movement.in_range(_x(g), limit=3),
         DTypeError, r"^in_range\(f32\[3,4\]\): integer indices expected",
     ),
     ErrorCase(
-        "in_range", "beyond", lambda g: movement.in_range(_i(g), limit=3, reader="take"),
-        IndexError, "^take: .* outside 0 to 2", {"i": [0, 3]},
+        "in_range", "beyond", lambda g: movement.in_range(_i(g), limit=3),
+        IndexError, "^in_range: .* outside 0 to 2", {"i": [0, 3]},
     ),
     ErrorCase(
-        "in_range", "negative", lambda g: movement.in_range(_i(g), limit=3, reader="take"),
-        IndexError, "^take: .* outside 0 to 2", {"i": [-1, 2]},
+        "in_range", "negative", lambda g: movement.in_range(_i(g), limit=3),
+        IndexError, "^in_range: .* outside 0 to 2", {"i": [-1, 2]},
     ),
     ErrorCase(
         "one_hot", "floats", lambda g: build.one_hot(_x(g), 3),

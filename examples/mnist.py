@@ -1,0 +1,125 @@
+"""MNIST from its IDX files: a small net with plain SGD, or a wide one that sees shifted images.
+
+python examples/mnist.py --data DIR
+python examples/mnist.py --data DIR --wide --png confused.png
+"""
+
+import argparse
+import time
+
+import numpy as np
+from matplotlib.figure import Figure
+from rich.console import Console
+
+import graphc as gc
+from graphc.report import confusion_table
+
+SIDE, CLASSES = 28, 10
+BATCH_SIZE = 100
+SMALL_EPOCHS, WIDE_EPOCHS = 20, 4
+WIDE_RATE = 2e-3
+ACTIVATIONS = {"relu": gc.relu, "sigmoid": gc.sigmoid, "tanh": gc.tanh}
+# Rows and columns of images in the picture of the worst mistakes.
+PICTURE_ROWS, PICTURE_COLUMNS = 4, 8
+
+
+def declare(hidden, activation):
+    """A net with one hidden layer of `hidden` units, not yet compiled."""
+    graph = gc.Graph(seed=0)
+    images = graph.input("images", ("batch", SIDE * SIDE))
+    labels = graph.input("labels", ("batch",), "i32")
+    features = gc.nn.dense(images, hidden, activation)
+    logits = gc.nn.dense(features, CLASSES)
+    loss = gc.losses.softmax_cross_entropy(logits, labels)
+    metrics = {"accuracy": gc.metrics.accuracy(logits, labels)}
+    return gc.Model(images, gc.softmax(logits), labels, loss, metrics)
+
+
+# What `graphc inspect` and `graphc profile` look at.
+model = declare(hidden=50, activation=gc.relu)
+model.compile(gc.optim.SGD(0.1), batch_size=BATCH_SIZE)
+
+
+def flat(images):
+    """Images uint8 [count, 28, 28] as f32 [count, 784] in [0, 1]."""
+    return images.reshape(len(images), -1).astype("f4") / 255
+
+
+def with_shifted(images, labels):
+    """The images and, after them, the same shifted by a pixel down, up, right and left."""
+    shifted = [np.roll(images, by, axis) for axis in (1, 2) for by in (1, -1)]
+    return np.concatenate([images, *shifted]), np.tile(labels, 1 + len(shifted))
+
+
+def train_small(data, epochs, activation):
+    """784-50-10, plain SGD."""
+    small = model
+    if activation != "relu":
+        small = declare(50, ACTIVATIONS[activation])
+        small.compile(gc.optim.SGD(0.1), batch_size=BATCH_SIZE)
+    small.fit(flat(data.train_images), data.train_labels, epochs=epochs)
+    return small
+
+
+def train_wide(data, epochs):
+    """784-256-10, Adam with a rate that falls along a cosine, five times the images."""
+    wide = declare(256, gc.relu)
+    wide.compile(gc.optim.Adam(WIDE_RATE), batch_size=BATCH_SIZE)
+    images, labels = with_shifted(data.train_images, data.train_labels)
+    falling = gc.callbacks.LearningRateSchedule(gc.schedules.cosine(WIDE_RATE, epochs))
+    wide.fit(flat(images), labels, epochs=epochs, callbacks=[falling])
+    return wide
+
+
+def draw_worst(images, labels, probabilities, path):
+    """Draws the images that are taken for another digit with most confidence."""
+    predicted = probabilities.argmax(1)
+    wrong = np.flatnonzero(predicted != labels)
+    worst = wrong[np.argsort(-probabilities[wrong].max(1))][: PICTURE_ROWS * PICTURE_COLUMNS]
+    figure = Figure(figsize=(1.3 * PICTURE_COLUMNS, 1.6 * PICTURE_ROWS), layout="constrained")
+    axes = figure.subplots(PICTURE_ROWS, PICTURE_COLUMNS).ravel()
+    for axis in axes:
+        axis.axis("off")
+    for axis, row in zip(axes, worst, strict=False):
+        axis.imshow(images[row], cmap="gray_r")
+        percent = 100 * probabilities[row].max()
+        axis.set_title(f"{labels[row]} as {predicted[row]}, {percent:.0f} %", fontsize=9)
+    figure.savefig(path, dpi=120)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--data", required=True, help="the folder of MNIST's four IDX files")
+    parser.add_argument("--wide", action="store_true", help="256 hidden units, Adam, shifts")
+    parser.add_argument(
+        "--activation", choices=ACTIVATIONS, default="relu", help="of the small net"
+    )
+    parser.add_argument("--epochs", type=int, help=f"{SMALL_EPOCHS}, wide {WIDE_EPOCHS}")
+    parser.add_argument("--png", default="confused.png", help="where the worst mistakes go")
+    options = parser.parse_args()
+    console = Console(highlight=False)
+
+    try:
+        data = gc.data.load_mnist(options.data)
+    except (OSError, gc.DataError) as error:
+        parser.error(str(error))
+    console.print(f"{len(data.train_images):,} images to train, {len(data.test_images):,} to test")
+    started = time.perf_counter()
+    if options.wide:
+        trained = train_wide(data, options.epochs or WIDE_EPOCHS)
+    else:
+        trained = train_small(data, options.epochs or SMALL_EPOCHS, options.activation)
+    seconds = time.perf_counter() - started
+
+    labels = data.test_labels
+    probabilities = trained.predict(flat(data.test_images), batch_size=1000)
+    predicted = probabilities.argmax(1)
+    console.print(confusion_table(gc.metrics.confusion_matrix(labels, predicted, CLASSES)))
+    draw_worst(data.test_images, labels, probabilities, options.png)
+    console.print(f"the worst mistakes are drawn in {options.png}")
+    console.print(f"trained in {seconds:.1f} s")
+    console.print(f"test accuracy: {np.mean(predicted == labels):.3f}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,98 @@
+"""`graphc profile` and what it measures; no figure of time is tested."""
+
+import json
+import re
+import runpy
+
+import numpy as np
+import pytest
+
+import graphc as gc
+from graphc.profile import KernelProfile, profile, random_inputs
+
+
+@pytest.fixture
+def model(script):
+    return runpy.run_path(script)["model"]
+
+
+def test_table(graphc, script):
+    result = graphc("profile", script, "--rounds", "2", "--repeats", "2", "--batch-size", "8")
+    assert result.exit_code == 0, result.output
+    lines = result.stdout.splitlines()
+    assert "batch 8" in lines[0] and "median of 2 rounds of 2 steps" in lines[0]
+    (row,) = [line for line in lines if line.startswith("matmul_tanh")]
+    assert row.rstrip().endswith("net.py:8")
+    assert re.fullmatch(r"fused over unfused: \d+\.\d\dx", lines[-1])
+
+
+def test_json(graphc, script, tmp_path):
+    file = tmp_path / "profile.json"
+    result = graphc("profile", script, "--rounds", "1", "--repeats", "1", "--json", str(file))
+    assert result.exit_code == 0, result.output
+    found = json.loads(file.read_text())
+    assert found["script"] == script
+    assert found["dimensions"] == {"batch": 32}
+    assert found["ratio"] > 0
+    for which in ("fused", "unfused"):
+        step = found[which]
+        assert step["ops"] > 0 and step["arena_bytes"] > 0 and step["step_nanoseconds"] > 0
+        assert sum(kernel["share"] for kernel in step["kernels"]) == pytest.approx(1)
+        for kernel in step["kernels"]:
+            assert kernel.keys() == set(KernelProfile.__dataclass_fields__)
+            assert kernel["calls"] == 1
+    assert found["fused"]["ops"] == found["unfused"]["ops"]
+    (row,) = [k for k in found["fused"]["kernels"] if k["name"] == "matmul_tanh"]
+    assert row["kind"] == "contraction"
+    assert row["ops"] == ["matmul", "add", "tanh"]
+    assert [line["line"] for line in row["lines"]] == [8]
+    # points and the layer's kernel and bias are read, the hidden values written, all f32.
+    assert row["bytes"] == 4 * (32 * 4 + 4 * 5 + 5 + 32 * 5)
+    assert row["operations"] == 32 * 5 * (2 * 4) + 2 * 32 * 5
+
+
+def test_unfused_times_are_those_of_the_same_ops(model):
+    measured = profile(model, 8, rounds=1, repeats=1)
+    time_of = {}
+    for kernel in measured.unfused.kernels:
+        time_of.setdefault(kernel.ops, []).append(kernel.nanoseconds)
+    (row,) = [k for k in measured.fused.kernels if k.name == "matmul_tanh"]
+    (tanh,) = time_of["tanh",]
+    least = tanh + min(time_of["matmul",]) + min(time_of["add",])
+    most = tanh + max(time_of["matmul",]) + max(time_of["add",])
+    # Sums of three floats in another order.
+    assert least * (1 - 1e-12) <= row.unfused_nanoseconds <= most * (1 + 1e-12)
+
+
+def test_variables_are_put_back(model):
+    before = model.values()
+    profile(model, 8, rounds=2, repeats=3)
+    after = model.values()
+    for name, value in before.items():
+        np.testing.assert_array_equal(after[name], value)
+
+
+def test_random_inputs_are_in_range(model):
+    step = model.train_function
+    points, labels = random_inputs(step.loaded({"batch": 500}).compilation.program)
+    assert points.shape == (500, 4) and points.dtype == np.float32
+    assert labels.dtype == np.int32
+    assert set(labels.tolist()) == {0, 1, 2}
+    step(points, labels)
+
+
+def test_a_model_without_optimizer(graphc, write):
+    path = write(
+        "import graphc as gc\n"
+        "x = gc.Graph().input('x', ('batch', 2))\n"
+        "model = gc.Model(x, gc.exp(x))\n"
+    )
+    result = graphc("profile", path)
+    assert result.exit_code == 1
+    assert result.stderr == "Error: compile the model with an optimizer first\n"
+
+
+def test_a_model_compiled_unfused_is_measured_both_ways(model):
+    model.compile(gc.optim.SGD(0.1), fuse=False)
+    measured = profile(model, 8, rounds=1, repeats=1)
+    assert len(measured.fused.kernels) < len(measured.unfused.kernels)

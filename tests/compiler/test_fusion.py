@@ -1,0 +1,287 @@
+"""What shares a kernel, what does not and why."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import graphc as gc
+from graphc.compiler import grouping
+from graphc.compiler.fuse import traffic
+from graphc.compiler.grouping import computed_nodes
+from graphc.compiler.pipeline import Compilation
+from graphc.compiler.plan import PlannedInstruction
+from graphc.kernels.group import ContractionGroup, LoopGroup, external_operands
+from graphc.kernels.loopnest import LoopNest, plan_loops
+from tests.compiler import networks
+from tests.compiler.execution import Machine, compilation
+from tests.random_graphs import random_program
+
+
+def _kernels(function: gc.Function) -> list[PlannedInstruction]:
+    """The instructions that compute something: checks of indices are left out."""
+    plan = compilation(function.program).plan
+    assert plan is not None
+    return [row for row in plan.instructions if row.group is not None]
+
+
+def _ops(row: PlannedInstruction) -> set[str]:
+    assert row.group is not None
+    return {node.op.name for node in row.group.nodes}
+
+
+def _reasons(function: gc.Function) -> set[str]:
+    return {d.reason for d in compilation(function.program).decisions if not d.fused}
+
+
+def test_elementwise_workload_is_one_pass() -> None:
+    (kernel,) = _kernels(networks.elementwise_workload())
+    lines = [line.split("#")[0] for line in kernel.source.text.splitlines()]
+    for name in ("x", "t"):
+        assert sum(f" {name}[" in line for line in lines) == 1, "each element is loaded once"
+    assert isinstance(kernel.group, LoopGroup)
+    nest = plan_loops(kernel.group.nodes, kernel.group.outputs)
+    assert isinstance(nest, LoopNest) and nest.passes == 1
+    # x and t, the four vectors, their four gradients and the loss.
+    assert traffic(kernel.group.nodes, kernel.group.outputs) == 4 * (2 * 4096 * 1024 + 8 * 1024 + 1)
+    assert kernel.source.scratch == ()
+
+
+def test_unfused_workload_is_a_kernel_an_op() -> None:
+    function = networks.elementwise_workload(64, 32)
+    made = compilation(function.program, fuse=False)
+    assert made.plan is not None
+    assert len(made.plan.instructions) == len(computed_nodes(made.program)) > 15
+    for row in made.plan.instructions:
+        assert row.group is not None and len(row.group.nodes) == 1
+
+
+def test_softmax_loss_gradient_and_bias_update_are_one_kernel() -> None:
+    product, rows, update = _kernels(networks.classifier())
+    assert _ops(product) == {"matmul", "add"}
+    assert {"max", "exp", "sum", "log", "subtract"} <= _ops(rows) and "matmul" not in _ops(rows)
+    names = [storage.name for storage in rows.source.arguments]
+    assert "b" in names, "the bias is updated where its gradient is summed"
+    assert _ops(update) == {"matmul", "multiply", "subtract"}
+    assert isinstance(update.group, ContractionGroup)
+
+
+def test_layer_normalization_is_one_kernel() -> None:
+    (kernel,) = _kernels(networks.layer_normalization())
+    assert {"sum", "sqrt", "divide", "square"} <= _ops(kernel)
+
+
+@pytest.mark.parametrize("activation", [gc.relu, gc.tanh, gc.softplus, gc.leaky_relu, gc.elu])
+def test_bias_and_activation_are_an_epilogue(activation: object) -> None:
+    (kernel,) = _kernels(networks.dense(activation))
+    assert isinstance(kernel.group, ContractionGroup)
+
+
+def test_gradient_of_an_activation_is_an_epilogue() -> None:
+    """The backward product of a layer is masked while its tile is in cache."""
+    graph = gc.Graph()
+    x = graph.input("x", (64, 20))
+    w0, w1 = graph.parameter("w0", (20, 32)), graph.parameter("w1", (32, 10))
+    loss = gc.sum(gc.square(gc.tanh(x @ w0) @ w1))
+    d0, d1 = gc.grad(loss, [w0, w1])
+    kernels = _kernels(gc.function([x], [], [(w0, w0 - 0.1 * d0), (w1, w1 - 0.1 * d1)]))
+    products = [row for row in kernels if isinstance(row.group, ContractionGroup)]
+    assert len(products) == 5
+    assert sum("subtract" in _ops(row) for row in products) >= 2, "updates are epilogues"
+    assert len(kernels) <= 6
+
+
+# --- what does not ---------------------------------------------------------------------------
+
+
+def test_product_does_not_take_its_operands_in() -> None:
+    graph = gc.Graph()
+    x, w = graph.input("x", (16, 8)), graph.input("w", (8, 4))
+    function = gc.function([x, w], gc.tanh(x) @ w)
+    assert [_ops(row) for row in _kernels(function)] == [{"tanh"}, {"matmul"}]
+    assert _reasons(function) == {"the product reads what the other computes"}
+
+
+def test_two_products_do_not_fuse() -> None:
+    graph = gc.Graph()
+    x, v, w = graph.input("x", (16, 8)), graph.input("v", (8, 4)), graph.input("w", (8, 4))
+    function = gc.function([x, v, w], x @ v + x @ w)
+    assert len(_kernels(function)) == 2
+    assert "two matrix products" in _reasons(function)
+
+
+def test_reduction_is_no_epilogue() -> None:
+    graph = gc.Graph()
+    x, w = graph.input("x", (16, 8)), graph.input("w", (8, 4))
+    function = gc.function([x, w], gc.sum(x @ w, 1))
+    assert len(_kernels(function)) == 2
+    assert "an epilogue works element by element" in _reasons(function)
+
+
+def test_movement_stays_alone() -> None:
+    graph = gc.Graph()
+    x, rows = graph.input("x", (16, 8)), graph.input("rows", (5,), "i64")
+    function = gc.function([x, rows], gc.exp(gc.take(gc.tanh(x), rows)))
+    assert [_ops(row) for row in _kernels(function)] == [{"tanh"}, {"take"}, {"exp"}]
+    assert "a movement is a kernel of its own" in _reasons(function)
+
+
+def test_whole_sum_that_rows_need_is_complete_before() -> None:
+    """x / sum(x) over all rows must run over x twice."""
+    graph = gc.Graph()
+    x = graph.input("x", (1024, 64))
+    function = gc.function([x], gc.exp(x) / gc.sum(gc.exp(x)))
+    for row in _kernels(function):
+        assert isinstance(row.group, LoopGroup)
+        nest = plan_loops(row.group.nodes, row.group.outputs)
+        assert isinstance(nest, LoopNest)
+
+
+def test_too_many_buffers() -> None:
+    graph = gc.Graph()
+    total = graph.input("x0", (64,))
+    inputs = [total]
+    for number in range(1, 2 * grouping.MOST_BUFFERS):
+        inputs.append(graph.input(f"x{number}", (64,)))
+        total = total * inputs[-1]
+    function = gc.function(inputs, total)
+    kernels = _kernels(function)
+    assert 1 < len(kernels) <= 4
+    assert all(len(row.source.arguments) <= grouping.MOST_BUFFERS for row in kernels)
+    assert f"more than {grouping.MOST_BUFFERS} buffers" in _reasons(function)
+
+
+def test_costly_value_is_not_computed_by_each_reader() -> None:
+    graph = gc.Graph()
+    x, w = graph.input("x", (64, 48)), graph.input("w", (48, 32))
+    v = graph.input("v", (48, 8))
+    costly = gc.tanh(x)
+    function = gc.function([x, w, v], [costly @ w, costly @ v, costly * 2])
+    assert sum("tanh" in _ops(row) for row in _kernels(function)) == 1
+
+
+def test_cheap_value_is_computed_by_each_reader() -> None:
+    """The mask of a relu is not stored between the forward and the backward kernel."""
+    graph = gc.Graph()
+    x, y = graph.input("x", (64, 32)), graph.input("y", (64, 32))
+    w = graph.input("w", (32, 32))
+    cheap = x + y
+    function = gc.function([x, y, w], [gc.sum(cheap @ w), gc.exp(cheap)])
+    stored = {node.op.name for row in _kernels(function) for node in row.group.outputs}
+    assert "add" in stored, "the product's operand has to be stored"
+
+
+# --- no cycles -------------------------------------------------------------------------------
+
+
+def _diamond_through_a_product(graph: gc.Graph) -> object:
+    x, w = graph.input("x", (16, 16)), graph.input("w", (16, 16))
+    start = gc.exp(x)
+    return start + start @ w
+
+
+def _two_diamonds(graph: gc.Graph) -> object:
+    x, w = graph.input("x", (16, 16)), graph.input("w", (16, 16))
+    left, right = gc.exp(x), gc.sin(x)
+    return [left + right @ w, right + left @ w]
+
+
+def _ladder_of_products(graph: gc.Graph) -> object:
+    x, w = graph.input("x", (16, 16)), graph.input("w", (16, 16))
+    value, side = x, x
+    for _ in range(6):
+        value, side = gc.tanh(value @ w + side), gc.sigmoid(side) * value
+    return [value, side]
+
+
+def _diamond_through_a_gather(graph: gc.Graph) -> object:
+    x, rows = graph.input("x", (16, 16)), graph.input("rows", (16,), "i64")
+    start = gc.tanh(x)
+    return start * gc.take(start, rows) + gc.sum(gc.take(start, rows), 0)
+
+
+def _crossing_reductions(graph: gc.Graph) -> object:
+    x = graph.input("x", (16, 16))
+    by_row, by_column = gc.softmax(x, 1), gc.softmax(x, 0)
+    return [by_row * by_column, by_column.T + by_row, gc.softmax(by_row * by_column, 0)]
+
+
+def _transposed_readers(graph: gc.Graph) -> object:
+    x = graph.input("x", (16, 16))
+    value = gc.exp(x)
+    return [value + value.T, gc.sum(value.T * x, 0), gc.reshape(value, (256,)) * 2]
+
+
+ADVERSARIAL = [
+    _diamond_through_a_product, _two_diamonds, _ladder_of_products, _diamond_through_a_gather,
+    _crossing_reductions, _transposed_readers,
+]  # fmt: skip
+
+
+def _check_order(made: Compilation) -> None:
+    """Every group reads only what a group before it has made, or what is given."""
+    assert made.schedule is not None
+    stored = {node for group in made.schedule.groups for node in group.outputs}
+    ready: set[object] = set()
+    for group in made.schedule.groups:
+        for value in external_operands(group.nodes):
+            assert value not in stored or value in ready, f"{value!r} is read before it is made"
+        ready |= set(group.outputs)
+
+
+@pytest.mark.parametrize("declare", ADVERSARIAL, ids=lambda declare: declare.__name__[1:])
+def test_no_cycles(machine: Machine, declare: object) -> None:
+    graph = gc.Graph()
+    outputs = declare(graph)
+    inputs = list(graph.inputs.values())
+    function = gc.function(inputs, outputs if isinstance(outputs, list) else [outputs])
+    _check_order(compilation(function.program))
+    reference = gc.function(inputs, [node for _, node in function.program.outputs], mode="reference")
+    rng = np.random.default_rng(0)
+    given = [
+        rng.uniform(-1, 1, node.type.dims).astype(node.dtype.numpy)
+        if node.dtype.is_float
+        else rng.integers(0, 16, node.type.dims)
+        for node in inputs
+    ]
+    for got, wanted in zip(function(*given), reference(*given), strict=True):
+        # Sums of 16 terms up to e, a ladder of 6 products: all below a few hundred eps.
+        np.testing.assert_allclose(got, wanted, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("seed", range(1000, 1060))
+def test_order_of_random_programs(seed: int) -> None:
+    _check_order(compilation(random_program(seed, steps=25)))
+
+
+# --- the cost of fusing ----------------------------------------------------------------------
+
+
+def _chain(length: int) -> gc.Function:
+    graph = gc.Graph()
+    x = graph.input("x", (64, 32))
+    value = x
+    for number in range(length):
+        value = gc.tanh(value) if number % 3 else value * 1.5 + x
+    return gc.function([x], value)
+
+
+def test_a_long_chain_is_one_kernel() -> None:
+    assert len(_kernels(_chain(300))) == 1
+
+
+def test_work_of_fusing_grows_with_the_graph(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Loops are planned a few times a node, however long the chain."""
+    counts = []
+    for length in (75, 300):
+        calls: list[int] = []
+
+        def counted(nodes: object, outputs: object, calls: list[int] = calls) -> object:
+            calls.append(len(nodes))  # type: ignore[arg-type]
+            return plan_loops(nodes, outputs)  # type: ignore[arg-type]
+
+        monkeypatch.setattr(grouping, "plan_loops", counted)
+        compilation(_chain(length).program)
+        counts.append(len(calls))
+    assert counts[1] <= 5 * counts[0]
+    assert counts[1] <= 3 * 300

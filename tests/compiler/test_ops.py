@@ -1,0 +1,168 @@
+"""Every case of every op, with its gradients: compiled = reference, fused and unfused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import pytest
+
+import graphc as gc
+from graphc.ir.graph import Program
+from graphc.ir.lower import specialize
+from graphc.ir.op import Array
+from graphc.ir.reference import run_program
+from graphc.ir.types import DType, bool_, f32, f64, i32, i64
+from graphc.kernels.vecmath import TRIGONOMETRIC_LIMIT_F64
+from tests.compiler.execution import Machine
+from tests.ops.case import Case, ErrorCase
+from tests.ops.cases import (
+    ERRORS,
+    build_case,
+    build_gradient_case,
+    differentiable,
+    every_case_and_dtype,
+)
+from tests.tolerance import assert_close
+
+# An operand is below 2 and a weight below 1.5 in magnitude: no term of a sum is larger than 4.
+LARGEST_TERM = 4.0
+# Each op of a formula may err by this many units in the last place.
+ULPS_OF_AN_OP = 4.0
+
+
+def _compare(
+    actual: Mapping[str, Array], expected: Mapping[str, Array], program: Program, case: Case
+) -> None:
+    length = case.reduction_length
+    for name, wanted in expected.items():
+        got = actual[name]
+        assert got.dtype == wanted.dtype, name
+        # The loss sums once more over all elements of the result.
+        terms = length * (expected["result"].size if name == "loss" else 1)
+        assert_close(
+            got,
+            wanted,
+            wanted.dtype,
+            reduction_length=terms,
+            ulps=ULPS_OF_AN_OP * len(program.nodes),
+            scale=LARGEST_TERM * terms if terms > 1 else 1.0,
+        )
+
+
+@pytest.mark.parametrize("fuse", [True, False], ids=["fused", "unfused"])
+@pytest.mark.parametrize(("case", "dtype"), every_case_and_dtype(), ids=str)
+def test_compiled_is_reference(machine: Machine, case: Case, dtype: DType, fuse: bool) -> None:
+    has_gradient = case.gradient and bool(differentiable(case))
+    program, values = (build_gradient_case if has_gradient else build_case)(case, dtype)
+    program = specialize(program, case.bindings)
+    expected, _ = run_program(program, values, values)
+    if dtype is f64 and case.op in ("sin", "cos"):
+        # Kernels know no digit of the result beyond this, and say so.
+        unknown = np.abs(values["x"]) > TRIGONOMETRIC_LIMIT_F64
+        expected["result"] = np.where(unknown, np.nan, expected["result"])
+    actual, _ = machine.run(program, values, values, fuse=fuse)
+    _compare(actual, expected, program, case)
+
+
+INDEX_ERRORS = [
+    case for cases in ERRORS.values() for case in cases if case.error is IndexError and case.inputs
+]
+
+
+@pytest.mark.parametrize("fuse", [True, False], ids=["fused", "unfused"])
+@pytest.mark.parametrize("case", INDEX_ERRORS, ids=str)
+def test_index_error(case: ErrorCase, fuse: bool) -> None:
+    """Raised by both modes in the same words."""
+    assert case.inputs is not None
+    graph = gc.Graph()
+    result = case.build(graph)
+    inputs = list(graph.inputs.values())
+    given = [np.asarray(case.inputs[name]) for name in graph.inputs]
+    with pytest.raises(IndexError, match="outside 0 to") as compiled:
+        gc.function(inputs, result, fuse=fuse)(*given)
+    with pytest.raises(IndexError) as reference:
+        gc.function(inputs, result, mode="reference")(*given)
+    assert str(compiled.value) == str(reference.value)
+
+
+def test_index_errors_are_found() -> None:
+    assert {case.op for case in INDEX_ERRORS} >= {"take", "scatter_add", "pick", "one_hot"}
+
+
+# --- arrays as callers have them -------------------------------------------------------------
+
+
+def _misaligned(array: Array) -> Array:
+    """The same elements in memory that starts a byte beyond an element's boundary."""
+    memory = np.zeros(array.nbytes + array.itemsize, np.uint8)
+    view = memory[1 : 1 + array.nbytes].view(array.dtype).reshape(array.shape)
+    view[...] = array
+    return view
+
+
+def _spaced(array: Array) -> Array:
+    memory = np.zeros(tuple(2 * extent for extent in array.shape), array.dtype)
+    view = memory[tuple(slice(1, None, 2) for _ in array.shape)]
+    view[...] = array
+    return view
+
+
+def _read_only(array: Array) -> Array:
+    result = array.copy()
+    result.flags.writeable = False
+    return result
+
+
+def _offset_by_one(array: Array) -> Array:
+    """Aligned for its elements, but not for vectors."""
+    memory = np.zeros(array.size + 1, array.dtype)
+    memory[1:] = array.ravel()
+    return memory[1:].reshape(array.shape)
+
+
+LAYOUTS: Mapping[str, Callable[[Array], Any]] = {
+    "misaligned": _misaligned,
+    "spaced": _spaced,
+    "offset": _offset_by_one,
+    "fortran": np.asfortranarray,
+    "reversed": lambda array: array[::-1].copy()[::-1],
+    "repeated": lambda array: np.broadcast_to(array[:1], array.shape),
+    "foreign byte order": lambda array: array.astype(array.dtype.newbyteorder()),
+    "read only": _read_only,
+    "list": lambda array: array.tolist(),
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("dtype", [f32, f64, i32, i64, bool_], ids=str)
+def test_layout_of_inputs(dtype: DType, layout: str) -> None:
+    rng = np.random.default_rng(3)
+    if dtype.is_bool:
+        values = rng.integers(0, 2, (17, 5)).astype(bool)
+    else:
+        values = rng.integers(-50, 50, (17, 5)).astype(dtype.numpy)
+    graph = gc.Graph()
+    x = graph.input("x", ("n", 5), dtype)
+    number = x if not dtype.is_bool else gc.cast(x, "f32")
+    function = gc.function([x], [number + number, gc.sum(number, 0), x.T])
+    given = LAYOUTS[layout](values)
+    double, total, transposed = function(given)
+    seen = np.asarray(given).astype(dtype.numpy)
+    plain = seen if not dtype.is_bool else seen.astype(np.float32)
+    np.testing.assert_array_equal(double, plain + plain)
+    np.testing.assert_array_equal(total, plain.sum(0, dtype=plain.dtype))
+    np.testing.assert_array_equal(transposed, seen.T)
+    np.testing.assert_array_equal(np.asarray(given), seen)
+
+
+@pytest.mark.parametrize("layout", [name for name in LAYOUTS if name != "list"])
+def test_layout_of_product_operands(layout: str) -> None:
+    rng = np.random.default_rng(4)
+    left, right = rng.normal(size=(9, 21)), rng.normal(size=(21, 18))
+    graph = gc.Graph()
+    x, y = graph.input("x", ("n", 21), "f64"), graph.input("y", (21, 18), "f64")
+    product = gc.function([x, y], x @ y)(LAYOUTS[layout](left), LAYOUTS[layout](right))
+    expected = np.asarray(LAYOUTS[layout](left) @ LAYOUTS[layout](right))
+    assert_close(product, expected, f64, reduction_length=21, scale=21 * 9.0)

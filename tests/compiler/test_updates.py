@@ -1,0 +1,354 @@
+"""Updates happen all at once, wherever the compiler lets kernels write."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import graphc as gc
+from graphc.compiler.plan import PlannedInstruction
+from tests.tolerance import assert_close
+
+STEPS = 3
+Declare = Callable[[gc.Graph], tuple[Any, list[tuple[Any, Any]]]]
+
+
+def _state(graph: gc.Graph, name: str, shape: tuple[int, ...]) -> Any:
+    rng = np.random.default_rng(len(graph.states) + 1)
+    return graph.variable(name, rng.uniform(-1, 1, shape), shape, "f64")
+
+
+def _check(declare: Declare, *, fuse: bool, kernels: int | None = None) -> gc.Function:
+    """Runs the declared updates compiled and in numpy; compares outputs and states each step."""
+    graph = gc.Graph()
+    outputs, updates = declare(graph)
+    inputs = list(graph.inputs.values())
+    others = graph.variables.copy()
+    compiled = gc.function(inputs, outputs, updates, fuse=fuse)
+    reference = gc.function(inputs, outputs, updates, variables=others, mode="reference")
+    given = [
+        np.random.default_rng(7).uniform(-1, 1, node.type.dims).astype(node.dtype.numpy)
+        for node in inputs
+    ]
+    for _ in range(STEPS):
+        for got, wanted in zip(compiled(*given), reference(*given), strict=True):
+            assert_close(got, wanted, "f8", reduction_length=64, ulps=64)
+        for name, value in graph.variables.items():
+            assert_close(value, others[name], "f8", reduction_length=64, ulps=64)
+    if kernels is not None and fuse:
+        assert len(compiled.loaded().plan.instructions) == kernels
+    return compiled
+
+
+def _swap(graph: gc.Graph) -> Any:
+    a, b = _state(graph, "a", (5, 7)), _state(graph, "b", (5, 7))
+    return [], [(a, b), (b, a)]
+
+
+def _rotate(graph: gc.Graph) -> Any:
+    a, b, c = (_state(graph, name, (9,)) for name in "abc")
+    return [a + b], [(a, b), (b, c), (c, a)]
+
+
+def _rotate_changed(graph: gc.Graph) -> Any:
+    a, b, c = (_state(graph, name, (9,)) for name in "abc")
+    return [], [(a, b * 2), (b, c + a), (c, a - 1)]
+
+
+def _fibonacci(graph: gc.Graph) -> Any:
+    a, b = _state(graph, "a", ()), _state(graph, "b", ())
+    return [a], [(a, b), (b, a + b)]
+
+
+def _read_elsewhere_transposed(graph: gc.Graph) -> Any:
+    a, b = _state(graph, "a", (6, 6)), _state(graph, "b", (6, 6))
+    return [gc.sum(a.T * b, 0)], [(a, a * 0.5 + 1), (b, a.T)]
+
+
+def _own_transpose(graph: gc.Graph) -> Any:
+    a = _state(graph, "a", (6, 6))
+    return [], [(a, a.T + 1)]
+
+
+def _own_symmetric_part(graph: gc.Graph) -> Any:
+    a = _state(graph, "a", (6, 6))
+    return [], [(a, (a + a.T) * 0.5)]
+
+
+def _own_reversed(graph: gc.Graph) -> Any:
+    a = _state(graph, "a", (11,))
+    return [], [(a, a[::-1] * 2)]
+
+
+def _own_shifted(graph: gc.Graph) -> Any:
+    a = _state(graph, "a", (11,))
+    return [], [(a, a + gc.concatenate([a[1:], a[:1]]))]
+
+
+def _own_first_row(graph: gc.Graph) -> Any:
+    """Every row needs the first one, which is overwritten first."""
+    a = _state(graph, "a", (5, 4))
+    return [], [(a, a - a[0])]
+
+
+def _own_first_column(graph: gc.Graph) -> Any:
+    a = _state(graph, "a", (5, 4))
+    return [], [(a, a - a[:, :1])]
+
+
+def _own_sum(graph: gc.Graph) -> Any:
+    a = _state(graph, "a", (5, 4))
+    return [], [(a, a / gc.sum(gc.square(a)))]
+
+
+def _own_row_sums(graph: gc.Graph) -> Any:
+    a = _state(graph, "a", (5, 40))
+    return [], [(a, gc.softmax(a) + a)]
+
+
+def _own_column_sums(graph: gc.Graph) -> Any:
+    a = _state(graph, "a", (40, 5))
+    return [], [(a, a - gc.mean(a, 0))]
+
+
+def _own_outer(graph: gc.Graph) -> Any:
+    """A vector against itself as a column."""
+    a, b = _state(graph, "a", (6,)), _state(graph, "b", (6, 6))
+    return [], [(b, gc.reshape(a, (6, 1)) * a + b), (a, gc.sum(b, 0) * 0.1 + a)]
+
+
+def _own_square(graph: gc.Graph) -> Any:
+    a = _state(graph, "a", (6, 6))
+    return [], [(a, a @ a)]
+
+
+def _own_product_with_epilogue(graph: gc.Graph) -> Any:
+    a, x = _state(graph, "a", (6, 6)), graph.input("x", (6, 6), "f64")
+    return [], [(a, a - 0.1 * (a @ x))]
+
+
+def _product_epilogue_in_place(graph: gc.Graph) -> Any:
+    a, x = _state(graph, "a", (6, 6)), graph.input("x", (6, 6), "f64")
+    return [], [(a, a - 0.1 * (x @ x))]
+
+
+def _product_epilogue_transposed(graph: gc.Graph) -> Any:
+    a, x = _state(graph, "a", (6, 6)), graph.input("x", (6, 6), "f64")
+    return [], [(a, a.T - 0.1 * (x @ x))]
+
+
+def _product_epilogue_first_row(graph: gc.Graph) -> Any:
+    a, x = _state(graph, "a", (6, 6)), graph.input("x", (6, 6), "f64")
+    return [], [(a, a[:1] - 0.1 * (x @ x))]
+
+
+def _old_value(graph: gc.Graph) -> Any:
+    a = _state(graph, "a", (5, 4))
+    return [a, a.T, gc.sum(a)], [(a, a * 2)]
+
+
+def _new_value(graph: gc.Graph) -> Any:
+    a = _state(graph, "a", (5, 4))
+    new = a * 2 + 1
+    return [new, new.T, a], [(a, new)]
+
+
+def _same_new_value(graph: gc.Graph) -> Any:
+    a, b, c = (_state(graph, name, (5, 4)) for name in "abc")
+    new = gc.tanh(a + b)
+    return [new], [(a, new), (b, new), (c, new)]
+
+
+def _update_with_view(graph: gc.Graph) -> Any:
+    a, b = _state(graph, "a", (5, 4)), _state(graph, "b", (4, 5))
+    return [], [(a, gc.exp(b).T), (b, gc.reshape(a + 1, (4, 5)))]
+
+
+def _update_with_broadcast(graph: gc.Graph) -> Any:
+    a, b = _state(graph, "a", (5, 4)), _state(graph, "b", (4,))
+    return [], [(a, gc.broadcast_to(b * 2, (5, 4))), (b, a[0])]
+
+
+def _update_with_constant(graph: gc.Graph) -> Any:
+    a, b = _state(graph, "a", (3,)), _state(graph, "b", ())
+    return [a + b], [(a, graph.constant([1, 2, 3], "f64")), (b, graph.constant(5, "f64"))]
+
+
+def _update_with_itself(graph: gc.Graph) -> Any:
+    a = _state(graph, "a", (3,))
+    return [a], [(a, a)]
+
+
+def _update_with_input(graph: gc.Graph) -> Any:
+    a, x = _state(graph, "a", (3,)), graph.input("x", (3,), "f64")
+    return [a], [(a, x)]
+
+
+def _update_with_sum(graph: gc.Graph) -> Any:
+    a, x = _state(graph, "a", (1, 4)), graph.input("x", (6, 4), "f64")
+    return [gc.sum(x)], [(a, gc.sum(x, 0, keepdims=True))]
+
+
+def _bias_in_finish(graph: gc.Graph) -> Any:
+    """Its gradient is a sum over all rows, in which it is read."""
+    b, x = _state(graph, "b", (7,)), graph.input("x", (9, 7), "f64")
+    value = gc.tanh(x + b)
+    return [gc.sum(value)], [(b, b - 0.1 * gc.sum(value * (x - b), 0))]
+
+
+def _bias_read_after_its_sum(graph: gc.Graph) -> Any:
+    b, x = _state(graph, "b", (7,)), graph.input("x", (9, 7), "f64")
+    total = gc.sum(x + b, 0)
+    return [total * b, gc.sum(b)], [(b, b - 0.1 * total)]
+
+
+def _scalar_rate(graph: gc.Graph) -> Any:
+    rate, a = _state(graph, "rate", ()), _state(graph, "a", (5, 4))
+    return [rate * a], [(a, a - rate * gc.cos(a)), (rate, rate * 0.9)]
+
+
+def _running_statistics(graph: gc.Graph) -> Any:
+    mean, x = _state(graph, "mean", (4,)), graph.input("x", (6, 4), "f64")
+    now = gc.mean(x, 0)
+    return [x - mean, x - now], [(mean, 0.9 * mean + 0.1 * now)]
+
+
+def _taken_rows(graph: gc.Graph) -> Any:
+    a = _state(graph, "a", (5, 4))
+    return [], [(a, gc.take(a, [4, 3, 2, 1, 0]))]
+
+
+CASES = [
+    value for name, value in globals().items() if name.startswith("_") and callable(value)
+    and value.__module__ == __name__ and name not in ("_state", "_check")
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("fuse", [True, False], ids=["fused", "unfused"])
+@pytest.mark.parametrize("declare", CASES, ids=lambda declare: declare.__name__[1:])
+def test_updates(declare: Declare, fuse: bool) -> None:
+    _check(declare, fuse=fuse)
+
+
+def _writers(function: gc.Function, state: str) -> list[PlannedInstruction]:
+    """The instructions that may write the state: those that store an updated value there."""
+    plan = function.loaded().plan
+    written = {value for value, s in plan.storages.overwritten.items() if s.name == state}
+    return [row for row in plan.instructions if row.group and written & set(row.group.outputs)]
+
+
+IN_PLACE = [
+    _product_epilogue_in_place, _new_value, _own_row_sums, _bias_in_finish, _own_column_sums,
+    _own_sum,
+]  # fmt: skip
+COPIED = [
+    _own_transpose, _own_symmetric_part, _own_first_row, _own_square, _own_product_with_epilogue,
+    _product_epilogue_transposed, _product_epilogue_first_row,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("declare", IN_PLACE, ids=lambda declare: declare.__name__[1:])
+def test_written_in_place(declare: Declare) -> None:
+    graph = gc.Graph()
+    outputs, updates = declare(graph)
+    function = gc.function(list(graph.inputs.values()), outputs, updates)
+    (state, _) = updates[0]
+    (writer,) = _writers(function, state.name)
+    reads_itself = any(s.name == state.name for s in writer.source.arguments)
+    assert reads_itself and "copy" not in writer.name
+
+
+@pytest.mark.parametrize("declare", COPIED, ids=lambda declare: declare.__name__[1:])
+def test_not_written_in_place(declare: Declare) -> None:
+    graph = gc.Graph()
+    outputs, updates = declare(graph)
+    function = gc.function(list(graph.inputs.values()), outputs, updates)
+    (writer,) = _writers(function, updates[0][0].name)
+    assert writer.group is not None
+    assert [node.op.name for node in writer.group.nodes] == ["copy"]
+
+
+@pytest.mark.parametrize("fuse", [True, False], ids=["fused", "unfused"])
+@pytest.mark.parametrize("mode", ["compiled", "reference"])
+def test_index_error_changes_no_state(fuse: bool, mode: Any) -> None:
+    graph = gc.Graph()
+    a, b, c = _state(graph, "a", (5, 4)), _state(graph, "b", (4,)), _state(graph, "c", (3,))
+    unrelated = c * 2
+    rows = graph.input("rows", (2,), "i64")
+    computed = rows + 1
+    updates = [
+        (c, unrelated),
+        (a, a * 2),
+        (b, b + gc.sum(gc.take(a, rows), 0) + gc.sum(gc.take(a, computed), 0)),
+    ]
+    function = gc.function([rows], gc.sum(a), updates, mode=mode, fuse=fuse)
+    function(np.array([0, 3]))
+    before = dict(graph.variables.items())
+    # The first is out of range as it is given, the second once it is computed.
+    for wrong in ([0, 7], [0, 4], [-1, 0]):
+        with pytest.raises(IndexError):
+            function(np.array(wrong))
+        for name, value in graph.variables.items():
+            np.testing.assert_array_equal(value, before[name])
+    function(np.array([0, 3]))
+    assert not np.array_equal(graph.variables["a"], before["a"])
+
+
+@pytest.mark.parametrize("fuse", [True, False], ids=["fused", "unfused"])
+def test_updated_index_out_of_range_changes_no_state(fuse: bool) -> None:
+    """A state whose new value is an index may not take it before the value is checked."""
+    graph = gc.Graph()
+    place, other = graph.variable("place", 1), _state(graph, "other", (3,))
+    following = place + 1
+    row = gc.take(graph.constant([1.0, 2.0, 3.0], "f64"), following)
+    function = gc.function([], row, [(place, following), (other, other * row)], fuse=fuse)
+    assert function() == 3
+    before = dict(graph.variables.items())
+    with pytest.raises(IndexError):
+        function()
+    for name, value in graph.variables.items():
+        np.testing.assert_array_equal(value, before[name])
+
+
+# --- training --------------------------------------------------------------------------------
+
+
+def _net(seed: int) -> tuple[gc.Graph, list[Any], Any, list[Any]]:
+    """Three layers with softmax cross-entropy, of 20 features and 5 classes."""
+    graph = gc.Graph(seed)
+    x, labels = graph.input("x", ("batch", 20), "f64"), graph.input("labels", ("batch",), "i64")
+    hidden, parameters = x, []
+    for number, (columns, activation) in enumerate(
+        [(17, gc.tanh), (9, gc.relu), (5, lambda z: z)]
+    ):
+        w = graph.parameter(f"w{number}", (hidden.shape[1], columns), dtype="f64")
+        b = graph.parameter(f"b{number}", (columns,), 0.1, dtype="f64")
+        parameters += [w, b]
+        hidden = activation(hidden @ w + b)
+    loss = -gc.mean(gc.pick(gc.log_softmax(hidden), labels))
+    return graph, [x, labels], loss, parameters
+
+
+@pytest.mark.parametrize("steps", [50, 200])
+@pytest.mark.parametrize("fuse", [True, False], ids=["fused", "unfused"])
+def test_training_agrees_with_numpy(steps: int, fuse: bool) -> None:
+    graph, inputs, loss, parameters = _net(1)
+    others = graph.variables.copy()
+    slopes = gc.grad(loss, parameters)
+    updates = [(p, p - 0.1 * slope) for p, slope in zip(parameters, slopes, strict=True)]
+    compiled = gc.function(inputs, loss, updates, fuse=fuse)
+    reference = gc.function(inputs, loss, updates, variables=others, mode="reference")
+    rng = np.random.default_rng(0)
+    losses = []
+    for _ in range(steps):
+        x, labels = rng.normal(size=(32, 20)), rng.integers(0, 5, 32)
+        x[:, :5] += 3 * np.eye(5)[labels]
+        losses.append([float(compiled(x, labels)), float(reference(x, labels))])
+    np.testing.assert_allclose(*np.array(losses).T, rtol=1e-10)
+    assert losses[-1][0] < losses[0][0] / 2
+    for parameter in parameters:
+        difference = np.abs(graph.variables[parameter] - others[parameter])
+        assert difference.max() < 1e-10

@@ -1,0 +1,128 @@
+"""README and docs are true: their code runs, their output is the compiler's, their names exist.
+
+`pytest tests/test_docs.py --update-golden` writes the output of every `graphc inspect` command
+into the page that shows it.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import shlex
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from click.testing import CliRunner
+
+import graphc as gc
+from graphc import cli, stages
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+# The width of vectors that pages show, whatever the machine has.
+VECTOR_BITS = 512
+
+CODE_BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+INSPECTION = re.compile(
+    r"^```console\n\$ (?P<command>graphc inspect [^\n]*)\n(?P<output>.*?)^```$",
+    re.MULTILINE | re.DOTALL,
+)
+CODE_SPAN = re.compile(r"`([^`\n]+)`")
+LINK = re.compile(r"\]\(([^)#]+)[^)]*\)")
+API_NAME = re.compile(r"\bgc((?:\.[A-Za-z_]\w*)+)")
+FILE_NAME = re.compile(r"\b(?:graphc|ir|kernels|benchmarks|examples|tests|docs)/[\w/]+\.\w+")
+ABSOLUTE_PATH = re.compile(r"(?<![\w./:<-])/[a-z]+/[\w.-]")
+
+every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    """The page's code blocks in that language."""
+    return [text for found, text in CODE_BLOCK.findall(page.read_text()) if found == language]
+
+
+def code_of(page: Path) -> list[str]:
+    """Everything that the page sets as code: lines of blocks, and spans."""
+    text = page.read_text()
+    lines = [line for _, block in CODE_BLOCK.findall(text) for line in block.splitlines()]
+    return [*lines, *CODE_SPAN.findall(CODE_BLOCK.sub("", text))]
+
+
+@every_page
+def test_python_blocks_run_in_order(
+    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    namespace: dict[str, object] = {"__name__": page.stem}
+    for number, block in enumerate(blocks(page, "python")):
+        exec(compile(block, f"{page.name}, block {number}", "exec"), namespace)
+
+
+@every_page
+def test_inspections_show_what_the_compiler_prints(
+    page: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(stages, "native", lambda: SimpleNamespace(vector_bits=VECTOR_BITS))
+
+    def printed(found: re.Match[str]) -> str:
+        result = CliRunner().invoke(cli.main, shlex.split(found["command"])[1:])
+        assert result.exit_code == 0, result.output
+        return f"```console\n$ {found['command']}\n{result.output}```"
+
+    text = page.read_text()
+    actual = INSPECTION.sub(printed, text)
+    if request.config.getoption("--update-golden"):
+        page.write_text(actual)
+        return
+    assert text == actual
+
+
+def test_there_are_inspections() -> None:
+    assert any(INSPECTION.search(page.read_text()) for page in PAGES)
+
+
+@every_page
+def test_commands_exist(page: Path) -> None:
+    targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    for code in code_of(page):
+        words = code.removeprefix("$ ").split()
+        if words[:1] == ["make"]:
+            assert set(words[1:]) <= set(targets), code
+        if words[:1] == ["graphc"] and len(words) > 1:
+            assert words[1] in cli.main.commands or words[1].startswith("-"), code
+        if words[:2] == ["python", "-m"] and words[2].startswith("benchmarks"):
+            assert importlib.util.find_spec(words[2]) is not None, code
+
+
+@every_page
+def test_links_lead_to_files(page: Path) -> None:
+    for target in LINK.findall(CODE_BLOCK.sub("", page.read_text())):
+        if "://" not in target:
+            assert (page.parent / target).exists(), target
+
+
+@every_page
+def test_named_files_exist(page: Path) -> None:
+    for code in code_of(page):
+        for name in FILE_NAME.findall(code):
+            assert (ROOT / name).exists(), name
+
+
+@every_page
+def test_names_of_the_package_exist(page: Path) -> None:
+    for code in code_of(page):
+        for dotted in API_NAME.findall(code):
+            value: object = gc
+            for name in dotted.split(".")[1:]:
+                assert hasattr(value, name), f"gc{dotted}"
+                value = getattr(value, name)
+                if isinstance(value, type):
+                    break
+
+
+@every_page
+def test_no_path_of_one_machine(page: Path) -> None:
+    assert not ABSOLUTE_PATH.search(page.read_text())
