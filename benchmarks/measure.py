@@ -18,6 +18,8 @@ from rich.table import Table
 
 # Does what is measured as often as its argument says.
 Repeated = Callable[[int], object]
+# Seconds of one of as many times as its argument says.
+Timer = Callable[[int], float]
 
 ROUNDS = 9
 SECONDS_A_ROUND = 0.02
@@ -31,10 +33,15 @@ def seconds_each(action: Repeated, count: int) -> float:
     return (time.perf_counter() - start) / count
 
 
-def repetitions_in(action: Repeated, seconds: float) -> int:
-    """How often the action does its work in about `seconds`, at least once. Warms up, too."""
-    action(1)
-    return max(1, round(seconds / seconds_each(action, 3)))
+def timer(action: Repeated) -> Timer:
+    """The seconds that the action takes here; another process has a timer of its own."""
+    return lambda count: seconds_each(action, count)
+
+
+def repetitions_in(timed: Timer, seconds: float) -> int:
+    """How often the work is done in about `seconds`, at least once. Warms up, too."""
+    timed(1)
+    return max(1, round(seconds / timed(3)))
 
 
 def interleaved_rounds(
@@ -46,11 +53,21 @@ def interleaved_rounds(
 
     In a round all actions take their turn, so what disturbs the machine disturbs all of them.
     """
-    counts = {name: repetitions_in(action, seconds_a_round) for name, action in actions.items()}
-    found: dict[str, list[float]] = {name: [] for name in actions}
+    timers = {name: timer(action) for name, action in actions.items()}
+    return interleaved_timers(timers, rounds, seconds_a_round)
+
+
+def interleaved_timers(
+    timers: Mapping[str, Timer],
+    rounds: int = ROUNDS,
+    seconds_a_round: float = SECONDS_A_ROUND,
+) -> dict[str, list[float]]:
+    """The same for work that is timed elsewhere."""
+    counts = {name: repetitions_in(timed, seconds_a_round) for name, timed in timers.items()}
+    found: dict[str, list[float]] = {name: [] for name in timers}
     for _ in range(rounds):
-        for name, action in actions.items():
-            found[name].append(seconds_each(action, counts[name]))
+        for name, timed in timers.items():
+            found[name].append(timed(counts[name]))
     return found
 
 
@@ -60,7 +77,17 @@ def interleaved_medians(
     seconds_a_round: float = SECONDS_A_ROUND,
 ) -> dict[str, float]:
     """The median seconds of each action's work; see `interleaved_rounds`."""
-    found = interleaved_rounds(actions, rounds, seconds_a_round)
+    timers = {name: timer(action) for name, action in actions.items()}
+    return interleaved_timer_medians(timers, rounds, seconds_a_round)
+
+
+def interleaved_timer_medians(
+    timers: Mapping[str, Timer],
+    rounds: int = ROUNDS,
+    seconds_a_round: float = SECONDS_A_ROUND,
+) -> dict[str, float]:
+    """The same for work that is timed elsewhere."""
+    found = interleaved_timers(timers, rounds, seconds_a_round)
     return {name: statistics.median(seconds) for name, seconds in found.items()}
 
 

@@ -1,18 +1,28 @@
-"""Microseconds of a training step: fused, with one kernel an op, and the graph run in numpy.
+"""Microseconds of a training step: graphc's own forms, and each peer that is installed.
 
     python -m benchmarks.steps [--workloads S,A,B,C,E] [--json FILE]
+    python -m benchmarks.steps --against torch,torch-compile,jax,jax-scan,pytensor --threads 2
 
-One thread, interleaved, medians. Every system starts from the same weights; the losses after 20
-steps must agree. The systems:
+Interleaved, medians. Every system starts from the same weights; the losses after 20 steps must
+agree. graphc and numpy use one thread. The systems:
 
     graphc          steps in the executor's own loop
     graphc-call     one Python call a step
     graphc-unfused  as graphc, with one kernel an op: same matrix kernels, same executor
     numpy           the graph in reference mode, one Python call a step
+    torch           automatic derivatives, fused ops and update, one Python call a step
+    torch-compile   the whole step compiled, one Python call a step
+    jax             the whole step compiled, donated buffers, one Python call a step
+    jax-scan        the same, steps in a scan
+    pytensor        the whole step compiled, one Python call a step
+
+Peers run in processes of their own, with `--threads` threads on as many cores, in the environment
+that `make peers` builds or `--peers-python` names.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -20,13 +30,23 @@ import click
 import numpy as np
 
 from benchmarks.contract import peak_gflops
-from benchmarks.measure import Repeated, calls, interleaved_medians, print_table, write_json
+from benchmarks.measure import (
+    ROUNDS,
+    Repeated,
+    calls,
+    interleaved_timer_medians,
+    print_table,
+    timer,
+    write_json,
+)
+from benchmarks.peer_process import PEERS, PEERS_PYTHON, Peers, started
 from benchmarks.workloads import ELEMENTWISE_ROWS, NAMES, Workload, workload
 from graphc.compiler.native import native
 from graphc.function import Function
 
-THREADS = 1
+OWN_THREADS = 1
 STEPS_BEFORE_LOSS = 20
+LEAST_ROUNDS = 7
 # Losses are means over at most so many rows, summed in another order by each system.
 TOLERANCE = ELEMENTWISE_ROWS * float(np.finfo(np.float32).eps)
 
@@ -34,7 +54,8 @@ TOLERANCE = ELEMENTWISE_ROWS * float(np.finfo(np.float32).eps)
 @dataclass(frozen=True)
 class Row:
     """One system on one workload. kernels: instructions of a step, where there are any.
-    gflops: of the matrix products alone, None where a step has none."""
+    gflops: of the matrix products alone, None where a step has none.
+    peak_share: of the FMA peak of as many cores as there are threads."""
 
     workload: str
     system: str
@@ -62,8 +83,11 @@ def loss_after_20(step: Function, work: Workload) -> float:
     return float(step(*work.arrays))
 
 
-def measure(work: Workload, peak: float) -> list[Row]:
-    """All systems on one workload. Raises click.ClickException when their losses differ."""
+def measure(work: Workload, peers: Peers, threads: int, peak: float, rounds: int) -> list[Row]:
+    """All systems on one workload; `threads` are the peers'.
+
+    Raises click.ClickException when losses differ.
+    """
     fused, called, unfused = work.step(), work.step(), work.step(fuse=False)
     numpy_step = work.step(mode="reference")
     functions = {
@@ -73,27 +97,30 @@ def measure(work: Workload, peak: float) -> list[Row]:
         "numpy": numpy_step,
     }
     losses = {name: loss_after_20(step, work) for name, step in functions.items()}
+    losses |= peers.prepare(work.problem(), STEPS_BEFORE_LOSS)
     check_agreement(work.name, losses)
-    actions = {
-        "graphc": native_loop(fused, work),
-        "graphc-call": calls(called, *work.arrays),
-        "graphc-unfused": native_loop(unfused, work),
-        "numpy": calls(numpy_step, *work.arrays),
+    timers = {
+        "graphc": timer(native_loop(fused, work)),
+        "graphc-call": timer(calls(called, *work.arrays)),
+        "graphc-unfused": timer(native_loop(unfused, work)),
+        "numpy": timer(calls(numpy_step, *work.arrays)),
     }
-    seconds = interleaved_medians(actions)
+    timers |= {name: peers.running[name].seconds_each for name in losses if name in peers.running}
+    seconds = interleaved_timer_medians(timers, rounds)
     rows = []
-    for name, function in functions.items():
+    for name in losses:
+        used = OWN_THREADS if name in functions else threads
         gflops = work.flops / seconds[name] / 1e9 if work.flops else None
         rows.append(
             Row(
                 work.name,
                 name,
-                THREADS,
+                used,
                 seconds[name] * 1e6,
                 gflops,
-                gflops / peak if gflops is not None else None,
+                gflops / (used * peak) if gflops is not None else None,
                 losses[name],
-                kernels_of(function),
+                kernels_of(functions[name]) if name in functions else None,
             )
         )
     return rows
@@ -116,12 +143,23 @@ def check_agreement(name: str, losses: dict[str, float]) -> None:
 def print_rows(rows: list[Row], peak: float) -> None:
     base = {row.workload: row.us_per_step for row in rows if row.system == "graphc"}
     print_table(
-        f"A training step, float32, one thread, FMA peak {peak:.0f} GFLOP/s",
-        ("workload", "system", "us a step", "over graphc", "kernels", "GFLOP/s", "of peak", "loss"),
+        f"A training step, float32, FMA peak {peak:.0f} GFLOP/s a core",
+        (
+            "workload",
+            "system",
+            "threads",
+            "us a step",
+            "over graphc",
+            "kernels",
+            "GFLOP/s",
+            "of peak",
+            "loss",
+        ),
         [
             (
                 row.workload,
                 row.system,
+                str(row.threads),
                 f"{row.us_per_step:,.1f}",
                 f"{row.us_per_step / base[row.workload]:.2f}x",
                 "" if row.kernels is None else str(row.kernels),
@@ -134,24 +172,47 @@ def print_rows(rows: list[Row], peak: float) -> None:
     )
 
 
-def chosen(context: click.Context, parameter: click.Parameter, value: str) -> list[str]:
-    """The workloads named in `value`. Raises click.BadParameter for others."""
-    names = [name.strip() for name in value.split(",")]
-    unknown = [name for name in names if name not in NAMES]
-    if unknown:
-        raise click.BadParameter(f"no workloads {unknown}; there are {', '.join(NAMES)}")
-    return names
+def chosen(known: tuple[str, ...]) -> Callable[[click.Context, click.Parameter, str], list[str]]:
+    """A callback: the names in an option's value. Raises click.BadParameter for unknown ones."""
+
+    def split(context: click.Context, parameter: click.Parameter, value: str) -> list[str]:
+        names = [name.strip() for name in value.split(",") if name.strip()]
+        unknown = [name for name in names if name not in known]
+        if unknown:
+            raise click.BadParameter(f"no {', '.join(unknown)}; there are {', '.join(known)}")
+        return names
+
+    return split
 
 
 @click.command()
-@click.option("--workloads", default="S,A,B", show_default=True, callback=chosen)
+@click.option("--workloads", default="S,A,B", show_default=True, callback=chosen(NAMES))
+@click.option("--against", default="", callback=chosen(PEERS), help=f"Of {', '.join(PEERS)}.")
+@click.option("--threads", default=2, show_default=True, help="Of each peer.")
+@click.option("--rounds", default=ROUNDS, show_default=True, type=click.IntRange(LEAST_ROUNDS))
+@click.option("--peers-python", default=PEERS_PYTHON, type=click.Path(path_type=Path))
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write the rows here.")
-def main(workloads: list[str], json_file: Path | None) -> None:
+def main(
+    workloads: list[str],
+    against: list[str],
+    threads: int,
+    rounds: int,
+    peers_python: Path,
+    json_file: Path | None,
+) -> None:
     """Measure training steps."""
     peak = peak_gflops(native().compiler, "f32")
-    rows = [row for name in workloads for row in measure(workload(name), peak)]
+    with started(against, peers_python, threads) as peers:
+        rows = [
+            row
+            for name in workloads
+            for row in measure(workload(name), peers, threads, peak, rounds)
+        ]
     print_rows(rows, peak)
-    write_json(json_file, {"peak_gflops": peak, "rows": [asdict(row) for row in rows]})
+    for system, why in peers.missing.items():
+        click.echo(f"{system} is missing: {why}")
+    result = {"peak_gflops": peak, "peers": peers.described()}
+    write_json(json_file, {**result, "rows": [asdict(row) for row in rows]})
 
 
 if __name__ == "__main__":

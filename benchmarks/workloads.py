@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 import graphc as gc
+from benchmarks.peers.problem import Problem
 from graphc.function import Mode
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -60,6 +61,19 @@ class Workload:
             mode=mode,
             fuse=fuse,
             name=f"step_{self.name}",
+        )
+
+    def problem(self) -> Problem:
+        """The same arrays, initial weights and update rule for a peer."""
+        graph = self.loss.graph
+        assert isinstance(graph, gc.Graph)
+        x, t = self.arrays
+        return Problem(
+            x,
+            t,
+            tuple(graph.variables[parameter].copy() for parameter in self.updates),
+            LEARNING_RATE,
+            elementwise=self.name not in LAYERED,
         )
 
 

@@ -21,7 +21,7 @@ from graphc.ir.location import Location
 from graphc.ir.ops import elementwise, leaf
 from graphc.ir.ops.movement import in_range
 from graphc.ir.types import Dim
-from graphc.kernels.group import ContractionGroup, Group, LoopGroup, is_view
+from graphc.kernels.group import ContractionGroup, LoopGroup, is_view
 from graphc.kernels.memory import data_address
 from graphc.model import Model
 
@@ -273,7 +273,8 @@ def _unfused_times(fused: LoadedProgram, unfused: LoadedProgram, times: Array) -
     cost: dict[Node, float] = {}
     for instruction, nanoseconds in zip(unfused.plan.instructions, times, strict=True):
         for node in _nodes(instruction):
-            cost[same.get(node, node)] = float(nanoseconds)
+            key = same.get(node, node)
+            cost[key] = cost.get(key, 0.0) + float(nanoseconds)
     return [
         sum(cost.pop(node, 0.0) for node in _nodes(instruction))
         for instruction in fused.plan.instructions
@@ -281,8 +282,9 @@ def _unfused_times(fused: LoadedProgram, unfused: LoadedProgram, times: Array) -
 
 
 def _nodes(instruction: PlannedInstruction) -> tuple[Node, ...]:
-    if instruction.group is not None:
-        return instruction.group.nodes
+    group = instruction.group or instruction.finishes
+    if group is not None:
+        return group.nodes
     assert instruction.checked is not None
     return (instruction.checked,)
 
@@ -306,12 +308,13 @@ def _kernel_profile(
     nodes = _nodes(instruction)
     group = instruction.group
     if group is None:
-        moved, count = sum(s.nbytes for s in instruction.source.arguments), nodes[0].type.size
+        storages = instruction.source.arguments
+        moved, count = sum(s.nbytes for s in storages), sum(s.size for s in storages)
     else:
         moved, count = bytes_moved(group), operations(group)
     return KernelProfile(
         name=instruction.name,
-        kind=kind_of(group),
+        kind=kind_of(instruction),
         nanoseconds=nanoseconds,
         share=nanoseconds / total if total else 0.0,
         calls=1,
@@ -325,13 +328,15 @@ def _kernel_profile(
     )
 
 
-def kind_of(group: Group | None) -> str:
+def kind_of(instruction: PlannedInstruction) -> str:
     """What sort of kernel it is, in one word."""
-    if group is None:
+    if instruction.checked is not None:
         return "check"
-    if isinstance(group, ContractionGroup):
+    if instruction.finishes is not None:
+        return "finish"
+    if isinstance(instruction.group, ContractionGroup):
         return "contraction"
-    return "loops" if isinstance(group, LoopGroup) else "movement"
+    return "loops" if isinstance(instruction.group, LoopGroup) else "movement"
 
 
 def lines_of(nodes: Sequence[Node]) -> tuple[Line, ...]:

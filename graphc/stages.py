@@ -124,6 +124,9 @@ def _fused_text(instruction: PlannedInstruction, compilation: Compilation) -> st
     """A kernel with what it reads, computes and writes, and why its parts were fused."""
     group, plan = instruction.group, compilation.plan
     assert plan is not None
+    if instruction.finishes is not None:
+        reads = ", ".join(storage.name for storage in instruction.source.arguments)
+        return f"kernel {instruction.name}  # finish\n{INDENT}adds up the blocks of {reads}\n"
     if group is None:
         checked = instruction.checked
         assert checked is not None
@@ -131,7 +134,7 @@ def _fused_text(instruction: PlannedInstruction, compilation: Compilation) -> st
         limit = checked.attributes["limit"]
         return f"kernel {instruction.name}  # check\n{INDENT}0 <= {indices.name} < {limit}\n"
     labels = _labels(group, plan)
-    lines = [f"kernel {instruction.name}  # {kind_of(group)}, {bytes_moved(group):,} bytes"]
+    lines = [f"kernel {instruction.name}  # {kind_of(instruction)}, {bytes_moved(group):,} bytes"]
     for role, values in (("reads", external_operands(group.nodes)), ("writes", group.outputs)):
         shown = ", ".join(f"{labels[value]}: {value.type}" for value in values)
         lines.append(f"{INDENT}{role} {shown or 'nothing'}")
@@ -236,7 +239,7 @@ def plan_text(plan: Plan) -> str:
 def _instruction_rows(plan: Plan) -> Iterator[Sequence[str]]:
     for number, instruction in enumerate(plan.instructions):
         arguments = ", ".join(storage.name for storage in instruction.source.arguments)
-        yield str(number), instruction.name, kind_of(instruction.group), arguments
+        yield str(number), instruction.name, kind_of(instruction), arguments
 
 
 def _given_rows(plan: Plan) -> Iterator[Sequence[str]]:

@@ -149,11 +149,13 @@ class Epilogue(Protocol):
 
 @dataclass(frozen=True)
 class ContractionSource:
-    """Lines of a kernel's body, what they call, and the `scratch` elements a thread needs."""
+    """Lines of a kernel's body, what they call, the `scratch` elements that a thread needs, and
+    the number of tasks that threads share."""
 
     lines: tuple[str, ...]
     microkernels: tuple[Microkernel, ...]
     scratch: int
+    tasks: int
 
 
 def choose_tiling(contraction: Contraction, vector_bits: int) -> Tiling:
@@ -189,7 +191,7 @@ def contraction_lines(
     elements has no lines.
     """
     if contraction.rows == 0 or contraction.columns == 0 or 0 in contraction.batch:
-        return ContractionSource((), (), 0)
+        return ContractionSource((), (), 0, 0)
     oriented = _transposed(contraction) if tiling.swapped else _normalized(contraction)
     return _Writer(oriented, tiling, epilogue).source()
 
@@ -436,7 +438,8 @@ class _Writer:
             self._panel(3, rest)
         else:
             self._panel(2, tiling.columns if full else rest)
-        return ContractionSource(tuple(self.lines), tuple(self.microkernels.values()), scratch)
+        microkernels = tuple(self.microkernels.values())
+        return ContractionSource(tuple(self.lines), microkernels, scratch, tasks)
 
     def _task_indices(self, chunks: int, panels: int) -> None:
         """Which chunk of rows, panel of columns and matrix of the batch a task is."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
 
 from graphc.ir.graph import Node
-from graphc.ir.op import LoopIndex, Reduction, Scalar, Strided
+from graphc.ir.op import LoopIndex, Reduction, Strided
 from graphc.ir.types import row_major_strides
 from graphc.kernels.access import (
     Access,
@@ -18,7 +19,14 @@ from graphc.kernels.access import (
 from graphc.kernels.group import is_inline, is_view, view_axes, viewed
 from graphc.kernels.loopnest import LoopNest, Phase, Reduces, reduced_axes
 from graphc.kernels.names import Names, label
+from graphc.kernels.passes import (
+    is_reloaded,
+    pass_sinks,
+    row_sinks,
+    values_kept_between_passes,
+)
 from graphc.kernels.scalar import constant, dtype_name, number, scalar_expression
+from graphc.kernels.shares import block_count
 from graphc.kernels.source import (
     RESERVED,
     Arguments,
@@ -30,16 +38,27 @@ from graphc.kernels.source import (
 
 StorageOf = Callable[[Node], Storage]
 
-# A value that costs less than this is computed again in a later pass rather than kept for it.
-RECOMPUTE_COST = 8
+# Elements of a cache line at the least: rows that threads keep for themselves do not share one.
+ROW_ALIGNMENT = 64
 
+# The name of a share among equal ones, and how many there are, as they stand in source.
+Share = tuple[str, str]
+
+BLOCK = "block"
+THREAD_SHARE: Share = ("thread", "threads")
 OUTER_VARIABLES = ("i", "i1", "i2", "i3", "i4", "i5", "i6", "i7")
 INNER_VARIABLES = ("j", "j1", "j2", "j3", "j4", "j5", "j6", "j7")
 
 
-def emit_loops(name: str, nest: LoopNest, storage_of: StorageOf) -> KernelSource:
-    """The kernel that computes `nest` and stores its outputs where `storage_of` says."""
-    return _LoopEmitter(name, nest, storage_of).emit()
+def emit_loops(
+    name: str, nest: LoopNest, storage_of: StorageOf, threads: int = 1
+) -> tuple[KernelSource, ...]:
+    """The kernels that compute `nest` and store its outputs where `storage_of` says.
+
+    It is one kernel, or two where rows are shared in blocks: the second adds up the blocks' sums
+    over rows and finishes. `threads` is the greatest number of threads that will run them.
+    """
+    return _LoopEmitter(name, nest, storage_of, threads).emit()
 
 
 def iota_axis(operand: Node, axes: tuple[int | None, ...]) -> int | None:
@@ -59,37 +78,93 @@ def iota_axis(operand: Node, axes: tuple[int | None, ...]) -> int | None:
     return axes[axis]
 
 
+def _limits(share: Share, extent: int) -> str:
+    """The range of a share of `extent`: as even as can be, together all of it."""
+    part, count = share
+    return f"{part} * {extent} // {count}, ({part} + 1) * {extent} // {count}"
+
+
+def _neutral(node: Node) -> str:
+    lowering = node.op.lowering
+    assert isinstance(lowering, Reduction)
+    return number(lowering.identity(node.dtype), node.dtype)
+
+
+def _combined(node: Node, accumulator: str, value: str) -> str:
+    lowering = node.op.lowering
+    assert isinstance(lowering, Reduction)
+    return f"{lowering.combine}_reassoc({accumulator}, {value})"
+
+
+@dataclass
+class _Function:
+    """A kernel function that is being written.
+
+    known: names of values by (id of the block that computes them, value).
+    prologue: what is computed once, before any loop.
+    """
+
+    name: str
+    names: Names
+    arguments: Arguments
+    known: dict[tuple[int, object], str] = field(default_factory=dict)
+    prologue: Block = field(default_factory=Block)
+    writes: list[Storage] = field(default_factory=list)
+
+
+def _new_function(name: str) -> _Function:
+    names = Names({*RESERVED, *OUTER_VARIABLES, *INNER_VARIABLES, BLOCK, name})
+    return _Function(name, names, Arguments(names))
+
+
 class _LoopEmitter:
-    def __init__(self, name: str, nest: LoopNest, storage_of: StorageOf) -> None:
-        self.name = name
+    def __init__(self, name: str, nest: LoopNest, storage_of: StorageOf, threads: int) -> None:
         self.nest = nest
         self.domain = nest.domain
         self.storage_of = storage_of
-        self.names = Names({*RESERVED, *OUTER_VARIABLES, *INNER_VARIABLES, name})
-        self.arguments = Arguments(self.names)
-        self.prologue = Block()
+        self.threads = threads
+        self.blocks = block_count(nest)
+        self.has_partials = self.blocks > 1 and Reduces.ROWS in nest.reduces.values()
+        self.function = self.main = _new_function(name)
+        self.finishing = _new_function(f"{name}_finish") if self.has_partials else self.main
+        self.block_start, self.block_end = Block(), Block()
         self.rows = {level: Block() for level in range(-1, nest.passes)}
         self.passes = [Block() for _ in range(nest.passes)]
-        self.finish = Block()
-        self.finish_inner = Block()
-        self.known: dict[tuple[int, object], str] = {}
+        self.finish, self.finish_inner = Block(), Block()
         self.accumulators: dict[Node, str] = {}
+        self.row_parts: dict[Node, str] = {}
         self.scratch: dict[Node, Storage] = {}
         self.outer_loops, self.inner_loops = self._loops()
 
-    def emit(self) -> KernelSource:
-        kept = self._values_kept_between_passes()
+    def emit(self) -> tuple[KernelSource, ...]:
+        kept = values_kept_between_passes(self.nest)
         for node in kept:
-            self.scratch[node] = self._scratch(node, self._row_size())
+            self._keep_row(node)
         for node, kind in self.nest.reduces.items():
             self._begin_accumulator(node, kind)
         self._emit_row_level(-1)
         for level in range(self.nest.passes):
             self._emit_pass(level, kept)
             self._emit_row_level(level)
+        self.function = self.finishing
+        if self.has_partials:
+            self._emit_partials()
         self._emit_finish()
-        text = function_text(self.name, self.arguments, self._assembled().lines)
-        return KernelSource(self.name, text, self.arguments.storages, tuple(self.scratch.values()))
+        sources = [self._source(self.main, self._main_lines(), shared=self.blocks > 1)]
+        if self.has_partials:
+            sources.append(self._source(self.finishing, self._finishing_lines(), shared=False))
+        return tuple(sources)
+
+    def _source(self, function: _Function, body: Block, shared: bool) -> KernelSource:
+        storages = function.arguments.storages
+        return KernelSource(
+            function.name,
+            function_text(function.name, function.arguments, body.lines),
+            storages,
+            tuple(storage for storage in self.scratch.values() if storage in storages),
+            writes=tuple(dict.fromkeys(function.writes)),
+            shared=shared,
+        )
 
     # --- loops -----------------------------------------------------------------------------
 
@@ -155,153 +230,104 @@ class _LoopEmitter:
         ]
         return " + ".join(terms) or "0"
 
-    def _scratch(self, node: Node, size: int) -> Storage:
-        return Storage(f"{label(node)}_row", node.dtype, size)
+    def _keep_row(self, node: Node) -> None:
+        """Memory for one row of a value, for each thread that computes rows of its own."""
+        size = self._row_size()
+        padded = -(-size // ROW_ALIGNMENT) * ROW_ALIGNMENT
+        sharing = self.threads if self.blocks > 1 else 1
+        storage = Storage(f"{label(node)}_row", node.dtype, padded * sharing)
+        self.scratch[node] = storage
+        buffer = self._written(storage)
+        if sharing > 1:
+            self.main.prologue.add(f"{buffer} = advance({buffer}, thread * {padded})")
 
-    # --- what is kept between passes -------------------------------------------------------
-
-    def _values_kept_between_passes(self) -> dict[Node, int]:
-        """Inner values that a later pass needs and that cost too much to compute again.
-
-        Maps each to its pass. Later passes are looked at first: what they keep is one more thing
-        that an earlier pass has to compute.
-        """
-        kept: dict[Node, int] = {}
-        for level in range(self.nest.passes - 1, 0, -1):
-            wanted = [*self._sinks(level), *(n for n, made in kept.items() if made == level)]
-            seen: set[Node] = set()
-            while wanted:
-                node = wanted.pop()
-                for operand in map(viewed, node.operands):
-                    if operand in seen or not self._is_inner_value(operand):
-                        continue
-                    seen.add(operand)
-                    made = self.nest.roles[operand].level
-                    if self._is_reloaded(operand, level) or operand in kept:
-                        continue
-                    if made < level and self._cost_in_pass(operand, level, kept) > RECOMPUTE_COST:
-                        kept[operand] = made
-                    else:
-                        wanted.append(operand)
-        return kept
-
-    def _is_inner_value(self, node: Node) -> bool:
-        return (
-            node in self.nest.roles
-            and self.nest.roles[node].inner
-            and node not in self.nest.reduces
-        )
-
-    def _is_reloaded(self, node: Node, level: int) -> bool:
-        """Whether an earlier pass of the same row has stored the value as an output."""
-        role = self.nest.roles[node]
-        return node in self.nest.outputs and role.phase is Phase.MAIN and role.level < level
-
-    def _cost_in_pass(self, node: Node, level: int, kept: dict[Node, int]) -> int:
-        cost, wanted, seen = 0, [node], {node}
-        while wanted:
-            current = wanted.pop()
-            if isinstance(current.op.lowering, Scalar):
-                cost += current.op.lowering.cost
-            for operand in map(viewed, current.operands):
-                if (
-                    operand not in seen
-                    and self._is_inner_value(operand)
-                    and operand not in kept
-                    and not self._is_reloaded(operand, level)
-                ):
-                    seen.add(operand)
-                    wanted.append(operand)
-        return cost
-
-    # --- sinks: what each part of the kernel has to bring about ----------------------------
-
-    def _sinks(self, level: int) -> list[Node]:
-        """Stores and accumulations that pass `level` brings about."""
-        inner = frozenset(self.nest.inner)
-        result = []
-        for node in self.nest.nodes:
-            role = self.nest.roles[node]
-            if role.phase is not Phase.MAIN or role.level != level:
-                continue
-            if node in self.nest.reduces:
-                if self.domain.operand_span(node, 0) & inner:
-                    result.append(node)
-            elif role.inner and node in self.nest.outputs:
-                result.append(node)
-        return result
-
-    def _row_sinks(self, level: int) -> list[Node]:
-        """Stores and accumulations of row values that exist after pass `level`."""
-        inner = frozenset(self.nest.inner)
-        result = []
-        for node in self.nest.nodes:
-            role = self.nest.roles[node]
-            if role.phase is not Phase.MAIN or role.level != level or role.inner:
-                continue
-            if self.nest.reduces.get(node) is Reduces.ROWS:
-                if not self.domain.operand_span(node, 0) & inner:
-                    result.append(node)
-            elif node in self.nest.outputs:
-                result.append(node)
-        return result
+    def _written(self, storage: Storage) -> str:
+        self.function.writes.append(storage)
+        return self.function.arguments.name(storage)
 
     # --- accumulators ----------------------------------------------------------------------
 
     def _begin_accumulator(self, node: Node, kind: Reduces) -> None:
         """Declares what a reduction accumulates into and sets it to the neutral element."""
-        lowering = node.op.lowering
-        assert isinstance(lowering, Reduction)
-        neutral = number(lowering.identity(node.dtype), node.dtype)
+        neutral = _neutral(node)
         level = self.nest.roles[node].level
         if kind is Reduces.ROWS and self.nest.roles[node].inner:
-            storage = self._accumulator_storage(node)
             zero = Block()
-            zero.add(f"{self.arguments.name(storage)}[{self._accumulator_index(node)}] = {neutral}")
-            self._nest_loops(self.prologue, self.inner_loops, zero)
+            buffer = self._written(self._accumulator_storage(node))
+            zero.add(f"{buffer}[{self._accumulator_index(node)}] = {neutral}")
+            self._nest_loops(self.block_start, self.inner_loops, zero)
             return
-        variable = self.names.unique(label(node))
+        variable = self.main.names.unique(label(node))
         self.accumulators[node] = variable
         if kind is Reduces.ROW:
             self.rows[level - 1].add(f"{variable} = {neutral}", node)
             return
-        self.prologue.add(f"{variable} = {neutral}", node)
+        self.block_start.add(f"{variable} = {neutral}", node)
         if self.domain.operand_span(node, 0) & frozenset(self.nest.inner):
-            self.rows[level - 1].add(f"{variable}_of_row = {neutral}")
+            self.row_parts[node] = self.main.names.unique(f"{variable}_of_row")
+            self.rows[level - 1].add(f"{self.row_parts[node]} = {neutral}")
+        if self.has_partials:
+            partial = self._written(self._accumulator_storage(node))
+            self.block_end.add(f"{partial}[{BLOCK}] = {variable}")
 
     def _accumulator_storage(self, node: Node) -> Storage:
-        if node in self.nest.outputs:
+        """What sums over rows are added up in: the output itself, or a row for each block."""
+        if node in self.nest.outputs and not self.has_partials:
             return self.storage_of(node)
         if node not in self.scratch:
-            self.scratch[node] = Storage(f"{label(node)}_over_rows", node.dtype, self._row_size())
+            size = self._row_size() if self.nest.roles[node].inner else 1
+            name = f"{label(node)}_over_rows"
+            self.scratch[node] = Storage(name, node.dtype, size * self.blocks)
         return self.scratch[node]
 
     def _accumulator_index(self, node: Node) -> str:
+        if self.has_partials:
+            in_block = self.function is self.main
+            start = f"{BLOCK} * {self._row_size()} + " if in_block else ""
+            return f"{start}{self._row_index()}"
         if node in self.nest.outputs:
             return self._index(self._write_access(node))
         return self._row_index()
 
     def _accumulate(self, node: Node, value: str, block: Block) -> None:
-        lowering = node.op.lowering
-        assert isinstance(lowering, Reduction)
-        combine = f"{lowering.combine}_reassoc"
         if node not in self.accumulators:
-            target = f"{self.arguments.name(self._accumulator_storage(node))}"
-            target += f"[{self._accumulator_index(node)}]"
+            buffer = self.main.arguments.name(self._accumulator_storage(node))
+            target = f"{buffer}[{self._accumulator_index(node)}]"
+        elif node in self.row_parts:
+            total, target = self.accumulators[node], self.row_parts[node]
+            level = self.nest.roles[node].level
+            self.rows[level].add(f"{total} = {_combined(node, total, target)}")
         else:
             target = self.accumulators[node]
-            in_row = self.domain.operand_span(node, 0) & frozenset(self.nest.inner)
-            if self.nest.reduces[node] is Reduces.ROWS and in_row:
-                level = self.nest.roles[node].level
-                self.rows[level].add(f"{target} = {combine}({target}, {target}_of_row)")
-                target = f"{target}_of_row"
-        block.add(f"{target} = {combine}({target}, {value})", node)
+        block.add(f"{target} = {_combined(node, target, value)}", node)
+
+    def _emit_partials(self) -> None:
+        """Adds up what the blocks have accumulated: rows into the first block's row."""
+        for node, kind in self.nest.reduces.items():
+            if kind is not Reduces.ROWS:
+                continue
+            buffer = self._written(self._accumulator_storage(node))
+            body = Block()
+            if self.nest.roles[node].inner:
+                index = self._row_index()
+                other = f"{buffer}[{BLOCK} * {self._row_size()} + {index}]"
+                element = Block()
+                element.add(f"{buffer}[{index}] = {_combined(node, f'{buffer}[{index}]', other)}")
+                self._nest_loops(body, self.inner_loops, element)
+                self.function.prologue.nest(f"for {BLOCK} in range(1, {self.blocks}):", body)
+            else:
+                total = self.function.names.unique(label(node))
+                self.accumulators[node] = total
+                body.add(f"{total} = {_combined(node, total, f'{buffer}[{BLOCK}]')}")
+                self.function.prologue.add(f"{total} = {_neutral(node)}", node)
+                self.function.prologue.nest(f"for {BLOCK} in range({self.blocks}):", body)
 
     # --- the parts of the kernel -----------------------------------------------------------
 
     def _emit_pass(self, level: int, kept: dict[Node, int]) -> None:
         block = self.passes[level]
-        wanted = set(self._sinks(level)) | {n for n, made in kept.items() if made == level}
+        sinks = pass_sinks(self.nest, level)
+        wanted = {*sinks, *(node for node, made in kept.items() if made == level)}
         for node in self.nest.nodes:
             if node not in wanted:
                 continue
@@ -310,21 +336,20 @@ class _LoopEmitter:
                 continue
             value = self._value(node, block, level)
             if node in kept:
-                buffer = self.arguments.name(self.scratch[node])
+                buffer = self.main.arguments.name(self.scratch[node])
                 block.add(f"{buffer}[{self._row_index()}] = {value}")
-            if node in self._sinks(level):
+            if node in sinks:
                 self._store(node, value, block)
 
     def _emit_row_level(self, level: int) -> None:
         block = self.rows[level]
-        for node in self._row_sinks(level):
+        for node in row_sinks(self.nest, level):
             if self.nest.reduces.get(node) is Reduces.ROWS:
                 self._accumulate(node, self._operand(node, 0, block, level), block)
             else:
                 outside = level == -1 and not self.domain.span(node)
-                self._store(
-                    node, self._value(node, block, level), self.prologue if outside else block
-                )
+                home = self.main.prologue if outside else block
+                self._store(node, self._value(node, block, level), home)
 
     def _emit_finish(self) -> None:
         level = self.nest.passes
@@ -333,6 +358,10 @@ class _LoopEmitter:
             if kind is Reduces.ROWS:
                 if not role.inner:
                     self._store(node, self.accumulators[node], self.finish)
+                elif self.has_partials:
+                    self._store(
+                        node, self._value(node, self.finish_inner, level), self.finish_inner
+                    )
             elif role.phase is Phase.FINISH and role.inner:
                 value = self._value(node, self.finish_inner, level)
                 self._store(node, value, self.finish_inner)
@@ -340,27 +369,52 @@ class _LoopEmitter:
                 self._store(node, self._value(node, self.finish, level), self.finish)
 
     def _store(self, node: Node, value: str, block: Block) -> None:
-        buffer = self.arguments.name(self.storage_of(node))
+        buffer = self._written(self.storage_of(node))
         block.add(f"{buffer}[{self._index(self._write_access(node))}] = {value}", node)
 
-    def _assembled(self) -> Block:
-        row = Block()
-        row.extend(self.rows[-1])
-        for level, block in enumerate(self.passes):
-            self._nest_loops(row, self.inner_loops, block)
-            row.extend(self.rows[level])
+    def _main_lines(self) -> Block:
         whole = Block()
-        whole.extend(self.prologue)
-        self._nest_loops(whole, self.outer_loops, row)
+        whole.extend(self.main.prologue)
+        if self.has_partials:
+            blocks = Block()
+            blocks.extend(self.block_start)
+            self._nest_rows(blocks, (BLOCK, str(self.blocks)))
+            blocks.extend(self.block_end)
+            whole.nest(f"for {BLOCK} in range({_limits(THREAD_SHARE, self.blocks)}):", blocks)
+            return whole
+        whole.extend(self.block_start)
+        self._nest_rows(whole, THREAD_SHARE if self.blocks > 1 else None)
+        if self.blocks == 1:
+            whole.extend(self._finishing_lines(with_prologue=False))
+        return whole
+
+    def _finishing_lines(self, with_prologue: bool = True) -> Block:
+        whole = Block()
+        if with_prologue:
+            whole.extend(self.finishing.prologue)
         whole.extend(self.finish)
         self._nest_loops(whole, self.inner_loops, self.finish_inner)
         return whole
 
-    def _nest_loops(self, into: Block, loops: tuple[Loop, ...], body: Block) -> None:
+    def _nest_rows(self, into: Block, share: Share | None) -> None:
+        """The loops over rows, the outermost over a share of its extent."""
+        shared_inner = share is not None and not self.outer_loops
+        row = Block()
+        row.extend(self.rows[-1])
+        for level, block in enumerate(self.passes):
+            self._nest_loops(row, self.inner_loops, block, share if shared_inner else None)
+            row.extend(self.rows[level])
+        self._nest_loops(into, self.outer_loops, row, None if shared_inner else share)
+
+    def _nest_loops(
+        self, into: Block, loops: tuple[Loop, ...], body: Block, share: Share | None = None
+    ) -> None:
         for loop in reversed(loops):
             if loop.extent != 1:
+                is_cut = share is not None and loop is loops[0]
+                limits = _limits(share, loop.extent) if share and is_cut else str(loop.extent)
                 around = Block()
-                around.nest(f"for {loop.variable} in range({loop.extent}):", body)
+                around.nest(f"for {loop.variable} in range({limits}):", body)
                 body = around
         into.extend(body)
 
@@ -392,17 +446,17 @@ class _LoopEmitter:
         span = self.domain.operand_span(node, position)
         if not span & frozenset(self.nest.inner):
             block = self._block_of(-1, bool(span))
-        buffer = self.arguments.name(self.storage_of(viewed(operand)))
+        buffer = self.function.arguments.name(self.storage_of(viewed(operand)))
         element = f"{buffer}[{self._index(self._read_access(node, position))}]"
         key = (id(block), element)
-        if key not in self.known:
-            self.known[key] = self.names.unique(f"{label(viewed(operand))}_value")
-            block.add(f"{self.known[key]} = {element}", node)
-        return self.known[key]
+        if key not in self.function.known:
+            self.function.known[key] = self.function.names.unique(f"{label(viewed(operand))}_value")
+            block.add(f"{self.function.known[key]} = {element}", node)
+        return self.function.known[key]
 
     def _block_of(self, level: int, varies_by_row: bool) -> Block:
         """Where a value that does not vary within a row is computed."""
-        return self.prologue if level == -1 and not varies_by_row else self.rows[level]
+        return self.function.prologue if level == -1 and not varies_by_row else self.rows[level]
 
     def _value(self, node: Node, block: Block, level: int) -> str:
         """A value of the group as `block` reads it: kept from an earlier pass, or computed."""
@@ -417,7 +471,7 @@ class _LoopEmitter:
             storage, index = self.scratch[node], self._row_index()
         else:
             storage, index = self.storage_of(node), self._index(self._write_access(node))
-        element = f"{self.arguments.name(storage)}[{index}]"
+        element = f"{self.function.arguments.name(storage)}[{index}]"
         return self._named(node, element, block, (id(block), node))
 
     def _computed_at(self, node: Node, block: Block, level: int) -> tuple[Block, int] | None:
@@ -427,7 +481,7 @@ class _LoopEmitter:
             return None
         if role.inner:
             in_later_pass = role.phase is Phase.MAIN and role.level < level < self.nest.passes
-            is_kept = node in self.scratch or self._is_reloaded(node, level)
+            is_kept = node in self.scratch or is_reloaded(self.nest, node, level)
             return None if in_later_pass and is_kept else (block, level)
         if role.phase is Phase.FINISH:
             return self.finish, level
@@ -444,22 +498,22 @@ class _LoopEmitter:
                 for base in map(viewed, current.operands)
                 if base in self.nest.roles
                 and (place := self._computed_at(base, home, at)) is not None
-                and (id(place[0]), base) not in self.known
+                and (id(place[0]), base) not in self.function.known
             ]
-            if waiting and (id(home), current) not in self.known:
+            if waiting and (id(home), current) not in self.function.known:
                 stack.extend(reversed(waiting))
             else:
                 stack.pop()
                 self._compute(current, home, at)
-        return self.known[id(block), node]
+        return self.function.known[id(block), node]
 
     def _compute(self, node: Node, block: Block, level: int) -> None:
         """Emits the value's line, unless it is there; its operands have been computed."""
         key = (id(block), node)
-        if key in self.known:
+        if key in self.function.known:
             return
         if isinstance(node.op.lowering, LoopIndex):
-            self.known[key] = self._loop_index(node, self.domain.axes[node][0])
+            self.function.known[key] = self._loop_index(node, self.domain.axes[node][0])
             return
         operands = [
             self._operand(node, position, block, level) for position in range(len(node.operands))
@@ -467,12 +521,12 @@ class _LoopEmitter:
         if isinstance(node.op.lowering, Reduction):
             if reduced_axes(node, self.domain):
                 raise AssertionError(f"{node!r} has no accumulator")
-            self.known[key] = operands[0]
+            self.function.known[key] = operands[0]
         else:
             self._named(node, scalar_expression(node, operands), block, key)
 
     def _named(self, node: Node, expression: str, block: Block, key: tuple[int, object]) -> str:
-        if key not in self.known:
-            self.known[key] = self.names.unique(label(node))
-            block.add(f"{self.known[key]} = {expression}", node)
-        return self.known[key]
+        if key not in self.function.known:
+            self.function.known[key] = self.function.names.unique(label(node))
+            block.add(f"{self.function.known[key]} = {expression}", node)
+        return self.function.known[key]

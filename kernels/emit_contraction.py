@@ -89,9 +89,9 @@ def tiling_of(node: Node, vector_bits: int) -> Tiling:
 
 
 def emit_contraction(
-    name: str, group: ContractionGroup, storage_of: StorageOf, vector_bits: int
+    name: str, group: ContractionGroup, storage_of: StorageOf, vector_bits: int, threads: int = 1
 ) -> KernelSource:
-    """The kernel of a matrix product and its epilogue."""
+    """The kernel of a matrix product and its epilogue, for at most `threads` threads."""
     domain = epilogue_domain(group)
     if isinstance(domain, Refusal):
         raise AssertionError(f"an epilogue was fused that cannot be: {domain.reason}")
@@ -107,7 +107,7 @@ def emit_contraction(
     made = contraction_lines(contraction, tiling, epilogue)
     scratch: tuple[Storage, ...] = ()
     if made.scratch:
-        scratch = (Storage(SCRATCH, product.dtype, made.scratch),)
+        scratch = (Storage(SCRATCH, product.dtype, made.scratch * threads),)
         arguments.reserve(scratch[0], SCRATCH)
     heading = Block()
     heading.add(f"# {tiling.reason}")
@@ -122,6 +122,8 @@ def emit_contraction(
         scratch,
         made.microkernels,
         unroll=False,
+        writes=(*(storage_of(node) for node in group.outputs), *scratch),
+        shared=made.tasks > 1,
     )
 
 

@@ -36,7 +36,12 @@ def emit_movement(name: str, node: Node, storage_of: StorageOf) -> KernelSource:
         _emit_scatter(node, storage_of, arguments, block)
     else:
         raise AssertionError(f"{node!r} is no movement")
-    return KernelSource(name, function_text(name, arguments, block.lines), arguments.storages)
+    return KernelSource(
+        name,
+        function_text(name, arguments, block.lines),
+        arguments.storages,
+        writes=(storage_of(node),),
+    )
 
 
 def _place(operand: Node) -> Strided:
@@ -161,4 +166,9 @@ def emit_range_check(name: str, indices: Node, limit: int, storage_of: StorageOf
     block = Block([f"least = {cast}(0)", f"greatest = {cast}(0)"])
     block.nest(f"for j in range({indices.type.size}):", element)
     block.nest(f"if least < 0 or greatest >= {limit}:", Block([f"return {INDEX_OUT_OF_RANGE}"]))
-    return KernelSource(name, function_text(name, arguments, block.lines), arguments.storages)
+    return KernelSource(
+        name,
+        function_text(name, arguments, block.lines),
+        arguments.storages,
+        can_stop=True,
+    )

@@ -6,145 +6,35 @@ the rows. A call writes a few words and enters native code once; nothing is allo
 decided in a run.
 
 Every kernel has the signature `int32 kernel(void** arguments, int64 thread, int64 threads)`, and
-a nonzero result stops the walk.
+a nonzero result stops the walk. With a pool all its threads walk the same rows, each with its own
+number; they meet where a row says so and between two walks.
 """
+
+from __future__ import annotations
 
 import ctypes
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-# %Table in words of 8 bytes: how many, and which one holds the repeats.
-_TABLE_WORDS = 6
-_REPEATS = 5
+from graphc.kernels.executor_ir import EXECUTOR_IR
+
+if TYPE_CHECKING:
+    from graphc.kernels.pool import ThreadPool
 
 _POINTER_BYTES = 8
 
-# Bit 0 of a row's flags.
+# The bits of a row's flags.
 _BARRIER = 1
+_SOLO = 2
 
 # The low bits of a walk's result hold the status, the rest the row.
 _STATUS_BITS = 32
-
-EXECUTOR_IR = """\
-; kernel, its table of argument pointers, flags (bit 0: all threads meet before this row)
-%Row = type { ptr, ptr, i64 }
-; an argument slot, and the number of the external pointer that belongs there
-%Patch = type { ptr, i64 }
-; rows, row count, patches, patch count, external pointers, repeats
-%Table = type { ptr, i64, ptr, i64, ptr, i64 }
-
-declare i64 @llvm.readcyclecounter()
-
-; Write each external pointer into all argument slots that use it.
-define internal void @write_externals(ptr %table) {
-entry:
-  %patches.field = getelementptr %Table, ptr %table, i64 0, i32 2
-  %patches = load ptr, ptr %patches.field
-  %count.field = getelementptr %Table, ptr %table, i64 0, i32 3
-  %count = load i64, ptr %count.field
-  %externals.field = getelementptr %Table, ptr %table, i64 0, i32 4
-  %externals = load ptr, ptr %externals.field
-  br label %next_patch
-next_patch:
-  %index = phi i64 [ 0, %entry ], [ %index.next, %write ]
-  %more = icmp slt i64 %index, %count
-  br i1 %more, label %write, label %done
-write:
-  %slot.field = getelementptr %Patch, ptr %patches, i64 %index, i32 0
-  %slot = load ptr, ptr %slot.field
-  %number.field = getelementptr %Patch, ptr %patches, i64 %index, i32 1
-  %number = load i64, ptr %number.field
-  %external = getelementptr ptr, ptr %externals, i64 %number
-  %pointer = load ptr, ptr %external
-  store ptr %pointer, ptr %slot
-  %index.next = add i64 %index, 1
-  br label %next_patch
-done:
-  ret void
-}
-
-; Walk all rows, `repeats` times. Returns 0, or (row << 32 | status) of the kernel that stopped.
-; With %cycles not null, each row's elapsed cycles are added to cycles[row]: the clock is read once
-; between two rows, so the rows' sum is the whole walk.
-; No row is a jump: a loop over a body fits in as one more kernel of the same signature, which
-; steps the pointers of a table of its own and walks that.
-define internal i64 @walk(ptr %table, ptr %cycles, i64 %thread, i64 %threads) {
-entry:
-  %rows.field = getelementptr %Table, ptr %table, i64 0, i32 0
-  %rows = load ptr, ptr %rows.field
-  %count.field = getelementptr %Table, ptr %table, i64 0, i32 1
-  %count = load i64, ptr %count.field
-  %repeats.field = getelementptr %Table, ptr %table, i64 0, i32 5
-  %repeats = load i64, ptr %repeats.field
-  %timed = icmp ne ptr %cycles, null
-  br i1 %timed, label %start_clock, label %next_repeat
-start_clock:
-  %start = call i64 @llvm.readcyclecounter()
-  br label %next_repeat
-
-next_repeat:
-  %repeat = phi i64 [ 0, %entry ], [ 0, %start_clock ], [ %repeat.next, %rows_done ]
-  %repeat.clock = phi i64 [ 0, %entry ], [ %start, %start_clock ], [ %clock, %rows_done ]
-  %more.repeats = icmp slt i64 %repeat, %repeats
-  br i1 %more.repeats, label %next_row, label %finished
-
-next_row:
-  %index = phi i64 [ 0, %next_repeat ], [ %index.next, %row_done ]
-  %clock = phi i64 [ %repeat.clock, %next_repeat ], [ %clock.next, %row_done ]
-  %more.rows = icmp slt i64 %index, %count
-  br i1 %more.rows, label %call_kernel, label %rows_done
-call_kernel:
-  %kernel.field = getelementptr %Row, ptr %rows, i64 %index, i32 0
-  %kernel = load ptr, ptr %kernel.field
-  %arguments.field = getelementptr %Row, ptr %rows, i64 %index, i32 1
-  %arguments = load ptr, ptr %arguments.field
-  %status = call i32 %kernel(ptr %arguments, i64 %thread, i64 %threads)
-  %succeeded = icmp eq i32 %status, 0
-  br i1 %succeeded, label %kernel_done, label %stopped
-kernel_done:
-  br i1 %timed, label %read_clock, label %row_done
-read_clock:
-  %now = call i64 @llvm.readcyclecounter()
-  %elapsed = sub i64 %now, %clock
-  %row.cycles = getelementptr i64, ptr %cycles, i64 %index
-  %before = load i64, ptr %row.cycles
-  %after = add i64 %before, %elapsed
-  store i64 %after, ptr %row.cycles
-  br label %row_done
-row_done:
-  %clock.next = phi i64 [ %clock, %kernel_done ], [ %now, %read_clock ]
-  %index.next = add i64 %index, 1
-  br label %next_row
-
-rows_done:
-  %repeat.next = add i64 %repeat, 1
-  br label %next_repeat
-finished:
-  ret i64 0
-stopped:
-  %index.high = shl i64 %index, 32
-  %status.low = zext i32 %status to i64
-  %where = or i64 %index.high, %status.low
-  ret i64 %where
-}
-
-define i64 @graphc_run(ptr %table) {
-  call void @write_externals(ptr %table)
-  %where = call i64 @walk(ptr %table, ptr null, i64 0, i64 1)
-  ret i64 %where
-}
-
-define i64 @graphc_run_timed(ptr %table, ptr %cycles) {
-  call void @write_externals(ptr %table)
-  %where = call i64 @walk(ptr %table, ptr %cycles, i64 0, i64 1)
-  ret i64 %where
-}
-"""
 
 
 class MachineCode(Protocol):
@@ -155,21 +45,41 @@ class MachineCode(Protocol):
 
 @dataclass(frozen=True)
 class Executor:
-    """The compiled entry points; both release the GIL. `module` keeps their code in memory."""
+    """The compiled entry points; all release the GIL. `module` keeps their code in memory.
+
+    run           table -> where: walk on the calling thread
+    run_timed     table, cycles -> where
+    run_together  table, cycles or 0, pool -> where: walk with the workers of the pool
+    work          pool, thread: a worker's life, which ends when the pool closes
+    close         pool: no run may be under way
+    pause         word, rounds: waits for so many rounds
+    where is 0, or (row << 32 | status) of the lowest row whose kernel stopped.
+    """
 
     module: MachineCode
     run: Callable[[int], int]
     run_timed: Callable[[int, int], int]
+    run_together: Callable[[int, int, int], int]
+    work: Callable[[int, int], None]
+    close: Callable[[int], None]
+    pause: Callable[[int, int], None]
 
 
 def load_executor(module: MachineCode) -> Executor:
     """The entry points of `module`, which holds the machine code of `EXECUTOR_IR`."""
-    run_type = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p)
-    run_timed_type = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p)
+    word, address = ctypes.c_int64, ctypes.c_void_p
+
+    def entry(name: str, result: Any, *parameters: Any) -> Any:
+        return ctypes.CFUNCTYPE(result, *parameters)(module.address(name))
+
     return Executor(
         module,
-        run_type(module.address("graphc_run")),
-        run_timed_type(module.address("graphc_run_timed")),
+        run=entry("graphc_run", word, address),
+        run_timed=entry("graphc_run_timed", word, address, address),
+        run_together=entry("graphc_run_together", word, address, address, address),
+        work=entry("graphc_work", None, address, word),
+        close=entry("graphc_close", None, address),
+        pause=entry("graphc_pause", None, address, word),
     )
 
 
@@ -182,34 +92,68 @@ def compile_executor() -> Executor:
 
 
 class KernelStopped(Exception):  # noqa: N818 - the kernel's report, turned into an error by the caller
-    """A kernel returned a nonzero status; no later instruction ran.
+    """A kernel returned a nonzero status; nothing behind the next barrier ran.
 
-    `instruction` is the index in the table, `name` its name, `status` the kernel's result.
+    `instruction` is the index in the table, `name` its name, `status` the kernel's result, `walk`
+    the number of the walk, from 0, in the run. Of several that stop in the same walk before the
+    same barrier, on whatever thread, the lowest instruction is reported.
     """
 
-    def __init__(self, instruction: int, name: str, status: int) -> None:
+    def __init__(self, instruction: int, name: str, status: int, walk: int = 0) -> None:
         super().__init__(f"instruction {instruction} ({name}) stopped with status {status}")
         self.instruction = instruction
         self.name = name
         self.status = status
+        self.walk = walk
 
 
 @dataclass(frozen=True)
 class Instruction:
-    """One kernel call. `arguments` are indices into the plan's list of buffers; `barrier` says that
-    all threads must have finished the instructions before this one."""
+    """One kernel call. `arguments` are indices into the plan's list of buffers.
+
+    barrier  all threads must have finished the instructions before this one. Without it a thread
+             goes on as soon as its own share is done. Two walks of a run always have a barrier
+             between them.
+    solo     thread 0 alone calls the kernel; the others pass by. Its argument `threads` is still
+             the number of threads, so the kernel of a solo instruction must not split its work.
+    """
 
     name: str
     address: int
     arguments: tuple[int, ...]
     barrier: bool = False
+    solo: bool = False
+
+
+class StopWord:
+    """Ends runs early: while it is set no further walk begins, and runs return.
+
+    For a Python thread that cannot interrupt another one's run. May serve several tables.
+    """
+
+    def __init__(self) -> None:
+        self._word = ctypes.c_int64(0)
+
+    @property
+    def address(self) -> int:
+        return ctypes.addressof(self._word)
+
+    def set(self) -> None:
+        self._word.value = 1
+
+    def clear(self) -> None:
+        self._word.value = 0
+
+    def is_set(self) -> bool:
+        return self._word.value != 0
 
 
 @dataclass(frozen=True)
 class Timing:
     """What `run_timed` measured, summed over `repeats` walks.
 
-    cycles       int64 (instructions,): elapsed ticks of the machine's cycle counter
+    cycles       int64 (instructions,): elapsed ticks of the machine's cycle counter; with a pool
+                 those of thread 0, an instruction's wait at its barrier included
     nanoseconds  wall time of the whole call; some 300 of them are the call from Python
     """
 
@@ -233,11 +177,30 @@ class Timing:
         return self.cycles.astype(np.float64) * (self.nanoseconds_per_cycle / self.repeats)
 
 
+class _TableWords(ctypes.Structure):
+    """%Table of the executor's LLVM IR."""
+
+    _fields_ = (
+        ("rows", ctypes.c_int64),
+        ("row_count", ctypes.c_int64),
+        ("patches", ctypes.c_int64),
+        ("patch_count", ctypes.c_int64),
+        ("externals", ctypes.c_int64),
+        ("external_count", ctypes.c_int64),
+        ("steps", ctypes.c_int64),
+        ("repeats", ctypes.c_int64),
+        ("stop_word", ctypes.c_int64),
+        ("completed", ctypes.c_int64),
+    )
+
+
 class InstructionTable:
     """Instructions bound to the addresses of their buffers, ready to run.
 
     buffers   the address of each buffer of the plan; that of an external buffer is ignored
     external  indices of the buffers whose address is given anew at each run (the user's arrays)
+    pool      the threads that walk the table, the calling one alone when there is none
+    stop      while it is set no further walk begins; the table has one of its own unless given
 
     Memory and kernels are the caller's: they must live as long as the table. The table and its
     buffers serve one run at a time; whoever shares a table among Python threads holds a lock.
@@ -251,57 +214,103 @@ class InstructionTable:
         instructions: Sequence[Instruction],
         buffers: Sequence[int],
         external: Sequence[int] = (),
+        *,
+        pool: ThreadPool | None = None,
+        stop: StopWord | None = None,
     ) -> None:
         _check(instructions, buffers, external)
         self.instructions = tuple(instructions)
         self.external = tuple(external)
-        self._executor = executor
+        self.threads = 1 if pool is None else pool.threads
+        self.stop = StopWord() if stop is None else stop
         self._arguments, self._rows = _rows(self.instructions, buffers)
         self._patches = _patches(self.instructions, self.external, self._arguments.ctypes.data)
         # ctypes arrays: writing a few addresses takes half as long as with numpy or struct.
         # Any: they take every sequence, their declared types take lists alone.
         self._externals: Any = (ctypes.c_int64 * len(self.external))()
-        self._words = (ctypes.c_int64 * _TABLE_WORDS)(
-            self._rows.ctypes.data,
-            len(self._rows),
-            self._patches.ctypes.data,
-            len(self._patches),
-            ctypes.addressof(self._externals),
-            1,
+        self._steps: Any = (ctypes.c_int64 * len(self.external))()
+        self._words = _TableWords(
+            rows=self._rows.ctypes.data,
+            row_count=len(self._rows),
+            patches=self._patches.ctypes.data,
+            patch_count=len(self._patches),
+            externals=ctypes.addressof(self._externals),
+            external_count=len(self.external),
+            stop_word=self.stop.address,
         )
         self._address = ctypes.addressof(self._words)
-        self._run = executor.run
+        alone = pool is None or pool.threads == 1
+        self._run: Callable[[int], int] = executor.run if alone else pool.run
+        self._run_timed: Callable[[int, int], int] = executor.run_timed if alone else pool.run
 
     def __len__(self) -> int:
         return len(self.instructions)
 
-    def run(self, externals: Sequence[int] = (), repeats: int = 1) -> None:
+    @property
+    def completed(self) -> int:
+        """Walks that the last run completed: its repeats, unless the stop word was set or a kernel
+        stopped it."""
+        return int(self._words.completed)
+
+    def run(
+        self,
+        externals: Sequence[int] = (),
+        repeats: int = 1,
+        steps: Sequence[int] | None = None,
+    ) -> None:
         """Walk the table `repeats` times; `externals` are addresses in the order of `external`.
 
+        steps: bytes by which each external address advances after each walk, none unless given.
         The memory behind `externals` must stay alive and unmoved until the run returns.
-        Raises KernelStopped, or ValueError for the wrong number of externals or repeats below 1.
+        Raises KernelStopped, or ValueError for the wrong number of externals or steps or repeats
+        below 1.
         """
+        if steps is not None:
+            with self._stepping(steps):
+                return self.run(externals, repeats)
         if repeats < 1 or len(externals) != len(self._externals):
             raise self._wrong_call(externals, repeats)
         self._externals[:] = externals
-        self._words[_REPEATS] = repeats
+        self._words.repeats = repeats
         where = self._run(self._address)
         if where:
             raise self._stopped(where)
+        return None
 
-    def run_timed(self, externals: Sequence[int] = (), repeats: int = 1) -> Timing:
+    def run_timed(
+        self,
+        externals: Sequence[int] = (),
+        repeats: int = 1,
+        steps: Sequence[int] | None = None,
+    ) -> Timing:
         """As `run`, with the elapsed cycles of each instruction."""
+        if steps is not None:
+            with self._stepping(steps):
+                return self.run_timed(externals, repeats)
         if repeats < 1 or len(externals) != len(self._externals):
             raise self._wrong_call(externals, repeats)
         cycles = np.zeros(len(self), np.int64)
         self._externals[:] = externals
-        self._words[_REPEATS] = repeats
+        self._words.repeats = repeats
         start = time.perf_counter_ns()
-        where = self._executor.run_timed(self._address, cycles.ctypes.data)
+        where = self._run_timed(self._address, cycles.ctypes.data)
         nanoseconds = time.perf_counter_ns() - start
         if where:
             raise self._stopped(where)
         return Timing(cycles, nanoseconds, repeats)
+
+    @contextmanager
+    def _stepping(self, steps: Sequence[int]) -> Iterator[None]:
+        """The native code finds steps only where there are some, and then while this lasts."""
+        if len(steps) != len(self.external):
+            raise ValueError(f"expected {len(self.external)} steps, got {len(steps)}")
+        if any(steps):
+            self._steps[:] = steps
+            self._words.steps = ctypes.addressof(self._steps)
+        try:
+            yield
+        finally:
+            self._words.steps = 0
 
     def _wrong_call(self, externals: Sequence[int], repeats: int) -> ValueError:
         return ValueError(
@@ -312,7 +321,9 @@ class InstructionTable:
     def _stopped(self, where: int) -> KernelStopped:
         index = where >> _STATUS_BITS
         status = ctypes.c_int32(where).value
-        return KernelStopped(index, self.instructions[index].name, status)
+        # Thread 0 may have completed the last walk when another thread stopped in it.
+        walk = min(self.completed, self._words.repeats - 1)
+        return KernelStopped(index, self.instructions[index].name, status, walk)
 
 
 def _check(
@@ -343,7 +354,8 @@ def _rows(
     rows = np.zeros((len(instructions), 3), np.int64)
     first = arguments.ctypes.data
     for row, instruction in zip(rows, instructions, strict=True):
-        row[:] = instruction.address, first, _BARRIER if instruction.barrier else 0
+        flags = (_BARRIER if instruction.barrier else 0) | (_SOLO if instruction.solo else 0)
+        row[:] = instruction.address, first, flags
         first += _POINTER_BYTES * len(instruction.arguments)
     return arguments, rows
 

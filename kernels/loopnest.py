@@ -122,6 +122,9 @@ def _plan(
     for node in outputs:
         if _is_stored_repeatedly(domain.span(node), roles[node], inner, outer):
             return Refusal(f"{node.op.name} would be stored again and again")
+        is_scalar = roles[node].level == -1 and not domain.span(node) and node not in reduces
+        if is_scalar and (inner or outer) and roles[node].phase is Phase.MAIN:
+            return Refusal("a scalar is not stored by a kernel whose loops threads share")
         if outer and node not in reduces:
             roles[node] = _stored_once(roles[node])
     levels = [role.level for role in roles.values() if role.inner and role.phase is Phase.MAIN]

@@ -44,6 +44,9 @@ class KernelSource:
 
     unroll: whether short loops are unrolled whole, so that the loop around them is vectorised: good
     for rows of a few classes, bad for the tiles of a product.
+    writes: the arguments that it writes to.
+    shared: whether all threads call it, each for its share; else the first thread alone does.
+    can_stop: whether it may stop the run.
     """
 
     name: str
@@ -52,6 +55,9 @@ class KernelSource:
     scratch: tuple[Storage, ...] = ()
     microkernels: tuple[Microkernel, ...] = ()
     unroll: bool = True
+    writes: tuple[Storage, ...] = ()
+    shared: bool = False
+    can_stop: bool = False
 
 
 @dataclass

@@ -69,8 +69,4 @@ class Step(Protocol):
         ...
 
 
-class MissingError(Exception):
-    """A peer that is not installed."""
-
-
 Prepare = Callable[[Problem], Step]

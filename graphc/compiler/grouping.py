@@ -9,7 +9,6 @@ from graphc.ir.graph import Node, Program
 from graphc.ir.op import Scalar
 from graphc.ir.ops import leaf
 from graphc.ir.ops.movement import in_range
-from graphc.kernels.emit import RECOMPUTE_COST
 from graphc.kernels.emit_contraction import epilogue_domain
 from graphc.kernels.group import (
     ContractionGroup,
@@ -24,6 +23,7 @@ from graphc.kernels.group import (
     viewed,
 )
 from graphc.kernels.loopnest import LoopNest, Phase, plan_loops
+from graphc.kernels.passes import RECOMPUTE_COST
 
 # More buffers than this in one kernel leave too few address registers.
 MOST_BUFFERS = 30

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from graphc.compiler.arena import Arena, live_ranges, plan_arena
+from graphc.compiler.barriers import barrier_flags
 from graphc.compiler.fuse import traffic
 from graphc.compiler.schedule import Schedule
 from graphc.ir.graph import Node, Program
@@ -33,11 +34,19 @@ LABELS_IN_NAME = 3
 
 @dataclass(frozen=True, eq=False)
 class PlannedInstruction:
-    """One row of the table: a kernel's source, and the group or the checked indices behind it."""
+    """One row of the table: a kernel's source, and what is behind it.
+
+    group: what the kernel computes, if it is the first of its group.
+    finishes: the group whose blocks the kernel adds up and finishes.
+    checked: the indices that the kernel checks.
+    barrier: whether all threads must have finished the rows before it.
+    """
 
     source: KernelSource
-    group: Group | None
+    group: Group | None = None
+    finishes: Group | None = None
     checked: Node | None = None
+    barrier: bool = False
 
     @property
     def name(self) -> str:
@@ -84,7 +93,7 @@ class Plan:
         return len(self.instructions)
 
 
-def plan(program: Program, order: Schedule, vector_bits: int) -> Plan:
+def plan(program: Program, order: Schedule, vector_bits: int, threads: int = 1) -> Plan:
     """Names, storages, kernel sources and arena offsets for the scheduled groups."""
     storages = _assign_storages(program, order)
     names = Names(RESERVED)
@@ -92,11 +101,16 @@ def plan(program: Program, order: Schedule, vector_bits: int) -> Plan:
     checks = _checks(program)
     for group in order.groups:
         name = names.unique(kernel_name(group))
-        instructions.append(PlannedInstruction(_emit(name, group, storages, vector_bits), group))
+        first, *finishing = _emit(name, group, storages, vector_bits, threads)
+        instructions.append(PlannedInstruction(first, group))
+        instructions += [PlannedInstruction(source, finishes=group) for source in finishing]
         for checked in checks:
             if viewed(checked) in group.outputs:
                 instructions.append(_check(checked, storages, names))
-    return Plan(tuple(instructions), storages, _plan_memory(program, storages, instructions))
+    arena = _plan_memory(program, storages, instructions)
+    flags = barrier_flags([instruction.source for instruction in instructions], arena)
+    rows = zip(instructions, flags, strict=True)
+    return Plan(tuple(replace(row, barrier=flag) for row, flag in rows), storages, arena)
 
 
 def kernel_name(group: Group) -> str:
@@ -107,15 +121,17 @@ def kernel_name(group: Group) -> str:
     return "_".join(list(dict.fromkeys(stored))[:LABELS_IN_NAME])
 
 
-def _emit(name: str, group: Group, storages: Storages, vector_bits: int) -> KernelSource:
+def _emit(
+    name: str, group: Group, storages: Storages, vector_bits: int, threads: int
+) -> tuple[KernelSource, ...]:
     if isinstance(group, ContractionGroup):
-        return emit_contraction(name, group, storages.of, vector_bits)
+        return (emit_contraction(name, group, storages.of, vector_bits, threads),)
     if isinstance(group, LoopGroup):
         nest = plan_loops(group.nodes, group.outputs)
         if isinstance(nest, Refusal):
             raise AssertionError(f"no loops for {name}: {nest.reason}")
-        return emit_loops(name, nest, storages.of)
-    return emit_movement(name, group.node, storages.of)
+        return emit_loops(name, nest, storages.of, threads)
+    return (emit_movement(name, group.node, storages.of),)
 
 
 # --- checks of indices -----------------------------------------------------------------------
@@ -135,7 +151,7 @@ def _check(node: Node, storages: Storages, names: Names) -> PlannedInstruction:
     base = viewed(node)
     name = names.unique(f"check_{label(base)}")
     source = emit_range_check(name, base, node.attributes["limit"], storages.of)
-    return PlannedInstruction(source, None, node)
+    return PlannedInstruction(source, checked=node)
 
 
 # --- memory ----------------------------------------------------------------------------------

@@ -42,7 +42,9 @@ def layer_normalization(rows: int = 256, columns: int = 64) -> gc.Function:
     return gc.function([x, t], [loss, *gc.grad(loss, [x, scale, shift])])
 
 
-def dense(activation: Any = gc.relu, rows: int = 64, depth: int = 48, columns: int = 32) -> gc.Function:
+def dense(
+    activation: Any = gc.relu, rows: int = 64, depth: int = 48, columns: int = 32
+) -> gc.Function:
     """activation(x w + b)"""
     graph = gc.Graph()
     x = graph.input("x", (rows, depth))
@@ -74,5 +76,10 @@ def adam(size: int = 10_000) -> gc.Function:
     next_second = 0.999 * second + 0.001 * gc.square(slope)
     corrected = next_first / (1 - 0.9**next_step)
     scaled = corrected / (gc.sqrt(next_second / (1 - 0.999**next_step)) + 1e-8)
-    updates = [(first, next_first), (second, next_second), (step, next_step), (w, w - 1e-3 * scaled)]
+    updates = [
+        (first, next_first),
+        (second, next_second),
+        (step, next_step),
+        (w, w - 1e-3 * scaled),
+    ]
     return gc.function([slope], [], updates)

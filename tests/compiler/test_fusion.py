@@ -43,8 +43,10 @@ def test_elementwise_workload_is_one_pass() -> None:
     nest = plan_loops(kernel.group.nodes, kernel.group.outputs)
     assert isinstance(nest, LoopNest) and nest.passes == 1
     # x and t, the four vectors, their four gradients and the loss.
-    assert traffic(kernel.group.nodes, kernel.group.outputs) == 4 * (2 * 4096 * 1024 + 8 * 1024 + 1)
-    assert kernel.source.scratch == ()
+    x_size = 4096 * 1024
+    assert traffic(kernel.group.nodes, kernel.group.outputs) == 4 * (2 * x_size + 8 * 1024 + 1)
+    # Threads may sum columns apart, but nothing of the size of x is kept.
+    assert all(storage.size < x_size / 16 for storage in kernel.source.scratch)
 
 
 def test_unfused_workload_is_a_kernel_an_op() -> None:
@@ -236,7 +238,9 @@ def test_no_cycles(machine: Machine, declare: object) -> None:
     inputs = list(graph.inputs.values())
     function = gc.function(inputs, outputs if isinstance(outputs, list) else [outputs])
     _check_order(compilation(function.program))
-    reference = gc.function(inputs, [node for _, node in function.program.outputs], mode="reference")
+    reference = gc.function(
+        inputs, [node for _, node in function.program.outputs], mode="reference"
+    )
     rng = np.random.default_rng(0)
     given = [
         rng.uniform(-1, 1, node.type.dims).astype(node.dtype.numpy)

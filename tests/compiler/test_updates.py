@@ -321,9 +321,7 @@ def _net(seed: int) -> tuple[gc.Graph, list[Any], Any, list[Any]]:
     graph = gc.Graph(seed)
     x, labels = graph.input("x", ("batch", 20), "f64"), graph.input("labels", ("batch",), "i64")
     hidden, parameters = x, []
-    for number, (columns, activation) in enumerate(
-        [(17, gc.tanh), (9, gc.relu), (5, lambda z: z)]
-    ):
+    for number, (columns, activation) in enumerate([(17, gc.tanh), (9, gc.relu), (5, lambda z: z)]):
         w = graph.parameter(f"w{number}", (hidden.shape[1], columns), dtype="f64")
         b = graph.parameter(f"b{number}", (columns,), 0.1, dtype="f64")
         parameters += [w, b]

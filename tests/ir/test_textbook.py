@@ -12,6 +12,7 @@ from graphc.ir.graph import Graph, Node, Program
 from graphc.ir.ops import elementwise as ops
 from graphc.ir.reference import run_program
 from graphc.ir.types import DType, f32, f64
+from tests.compiler.execution import Machine
 from tests.tolerance import assert_close
 
 Evaluator = Callable[[Program, Mapping[str, Any]], dict[str, Any]]
@@ -22,8 +23,16 @@ def in_numpy(program: Program, inputs: Mapping[str, Any]) -> dict[str, Any]:
     return outputs
 
 
+def fused(program: Program, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    return Machine().run(program, inputs, {})[0]
+
+
+def unfused(program: Program, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    return Machine().run(program, inputs, {}, fuse=False)[0]
+
+
 # One entry for each way to run a program: (program, values of its inputs) -> outputs by name.
-EVALUATORS: Mapping[str, Evaluator] = {"reference": in_numpy}
+EVALUATORS: Mapping[str, Evaluator] = {"reference": in_numpy, "fused": fused, "unfused": unfused}
 
 
 @pytest.fixture(params=EVALUATORS)

@@ -229,7 +229,7 @@ def test_empty_result_has_no_lines(rows: int, columns: int, batch: tuple[int, ..
     access = MatrixAccess("x", 0, (0,) * len(batch), 4, 1)
     contraction = Contraction("f32", batch, rows, columns, 4, access, replace(access, buffer="w"))
     source = contraction_lines(contraction, choose_tiling(contraction, 256), add_bias(1, 1, batch))
-    assert source == ContractionSource((), (), 0)
+    assert source == ContractionSource((), (), 0, 0)
 
 
 @pytest.mark.parametrize(

@@ -13,15 +13,16 @@ import pytest
 
 from graphc.kernels import executor as executor_module
 from graphc.kernels.executor import (
-    EXECUTOR_IR,
     Executor,
     Instruction,
     InstructionTable,
     KernelStopped,
     MachineCode,
+    StopWord,
     Timing,
     compile_executor,
 )
+from graphc.kernels.executor_ir import EXECUTOR_IR
 from graphc.kernels.jit import compile_ir
 from graphc.kernels.memory import aligned_empty, data_address
 
@@ -189,14 +190,16 @@ def test_one_thread_walks_as_thread_0_of_1(executor: Executor, kernels: MachineC
     assert seen.tolist() == [0, 1]
 
 
-def test_barrier_flags_change_nothing_on_one_thread(
-    executor: Executor, kernels: MachineCode
-) -> None:
-    journal, tag = np.zeros(3, np.int64), int64(5)
+def test_flags_change_nothing_on_one_thread(executor: Executor, kernels: MachineCode) -> None:
+    journal, tag = np.zeros(4, np.int64), int64(5)
     write = kernels.address("write_journal")
-    instructions = [Instruction("a", write, (0, 1)), Instruction("b", write, (0, 1), barrier=True)]
+    instructions = [
+        Instruction("a", write, (0, 1)),
+        Instruction("b", write, (0, 1), barrier=True),
+        Instruction("c", write, (0, 1), solo=True),
+    ]
     InstructionTable(executor, instructions, addresses(journal, tag)).run()
-    assert journal.tolist() == [2, 5, 5]
+    assert journal.tolist() == [3, 5, 5, 5]
 
 
 def test_externals_are_written_into_every_slot_that_uses_them(
@@ -225,6 +228,80 @@ def test_external_may_be_unused(executor: Executor, kernels: MachineCode) -> Non
     table = InstructionTable(executor, [add], [*addresses(result), 0, 0], external=(1, 2))
     table.run((x.ctypes.data, 0))
     assert result[0] == 8
+
+
+@pytest.mark.parametrize("timed", [False, True])
+def test_externals_step_after_each_walk(
+    executor: Executor, kernels: MachineCode, timed: bool
+) -> None:
+    # buffers: 0 sums and 1 x step, 2 constant and 3 y stay; y stands in a slot, too
+    sums, x, y, constant = np.zeros(4, np.int64), np.arange(10, 50, 10), int64(7), int64(100)
+    add = kernels.address("add")
+    instructions = [
+        Instruction("sum = x + y", add, (0, 1, 3)),
+        Instruction("sum = sum + constant", add, (0, 0, 2)),
+    ]
+    buffers = [0, 0, constant.ctypes.data, 0]
+    table = InstructionTable(executor, instructions, buffers, external=(0, 1, 3))
+    run = table.run_timed if timed else table.run
+    forward = (sums.ctypes.data, x.ctypes.data, y.ctypes.data)
+    run(forward, repeats=4, steps=(8, 8, 0))
+    assert sums.tolist() == [117, 127, 137, 147]
+    assert table.completed == 4
+    backward = (sums.ctypes.data, x[3:].ctypes.data, y.ctypes.data)
+    run(backward, repeats=4, steps=(8, -8, 0))
+    assert sums.tolist() == [147, 137, 127, 117]
+    for steps in (None, (0, 0, 0)):
+        sums[:] = 0
+        run(forward, repeats=4, steps=steps)
+        assert sums.tolist() == [117, 0, 0, 0], "the steps of an earlier run are still there"
+
+
+def test_steps_end_with_a_run_that_stopped(executor: Executor, kernels: MachineCode) -> None:
+    status, x, total = int64(0, 0, 6), int64(1, 2, 3), int64(0)
+    instructions = [
+        Instruction("total += x", kernels.address("add"), (2, 2, 1)),
+        Instruction("stop", kernels.address("return_status"), (0,)),
+    ]
+    table = InstructionTable(executor, instructions, [0, 0, *addresses(total)], external=(0, 1))
+    externals = (status.ctypes.data, x.ctypes.data)
+    with pytest.raises(KernelStopped) as info:
+        table.run(externals, repeats=5, steps=(8, 8))
+    assert (info.value.walk, info.value.status, table.completed) == (2, 6, 2)
+    assert total[0] == 6
+    table.run(externals, repeats=5)
+    assert (total[0], table.completed) == (11, 5)
+
+
+@pytest.mark.parametrize("steps", [(), (8, 8)])
+def test_wrong_steps_are_errors(executor: Executor, steps: tuple[int, ...]) -> None:
+    table = InstructionTable(executor, [], [0], external=(0,))
+    for run in (table.run, table.run_timed):
+        with pytest.raises(ValueError, match=f"expected 1 steps, got {len(steps)}"):
+            run((8,), 1, steps)
+
+
+def test_stop_word_ends_a_run(executor: Executor, kernels: MachineCode) -> None:
+    flag, stop = int64(0, 0), StopWord()
+    wait = Instruction("wait_for_flag", kernels.address("wait_for_flag"), (0,))
+    table = InstructionTable(executor, [wait], addresses(flag), stop=stop)
+
+    def stop_in_the_first_walk() -> None:
+        while flag[1] == 0:
+            pass
+        table.stop.set()
+        flag[0] = 1
+
+    helper = threading.Thread(target=stop_in_the_first_walk)
+    helper.start()
+    table.run(repeats=2**60)
+    helper.join()
+    assert table.completed == 1
+    table.run(repeats=3)
+    assert table.completed == 0, "a walk began while the word was set"
+    stop.clear()
+    table.run(repeats=3)
+    assert table.completed == 3
 
 
 @pytest.mark.parametrize("status", [1, 42, -1, -(2**31)])

@@ -1,0 +1,294 @@
+"""The LLVM IR of the executor: the walk over the rows.
+
+The code calls no symbol from outside: what it needs of the C library are addresses in %Pool. So
+whoever can map its object code can load it.
+"""
+
+import platform
+
+from graphc.kernels.pool_ir import POOL_TYPE, RUN_TOGETHER, WAITING, WORK
+
+# What a processor offers to make waiting in a loop cheap for its neighbours.
+_PAUSE = {
+    "x86_64": ("declare void @llvm.x86.sse2.pause()", "call void @llvm.x86.sse2.pause()"),
+    "AMD64": ("declare void @llvm.x86.sse2.pause()", "call void @llvm.x86.sse2.pause()"),
+    # isb sy: what yield ought to do, but on most such processors does not.
+    "aarch64": ("declare void @llvm.aarch64.isb(i32)", "call void @llvm.aarch64.isb(i32 15)"),
+    "arm64": ("declare void @llvm.aarch64.isb(i32)", "call void @llvm.aarch64.isb(i32 15)"),
+}
+
+
+def executor_ir(machine: str) -> str:
+    """The executor for a processor as `platform.machine()` names it; any other waits without
+    a pause."""
+    declaration, pause = _PAUSE.get(machine, ("", ""))
+    return "\n".join(
+        [
+            _TYPES,
+            POOL_TYPE,
+            declaration,
+            "define internal void @pause() alwaysinline {",
+            f"  {pause}",
+            "  ret void",
+            "}",
+            WAITING,
+            _EXTERNALS,
+            _WALK,
+            _RUN,
+            RUN_TOGETHER,
+            WORK,
+        ]
+    )
+
+
+_TYPES = """\
+; kernel, its table of argument pointers,
+; flags (bit 0: all threads meet before this row; bit 1: thread 0 alone calls the kernel)
+%Row = type { ptr, ptr, i64 }
+; an argument slot, and the number of the external pointer that belongs there
+%Patch = type { ptr, i64 }
+; 0 rows, 1 row count, 2 patches, 3 patch count, 4 external pointers, 5 external count,
+; 6 byte steps of the external pointers or null, 7 repeats, 8 stop word, 9 completed walks
+%Table = type { ptr, i64, ptr, i64, ptr, i64, ptr, i64, ptr, i64 }
+
+declare i64 @llvm.readcyclecounter()
+"""
+
+_EXTERNALS = """
+; Write each external pointer into all argument slots that use it.
+define internal void @write_externals(ptr %table) {
+entry:
+  %patches.field = getelementptr %Table, ptr %table, i64 0, i32 2
+  %patches = load ptr, ptr %patches.field
+  %count.field = getelementptr %Table, ptr %table, i64 0, i32 3
+  %count = load i64, ptr %count.field
+  %externals.field = getelementptr %Table, ptr %table, i64 0, i32 4
+  %externals = load ptr, ptr %externals.field
+  br label %next_patch
+next_patch:
+  %index = phi i64 [ 0, %entry ], [ %index.next, %write ]
+  %more = icmp slt i64 %index, %count
+  br i1 %more, label %write, label %done
+write:
+  %slot.field = getelementptr %Patch, ptr %patches, i64 %index, i32 0
+  %slot = load ptr, ptr %slot.field
+  %number.field = getelementptr %Patch, ptr %patches, i64 %index, i32 1
+  %number = load i64, ptr %number.field
+  %external = getelementptr ptr, ptr %externals, i64 %number
+  %pointer = load ptr, ptr %external
+  store ptr %pointer, ptr %slot
+  %index.next = add i64 %index, 1
+  br label %next_patch
+done:
+  ret void
+}
+
+; Does the stop word ask for no further walk?
+define internal i1 @stop_is_set(ptr %table) {
+  %stop.field = getelementptr %Table, ptr %table, i64 0, i32 8
+  %stop.word = load ptr, ptr %stop.field
+  %stop = load atomic i64, ptr %stop.word monotonic, align 8
+  %is.set = icmp ne i64 %stop, 0
+  ret i1 %is.set
+}
+
+; Between two walks, by one thread: advance the external pointers by their steps, if there are any.
+; True when there shall be no further walk.
+define internal i1 @prepare_next_walk(ptr %table) {
+entry:
+  %stopped = call i1 @stop_is_set(ptr %table)
+  %steps.field = getelementptr %Table, ptr %table, i64 0, i32 6
+  %steps = load ptr, ptr %steps.field
+  %fixed = icmp eq ptr %steps, null
+  br i1 %fixed, label %done, label %start
+start:
+  %externals.field = getelementptr %Table, ptr %table, i64 0, i32 4
+  %externals = load ptr, ptr %externals.field
+  %count.field = getelementptr %Table, ptr %table, i64 0, i32 5
+  %count = load i64, ptr %count.field
+  br label %next_external
+next_external:
+  %index = phi i64 [ 0, %start ], [ %index.next, %advance ]
+  %more = icmp slt i64 %index, %count
+  br i1 %more, label %advance, label %advanced
+advance:
+  %external = getelementptr i64, ptr %externals, i64 %index
+  %address = load i64, ptr %external
+  %step.word = getelementptr i64, ptr %steps, i64 %index
+  %step = load i64, ptr %step.word
+  %address.next = add i64 %address, %step
+  store i64 %address.next, ptr %external
+  %index.next = add i64 %index, 1
+  br label %next_external
+advanced:
+  call void @write_externals(ptr %table)
+  br label %done
+done:
+  ret i1 %stopped
+}
+"""
+
+_WALK = """
+; What one thread does in a run: walk all rows, `repeats` times. Returns 0, or (row << 32 | status)
+; of the kernel that stopped this thread, and the number of completed walks.
+; With %pool null the thread is alone and flags mean nothing. Else all threads call this together;
+; they meet where a row's flags say so and between two walks, where thread 0 moves the externals.
+; With %cycles not null, each row's elapsed cycles are added to cycles[row]: the clock is read once
+; between two rows, so the rows' sum is the whole walk.
+; No row is a jump: a loop over a body fits in as one more kernel of the same signature, which
+; steps the pointers of a table of its own and walks that.
+define internal { i64, i64 } @walk(
+    ptr %table, ptr %cycles, ptr %pool, i64 %thread, i64 %threads) alwaysinline {
+entry:
+  %rows.field = getelementptr %Table, ptr %table, i64 0, i32 0
+  %rows = load ptr, ptr %rows.field
+  %count.field = getelementptr %Table, ptr %table, i64 0, i32 1
+  %count = load i64, ptr %count.field
+  %repeats.field = getelementptr %Table, ptr %table, i64 0, i32 7
+  %repeats = load i64, ptr %repeats.field
+  %arrived.field = getelementptr %Pool, ptr %pool, i64 0, i32 4
+  %halted.field = getelementptr %Pool, ptr %pool, i64 0, i32 2
+  %alone = icmp eq ptr %pool, null
+  %is.first.thread = icmp eq i64 %thread, 0
+  %timed = icmp ne ptr %cycles, null
+  br i1 %timed, label %start_clock, label %next_walk
+start_clock:
+  %start = call i64 @llvm.readcyclecounter()
+  br label %next_walk
+
+next_walk:
+  %repeat = phi i64 [ 0, %entry ], [ 0, %start_clock ], [ %repeat.next, %go_on ]
+  %walk.clock = phi i64 [ 0, %entry ], [ %start, %start_clock ], [ %clock, %go_on ]
+  %walk.target = phi i64 [ 0, %entry ], [ 0, %start_clock ], [ %target.next, %go_on ]
+  br label %next_row
+
+next_row:
+  %index = phi i64 [ 0, %next_walk ], [ %index.next, %row_done ]
+  %clock = phi i64 [ %walk.clock, %next_walk ], [ %clock.next, %row_done ]
+  %target = phi i64 [ %walk.target, %next_walk ], [ %target.row, %row_done ]
+  %more.rows = icmp slt i64 %index, %count
+  br i1 %more.rows, label %enter_row, label %walk_done
+enter_row:
+  br i1 %alone, label %call_kernel, label %read_flags
+read_flags:
+  %flags.field = getelementptr %Row, ptr %rows, i64 %index, i32 2
+  %flags = load i64, ptr %flags.field
+  %barrier.bit = and i64 %flags, 1
+  %barrier = icmp ne i64 %barrier.bit, 0
+  br i1 %barrier, label %meet_before_row, label %check_solo
+meet_before_row:
+  %target.met = add i64 %target, %threads
+  %met = call i1 @meet(ptr %pool, i64 %target.met)
+  br i1 %met, label %check_solo, label %left
+check_solo:
+  %target.checked = phi i64 [ %target, %read_flags ], [ %target.met, %meet_before_row ]
+  %solo.bit = and i64 %flags, 2
+  %shared = icmp eq i64 %solo.bit, 0
+  %mine = or i1 %shared, %is.first.thread
+  br i1 %mine, label %call_kernel, label %row_done
+call_kernel:
+  %target.called = phi i64 [ %target, %enter_row ], [ %target.checked, %check_solo ]
+  %kernel.field = getelementptr %Row, ptr %rows, i64 %index, i32 0
+  %kernel = load ptr, ptr %kernel.field
+  %arguments.field = getelementptr %Row, ptr %rows, i64 %index, i32 1
+  %arguments = load ptr, ptr %arguments.field
+  %status = call i32 %kernel(ptr %arguments, i64 %thread, i64 %threads)
+  %succeeded = icmp eq i32 %status, 0
+  br i1 %succeeded, label %kernel_done, label %failed
+kernel_done:
+  br i1 %timed, label %read_clock, label %row_done
+read_clock:
+  %now = call i64 @llvm.readcyclecounter()
+  %elapsed = sub i64 %now, %clock
+  %row.cycles = getelementptr i64, ptr %cycles, i64 %index
+  %before = load i64, ptr %row.cycles
+  %after = add i64 %before, %elapsed
+  store i64 %after, ptr %row.cycles
+  br label %row_done
+row_done:
+  %clock.next = phi i64 [ %clock, %kernel_done ], [ %clock, %check_solo ], [ %now, %read_clock ]
+  %target.row = phi i64 [ %target.called, %kernel_done ], [ %target.checked, %check_solo ],
+    [ %target.called, %read_clock ]
+  %index.next = add i64 %index, 1
+  br label %next_row
+
+walk_done:
+  %repeat.next = add i64 %repeat, 1
+  %target.next = add i64 %target, %threads
+  %more.walks = icmp slt i64 %repeat.next, %repeats
+  br i1 %more.walks, label %between, label %completed
+between:
+  br i1 %alone, label %prepare_alone, label %meet_between
+prepare_alone:
+  %stop.alone = call i1 @prepare_next_walk(ptr %table)
+  br label %go_on
+meet_between:
+  br i1 %is.first.thread, label %await_others, label %await_first
+await_others:
+  %target.others = sub i64 %target.next, 1
+  %all.here = call i1 @wait_for_arrivals(ptr %pool, i64 %target.others)
+  br i1 %all.here, label %prepare_for_all, label %left
+prepare_for_all:
+  %stop.all = call i1 @prepare_next_walk(ptr %table)
+  %halt = zext i1 %stop.all to i64
+  store i64 %halt, ptr %halted.field
+  %others = atomicrmw add ptr %arrived.field, i64 1 acq_rel, align 8
+  br label %go_on
+await_first:
+  %prepared = call i1 @meet(ptr %pool, i64 %target.next)
+  br i1 %prepared, label %read_halted, label %left
+read_halted:
+  %halted = load i64, ptr %halted.field
+  %stop.read = icmp ne i64 %halted, 0
+  br label %go_on
+go_on:
+  %stop = phi i1 [ %stop.alone, %prepare_alone ], [ %stop.all, %prepare_for_all ],
+    [ %stop.read, %read_halted ]
+  br i1 %stop, label %completed, label %next_walk
+
+completed:
+  %all.walks = insertvalue { i64, i64 } { i64 0, i64 undef }, i64 %repeat.next, 1
+  ret { i64, i64 } %all.walks
+left:
+  %walks.before = insertvalue { i64, i64 } { i64 0, i64 undef }, i64 %repeat, 1
+  ret { i64, i64 } %walks.before
+failed:
+  %index.high = shl i64 %index, 32
+  %status.low = zext i32 %status to i64
+  %where = or i64 %index.high, %status.low
+  %failed.where = insertvalue { i64, i64 } undef, i64 %where, 0
+  %failed.result = insertvalue { i64, i64 } %failed.where, i64 %repeat, 1
+  ret { i64, i64 } %failed.result
+}
+"""
+
+_RUN = """
+define internal i64 @run_alone(ptr %table, ptr %cycles) alwaysinline {
+entry:
+  %completed.field = getelementptr %Table, ptr %table, i64 0, i32 9
+  store i64 0, ptr %completed.field
+  %stopped = call i1 @stop_is_set(ptr %table)
+  br i1 %stopped, label %refuse, label %run
+refuse:
+  ret i64 0
+run:
+  call void @write_externals(ptr %table)
+  %result = call { i64, i64 } @walk(ptr %table, ptr %cycles, ptr null, i64 0, i64 1)
+  %where = extractvalue { i64, i64 } %result, 0
+  %walks = extractvalue { i64, i64 } %result, 1
+  store i64 %walks, ptr %completed.field
+  ret i64 %where
+}
+
+define i64 @graphc_run(ptr %table) {
+  %where = call i64 @run_alone(ptr %table, ptr null)
+  ret i64 %where
+}
+
+define i64 @graphc_run_timed(ptr %table, ptr %cycles) {
+  %where = call i64 @run_alone(ptr %table, ptr %cycles)
+  ret i64 %where
+}
+"""
+
+EXECUTOR_IR = executor_ir(platform.machine())

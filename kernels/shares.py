@@ -1,0 +1,52 @@
+"""How a loop nest is shared among threads: blocks of rows, fixed by the shape alone."""
+
+from __future__ import annotations
+
+import math
+
+from graphc.ir.op import Scalar
+from graphc.kernels.loopnest import LoopNest, Reduces
+
+# Cost model, in cycles of one core. Constants were measured; they need to be right within a
+# factor of two, since a block is far longer than a barrier (about 300 cycles) takes.
+ELEMENTS_A_COST = 16  # elements of a vector instruction
+BYTES_A_CYCLE = 8  # from beyond the second cache
+SMALLEST_BLOCK_CYCLES = 8_000
+MOST_BLOCKS = 16
+
+
+def block_count(nest: LoopNest) -> int:
+    """Into how many blocks the outermost loop is cut; 1 where sharing does not pay.
+
+    The cut depends on shapes and ops only, so that results have the same bits at any number of
+    threads: sums over rows are added up block by block.
+    """
+    loop = _shared_axis(nest)
+    if loop is None:
+        return 1
+    by_work = int(cycles(nest) // SMALLEST_BLOCK_CYCLES)
+    return max(1, min(MOST_BLOCKS, by_work, nest.domain.extents[loop]))
+
+
+def _shared_axis(nest: LoopNest) -> int | None:
+    """The axis whose loop is cut: the outermost, unless a row is all there is to reduce."""
+    if nest.outer:
+        return nest.outer[0]
+    if nest.inner and Reduces.ROW not in nest.reduces.values():
+        return nest.inner[0]
+    return None
+
+
+def cycles(nest: LoopNest) -> float:
+    """An estimate of the cycles that one core needs for the nest."""
+    arithmetic = 0
+    for node in nest.nodes:
+        span = nest.domain.span(node)
+        if node.operands:
+            span |= nest.domain.operand_span(node, 0)
+        size = math.prod(nest.domain.extents[axis] for axis in span)
+        cost = node.op.lowering.cost if isinstance(node.op.lowering, Scalar) else 1
+        arithmetic += size * cost
+    elements = math.prod(nest.domain.extents)
+    moved = max((node.dtype.itemsize for node in nest.nodes), default=0) * elements
+    return max(arithmetic / ELEMENTS_A_COST, moved / BYTES_A_CYCLE)

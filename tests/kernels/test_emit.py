@@ -1,0 +1,208 @@
+"""Loops, indices and source lines of kernels, part by part."""
+
+from __future__ import annotations
+
+import ast
+
+import numpy as np
+import pytest
+
+from graphc.ir import build
+from graphc.ir.graph import Graph, Node
+from graphc.ir.op import Strided
+from graphc.ir.ops import elementwise as ops
+from graphc.ir.types import bool_, f32, f64, i32, i64
+from graphc.kernels.access import (
+    Access,
+    Loop,
+    access_along,
+    index_expression,
+    merge_axes,
+    place_in_memory,
+)
+from graphc.kernels.group import Refusal, common_domain, viewed
+from graphc.kernels.loopnest import LoopNest, Phase, Reduces, plan_loops
+from graphc.kernels.names import Names
+from graphc.kernels.scalar import number, scalar_expression
+from graphc.kernels.source import KernelSource, canonical_text
+
+J = ("j", "j1", "j2")
+
+
+def _never(axis: int) -> bool:
+    return False
+
+
+# --- indices ---------------------------------------------------------------------------------
+
+
+def test_contiguous_axes_are_one_loop() -> None:
+    accesses = [Access("x", 0, (12, 4, 1)), Access("y", 5, (24, 8, 2))]
+    (loop,) = merge_axes((0, 1, 2), (2, 3, 4), accesses, _never, J)
+    assert (loop.extent, loop.axes) == (24, (0, 1, 2))
+    assert [index_expression(access, [loop]) for access in accesses] == ["j", "j * 2 + 5"]
+
+
+def test_a_transposed_access_keeps_axes_apart() -> None:
+    accesses = [Access("x", 0, (3, 1)), Access("y", 0, (1, 2))]
+    loops = merge_axes((0, 1), (2, 3), accesses, _never, J)
+    assert [loop.extent for loop in loops] == [2, 3]
+    assert [index_expression(access, loops) for access in accesses] == ["j * 3 + j1", "j + j1 * 2"]
+
+
+def test_a_broadcast_axis_merges_only_with_its_like() -> None:
+    accesses = [Access("x", 0, (12, 4, 1)), Access("y", 0, (0, 0, 1))]
+    loops = merge_axes((0, 1, 2), (2, 3, 4), accesses, _never, J)
+    assert [loop.axes for loop in loops] == [(0, 1), (2,)]
+
+
+def test_an_axis_whose_index_is_a_value_stays_alone() -> None:
+    loops = merge_axes((0, 1), (2, 3), [Access("x", 0, (3, 1))], {1}.__contains__, J)
+    assert [loop.axes for loop in loops] == [(0,), (1,)]
+
+
+def test_index_of_one_element() -> None:
+    assert index_expression(Access("x", 0, (0,)), [Loop("j", 5, (0,))]) == "0"
+    assert index_expression(Access("x", 7, (3,)), [Loop("j", 1, (0,))]) == "7"
+    assert index_expression(Access("x", 4, (-1,)), [Loop("j", 5, (0,))]) == "j * -1 + 4"
+
+
+def test_access_adds_strides_of_axes_on_one_loop() -> None:
+    assert access_along("x", Strided(2, (5, 1)), (0, 0), 2) == Access("x", 2, (6, 0))
+    assert access_along("x", Strided(2, (5, 1)), (None, 1), 2) == Access("x", 2, (0, 1))
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_place_of_views_is_numpys(seed: int) -> None:
+    """Strides of a random chain of views, against the same chain in numpy."""
+    rng = np.random.default_rng(seed)
+    node = base = Graph().input("x", (4, 6, 5), f64)
+    array = memory = np.arange(120.0).reshape(4, 6, 5)
+    for _ in range(5):
+        kind = rng.integers(4)
+        if kind == 0:
+            axes = tuple(int(axis) for axis in rng.permutation(node.rank))
+            node, array = build.transpose(node, axes), array.transpose(axes)
+        elif kind == 1 and array.size:
+            node, array = node[::-1], array[::-1]
+        elif kind == 2:
+            node, array = node[..., ::2], array[..., ::2]
+        elif node.rank < 5:
+            node, array = build.expand(node, 0, 3), np.broadcast_to(array, (3, *array.shape))
+    assert viewed(node) is base
+    place = place_in_memory(node)
+    assert place is not None
+    address = array.__array_interface__["data"][0] - memory.__array_interface__["data"][0]
+    assert place.offset == address // 8
+    for extent, stride, expected in zip(array.shape, place.strides, array.strides, strict=True):
+        assert extent == 1 or stride == expected // 8
+
+
+# --- loops -----------------------------------------------------------------------------------
+
+
+def _nest(*results: Node) -> LoopNest | Refusal:
+    """The loops for all computed nodes below `results`, which are stored."""
+    nodes = [n for n in results[0].graph.nodes if n.operands and viewed(n) is n]
+    return plan_loops(tuple(nodes), [viewed(result) for result in results])
+
+
+def _planned(*results: Node) -> LoopNest:
+    nest = _nest(*results)
+    assert isinstance(nest, LoopNest), nest
+    return nest
+
+
+def test_softmax_runs_over_its_rows_three_times() -> None:
+    x = Graph().input("x", (8, 16), f32)
+    e = ops.exp(x - build.max(x, 1, keepdims=True))
+    nest = _planned(e / build.sum(e, 1, keepdims=True))
+    assert (nest.outer, nest.inner, nest.passes) == ((0,), (1,), 3)
+    assert set(nest.reduces.values()) == {Reduces.ROW}
+
+
+def test_column_sums_accumulate_over_rows() -> None:
+    x = Graph().input("x", (8, 16), f32)
+    y = ops.tanh(x)
+    nest = _planned(y, build.sum(y, 0, keepdims=True))
+    assert nest.passes == 1 and set(nest.reduces.values()) == {Reduces.ROWS}
+
+
+def test_what_needs_a_sum_over_all_rows_finishes() -> None:
+    x = Graph().input("x", (8, 16), f32)
+    total = build.sum(x, 0, keepdims=True)
+    scaled = total * 0.5
+    nest = _planned(scaled)
+    assert nest.roles[scaled].phase is Phase.FINISH
+    assert nest.roles[total].phase is Phase.MAIN
+
+
+def test_rows_cannot_wait_for_a_sum_over_all_rows() -> None:
+    x = Graph().input("x", (8, 16), f32)
+    sums = build.sum(x, 0, keepdims=True)
+    other = build.sum(x, 1, keepdims=True)
+    assert isinstance(_nest(x * sums, x * other), Refusal)
+
+
+def test_two_axes_along_one_loop() -> None:
+    x = Graph().input("x", (8, 8), f32)
+    y = ops.exp(x)
+    refusal = common_domain((y, y + build.transpose(y)))
+    assert isinstance(refusal, Refusal) and "along one loop" in refusal.reason
+
+
+def test_a_reshape_between_nodes_is_refused() -> None:
+    y = ops.exp(Graph().input("x", (8, 6), f32))
+    refusal = common_domain((y, build.reshape(y, (48,)) * 2))
+    assert isinstance(refusal, Refusal) and "reshape" in refusal.reason
+
+
+def test_dropping_an_extent_of_one_is_not() -> None:
+    total = build.sum(Graph().input("x", (8, 6), f32), 1)
+    assert isinstance(_nest(total * 2), LoopNest)
+
+
+# --- lines -----------------------------------------------------------------------------------
+
+
+def test_numbers_have_the_kernels_dtype() -> None:
+    assert number(0.5, f32) == "f32(0.5)"
+    assert number(float("-inf"), f64) == "f64(-inf)"
+    assert number(float("nan"), f32) == "f32(nan)"
+    assert number(-3, i32) == "i32(-3)"
+    assert number(True, bool_) == "True"
+
+
+def test_integers_are_cut_back_to_their_width() -> None:
+    x = Graph().input("x", (3,), i32)
+    assert scalar_expression(x + x, ["a", "b"]) == "i32(a + b)"
+    assert scalar_expression(ops.maximum(x, x), ["a", "b"]) == "maximum(a, b)"
+    y = x.graph.input("y", (3,), f32)
+    assert scalar_expression(y + y, ["a", "b"]) == "a + b"
+    assert scalar_expression(build.cast(y, i64), ["a"]) == "i64(a)"
+
+
+def test_names_stay_apart_from_what_source_uses() -> None:
+    names = Names({"exp"})
+    assert [names.unique(wanted) for wanted in ("exp", "exp", "a b", "for", "3x", "")] == [
+        "exp_2", "exp_3", "a_b", "_for", "_3x", "value",
+    ]  # fmt: skip
+
+
+def _source(text: str) -> KernelSource:
+    return KernelSource("kernel", text, ())
+
+
+def test_canonical_text_leaves_out_names_and_comments() -> None:
+    one = "def first(arguments, thread, threads):\n    x = exp(f32(1.0))  # a.py:1\n    return 0\n"
+    other = "def second(arguments, thread, threads):\n    y = exp(f32(1.0))\n    return 0\n"
+    assert canonical_text(_source(one)) == canonical_text(_source(other))
+    ast.parse(canonical_text(_source(one)))
+    for changed in ("exp", "log"), ("1.0", "2.0"), ("f32", "f64"):
+        assert canonical_text(_source(one)) != canonical_text(_source(other.replace(*changed)))
+
+
+def test_canonical_text_keeps_different_values_apart() -> None:
+    one = "def k(arguments, thread, threads):\n    x = 1\n    y = 2\n    z = x - y\n    return z\n"
+    other = one.replace("x - y", "y - x")
+    assert canonical_text(_source(one)) != canonical_text(_source(other))

@@ -1,0 +1,590 @@
+"""Tables walked by several threads, on small kernels written as LLVM IR."""
+
+import gc
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from graphc.kernels.executor import (
+    Executor,
+    Instruction,
+    InstructionTable,
+    KernelStopped,
+    MachineCode,
+    StopWord,
+    compile_executor,
+)
+from graphc.kernels.executor_ir import executor_ir
+from graphc.kernels.jit import compile_ir
+from graphc.kernels.pool import ThreadPool, ThreadPools, _PoolWords
+from tests.kernels.pool_kernels import KERNELS_IR, MARK_WORDS, SLOW_ROUNDS
+
+WALKS = 3_000
+# What must happen soon has so long; then the test fails rather than hangs.
+PATIENCE_SECONDS = 60
+ENDLESS = 2**60
+
+
+@pytest.fixture(scope="module")
+def executor() -> Executor:
+    return compile_executor()
+
+
+@pytest.fixture(scope="module")
+def kernels() -> MachineCode:
+    return compile_ir(KERNELS_IR)
+
+
+@pytest.fixture(scope="module", params=[2, 3, 4])
+def pool(request: pytest.FixtureRequest, executor: Executor) -> ThreadPool:
+    return ThreadPool(executor, request.param)
+
+
+@pytest.fixture
+def pair(executor: Executor) -> Iterator[ThreadPool]:
+    """A pool of two threads for one test alone."""
+    yield ThreadPool(executor, 2)
+    gc.collect()
+
+
+def int64(*values: int) -> np.ndarray:
+    return np.array(values, np.int64)
+
+
+class Marks:
+    """A mark a thread, each on a line of its own, and a count of differences."""
+
+    def __init__(self, threads: int) -> None:
+        self.words = np.zeros((threads, MARK_WORDS), np.int64)
+        self.differences = int64(0)
+        self.addresses = [self.words.ctypes.data, self.differences.ctypes.data]
+
+    def values(self) -> list[int]:
+        return [int(mark) for mark in self.words[:, 0]]
+
+
+def counting_table(
+    executor: Executor, kernels: MachineCode, pool: ThreadPool, marks: Marks
+) -> InstructionTable:
+    """All threads count; behind a barrier each compares its own count with the others'."""
+    count = Instruction("count", kernels.address("count"), (0,), barrier=True)
+    compare = Instruction("compare", kernels.address("compare"), (0, 1), barrier=True)
+    return InstructionTable(executor, [count, compare], marks.addresses, pool=pool)
+
+
+def words(pool: ThreadPool) -> _PoolWords:
+    assert pool._workers is not None
+    return _PoolWords.from_address(pool._workers.address)
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.001)
+
+
+def workers_alive() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name.startswith("graphc worker")]
+
+
+# --- barriers and solo rows --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("timed", [False, True])
+def test_rows_behind_a_barrier_see_what_all_threads_wrote(
+    executor: Executor, kernels: MachineCode, pool: ThreadPool, timed: bool
+) -> None:
+    marks = Marks(pool.threads)
+    table = counting_table(executor, kernels, pool, marks)
+    assert table.threads == pool.threads
+    for runs in range(1, 4):
+        (table.run_timed if timed else table.run)(repeats=WALKS)
+        assert marks.values() == [runs * WALKS] * pool.threads
+        assert marks.differences[0] == 0
+        assert table.completed == WALKS
+
+
+def test_walks_meet_without_a_flag(
+    executor: Executor, kernels: MachineCode, pool: ThreadPool
+) -> None:
+    marks = Marks(pool.threads)
+    count = Instruction("count", kernels.address("count"), (0,))
+    compare = Instruction("compare", kernels.address("compare"), (0, 1), barrier=True)
+    table = InstructionTable(executor, [count, compare], marks.addresses, pool=pool)
+    table.run(repeats=WALKS)
+    assert (marks.values(), marks.differences[0]) == ([WALKS] * pool.threads, 0)
+
+
+def test_many_short_runs(executor: Executor, kernels: MachineCode, pool: ThreadPool) -> None:
+    marks = Marks(pool.threads)
+    table = counting_table(executor, kernels, pool, marks)
+    for _ in range(WALKS):
+        table.run()
+    assert (marks.values(), marks.differences[0]) == ([WALKS] * pool.threads, 0)
+
+
+def test_each_thread_gets_its_number(
+    executor: Executor, kernels: MachineCode, pool: ThreadPool
+) -> None:
+    seen = np.zeros(pool.threads, np.int64)
+    write = Instruction("write", kernels.address("write_threads"), (0,))
+    InstructionTable(executor, [write], [seen.ctypes.data], pool=pool).run()
+    assert seen.tolist() == [pool.threads] * pool.threads
+
+
+def test_solo_rows_run_on_thread_0_alone(
+    executor: Executor, kernels: MachineCode, pool: ThreadPool
+) -> None:
+    marks, calls = Marks(pool.threads), int64(0, 0)
+    seen = np.zeros(pool.threads, np.int64)
+    addresses = [*marks.addresses, *(calls[k:].ctypes.data for k in (0, 1)), seen.ctypes.data]
+    instructions = [
+        Instruction("count", kernels.address("count"), (0,)),
+        Instruction("solo", kernels.address("count_call"), (2,), barrier=True, solo=True),
+        Instruction("shared", kernels.address("count_call"), (3,)),
+        Instruction("where", kernels.address("write_threads"), (4,), solo=True),
+        Instruction("compare", kernels.address("compare"), (0, 1)),
+    ]
+    InstructionTable(executor, instructions, addresses, pool=pool).run(repeats=WALKS)
+    assert calls.tolist() == [WALKS, WALKS * pool.threads]
+    assert marks.differences[0] == 0
+    assert seen.tolist() == [pool.threads] + [0] * (pool.threads - 1)
+
+
+def test_empty_table_runs(executor: Executor, pool: ThreadPool) -> None:
+    table = InstructionTable(executor, [], [], pool=pool)
+    table.run(repeats=100)
+    assert table.completed == 100
+
+
+def test_timed_run_measures_thread_0(
+    executor: Executor, kernels: MachineCode, pool: ThreadPool
+) -> None:
+    marks = Marks(pool.threads)
+    timing = counting_table(executor, kernels, pool, marks).run_timed(repeats=50)
+    assert (timing.cycles > 0).all()
+    assert timing.nanoseconds > 0
+
+
+def test_a_pool_of_one_thread_starts_none(executor: Executor, kernels: MachineCode) -> None:
+    single, marks = ThreadPool(executor, 1), Marks(1)
+    counting_table(executor, kernels, single, marks).run(repeats=5)
+    assert marks.values() == [5]
+    assert single._workers is None
+
+
+def test_fewer_than_one_thread_is_an_error(executor: Executor) -> None:
+    with pytest.raises(ValueError, match="at least 1 thread, got 0"):
+        ThreadPool(executor, 0)
+
+
+def test_pools_are_made_once(executor: Executor) -> None:
+    pools = ThreadPools(executor)
+    assert pools.pool(3) is pools.pool(3)
+    assert pools.pool(3) is not pools.pool(2)
+    assert (pools.pool(2).threads, pools.pool(3).threads) == (2, 3)
+
+
+@pytest.mark.parametrize("machine", ["x86_64", "aarch64", "riscv64"])
+def test_every_processor_has_a_text(machine: str) -> None:
+    text = executor_ir(machine)
+    assert ("pause()" in text) and ("x86" in text) == (machine == "x86_64")
+    assert "alloca" not in text
+
+
+# --- stopping ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("failing", [0, 1])
+@pytest.mark.parametrize("status", [1, 42, -1, -(2**31)])
+@pytest.mark.parametrize("timed", [False, True])
+def test_status_of_any_thread_stops_all(
+    executor: Executor,
+    kernels: MachineCode,
+    pool: ThreadPool,
+    failing: int,
+    status: int,
+    timed: bool,
+) -> None:
+    marks, request, calls = Marks(pool.threads), int64(failing, status, 0), int64(0)
+    addresses = [*marks.addresses, request.ctypes.data, calls.ctypes.data]
+    instructions = [
+        Instruction("before", kernels.address("count"), (0,)),
+        Instruction("gather", kernels.address("fail_in_thread"), (2,)),
+        Instruction("after", kernels.address("count_call"), (3,), barrier=True),
+    ]
+    table = InstructionTable(executor, instructions, addresses, pool=pool)
+    run = table.run_timed if timed else table.run
+    for _ in range(20):
+        with pytest.raises(KernelStopped, match=rf"1 \(gather\) .*status {status}$") as info:
+            run(repeats=3)
+        assert (info.value.instruction, info.value.status, info.value.walk) == (1, status, 0)
+        assert table.completed == 0
+    assert marks.values() == [20] * pool.threads
+    assert calls[0] == 0, "an instruction behind the barrier ran"
+    request[1] = 0
+    run()
+    assert calls[0] == pool.threads, "the table did not run after a stop"
+
+
+@pytest.mark.parametrize("slow", [1, 2])
+def test_the_lowest_instruction_is_reported(
+    executor: Executor, kernels: MachineCode, pool: ThreadPool, slow: int
+) -> None:
+    # Thread 1 fails in row 1 and thread 0 in row 2, sometimes first: no barrier is between them.
+    rounds = {row: SLOW_ROUNDS if row == slow else 0 for row in (1, 2)}
+    low, high = int64(1, 7, rounds[1]), int64(0, 8, rounds[2])
+    marks = Marks(pool.threads)
+    addresses = [*marks.addresses, low.ctypes.data, high.ctypes.data]
+    fail = kernels.address("fail_in_thread")
+    instructions = [
+        Instruction("count", kernels.address("count"), (0,)),
+        Instruction("low", fail, (2,), barrier=True),
+        Instruction("high", fail, (3,)),
+        Instruction("compare", kernels.address("compare"), (0, 1), barrier=True),
+    ]
+    table = InstructionTable(executor, instructions, addresses, pool=pool)
+    for _ in range(50):
+        with pytest.raises(KernelStopped) as info:
+            table.run(repeats=2)
+        assert (info.value.name, info.value.status) == ("low", 7)
+
+
+def test_the_walk_that_stopped_is_reported(
+    executor: Executor, kernels: MachineCode, pool: ThreadPool
+) -> None:
+    marks, limit = Marks(pool.threads), int64(0)
+    addresses = [*marks.addresses, limit.ctypes.data]
+    count = Instruction("count", kernels.address("count"), (0,))
+    fail = Instruction("fail", kernels.address("fail_at_limit"), (0, 2))
+    table = InstructionTable(executor, [count, fail], addresses, pool=pool)
+    for walks in (1, 2, 50, 100):
+        marks.words[:] = 0
+        limit[0] = walks
+        with pytest.raises(KernelStopped) as info:
+            table.run(repeats=100)
+        assert (info.value.walk, info.value.status) == (walks - 1, 5)
+        assert marks.values() == [walks] * pool.threads
+
+
+def test_stop_word_ends_a_run(executor: Executor, kernels: MachineCode, pool: ThreadPool) -> None:
+    marks = Marks(pool.threads)
+    table = counting_table(executor, kernels, pool, marks)
+
+    def stop_after_some_walks() -> None:
+        wait_until(lambda: marks.values()[0] > 10)
+        table.stop.set()
+
+    helper = threading.Thread(target=stop_after_some_walks)
+    helper.start()
+    table.run(repeats=ENDLESS)
+    helper.join()
+    assert 10 < table.completed < ENDLESS
+    assert marks.values() == [table.completed] * pool.threads
+    table.run(repeats=5)
+    assert table.completed == 0, "a walk began while the word was set"
+    table.stop.clear()
+    table.run(repeats=5)
+    assert table.completed == 5
+
+
+def test_a_stop_word_may_serve_several_tables(
+    executor: Executor, kernels: MachineCode, pool: ThreadPool
+) -> None:
+    stop, calls = StopWord(), int64(0)
+    count = Instruction("count", kernels.address("count_call"), (0,))
+    tables = [
+        InstructionTable(executor, [count], [calls.ctypes.data], pool=each, stop=stop)
+        for each in (pool, None)
+    ]
+    stop.set()
+    assert stop.is_set()
+    for table in tables:
+        table.run(repeats=3)
+    assert calls[0] == 0
+
+
+# --- externals that step -----------------------------------------------------------------------
+
+
+def test_externals_step_for_all_threads(
+    executor: Executor, kernels: MachineCode, pool: ThreadPool
+) -> None:
+    walks, threads = 500, pool.threads
+    out, x = np.full((walks, threads), -1, np.int64), np.arange(2 * walks, dtype=np.int64)
+    tag = Instruction("tag", kernels.address("tag"), (0, 1))
+    table = InstructionTable(executor, [tag], [0, 0], external=(0, 1), pool=pool)
+    expected = 10 * x[: 2 * walks : 2, None] + np.arange(threads)
+    for run in (table.run, table.run_timed):
+        out[:] = -1
+        run((out.ctypes.data, x.ctypes.data), repeats=walks, steps=(8 * threads, 16))
+        np.testing.assert_array_equal(out, expected)
+
+
+# --- the life of workers -----------------------------------------------------------------------
+
+
+def test_workers_start_with_the_first_run(
+    executor: Executor, kernels: MachineCode, pair: ThreadPool
+) -> None:
+    marks = Marks(2)
+    table = counting_table(executor, kernels, pair, marks)
+    assert pair._workers is None
+    table.run()
+    assert pair._workers is not None
+    assert marks.values() == [1, 1]
+
+
+def test_sleeping_workers_wake(executor: Executor, kernels: MachineCode, pool: ThreadPool) -> None:
+    marks = Marks(pool.threads)
+    table = counting_table(executor, kernels, pool, marks)
+    for runs in range(1, 20):
+        table.run()
+        assert marks.values() == [runs] * pool.threads
+        wait_until(lambda: words(pool).sleepers == pool.threads - 1)
+
+
+def test_workers_leave_with_their_pool(executor: Executor, kernels: MachineCode) -> None:
+    for asleep in (False, True):
+        pool = ThreadPool(executor, 3)
+        counting_table(executor, kernels, pool, Marks(3)).run()
+        assert pool._workers is not None
+        threads = pool._workers._threads
+        assert [thread.is_alive() for thread in threads] == [True, True]
+        if asleep:
+            wait_until(lambda pool=pool: words(pool).sleepers == 2)
+        del pool
+        gc.collect()
+        for thread in threads:
+            thread.join(PATIENCE_SECONDS)
+        assert [thread.is_alive() for thread in threads] == [False, False]
+
+
+def test_after_its_end_a_pool_walks_on_the_caller(
+    executor: Executor, kernels: MachineCode, pair: ThreadPool
+) -> None:
+    marks = Marks(2)
+    table = counting_table(executor, kernels, pair, marks)
+    table.run()
+    pair._finalizer()
+    table.run(repeats=4)
+    assert marks.values() == [5, 1]
+
+
+def test_workers_that_cannot_start_leave_none_behind(
+    executor: Executor, kernels: MachineCode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pool, marks, before = ThreadPool(executor, 3), Marks(3), workers_alive()
+    table = counting_table(executor, kernels, pool, marks)
+    start = threading.Thread.start
+
+    def start_but_the_second(thread: threading.Thread) -> None:
+        if thread.name == "graphc worker 2":
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start_but_the_second)
+    with pytest.raises(RuntimeError, match="can't start"):
+        table.run()
+    assert workers_alive() == before
+    monkeypatch.undo()
+    table.run()
+    assert marks.values() == [1, 1, 1]
+
+
+def test_several_python_threads_share_a_pool(
+    executor: Executor, kernels: MachineCode, pool: ThreadPool
+) -> None:
+    callers, runs = 3, 200
+    marks = [Marks(pool.threads) for _ in range(callers)]
+
+    def call(number: int) -> None:
+        table = counting_table(executor, kernels, pool, marks[number])
+        for _ in range(runs):
+            table.run(repeats=3)
+
+    threads = [threading.Thread(target=call, args=(number,)) for number in range(callers)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for each in marks:
+        assert (each.values(), each.differences[0]) == ([3 * runs] * pool.threads, 0)
+
+
+def test_gil_is_free_during_a_run(
+    executor: Executor, kernels: MachineCode, pool: ThreadPool
+) -> None:
+    # The other Python thread needs the GIL to set the word; without it the run never ends.
+    table = counting_table(executor, kernels, pool, Marks(pool.threads))
+    helper = threading.Timer(0.01, table.stop.set)
+    helper.start()
+    table.run(repeats=ENDLESS)
+    helper.join()
+    assert table.completed < ENDLESS
+
+
+# --- fork --------------------------------------------------------------------------------------
+
+
+def exit_code_of_child(work: Callable[[], bool]) -> int:
+    """0 when `work` is true in a forked child. The child is killed when it takes too long."""
+    child = os.fork()
+    if child == 0:
+        code = 2
+        try:
+            code = 0 if work() else 1
+        finally:
+            os._exit(code)
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while time.monotonic() < deadline:
+        ended, status = os.waitpid(child, os.WNOHANG)
+        if ended:
+            return os.waitstatus_to_exitcode(status)
+        time.sleep(0.005)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    raise AssertionError("the child hung")
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+@pytest.mark.parametrize("asleep", [False, True])
+def test_tables_work_in_a_forked_child_and_in_its_parent(
+    executor: Executor, kernels: MachineCode, pool: ThreadPool, asleep: bool
+) -> None:
+    marks = Marks(pool.threads)
+    table = counting_table(executor, kernels, pool, marks)
+    table.run(repeats=10)
+    if asleep:
+        wait_until(lambda: words(pool).sleepers == pool.threads - 1)
+
+    def run_on() -> bool:
+        had_workers = pool._workers is not None
+        table.run(repeats=10)
+        return not had_workers and marks.values() == [20] * pool.threads
+
+    for _ in range(3):
+        assert exit_code_of_child(run_on) == 0
+    table.run(repeats=5)
+    assert marks.values() == [15] * pool.threads
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+def test_fork_while_another_python_thread_runs(
+    executor: Executor, kernels: MachineCode, pair: ThreadPool
+) -> None:
+    busy, marks = Marks(2), Marks(2)
+    long, short = (counting_table(executor, kernels, pair, each) for each in (busy, marks))
+    runner = threading.Thread(target=long.run, kwargs={"repeats": ENDLESS})
+    runner.start()
+    wait_until(lambda: busy.values()[0] > 0)
+
+    def run_short() -> bool:
+        short.run(repeats=10)
+        return marks.values() == [10, 10]
+
+    try:
+        # In the child nobody will ever release the lock that the runner holds.
+        assert exit_code_of_child(run_short) == 0
+    finally:
+        long.stop.set()
+        runner.join()
+
+
+# --- the end of the interpreter ----------------------------------------------------------------
+
+PREAMBLE = """
+import atexit
+
+# The first handler that is registered is the last to run.
+at_last = []
+atexit.register(lambda: [handler() for handler in at_last])
+
+import os, signal, sys, threading, time
+import numpy as np
+from graphc.kernels import pool as pool_module
+from graphc.kernels.executor import Instruction, InstructionTable, compile_executor
+from graphc.kernels.jit import compile_ir
+from graphc.kernels.pool import ThreadPool
+from tests.kernels.pool_kernels import KERNELS_IR
+
+executor, kernels = compile_executor(), compile_ir(KERNELS_IR)
+calls = np.zeros(1, np.int64)
+count = Instruction("count", kernels.address("count_call"), (0,))
+pool = ThreadPool(executor, 3)
+table = InstructionTable(executor, [count], [calls.ctypes.data], pool=pool)
+table.run(repeats=10)
+"""
+
+ENDINGS = {
+    "while workers spin": ("table.run()", 0),
+    "while workers sleep": ("time.sleep(0.1)", 0),
+    "by exception": ("table.run(); raise LookupError", 1),
+    "by exit": ("table.run(); sys.exit(3)", 3),
+    "by interrupt": (
+        """
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT)).start()
+        while True:
+            table.run(repeats=100)
+        """,
+        -signal.SIGINT,
+    ),
+    "with a run in an exit handler": (
+        """
+        def run_alone():
+            before = calls[0]
+            table.run()
+            assert calls[0] == before + 1
+
+        at_last.append(run_alone)
+        """,
+        0,
+    ),
+    "in a forked child": (
+        """
+        child = os.fork()
+        table.run()
+        if child:
+            sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+        sys.exit(4)
+        """,
+        4,
+    ),
+    "while a daemon thread runs": (
+        """
+        pool_module.CLOSE_SECONDS = 0.1
+        endless = threading.Thread(target=table.run, kwargs={"repeats": 2**60}, daemon=True)
+        endless.start()
+        while calls[0] < 1000:
+            pass
+        """,
+        0,
+    ),
+}
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_interpreter_exits(ending: str) -> None:
+    code, expected = ENDINGS[ending]
+    result = subprocess.run(
+        [sys.executable, "-c", PREAMBLE + textwrap.dedent(code)],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_SECONDS,
+        cwd=Path(__file__).parents[2],
+        check=False,
+    )
+    assert result.returncode == expected, result.stderr
+    if expected in (0, 3, 4):
+        assert result.stderr == ""
