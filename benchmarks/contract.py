@@ -27,7 +27,8 @@ from graphc.kernels.contract import (
     choose_tiling,
     contraction_lines,
 )
-from graphc.kernels.jit import CompiledKernel, KernelCompiler
+from graphc.kernels.jit import KernelCompiler
+from graphc.kernels.llvm import CompiledKernel
 from graphc.kernels.microkernel import microkernel
 
 NUMPY_DTYPES: dict[str, type[np.floating]] = {"f32": np.float32, "f64": np.float64}

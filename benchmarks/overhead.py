@@ -24,7 +24,7 @@ from benchmarks.measure import (
 )
 from benchmarks.workloads import workload
 from graphc.kernels.executor import Executor, Instruction, InstructionTable, compile_executor
-from graphc.kernels.jit import compile_ir
+from graphc.kernels.llvm import compile_ir
 from graphc.kernels.memory import data_address
 
 ROUNDS = 15

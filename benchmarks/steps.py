@@ -209,8 +209,8 @@ def main(
             for row in measure(workload(name), peers, threads, peak, rounds)
         ]
     print_rows(rows, peak)
-    for system, why in peers.missing.items():
-        click.echo(f"{system} is missing: {why}")
+    for why in peers.missing.values():
+        click.echo(f"missing: {why}")
     result = {"peak_gflops": peak, "peers": peers.described()}
     write_json(json_file, {**result, "rows": [asdict(row) for row in rows]})
 

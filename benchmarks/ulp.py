@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks.measure import print_table, write_json
-from graphc.kernels.jit import CompiledKernel, KernelCompiler
+from graphc.kernels.jit import KernelCompiler
+from graphc.kernels.llvm import CompiledKernel
 
 INPUTS = 2**32
 CHUNK = 2**20

@@ -86,7 +86,7 @@ def load_executor(module: MachineCode) -> Executor:
 def compile_executor() -> Executor:
     """Compile `EXECUTOR_IR` for this machine."""
     # Imported here: a process that loads its machine code from disk must not import the compiler.
-    from graphc.kernels.jit import compile_ir
+    from graphc.kernels.llvm import compile_ir
 
     return load_executor(compile_ir(EXECUTOR_IR))
 

@@ -8,7 +8,6 @@ no symbol of numba or of Python.
 import linecache
 import operator
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import llvmlite.binding as llvm
@@ -27,6 +26,7 @@ from numba.core.typing.templates import Registry as TypingRegistry
 from numba.extending import intrinsic
 
 from graphc.kernels import vecmath
+from graphc.kernels.llvm import CompiledKernel, Target, build, host_target
 from graphc.kernels.record import record_function, recordable
 
 STACK_ALIGNMENT_BYTES = 64
@@ -363,125 +363,6 @@ def _call_microkernel(microkernel: MicrokernelLike) -> Any:
     return call
 
 
-def host_vector_bits() -> int:
-    """Width of the host's vector registers: 512 (AVX-512), 256 (AVX) or 128 bits."""
-    features = llvm.get_host_cpu_features()
-    if features.get("avx512f", False):
-        return 512
-    return 256 if features.get("avx", False) else 128
-
-
-@dataclass(frozen=True)
-class Target:
-    """What code is made for: a processor with its features, and the vector width to prefer."""
-
-    cpu: str
-    features: str
-    vector_bits: int
-
-
-def host_target(vector_bits: int | None = None) -> Target:
-    """This machine, or this machine held to narrower vectors (256 on a host with AVX-512).
-
-    Raises ValueError for a width that the host does not have.
-    """
-    host_bits = host_vector_bits()
-    wanted = host_bits if vector_bits is None else vector_bits
-    features = llvm.get_host_cpu_features()
-    if wanted != host_bits:
-        if (wanted, host_bits) != (256, 512):
-            raise ValueError(f"cannot make code for {wanted}-bit vectors on a {host_bits}-bit host")
-        for name in features:
-            if name.startswith("avx512"):
-                features[name] = False
-    return Target(llvm.get_host_cpu_name(), features.flatten(), wanted)
-
-
-@dataclass(frozen=True)
-class NativeModule:
-    """Loaded machine code and the texts that it was made from."""
-
-    llvm: str
-    object_code: bytes
-    target: Target
-    engine: Any = field(repr=False)
-
-    def address(self, name: str) -> int:
-        """Address of the function `name`. Raises KeyError if the module defines none."""
-        found = self.engine.get_function_address(name)
-        if not found:
-            raise KeyError(name)
-        return int(found)
-
-    @property
-    def assembly(self) -> str:
-        """Machine code as text, generated again from the optimised LLVM IR."""
-        return str(_target_machine(self.target).emit_assembly(llvm.parse_assembly(self.llvm)))
-
-
-@dataclass(frozen=True)
-class CompiledKernel:
-    """A kernel ready to be called as `int32 (void** arguments, int64 thread, int64 threads)`.
-
-    It owns its machine code: the address is valid as long as this object lives.
-    """
-
-    name: str
-    source: str
-    filename: str
-    address: int
-    native: NativeModule = field(repr=False)
-
-    @property
-    def llvm(self) -> str:
-        """The optimised LLVM IR."""
-        return self.native.llvm
-
-    @property
-    def assembly(self) -> str:
-        """The machine code as text."""
-        return self.native.assembly
-
-    @property
-    def object_code(self) -> bytes:
-        """The relocatable object file, which defines `name`."""
-        return self.native.object_code
-
-
-def _target_machine(target: Target) -> Any:
-    llvm.initialize_native_target()
-    llvm.initialize_native_asmprinter()
-    return llvm.Target.from_triple(llvm.get_process_triple()).create_target_machine(
-        cpu=target.cpu, features=target.features, opt=3, reloc="pic", codemodel="jitdefault"
-    )
-
-
-def _build(module: Any, target: Target, unroll: bool = True) -> NativeModule:
-    """Optimise and load an LLVM module. `unroll` lets short loops be unrolled whole, before loops
-    around them are vectorised."""
-    machine = _target_machine(target)
-    module.triple = llvm.get_process_triple()
-    module.data_layout = str(machine.target_data)
-    module.verify()
-    options = llvm.create_pipeline_tuning_options(speed_level=3)
-    options.loop_unrolling = unroll
-    options.loop_vectorization = True
-    options.slp_vectorization = True
-    builder = llvm.create_pass_builder(machine, options)
-    builder.getModulePassManager().run(module, builder)
-    text = str(module)
-    objects: list[bytes] = []
-    engine = llvm.create_mcjit_compiler(module, machine)
-    engine.set_object_cache(lambda _module, code: objects.append(code), lambda _module: None)
-    engine.finalize_object()
-    return NativeModule(text, objects[0], target, engine)
-
-
-def compile_ir(llvm_ir: str, target: Target | None = None) -> NativeModule:
-    """Compile textual LLVM IR for the host at the highest level of optimisation."""
-    return _build(llvm.parse_assembly(llvm_ir), target or host_target())
-
-
 def _entry_point(name: str, native_name: str, target: Target) -> str:
     """LLVM IR of the kernel's C function around the function that numba made."""
     return f"""
@@ -566,7 +447,7 @@ class KernelCompiler:
         for function in module.functions:
             if not function.is_declaration and function.name != name:
                 function.linkage = "internal"
-        native = _build(module, self.target, unroll)
+        native = build(module, self.target, unroll)
         return CompiledKernel(name, source, filename, native.address(name), native)
 
     def _translate(self, function: Callable[..., Any], name: str) -> Any:

@@ -28,7 +28,8 @@ from graphc.kernels.memory import aligned_empty
 from graphc.kernels.source import KernelSource, Storage, canonical_text
 
 if TYPE_CHECKING:
-    from graphc.kernels.jit import CompiledKernel, KernelCompiler
+    from graphc.kernels.jit import KernelCompiler
+    from graphc.kernels.llvm import CompiledKernel
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import pytest
 import graphc as gc
 from graphc.compiler.native import native
 from graphc.kernels import jit
-from graphc.kernels.jit import CompiledKernel
+from graphc.kernels.llvm import CompiledKernel
 from graphc.kernels.machine_code import InnerLoop, inner_loops
 from tests.compiler import networks
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -74,7 +75,7 @@ INDEX_ERRORS = [
 @pytest.mark.parametrize("fuse", [True, False], ids=["fused", "unfused"])
 @pytest.mark.parametrize("case", INDEX_ERRORS, ids=str)
 def test_index_error(case: ErrorCase, fuse: bool) -> None:
-    """Raised by both modes in the same words."""
+    """Both modes name the op, the range and the user's line."""
     assert case.inputs is not None
     graph = gc.Graph()
     result = case.build(graph)
@@ -84,7 +85,11 @@ def test_index_error(case: ErrorCase, fuse: bool) -> None:
         gc.function(inputs, result, fuse=fuse)(*given)
     with pytest.raises(IndexError) as reference:
         gc.function(inputs, result, mode="reference")(*given)
-    assert str(compiled.value) == str(reference.value)
+    said = [
+        re.search(r"^(\w+): .*outside (0 to \d+)\n(.*)", str(error.value))
+        for error in (compiled, reference)
+    ]
+    assert said[0] and said[1] and said[0].groups() == said[1].groups()
 
 
 def test_index_errors_are_found() -> None:

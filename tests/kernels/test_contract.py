@@ -19,7 +19,8 @@ from graphc.kernels.contract import (
     choose_tiling,
     contraction_lines,
 )
-from graphc.kernels.jit import CompiledKernel, KernelCompiler, compile_ir, host_target
+from graphc.kernels.jit import KernelCompiler
+from graphc.kernels.llvm import CompiledKernel, compile_ir, host_target
 from graphc.kernels.microkernel import (
     Microkernel,
     inner_microkernel,

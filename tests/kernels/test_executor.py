@@ -23,7 +23,7 @@ from graphc.kernels.executor import (
     compile_executor,
 )
 from graphc.kernels.executor_ir import EXECUTOR_IR
-from graphc.kernels.jit import compile_ir
+from graphc.kernels.llvm import compile_ir
 from graphc.kernels.memory import aligned_empty, data_address
 
 SPIN_CYCLES = 100_000

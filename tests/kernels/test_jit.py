@@ -8,13 +8,8 @@ import numpy as np
 import pytest
 
 from graphc.kernels import primitives
-from graphc.kernels.jit import (
-    CompiledKernel,
-    KernelCompiler,
-    compile_ir,
-    host_target,
-    host_vector_bits,
-)
+from graphc.kernels.jit import KernelCompiler
+from graphc.kernels.llvm import CompiledKernel, compile_ir, host_target, host_vector_bits
 from graphc.kernels.machine_code import inner_loops
 
 ENTRY = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)

@@ -24,7 +24,7 @@ from graphc.kernels.executor import (
     compile_executor,
 )
 from graphc.kernels.executor_ir import executor_ir
-from graphc.kernels.jit import compile_ir
+from graphc.kernels.llvm import compile_ir
 from graphc.kernels.pool import ThreadPool, ThreadPools, _PoolWords
 from tests.kernels.pool_kernels import KERNELS_IR, MARK_WORDS, SLOW_ROUNDS
 
@@ -514,7 +514,7 @@ import os, signal, sys, threading, time
 import numpy as np
 from graphc.kernels import pool as pool_module
 from graphc.kernels.executor import Instruction, InstructionTable, compile_executor
-from graphc.kernels.jit import compile_ir
+from graphc.kernels.llvm import compile_ir
 from graphc.kernels.pool import ThreadPool
 from tests.kernels.pool_kernels import KERNELS_IR
 
