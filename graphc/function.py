@@ -20,6 +20,7 @@ from graphc.ir.ops import leaf
 from graphc.ir.reference import run_program
 from graphc.ir.types import Dim
 from graphc.kernels.memory import data_address
+from graphc.kernels.thread_count import default_threads
 from graphc.variables import Variables
 
 Mode = Literal["compiled", "reference"]
@@ -35,17 +36,33 @@ def function(
     variables: Variables | None = None,
     mode: Mode = "compiled",
     fuse: bool = True,
+    threads: int | None = None,
     name: str = "function",
 ) -> Function:
     """A function of `inputs` that returns `outputs` and then makes `updates`, all at once.
 
     outputs: a node, a sequence of nodes or a mapping of names to nodes; calls return arrays in the
-    same form. updates: states and their next values. variables: the values of states, those of the
-    graph unless given. mode: "compiled", or "reference" to run in numpy. fuse: False makes one
-    kernel an op. Raises GraphError for inputs that are none, for inputs that are missing, and for
-    updates of other nodes than states.
+        same form.
+    updates: states and their next values.
+    variables: the values of states, those of the graph unless given.
+    mode: "compiled", or "reference" to run in numpy.
+    fuse: False makes one kernel an op.
+    threads: how many run it, at most; unless given, GRAPHC_THREADS or the processors that the
+        process may use. Results have the same bits at any number of threads.
+
+    Raises GraphError for inputs that are none, for inputs that are missing, and for updates of
+    other nodes than states.
     """
-    return Function(inputs, outputs, updates, variables=variables, mode=mode, fuse=fuse, name=name)
+    return Function(
+        inputs,
+        outputs,
+        updates,
+        variables=variables,
+        mode=mode,
+        fuse=fuse,
+        threads=threads,
+        name=name,
+    )
 
 
 class Function:
@@ -60,10 +77,14 @@ class Function:
         variables: Variables | None,
         mode: Mode,
         fuse: bool,
+        threads: int | None,
         name: str,
     ) -> None:
         if mode not in ("compiled", "reference"):
             raise ValueError(f"mode {mode!r}: 'compiled' or 'reference' expected")
+        if threads is not None and threads < 1:
+            raise ValueError(f"threads {threads}: at least 1 expected")
+        self.threads = default_threads() if threads is None else threads
         self.program = _program(name, inputs, outputs, updates)
         self.mode = mode
         self.fuse = fuse
@@ -112,6 +133,10 @@ class Function:
         """Runs `times` times on the same inputs in one native loop, without returning outputs."""
         values = self._converted(arrays)
         extents = self._extents(values)
+        if self.mode == "reference":
+            for _ in range(times):
+                self._run_reference(values, extents)
+            return
         with self._lock:
             loaded = self._loaded.get(extents) or self._load(extents)
             self._run(loaded, values, times)
@@ -231,6 +256,13 @@ def _check(program: Program) -> None:
     missing = [n for n in program.nodes if n.op is leaf.input_ and n not in program.inputs]
     if missing:
         raise GraphError(f"the outputs need inputs that are not listed: {missing}")
+    for role, listed in (
+        ("input", program.inputs),
+        ("update of state", tuple(state for state, _ in program.updates)),
+    ):
+        twice = [node for node in listed if listed.count(node) > 1]
+        if twice:
+            raise GraphError(f"{role} {twice[0]!r} is listed twice")
     for state, value in program.updates:
         if state.op is not leaf.state:
             raise GraphError(f"{state!r} is no state, so it cannot be updated")

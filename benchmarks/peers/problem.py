@@ -34,13 +34,16 @@ class Problem:
 
     def save(self, path: Path) -> None:
         """Writes everything to an .npz file."""
+        parameters: dict[str, Any] = {
+            f"parameter{number}": array for number, array in enumerate(self.parameters)
+        }
         np.savez(
             path,
             x=self.x,
             t=self.t,
             learning_rate=self.learning_rate,
             elementwise=self.elementwise,
-            **{f"parameter{number}": array for number, array in enumerate(self.parameters)},
+            **parameters,
         )
 
     @classmethod

@@ -22,7 +22,7 @@ from typing import Any, TextIO
 from benchmarks.peers.problem import Prepare, Problem, Step
 
 # Worker threads may wait actively for some time after their work, OpenBLAS and OpenMP do.
-QUIET_SECONDS = 0.002
+QUIET_SECONDS = 0.004
 QUIET_SHARE = 0.1
 LONGEST_WAIT_SECONDS = 2.0
 
@@ -109,6 +109,8 @@ class Server:
 
 def wait_until_quiet() -> None:
     """Returns once no thread of the process uses the processor.
+
+    It goes by processor time, so on cores that others occupy a thread that spins may be missed.
 
     Raises NotQuietError when one still does after `LONGEST_WAIT_SECONDS`.
     """

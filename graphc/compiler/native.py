@@ -25,6 +25,7 @@ from graphc.kernels.executor import (
 )
 from graphc.kernels.group import viewed
 from graphc.kernels.memory import aligned_empty
+from graphc.kernels.pool import ThreadPool, ThreadPools
 from graphc.kernels.source import KernelSource, Storage, canonical_text
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ class Native:
     compiler: KernelCompiler
     executor: Executor
     vector_bits: int
+    pools: ThreadPools
     compiled: weakref.WeakValueDictionary[tuple[str, ...], CompiledKernel]
 
     def compile(self, source: KernelSource) -> CompiledKernel:
@@ -69,7 +71,9 @@ def native() -> Native:
     shared: weakref.WeakValueDictionary[tuple[str, ...], CompiledKernel] = (
         weakref.WeakValueDictionary()
     )
-    return Native(compiler, compile_executor(), compiler.target.vector_bits, shared)
+    executor = compile_executor()
+    bits = compiler.target.vector_bits
+    return Native(compiler, executor, bits, ThreadPools(executor), shared)
 
 
 class LoadedProgram:
@@ -130,10 +134,19 @@ class LoadedProgram:
                 planned.name,
                 kernel.address,
                 tuple(storages[storage] for storage in planned.source.arguments),
+                barrier=planned.barrier,
+                solo=not planned.source.shared,
             )
             for planned, kernel in zip(self.plan.instructions, self.kernels, strict=True)
         ]
-        return InstructionTable(native().executor, rows, addresses, tuple(range(len(inputs))))
+        external = tuple(range(len(inputs)))
+        return InstructionTable(native().executor, rows, addresses, external, pool=self._pool())
+
+    def _pool(self) -> ThreadPool | None:
+        """The threads that run the plan; none where no kernel is worth sharing."""
+        threads = self.compilation.options.threads
+        is_shared = any(row.source.shared for row in self.plan.instructions)
+        return native().pools.pool(threads) if threads > 1 and is_shared else None
 
     def _memory(self, storage: Storage) -> Array:
         """The storage's elements as a flat array."""

@@ -26,11 +26,13 @@ class Options:
     bindings: the extents of named dimensions.
     fuse: False gives one kernel an op; everything else is the same.
     vector_bits: the width of the vector registers that kernels are made for.
+    threads: the greatest number of threads that will run the program.
     """
 
     bindings: Mapping[str, int]
     fuse: bool
     vector_bits: int
+    threads: int = 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,7 +101,8 @@ def schedule_groups(state: Compilation) -> Compilation:
 def plan_instructions(state: Compilation) -> Compilation:
     """Kernel sources, the arena and the rows of the table."""
     assert state.schedule is not None
-    made = plan(state.program, state.schedule, state.options.vector_bits)
+    options = state.options
+    made = plan(state.program, state.schedule, options.vector_bits, options.threads)
     return replace(state, plan=made)
 
 

@@ -138,7 +138,13 @@ def _emit(
 
 
 def _checks(program: Program) -> list[Node]:
-    return [node for node in program.nodes if node.op is in_range]
+    """The marks of index operands; of several that ask the same of the same indices one."""
+    marks = {
+        (viewed(node), node.attributes["limit"]): node
+        for node in reversed(program.nodes)
+        if node.op is in_range
+    }
+    return list(reversed(marks.values()))
 
 
 def _input_checks(program: Program, storages: Storages, names: Names) -> list[PlannedInstruction]:

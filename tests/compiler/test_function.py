@@ -183,7 +183,6 @@ def test_wrong_declarations() -> None:
         gc.function([x], x, mode="quick")  # type: ignore[arg-type]
 
 
-@pytest.mark.xfail(strict=True, reason="not refused yet")
 def test_state_updated_twice() -> None:
     graph = gc.Graph()
     w = graph.parameter("w", (2,))
@@ -191,7 +190,6 @@ def test_state_updated_twice() -> None:
         gc.function([], [], [(w, w + 1), (w, w + 2)])
 
 
-@pytest.mark.xfail(strict=True, reason="not refused yet")
 def test_input_listed_twice() -> None:
     graph = gc.Graph()
     x = graph.input("x", (2,))
