@@ -1,13 +1,15 @@
-"""What a run costs beyond its kernels: the call from Python, and a kernel in the native loop.
+"""What a run costs beyond its kernels: the call from Python, a kernel in the native loop, threads.
 
     python -m benchmarks.overhead [--json FILE]
 
 Every figure is the median of several rounds. The native loop walks a table of kernels that return
 at once. The compiled step is workload S: its time in a Python loop less that in the native loop,
-which runs the same kernels.
+which runs the same kernels. The rows of threads need as many free processors: when others use them,
+they tell the cost of changing from one thread to another on a processor.
 """
 
 import statistics
+import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -23,9 +25,16 @@ from benchmarks.measure import (
     write_json,
 )
 from benchmarks.workloads import workload
-from graphc.kernels.executor import Executor, Instruction, InstructionTable, compile_executor
+from graphc.kernels.executor import (
+    Executor,
+    Instruction,
+    InstructionTable,
+    MachineCode,
+    compile_executor,
+)
 from graphc.kernels.llvm import compile_ir
 from graphc.kernels.memory import data_address
+from graphc.kernels.pool import ThreadPool
 
 ROUNDS = 15
 CALLS_A_ROUND = 5_000
@@ -37,6 +46,13 @@ TABLE_ROWS = 64
 REPEATS_A_ROUND = 2_000
 NATIVE_LIMIT_MICROSECONDS = 0.2
 CALL_LIMIT_MICROSECONDS = 10
+
+THREADS = 2
+RUNS_TOGETHER_A_ROUND = 500
+BARRIER_REPEATS_A_ROUND = 50
+# Longer than workers look for the next run before they sleep.
+SECONDS_TO_SLEEP = 0.002
+WAKE_UPS = 50
 
 
 @dataclass(frozen=True)
@@ -78,19 +94,50 @@ def python_call_with_arrays(executor: Executor, externals: int) -> Row:
 
 def native_loop(executor: Executor, timed: bool) -> Row:
     """An empty kernel in a table that the executor repeats."""
-    module = compile_ir(
+    kernels = empty_kernels()
+    table = table_of_empty(executor, kernels, None)
+    run = table.run_timed if timed else table.run
+    microseconds = median_microseconds(lambda count: run(repeats=count), REPEATS_A_ROUND)
+    what = "empty kernel in the native loop, timed" if timed else "empty kernel in the native loop"
+    return Row(what, microseconds / TABLE_ROWS, NATIVE_LIMIT_MICROSECONDS)
+
+
+def empty_kernels() -> MachineCode:
+    return compile_ir(
         "\n".join(
             f"define i32 @empty{k}(ptr %arguments, i64 %thread, i64 %threads) {{ ret i32 0 }}"
             for k in range(EMPTY_KERNELS)
         )
     )
+
+
+def table_of_empty(
+    executor: Executor, kernels: MachineCode, pool: ThreadPool | None
+) -> InstructionTable:
+    """Kernels that return at once, a barrier before each; `kernels` must outlive the table."""
     names = [f"empty{k % EMPTY_KERNELS}" for k in range(TABLE_ROWS)]
-    instructions = [Instruction(name, module.address(name), ()) for name in names]
-    table = InstructionTable(executor, instructions, [])
-    run = table.run_timed if timed else table.run
-    microseconds = median_microseconds(lambda count: run(repeats=count), REPEATS_A_ROUND)
-    what = "empty kernel in the native loop, timed" if timed else "empty kernel in the native loop"
-    return Row(what, microseconds / TABLE_ROWS, NATIVE_LIMIT_MICROSECONDS)
+    instructions = [Instruction(name, kernels.address(name), (), barrier=True) for name in names]
+    return InstructionTable(executor, instructions, [], pool=pool)
+
+
+def threads_together(executor: Executor, pool: ThreadPool) -> list[Row]:
+    """What a pool adds: a barrier, a call while workers look for it, a call while they sleep."""
+    kernels = empty_kernels()
+    table = table_of_empty(executor, kernels, pool)
+    barrier = median_microseconds(lambda count: table.run(repeats=count), BARRIER_REPEATS_A_ROUND)
+    single = InstructionTable(executor, [], [], pool=pool)
+    call = median_microseconds(calls(single.run), RUNS_TOGETHER_A_ROUND)
+    woken = []
+    for _ in range(WAKE_UPS):
+        time.sleep(SECONDS_TO_SLEEP)
+        start = time.perf_counter()
+        single.run()
+        woken.append((time.perf_counter() - start) * 1e6)
+    return [
+        Row(f"barrier of {THREADS} threads", barrier / TABLE_ROWS),
+        Row(f"Python call, empty table, {THREADS} threads", call),
+        Row(f"the same with sleeping workers, {THREADS} threads", statistics.median(woken)),
+    ]
 
 
 def compiled_step() -> Row:
@@ -118,6 +165,7 @@ def measure() -> list[Row]:
         *(python_call_with_arrays(executor, count) for count in EXTERNAL_COUNTS if count),
         native_loop(executor, timed=False),
         native_loop(executor, timed=True),
+        *threads_together(executor, ThreadPool(executor, THREADS)),
         compiled_step(),
     ]
 

@@ -22,12 +22,13 @@ PEERS = ("torch", "torch-compile", "jax", "jax-scan", "pytensor")
 QUIT_SECONDS = 10
 QUOTED_LINES = 12
 
-# The C library keeps what is freed: otherwise every large temporary of a peer is mapped and
-# zeroed anew, page by page.
+# The C library keeps what is freed and asks for large pages: otherwise every large temporary of a
+# peer is mapped and zeroed anew, page by page.
 KEPT_MEMORY = {
     "MALLOC_MMAP_MAX_": "0",
     "MALLOC_TRIM_THRESHOLD_": str(1 << 40),
     "MALLOC_TOP_PAD_": str(1 << 26),
+    "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
 }
 
 

@@ -73,6 +73,7 @@ class Model:
         self._rate: Node | None = None
         self._mode: Mode = "compiled"
         self._fuse = True
+        self._threads: int | None = None
         self._functions: dict[str, Function] = {}
 
     # --- what it consists of -----------------------------------------------------------------
@@ -121,16 +122,17 @@ class Model:
         batch_size: int | None = None,
         fuse: bool = True,
         mode: Mode = "compiled",
+        threads: int | None = None,
     ) -> None:
         """Makes the training step; without an optimizer only how the model is run is set.
 
-        With a batch size the step is compiled at once, else by `fit`. Compiling again with the
+        `fuse`, `mode` and `threads` are those of `gc.function`. With a batch size the step is compiled at once, else by `fit`. Compiling again with the
         same optimizer keeps its slots; another one starts afresh. Raises GraphError for an
         optimizer without a loss or parameters.
         """
         if optimizer is not self.optimizer:
             self._set_optimizer(optimizer)
-        self._mode, self._fuse = mode, fuse
+        self._mode, self._fuse, self._threads = mode, fuse, threads
         self._functions = {}
         if batch_size is not None:
             self.batch_size = batch_size
@@ -312,6 +314,7 @@ class Model:
                 variables=self.variables,
                 mode=self._mode,
                 fuse=self._fuse,
+                threads=self._threads,
                 name=name,
             )
         return self._functions[name]

@@ -158,6 +158,7 @@ def as_function(step: Function, fuse: bool) -> Function:
         dict(program.updates),
         variables=step.variables,
         fuse=fuse,
+        threads=step.threads,
         name=program.name,
     )
 
@@ -253,7 +254,7 @@ class _Samples:
             program=name,
             dimensions=dimensions,
             vector_bits=native().vector_bits,
-            threads=1,
+            threads=fused.compilation.options.threads,
             rounds=rounds,
             repeats=repeats,
             ratio=statistics.median(ratios),

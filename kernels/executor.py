@@ -239,9 +239,10 @@ class InstructionTable:
             stop_word=self.stop.address,
         )
         self._address = ctypes.addressof(self._words)
-        alone = pool is None or pool.threads == 1
-        self._run: Callable[[int], int] = executor.run if alone else pool.run
-        self._run_timed: Callable[[int, int], int] = executor.run_timed if alone else pool.run
+        self._run: Callable[[int], int] = executor.run
+        self._run_timed: Callable[[int, int], int] = executor.run_timed
+        if pool is not None and pool.threads > 1:
+            self._run = self._run_timed = pool.run
 
     def __len__(self) -> int:
         return len(self.instructions)

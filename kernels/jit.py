@@ -15,14 +15,23 @@ import numpy as np
 from llvmlite import ir
 from numba.core import cgutils, types
 from numba.core.codegen import JITCodeLibrary
-from numba.core.compiler import Flags, compile_extra
+from numba.core.compiler import CompilerBase, Flags, compile_extra
 from numba.core.compiler_lock import global_compiler_lock
+from numba.core.compiler_machinery import PassManager
 from numba.core.cpu_options import FastMathOptions
 from numba.core.datamodel import models
 from numba.core.imputils import Registry as LoweringRegistry
 from numba.core.registry import cpu_target
+from numba.core.typed_passes import (
+    AnnotateTypes,
+    IRLegalization,
+    NativeLowering,
+    NoPythonBackend,
+    NopythonTypeInference,
+)
 from numba.core.typing.templates import AbstractTemplate, signature
 from numba.core.typing.templates import Registry as TypingRegistry
+from numba.core.untyped_passes import FixupArgs, IRProcessing, TranslateByteCode
 from numba.extending import intrinsic
 
 from graphc.kernels import vecmath
@@ -393,6 +402,27 @@ def _kernel_flags() -> Flags:
     return flags
 
 
+class _KernelPipeline(CompilerBase):
+    """The passes of numba that kernel source needs: it has no closures, generators, literals to
+    unroll or variables of two types. LLVM brings variables into SSA form."""
+
+    def define_pipelines(self) -> list[PassManager]:
+        passes = PassManager("kernel")
+        for each in (
+            TranslateByteCode,
+            FixupArgs,
+            IRProcessing,
+            NopythonTypeInference,
+            AnnotateTypes,
+            IRLegalization,
+            NativeLowering,
+            NoPythonBackend,
+        ):
+            passes.add_pass(each, each.__name__)
+        passes.finalize()
+        return [passes]
+
+
 class _UnoptimizedLibrary(JITCodeLibrary):
     """What numba generates, left as it is: it would fully unroll short loops, which the vectoriser
     has to see whole."""
@@ -462,6 +492,7 @@ class KernelCompiler:
                 types.int32,
                 _kernel_flags(),
                 {},
+                pipeline_class=_KernelPipeline,
                 library=_UnoptimizedLibrary(cpu_target.target_context.codegen(), name),
             )
         module = result.library._final_module.clone()

@@ -87,7 +87,8 @@ class ThreadPool:
         self.threads = threads
         self._executor = executor
         self._workers: _Workers | None = None
-        self._reset()
+        # Reentrant: a signal's handler may come between a run and the lock's release.
+        self._lock = threading.RLock()
         os.register_at_fork(after_in_child=functools.partial(_reset, weakref.ref(self)))
 
     def run(self, table: int, cycles: int = 0) -> int:
@@ -110,7 +111,6 @@ class ThreadPool:
         if self._workers is not None:
             self._finalizer.detach()
         self._workers = None
-        # Reentrant: a signal's handler may come between a run and the lock's release.
         self._lock = threading.RLock()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +10,9 @@ from pathlib import Path
 import pytest
 
 GOLDEN = Path(__file__).parent / "golden"
+
+# Tests run side by side; those of threads ask for them.
+os.environ.setdefault("GRAPHC_THREADS", "1")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import functools
+import threading
 import weakref
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,64 +17,123 @@ from graphc.ir.graph import Node
 from graphc.ir.op import Array
 from graphc.ir.reference import out_of_range
 from graphc.kernels.access import place_in_memory
+from graphc.kernels.cache import Entry, ObjectCache, open_cache, source_digest
 from graphc.kernels.executor import (
     Executor,
     Instruction,
     InstructionTable,
     KernelStopped,
-    compile_executor,
+    load_executor,
 )
+from graphc.kernels.executor_ir import EXECUTOR_IR
 from graphc.kernels.group import viewed
 from graphc.kernels.memory import aligned_empty
 from graphc.kernels.pool import ThreadPool, ThreadPools
 from graphc.kernels.source import KernelSource, Storage, canonical_text
 
+# llvmlite and numba are imported where they are first needed, which may be never.
 if TYPE_CHECKING:
     from graphc.kernels.jit import KernelCompiler
-    from graphc.kernels.llvm import CompiledKernel
+    from graphc.kernels.llvm import CompiledKernel, NativeModule, Target
+
+# One of the functions that the executor's machine code defines.
+EXECUTOR_SYMBOL = "graphc_run"
 
 
-@dataclass(frozen=True)
 class Native:
-    """What turns source into machine code; costs a second to make, so a process makes one.
+    """What turns source into machine code: taken from disk where it was compiled before.
 
-    compiled: the kernels in use, by what their machine code depends on.
+    target: what code is made for. cache: None to compile everything in this process.
     """
 
-    compiler: KernelCompiler
-    executor: Executor
-    vector_bits: int
-    pools: ThreadPools
-    compiled: weakref.WeakValueDictionary[tuple[str, ...], CompiledKernel]
+    def __init__(self, target: Target, cache: ObjectCache | None) -> None:
+        self.target = target
+        self.vector_bits = target.vector_bits
+        self.cache = cache
+        # The kernels in use, by the digest of their source.
+        self._kernels: weakref.WeakValueDictionary[str, CompiledKernel] = (
+            weakref.WeakValueDictionary()
+        )
+        self._lock = threading.Lock()
+
+    @functools.cached_property
+    def compiler(self) -> KernelCompiler:
+        """Made for the first kernel that is not on disk: importing numba takes half a second."""
+        from graphc.kernels.jit import KernelCompiler
+
+        return KernelCompiler(self.vector_bits)
+
+    @functools.cached_property
+    def executor(self) -> Executor:
+        from graphc.kernels.llvm import compile_ir
+
+        def compiled() -> tuple[NativeModule, str]:
+            return compile_ir(EXECUTOR_IR, self.target), EXECUTOR_SYMBOL
+
+        module, _ = self._module("executor", source_digest([EXECUTOR_IR]), compiled)
+        return load_executor(module)
+
+    @functools.cached_property
+    def pools(self) -> ThreadPools:
+        return ThreadPools(self.executor)
 
     def compile(self, source: KernelSource) -> CompiledKernel:
-        """The kernel, or an equal one of other names when that is compiled and in use."""
-        key = (canonical_text(source), *(kernel.llvm_ir for kernel in source.microkernels))
-        found = self.compiled.get(key)
-        if found is None:
-            found = self.compiler.compile_kernel(
+        """The kernel, or an equal one of other names that is in use or on disk."""
+        from graphc.kernels.llvm import CompiledKernel
+
+        filename = f"<graphc {source.name}>"
+
+        def compiled() -> tuple[NativeModule, str]:
+            kernel = self.compiler.compile_kernel(
                 source.text,
                 source.name,
-                filename=f"<graphc {source.name}>",
+                filename=filename,
                 microkernels=source.microkernels,
                 unroll=source.unroll,
             )
-            self.compiled[key] = found
-        return found
+            return kernel.native, kernel.name
+
+        digest = kernel_digest(source)
+        with self._lock:
+            found = self._kernels.get(digest)
+            if found is None:
+                module, symbol = self._module(source.name, digest, compiled)
+                address = module.address(symbol)
+                found = CompiledKernel(source.name, source.text, filename, address, module)
+                self._kernels[digest] = found
+            return found
+
+    def _module(
+        self, name: str, digest: str, compiled: Callable[[], tuple[NativeModule, str]]
+    ) -> tuple[NativeModule, str]:
+        """Machine code and the symbol that it defines, from disk or else compiled and stored."""
+        from graphc.kernels.llvm import load_object
+
+        if self.cache is None:
+            return compiled()
+        entry = self.cache.load(digest)
+        if entry is not None:
+            return load_object(entry.object_code, self.target, entry.bitcode), entry.symbol
+        module, symbol = compiled()
+        build = self.cache.build
+        self.cache.store(Entry(name, symbol, digest, build, module.object_code, module.bitcode))
+        return module, symbol
+
+
+def kernel_digest(source: KernelSource) -> str:
+    """What a kernel's machine code depends on besides the build; equal kernels of other names have
+    the same."""
+    microkernels = (kernel.llvm_ir for kernel in source.microkernels)
+    return source_digest([canonical_text(source), f"unroll={source.unroll}", *microkernels])
 
 
 @functools.cache
 def native() -> Native:
-    """This process' compiler and executor. numba is first imported here."""
-    from graphc.kernels.jit import KernelCompiler
+    """This process' compiler and executor."""
+    from graphc.kernels.llvm import host_target
 
-    compiler = KernelCompiler()
-    shared: weakref.WeakValueDictionary[tuple[str, ...], CompiledKernel] = (
-        weakref.WeakValueDictionary()
-    )
-    executor = compile_executor()
-    bits = compiler.target.vector_bits
-    return Native(compiler, executor, bits, ThreadPools(executor), shared)
+    target = host_target()
+    return Native(target, open_cache(target))
 
 
 class LoadedProgram:

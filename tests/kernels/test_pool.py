@@ -260,6 +260,35 @@ def test_the_lowest_instruction_is_reported(
         assert (info.value.name, info.value.status) == ("low", 7)
 
 
+def test_random_failures_are_reported_as_one_thread_would(
+    executor: Executor, kernels: MachineCode, pool: ThreadPool
+) -> None:
+    # Who fails, how late, and where barriers are does not matter: the first failing row counts.
+    random, nobody, rows = np.random.default_rng(0), 99, 8
+    fail = kernels.address("fail_in_thread")
+    for _ in range(1_000):
+        failing = random.choice([*range(pool.threads), nobody, nobody, nobody], rows)
+        late = random.choice([0, 0, 50, 500, 5_000], rows)
+        requests = np.stack([failing, np.arange(rows) + 1, late], axis=1).astype(np.int64)
+        barriers = random.random(rows) < 0.4
+        instructions = [
+            Instruction(f"row {row}", fail, (row,), barrier=bool(barriers[row]))
+            for row in range(rows)
+        ]
+        addresses = [request.ctypes.data for request in requests]
+        table = InstructionTable(executor, instructions, addresses, pool=pool)
+        fails = np.flatnonzero(failing != nobody)
+        for _ in range(10):
+            if not fails.size:
+                table.run(repeats=3)
+                continue
+            with pytest.raises(KernelStopped) as info:
+                table.run(repeats=3)
+            stopped = info.value
+            assert (stopped.instruction, stopped.status) == (fails[0], fails[0] + 1)
+            assert stopped.walk == 0
+
+
 def test_the_walk_that_stopped_is_reported(
     executor: Executor, kernels: MachineCode, pool: ThreadPool
 ) -> None:
