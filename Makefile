@@ -5,7 +5,8 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/installed
 # What the benchmarks compare with. PyTensor pins an older numba, so it cannot share graphc's.
 PEERS_VENV := .venv-peers
-PEERS      := numpy torch==2.13.0 jax pytensor
+TORCH      := torch==2.13.0
+PEERS      := numpy jax pytensor
 
 .PHONY: demo test test-fast lint types bench peers clean
 
@@ -19,10 +20,10 @@ demo: $(STAMP)
 	$(BIN)/python examples/digits.py
 
 test: lint types
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 test-fast: $(STAMP)
-	$(BIN)/python -m pytest -n 2 -m "not slow"
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow"
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
@@ -42,7 +43,8 @@ peers: $(PEERS_VENV)/installed
 
 $(PEERS_VENV)/installed:
 	$(PYTHON) -m venv $(PEERS_VENV)
-	$(PEERS_VENV)/bin/python -m pip install --quiet --extra-index-url $(TORCH_CPU) $(PEERS)
+	$(PEERS_VENV)/bin/python -m pip install --quiet $(TORCH)
+	$(PEERS_VENV)/bin/python -m pip install --quiet $(PEERS)
 	@touch $@
 
 clean:

@@ -1,4 +1,5 @@
-"""The `graphc` command: train a script's model, look at its stages, profile its step."""
+"""The `graphc` command: train a script's model, look at its stages, profile its step, and look
+after the cache of machine code."""
 
 from __future__ import annotations
 
@@ -12,12 +13,15 @@ import click
 from rich.console import Console
 from rich.syntax import Syntax
 
+from graphc.compiler.native import EXECUTOR_DIGEST, kernel_digest, native
+from graphc.compiler.pipeline import compile_program
 from graphc.function import Function
+from graphc.kernels.cache import ObjectCache, RefusedError
 from graphc.model import Model
 from graphc.profile import ROUNDS, as_function, check_dimensions, profile
-from graphc.report import print_profile
+from graphc.report import print_cache, print_profile
 from graphc.script import OWN_ERRORS, ScriptError, ScriptFailedError, load_model, run_script
-from graphc.stages import OF_KERNELS, Stage, StageText, UnknownKernelError, stage_text
+from graphc.stages import OF_KERNELS, Stage, StageText, UnknownKernelError, options_of, stage_text
 
 SCRIPT = click.argument("script", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 BATCH_SIZE = click.option(
@@ -120,6 +124,72 @@ def inspect(
         _print(stage_text(step, extents, wanted, kernel))
 
 
+@main.group()
+def cache() -> None:
+    """Look at the machine code that is kept on disk.
+
+    It is kept in GRAPHC_CACHE_DIR, else in the user's directory of caches; GRAPHC_CACHE=off turns
+    the cache off.
+    """
+
+
+@cache.command(name="path")
+def cache_path() -> None:
+    """Print the directory of the cache."""
+    with _one_line_errors():
+        click.echo(_cache().directory)
+
+
+@cache.command(name="list")
+def cache_list() -> None:
+    """List the entries, those used last first: kernel, size, age, and whether it is used now.
+
+    An entry is used as long as versions, processor and code generator are what it was made with.
+    """
+    with _one_line_errors():
+        opened = _cache()
+        print_cache(opened.entries(), opened.build, _console())
+
+
+@cache.command(name="clear")
+def cache_clear() -> None:
+    """Remove all entries."""
+    with _one_line_errors():
+        opened = _cache()
+        click.echo(f"{opened.clear()} entries removed from {opened.directory}")
+
+
+@cache.command(name="explain")
+@SCRIPT
+@BATCH_SIZE
+@DIMENSIONS
+def cache_explain(script: Path, batch_size: int | None, dimensions: dict[str, int]) -> None:
+    """Say for each kernel of SCRIPT's training step whether it is on disk, and if not why."""
+    with _one_line_errors():
+        opened = _cache()
+        model = load_model(script)
+        step = model.train_function
+        extents = _extents(model, batch_size, dimensions)
+        check_dimensions(step.program, extents)
+        compilation = compile_program(step.program, options_of(step, extents))
+        assert compilation.plan is not None
+        stored = opened.entries()
+        rows = [("executor", EXECUTOR_DIGEST)]
+        rows += [(row.name, kernel_digest(row.source)) for row in compilation.plan.instructions]
+        for name, digest in rows:
+            click.echo(f"{name}: {opened.explain(digest, stored) or 'on disk'}")
+
+
+def _cache() -> ObjectCache:
+    try:
+        found = native().cache
+    except ValueError as error:
+        raise click.ClickException(str(error)) from error
+    if found is None:
+        raise click.ClickException("the cache is off, or has no directory")
+    return found
+
+
 @main.command(name="profile")
 @SCRIPT
 @click.option(
@@ -172,7 +242,7 @@ def _one_line_errors() -> Iterator[None]:
     except ScriptFailedError as error:
         click.echo(str(error), err=True)
         sys.exit(1)
-    except (ScriptError, UnknownKernelError, OSError, *OWN_ERRORS) as error:
+    except (ScriptError, UnknownKernelError, RefusedError, OSError, *OWN_ERRORS) as error:
         raise click.ClickException(str(error)) from error
 
 

@@ -149,9 +149,9 @@ class Function:
             raise
 
     def _load(self, extents: tuple[int, ...]) -> LoadedProgram:
-        options = Options(
-            dict(zip(self._dims, extents, strict=True)), self.fuse, native().vector_bits
-        )
+        bits = native().vector_bits
+        bindings = dict(zip(self._dims, extents, strict=True))
+        options = Options(bindings, self.fuse, bits, self.threads)
         compilation = compile_program(self.program, options)
         self._loaded[extents] = LoadedProgram(compilation, self._states())
         return self._loaded[extents]

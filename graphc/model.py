@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from rich.console import Console
 
 from graphc.arrays import batch_dimension, check_labels, matched, row_count
 from graphc.callbacks import Callback
@@ -25,6 +24,9 @@ from graphc.optim import Optimizer
 from graphc.progress import Verbosity, make_reporter
 from graphc.summary import print_summary
 from graphc.training import IS_FINITE, History, Training, averages_over
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Nodes = Node | Sequence[Node] | Mapping[str, Node]
@@ -112,7 +114,7 @@ class Model:
 
     def summary(self, console: Console | None = None) -> None:
         """Prints layers, their parameters, shapes and counts."""
-        print_summary(console or Console(), self.parameters, self.weights)
+        print_summary(self.parameters, self.weights, console)
 
     # --- compiling ---------------------------------------------------------------------------
 

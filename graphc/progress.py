@@ -4,17 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    SpinnerColumn,
-    TextColumn,
-    TimeRemainingColumn,
-)
+# rich is imported where something is shown: a process that shows nothing starts without it.
+if TYPE_CHECKING:
+    from rich.console import Console
 
 Verbosity = Literal["auto", 0, 1, 2]
 
@@ -82,6 +76,15 @@ class Bar:
     """One bar over the whole training with rate and time left, and a line an epoch above it."""
 
     def __init__(self, console: Console, first: int, epochs: int, rows: int) -> None:
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            SpinnerColumn,
+            TextColumn,
+            TimeRemainingColumn,
+        )
+
         self._epochs = epochs
         self._lines = Lines(console, epochs)
         self._progress = Progress(
@@ -131,8 +134,12 @@ def make_reporter(
     """
     if verbose not in ("auto", 0, 1, 2):
         raise ValueError(f"a verbosity of 'auto', 0, 1 or 2 expected, not {verbose!r}")
+    if verbose == 0:
+        return Silent()
+    from rich.console import Console
+
     console = console or Console()
-    if verbose == 0 or (verbose == "auto" and not console.is_terminal):
+    if verbose == "auto" and not console.is_terminal:
         return Silent()
     if verbose == 2 or not console.is_terminal:
         return Lines(console, epochs)

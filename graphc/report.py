@@ -1,15 +1,18 @@
-"""Tables for people: a profile, a confusion matrix."""
+"""Tables for people: a profile, the disk cache, a confusion matrix."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from rich import box
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
+from graphc.kernels.cache import Build, StoredEntry
 from graphc.profile import KernelProfile, Line, Profile
 
 # So many lines of the user are named in one row; the file written with --json has them all.
@@ -73,6 +76,33 @@ def _lines_text(lines: tuple[Line, ...]) -> str:
         file = each.file
     more = " ..." if len(lines) > LINES_SHOWN else ""
     return ", ".join(shown) + more
+
+
+def print_cache(stored: Sequence[StoredEntry], build: Build, console: Console) -> None:
+    """Prints one row an entry of the disk cache, and all their bytes."""
+    table = Table(box=None, pad_edge=False, padding=(0, 1))
+    table.add_column("kernel", overflow="fold")
+    table.add_column("bytes", justify="right", no_wrap=True)
+    table.add_column("age", justify="right", no_wrap=True)
+    table.add_column("used now", overflow="fold")
+    now = time.time()
+    for each in stored:
+        name = each.path.stem if each.entry is None else each.entry.kernel
+        differences = [] if each.entry is None else build.differences(each.entry.build)
+        state = each.problem or "; ".join(differences)
+        used = f"no: {state}" if state else "yes"
+        table.add_row(escape(name), f"{each.nbytes:,}", age(now - each.used), escape(used))
+    console.print(table)
+    total = sum(each.nbytes for each in stored)
+    console.print(f"{len(stored)} entries, {total:,} bytes")
+
+
+def age(seconds: float) -> str:
+    """In the largest unit of which there is more than one: `90 s`, `36 h`, `12 d`."""
+    for unit, length in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{max(seconds, 0):.0f} s"
 
 
 def microseconds(nanoseconds: float) -> str:

@@ -70,7 +70,7 @@ def stage_text(
         return StageText(_simplified(step, dimensions), "python")
     if stage in (Stage.LLVM, Stage.ASM):
         return _machine_code(step.loaded(dimensions), stage, kernel)
-    compilation = compile_program(step.program, _options(step, dimensions))
+    compilation = compile_program(step.program, options_of(step, dimensions))
     assert compilation.plan is not None
     if stage is Stage.PLAN:
         return StageText(plan_text(compilation.plan), "text")
@@ -83,7 +83,8 @@ def stage_text(
     return StageText("\n".join(text for text in texts if text), "python")
 
 
-def _options(step: Function, dimensions: dict[str, int]) -> Options:
+def options_of(step: Function, dimensions: dict[str, int]) -> Options:
+    """How `step` is compiled for the given extents of its open dimensions."""
     return Options(dimensions, step.fuse, native().vector_bits)
 
 
@@ -102,7 +103,7 @@ def _chosen(
 def _simplified(step: Function, dimensions: dict[str, int]) -> str:
     """The program after the simplifying pass, and below it the rules that fired."""
     traces: list[Trace] = []
-    compile_program(step.program, _options(step, dimensions), traces.append)
+    compile_program(step.program, options_of(step, dimensions), traces.append)
     (after,) = (trace.after for trace in traces if trace.name == "simplify")
     return print_program(after.program, locations=True) + _firings_text(after)
 
@@ -221,7 +222,7 @@ def plan_text(plan: Plan) -> str:
     sections = [
         (
             f"{len(plan.instructions)} instructions",
-            ("", "kernel", "kind", "arguments"),
+            ("", "kernel", "kind", "threads", "before", "arguments"),
             _instruction_rows(plan),
         ),
         ("given memory", ("storage", "role", "dtype", "elements", "bytes"), _given_rows(plan)),
@@ -239,7 +240,9 @@ def plan_text(plan: Plan) -> str:
 def _instruction_rows(plan: Plan) -> Iterator[Sequence[str]]:
     for number, instruction in enumerate(plan.instructions):
         arguments = ", ".join(storage.name for storage in instruction.source.arguments)
-        yield str(number), instruction.name, kind_of(instruction), arguments
+        sharing = "shared" if instruction.source.shared else "alone"
+        meeting = "barrier" if instruction.barrier else ""
+        yield str(number), instruction.name, kind_of(instruction), sharing, meeting, arguments
 
 
 def _given_rows(plan: Plan) -> Iterator[Sequence[str]]:

@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-
-from rich.console import Console
-from rich.table import Table
+from typing import TYPE_CHECKING
 
 from graphc.ir.graph import Node
 from graphc.ir.types import shape_text
 
+if TYPE_CHECKING:
+    from rich.console import Console
 
-def print_summary(console: Console, parameters: Sequence[Node], weights: Sequence[Node]) -> None:
+
+def print_summary(
+    parameters: Sequence[Node], weights: Sequence[Node], console: Console | None = None
+) -> None:
     """Prints one row for each of `weights`: layer, name, dtype and shape, number of elements.
 
     The name of the layer is what stands before the last dot. `parameters` are those that train.
+    console: standard output unless given.
     """
+    # Imported here: a process that prints nothing starts without rich.
+    from rich.console import Console
+    from rich.table import Table
+
+    console = console or Console()
     trained = sum(state.type.size for state in parameters)
     total = sum(state.type.size for state in weights)
     nbytes = sum(state.type.nbytes for state in weights)

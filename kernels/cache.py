@@ -227,7 +227,7 @@ class ObjectCache:
 
     def path(self, source: str) -> Path:
         """Where this build's entry for a source is, if there is one."""
-        return self.directory / f"{entry_key(source, self.build)}{SUFFIX}"
+        return self._path(entry_key(source, self.build))
 
     def load(self, source: str) -> Entry | None:
         """The entry, if it is there and sound; else None, with a warning if it is not sound."""
@@ -255,7 +255,7 @@ class ObjectCache:
         try:
             self.directory.mkdir(mode=DIRECTORY_MODE, parents=True, exist_ok=True)
             check_owner(self.directory.stat())
-            self._write(self.path(entry.source), encode(entry))
+            self._write(self._path(entry.key), encode(entry))
             if self._stores % STORES_BETWEEN_SWEEPS == 0:
                 self._sweep()
             self._stores += 1
@@ -269,7 +269,10 @@ class ObjectCache:
         """
         if not self.directory.exists():
             return []
-        check_owner(self.directory.stat())
+        try:
+            check_owner(self.directory.stat())
+        except RefusedError as error:
+            raise RefusedError(f"{self.directory}: {error}") from None
         found = []
         for path, status in self._files(SUFFIX):
             try:
@@ -306,6 +309,9 @@ class ObjectCache:
             path.unlink(missing_ok=True)
             removed += path.suffix == SUFFIX
         return removed
+
+    def _path(self, key: str) -> Path:
+        return self.directory / f"{key}{SUFFIX}"
 
     def _warn(self, path: Path, problem: Exception) -> None:
         """Once for each kind of problem, which one cause may bring for many entries."""
@@ -389,7 +395,7 @@ def open_cache(target: Target) -> ObjectCache | None:
     try:
         directory = cache_directory()
         return None if directory is None else ObjectCache(directory, this_build(target))
-    except (LookupError, OSError, RuntimeError) as error:
+    except (ImportError, OSError, RuntimeError) as error:
         warnings.warn(f"no cache of kernels: {error}", CacheWarning, stacklevel=2)
         return None
 
@@ -397,7 +403,7 @@ def open_cache(target: Target) -> ObjectCache | None:
 def this_build(target: Target) -> Build:
     """The installed versions and this machine's system, for a target.
 
-    Raises OSError, LookupError where the versions or the code generators' files are not found.
+    Raises OSError, ImportError where the code generators' files or the versions are not found.
     """
     return Build(
         versions=", ".join(f"{name} {installed_version(name)}" for name in DISTRIBUTIONS),
@@ -420,7 +426,7 @@ def generators_digest() -> str:
 
 def installed_version(distribution: str) -> str:
     """Its version, from the name of its metadata directory, or from importlib.metadata, which takes
-    20 ms to import. Raises PackageNotFoundError, a LookupError."""
+    20 ms to import. Raises PackageNotFoundError."""
     pattern = re.compile(re.escape(distribution) + r"-([^-]+)\.dist-info")
     for directory in sys.path:
         with contextlib.suppress(OSError):

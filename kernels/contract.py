@@ -65,6 +65,7 @@ MOST_VECTORS = 16  # in a row of a tile
 INNER_ROWS, INNER_COLUMNS = 4, 8  # largest tile whose lanes run along the depth
 TASKS_WANTED = 16
 SMALLEST_TASK = 1 << 16  # multiply-adds: a few microseconds
+SMALLEST_SHARED = 1 << 19  # multiply-adds: about ten times what the barriers around it take
 SMALLEST_PACKED_ROWS = 128  # rows of a task that packs a panel of its own
 
 Form = Literal["outer", "inner"]
@@ -150,12 +151,12 @@ class Epilogue(Protocol):
 @dataclass(frozen=True)
 class ContractionSource:
     """Lines of a kernel's body, what they call, the `scratch` elements that a thread needs, and
-    the number of tasks that threads share."""
+    whether threads share the tasks."""
 
     lines: tuple[str, ...]
     microkernels: tuple[Microkernel, ...]
     scratch: int
-    tasks: int
+    shared: bool
 
 
 def choose_tiling(contraction: Contraction, vector_bits: int) -> Tiling:
@@ -191,7 +192,7 @@ def contraction_lines(
     elements has no lines.
     """
     if contraction.rows == 0 or contraction.columns == 0 or 0 in contraction.batch:
-        return ContractionSource((), (), 0, 0)
+        return ContractionSource((), (), 0, shared=False)
     oriented = _transposed(contraction) if tiling.swapped else _normalized(contraction)
     return _Writer(oriented, tiling, epilogue).source()
 
@@ -341,6 +342,11 @@ def _epilogue_cycles(contraction: Contraction, columns: int, tiling: Tiling) -> 
     return vectors * VECTOR_EPILOGUE_CYCLES + rest * SCALAR_EPILOGUE_CYCLES
 
 
+def _multiplications(contraction: Contraction) -> int:
+    batch = prod(contraction.batch)
+    return batch * contraction.rows * contraction.columns * contraction.depth
+
+
 def _rows_per_task(contraction: Contraction, tiling: Tiling) -> int:
     """Rows of a task: enough tasks to share, none too small, a packed panel used often."""
     panels = ceil(contraction.columns / tiling.columns) * max(prod(contraction.batch), 1)
@@ -423,7 +429,9 @@ class _Writer:
         self.add(1, f"tile = stack({contraction.dtype}, {tiling.rows * self.tile_stride})")
         if packs:
             self.add(1, f"packed = advance(scratch, thread * {scratch})")
-        self.add(1, f"for task in range(thread, {tasks}, threads):")
+        shared = tasks > 1 and _multiplications(contraction) >= SMALLEST_SHARED
+        own_tasks = f"thread, {tasks}, threads" if shared else str(tasks)
+        self.add(1, f"for task in range({own_tasks}):")
         self._task_indices(chunks, panels)
         self.add(2, f"column_start = {_index(('column_panel', tiling.columns))}")
         right = contraction.right
@@ -439,7 +447,7 @@ class _Writer:
         else:
             self._panel(2, tiling.columns if full else rest)
         microkernels = tuple(self.microkernels.values())
-        return ContractionSource(tuple(self.lines), microkernels, scratch, tasks)
+        return ContractionSource(tuple(self.lines), microkernels, scratch, shared)
 
     def _task_indices(self, chunks: int, panels: int) -> None:
         """Which chunk of rows, panel of columns and matrix of the batch a task is."""

@@ -123,7 +123,7 @@ def emit_contraction(
         made.microkernels,
         unroll=False,
         writes=(*(storage_of(node) for node in group.outputs), *scratch),
-        shared=made.tasks > 1,
+        shared=made.shared,
     )
 
 

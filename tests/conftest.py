@@ -1,4 +1,5 @@
-"""Golden files: texts under tests/golden/, each named after the test that compares with it."""
+"""Golden files: texts under tests/golden/, each named after the test that compares with it; and the
+disk cache of a run."""
 
 from __future__ import annotations
 
@@ -19,6 +20,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--update-golden", action="store_true", help="write the golden files instead of comparing"
     )
+
+
+@pytest.fixture(scope="session", autouse=True)
+def kernels_of_this_run(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Kernels are kept for this run alone, whose workers share them."""
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+    os.environ["GRAPHC_CACHE_DIR"] = str(folder / "kernels")
 
 
 @pytest.fixture

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 # One of the functions that the executor's machine code defines.
 EXECUTOR_SYMBOL = "graphc_run"
+EXECUTOR_DIGEST = source_digest([EXECUTOR_IR])
 
 
 class Native:
@@ -70,7 +71,7 @@ class Native:
         def compiled() -> tuple[NativeModule, str]:
             return compile_ir(EXECUTOR_IR, self.target), EXECUTOR_SYMBOL
 
-        module, _ = self._module("executor", source_digest([EXECUTOR_IR]), compiled)
+        module, _ = self._module("executor", EXECUTOR_DIGEST, compiled)
         return load_executor(module)
 
     @functools.cached_property

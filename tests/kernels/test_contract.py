@@ -230,7 +230,7 @@ def test_empty_result_has_no_lines(rows: int, columns: int, batch: tuple[int, ..
     access = MatrixAccess("x", 0, (0,) * len(batch), 4, 1)
     contraction = Contraction("f32", batch, rows, columns, 4, access, replace(access, buffer="w"))
     source = contraction_lines(contraction, choose_tiling(contraction, 256), add_bias(1, 1, batch))
-    assert source == ContractionSource((), (), 0, 0)
+    assert source == ContractionSource((), (), 0, shared=False)
 
 
 @pytest.mark.parametrize(
@@ -317,7 +317,7 @@ def test_nan_and_infinity_stay_where_they_belong(compiler: KernelCompiler) -> No
 GENERATED_SOURCE = """\
     tile = stack(f32, 192)
     packed = advance(scratch, thread * 640)
-    for task in range(thread, 4, threads):
+    for task in range(4):
         row_chunk = task % 2
         column_panel = task // 2 % 2
         column_start = column_panel * 32

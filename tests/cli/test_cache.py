@@ -1,0 +1,124 @@
+"""`graphc cache`: what is listed, explained and removed."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+
+from graphc.compiler.native import Native
+from graphc.kernels.cache import Entry, ObjectCache, source_digest, this_build
+from graphc.kernels.llvm import host_target
+from graphc.report import age
+
+Command = Callable[..., Result]
+
+
+@pytest.fixture
+def objects(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ObjectCache:
+    """The cache that the command finds."""
+    target = host_target()
+    objects = ObjectCache(tmp_path / "kernels", this_build(target))
+    monkeypatch.setattr("graphc.cli.native", lambda: Native(target, objects))
+    return objects
+
+
+def store(objects: ObjectCache, kernel: str, **changes: str) -> Path:
+    build = dataclasses.replace(objects.build, **changes)
+    entry = Entry(kernel, kernel, source_digest([kernel]), build, b"code", b"")
+    objects.store(entry)
+    return objects.directory / f"{entry.key}.kernel"
+
+
+def test_path(graphc: Command, objects: ObjectCache) -> None:
+    assert graphc("cache", "path").stdout == f"{objects.directory}\n"
+
+
+def test_list(graphc: Command, objects: ObjectCache) -> None:
+    assert "0 entries, 0 bytes" in graphc("cache", "list").stdout
+    paths = [store(objects, "current"), store(objects, "former", versions="numba 0")]
+    paths.append(store(objects, "spoilt"))
+    paths[2].write_bytes(b"")
+    for number, path in enumerate(paths):
+        used = path.stat().st_mtime - 7200 * number
+        os.utime(path, (used, used))
+    head, current, former, spoilt, total = graphc("cache", "list").stdout.splitlines()
+    assert head.split() == ["kernel", "bytes", "age", "used", "now"]
+    size = f"{paths[0].stat().st_size:,}"
+    assert current.split() == ["current", size, "0", "s", "yes"]
+    assert "former" in former and "2 h" in former and "no: versions differ: numba 0" in former
+    assert spoilt.split()[:2] == [paths[2].stem, "0"] and "no: damaged" in spoilt
+    assert total.startswith("3 entries, ")
+
+
+def test_clear(graphc: Command, objects: ObjectCache) -> None:
+    store(objects, "one")
+    store(objects, "two")
+    assert graphc("cache", "clear").stdout == f"2 entries removed from {objects.directory}\n"
+    assert os.listdir(objects.directory) == []
+
+
+def test_a_directory_that_is_not_used(graphc: Command, objects: ObjectCache) -> None:
+    store(objects, "one")
+    objects.directory.chmod(0o777)
+    result = graphc("cache", "list")
+    assert result.exit_code == 1
+    assert result.stderr == (f"Error: {objects.directory}: writable by other users (mode 777)\n")
+
+
+@pytest.mark.parametrize(
+    ("value", "message"), [("off", "the cache is off"), ("of", "'on' or 'off' is expected")]
+)
+def test_without_a_cache(tmp_path: Path, value: str, message: str) -> None:
+    result = _graphc(tmp_path, "cache", "path", GRAPHC_CACHE=value)
+    assert result.returncode == 1
+    assert result.stderr.startswith("Error: ") and message in result.stderr
+
+
+def test_explain(tmp_path: Path, script: str) -> None:
+    """A script's kernels before and after they were compiled, and when the entries do not fit."""
+
+    def explained(*arguments: str) -> dict[str, str]:
+        lines = _graphc(tmp_path, "cache", "explain", script, *arguments).stdout.splitlines()
+        pairs = [line.split(": ", 1) for line in lines]
+        return {name: reason for name, reason in pairs}
+
+    before = explained()
+    assert len(before) > 2 and "executor" in before and set(before.values()) == {"no entry"}
+    shown = _graphc(tmp_path, "inspect", script, "--stage", "asm").stdout
+    after = explained()
+    assert after.keys() == before.keys()
+    assert {name for name, reason in after.items() if reason == "on disk"} >= {
+        name for name in before if name != "executor"
+    }
+    assert "no entry" in explained("--batch-size", "7").values()
+    assert _graphc(tmp_path, "inspect", script, "--stage", "asm").stdout == shown
+
+    for path in (tmp_path / "kernels").iterdir():
+        path.write_bytes(path.read_bytes()[:-1])
+    assert all(reason.startswith("damaged") for reason in explained().values())
+
+
+def _graphc(tmp_path: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """The command in a process and with a cache of its own."""
+    directory = {"GRAPHC_CACHE_DIR": str(tmp_path / "kernels"), **variables}
+    return subprocess.run(
+        [sys.executable, "-c", "from graphc.cli import main; main()", *arguments],
+        capture_output=True,
+        text=True,
+        env={**os.environ, **directory},
+    )
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(-1, "0 s"), (0.4, "0 s"), (119, "119 s"), (120, "2 min"), (7200, "2 h"), (180_000, "2 d")],
+)
+def test_age(seconds: float, text: str) -> None:
+    assert age(seconds) == text

@@ -1,0 +1,172 @@
+"""Processes that share their kernels on disk: the same bits, without the compiler."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+
+from graphc.compiler.native import Native, kernel_digest
+from graphc.kernels.cache import ObjectCache, this_build
+from graphc.kernels.jit import KernelCompiler
+from graphc.kernels.llvm import host_target
+from graphc.kernels.source import KernelSource
+
+# Trains three steps; prints the bits of loss and weights, and whether numba was imported.
+TRAINING = """
+import sys
+import numpy as np
+import graphc as gc
+
+graph = gc.Graph(seed=0)
+x = graph.input("x", (8, 5))
+t = graph.input("t", (8,), "i32")
+loss = gc.losses.softmax_cross_entropy(gc.nn.dense(gc.nn.dense(x, 7, gc.tanh), 3), t)
+step = gc.function([x, t], loss, gc.optim.SGD(0.1).updates(loss))
+values = np.arange(40, dtype=np.float32).reshape(8, 5) / 40
+for _ in range(3):
+    result = step(values, np.arange(8, dtype=np.int32) % 3)
+bits = [np.asarray(result).tobytes(), *(value.tobytes() for value in graph.variables.values())]
+print(b"".join(bits).hex(), "numba" in sys.modules)
+"""
+
+
+def start(directory: Path, **variables: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", TRAINING],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "GRAPHC_CACHE_DIR": str(directory), **variables},
+    )
+
+
+def finish(started: Sequence[subprocess.Popen[str]]) -> list[tuple[str, bool, str]]:
+    """Of each process its bits, whether it imported numba, and its warnings."""
+    found = []
+    for process in started:
+        output, errors = process.communicate()
+        assert process.returncode == 0, errors
+        bits, imported = output.split()
+        found.append((bits, imported == "True", errors))
+    return found
+
+
+@pytest.fixture(scope="module")
+def uncached(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The bits of a process that has no cache."""
+    directory = tmp_path_factory.mktemp("off") / "kernels"
+    ((bits, imported, errors),) = finish([start(directory, GRAPHC_CACHE="off")])
+    assert imported and not errors and not directory.exists()
+    return bits
+
+
+def test_processes_at_once_and_one_after_them(tmp_path: Path, uncached: str) -> None:
+    directory = tmp_path / "kernels"
+    assert {(bits, errors) for bits, _, errors in finish([start(directory) for _ in range(4)])} == {
+        (uncached, "")
+    }
+    stored = sorted(os.listdir(directory))
+    assert stored and all(name.endswith(".kernel") for name in stored)
+    assert finish([start(directory)]) == [(uncached, False, "")]
+
+    # Damaged: one entry half gone, one with a bit flipped in its machine code.
+    first, second = (directory / name for name in stored[:2])
+    first.write_bytes(first.read_bytes()[: first.stat().st_size // 2])
+    data = bytearray(second.read_bytes())
+    data[len(data) // 2] ^= 1
+    second.write_bytes(data)
+    ((bits, imported, errors),) = finish([start(directory)])
+    assert bits == uncached and imported
+    assert errors.count("CacheWarning") == 1 and "damaged" in errors
+    assert sorted(os.listdir(directory)) == stored
+    assert finish([start(directory)]) == [(uncached, False, "")]
+
+
+def test_an_unwritable_cache_warns_and_compiles(tmp_path: Path, uncached: str) -> None:
+    (tmp_path / "file").write_text("")
+    ((bits, imported, errors),) = finish([start(tmp_path / "file" / "kernels")])
+    assert bits == uncached and imported
+    assert "CacheWarning" in errors and "Not a directory" in errors
+
+
+# --- in one process ------------------------------------------------------------------------------
+
+
+def kernel(name: str, buffer: str, unroll: bool = True) -> KernelSource:
+    text = (
+        f"def {name}(arguments, thread, threads):\n"
+        f"    {buffer} = buffer(arguments, 0, 1, f32)\n"
+        f"    {buffer}[0] = {buffer}[0] + f32(1.0)\n"
+        f"    return 0\n"
+    )
+    return KernelSource(name, text, (), unroll=unroll)
+
+
+@pytest.fixture
+def make_native(tmp_path: Path) -> Callable[..., Native]:
+    """A compiler on a cache of its own; the arguments change what its build is."""
+
+    def make(**changes: str) -> Native:
+        target = host_target()
+        build = dataclasses.replace(this_build(target), **changes)
+        return Native(target, ObjectCache(tmp_path / "kernels", build))
+
+    return make
+
+
+@pytest.fixture
+def compiled(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the kernels that are compiled, as they come."""
+    names: list[str] = []
+    original = KernelCompiler.compile_kernel
+
+    def compile_kernel(self, source, name, **more):  # type: ignore[no-untyped-def]
+        names.append(name)
+        return original(self, source, name, **more)
+
+    monkeypatch.setattr(KernelCompiler, "compile_kernel", compile_kernel)
+    return names
+
+
+def test_equal_kernels_of_other_names_share(
+    make_native: Callable[..., Native], compiled: list[str]
+) -> None:
+    one = make_native().compile(kernel("first", "x"))
+    other = make_native().compile(kernel("second", "weights"))
+    assert compiled == ["first"]
+    assert other.name == "second" and "weights" in other.source
+    assert other.object_code == one.object_code
+    # What `inspect` shows comes from disk too.
+    assert (other.llvm, other.assembly) == (one.llvm, one.assembly)
+
+
+def test_a_changed_version_is_a_miss(
+    make_native: Callable[..., Native], compiled: list[str]
+) -> None:
+    for changes in ({}, {"versions": "numba 0"}, {"features": ""}, {}):
+        make_native(**changes).compile(kernel("first", "x"))
+    assert compiled == ["first"] * 3
+
+
+def test_unrolling_is_part_of_what_is_compiled() -> None:
+    digests = {kernel_digest(kernel("first", "x", unroll)) for unroll in (True, False)}
+    assert len(digests) == 2
+
+
+def test_without_a_cache(compiled: list[str]) -> None:
+    native = Native(host_target(), None)
+    first = native.compile(kernel("first", "x"))
+    assert native.compile(kernel("second", "y")) is first
+    assert compiled == ["first"]
+
+
+def test_the_executor_is_stored(make_native: Callable[..., Native], monkeypatch) -> None:
+    make_native().executor  # noqa: B018 - made when it is first asked for
+    monkeypatch.setattr("graphc.kernels.llvm.compile_ir", None)
+    make_native().executor  # noqa: B018
