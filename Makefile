@@ -5,8 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/installed
 # What the benchmarks compare with. PyTensor pins an older numba, so it cannot share graphc's.
 PEERS_VENV := .venv-peers
-TORCH      := torch==2.13.0
-PEERS      := numpy jax pytensor
+PEERS      := torch==2.13.0 numpy jax pytensor
 
 .PHONY: demo test test-fast lint types bench peers clean
 
@@ -43,7 +42,6 @@ peers: $(PEERS_VENV)/installed
 
 $(PEERS_VENV)/installed:
 	$(PYTHON) -m venv $(PEERS_VENV)
-	$(PEERS_VENV)/bin/python -m pip install --quiet $(TORCH)
 	$(PEERS_VENV)/bin/python -m pip install --quiet $(PEERS)
 	@touch $@
 

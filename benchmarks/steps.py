@@ -4,7 +4,7 @@
     python -m benchmarks.steps --against torch,torch-compile,jax,jax-scan,pytensor --threads 2
 
 Interleaved, medians. Every system starts from the same weights; the losses after 20 steps must
-agree. graphc and numpy use one thread. The systems:
+agree. All but numpy get `--threads` threads. The systems:
 
     graphc          steps in the executor's own loop
     graphc-call     one Python call a step
@@ -16,8 +16,8 @@ agree. graphc and numpy use one thread. The systems:
     jax-scan        the same, steps in a scan
     pytensor        the whole step compiled, one Python call a step
 
-Peers run in processes of their own, with `--threads` threads on as many cores, in the environment
-that `make peers` builds or `--peers-python` names.
+Peers run in processes of their own, on as many cores as threads, in the environment that `make
+peers` builds or `--peers-python` names.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ from benchmarks.workloads import ELEMENTWISE_ROWS, NAMES, Workload, workload
 from graphc.compiler.native import native
 from graphc.function import Function
 
-OWN_THREADS = 1
+NUMPY_THREADS = 1
 STEPS_BEFORE_LOSS = 20
 LEAST_ROUNDS = 7
 # Losses are means over at most so many rows, summed in another order by each system.
@@ -84,11 +84,12 @@ def loss_after_20(step: Function, work: Workload) -> float:
 
 
 def measure(work: Workload, peers: Peers, threads: int, peak: float, rounds: int) -> list[Row]:
-    """All systems on one workload; `threads` are the peers'.
+    """All systems on one workload; numpy alone has one thread.
 
     Raises click.ClickException when losses differ.
     """
-    fused, called, unfused = work.step(), work.step(), work.step(fuse=False)
+    fused, called = work.step(threads=threads), work.step(threads=threads)
+    unfused = work.step(fuse=False, threads=threads)
     numpy_step = work.step(mode="reference")
     functions = {
         "graphc": fused,
@@ -109,7 +110,7 @@ def measure(work: Workload, peers: Peers, threads: int, peak: float, rounds: int
     seconds = interleaved_timer_medians(timers, rounds)
     rows = []
     for name in losses:
-        used = OWN_THREADS if name in functions else threads
+        used = NUMPY_THREADS if name == "numpy" else threads
         gflops = work.flops / seconds[name] / 1e9 if work.flops else None
         rows.append(
             Row(
@@ -188,7 +189,7 @@ def chosen(known: tuple[str, ...]) -> Callable[[click.Context, click.Parameter, 
 @click.command()
 @click.option("--workloads", default="S,A,B", show_default=True, callback=chosen(NAMES))
 @click.option("--against", default="", callback=chosen(PEERS), help=f"Of {', '.join(PEERS)}.")
-@click.option("--threads", default=2, show_default=True, help="Of each peer.")
+@click.option("--threads", default=2, show_default=True, help="Of each system but numpy.")
 @click.option("--rounds", default=ROUNDS, show_default=True, type=click.IntRange(LEAST_ROUNDS))
 @click.option("--peers-python", default=PEERS_PYTHON, type=click.Path(path_type=Path))
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write the rows here.")

@@ -49,7 +49,7 @@ class Workload:
     arrays: tuple[Array, ...]
     flops: int
 
-    def step(self, mode: Mode = "compiled", fuse: bool = True) -> gc.Function:
+    def step(self, mode: Mode = "compiled", fuse: bool = True, threads: int = 1) -> gc.Function:
         """The step as a function that returns the loss, with initial weights of its own."""
         graph = self.loss.graph
         assert isinstance(graph, gc.Graph)
@@ -60,6 +60,7 @@ class Workload:
             variables=graph.variables.copy(),
             mode=mode,
             fuse=fuse,
+            threads=threads,
             name=f"step_{self.name}",
         )
 

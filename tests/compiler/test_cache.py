@@ -31,8 +31,8 @@ step = gc.function([x, t], loss, gc.optim.SGD(0.1).updates(loss))
 values = np.arange(40, dtype=np.float32).reshape(8, 5) / 40
 for _ in range(3):
     result = step(values, np.arange(8, dtype=np.int32) % 3)
-bits = [np.asarray(result).tobytes(), *(value.tobytes() for value in graph.variables.values())]
-print(b"".join(bits).hex(), "numba" in sys.modules)
+results = [np.asarray(result), *(graph.variables[name] for name in graph.variables)]
+print(b"".join(each.tobytes() for each in results).hex(), "numba" in sys.modules)
 """
 
 
