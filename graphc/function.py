@@ -130,7 +130,12 @@ class Function:
             return self._loaded.get(extents) or self._load(extents)
 
     def repeat(self, times: int, *arrays: Any) -> None:
-        """Runs `times` times on the same inputs in one native loop, without returning outputs."""
+        """Runs `times` times on the same inputs in one native loop, without returning outputs.
+
+        Raises ValueError unless `times` is at least 1, and as a call does.
+        """
+        if times < 1:
+            raise ValueError(f"repeat: at least 1 time expected, not {times}")
         values = self._converted(arrays)
         extents = self._extents(values)
         if self.mode == "reference":

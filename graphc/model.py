@@ -128,9 +128,9 @@ class Model:
     ) -> None:
         """Makes the training step; without an optimizer only how the model is run is set.
 
-        `fuse`, `mode` and `threads` are those of `gc.function`. With a batch size the step is compiled at once, else by `fit`. Compiling again with the
-        same optimizer keeps its slots; another one starts afresh. Raises GraphError for an
-        optimizer without a loss or parameters.
+        `fuse`, `mode` and `threads` are those of `gc.function`. With a batch size the step is
+        compiled at once, else by `fit`. Compiling again with the same optimizer keeps its slots;
+        another one starts afresh. Raises GraphError for an optimizer without a loss or parameters.
         """
         if optimizer is not self.optimizer:
             self._set_optimizer(optimizer)

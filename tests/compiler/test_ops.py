@@ -59,9 +59,9 @@ def test_compiled_is_reference(machine: Machine, case: Case, dtype: DType, fuse:
     program, values = (build_gradient_case if has_gradient else build_case)(case, dtype)
     program = specialize(program, case.bindings)
     expected, _ = run_program(program, values, values)
-    if dtype is f64 and case.op in ("sin", "cos"):
+    unknown = np.abs(values["x"]) > TRIGONOMETRIC_LIMIT_F64 if "x" in values else np.array(False)
+    if dtype is f64 and case.op in ("sin", "cos") and unknown.any():
         # Kernels know no digit of the result beyond this, and say so.
-        unknown = np.abs(values["x"]) > TRIGONOMETRIC_LIMIT_F64
         expected["result"] = np.where(unknown, np.nan, expected["result"])
     actual, _ = machine.run(program, values, values, fuse=fuse)
     _compare(actual, expected, program, case)

@@ -313,7 +313,7 @@ def _range_cases() -> Iterator[Case]:
             "in_range",
             _name(shape, dtype),
             (operand,),
-            {"limit": 5, "reader": "take"},
+            {"limit": 5},
             lambda i: i,
             bindings=BATCH,
         )

@@ -222,7 +222,7 @@ _INDEXING = (
     ),
     ErrorCase(
         "take", "negative", lambda g: build.take(_x(g), _i(g)),
-        IndexError, "^in_range: .* outside 0 to 2", {"x": _VALUES, "i": [0, -1]},
+        IndexError, "^take: .* outside 0 to 2", {"x": _VALUES, "i": [0, -1]},
     ),
     ErrorCase(
         "scatter_add", "slices",
