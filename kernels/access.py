@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from graphc.ir.graph import Node
 from graphc.ir.op import Strided, View
 from graphc.ir.types import row_major_strides
-from graphc.kernels.group import is_view
+from graphc.kernels.group import is_view, view_axes
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,23 @@ def place_in_memory(value: Node) -> Strided | None:
         assert isinstance(lowering, View)
         at = lowering.place(at, view.operands[0].type, view.type, **view.attributes)
     return at
+
+
+def iota_axis(operand: Node, axes: tuple[int | None, ...]) -> int | None:
+    """The loop axis along which the index counts that `operand`, a view of iota, shows."""
+    chain = []
+    value = operand
+    while is_view(value):
+        chain.append(value)
+        value = value.operands[0]
+    axis = 0
+    for view in reversed(chain):
+        if view.operands[0].type.dims[axis] == 1:
+            return None
+        becomes = view_axes(view)
+        assert becomes is not None
+        axis = becomes[axis]
+    return axes[axis]
 
 
 def access_along(buffer: str, at: Strided, loop_axes: Sequence[int | None], loops: int) -> Access:

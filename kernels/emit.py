@@ -13,10 +13,11 @@ from graphc.kernels.access import (
     Loop,
     access_along,
     index_expression,
+    iota_axis,
     merge_axes,
     place_in_memory,
 )
-from graphc.kernels.group import is_inline, is_view, view_axes, viewed
+from graphc.kernels.group import is_inline, viewed
 from graphc.kernels.loopnest import LoopNest, Phase, Reduces, reduced_axes
 from graphc.kernels.names import Names, label
 from graphc.kernels.passes import (
@@ -25,7 +26,14 @@ from graphc.kernels.passes import (
     row_sinks,
     values_kept_between_passes,
 )
-from graphc.kernels.scalar import constant, dtype_name, number, scalar_expression
+from graphc.kernels.scalar import (
+    combined,
+    constant,
+    dtype_name,
+    neutral_element,
+    number,
+    scalar_expression,
+)
 from graphc.kernels.shares import block_count
 from graphc.kernels.source import (
     RESERVED,
@@ -61,39 +69,10 @@ def emit_loops(
     return _LoopEmitter(name, nest, storage_of, threads).emit()
 
 
-def iota_axis(operand: Node, axes: tuple[int | None, ...]) -> int | None:
-    """The loop axis along which the index counts that `operand`, a view of iota, shows."""
-    chain = []
-    value = operand
-    while is_view(value):
-        chain.append(value)
-        value = value.operands[0]
-    axis = 0
-    for view in reversed(chain):
-        if view.operands[0].type.dims[axis] == 1:
-            return None
-        becomes = view_axes(view)
-        assert becomes is not None
-        axis = becomes[axis]
-    return axes[axis]
-
-
 def _limits(share: Share, extent: int) -> str:
     """The range of a share of `extent`: as even as can be, together all of it."""
     part, count = share
     return f"{part} * {extent} // {count}, ({part} + 1) * {extent} // {count}"
-
-
-def _neutral(node: Node) -> str:
-    lowering = node.op.lowering
-    assert isinstance(lowering, Reduction)
-    return number(lowering.identity(node.dtype), node.dtype)
-
-
-def _combined(node: Node, accumulator: str, value: str) -> str:
-    lowering = node.op.lowering
-    assert isinstance(lowering, Reduction)
-    return f"{lowering.combine}_reassoc({accumulator}, {value})"
 
 
 @dataclass
@@ -249,7 +228,7 @@ class _LoopEmitter:
 
     def _begin_accumulator(self, node: Node, kind: Reduces) -> None:
         """Declares what a reduction accumulates into and sets it to the neutral element."""
-        neutral = _neutral(node)
+        neutral = neutral_element(node)
         level = self.nest.roles[node].level
         if kind is Reduces.ROWS and self.nest.roles[node].inner:
             zero = Block()
@@ -296,10 +275,10 @@ class _LoopEmitter:
         elif node in self.row_parts:
             total, target = self.accumulators[node], self.row_parts[node]
             level = self.nest.roles[node].level
-            self.rows[level].add(f"{total} = {_combined(node, total, target)}")
+            self.rows[level].add(f"{total} = {combined(node, total, target)}")
         else:
             target = self.accumulators[node]
-        block.add(f"{target} = {_combined(node, target, value)}", node)
+        block.add(f"{target} = {combined(node, target, value)}", node)
 
     def _emit_partials(self) -> None:
         """Adds up what the blocks have accumulated: rows into the first block's row."""
@@ -312,14 +291,14 @@ class _LoopEmitter:
                 index = self._row_index()
                 other = f"{buffer}[{BLOCK} * {self._row_size()} + {index}]"
                 element = Block()
-                element.add(f"{buffer}[{index}] = {_combined(node, f'{buffer}[{index}]', other)}")
+                element.add(f"{buffer}[{index}] = {combined(node, f'{buffer}[{index}]', other)}")
                 self._nest_loops(body, self.inner_loops, element)
                 self.function.prologue.nest(f"for {BLOCK} in range(1, {self.blocks}):", body)
             else:
                 total = self.function.names.unique(label(node))
                 self.accumulators[node] = total
-                body.add(f"{total} = {_combined(node, total, f'{buffer}[{BLOCK}]')}")
-                self.function.prologue.add(f"{total} = {_neutral(node)}", node)
+                body.add(f"{total} = {combined(node, total, f'{buffer}[{BLOCK}]')}")
+                self.function.prologue.add(f"{total} = {neutral_element(node)}", node)
                 self.function.prologue.nest(f"for {BLOCK} in range({self.blocks}):", body)
 
     # --- the parts of the kernel -----------------------------------------------------------

@@ -5,16 +5,16 @@ from __future__ import annotations
 from graphc.ir.graph import Node
 from graphc.ir.op import LoopIndex, Strided
 from graphc.ir.types import row_major_strides
-from graphc.kernels.access import Access, Loop, access_along, index_expression, place_in_memory
-from graphc.kernels.contract import (
-    RESERVED_NAMES,
-    Contraction,
-    MatrixAccess,
-    Tiling,
-    choose_tiling,
-    contraction_lines,
+from graphc.kernels.access import (
+    Access,
+    Loop,
+    access_along,
+    index_expression,
+    iota_axis,
+    place_in_memory,
 )
-from graphc.kernels.emit import StorageOf, iota_axis
+from graphc.kernels.contract import contraction_lines
+from graphc.kernels.emit import StorageOf
 from graphc.kernels.group import (
     ContractionGroup,
     Domain,
@@ -34,6 +34,7 @@ from graphc.kernels.source import (
     Storage,
     function_text,
 )
+from graphc.kernels.tiling import RESERVED_NAMES, Contraction, MatrixAccess, Tiling, choose_tiling
 
 ACCUMULATED = "acc"
 SCRATCH = "scratch"

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from graphc.ir.graph import Node
-from graphc.ir.op import Scalar
+from graphc.ir.op import Reduction, Scalar
 from graphc.ir.types import DType
 
 # A template that is one call gives its operands' dtype; operators on integers give i64.
@@ -50,3 +50,17 @@ def scalar_expression(node: Node, operands: Sequence[str]) -> str:
     if node.dtype.is_integer and not _ONE_CALL.fullmatch(lowering.template):
         return f"{dtype_name(node.dtype)}({expression})"
     return expression
+
+
+def neutral_element(node: Node) -> str:
+    """What the reduction's accumulator starts at."""
+    lowering = node.op.lowering
+    assert isinstance(lowering, Reduction)
+    return number(lowering.identity(node.dtype), node.dtype)
+
+
+def combined(node: Node, accumulator: str, value: str) -> str:
+    """The reduction's accumulator with one more value in it."""
+    lowering = node.op.lowering
+    assert isinstance(lowering, Reduction)
+    return f"{lowering.combine}_reassoc({accumulator}, {value})"

@@ -11,14 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from graphc.kernels.contract import (
-    Contraction,
-    ContractionSource,
-    MatrixAccess,
-    Tiling,
-    choose_tiling,
-    contraction_lines,
-)
+from graphc.kernels.contract import ContractionSource, contraction_lines
 from graphc.kernels.jit import KernelCompiler
 from graphc.kernels.llvm import CompiledKernel, compile_ir, host_target
 from graphc.kernels.microkernel import (
@@ -27,6 +20,7 @@ from graphc.kernels.microkernel import (
     microkernel,
     transpose_microkernel,
 )
+from graphc.kernels.tiling import Contraction, MatrixAccess, Tiling, choose_tiling
 
 NUMPY_DTYPES: dict[str, type[np.floating]] = {"f32": np.float32, "f64": np.float64}
 BUFFERS = ("x", "w", "bias", "y", "scratch")
