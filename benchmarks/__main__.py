@@ -13,6 +13,7 @@ from rich.console import Console
 
 # Every benchmark, and the arguments with which it takes at most about a minute.
 BENCHMARKS: dict[str, tuple[str, ...]] = {
+    "start": ("--rounds", "3"),
     "overhead": (),
     "elementwise": (),
     "steps": (),

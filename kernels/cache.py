@@ -251,8 +251,14 @@ class ObjectCache:
         return entry
 
     def store(self, entry: Entry) -> None:
-        """Writes the entry, whole or not at all; processes that do so at once do no harm."""
+        """Writes the entry, whole or not at all; processes that do so at once do no harm.
+
+        Nothing is written when the code generators' files have changed since the build was looked
+        at: who edits them must not find code of the old ones under the new ones' name.
+        """
         try:
+            if entry.build.generators != generators_digest():
+                return
             self.directory.mkdir(mode=DIRECTORY_MODE, parents=True, exist_ok=True)
             check_owner(self.directory.stat())
             self._write(self._path(entry.key), encode(entry))
@@ -429,10 +435,13 @@ def installed_version(distribution: str) -> str:
     20 ms to import. Raises PackageNotFoundError."""
     pattern = re.compile(re.escape(distribution) + r"-([^-]+)\.dist-info")
     for directory in sys.path:
+        found: list[str] = []
         with contextlib.suppress(OSError):
             found = [m[1] for m in map(pattern.fullmatch, os.listdir(directory or ".")) if m]
-            if len(found) == 1:
-                return found[0]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            break
     from importlib.metadata import version
 
     return version(distribution)

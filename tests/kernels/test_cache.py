@@ -23,13 +23,14 @@ from graphc.kernels.cache import (
     decode,
     encode,
     entry_key,
+    generators_digest,
     installed_version,
     source_digest,
     this_build,
 )
 from graphc.kernels.llvm import Target
 
-BUILD = Build("graphc 1, numba 2", "digest", "linux", "cpu", "+avx", "256")
+BUILD = Build("graphc 1, numba 2", generators_digest(), "linux", "cpu", "+avx", "256")
 SOURCE = source_digest(["the source"])
 OBJECT_CODE, BITCODE = b"\x7fELF\n\n=\x00" * 5, b"BC\n\n" * 3
 ENTRY = Entry("matmul_add", "matmul", SOURCE, BUILD, OBJECT_CODE, BITCODE)
@@ -111,6 +112,11 @@ def test_another_build_is_a_miss_that_names_the_difference(objects: ObjectCache,
     words |= {"platform": "cpu linux then, cpu other now", "cpu": "other CPU", "features": "feat"}
     words |= {"vector_bits": "256 bits then, other now"}
     assert words[name] in other.explain(SOURCE, other.entries())
+
+
+def test_code_of_edited_generators_is_not_stored(objects: ObjectCache) -> None:
+    objects.store(dataclasses.replace(ENTRY, build=dataclasses.replace(BUILD, generators="old")))
+    assert objects.entries() == []
 
 
 def test_explained(objects: ObjectCache) -> None:
