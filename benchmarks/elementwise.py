@@ -57,8 +57,8 @@ def main(json_file: Path | None) -> None:
     loss = work.loss
     outputs = [loss, *gc.grad(loss, list(work.updates))]
     functions = {
-        "fused": gc.function(work.inputs, outputs),
-        "unfused": gc.function(work.inputs, outputs, fuse=False),
+        "fused": gc.function(work.inputs, outputs, threads=1),
+        "unfused": gc.function(work.inputs, outputs, fuse=False, threads=1),
         "numpy": gc.function(work.inputs, outputs, mode="reference"),
     }
     values = {name: function(*work.arrays) for name, function in functions.items()}

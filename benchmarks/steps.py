@@ -50,6 +50,9 @@ LEAST_ROUNDS = 7
 # Losses are means over at most so many rows, summed in another order by each system.
 TOLERANCE = ELEMENTWISE_ROWS * float(np.finfo(np.float32).eps)
 
+# Long enough that caches and cores left behind by the process before do not show.
+SECONDS_A_ROUND = 0.15
+
 
 @dataclass(frozen=True)
 class Row:
@@ -107,7 +110,7 @@ def measure(work: Workload, peers: Peers, threads: int, peak: float, rounds: int
         "numpy": timer(calls(numpy_step, *work.arrays)),
     }
     timers |= {name: peers.running[name].seconds_each for name in losses if name in peers.running}
-    seconds = interleaved_timer_medians(timers, rounds)
+    seconds = interleaved_timer_medians(timers, rounds, SECONDS_A_ROUND)
     rows = []
     for name in losses:
         used = NUMPY_THREADS if name == "numpy" else threads
