@@ -23,8 +23,9 @@ def print_profile(profile: Profile, console: Console) -> None:
     """Prints fused kernels beside what their ops take unfused, and the ratio of whole steps."""
     fused, unfused = profile.fused, profile.unfused
     sizes = ", ".join(f"{name} {extent}" for name, extent in profile.dimensions.items())
+    threads = "1 thread" if profile.threads == 1 else f"{profile.threads} threads"
     console.print(
-        f"{profile.program} step, {sizes}: {fused.ops} ops, {profile.threads} thread, "
+        f"{profile.program} step, {sizes}: {fused.ops} ops, {threads}, "
         f"{profile.vector_bits}-bit vectors; median of {profile.rounds} rounds "
         f"of {profile.repeats} steps",
         soft_wrap=True,

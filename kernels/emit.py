@@ -349,7 +349,7 @@ class _LoopEmitter:
 
     def _store(self, node: Node, value: str, block: Block) -> None:
         buffer = self._written(self.storage_of(node))
-        block.add(f"{buffer}[{self._index(self._write_access(node))}] = {value}", node)
+        block.store(f"{buffer}[{self._index(self._write_access(node))}] = {value}")
 
     def _main_lines(self) -> Block:
         whole = Block()

@@ -62,9 +62,14 @@ class KernelSource:
 
 @dataclass
 class Block:
-    """Lines of source at one depth of indentation."""
+    """Lines of source at one depth of indentation.
+
+    stores: lines that come last. A state may be overwritten in place, and whatever else the block
+    computes reads the value before.
+    """
 
     lines: list[str] = field(default_factory=list)
+    stores: list[str] = field(default_factory=list)
     _commented: object = None
 
     def add(self, line: str, node: Node | None = None) -> None:
@@ -75,14 +80,19 @@ class Block:
             line = f"{line}  # {location}: {location.text}" if location.text else line
         self.lines.append(line)
 
+    def store(self, line: str) -> None:
+        """Appends a line to those that come last."""
+        self.stores.append(line)
+
     def nest(self, header: str, body: Block) -> None:
         """Appends a loop or branch with `body` inside; nothing when the body is empty."""
-        if body.lines:
+        inside = [*body.lines, *body.stores]
+        if inside:
             self.lines.append(header)
-            self.lines += [INDENT + line for line in body.lines]
+            self.lines += [INDENT + line for line in inside]
 
     def extend(self, other: Block) -> None:
-        self.lines += other.lines
+        self.lines += [*other.lines, *other.stores]
 
 
 class Arguments:

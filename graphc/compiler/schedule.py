@@ -164,14 +164,16 @@ def _reads_same_element(node: Node, position: int, state: Node) -> bool:
 
 def _read_precedes(nest: LoopNest, node: Node, position: int, state: Node, value: Node) -> bool:
     read, store = nest.roles[node], nest.roles[value]
-    if store.phase is Phase.FINISH and read.phase is Phase.MAIN:
-        return _is_read_in_main_only(nest, node)
     operand = node.operands[position]
-    place, own = place_in_memory(operand), place_in_memory(state)
-    axes = nest.domain.operand_axes[node, position]
-    if operand is not state or place != own or axes != nest.domain.axes[value]:
-        return False
-    return read.phase is store.phase and (not read.inner or _last_pass(nest, node) <= store.level)
+    same_element = (
+        operand is state
+        and place_in_memory(operand) == place_in_memory(state)
+        and nest.domain.operand_axes[node, position] == nest.domain.axes[value]
+    )
+    if store.phase is Phase.FINISH:
+        return same_element or (read.phase is Phase.MAIN and _is_read_in_main_only(nest, node))
+    in_time = read.phase is Phase.MAIN and (not read.inner or _last_pass(nest, node) <= store.level)
+    return same_element and in_time
 
 
 def _is_read_in_main_only(nest: LoopNest, node: Node) -> bool:

@@ -221,9 +221,27 @@ def _taken_rows(graph: gc.Graph) -> Any:
     return [], [(a, gc.take(a, [4, 3, 2, 1, 0]))]
 
 
+def _swap_beside_an_input(graph: gc.Graph) -> Any:
+    """One kernel reads both old values, since both updates read x."""
+    x = graph.input("x", (5, 7), "f64")
+    a, b = _state(graph, "a", (5, 7)), _state(graph, "b", (5, 7))
+    return [], [(a, b + x), (b, a + x)]
+
+
+def _moments_in_finish(graph: gc.Graph) -> Any:
+    """Adam's habit: both moments of a bias, and the bias, in the finishing phase."""
+    x = graph.input("x", (6, 4), "f64")
+    first, second, b = (_state(graph, name, (4,)) for name in ("first", "second", "b"))
+    slope = gc.sum(x * b, 0)
+    next_first = first * 0.9 + slope
+    updates = [(first, next_first), (second, second * 0.5 + first * slope), (b, b - next_first)]
+    return [], updates
+
+
+HELPERS = ("_state", "_check", "_random_updates", "_fitted")
 CASES = [
     value for name, value in globals().items() if name.startswith("_") and callable(value)
-    and value.__module__ == __name__ and name not in ("_state", "_check")
+    and value.__module__ == __name__ and name not in HELPERS
 ]  # fmt: skip
 
 
@@ -231,6 +249,43 @@ CASES = [
 @pytest.mark.parametrize("declare", CASES, ids=lambda declare: declare.__name__[1:])
 def test_updates(declare: Declare, fuse: bool) -> None:
     _check(declare, fuse=fuse)
+
+
+def _random_updates(graph: gc.Graph, seed: int) -> Any:
+    """Updates that read each other's states: whole, by column, by row, transposed and reduced."""
+    rng = np.random.default_rng(seed)
+    x = graph.input("x", (5, 5), "f64")
+    shapes = [(5, 5), (5, 5), (5,), (5, 1), ()]
+    states = [_state(graph, f"s{i}", shape) for i, shape in enumerate(shapes)]
+    values = [x, *states, gc.transpose(states[0]), gc.softmax(x + states[1])]
+    for _ in range(6):
+        one, other = (values[i] for i in rng.integers(0, len(values), 2))
+        made = [one + other, one * 0.5 - other, gc.tanh(one * other), gc.maximum(one, other)]
+        values.append(made[rng.integers(0, len(made))])
+    updates = []
+    for state in states:
+        value = values[rng.integers(1, len(values))]
+        value = value + 0.25 * state if rng.random() < 0.5 else value
+        updates.append((state, _fitted(value, state.shape)))
+    return [], updates
+
+
+def _fitted(value: Any, shape: tuple[int, ...]) -> Any:
+    """`value` brought to `shape` by sums and broadcasts."""
+    missing = len(value.shape) - len(shape)
+    axes = [axis for axis in range(missing) if axis >= 0]
+    axes += [
+        axis for axis in range(max(missing, 0), len(value.shape))
+        if shape[axis - missing] == 1 and value.shape[axis] != 1
+    ]  # fmt: skip
+    total = gc.mean(value, axes, keepdims=True) if axes else value
+    kept = total.shape[missing:] if missing > 0 else total.shape
+    return gc.broadcast_to(gc.reshape(total, kept), shape)
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_random_updates(seed: int) -> None:
+    _check(lambda graph: _random_updates(graph, seed), fuse=True)
 
 
 def _writers(function: gc.Function, state: str) -> list[PlannedInstruction]:
@@ -242,7 +297,7 @@ def _writers(function: gc.Function, state: str) -> list[PlannedInstruction]:
 
 IN_PLACE = [
     _product_epilogue_in_place, _new_value, _own_row_sums, _bias_in_finish, _own_column_sums,
-    _own_sum,
+    _own_sum, _moments_in_finish,
 ]  # fmt: skip
 COPIED = [
     _own_transpose, _own_symmetric_part, _own_first_row, _own_square, _own_product_with_epilogue,
