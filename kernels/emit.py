@@ -96,6 +96,11 @@ def _new_function(name: str) -> _Function:
     return _Function(name, names, Arguments(names))
 
 
+def _has_finishing_phase(nest: LoopNest) -> bool:
+    finished = any(nest.roles[node].phase is Phase.FINISH for node in nest.outputs)
+    return finished or Reduces.ROWS in nest.reduces.values()
+
+
 class _LoopEmitter:
     def __init__(self, name: str, nest: LoopNest, storage_of: StorageOf, threads: int) -> None:
         self.nest = nest
@@ -103,7 +108,8 @@ class _LoopEmitter:
         self.storage_of = storage_of
         self.threads = threads
         self.blocks = block_count(nest)
-        self.has_partials = self.blocks > 1 and Reduces.ROWS in nest.reduces.values()
+        # Sums over rows are kept block by block; what the finishing phase makes needs them all.
+        self.has_partials = self.blocks > 1 and _has_finishing_phase(nest)
         self.function = self.main = _new_function(name)
         self.finishing = _new_function(f"{name}_finish") if self.has_partials else self.main
         self.block_start, self.block_end = Block(), Block()
@@ -354,7 +360,8 @@ class _LoopEmitter:
     def _main_lines(self) -> Block:
         whole = Block()
         whole.extend(self.main.prologue)
-        if self.has_partials:
+        if self.has_partials or (self.blocks > 1 and self.nest.reduces):
+            # Loops of fixed length: how LLVM regroups a sum must not depend on a thread's share.
             blocks = Block()
             blocks.extend(self.block_start)
             self._nest_rows(blocks, (BLOCK, str(self.blocks)))

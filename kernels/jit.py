@@ -42,7 +42,7 @@ STACK_ALIGNMENT_BYTES = 64
 VECTOR_MATH_PREFIX = "graphc."
 # What numba's native function reports is nonzero only if it raised, which kernels do not do.
 RAISED_STATUS = -1
-REDUCTION_FLAGS = ("reassoc", "contract", "nsz")
+REDUCTION_FLAGS = ("reassoc", "nsz")
 DTYPES = {"f32": np.float32, "f64": np.float64, "i32": np.int32, "i64": np.int64, "bool_": np.bool_}
 
 # numba tries typing rules of a definite target before its many generic ones for x[i].
@@ -398,7 +398,8 @@ def _kernel_flags() -> Flags:
     flags.no_cfunc_wrapper = True
     flags.no_rewrites = True
     flags.error_model = "numpy"
-    flags.fastmath = FastMathOptions({"contract"})
+    # No contraction: LLVM would choose differently in a vector body and in its tail.
+    flags.fastmath = FastMathOptions(set())
     return flags
 
 

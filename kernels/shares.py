@@ -12,6 +12,7 @@ from graphc.kernels.loopnest import LoopNest, Reduces
 ELEMENTS_A_COST = 16  # elements of a vector instruction
 BYTES_A_CYCLE = 8  # from beyond the second cache
 SMALLEST_BLOCK_CYCLES = 8_000
+SMALLEST_BLOCK_ELEMENTS = 256  # so that no block is unrolled whole
 MOST_BLOCKS = 16
 
 
@@ -25,7 +26,8 @@ def block_count(nest: LoopNest) -> int:
     if loop is None:
         return 1
     by_work = int(cycles(nest) // SMALLEST_BLOCK_CYCLES)
-    return max(1, min(MOST_BLOCKS, by_work, nest.domain.extents[loop]))
+    by_size = math.prod(nest.domain.extents) // SMALLEST_BLOCK_ELEMENTS
+    return max(1, min(MOST_BLOCKS, by_work, by_size, nest.domain.extents[loop]))
 
 
 def _shared_axis(nest: LoopNest) -> int | None:

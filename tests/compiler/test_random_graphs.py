@@ -30,10 +30,10 @@ def _check(machine: Machine, program: Program, seed: int) -> None:
     (expected, updated), *compiled = results
     for outputs, updates in compiled:
         for name, wanted in (expected | updated).items():
-            _compare((outputs | updates)[name], wanted, program)
+            compare((outputs | updates)[name], wanted, program)
 
 
-def _compare(actual: Array, expected: Array, program: Program) -> None:
+def compare(actual: Array, expected: Array, program: Program) -> None:
     """Each op adds the error of its own rounding to that of its operands, which it magnifies by no
     more than its slope; values stay below LARGEST, sums run over no more than the largest value.
     """

@@ -1,0 +1,119 @@
+"""Any number of threads gives the same bits, however small the shares are cut."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import graphc as gc
+from graphc.compiler.native import LoadedProgram, native
+from graphc.compiler.pipeline import Options, compile_program
+from graphc.ir.graph import Program
+from graphc.ir.op import Array
+from graphc.ir.reference import run_program
+from graphc.kernels import shares, tiling
+from tests.compiler.execution import run_loaded
+from tests.compiler.test_random_graphs import compare
+from tests.compiler.test_updates import CASES, Declare
+from tests.random_graphs import LARGEST, random_program, random_values
+from tests.tolerance import assert_close
+
+THREADS = (1, 2, 3)
+RANDOM_PROGRAMS = 40
+STEPS = 4
+
+
+@pytest.fixture(autouse=True)
+def _everything_is_shared(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tasks of a tile and blocks of a few rows, so that small tensors are shared too."""
+    monkeypatch.setattr(shares, "SMALLEST_BLOCK_CYCLES", 1)
+    monkeypatch.setattr(shares, "SMALLEST_BLOCK_ELEMENTS", 32)
+    monkeypatch.setattr(tiling, "SMALLEST_SHARED", 1)
+    monkeypatch.setattr(tiling, "SMALLEST_TASK", 1)
+    monkeypatch.setattr(tiling, "SMALLEST_PACKED_ROWS", 1)
+
+
+def _loaded(program: Program, states: dict[str, Array], threads: int, fuse: bool) -> LoadedProgram:
+    options = Options({}, fuse, native().vector_bits, threads)
+    return LoadedProgram(compile_program(program, options), states)
+
+
+def _results(
+    program: Program, inputs: Any, states: Any, threads: int, fuse: bool, steps: int = STEPS
+) -> dict[str, Array]:
+    """Outputs and states after several steps."""
+    own = {name: np.array(value, order="C") for name, value in states.items()}
+    loaded = _loaded(program, own, threads, fuse)
+    for _ in range(steps):
+        outputs = run_loaded(loaded, inputs)
+    return outputs | {f"state {name}": value for name, value in own.items()}
+
+
+def _check(program: Program, inputs: Any, states: Any, fuse: bool) -> None:
+    alone, *together = (_results(program, inputs, states, n, fuse) for n in THREADS)
+    for results in together:
+        for name, value in alone.items():
+            assert results[name].tobytes() == value.tobytes(), name
+    once = _results(program, inputs, states, THREADS[-1], fuse, steps=1)
+    outputs, updates = run_program(program, inputs, states)
+    for name, value in (outputs | {f"state {name}": v for name, v in updates.items()}).items():
+        compare(once[name], value, program)
+
+
+@pytest.mark.parametrize("fuse", [True, False], ids=["fused", "unfused"])
+@pytest.mark.parametrize("declare", CASES, ids=lambda declare: declare.__name__[1:])
+def test_updates_have_the_same_bits(declare: Declare, fuse: bool) -> None:
+    graph = gc.Graph()
+    outputs, updates = declare(graph)
+    inputs = list(graph.inputs.values())
+    program = gc.function(inputs, outputs, updates).program
+    rng = np.random.default_rng(7)
+    given = {n.name: rng.uniform(-1, 1, n.type.dims).astype(n.dtype.numpy) for n in inputs}
+    states = {state.name: graph.variables[state] for state in program.states}
+    _check(program, given, states, fuse)
+
+
+@pytest.mark.parametrize("seed", range(RANDOM_PROGRAMS))
+def test_random_graphs_have_the_same_bits(seed: int) -> None:
+    program = random_program(seed, steps=6)
+    inputs, states = random_values(program, seed)
+    _check(program, inputs, states, fuse=True)
+
+
+@pytest.mark.parametrize("threads", THREADS)
+def test_values_that_do_not_vary_by_row_are_stored(threads: int) -> None:
+    """A column that is an output beside a shared kernel that reads it in every row."""
+    graph = gc.Graph()
+    x, b = graph.input("x", (64, 8)), graph.input("b", (8,))
+    function = gc.function([x, b], [x + b * 2.0, b * 2.0], threads=threads)
+    rows, column = np.ones((64, 8), "f4"), np.arange(8, dtype="f4")
+    whole, twice = function(rows, column)
+    np.testing.assert_array_equal(twice, 2 * column)
+    np.testing.assert_array_equal(whole, rows + 2 * column)
+    assert any(row.source.shared for row in function.loaded().plan.instructions)
+
+
+def test_shared_kernels_agree_with_numpy() -> None:
+    """Products, softmax, sums over rows in blocks, and Adam, all shared."""
+    graph = gc.Graph()
+    x, t = graph.input("x", (37, 23), "f64"), graph.input("t", (37,), "i32")
+    hidden = gc.nn.dense(x, 29, gc.tanh)
+    loss = gc.losses.softmax_cross_entropy(gc.nn.dense(hidden, 5), t)
+    updates = gc.optim.Adam().updates(loss, graph.parameters)
+    program = gc.function([x, t], {"loss": loss}, updates).program
+    rng = np.random.default_rng(1)
+    inputs = {"x": rng.normal(size=(37, 23)), "t": rng.integers(0, 5, 37).astype("i4")}
+    states = {state.name: graph.variables[state] for state in program.states}
+    loaded = _loaded(program, {k: v.copy() for k, v in states.items()}, 3, fuse=True)
+    assert sum(row.source.shared for row in loaded.plan.instructions) > 4
+    assert any(row.barrier for row in loaded.plan.instructions)
+    compiled = _results(program, inputs, states, threads=3, fuse=True)
+    for _ in range(STEPS):
+        outputs, updated = run_program(program, inputs, states)
+        states |= updated
+    length = 37 * len(program.nodes)
+    assert_close(compiled["loss"], outputs["loss"], "f8", reduction_length=length, scale=LARGEST)
+    for name, value in states.items():
+        assert_close(compiled[f"state {name}"], value, "f8", reduction_length=length, scale=LARGEST)
