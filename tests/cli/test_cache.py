@@ -25,7 +25,7 @@ def objects(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ObjectCache:
     """The cache that the command finds."""
     target = host_target()
     objects = ObjectCache(tmp_path / "kernels", this_build(target))
-    monkeypatch.setattr("graphc.cli.native", lambda: Native(target, objects))
+    monkeypatch.setattr("graphc.commands.cache.native", lambda: Native(target, objects))
     return objects
 
 

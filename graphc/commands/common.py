@@ -1,0 +1,72 @@
+"""What commands share: arguments, options, errors and the console."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from graphc.kernels.cache import RefusedError
+from graphc.model import Model
+from graphc.script import OWN_ERRORS, ScriptError, ScriptFailedError
+from graphc.stages import UnknownKernelError
+
+# Wider than any line: nothing is wrapped or cut in a file or a pipe.
+UNLIMITED_WIDTH = 10_000
+
+SCRIPT = click.argument("script", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+BATCH_SIZE = click.option(
+    "--batch-size",
+    type=click.IntRange(min=1),
+    help="Rows of a batch; that of the model unless given.",
+)
+
+
+def _dimensions(
+    context: click.Context, parameter: click.Parameter, given: tuple[str, ...]
+) -> dict[str, int]:
+    """`NAME=EXTENT` as a mapping. Raises BadParameter for anything else."""
+    found = {}
+    for text in given:
+        name, _, extent = text.partition("=")
+        if not name or not extent.isdecimal():
+            raise click.BadParameter(f"NAME=EXTENT expected, not {text!r}")
+        found[name] = int(extent)
+    return found
+
+
+DIMENSIONS = click.option(
+    "--dim",
+    "dimensions",
+    multiple=True,
+    metavar="NAME=EXTENT",
+    callback=_dimensions,
+    help="The extent of an open dimension other than the batch.",
+)
+
+
+def extents_of(model: Model, batch_size: int | None, others: dict[str, int]) -> dict[str, int]:
+    batch = model.batch_size if batch_size is None else batch_size
+    return {**others, model.batch_dimension: batch}
+
+
+@contextmanager
+def one_line_errors() -> Iterator[None]:
+    """What a user can mend is said without a traceback of ours; exit status 1."""
+    try:
+        yield
+    except ScriptFailedError as error:
+        click.echo(str(error), err=True)
+        sys.exit(1)
+    except (ScriptError, UnknownKernelError, RefusedError, OSError, *OWN_ERRORS) as error:
+        raise click.ClickException(str(error)) from error
+
+
+def console() -> Console:
+    """Standard output; where it is no terminal, lines of any length."""
+    shown = Console(highlight=False)
+    return shown if shown.is_terminal else Console(highlight=False, width=UNLIMITED_WIDTH)
