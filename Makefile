@@ -7,7 +7,7 @@ STAMP  := $(VENV)/installed
 PEERS_VENV := .venv-peers
 PEERS      := torch==2.13.0 numpy jax pytensor
 
-.PHONY: demo test test-fast lint types bench peers clean
+.PHONY: demo test test-fast test-widths lint types bench peers clean
 
 $(STAMP): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -23,6 +23,13 @@ test: lint types
 
 test-fast: $(STAMP)
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow"
+
+# What is compiled, with narrower vectors than the machine may have, and on two threads.
+test-widths: $(STAMP)
+	for bits in 128 256; do \
+		GRAPHC_VECTOR_BITS=$$bits GRAPHC_THREADS=2 $(BIN)/python -m pytest -n 2 \
+			--dist worksteal tests/ops tests/compiler tests/kernels || exit 1; \
+	done
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -1,5 +1,9 @@
 """Every error that graphc raises of its own; what a graph raises while declared is in graphc.ir."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from graphc.ir.errors import (
     DTypeError,
     ForeignTensorError,
@@ -7,6 +11,9 @@ from graphc.ir.errors import (
     NotDifferentiableError,
     ShapeError,
 )
+
+if TYPE_CHECKING:
+    from graphc.nan_search import NanReport
 
 __all__ = [
     "DTypeError",
@@ -16,6 +23,7 @@ __all__ = [
     "NotCompiledError",
     "NotDifferentiableError",
     "NotFiniteError",
+    "PlanTooLargeError",
     "ShapeError",
     "VariableError",
 ]
@@ -34,4 +42,15 @@ class NotCompiledError(RuntimeError):
 
 
 class NotFiniteError(FloatingPointError):
-    """A loss or an update that is NaN or infinite, where watching for it was asked."""
+    """A loss or an update that is NaN or infinite, where watching for it was asked.
+
+    report: what was not finite first, where that was asked too (`debug="nan"`), else None.
+    """
+
+    def __init__(self, message: str, report: NanReport | None = None) -> None:
+        super().__init__(message if report is None else f"{message}\n{report}")
+        self.report = report
+
+
+class PlanTooLargeError(MemoryError):
+    """A program that takes more memory than there is, or than is allowed; nothing was allocated."""

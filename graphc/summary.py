@@ -11,6 +11,8 @@ from graphc.ir.types import shape_text
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from graphc.compiler.memory import PlanMemory
+
 
 def print_summary(
     parameters: Sequence[Node], weights: Sequence[Node], console: Console | None = None
@@ -43,3 +45,10 @@ def print_summary(
         previous = layer
     console.print(table)
     console.print(f"{total:,} elements, {trained:,} trainable, {nbytes:,} bytes", highlight=False)
+
+
+def print_memory(name: str, memory: PlanMemory, console: Console | None = None) -> None:
+    """Prints in a line what a function takes. console: standard output unless given."""
+    from rich.console import Console
+
+    (console or Console()).print(f"{name}: {memory}", highlight=False, soft_wrap=True)

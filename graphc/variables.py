@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -61,6 +61,11 @@ class Variables:
     def items(self) -> Iterator[tuple[str, Array]]:
         """Names with copies of their values, in the order of declaration."""
         return ((name, self[name]) for name in self)
+
+    @property
+    def allocated(self) -> Collection[str]:
+        """The names of the states that have their memory."""
+        return self._arrays.keys()
 
     def storage(self, key: Node | str) -> Array:
         """The array itself, writable, for compiled code. Raises as `variables[key]` does."""

@@ -10,6 +10,11 @@ from typing import Any
 
 import llvmlite.binding as llvm
 
+from graphc.kernels.vector_width import VECTOR_BITS, default_vector_bits
+
+# How the names of the features of x86 that come with 512-bit vectors begin, in LLVM.
+AVX512 = "avx512"
+
 
 def host_vector_bits() -> int:
     """Width of the host's vector registers: 512 (AVX-512), 256 (AVX) or 128 bits."""
@@ -29,20 +34,29 @@ class Target:
 
 
 def host_target(vector_bits: int | None = None) -> Target:
-    """This machine, or this machine held to narrower vectors (256 on a host with AVX-512).
+    """This machine, or this machine held to narrower vectors: 256 or 128 bits on one with AVX-512.
 
+    Narrower vectors keep the fused multiply-add of a host that has it: NEON has one too. With it
+    come 256-bit registers, in which LLVM may copy and clear memory; loops keep to the width.
     Raises ValueError for a width that the host does not have.
     """
     host_bits = host_vector_bits()
     wanted = host_bits if vector_bits is None else vector_bits
+    if wanted not in VECTOR_BITS or wanted > host_bits:
+        raise ValueError(f"cannot make code for {wanted}-bit vectors on a {host_bits}-bit host")
     features = llvm.get_host_cpu_features()
-    if wanted != host_bits:
-        if (wanted, host_bits) != (256, 512):
-            raise ValueError(f"cannot make code for {wanted}-bit vectors on a {host_bits}-bit host")
+    if wanted < host_bits:
+        # Also for 128 bits: AVX-512 has twice as many registers of that width.
         for name in features:
-            if name.startswith("avx512"):
+            if name.startswith(AVX512):
                 features[name] = False
     return Target(llvm.get_host_cpu_name(), features.flatten(), wanted)
+
+
+def default_target() -> Target:
+    """This machine, held to GRAPHC_VECTOR_BITS where that is set. Raises ValueError for a width
+    that the machine does not have."""
+    return host_target(default_vector_bits(host_vector_bits()))
 
 
 @dataclass(frozen=True)
@@ -139,5 +153,6 @@ def load_object(object_code: bytes, target: Target, bitcode: bytes = b"") -> Nat
 
 
 def compile_ir(llvm_ir: str, target: Target | None = None) -> NativeModule:
-    """Compile textual LLVM IR for the host at the highest level of optimisation."""
-    return build(llvm.parse_assembly(llvm_ir), target or host_target())
+    """Compile textual LLVM IR at the highest level of optimisation, for `default_target` unless
+    another is given."""
+    return build(llvm.parse_assembly(llvm_ir), target or default_target())

@@ -3,12 +3,11 @@
 import math
 import os
 from collections.abc import Iterator, Mapping
-from pathlib import Path, PurePosixPath
+from pathlib import Path
+
+from graphc.kernels.cgroup import cgroup_directories, read_text
 
 THREADS_VARIABLE = "GRAPHC_THREADS"
-
-# The hierarchy of version 2 in /proc/self/cgroup.
-_UNIFIED = "0"
 
 
 def default_threads(environment: Mapping[str, str] | None = None) -> int:
@@ -50,42 +49,12 @@ def cgroup_quotas(root: Path = Path("/")) -> Iterator[float]:
     `cpu.cfs_period_us` each hold one number. Source: the kernel's admin-guide/cgroup-v2.rst and
     scheduler/sched-bwc.rst.
     """
-    for directory, is_unified in _cgroups(root):
+    for directory, is_unified in cgroup_directories("cpu", root):
         if is_unified:
-            quota, _, period = _read(directory / "cpu.max").partition(" ")
+            quota, _, period = read_text(directory / "cpu.max").partition(" ")
         else:
-            quota = _read(directory / "cpu.cfs_quota_us")
-            period = _read(directory / "cpu.cfs_period_us")
+            quota = read_text(directory / "cpu.cfs_quota_us")
+            period = read_text(directory / "cpu.cfs_period_us")
         # "max" or -1: no limit. A file that is not there is no limit either.
         if quota.isdecimal() and period.isdecimal() and int(quota) > 0 and int(period) > 0:
             yield int(quota) / int(period)
-
-
-def _cgroups(root: Path) -> Iterator[tuple[Path, bool]]:
-    """The directories of this process' cgroup and of those around it, and whether of version 2.
-
-    In a container the path may be the host's, and then only its outermost directory is here.
-    """
-    mounts = root / "sys/fs/cgroup"
-    for line in _read(root / "proc/self/cgroup").splitlines():
-        number, _, rest = line.partition(":")
-        controllers, _, path = rest.partition(":")
-        if number == _UNIFIED:
-            mount = mounts
-        elif "cpu" in controllers.split(","):
-            mount = mounts / controllers
-            if not mount.is_dir():
-                mount = mounts / "cpu"
-        else:
-            continue
-        inside = PurePosixPath(path.lstrip("/"))
-        for each in (inside, *inside.parents):
-            yield mount / each, number == _UNIFIED
-
-
-def _read(path: Path) -> str:
-    """The file's text, "" when it cannot be read: without /proc there are no cgroups."""
-    try:
-        return path.read_text().strip()
-    except OSError:
-        return ""

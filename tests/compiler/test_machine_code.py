@@ -1,4 +1,5 @@
-"""What the machine code of representative kernels looks like: innermost loops on whole vectors."""
+"""What the machine code of representative kernels looks like: innermost loops on whole vectors, in
+registers."""
 
 from __future__ import annotations
 
@@ -8,10 +9,14 @@ from collections.abc import Callable
 import pytest
 
 import graphc as gc
+from benchmarks import workloads
 from graphc.compiler.native import native
+from graphc.compiler.plan import PlannedInstruction
 from graphc.kernels import jit
-from graphc.kernels.llvm import CompiledKernel
+from graphc.kernels.group import Group
+from graphc.kernels.llvm import CompiledKernel, compile_ir
 from graphc.kernels.machine_code import InnerLoop, inner_loops
+from graphc.kernels.microkernel import microkernel
 from tests.compiler import networks
 
 # Rows that are a multiple of every vector's lanes: no loop has to work element by element.
@@ -20,6 +25,7 @@ WHOLE: dict[str, Callable[[], gc.Function]] = {
     "softmax": lambda: networks.softmax(64, 1024),
     "relu chain": lambda: networks.relu_chain(64, 1024),
     "layer normalization": lambda: networks.layer_normalization(64, 1024),
+    "sgd": lambda: networks.sgd(8192),
     "dense": lambda: networks.dense(gc.tanh, 64, 48, 64),
 }
 # Rows with a rest, or shared among threads at any element: they may take a second, scalar loop.
@@ -28,6 +34,13 @@ WITH_REST: dict[str, Callable[[], gc.Function]] = {
     "relu chain": lambda: networks.relu_chain(63, 1001),
     "adam": lambda: networks.adam(10_001),
 }
+
+# With vectors of this width there are 32 registers. The 16 of others are too few for two vectors of
+# exp at once, which is what LLVM makes of a loop with a rest.
+MANY_REGISTERS = 512
+# What a tile may read from the stack in each step, by the width: a mask or an address, that is
+# nothing which the tile adds up.
+RELOADS = {512: 0, 256: 1, 128: 1}
 
 
 def _kernels(function: gc.Function) -> list[CompiledKernel]:
@@ -46,12 +59,14 @@ def _working(assembly: str) -> list[InnerLoop]:
 
 def _problems(assembly: str, bits: int) -> list[str]:
     """Why the kernel is not vectorised as it should be; empty when it is."""
+    working = _working(assembly)
     found = [
         f"{loop.label} works element by element: {loop}"
-        for loop in _working(assembly)
+        for loop in working
         if loop.scalar > loop.packed
     ]
-    found += [f"{loop.label} calls a function" for loop in _working(assembly) if loop.calls]
+    found += [f"{loop.label} calls a function" for loop in working if loop.calls]
+    found += [f"{loop.label} has too few registers: {loop}" for loop in working if loop.spills]
     register = {512: "zmm", 256: "ymm", 128: "xmm"}[bits]
     if not re.search(rf"\tv?(f?n?m?(add|sub|mul|div|max|min)\w*)p[sd]\s.*%{register}", assembly):
         found.append(f"nothing is computed in vectors of {bits} bits")
@@ -72,6 +87,8 @@ def test_inner_loops_work_on_whole_vectors(name: str) -> None:
 def test_scalar_loops_are_the_rest_of_vector_loops(name: str) -> None:
     for kernel in _kernels(WITH_REST[name]()):
         loops = _working(kernel.assembly)
+        if native().vector_bits == MANY_REGISTERS:
+            assert not any(loop.spills for loop in loops), kernel.source
         scalar = [loop for loop in loops if loop.scalar > loop.packed]
         packed = [
             loop for loop in loops if loop.vector_bits == native().vector_bits and loop.packed
@@ -79,6 +96,56 @@ def test_scalar_loops_are_the_rest_of_vector_loops(name: str) -> None:
         assert len(scalar) <= len(packed), kernel.source
         assert sum(p.packed for p in packed) >= sum(s.scalar for s in scalar), kernel.source
         assert not any(loop.calls for loop in loops)
+
+
+# --- the training steps that the benchmarks measure ---------------------------------------------
+
+
+Step = list[tuple[PlannedInstruction, list[InnerLoop]]]
+
+
+@pytest.fixture(scope="module", params=workloads.NAMES)
+def step(request: pytest.FixtureRequest) -> Step:
+    """The instructions of a workload's step for two threads, each with its working loops."""
+    loaded = workloads.workload(request.param).step(threads=2).loaded()
+    rows = zip(loaded.plan.instructions, loaded.kernels, strict=True)
+    return [(row, _working(kernel.assembly)) for row, kernel in rows]
+
+
+def _least_bits(group: Group, bits: int) -> int:
+    """The width that the group's longest row fills, at most that of the host's vectors."""
+    rows = [node.type.dims[-1] * 8 * node.dtype.itemsize for node in group.outputs if node.rank]
+    return min(bits, max(rows, default=0))
+
+
+def test_each_kernel_of_a_step_works_on_whole_vectors(step: Step) -> None:
+    seen = 0
+    for row, loops in step:
+        if row.group is None or not loops:
+            continue
+        seen += 1
+        main = max(loops, key=lambda loop: (loop.packed, loop.vector_bits))
+        assert main.vector_bits >= _least_bits(row.group, native().vector_bits), row.source.text
+        for loop in loops:
+            assert loop.scalar <= loop.packed, (loop, row.source.text)
+            assert not loop.calls, (loop, row.source.text)
+    assert seen
+
+
+def test_no_tile_of_a_step_spills(step: Step) -> None:
+    tiles = [loop for _, loops in step for loop in loops if "microkernel" in loop.function]
+    assert len(tiles) >= sum(bool(row.source.microkernels) for row, _ in step)
+    for loop in tiles:
+        assert loop.fused == loop.packed > 0, loop
+        assert not loop.spills and loop.reloads <= RELOADS[native().vector_bits], loop
+
+
+def test_too_large_a_tile_is_seen_to_spill() -> None:
+    lanes = native().vector_bits // 32
+    tile = microkernel("f32", 12, 4 * lanes, lanes)
+    loops = _working(compile_ir(tile.llvm_ir, native().target).assembly)
+    assert [loop.function for loop in loops] == [tile.name]
+    assert loops[0].spills and loops[0].reloads
 
 
 def test_without_alias_scopes_it_would_fail(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,121 @@
+"""How much memory a plan takes, before any of it is allocated."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from graphc.compiler.plan import Plan
+from graphc.errors import PlanTooLargeError
+from graphc.ir.graph import Node
+from graphc.kernels.memory_limit import LIMIT_VARIABLE, MemoryLimit
+from graphc.kernels.names import label
+from graphc.kernels.source import Storage
+
+# Values that the refusal of a plan names, the largest first.
+LARGEST_SHOWN = 5
+
+_BINARY_UNITS = ("KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
+_UNIT = 1024
+
+
+@dataclass(frozen=True)
+class PlanMemory:
+    """Bytes of a plan, by what they are for.
+
+    arena       values between kernels, and their scratch memory
+    parameters  states that are trained
+    states      other states: what optimizers keep, rates, counters
+    constants   arrays that are part of the graph
+    inputs      of one call; they are the caller's
+    """
+
+    arena: int
+    parameters: int
+    states: int
+    constants: int
+    inputs: int
+
+    @property
+    def total(self) -> int:
+        """All but the inputs."""
+        return self.arena + self.parameters + self.states + self.constants
+
+    def __str__(self) -> str:
+        parts = [
+            f"arena {bytes_text(self.arena)}",
+            f"parameters {bytes_text(self.parameters)}",
+            f"other states {bytes_text(self.states)}",
+            f"constants {bytes_text(self.constants)}",
+        ]
+        return ", ".join(parts)
+
+
+def plan_memory(plan: Plan) -> PlanMemory:
+    """What the plan takes."""
+    storages = plan.storages
+    parameters = [s for n, s in storages.states.items() if n.attributes["trainable"]]
+    others = [s for n, s in storages.states.items() if not n.attributes["trainable"]]
+    return PlanMemory(
+        plan.arena.nbytes,
+        _nbytes(parameters),
+        _nbytes(others),
+        _nbytes(storages.constants.values()),
+        _nbytes(storages.inputs.values()),
+    )
+
+
+def check_memory(plan: Plan, limit: MemoryLimit | None, held: Collection[str] = ()) -> None:
+    """Raises PlanTooLargeError, with the figures, when the plan takes more than the limit.
+
+    limit: None where nothing is known. held: the names of the states that have their memory
+    already.
+    """
+    if limit is None:
+        return
+    needed = plan_memory(plan)
+    has_memory = [s for n, s in plan.storages.states.items() if n.name in held]
+    present = 0 if limit.is_total else _nbytes(has_memory) + needed.constants
+    if needed.total - present <= limit.nbytes:
+        return
+    besides = f" besides {bytes_text(present)} that it has" if present else ""
+    lines = [
+        f"the plan takes {bytes_text(needed.total)}, but {limit.reason} "
+        f"{bytes_text(limit.nbytes)}{besides}: {needed}. The largest values:",
+        *(f"  {line}" for line in _largest(plan)),
+        f"Smaller batches take less; {LIMIT_VARIABLE} sets another limit.",
+    ]
+    raise PlanTooLargeError("\n".join(lines))
+
+
+def bytes_text(count: int) -> str:
+    """A number of bytes in binary units."""
+    if count < _UNIT:
+        return f"{count} bytes"
+    size, unit = count / _UNIT, 0
+    while size >= _UNIT and unit + 1 < len(_BINARY_UNITS):
+        size, unit = size / _UNIT, unit + 1
+    return f"{size:.1f} {_BINARY_UNITS[unit]}"
+
+
+def _largest(plan: Plan) -> list[str]:
+    """The largest states, constants and values of the arena, each with the user's line."""
+    storages = plan.storages
+    described = {
+        storage: f"scratch memory of kernel {row.name}"
+        for row in plan.instructions
+        for storage in row.source.scratch
+    }
+    for values in (storages.temporaries, storages.states, storages.constants):
+        described |= {storage: _value_text(node) for node, storage in values.items()}
+    found = sorted(described, key=lambda storage: -storage.nbytes)[:LARGEST_SHOWN]
+    return [f"{bytes_text(storage.nbytes)}: {described[storage]}" for storage in found]
+
+
+def _value_text(node: Node) -> str:
+    where = f" at {node.location}: {node.location.text}" if node.location is not None else ""
+    return f"{label(node)} {node.type}{where}"
+
+
+def _nbytes(storages: Collection[Storage]) -> int:
+    return sum(storage.nbytes for storage in storages)
