@@ -71,7 +71,7 @@ def main():
     x, t = load()
     started = time.perf_counter()
     model.fit(x[:TRAINING_ROWS], t[:TRAINING_ROWS], epochs=epochs, seed=SEED)
-    console.print(f"trained {epochs} epochs in {time.perf_counter() - started:.1f} s")
+    console.print(f"trained {epochs} epochs in {time.perf_counter() - started:.2f} s")
 
     x_test, t_test = x[TRAINING_ROWS:], t[TRAINING_ROWS:]
     predicted = model.predict_classes(x_test, batch_size=len(x_test))

@@ -1,6 +1,6 @@
 """graphc: declare a network as a static graph, compile it once, run it many times."""
 
-from graphc import callbacks, data, init, losses, metrics, nn, optim, schedules
+from graphc import callbacks, data, init, loggers, losses, metrics, nn, optim, schedules
 from graphc.errors import (
     DataError,
     DTypeError,
@@ -9,6 +9,7 @@ from graphc.errors import (
     NotCompiledError,
     NotDifferentiableError,
     NotFiniteError,
+    PlanTooLargeError,
     ShapeError,
     VariableError,
 )
@@ -94,6 +95,7 @@ __all__ = [
     "NotCompiledError",
     "NotDifferentiableError",
     "NotFiniteError",
+    "PlanTooLargeError",
     "ShapeError",
     "VariableError",
     "Variables",
@@ -131,6 +133,7 @@ __all__ = [
     "log",
     "log1p",
     "log_softmax",
+    "loggers",
     "logical_and",
     "logical_not",
     "logical_or",

@@ -22,10 +22,15 @@ class Callback:
     """Called during `Model.fit`; epochs and batches count from 0.
 
     `model` is set before anything is called. Setting `model.stop_training` ends training after
-    the running batch or epoch.
+    the running batch or epoch. A callback with hooks of batches has every step called from Python;
+    without one, whole epochs run in native code.
     """
 
     model: Model
+
+    def wants_batches(self) -> bool:
+        """Whether its hooks of batches are to be called: those that have any say so."""
+        return overrides(self, "on_batch_begin") or overrides(self, "on_batch_end")
 
     def on_train_begin(self) -> None:
         """Before the first epoch."""
@@ -166,6 +171,9 @@ class LearningRateSchedule(Callback):
             raise ValueError(f"'epoch' or 'step' expected, not {per!r}")
         self.schedule = schedule
         self.per = per
+
+    def wants_batches(self) -> bool:
+        return self.per == "step"
 
     def on_epoch_begin(self, epoch: int) -> None:
         if self.per == "epoch":

@@ -118,7 +118,7 @@ class Batches:
         if self.rows == 0:
             raise DataError("no data: there are no rows")
         self.batch_size = min(batch_size, self.rows)
-        self._arrays = list(arrays)
+        self.arrays = list(arrays)
         self._buffers: list[Array] | None = None
 
     def __len__(self) -> int:
@@ -135,14 +135,14 @@ class Batches:
         starts = range(0, self.rows, self.batch_size)
         if order is None:
             for start in starts:
-                yield [array[start : start + self.batch_size] for array in self._arrays]
+                yield [array[start : start + self.batch_size] for array in self.arrays]
             return
         whole = self._make_buffers()
         rest = [buffer[: self.rows % self.batch_size] for buffer in whole]
         for start in starts:
             rows = order[start : start + self.batch_size]
             buffers = whole if len(rows) == self.batch_size else rest
-            for array, buffer in zip(self._arrays, buffers, strict=True):
+            for array, buffer in zip(self.arrays, buffers, strict=True):
                 # Any mode but "raise" writes to `out` without a copy in between.
                 np.take(array, rows, axis=0, out=buffer, mode="clip")
             yield buffers
@@ -150,6 +150,6 @@ class Batches:
     def _make_buffers(self) -> list[Array]:
         if self._buffers is None:
             self._buffers = [
-                np.empty((self.batch_size, *array.shape[1:]), array.dtype) for array in self._arrays
+                np.empty((self.batch_size, *array.shape[1:]), array.dtype) for array in self.arrays
             ]
         return self._buffers

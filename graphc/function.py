@@ -9,8 +9,10 @@ from typing import Any, Literal
 import numpy as np
 
 from graphc.arrays import as_input, check_labels
+from graphc.compiler.memory import PlanMemory, check_memory, plan_memory
 from graphc.compiler.native import LoadedProgram, native
-from graphc.compiler.pipeline import Options, compile_program
+from graphc.compiler.pipeline import Compilation, Options, compile_program
+from graphc.compiler.row_loop import RowLoop
 from graphc.errors import DataError
 from graphc.frontend import graph_of
 from graphc.ir.errors import ForeignTensorError, GraphError
@@ -20,6 +22,7 @@ from graphc.ir.ops import leaf
 from graphc.ir.reference import run_program
 from graphc.ir.types import Dim
 from graphc.kernels.memory import data_address
+from graphc.kernels.memory_limit import memory_limit
 from graphc.kernels.thread_count import default_threads
 from graphc.variables import Variables
 
@@ -120,14 +123,21 @@ class Function:
     def loaded(self, bindings: Mapping[str, int] | None = None) -> LoadedProgram:
         """The machine code and memory for the given extents, compiled now if need be.
 
-        Raises DataError when a named dimension is missing.
+        Raises DataError when a named dimension is missing, PlanTooLargeError, before anything is
+        allocated, when the memory is not there.
         """
-        missing = [name for name in self._dims if name not in (bindings or {})]
-        if missing:
-            raise DataError(f"no extent is given for {', '.join(missing)}")
-        extents = tuple((bindings or {})[name] for name in self._dims)
+        extents = self._given_extents(bindings)
         with self._lock:
             return self._loaded.get(extents) or self._load(extents)
+
+    def memory(self, bindings: Mapping[str, int] | None = None) -> PlanMemory:
+        """What the function takes for the given extents; nothing is allocated for it.
+
+        Raises DataError when a named dimension is missing.
+        """
+        plan = self._compiled(self._given_extents(bindings)).plan
+        assert plan is not None
+        return plan_memory(plan)
 
     def repeat(self, times: int, *arrays: Any) -> None:
         """Runs `times` times on the same inputs in one native loop, without returning outputs.
@@ -146,6 +156,36 @@ class Function:
             loaded = self._loaded.get(extents) or self._load(extents)
             self._run(loaded, values, times)
 
+    def row_loop(
+        self,
+        arrays: Sequence[Any],
+        batch_size: int,
+        *,
+        gathers: bool = False,
+        stop_unless: str | None = None,
+    ) -> RowLoop:
+        """A native loop of calls on whole arrays, each on the next `batch_size` rows.
+
+        arrays: for each input one of at least `batch_size` rows; all have equally many.
+        gathers: whether every run of the loop is given an order of the rows.
+        stop_unless: a bool output; the loop ends with the first call in which it is false.
+
+        Raises ValueError in reference mode, for a batch size below 1 and for an output that is no
+        scalar; DataError for arrays that do not fit and IndexError for labels out of range.
+        """
+        if self.mode == "reference" or batch_size < 1:
+            raise ValueError(f"no loop of batches of {batch_size} rows in mode {self.mode!r}")
+        values = self._converted(arrays)
+        extents = self._extents([value[:batch_size] for value in values])
+        if len({len(value) for value in values}) != 1:
+            raise DataError(f"equally many rows expected, not {[len(value) for value in values]}")
+        check_labels(self.program.roots, self.program.inputs, values)
+        with self._lock:
+            loaded = self._loaded.get(extents) or self._load(extents)
+        return RowLoop(
+            loaded, values, batch_size, self._lock, gathers=gathers, stop_unless=stop_unless
+        )
+
     def _run(self, loaded: LoadedProgram, values: Sequence[Array], times: int = 1) -> None:
         try:
             loaded.run([data_address(value) for value in values], times)
@@ -154,12 +194,24 @@ class Function:
             raise
 
     def _load(self, extents: tuple[int, ...]) -> LoadedProgram:
-        bits = native().vector_bits
-        bindings = dict(zip(self._dims, extents, strict=True))
-        options = Options(bindings, self.fuse, bits, self.threads)
-        compilation = compile_program(self.program, options)
+        compilation = self._compiled(extents)
+        assert compilation.plan is not None
+        check_memory(compilation.plan, memory_limit(), self.variables.allocated)
         self._loaded[extents] = LoadedProgram(compilation, self._states())
         return self._loaded[extents]
+
+    def _compiled(self, extents: tuple[int, ...]) -> Compilation:
+        """The program after all passes: its plan, and no machine code."""
+        bindings = dict(zip(self._dims, extents, strict=True))
+        options = Options(bindings, self.fuse, native().vector_bits, self.threads)
+        return compile_program(self.program, options)
+
+    def _given_extents(self, bindings: Mapping[str, int] | None) -> tuple[int, ...]:
+        """Raises DataError when a named dimension is missing."""
+        missing = [name for name in self._dims if name not in (bindings or {})]
+        if missing:
+            raise DataError(f"no extent is given for {', '.join(missing)}")
+        return tuple((bindings or {})[name] for name in self._dims)
 
     def _states(self) -> dict[str, Array]:
         return {node.name: self.variables.storage(node.name) for node in self.program.states}

@@ -11,6 +11,7 @@ import numpy as np
 from graphc.arrays import batch_dimension, check_labels, matched, row_count
 from graphc.callbacks import Callback
 from graphc.data import Batches
+from graphc.epoch import CompiledEpochs
 from graphc.errors import DataError, GraphError, NotCompiledError
 from graphc.frontend import Node, Variables, graph_of, parameters_of, states_of
 from graphc.function import Function, function
@@ -20,13 +21,17 @@ from graphc.ir.location import located
 from graphc.ir.ops import elementwise as ops
 from graphc.ir.ops import leaf
 from graphc.ir.types import Dim
+from graphc.nan_search import NanReport, find_nan
 from graphc.optim import Optimizer
 from graphc.progress import Verbosity, make_reporter
-from graphc.summary import print_summary
+from graphc.recording import RECORD_EVERY, RecordedEpochs, Recorder, recording_step
+from graphc.summary import print_memory, print_summary
 from graphc.training import IS_FINITE, History, Training, averages_over
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+    from graphc.profiling.records import Profile
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Nodes = Node | Sequence[Node] | Mapping[str, Node]
@@ -113,8 +118,12 @@ class Model:
         return {state.name: self.variables[state] for state in self.states}
 
     def summary(self, console: Console | None = None) -> None:
-        """Prints layers, their parameters, shapes and counts."""
+        """Prints layers, their parameters, shapes and counts; once compiled with an optimizer also
+        what the training step takes of memory. Nothing is allocated for it."""
         print_summary(self.parameters, self.weights, console)
+        if self.optimizer is not None and self._only_batch_is_open(self.train_function):
+            memory = self.train_function.memory({self.batch_dimension: self.batch_size})
+            print_memory(f"training step of {self.batch_size} rows", memory, console)
 
     # --- compiling ---------------------------------------------------------------------------
 
@@ -196,6 +205,8 @@ class Model:
         verbose: Verbosity = "auto",
         initial_epoch: int = 0,
         nan_watch: bool = False,
+        debug: Literal["nan"] | None = None,
+        record: bool | int = False,
     ) -> History:
         """Trains from `initial_epoch` to `epochs` and returns what was logged.
 
@@ -206,12 +217,21 @@ class Model:
         seed: with the epoch's number it fixes the order of the rows.
         nan_watch: checks loss and updates of every step and raises NotFiniteError, with all
         variables as they were before the step.
+        debug: "nan" watches too, and runs a step that is not finite again, a kernel an op, so that
+        the error names the op that was not finite first (`NotFiniteError.report`).
+        record: True or a number logs of each layer the norms of activations, gradients and updates
+        and the share of dead units, as `dense/gradient`: means over every twentieth or so many-th
+        step.
 
         Raises DataError for arrays that do not fit, IndexError for labels out of range,
         NotCompiledError before `compile`, KeyboardInterrupt on Ctrl-C: then, and after any other
         error, the variables are those after a whole number of steps.
         """
+        if debug not in (None, "nan"):
+            raise ValueError(f"debug {debug!r}: None or 'nan' expected")
+        nan_watch = nan_watch or debug is not None
         step = self.watched_train_function if nan_watch else self.train_function
+        recorder = self._recorder(step, record) if record else None
         arrays = self._checked_arrays(x, y)
         validation = self._checked_arrays(*validation_data) if validation_data else None
         if validation_split:
@@ -225,14 +245,24 @@ class Model:
         self.steps_per_epoch = len(batches)
         names = list(self._judged())
         self.logged_names = names + [f"val_{name}" for name in names if held_out]
+        self.logged_names += recorder.names if recorder is not None else []
         self.stop_training = False
         self.history = History()
         for callback in callbacks:
             callback.model = self
+        native: CompiledEpochs | RecordedEpochs | None = None
+        if self._mode == "compiled" and not any(one.wants_batches() for one in callbacks):
+            flag = IS_FINITE if nan_watch else None
+            native = (
+                CompiledEpochs(step, batches, shuffled=shuffle, stop_unless=flag)
+                if recorder is None
+                else RecordedEpochs(recorder, batches, shuffled=shuffle, stop_unless=flag)
+            )
         Training(
             model=self,
             step=step,
             batches=batches,
+            native=native,
             first_epoch=initial_epoch,
             epochs=epochs,
             seed=seed if shuffle else None,
@@ -241,6 +271,8 @@ class Model:
             callbacks=callbacks,
             reporter=make_reporter(verbose, initial_epoch, epochs, batches.rows),
             history=self.history,
+            recorder=recorder,
+            find_nan=self._find_nan if debug is not None else None,
         ).run()
         return self.history
 
@@ -263,6 +295,29 @@ class Model:
         classes = build.argmax(_several(self.outputs)[0], -1)
         result: Array = self._predict(classify, classes, x, batch_size)
         return result
+
+    def profile(
+        self,
+        batch_size: int | None = None,
+        *,
+        dimensions: Mapping[str, int] | None = None,
+        threads: int | None = None,
+        rounds: int | None = None,
+        repeats: int | None = None,
+    ) -> Profile:
+        """Where the time of a training step goes, as `graphc.profile.profile` measures it; shown as
+        a page in a notebook, and as tables by `rich.print`."""
+        # Imported here: graphc.profile needs models.
+        from graphc.profile import ROUNDS, profile
+
+        return profile(
+            self,
+            batch_size,
+            dimensions=dimensions,
+            threads=threads,
+            rounds=ROUNDS if rounds is None else rounds,
+            repeats=repeats,
+        )
 
     # --- saving ------------------------------------------------------------------------------
 
@@ -348,6 +403,20 @@ class Model:
             start = stop
         return _structured(outputs, collected)
 
+    def _recorder(self, step: Function, record: bool | int) -> Recorder:
+        assert self.loss is not None
+        name = f"recorded_{step.program.name}"
+        if name not in self._functions:
+            outputs = _several(self.outputs)
+            self._functions[name] = recording_step(step, outputs, self.parameters, self.loss)
+        every = RECORD_EVERY if record is True else record
+        return Recorder(step, self._functions[name], every)
+
+    def _find_nan(self, batch: Sequence[Array]) -> NanReport | None:
+        program = self.train_function.program
+        states = {state.name: self.variables.storage(state) for state in program.states}
+        return find_nan(program, states, batch)
+
     def _rate_state(self) -> Node:
         if self._rate is None:
             raise NotCompiledError("compile the model with an optimizer first")
@@ -371,15 +440,15 @@ class Model:
         """Compiles ahead for these batch sizes, where no other dimension is open."""
         if self._mode == "reference":
             return
-        open_dimensions = {
-            extent
-            for node in run.program.inputs
-            for extent in node.shape
-            if isinstance(extent, Dim)
-        }
-        if open_dimensions == {Dim(self.batch_dimension)}:
+        if self._only_batch_is_open(run):
             for size in sorted(batch_sizes):
                 run.prepare({self.batch_dimension: size})
+
+    def _only_batch_is_open(self, run: Function) -> bool:
+        """Whether the inputs of `run` have no other named dimension."""
+        extents = [extent for node in run.program.inputs for extent in node.shape]
+        named = {extent for extent in extents if isinstance(extent, Dim)}
+        return named == {Dim(self.batch_dimension)}
 
 
 def all_finite(values: Sequence[Node]) -> Node:

@@ -1,13 +1,18 @@
-"""The training loop: epochs of steps, averages, callbacks, interrupts."""
+"""The training loop: epochs of steps, averages, callbacks, interrupts.
+
+Epochs run in native code (`graphc.epoch`). Where a callback wants to hear of every batch, and in
+reference mode, a step is called for each from here: the results have the same bits.
+"""
 
 from __future__ import annotations
 
+import itertools
 import math
 import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
@@ -15,14 +20,20 @@ import numpy as np
 
 from graphc.callbacks import Callback, Logs, overrides
 from graphc.data import Batches, shuffled_rows
+from graphc.epoch import CompiledEpochs, Steps
 from graphc.errors import NotFiniteError
+from graphc.function import Function
+from graphc.loggers import plot_curves
 from graphc.progress import Reporter
+from graphc.recording import RecordedEpochs, Recorder
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from graphc.model import Model
+    from graphc.nan_search import NanReport
 
 Array = np.ndarray[Any, np.dtype[Any]]
-Step = Callable[..., Mapping[str, Array]]
 
 # The output of a watched step that says whether the loss and every update are finite.
 IS_FINITE = "is_finite"
@@ -41,6 +52,10 @@ class History:
         for name, value in logs.items():
             self.history.setdefault(name, []).append(value)
 
+    def plot(self) -> Figure:
+        """The curves over the epochs, as `loggers.plot_curves` draws them and raises."""
+        return plot_curves(self.epoch, self.history)
+
 
 class Averages:
     """Means over rows of quantities that are means over batches of different sizes."""
@@ -55,16 +70,29 @@ class Averages:
         for name, value in values.items():
             self._sums[name] = self._sums.get(name, 0.0) + float(value) * rows
 
+    def add_steps(self, steps: Steps) -> None:
+        """Counts batches of equally many rows, with the bits that one after the other gives."""
+        self._rows += len(steps) * steps.rows
+        for name, values in steps.values.items():
+            terms = np.multiply(values, steps.rows, dtype=np.float64)
+            # Unlike a sum, running sums are made from left to right.
+            running = np.add.accumulate(np.concatenate(([self._sums.get(name, 0.0)], terms)))
+            self._sums[name] = float(running[-1])
+
     def result(self) -> dict[str, float]:
         """The means so far; nothing where there was no batch."""
         return {name: total / self._rows for name, total in self._sums.items()}
 
 
-def averages_over(step: Step, batches: Batches) -> dict[str, float]:
-    """The means over all rows of what `step` returns for each batch."""
+def averages_over(step: Function, batches: Batches) -> dict[str, float]:
+    """The means over all rows of the scalars that `step` returns for each batch."""
     averages = Averages()
-    for batch in batches():
-        averages.add(step(*batch), len(batch[0]))
+    if step.mode == "compiled":
+        for steps in CompiledEpochs(step, batches)():
+            averages.add_steps(steps)
+    else:
+        for batch in batches():
+            averages.add(step(*batch), len(batch[0]))
     return averages.result()
 
 
@@ -75,11 +103,15 @@ class Training:
     Epochs go from `first_epoch` to before `epochs`. Rows are shuffled by `seed` and epoch alone,
     so that a run continued at a later epoch goes on as the whole would have; None leaves them in
     order. A `watched` step makes no update that is not finite, and says so.
+    native: the same steps in native code, unless each shall be called from here.
+    recorder: what some of the steps record of the layers besides.
+    find_nan: says of a batch where a step on it is not finite first; asked when one is not.
     """
 
     model: Model
-    step: Step
+    step: Function
     batches: Batches
+    native: CompiledEpochs | RecordedEpochs | None
     first_epoch: int
     epochs: int
     seed: int | None
@@ -88,6 +120,8 @@ class Training:
     callbacks: Sequence[Callback]
     reporter: Reporter
     history: History
+    recorder: Recorder | None = None
+    find_nan: Callable[[Sequence[Array]], NanReport | None] | None = None
 
     def run(self) -> None:
         """Trains; `history` grows by every epoch that is completed.
@@ -116,22 +150,55 @@ class Training:
         logs = self._run_steps(epoch, check_interrupt)
         if self.validate is not None:
             logs |= {f"val_{name}": value for name, value in self.validate().items()}
-        self.history.append(epoch, logs)
         self.reporter.end_epoch(epoch, logs)
+        if self.recorder is not None:
+            logs |= self.recorder.take_means()
+        self.history.append(epoch, logs)
         for callback in self.callbacks:
             callback.on_epoch_end(epoch, logs)
 
     def _run_steps(self, epoch: int, check_interrupt: Callable[[], None]) -> dict[str, float]:
+        order = self._order(epoch)
+        if self.native is not None:
+            return self._run_natively(self.native, epoch, order, check_interrupt)
+        return self._run_one_by_one(epoch, order, check_interrupt)
+
+    def _order(self, epoch: int) -> Array | None:
+        if self.seed is None:
+            return None
+        return shuffled_rows(self.batches.rows, self.seed, epoch)
+
+    def _run_natively(
+        self,
+        native: CompiledEpochs | RecordedEpochs,
+        epoch: int,
+        order: Array | None,
+        check_interrupt: Callable[[], None],
+    ) -> dict[str, float]:
+        averages = Averages()
+        ends_anyway = self.model.stop_training
+        for steps in native(order):
+            if self.watched:
+                steps = self._all_checked(steps, epoch)
+            averages.add_steps(steps)
+            self.reporter.advance(len(steps) * steps.rows)
+            check_interrupt()
+            # Set by another thread: a callback's word counts at the end of the epoch.
+            if self.model.stop_training and not ends_anyway:
+                break
+        return averages.result()
+
+    def _run_one_by_one(
+        self, epoch: int, order: Array | None, check_interrupt: Callable[[], None]
+    ) -> dict[str, float]:
         before = [c.on_batch_begin for c in self.callbacks if overrides(c, "on_batch_begin")]
         after = [c.on_batch_end for c in self.callbacks if overrides(c, "on_batch_end")]
-        order = None
-        if self.seed is not None:
-            order = shuffled_rows(self.batches.rows, self.seed, epoch)
+        step = self.step if self.recorder is None else self.recorder.wrapped()
         averages = Averages()
         for number, batch in enumerate(self.batches(order)):
             for begin in before:
                 begin(epoch, number)
-            values = self.step(*batch)
+            values = step(*batch)
             if self.watched:
                 values = self._checked(dict(values), epoch, number)
             rows = len(batch[0])
@@ -146,6 +213,13 @@ class Training:
                     break
         return averages.result()
 
+    def _all_checked(self, steps: Steps, epoch: int) -> Steps:
+        """`steps` without the flag. Raises NotFiniteError when it is false in the last of them,
+        where a watched loop ends."""
+        last = {name: values[-1] for name, values in steps.values.items()}
+        self._checked(last, epoch, steps.first + len(steps) - 1)
+        return replace(steps, values={name: steps.values[name] for name in last})
+
     def _checked(self, values: dict[str, Array], epoch: int, number: int) -> dict[str, Array]:
         """`values` without the flag. Raises NotFiniteError when it is false."""
         if values.pop(IS_FINITE):
@@ -158,8 +232,14 @@ class Training:
         )
         raise NotFiniteError(
             f"epoch {epoch + 1}, step {number + 1} of {len(self.batches)}: {problem}; "
-            "the variables are those before this step"
+            "the variables are those before this step",
+            None if self.find_nan is None else self.find_nan(self._batch(epoch, number)),
         )
+
+    def _batch(self, epoch: int, number: int) -> Sequence[Array]:
+        """The arrays of a step."""
+        order = self._order(epoch)
+        return next(itertools.islice(self.batches(order), number, None))
 
 
 @contextmanager

@@ -29,6 +29,12 @@ from graphc.kernels.executor_ir import EXECUTOR_IR
 from graphc.kernels.group import viewed
 from graphc.kernels.memory import aligned_empty
 from graphc.kernels.pool import ThreadPool, ThreadPools
+from graphc.kernels.row_kernels import (
+    GATHER_SYMBOL,
+    ROW_KERNELS_IR,
+    RowKernels,
+    load_row_kernels,
+)
 from graphc.kernels.source import KernelSource, Storage, canonical_text
 
 # llvmlite and numba are imported where they are first needed, which may be never.
@@ -75,6 +81,16 @@ class Native:
         return load_executor(module)
 
     @functools.cached_property
+    def row_kernels(self) -> RowKernels:
+        from graphc.kernels.llvm import compile_ir
+
+        def compiled() -> tuple[NativeModule, str]:
+            return compile_ir(ROW_KERNELS_IR, self.target), GATHER_SYMBOL
+
+        module, _ = self._module("rows", source_digest([ROW_KERNELS_IR]), compiled)
+        return load_row_kernels(module)
+
+    @functools.cached_property
     def pools(self) -> ThreadPools:
         return ThreadPools(self.executor)
 
@@ -107,7 +123,18 @@ class Native:
     def _module(
         self, name: str, digest: str, compiled: Callable[[], tuple[NativeModule, str]]
     ) -> tuple[NativeModule, str]:
-        """Machine code and the symbol that it defines, from disk or else compiled and stored."""
+        """Machine code and the symbol that it defines, which perf is told where it is wanted."""
+        from graphc.kernels import perf_map
+
+        module, symbol = self._found_or_compiled(name, digest, compiled)
+        if perf_map.is_wanted():
+            perf_map.append_to_map(name, symbol, module)
+        return module, symbol
+
+    def _found_or_compiled(
+        self, name: str, digest: str, compiled: Callable[[], tuple[NativeModule, str]]
+    ) -> tuple[NativeModule, str]:
+        """From disk, or else compiled and stored."""
         from graphc.kernels.llvm import load_object
 
         if self.cache is None:
@@ -130,10 +157,13 @@ def kernel_digest(source: KernelSource) -> str:
 
 @functools.cache
 def native() -> Native:
-    """This process' compiler and executor."""
-    from graphc.kernels.llvm import host_target
+    """This process' compiler and executor.
 
-    target = host_target()
+    Raises ValueError for a GRAPHC_VECTOR_BITS that is no width of this machine's vectors.
+    """
+    from graphc.kernels.llvm import default_target
+
+    target = default_target()
     return Native(target, open_cache(target))
 
 
@@ -161,6 +191,9 @@ class LoadedProgram:
         self._states = {
             storage: states[node.name] for node, storage in self.plan.storages.states.items()
         }
+        self.pool = self._pool()
+        # Of the table's buffers; those of inputs, which come first, are 0: each run says where.
+        self.addresses: tuple[int, ...] = ()
         self.table = self._table()
         self.outputs = {name: self._view(node) for name, node in compilation.program.outputs}
 
@@ -172,10 +205,11 @@ class LoadedProgram:
         try:
             self.table.run(addresses, repeats)
         except KernelStopped as stopped:
-            raise self._explained(stopped) from None
+            raise self.explained(stopped, stopped.instruction) from None
 
-    def _explained(self, stopped: KernelStopped) -> Exception:
-        checked = self.plan.instructions[stopped.instruction].checked
+    def explained(self, stopped: KernelStopped, instruction: int) -> Exception:
+        """IndexError where it is a check of indices that stopped, else `stopped` itself."""
+        checked = self.plan.instructions[instruction].checked
         if checked is None:
             return stopped
         return IndexError(out_of_range(checked, checked.attributes["limit"]))
@@ -196,17 +230,18 @@ class LoadedProgram:
                 kernel.address,
                 tuple(storages[storage] for storage in planned.source.arguments),
                 barrier=planned.barrier,
-                solo=not planned.source.shared,
+                solo=not planned.shared,
             )
             for planned, kernel in zip(self.plan.instructions, self.kernels, strict=True)
         ]
+        self.addresses = tuple(addresses)
         external = tuple(range(len(inputs)))
-        return InstructionTable(native().executor, rows, addresses, external, pool=self._pool())
+        return InstructionTable(native().executor, rows, addresses, external, pool=self.pool)
 
     def _pool(self) -> ThreadPool | None:
         """The threads that run the plan; none where no kernel is worth sharing."""
         threads = self.compilation.options.threads
-        is_shared = any(row.source.shared for row in self.plan.instructions)
+        is_shared = any(row.shared for row in self.plan.instructions)
         return native().pools.pool(threads) if threads > 1 and is_shared else None
 
     def _memory(self, storage: Storage) -> Array:

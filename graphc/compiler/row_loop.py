@@ -1,0 +1,176 @@
+"""Steps on the rows of whole arrays, batch after batch in one native loop."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from graphc.compiler.native import LoadedProgram, native
+from graphc.ir.op import Array
+from graphc.kernels.executor import Instruction, InstructionTable, KernelStopped
+from graphc.kernels.memory import aligned_empty, data_address
+from graphc.kernels.row_kernels import row_extent
+
+# Batches of fewer bytes are gathered by one thread: sharing them takes longer than it saves.
+SHARED_GATHER_BYTES = 1 << 16
+
+
+class RowLoop:
+    """A loaded program of which each run is many steps, each on the next `batch_size` rows.
+
+    Rows in order are read where they are: between two steps the inputs' addresses move on. With
+    `gathers` a run is given an order, and the table begins with a kernel an input that copies the
+    rows of the batch side by side. Behind the program a kernel an output copies it, a scalar, to
+    its place among those of all steps. One that can stop the loop comes last.
+
+    arrays: for each input, C-contiguous, of its dtype, and with the rows of all batches.
+    lock: held while the loop runs, since all runs of the program use the same memory.
+    stop_unless: a bool output; the loop ends with the first step in which it is false.
+    """
+
+    def __init__(
+        self,
+        loaded: LoadedProgram,
+        arrays: Sequence[Array],
+        batch_size: int,
+        lock: threading.Lock,
+        *,
+        gathers: bool,
+        stop_unless: str | None = None,
+    ) -> None:
+        """Raises ValueError for an output that is no scalar."""
+        for name, output in loaded.outputs.items():
+            if output.shape != ():
+                raise ValueError(f"output {name!r}: a scalar expected, not {output.shape}")
+        self.batch_size = batch_size
+        self._loaded = loaded
+        self._lock = lock
+        self._gathers = gathers
+        self._arrays = list(arrays)
+        self._rows = len(arrays[0])
+        self._addresses = list(loaded.addresses)
+        self._order: Array | None = None
+        # What the addresses that the loop adds point at.
+        self._memory: list[Array] = []
+        self._first, self._table = self._make_table(stop_unless)
+
+    def run(self, first: int, steps: int, order: Array | None = None) -> dict[str, Array]:
+        """Makes `steps` steps, the first on the `batch_size` rows from `first` on.
+
+        order: the numbers (i64) of the rows, for a loop that gathers them; `first` counts in it.
+            It is checked when it first comes, and must not change while it is in use.
+
+        Returns each output, (steps,); fewer where `stop_unless` was false, which the last one is.
+        Raises ValueError for rows that there are not, and IndexError for an index out of range:
+        states are then those after a whole number of steps.
+        """
+        end = first + steps * self.batch_size
+        if steps < 1 or not 0 <= first < end <= self._rows:
+            raise ValueError(f"rows {first} to {end} of {self._rows}: no steps on such rows")
+        read = [self._checked(order)] if self._gathers else self._arrays
+        logs = {name: np.empty(steps, out.dtype) for name, out in self._loaded.outputs.items()}
+        row_bytes = [array.nbytes // len(array) for array in read]
+        starts = [data_address(a) + first * n for a, n in zip(read, row_bytes, strict=True)]
+        starts += [data_address(log) for log in logs.values()]
+        advances = [self.batch_size * n for n in row_bytes]
+        advances += [log.itemsize for log in logs.values()]
+        with self._lock:
+            made = self._run(starts, steps, advances)
+        return {name: log[:made] for name, log in logs.items()}
+
+    def _checked(self, order: Array | None) -> Array:
+        """The order of the run before need not be checked again: that reads all of it."""
+        if order is None or order is not self._order:
+            self._order = _checked_order(order, self._rows)
+        assert self._order is not None
+        return self._order
+
+    def _run(self, starts: list[int], steps: int, advances: list[int]) -> int:
+        """The number of steps that were made."""
+        try:
+            self._table.run(starts, steps, advances)
+        except KernelStopped as stopped:
+            instruction = stopped.instruction - self._first
+            if instruction >= len(self._loaded.table):
+                return stopped.walk + 1
+            raise self._loaded.explained(stopped, instruction) from None
+        return steps
+
+    # --- the table -----------------------------------------------------------------------------
+
+    def _make_table(self, stop_unless: str | None) -> tuple[int, InstructionTable]:
+        """The table, and where in it the program begins."""
+        program = list(self._loaded.table.instructions)
+        before: list[Instruction] = []
+        external = list(range(len(self._arrays)))
+        if self._gathers:
+            external = [self._buffer(None)]
+            before = self._gathering(external[0])
+            program[0] = replace(program[0], barrier=True)
+        after: list[Instruction] = []
+        for output in self._loaded.outputs.values():
+            external.append(self._buffer(None))
+            after.append(self._copying(output, external[-1]))
+        if stop_unless is not None:
+            after.append(self._stopping(self._loaded.outputs[stop_unless]))
+        if after:
+            after[0] = replace(after[0], barrier=True)
+        table = InstructionTable(
+            native().executor,
+            [*before, *program, *after],
+            self._addresses,
+            external,
+            pool=self._loaded.pool,
+        )
+        return len(before), table
+
+    def _buffer(self, memory: Array | None) -> int:
+        """The number of a new buffer, external where there is no memory yet."""
+        if memory is not None:
+            self._memory.append(memory)
+        self._addresses.append(0 if memory is None else data_address(memory))
+        return len(self._addresses) - 1
+
+    def _gathering(self, order: int) -> list[Instruction]:
+        """Copies of the batch's rows to memory that the program reads in place of the inputs."""
+        kernel = native().row_kernels.gather
+        used = {number for row in self._loaded.table.instructions for number in row.arguments}
+        instructions = []
+        for number, array in enumerate(self._arrays):
+            if number not in used:
+                continue
+            batch = array[: self.batch_size]
+            target = aligned_empty(batch.nbytes)
+            self._memory.append(target)
+            self._addresses[number] = data_address(target)
+            source = self._buffer(array)
+            extent = self._buffer(row_extent(len(batch), batch.nbytes // len(batch)))
+            arguments = (number, source, order, extent)
+            solo = batch.nbytes < SHARED_GATHER_BYTES
+            instructions.append(Instruction("gather", kernel, arguments, solo=solo))
+        return instructions
+
+    def _copying(self, output: Array, log: int) -> Instruction:
+        """A copy of a scalar, the only row of its array."""
+        source = self._buffer(output)
+        order = self._buffer(np.zeros(1, np.int64))
+        extent = self._buffer(row_extent(1, output.itemsize))
+        return Instruction(
+            "log", native().row_kernels.gather, (log, source, order, extent), solo=True
+        )
+
+    def _stopping(self, flag: Array) -> Instruction:
+        kernel = native().row_kernels.stop_unless
+        return Instruction("stop_unless", kernel, (self._buffer(flag),), solo=True)
+
+
+def _checked_order(order: Array | None, rows: int) -> Array:
+    """Raises ValueError for no order or one of other length, and IndexError outside the rows."""
+    if order is None or order.shape != (rows,) or order.dtype != np.int64:
+        raise ValueError(f"an order of {rows} rows expected, i64 ({rows},)")
+    if order.min() < 0 or order.max() >= rows:
+        raise IndexError(f"an order of {rows} rows names row {order.max()} or {order.min()}")
+    return np.ascontiguousarray(order)

@@ -1,0 +1,83 @@
+"""Epochs in the executor's loop: no Python between batches, and a pause a few times a second."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from graphc.compiler.row_loop import RowLoop
+from graphc.data import Batches
+from graphc.function import Function
+from graphc.ir.op import Array
+
+# How long the native loop runs before progress is shown and an interrupt is noticed.
+SECONDS_BETWEEN_PAUSES = 0.2
+
+# The number of steps between two pauses starts with one and grows at most by this factor.
+GROWTH = 8
+
+
+@dataclass(frozen=True)
+class Steps:
+    """Consecutive steps of an epoch.
+
+    first: the number of the first, from 0. rows: of each of their batches.
+    values: each output of all steps, (steps,), by name.
+    """
+
+    first: int
+    rows: int
+    values: Mapping[str, Array]
+
+    def __len__(self) -> int:
+        return len(next(iter(self.values.values())))
+
+
+class CompiledEpochs:
+    """Steps over all batches of whole arrays, some hundreds of milliseconds at a time.
+
+    Results have the bits that calls batch by batch give. The last, smaller batch is a loop of its
+    own. Rows that are shuffled are gathered by the steps themselves, others read in place.
+
+    step: a compiled function whose inputs are those of the batches and whose outputs are scalars.
+    stop_unless: a bool output; nothing more is run after a step in which it is false.
+    """
+
+    def __init__(
+        self,
+        step: Function,
+        batches: Batches,
+        *,
+        shuffled: bool = False,
+        stop_unless: str | None = None,
+    ) -> None:
+        self._batches = batches
+        self._loops: dict[int, RowLoop] = {
+            size: step.row_loop(batches.arrays, size, gathers=shuffled, stop_unless=stop_unless)
+            for size in batches.sizes
+        }
+        self._steps = 1
+
+    def __call__(self, order: Array | None = None) -> Iterator[Steps]:
+        """The steps of an epoch, as many at a time as `SECONDS_BETWEEN_PAUSES` allow.
+
+        order: the numbers (i64) of all rows, when they are shuffled. Raises IndexError when an
+        index that a step computes is out of range; states are those after a whole number of steps.
+        """
+        size = self._batches.batch_size
+        whole, rest = divmod(self._batches.rows, size)
+        made = 0
+        while made < whole:
+            count = min(self._steps, whole - made)
+            start = time.perf_counter()
+            steps = Steps(made, size, self._loops[size].run(made * size, count, order))
+            self._adapt(count, time.perf_counter() - start)
+            yield steps
+            made += count
+        if rest:
+            yield Steps(whole, rest, self._loops[rest].run(whole * size, 1, order))
+
+    def _adapt(self, count: int, seconds: float) -> None:
+        fitting = int(count * SECONDS_BETWEEN_PAUSES / max(seconds, 1e-9))
+        self._steps = max(1, min(fitting, GROWTH * self._steps))
