@@ -6,6 +6,8 @@ from __future__ import annotations
 import click
 
 from graphc.commands.cache import cache
+from graphc.commands.draw import draw
+from graphc.commands.explain import explain_script
 from graphc.commands.inspect import inspect
 from graphc.commands.profile import profile_script
 from graphc.commands.train import train
@@ -21,5 +23,5 @@ def main() -> None:
     """
 
 
-for command in (train, inspect, profile_script, cache):
+for command in (train, inspect, explain_script, draw, profile_script, cache):
     main.add_command(command)

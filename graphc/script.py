@@ -37,18 +37,26 @@ def run_script(path: Path, arguments: Sequence[str] = ()) -> None:
     _run(path, "__main__", arguments)
 
 
-def load_model(path: Path) -> Model:
-    """The module-level `model` of a script, whose `if __name__ == "__main__"` part is not run.
+def load_names(path: Path) -> dict[str, Any]:
+    """The names that a script defines, whose `if __name__ == "__main__"` part is not run.
 
-    Raises ScriptFailedError when it raises, ScriptError when it exits or has no such model.
+    Raises ScriptFailedError when it raises, ScriptError when it exits.
     """
     try:
-        names = _run(path, LOADED_NAME, ())
+        return _run(path, LOADED_NAME, ())
     except SystemExit:
         raise ScriptError(
             f"{path} exits while it is loaded; parse arguments and train below "
             f"`if __name__ == '__main__':`"
         ) from None
+
+
+def load_model(path: Path) -> Model:
+    """The module-level `model` of a script, whose `if __name__ == "__main__"` part is not run.
+
+    Raises ScriptFailedError when it raises, ScriptError when it exits or has no such model.
+    """
+    names = load_names(path)
     if MODEL_NAME not in names:
         raise ScriptError(f"{path} defines no `{MODEL_NAME}` at module level")
     model = names[MODEL_NAME]

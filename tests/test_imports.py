@@ -14,10 +14,13 @@ IMPORTERS = {
     Path("kernels/jit.py"): {"numba", "llvmlite"},
     # Loads what is on disk, without the time that importing numba takes.
     Path("kernels/llvm.py"): {"llvmlite"},
+    # Reads the sections of object code.
+    Path("kernels/perf_map.py"): {"llvmlite"},
 }
 # The packages that the distribution depends on, and the extras of drawing and examples.
 OF_THE_USER = {
-    "numpy", "click", "rich", "safetensors", "matplotlib", "sklearn",
+    "numpy", "click", "rich", "safetensors", "matplotlib", "sklearn", "py_mini_racer",
+    "tensorboardX",
 }  # fmt: skip
 
 

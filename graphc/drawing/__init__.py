@@ -1,0 +1,1 @@
+"""Drawing a graph: diagrams of its stages, their layout, SVG, and a page to look at them."""
