@@ -8,16 +8,17 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from graphc.compiler.fuse import Decision
-from graphc.compiler.native import LoadedProgram, native
+from graphc.compiler.native import native
 from graphc.compiler.pipeline import Compilation, Options, Trace, compile_program
 from graphc.compiler.plan import Plan, PlannedInstruction, bytes_moved
 from graphc.function import Function
 from graphc.ir.graph import Node, Program
 from graphc.ir.ops import leaf
 from graphc.ir.text import print_program
+from graphc.kernels.code_comments import commented_assembly, commented_llvm, user_lines
 from graphc.kernels.group import Group, external_operands, is_view
-from graphc.kernels.names import Names, label
-from graphc.kernels.source import Storage
+from graphc.kernels.names import Names, described, label
+from graphc.kernels.source import KernelSource, Storage
 from graphc.profile import kind_of
 
 INDENT = "  "
@@ -69,7 +70,7 @@ def stage_text(
     if stage is Stage.SIMPLIFIED:
         return StageText(_simplified(step, dimensions), "python")
     if stage in (Stage.LLVM, Stage.ASM):
-        return _machine_code(step.loaded(dimensions), stage, kernel)
+        return _machine_code(_plan(step, dimensions), stage, kernel)
     compilation = compile_program(step.program, options_of(step, dimensions))
     assert compilation.plan is not None
     if stage is Stage.PLAN:
@@ -85,7 +86,7 @@ def stage_text(
 
 def options_of(step: Function, dimensions: dict[str, int]) -> Options:
     """How `step` is compiled for the given extents of its open dimensions."""
-    return Options(dimensions, step.fuse, native().vector_bits)
+    return Options(dimensions, step.fuse, native().vector_bits, step.threads)
 
 
 def _chosen(
@@ -134,7 +135,7 @@ def _fused_text(instruction: PlannedInstruction, compilation: Compilation) -> st
         (indices,) = instruction.source.arguments
         limit = checked.attributes["limit"]
         return f"kernel {instruction.name}  # check\n{INDENT}0 <= {indices.name} < {limit}\n"
-    labels = _labels(group, plan)
+    labels = labels_of(group, plan)
     lines = [f"kernel {instruction.name}  # {kind_of(instruction)}, {bytes_moved(group):,} bytes"]
     for role, values in (("reads", external_operands(group.nodes)), ("writes", group.outputs)):
         shown = ", ".join(f"{labels[value]}: {value.type}" for value in values)
@@ -149,7 +150,7 @@ def _fused_text(instruction: PlannedInstruction, compilation: Compilation) -> st
     return "\n".join(lines) + "\n"
 
 
-def _labels(group: Group, plan: Plan) -> dict[Node, str]:
+def labels_of(group: Group, plan: Plan) -> dict[Node, str]:
     """Names of all values that the group touches: of stored values those of their storage."""
     labels: dict[Node, str] = {}
     stored = (*external_operands(group.nodes), *group.outputs)
@@ -190,24 +191,14 @@ def _node_text(node: Node, labels: dict[Node, str]) -> str:
 
 
 def _decision_text(decision: Decision) -> str:
-    ends = f"{_value_name(decision.producer)} + {_value_name(decision.consumer)}"
+    ends = f"{described(decision.producer)} + {described(decision.consumer)}"
     verb = "saves" if decision.fused else "would save"
     return f"{ends}: {decision.reason}; {verb} {decision.bytes_saved:,} bytes"
 
 
-def _value_name(node: Node) -> str:
-    return f"{label(node)} ({node.location})" if node.location is not None else label(node)
-
-
 def _refusals_text(compilation: Compilation) -> str:
-    """The decisions against fusing, of values that ended up in different kernels."""
-    together = [set(group.nodes) for group in compilation.groups]
-    refused = [
-        decision
-        for decision in compilation.decisions
-        if not decision.fused
-        and not any({decision.producer, decision.consumer} <= nodes for nodes in together)
-    ]
+    """The decisions against fusing."""
+    refused = [decision for decision in compilation.decisions if not decision.fused]
     if not refused:
         return ""
     return "\n".join(["# not fused", *(f"# {_decision_text(each)}" for each in refused)]) + "\n"
@@ -240,7 +231,7 @@ def plan_text(plan: Plan) -> str:
 def _instruction_rows(plan: Plan) -> Iterator[Sequence[str]]:
     for number, instruction in enumerate(plan.instructions):
         arguments = ", ".join(storage.name for storage in instruction.source.arguments)
-        sharing = "shared" if instruction.source.shared else "alone"
+        sharing = "shared" if instruction.shared else "alone"
         meeting = "barrier" if instruction.barrier else ""
         yield str(number), instruction.name, kind_of(instruction), sharing, meeting, arguments
 
@@ -291,12 +282,35 @@ _COMMENT = {Stage.LLVM: ";", Stage.ASM: "#"}
 _LEXER = {Stage.LLVM: "llvm", Stage.ASM: "gas"}
 
 
-def _machine_code(loaded: LoadedProgram, stage: Stage, kernel: str | None) -> StageText:
-    _chosen(loaded.plan.instructions, kernel)
-    texts = [
-        f"{_COMMENT[stage]} kernel {code.name}\n"
-        + (code.llvm if stage is Stage.LLVM else code.assembly)
-        for code in loaded.kernels
-        if kernel in (None, code.name)
-    ]
+def _plan(step: Function, dimensions: dict[str, int]) -> Plan:
+    plan = compile_program(step.program, options_of(step, dimensions)).plan
+    assert plan is not None
+    return plan
+
+
+def _machine_code(plan: Plan, stage: Stage, kernel: str | None) -> StageText:
+    """Code compiled for reading: with line directives, which change nothing in it."""
+    texts = [_commented_code(row.source, stage) for row in _chosen(plan.instructions, kernel)]
     return StageText("\n".join(texts), _LEXER[stage])
+
+
+def _commented_code(source: KernelSource, stage: Stage) -> str:
+    """The user's lines of a kernel, and its code with the lines of source that it came from."""
+    sign = _COMMENT[stage]
+    code = native().compiler.compile_kernel(
+        source.text,
+        source.name,
+        filename=f"<graphc {source.name}>",
+        microkernels=source.microkernels,
+        unroll=source.unroll,
+        lines=True,
+    )
+    heading = [f"{sign} kernel {source.name}"]
+    heading += [f"{sign}   {line}" for line in user_lines(source.text)]
+    heading.append(f"{sign} numbers in comments are lines of --stage source")
+    callees = [microkernel.name for microkernel in source.microkernels]
+    if stage is Stage.LLVM:
+        text = commented_llvm(code.llvm, source.text, callees)
+    else:
+        text = commented_assembly(code.assembly, source.text, callees)
+    return "\n".join([*heading, text])

@@ -39,23 +39,32 @@ _OPENING, _CLOSING = "([{", ")]}"
 # --- printing --------------------------------------------------------------------------------
 
 
-def print_program(program: Program, locations: bool = False) -> str:
-    """The text form; with `locations` each line ends on a comment that names the user's line."""
+def value_labels(program: Program) -> dict[Node, str]:
+    """What the text form calls each value, in the order of its lines."""
     order = topological((*program.inputs, *(state for state, _ in program.updates), *program.roots))
     labels: dict[Node, str] = {}
-    declared: list[tuple[str, Location | None]] = []
-    lines: list[tuple[str, Location | None]] = []
     count = 0
     for node in order:
         if node.op in (leaf.input_, leaf.state):
             labels[node] = _name_text(node.name)
-            if node not in program.inputs:
-                declared.append((_value_text(node, labels), node.location))
         elif _is_scalar_constant(node):
             labels[node] = _scalar_text(node)
         else:
             labels[node] = f"%{count}"
             count += 1
+    return labels
+
+
+def print_program(program: Program, locations: bool = False) -> str:
+    """The text form; with `locations` each line ends on a comment that names the user's line."""
+    labels = value_labels(program)
+    declared: list[tuple[str, Location | None]] = []
+    lines: list[tuple[str, Location | None]] = []
+    for node in labels:
+        if node.op in (leaf.input_, leaf.state):
+            if node not in program.inputs:
+                declared.append((_value_text(node, labels), node.location))
+        elif not _is_scalar_constant(node):
             lines.append((_value_text(node, labels), node.location))
     if program.outputs:
         returned = ", ".join(f"{_name_text(name)}={labels[x]}" for name, x in program.outputs)

@@ -22,6 +22,7 @@ from graphc.ir.op import (
     View,
 )
 from graphc.ir.ops import leaf
+from graphc.kernels.names import described
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,7 +164,10 @@ def common_domain(nodes: tuple[Node, ...]) -> Domain | Refusal:
         for position, operand in enumerate(_looped_operands(node)):
             for view in _views_between(operand, inside):
                 if view_axes(view) is None:
-                    return Refusal(f"{view.op.name} changes the order of elements between them")
+                    return Refusal(
+                        f"{described(view)} changes the order of elements between them, "
+                        f"{view.operands[0].type} to {view.type}, so no loop runs along both"
+                    )
                 members.append(view)
                 _unite_view(classes, view)
             token = _token(node, position)
@@ -228,7 +232,9 @@ def _numbered(
     for token, value in sorted(tokens, key=lambda item: -_loop_rank(item[1])):
         roots = [classes.find((token, a)) for a, e in enumerate(value.type.dims) if e != 1]
         if len(set(roots)) != len(roots):
-            return Refusal(f"two axes of {value.op.name} {value.type} run along one loop")
+            return Refusal(
+                f"two axes of {described(value)} of {value.type} would run along one loop"
+            )
         for axis, extent in enumerate(value.type.dims):
             if extent != 1:
                 root = classes.find((token, axis))

@@ -35,7 +35,7 @@ from numba.core.untyped_passes import FixupArgs, IRProcessing, TranslateByteCode
 from numba.extending import intrinsic
 
 from graphc.kernels import vecmath
-from graphc.kernels.llvm import CompiledKernel, Target, build, host_target
+from graphc.kernels.llvm import CompiledKernel, Target, build, default_target, host_target
 from graphc.kernels.record import record_function, recordable
 
 STACK_ALIGNMENT_BYTES = 64
@@ -372,25 +372,43 @@ def _call_microkernel(microkernel: MicrokernelLike) -> Any:
     return call
 
 
-def _entry_point(name: str, native_name: str, target: Target) -> str:
+# Debug metadata of the entry point: line directives in assembly, and no sections of their own.
+_LINES_OF_ENTRY = """
+!llvm.module.flags = !{{!5}}
+!llvm.dbg.cu = !{{!0}}
+!0 = distinct !DICompileUnit(
+  language: DW_LANG_C11, file: !1, isOptimized: true, emissionKind: DebugDirectivesOnly)
+!1 = !DIFile(filename: "{name}", directory: "")
+!2 = !DISubroutineType(types: !{{}})
+!3 = distinct !DISubprogram(
+  name: "{name}", scope: !1, file: !1, line: 1, type: !2, unit: !0, spFlags: DISPFlagDefinition)
+!4 = !DILocation(line: 1, scope: !3)
+!5 = !{{i32 2, !"Debug Info Version", i32 3}}
+"""
+
+
+def _entry_point(name: str, native_name: str, target: Target, lines: bool) -> str:
     """LLVM IR of the kernel's C function around the function that numba made."""
+    function, call, metadata = "", "", ""
+    if lines:
+        function, call, metadata = " !dbg !3", ", !dbg !4", _LINES_OF_ENTRY.format(name=name)
     return f"""
 declare i32 @"{native_name}"(ptr, ptr, ptr, i64, i64)
-define i32 @"{name}"(ptr %arguments, i64 %thread, i64 %threads) #0 {{
+define i32 @"{name}"(ptr %arguments, i64 %thread, i64 %threads) #0{function} {{
   %result = alloca i32
   %exception = alloca ptr
   %raised = call i32 @"{native_name}"(
-    ptr %result, ptr %exception, ptr %arguments, i64 %thread, i64 %threads)
+    ptr %result, ptr %exception, ptr %arguments, i64 %thread, i64 %threads){call}
   %returned = load i32, ptr %result
   %is_normal = icmp eq i32 %raised, 0
   %status = select i1 %is_normal, i32 %returned, i32 {RAISED_STATUS}
   ret i32 %status
 }}
 attributes #0 = {{ nounwind "prefer-vector-width"="{target.vector_bits}" }}
-"""
+{metadata}"""
 
 
-def _kernel_flags() -> Flags:
+def _kernel_flags(lines: bool) -> Flags:
     # Flags are descriptors that numba's own annotations do not describe.
     flags: Any = Flags()
     flags.no_compile = True
@@ -400,6 +418,7 @@ def _kernel_flags() -> Flags:
     flags.error_model = "numpy"
     # No contraction: LLVM would choose differently in a vector body and in its tail.
     flags.fastmath = FastMathOptions(set())
+    flags.debuginfo = flags.dbg_directives_only = lines
     return flags
 
 
@@ -436,8 +455,8 @@ class KernelCompiler:
     """Compiles kernel source; holds the primitives and the LLVM IR of the vector math."""
 
     def __init__(self, vector_bits: int | None = None) -> None:
-        """`vector_bits` narrows the vectors, see `host_target`."""
-        self.target = host_target(vector_bits)
+        """`vector_bits` is the width of vectors, that of `default_target` unless given."""
+        self.target = default_target() if vector_bits is None else host_target(vector_bits)
         self._namespace = kernel_namespace()
         self._recordable = recordable(vecmath)
         self._vector_math_ir: dict[str, str] = {}
@@ -455,20 +474,23 @@ class KernelCompiler:
         filename: str,
         microkernels: Sequence[MicrokernelLike] = (),
         unroll: bool = True,
+        lines: bool = False,
     ) -> CompiledKernel:
         """Compile the function `name` of `source`: `def name(args, thread, threads)`, an int
         result.
 
         `filename` is what tracebacks and profilers show. `microkernels` are callable by name.
+        `lines` keeps the lines of the source beside the code, which is the same without: for
+        reading LLVM IR and assembly.
         Raises numba's errors, with a note that names the kernel, when the source cannot be typed.
         """
-        lines = source.splitlines(keepends=True)
-        linecache.cache[filename] = (len(source), None, lines, filename)
+        text = source.splitlines(keepends=True)
+        linecache.cache[filename] = (len(source), None, text, filename)
         namespace = dict(self._namespace)
         namespace.update({kernel.name: _call_microkernel(kernel) for kernel in microkernels})
         exec(compile(source, filename, "exec"), namespace)
         try:
-            module = self._translate(namespace[name], name)
+            module = self._translate(namespace[name], name, lines)
         except Exception as error:
             error.add_note(f"while compiling kernel {name} of {filename}")
             raise
@@ -481,7 +503,7 @@ class KernelCompiler:
         native = build(module, self.target, unroll)
         return CompiledKernel(name, source, filename, native.address(name), native)
 
-    def _translate(self, function: Callable[..., Any], name: str) -> Any:
+    def _translate(self, function: Callable[..., Any], name: str, lines: bool) -> Any:
         """The LLVM module of a kernel function: what numba made, and the entry point."""
         pointers = types.CPointer(types.voidptr)
         with global_compiler_lock:
@@ -491,7 +513,7 @@ class KernelCompiler:
                 function,
                 (pointers, types.int64, types.int64),
                 types.int32,
-                _kernel_flags(),
+                _kernel_flags(lines),
                 {},
                 pipeline_class=_KernelPipeline,
                 library=_UnoptimizedLibrary(cpu_target.target_context.codegen(), name),
@@ -499,7 +521,7 @@ class KernelCompiler:
         module = result.library._final_module.clone()
         native_name = result.fndesc.mangled_name
         module.get_function(native_name).add_function_attribute("alwaysinline")
-        module.link_in(llvm.parse_assembly(_entry_point(name, native_name, self.target)))
+        module.link_in(llvm.parse_assembly(_entry_point(name, native_name, self.target, lines)))
         for variable in module.global_variables:
             variable.linkage = "internal"
         return module

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from graphc.ir.graph import Node
 from graphc.ir.op import Reduction
 from graphc.kernels.group import Domain, Refusal, common_domain, viewed
+from graphc.kernels.names import described
 
 
 class Phase(enum.Enum):
@@ -121,10 +122,15 @@ def _plan(
         roles[node] = role
     for node in outputs:
         if _is_stored_repeatedly(domain.span(node), roles[node], inner, outer):
-            return Refusal(f"{node.op.name} would be stored again and again")
+            return Refusal(
+                f"{described(node)} of {node.type} would be stored again and again: "
+                "it does not vary along all of the loops"
+            )
         is_scalar = roles[node].level == -1 and not domain.span(node) and node not in reduces
         if is_scalar and (inner or outer) and roles[node].phase is Phase.MAIN:
-            return Refusal("a scalar is not stored by a kernel whose loops threads share")
+            return Refusal(
+                f"{described(node)} is a scalar, which no kernel stores whose loops threads share"
+            )
         if outer and node not in reduces:
             roles[node] = _stored_once(roles[node])
     levels = [role.level for role in roles.values() if role.inner and role.phase is Phase.MAIN]
@@ -160,14 +166,14 @@ def _reduction_kind(
 ) -> Reduces | Refusal:
     span, reduced = domain.operand_span(node, 0), reduced_axes(node, domain)
     if outer and span & outer != outer:
-        return Refusal(f"{node.op.name} would be computed again for every row")
+        return Refusal(f"{described(node)} would be computed again for every row")
     if span & inner and span & inner != inner:
-        return Refusal(f"{node.op.name} would count elements twice")
+        return Refusal(f"{described(node)} would count elements twice")
     if reduced == span & inner:
         return Reduces.ROW
     if span & outer <= reduced and reduced & inner in (frozenset(), span & inner):
         return Reduces.ROWS
-    return Refusal(f"{node.op.name} reduces neither whole rows nor over all rows")
+    return Refusal(f"{described(node)} reduces neither whole rows nor over all rows")
 
 
 def _role(
@@ -192,9 +198,12 @@ def _role(
         level = max(level, role.level + 1 if crosses else role.level)
     if phase is Phase.FINISH:
         if is_outer:
-            return Refusal("it needs a sum over all rows before the first row is finished")
+            return Refusal(
+                f"{described(node)} needs what is complete after the last row "
+                "before it can finish the first"
+            )
         if node in reduces:
-            return Refusal(f"{node.op.name} reduces what a sum over all rows has made")
+            return Refusal(f"{described(node)} reduces what exists only after the last row")
         return Role(Phase.FINISH, 0, is_inner, is_outer)
     if node in reduces and domain.operand_span(node, 0) & inner:
         level = max(level, 0)

@@ -9,7 +9,7 @@ rather than stored.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from graphc.compiler.grouping import (
@@ -17,6 +17,7 @@ from graphc.compiler.grouping import (
     Uses,
     computed_nodes,
     group_storing,
+    inside_order,
     make_group,
     uses_of,
 )
@@ -28,20 +29,38 @@ from graphc.kernels.group import (
     external_operands,
     viewed,
 )
+from graphc.kernels.names import described
 
 # A value of at most this cost is computed by each reader rather than stored and read again.
 DUPLICATE_COST = 3
+# A reason names at most so many values.
+VALUES_NAMED = 3
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Decision:
-    """A fusion that was considered: between the kernels that make these values, and what came."""
+    """A fusion that was considered, and what came of it.
+
+    producer, consumer: the first value that goes from one to the other, and who reads it; where
+        nothing does, two readers of the same tensor.
+    parts: all values of the two kernels that were considered.
+    bytes_saved: reads and writes that fall away, or would have.
+    """
 
     producer: Node
     consumer: Node
     fused: bool
     bytes_saved: int
     reason: str
+    parts: tuple[frozenset[Node], frozenset[Node]]
+
+
+@dataclass(frozen=True, eq=False)
+class Recomputation:
+    """A value that each of its readers computes for itself, so that it is not stored."""
+
+    value: Node
+    bytes_saved: int
 
 
 def group_each(program: Program) -> tuple[Group, ...]:
@@ -50,12 +69,22 @@ def group_each(program: Program) -> tuple[Group, ...]:
     return tuple(_known_group((node,), uses) for node in computed_nodes(program))
 
 
-def fuse(program: Program) -> tuple[tuple[Group, ...], tuple[Decision, ...]]:
-    """The program's fusion groups, and every decision on the way."""
+@dataclass(frozen=True, eq=False)
+class Fused:
+    """The groups of a program, and every decision on the way: fusions in the order in which they
+    were made, then the refusals between the groups that were left, those that cost most first."""
+
+    groups: tuple[Group, ...]
+    decisions: tuple[Decision, ...]
+    recomputed: tuple[Recomputation, ...]
+
+
+def fuse(program: Program) -> Fused:
+    """The program's fusion groups, with the decisions."""
     fusion = _Fusion(program)
     fusion.merge_all()
-    groups = _recompute_cheap_values(fusion.groups(), fusion.uses)
-    return groups, fusion.final_decisions()
+    groups, recomputed = _recompute_cheap_values(fusion.groups(), fusion.uses)
+    return Fused(groups, fusion.final_decisions(), recomputed)
 
 
 def _known_group(nodes: Iterable[Node], uses: Uses) -> Group:
@@ -70,7 +99,8 @@ class _Fusion:
 
     def __init__(self, program: Program) -> None:
         self.uses = uses_of(program)
-        self.decisions: dict[tuple[Node, Node], Decision] = {}
+        self.fusions: list[Decision] = []
+        self.refusals: dict[tuple[int, int], Decision] = {}
         self.members: dict[int, frozenset[Node]] = {}
         self.number_of: dict[Node, int] = {}
         for number, node in enumerate(computed_nodes(program)):
@@ -84,13 +114,13 @@ class _Fusion:
         return [_known_group(nodes, self.uses) for nodes in self.members.values()]
 
     def final_decisions(self) -> tuple[Decision, ...]:
-        """All fusions, and the refusals between groups that came together in no other way."""
-        return tuple(
+        """All fusions, and the last refusal between any two groups that are left."""
+        left = [
             decision
-            for decision in self.decisions.values()
-            if decision.fused
-            or self.number_of[decision.producer] != self.number_of[decision.consumer]
-        )
+            for (one, other), decision in self.refusals.items()
+            if one in self.members and other in self.members
+        ]
+        return (*self.fusions, *sorted(left, key=lambda decision: -decision.bytes_saved))
 
     def merge_all(self) -> None:
         queue = [
@@ -153,12 +183,12 @@ class _Fusion:
 
     def _try_merge(self, one: int, other: int, saved: int) -> int | None:
         refusal = self._refusal(one, other)
-        reason = (
-            "what they share stays in registers or cache" if refusal is None else refusal.reason
-        )
-        self._decide(one, other, saved, refusal is None, reason)
         if refusal is not None:
+            pair = (min(one, other), max(one, other))
+            if pair not in self.refusals:
+                self.refusals[pair] = self._decision(one, other, saved, refusal)
             return None
+        self.fusions.append(self._decision(one, other, saved, None))
         merged = self.next_number
         self.next_number += 1
         self.members[merged] = self.members.pop(one) | self.members.pop(other)
@@ -169,32 +199,94 @@ class _Fusion:
             self.consumers[number] = self._readers(number)
         return merged
 
-    def _decide(self, one: int, other: int, saved: int, fused: bool, reason: str) -> None:
-        """Keeps the decision; of repeated refusals the last, when the groups were largest."""
-        last = max(self.members[one], key=lambda node: node.number)
-        first = min(self.members[other], key=lambda node: node.number)
-        self.decisions[last, first] = Decision(last, first, fused, saved, reason)
+    def _decision(self, one: int, other: int, saved: int, refusal: Refusal | None) -> Decision:
+        if not self._passed(one, other) and self._passed(other, one):
+            one, other = other, one
+        parts = (self.members[one], self.members[other])
+        passed = self._passed(one, other)
+        shared = sorted(
+            (set(external_operands(parts[0])) & set(external_operands(parts[1]))),
+            key=lambda node: node.number,
+        )
+        between = passed or shared
+        producer = passed[0] if passed else _first_reader(between[0], parts[0])
+        consumer = _first_reader(between[0], parts[1])
+        reason = self._gain(parts[0] | parts[1], passed, shared) if refusal is None else None
+        return Decision(
+            producer,
+            consumer,
+            refusal is None,
+            saved,
+            reason or (refusal.reason if refusal is not None else ""),
+            parts,
+        )
+
+    def _passed(self, one: int, other: int) -> list[Node]:
+        """The values of `one` that `other` reads, operands first."""
+        reading = self.members[other]
+        return inside_order(
+            node
+            for node in self.members[one]
+            if any(reader in reading for reader in self.uses.readers[node])
+        )
+
+    def _gain(self, nodes: frozenset[Node], passed: list[Node], shared: list[Node]) -> str:
+        """What one kernel of `nodes` spares: stores and loads of what passes, loads of what both
+        parts read."""
+        stored = set(self.uses.outputs_of(nodes))
+        dropped = [node for node in passed if node not in stored]
+        clauses = (
+            (dropped, "neither stored nor loaded"),
+            ([node for node in passed if node in stored], "stored for others, but not loaded"),
+            (shared, "loaded once for both"),
+        )
+        return "; ".join(
+            f"{_named(values)} {'is' if len(values) == 1 else 'are'} {what}"
+            for values, what in clauses
+            if values
+        )
 
     def _refusal(self, one: int, other: int) -> Refusal | None:
         nodes = self.members[one] | self.members[other]
-        if self._reaches_around(one, other) or self._reaches_around(other, one):
-            return Refusal("a kernel between them reads the one and feeds the other")
-        if len(external_operands(nodes)) + len(self.uses.outputs_of(nodes)) > MOST_BUFFERS:
-            return Refusal(f"more than {MOST_BUFFERS} buffers")
+        between = self._reached_around(one, other)
+        if between is None:
+            between = self._reached_around(other, one)
+        if between is not None:
+            first = min(self.members[between], key=lambda node: node.number)
+            return Refusal(
+                f"the kernel of {described(first)} reads the one and the other waits for it, so it "
+                "must run between them"
+            )
+        buffers = len(external_operands(nodes)) + len(self.uses.outputs_of(nodes))
+        if buffers > MOST_BUFFERS:
+            return Refusal(f"{buffers} buffers, but a kernel takes at most {MOST_BUFFERS}")
         group = make_group(nodes, self.uses)
         return group if isinstance(group, Refusal) else None
 
-    def _reaches_around(self, start: int, goal: int) -> bool:
-        """Whether a path leads from `start` to `goal` through a third group."""
+    def _reached_around(self, start: int, goal: int) -> int | None:
+        """The last group before `goal` on a path from `start` that leads through a third group."""
         stack = [number for number in self.consumers[start] if number != goal]
         seen = {start, *stack}
         while stack:
-            consumers = self.consumers[stack.pop()]
+            number = stack.pop()
+            consumers = self.consumers[number]
             if goal in consumers:
-                return True
-            stack += [number for number in consumers if number not in seen]
+                return number
+            stack += [each for each in consumers if each not in seen]
             seen.update(consumers)
-        return False
+        return None
+
+
+def _first_reader(value: Node, nodes: frozenset[Node]) -> Node:
+    """The first of `nodes` that reads `value`, directly or through views."""
+    return next(node for node in inside_order(nodes) if value in map(viewed, node.operands))
+
+
+def _named(values: Sequence[Node]) -> str:
+    """A few of the values by name, and how many more there are."""
+    names = ", ".join(map(described, values[:VALUES_NAMED]))
+    more = len(values) - VALUES_NAMED
+    return f"{names} and {more} more" if more > 0 else names
 
 
 def _readers_of_stored(nodes: Iterable[Node]) -> dict[Node, list[Node]]:
@@ -206,11 +298,14 @@ def _readers_of_stored(nodes: Iterable[Node]) -> dict[Node, list[Node]]:
     return readers
 
 
-def _recompute_cheap_values(groups: list[Group], uses: Uses) -> tuple[Group, ...]:
+def _recompute_cheap_values(
+    groups: list[Group], uses: Uses
+) -> tuple[tuple[Group, ...], tuple[Recomputation, ...]]:
     """Groups in which a stored value that is cheap to make is made by each of its readers.
 
     Only values all of whose operands are stored anyway qualify, and only where fewer bytes move.
     """
+    recomputed: list[Recomputation] = []
     changed = True
     while changed:
         changed = False
@@ -220,9 +315,10 @@ def _recompute_cheap_values(groups: list[Group], uses: Uses) -> tuple[Group, ...
                 continue
             cheaper = _without_storing(value, groups)
             if cheaper is not None:
-                groups, changed = cheaper, True
+                (groups, saved), changed = cheaper, True
+                recomputed.append(Recomputation(value, saved))
                 break
-    return tuple(groups)
+    return tuple(groups), tuple(recomputed)
 
 
 def _is_cheap(value: Node, stored: set[Node]) -> bool:
@@ -232,9 +328,9 @@ def _is_cheap(value: Node, stored: set[Node]) -> bool:
     return all(x in stored or not x.operands for x in external_operands([value]))
 
 
-def _without_storing(value: Node, groups: list[Group]) -> list[Group] | None:
-    """The groups with `value` computed in each that reads it; None where that does not work or
-    does not save traffic."""
+def _without_storing(value: Node, groups: list[Group]) -> tuple[list[Group], int] | None:
+    """The groups with `value` computed in each that reads it, and the bytes that this saves; None
+    where it does not work or saves none."""
     result: list[Group] = []
     saved = 0
     for group in groups:
@@ -253,7 +349,7 @@ def _without_storing(value: Node, groups: list[Group]) -> list[Group] | None:
             return None
         saved -= traffic(changed.nodes, changed.outputs)
         result.append(changed)
-    return result if saved > 0 else None
+    return (result, saved) if saved > 0 else None
 
 
 def traffic(nodes: Iterable[Node], outputs: Iterable[Node]) -> int:

@@ -23,6 +23,7 @@ from graphc.kernels.group import (
     viewed,
 )
 from graphc.kernels.loopnest import LoopNest, Phase, plan_loops
+from graphc.kernels.names import described
 from graphc.kernels.passes import RECOMPUTE_COST
 
 # More buffers than this in one kernel leave too few address registers.
@@ -90,12 +91,17 @@ def group_storing(nodes: Iterable[Node], outputs: tuple[Node, ...]) -> Group | R
     """The kernel that computes `nodes` and stores `outputs`, or why there is none."""
     ordered = tuple(inside_order(set(nodes)))
     products = [node for node in ordered if is_contraction(node)]
-    if any(map(is_movement, ordered)):
+    moves = [node for node in ordered if is_movement(node)]
+    if moves:
         if len(ordered) == 1:
             return MovementGroup(ordered[0])
-        return Refusal("a movement is a kernel of its own")
+        return Refusal(
+            f"{described(moves[0])} copies regions or slices: "
+            "such a movement is a kernel of its own"
+        )
     if len(products) > 1:
-        return Refusal("two matrix products")
+        pair = " and ".join(map(described, products[:2]))
+        return Refusal(f"{pair}: two matrix products, but a tile has the accumulators of one")
     if products:
         return _contraction_group(products[0], ordered, outputs)
     nest = plan_loops(ordered, outputs)
@@ -110,10 +116,18 @@ def _contraction_group(
 ) -> Group | Refusal:
     epilogue = tuple(node for node in ordered if node is not product)
     inside = set(epilogue)
-    if any(viewed(operand) in inside for operand in product.operands):
-        return Refusal("the product reads what the other computes")
-    if not all(isinstance(node.op.lowering, Scalar) for node in epilogue):
-        return Refusal("an epilogue works element by element")
+    for operand in map(viewed, product.operands):
+        if operand in inside:
+            return Refusal(
+                f"the product {described(product)} reads all of {described(operand)}, "
+                "which is therefore stored before the first tile"
+            )
+    for node in epilogue:
+        if not isinstance(node.op.lowering, Scalar):
+            return Refusal(
+                f"an epilogue works element by element on one tile, "
+                f"but {described(node)} needs more than a tile"
+            )
     group = ContractionGroup(product, epilogue, outputs)
     domain = epilogue_domain(group)
     return domain if isinstance(domain, Refusal) else group
@@ -121,13 +135,17 @@ def _contraction_group(
 
 def _recomputed_by_row(nest: LoopNest) -> Refusal | None:
     """Refuses kernels that compute a costly value, the same for every row, in every row."""
-    cost = 0
+    costs: dict[Node, int] = {}
     for node in nest.nodes:
         role = nest.roles[node]
         is_column = role.inner and not role.outer and node not in nest.reduces
         if is_column and nest.outer and role.phase is Phase.MAIN:
             lowering = node.op.lowering
-            cost += lowering.cost if isinstance(lowering, Scalar) else 0
-    if cost > RECOMPUTE_COST:
-        return Refusal("a costly value would be computed again for every row")
+            costs[node] = lowering.cost if isinstance(lowering, Scalar) else 0
+    if sum(costs.values()) > RECOMPUTE_COST:
+        costliest = max(costs, key=costs.__getitem__)
+        return Refusal(
+            f"a costly value would be computed again for every row: {described(costliest)} "
+            f"is the same for all rows"
+        )
     return None

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from graphc.compiler.fuse import Decision, fuse, group_each
+from graphc.compiler.fuse import Decision, Recomputation, fuse, group_each
 from graphc.compiler.legalize import legalize
 from graphc.compiler.plan import Plan, plan
 from graphc.compiler.schedule import Schedule, schedule
@@ -44,6 +44,7 @@ class Compilation:
     firings: tuple[Firing, ...] = ()
     groups: tuple[Group, ...] = ()
     decisions: tuple[Decision, ...] = ()
+    recomputed: tuple[Recomputation, ...] = ()
     schedule: Schedule | None = None
     plan: Plan | None = None
 
@@ -89,13 +90,13 @@ def group_nodes(state: Compilation) -> Compilation:
     """Nodes become kernels."""
     if not state.options.fuse:
         return replace(state, groups=group_each(state.program))
-    groups, decisions = fuse(state.program)
-    return replace(state, groups=groups, decisions=decisions)
+    made = fuse(state.program)
+    return replace(state, groups=made.groups, decisions=made.decisions, recomputed=made.recomputed)
 
 
 def schedule_groups(state: Compilation) -> Compilation:
     """An order in which states are read before they are overwritten."""
-    return replace(state, schedule=schedule(state.program, state.groups))
+    return replace(state, schedule=schedule(state.program, state.groups, state.options.threads))
 
 
 def plan_instructions(state: Compilation) -> Compilation:

@@ -99,6 +99,18 @@ def test_code_of_one_kernel(inspect, stage, sign):
     assert sign in text
 
 
+def test_machine_code_has_the_lines_of_source_and_user_as_comments(inspect):
+    source = inspect("source", "--kernel", "matmul_tanh").splitlines()
+    (number,) = (n for n, line in enumerate(source, 1) if " = acc + " in line)
+    for stage, sign in (("llvm", ";"), ("asm", "#")):
+        text = inspect(stage, "--kernel", "matmul_tanh")
+        assert f"{sign}   net.py:8: hidden = gc.nn.dense(points, 5, activation=gc.tanh)" in text
+        (comment,) = re.findall(rf"^\s+{sign} {number}: .*$", text, re.M)[:1]
+        assert comment.endswith("# net.py:8")
+        assert re.search(rf"^{sign} called at \d+: microkernel_.*net.py:8$", text, re.M)
+        assert not re.search(r"!dbg|#dbg|DILocation|\.loc\b|\.cfi", text)
+
+
 def test_predict_needs_no_optimizer(graphc, write):
     path = write(
         "import graphc as gc\n"

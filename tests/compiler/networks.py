@@ -83,3 +83,13 @@ def adam(size: int = 10_000) -> gc.Function:
         (w, w - 1e-3 * scaled),
     ]
     return gc.function([slope], [], updates)
+
+
+def sgd(size: int = 10_000) -> gc.Function:
+    """The update of one large parameter by a gradient that is given, with momentum."""
+    graph = gc.Graph()
+    slope = graph.input("slope", (size,))
+    w = graph.parameter("w", (size,), 0.5)
+    velocity = graph.variable("velocity", 0.0, (size,))
+    next_velocity = 0.9 * velocity + slope
+    return gc.function([slope], [], [(velocity, next_velocity), (w, w - 0.1 * next_velocity)])

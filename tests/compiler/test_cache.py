@@ -14,7 +14,7 @@ import pytest
 from graphc.compiler.native import Native, kernel_digest
 from graphc.kernels.cache import ObjectCache, this_build
 from graphc.kernels.jit import KernelCompiler
-from graphc.kernels.llvm import host_target
+from graphc.kernels.llvm import default_target
 from graphc.kernels.source import KernelSource
 
 # Trains three steps; prints the bits of loss and weights, and whether numba was imported.
@@ -113,7 +113,7 @@ def make_native(tmp_path: Path) -> Callable[..., Native]:
     """A compiler on a cache of its own; the arguments change what its build is."""
 
     def make(**changes: str) -> Native:
-        target = host_target()
+        target = default_target()
         build = dataclasses.replace(this_build(target), **changes)
         return Native(target, ObjectCache(tmp_path / "kernels", build))
 
@@ -160,7 +160,7 @@ def test_unrolling_is_part_of_what_is_compiled() -> None:
 
 
 def test_without_a_cache(compiled: list[str]) -> None:
-    native = Native(host_target(), None)
+    native = Native(default_target(), None)
     first = native.compile(kernel("first", "x"))
     assert native.compile(kernel("second", "y")) is first
     assert compiled == ["first"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 
@@ -101,7 +103,8 @@ def test_product_does_not_take_its_operands_in() -> None:
     x, w = graph.input("x", (16, 8)), graph.input("w", (8, 4))
     function = gc.function([x, w], gc.tanh(x) @ w)
     assert [_ops(row) for row in _kernels(function)] == [{"tanh"}, {"matmul"}]
-    assert _reasons(function) == {"the product reads what the other computes"}
+    (reason,) = _reasons(function)
+    assert re.fullmatch(r"the product matmul \(.*\) reads all of tanh \(.*\), .*", reason)
 
 
 def test_two_products_do_not_fuse() -> None:
@@ -109,7 +112,7 @@ def test_two_products_do_not_fuse() -> None:
     x, v, w = graph.input("x", (16, 8)), graph.input("v", (8, 4)), graph.input("w", (8, 4))
     function = gc.function([x, v, w], x @ v + x @ w)
     assert len(_kernels(function)) == 2
-    assert "two matrix products" in _reasons(function)
+    assert any("two matrix products" in reason for reason in _reasons(function))
 
 
 def test_reduction_is_no_epilogue() -> None:
@@ -117,7 +120,7 @@ def test_reduction_is_no_epilogue() -> None:
     x, w = graph.input("x", (16, 8)), graph.input("w", (8, 4))
     function = gc.function([x, w], gc.sum(x @ w, 1))
     assert len(_kernels(function)) == 2
-    assert "an epilogue works element by element" in _reasons(function)
+    assert any("an epilogue works element by element" in each for each in _reasons(function))
 
 
 def test_movement_stays_alone() -> None:
@@ -125,7 +128,7 @@ def test_movement_stays_alone() -> None:
     x, rows = graph.input("x", (16, 8)), graph.input("rows", (5,), "i64")
     function = gc.function([x, rows], gc.exp(gc.take(gc.tanh(x), rows)))
     assert [_ops(row) for row in _kernels(function)] == [{"tanh"}, {"take"}, {"exp"}]
-    assert "a movement is a kernel of its own" in _reasons(function)
+    assert any("a movement is a kernel of its own" in reason for reason in _reasons(function))
 
 
 def test_whole_sum_that_rows_need_is_complete_before() -> None:
@@ -150,7 +153,8 @@ def test_too_many_buffers() -> None:
     kernels = _kernels(function)
     assert 1 < len(kernels) <= 4
     assert all(len(row.source.arguments) <= grouping.MOST_BUFFERS for row in kernels)
-    assert f"more than {grouping.MOST_BUFFERS} buffers" in _reasons(function)
+    most = f"a kernel takes at most {grouping.MOST_BUFFERS}"
+    assert any(most in reason for reason in _reasons(function))
 
 
 def test_costly_value_is_not_computed_by_each_reader() -> None:

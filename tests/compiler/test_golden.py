@@ -83,7 +83,7 @@ def test_net_simplified(golden: Golden) -> None:
 
 
 def test_net_fused(golden: Golden) -> None:
-    golden(_fused_text(_compiled_net()))
+    golden(re.sub(r"(test_golden\.py):\d+", r"\1", _fused_text(_compiled_net())))
 
 
 def test_net_plan(golden: Golden) -> None:

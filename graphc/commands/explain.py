@@ -1,0 +1,70 @@
+"""`graphc explain`: why the compiled step is what it is."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from graphc.commands.common import (
+    BATCH_SIZE,
+    DIMENSIONS,
+    SCRIPT,
+    console,
+    extents_of,
+    one_line_errors,
+)
+from graphc.explain import compiled_for_explaining, explain
+from graphc.explain_report import print_explanation, print_values
+from graphc.explain_value import UnknownValueError, explain_values
+from graphc.profile import check_dimensions
+from graphc.script import load_model
+
+
+@click.command(name="explain")
+@SCRIPT
+@click.option(
+    "--why",
+    metavar="NODE",
+    help="Explain this value alone: a name that a stage prints, or a line such as net.py:12.",
+)
+@click.option(
+    "--json",
+    "json_file",
+    type=click.Path(dir_okay=False, writable=True, path_type=Path),
+    help="Write everything to this file as well.",
+)
+@BATCH_SIZE
+@DIMENSIONS
+def explain_script(
+    script: Path,
+    why: str | None,
+    json_file: Path | None,
+    batch_size: int | None,
+    dimensions: dict[str, int],
+) -> None:
+    """Say why SCRIPT's training step is compiled as it is.
+
+    The fusions that were made and refused, with reasons and bytes; the rewrites; the buffers and
+    their lives; the tiles of matrix products; what is in the disk cache.
+    """
+    with one_line_errors():
+        model = load_model(script)
+        step = model.train_function
+        extents = extents_of(model, batch_size, dimensions)
+        check_dimensions(step.program, extents)
+        made = compiled_for_explaining(step, extents)
+        if why is None:
+            whole = explain(made)
+            print_explanation(whole, console())
+            found = {"script": str(script), **whole.as_dict()}
+        else:
+            try:
+                values = explain_values(made, why)
+            except UnknownValueError as error:
+                raise click.ClickException(str(error)) from error
+            print_values(values, console())
+            found = {"script": str(script), "values": [value.as_dict() for value in values]}
+        if json_file is not None:
+            json_file.write_text(json.dumps(found, indent=2) + "\n")

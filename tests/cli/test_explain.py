@@ -1,0 +1,124 @@
+"""`graphc explain`: decisions, rewrites, buffers, tiles and the cache of a small net."""
+
+import json
+import re
+
+import pytest
+
+from graphc.explain import compiled_for_explaining, explain
+from graphc.script import load_model
+
+
+@pytest.fixture
+def made(script, tmp_path):
+    model = load_model(tmp_path / "net.py")
+    return compiled_for_explaining(model.train_function, {"batch": 32})
+
+
+@pytest.fixture
+def compiled(script, tmp_path):
+    """Leaves the machine code of the step on disk."""
+    load_model(tmp_path / "net.py").train_function.prepare({"batch": 32})
+
+
+@pytest.fixture
+def why(graphc, script, tmp_path):
+    """The values of `--why NAME`, as written with --json."""
+
+    def why(name):
+        file = tmp_path / "why.json"
+        result = graphc("explain", script, "--why", name, "--json", str(file))
+        assert result.exit_code == 0, result.output
+        return json.loads(file.read_text())["values"]
+
+    return why
+
+
+def test_decisions_add_up_and_name_their_cause(made):
+    found = explain(made)
+    assert all(decision.fused and len(decision.kernels) == 1 for decision in found.fusions)
+    saved = sum(each.bytes_saved for each in (*found.fusions, *found.recomputed))
+    assert saved == found.bytes_unfused - found.bytes_fused > 0
+    (taken,) = (d for d in found.fusions if d.consumer == "tanh (net.py:8)")
+    assert (taken.producer, taken.bytes_saved) == ("add (net.py:8)", 2 * 32 * 5 * 4)
+    assert taken.reason == "add (net.py:8) is neither stored nor loaded"
+    refused = {(d.producer, d.consumer, d.kernels): d.reason for d in found.refusals}
+    assert len(refused) == len(found.refusals)
+    kernels = ("matmul_tanh", "matmul_add")
+    assert "two matrix products" in refused["tanh (net.py:8)", "matmul (net.py:9)", kernels]
+
+
+def test_rewrites_have_their_line(made):
+    found = {rewrite.rule: rewrite for rewrite in explain(made).rewrites}
+    backward = found["log_softmax_backward"]
+    assert backward.line == "net.py:10" and backward.text.startswith("loss = ")
+    assert backward.before.startswith("subtract(multiply(one_hot")
+
+
+def test_buffers_live_as_the_arena_has_them(made):
+    found = explain(made)
+    buffers = {buffer.name: buffer for buffer in found.buffers}
+    tanh = buffers["tanh"]
+    assert (tanh.role, tanh.bytes) == ("temporary", 32 * 5 * 4)
+    assert found.kernels[tanh.first] == "matmul_tanh" and tanh.last > tanh.first
+    assert "made by matmul_tanh" in tanh.reason and "two matrix products" in tanh.reason
+    assert "overwritten where it stands" in buffers["dense_kernel"].reason
+    (loss,) = (buffer for buffer in found.buffers if "output loss" in buffer.reason)
+    assert loss.last == len(found.kernels)
+    in_arena = [buffer for buffer in found.buffers if buffer.offset is not None]
+    assert sum(buffer.bytes for buffer in in_arena) == found.values_bytes
+    assert max(b.offset + b.bytes for b in in_arena) <= found.arena_bytes
+
+
+def test_tiles_and_cache(compiled, made, tmp_path):
+    found = explain(made)
+    tiles = {tile.kernel: tile for tile in found.tiles}
+    assert tiles["matmul_tanh"].product == "f32[32,4] x f32[4,5] = f32[32,5]"
+    assert "tile" in tiles["matmul_tanh"].reason
+    others = tiles["matmul_tanh"].alternatives
+    assert others and all(each.slower >= 0 for each in others)
+    assert not any(tiles["matmul_tanh"].reason.startswith(each.tile) for each in others)
+    assert [each.kernel for each in found.cache] == ["executor", *found.kernels]
+    assert all(each.on_disk for each in found.cache)
+    other = compiled_for_explaining(load_model(tmp_path / "net.py").train_function, {"batch": 31})
+    assert any("no entry" in each.reason for each in explain(other).cache)
+
+
+def test_text_has_headings_in_a_pipe(graphc, script):
+    result = graphc("explain", script)
+    assert result.exit_code == 0, result.output
+    headings = re.findall(r"^(?!  )(\w[\w ]*):? ?", result.stdout, re.M)
+    for heading in ("fused", "not fused", "rewrites", "buffers", "tiles of matrix products"):
+        assert heading in headings
+    assert "\x1b" not in result.stdout
+
+
+def test_why_of_a_stored_value(why):
+    (value,) = why("tanh")
+    assert value["kernels"] == ["matmul_tanh"] and value["stored"]
+    assert value["live"].startswith("from") and "matmul_tanh" in value["live"]
+    (made_from,) = value["reads"]
+    assert made_from["value"] == "add (net.py:8)" and made_from["fused"]
+    apart = [reader for reader in value["read_by"] if not reader["fused"]]
+    assert any("two matrix products" in reader["reason"] for reader in apart)
+
+
+def test_why_of_a_value_in_registers_and_of_a_product(why):
+    (value,) = why("matmul_tanh:add")
+    assert not value["stored"] and value["memory"].startswith("never stored")
+    (product,) = why("matmul_tanh:matmul")
+    assert product["tile"]["product"] == "f32[32,4] x f32[4,5] = f32[32,5]"
+
+
+def test_why_of_a_rewritten_value(why):
+    values = why("net.py:10")
+    assert any("log_softmax_backward" in text for value in values for text in value["rewrites"])
+    assert {value["line"] for value in values} == {"net.py:10"}
+
+
+def test_why_of_what_is_unknown_lists_near_names(graphc, script):
+    result = graphc("explain", script, "--why", "tanhh")
+    assert result.exit_code == 1
+    assert result.stderr.startswith("Error: no value is named 'tanhh'; near it: tanh")
+    result = graphc("explain", script, "--why", "net.py:1")
+    assert result.exit_code == 1 and "net.py:8" in result.stderr
