@@ -1,0 +1,215 @@
+"""What `fit` records of every layer: norms of activations, gradients and updates, dead units."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from graphc.data import Batches
+from graphc.epoch import Steps
+from graphc.frontend import Node, grad
+from graphc.function import Function, function
+from graphc.ir import build
+from graphc.ir.graph import topological
+from graphc.ir.op import Array
+from graphc.ir.ops import elementwise as ops
+
+# One step of so many records: its norms of gradients and updates take about a sixth of a step.
+RECORD_EVERY = 20
+
+
+@dataclass(frozen=True, eq=False)
+class Layer:
+    """Parameters of one scope (`dense` of `dense.kernel`) and the value that later layers read."""
+
+    name: str
+    parameters: tuple[Node, ...]
+    activation: Node
+
+
+def layers_of(outputs: Sequence[Node], parameters: Sequence[Node]) -> tuple[Layer, ...]:
+    """The layers on the way to `outputs`, in the order of declaration.
+
+    A value belongs to the layer declared last among those that it depends on; a layer's activation
+    is the last of its values that another layer reads or that is an output.
+    """
+    scopes = {parameter: _scope(parameter) for parameter in parameters}
+    order = {scope: number for number, scope in enumerate(dict.fromkeys(scopes.values()))}
+    owner: dict[Node, str] = {}
+    activation: dict[str, Node] = {}
+    nodes = topological(outputs)
+    for node in nodes:
+        own = [scopes[node]] if node in scopes else []
+        found = own + [owner[x] for x in node.operands if x in owner]
+        if found:
+            owner[node] = max(found, key=order.__getitem__)
+    for node in nodes:
+        for operand in node.operands:
+            if operand.operands and operand in owner and owner[operand] != owner[node]:
+                activation[owner[operand]] = max(
+                    operand, activation.get(owner[operand], operand), key=lambda x: x.number
+                )
+    for output in outputs:
+        if output in owner:
+            activation.setdefault(owner[output], output)
+    return tuple(
+        Layer(scope, tuple(p for p in parameters if scopes[p] == scope), activation[scope])
+        for scope in order
+        if scope in activation
+    )
+
+
+def _scope(parameter: Node) -> str:
+    return parameter.name.rpartition(".")[0] or parameter.name
+
+
+def recorded_values(
+    layers: Sequence[Layer], loss: Node, updates: Mapping[Node, Node]
+) -> dict[str, Node]:
+    """Scalars by name, for each layer: `dense/activation`, `dense/gradient` and `dense/update`, the
+    2-norms of a batch's activations and of all its parameters' gradients and changes, and
+    `dense/dead`, the share of units that are 0 in every row."""
+    gradients = gradients_of(layers, loss)
+    values: dict[str, Node] = {}
+    for layer in layers:
+        changes = [ops.subtract(updates[p], p) for p in layer.parameters if p in updates]
+        values[f"{layer.name}/activation"] = norm([layer.activation])
+        values[f"{layer.name}/gradient"] = norm([gradients[p] for p in layer.parameters])
+        if changes:
+            values[f"{layer.name}/update"] = norm(changes)
+        values[f"{layer.name}/dead"] = dead_share(layer.activation)
+    return values
+
+
+def gradients_of(layers: Sequence[Layer], loss: Node) -> dict[Node, Node]:
+    """The same nodes as the optimizer made: a graph holds each once."""
+    parameters = [parameter for layer in layers for parameter in layer.parameters]
+    return dict(zip(parameters, grad(loss, parameters), strict=True))
+
+
+def norm(values: Sequence[Node]) -> Node:
+    """The 2-norm of all elements together."""
+    total = build.sum(ops.square(values[0]))
+    for value in values[1:]:
+        total = total + build.sum(ops.square(value))
+    return ops.sqrt(total)
+
+
+def dead_share(activation: Node) -> Node:
+    """The share of units, along the last axis, that are 0 in every row."""
+    rows = tuple(range(activation.rank - 1))
+    largest = build.max(ops.absolute(activation), rows) if rows else ops.absolute(activation)
+    return build.mean(build.cast(ops.equal(largest, 0), activation.dtype))
+
+
+# --- while training --------------------------------------------------------------------------
+
+
+class Recorder:
+    """A training step of which every so many-th records as well, and what it has recorded.
+
+    names: of all that is recorded. every: 1 to record each step; the first of an epoch always is.
+    """
+
+    def __init__(self, step: Function, recording: Function, every: int) -> None:
+        """Raises ValueError for `every` below 1."""
+        if every < 1:
+            raise ValueError(f"one step in {every} cannot be recorded: at least 1 expected")
+        self.step = step
+        self.recording = recording
+        self.every = every
+        plain = {name for name, _ in step.program.outputs}
+        self.names = [name for name, _ in recording.program.outputs if name not in plain]
+        self._recorded: dict[str, list[Array]] = {}
+
+    def wrapped(self) -> Callable[..., dict[str, Array]]:
+        """The step for calls from Python, its results without what is recorded."""
+        number = -1
+
+        def call(*batch: Array) -> dict[str, Array]:
+            nonlocal number
+            number += 1
+            if number % self.every:
+                return dict(self.step(*batch))
+            return self._kept(dict(self.recording(*batch)))
+
+        return call
+
+    def take_means(self) -> dict[str, float]:
+        """The means of what was recorded since the last call, by name."""
+        means = {
+            name: float(np.concatenate([np.atleast_1d(part) for part in parts]).mean(dtype="f8"))
+            for name, parts in self._recorded.items()
+        }
+        self._recorded = {}
+        return means
+
+    def kept(self, steps: Steps) -> Steps:
+        """Recorded steps without what is recorded."""
+        return replace(steps, values=self._kept(dict(steps.values)))
+
+    def _kept(self, values: dict[str, Array]) -> dict[str, Array]:
+        for name in self.names:
+            self._recorded.setdefault(name, []).append(values.pop(name))
+        return values
+
+
+class RecordedEpochs:
+    """As `CompiledEpochs`, with a recorder's steps among the others."""
+
+    def __init__(
+        self,
+        recorder: Recorder,
+        batches: Batches,
+        *,
+        shuffled: bool = False,
+        stop_unless: str | None = None,
+    ) -> None:
+        self._recorder = recorder
+        self._batches = batches
+        plain, recording = (
+            {
+                size: step.row_loop(batches.arrays, size, gathers=shuffled, stop_unless=stop_unless)
+                for size in batches.sizes
+            }
+            for step in (recorder.step, recorder.recording)
+        )
+        self._plain, self._recording = plain, recording
+
+    def __call__(self, order: Array | None = None) -> Iterator[Steps]:
+        """The steps of an epoch; raises as `CompiledEpochs` does."""
+        size, every = self._batches.batch_size, self._recorder.every
+        whole, rest = divmod(self._batches.rows, size)
+        for first in range(0, whole, every):
+            values = self._recording[size].run(first * size, 1, order)
+            yield self._recorder.kept(Steps(first, size, values))
+            count = min(every - 1, whole - first - 1)
+            if count:
+                values = self._plain[size].run((first + 1) * size, count, order)
+                yield Steps(first + 1, size, values)
+        if rest and whole % every:
+            yield Steps(whole, rest, self._plain[rest].run(whole * size, 1, order))
+        elif rest:
+            values = self._recording[rest].run(whole * size, 1, order)
+            yield self._recorder.kept(Steps(whole, rest, values))
+
+
+def recording_step(
+    step: Function, outputs: Sequence[Node], parameters: Sequence[Node], loss: Node
+) -> Function:
+    """The training step with `recorded_values` of the layers as outputs besides its own."""
+    program = step.program
+    updates = dict(program.updates)
+    values = recorded_values(layers_of(outputs, parameters), loss, updates)
+    return function(
+        program.inputs,
+        {**dict(program.outputs), **values},
+        updates,
+        variables=step.variables,
+        mode=step.mode,
+        fuse=step.fuse,
+        threads=step.threads,
+        name=f"recorded_{program.name}",
+    )

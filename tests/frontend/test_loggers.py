@@ -1,0 +1,86 @@
+"""Curves as CSV, TensorBoard events and plots."""
+
+import csv
+import struct
+import sys
+
+import numpy as np
+import pytest
+
+import graphc as gc
+from graphc.loggers import CSVLogger, MissingExtraError, TensorBoard, plot_curves
+
+X = np.random.default_rng(0).standard_normal((64, 6)).astype("f4")
+Y = (X.sum(1) > 0).astype("i4")
+
+
+@pytest.fixture
+def model():
+    graph = gc.Graph(seed=0)
+    x, y = graph.input("x", ("batch", 6)), graph.input("y", ("batch",), "i32")
+    scores = gc.nn.dense(gc.nn.dense(x, 5, gc.relu), 2)
+    made = gc.Model(x, scores, y, gc.losses.softmax_cross_entropy(scores, y))
+    made.compile(gc.optim.SGD(0.1), batch_size=16)
+    return made
+
+
+def test_csv_has_a_row_an_epoch_and_goes_on(model, tmp_path):
+    path = tmp_path / "log.csv"
+    first = model.fit(X, Y, epochs=2, validation_split=0.25, callbacks=[CSVLogger(path)], verbose=0)
+    more = CSVLogger(path, append=True)
+    model.fit(X, Y, epochs=3, initial_epoch=2, validation_split=0.25, callbacks=[more], verbose=0)
+    with open(path, newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["epoch"] for row in rows] == ["0", "1", "2"]
+    assert [float(row["val_loss"]) for row in rows[:2]] == first.history["val_loss"]
+    with pytest.raises(ValueError, match="has the columns"):
+        model.fit(X, Y, epochs=1, callbacks=[CSVLogger(path, append=True)], verbose=0)
+
+
+def _records(path):
+    """The payloads of a TFRecord file: length, its checksum, payload, its checksum."""
+    data, start = path.read_bytes(), 0
+    while start < len(data):
+        (length,) = struct.unpack_from("<Q", data, start)
+        yield data[start + 12 : start + 12 + length]
+        start += 12 + length + 4
+
+
+def test_tensorboard_gets_every_scalar(model, tmp_path):
+    pb = pytest.importorskip("tensorboardX.proto.event_pb2")
+    history = model.fit(X, Y, epochs=2, callbacks=[TensorBoard(tmp_path / "run")], verbose=0)
+    (file,) = (tmp_path / "run").iterdir()
+    events = [pb.Event.FromString(record) for record in _records(file)]
+    values = {(v.tag, event.step): v.simple_value for event in events for v in event.summary.value}
+    expected = {("loss", epoch): loss for epoch, loss in enumerate(history.history["loss"])}
+    assert values == pytest.approx(expected)
+
+
+def test_plot_puts_together_what_belongs_together():
+    curves = {
+        "loss": [2.0, 1.0],
+        "val_loss": [2.1, 1.5],
+        "dense/gradient": [0.1, 0.01],
+        "dense_1/gradient": [0.2, 0.02],
+        "dense/dead": [0.0, 0.5],
+    }
+    figure = plot_curves([0, 1], curves)
+    loss, gradient, dead = figure.axes
+    assert [line.get_label() for line in loss.lines] == ["loss", "val_loss"]
+    assert [line.get_label() for line in gradient.lines] == ["dense", "dense_1"]
+    assert list(loss.lines[1].get_ydata()) == [2.1, 1.5]
+    scales = [axes.get_yscale() for axes in figure.axes]
+    assert scales == ["linear", "log", "linear"] and dead.get_ylabel() == "dead"
+
+
+@pytest.mark.parametrize(
+    ("module", "use"),
+    [
+        ("matplotlib.figure", lambda path: plot_curves([0], {"loss": [1.0]})),
+        ("tensorboardX", lambda path: TensorBoard(path).on_train_begin()),
+    ],
+)
+def test_missing_library_names_the_extra(monkeypatch, tmp_path, module, use):
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(MissingExtraError, match=r"pip install 'graphc\[(plot|tensorboard)\]'"):
+        use(tmp_path)

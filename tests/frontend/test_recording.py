@@ -1,0 +1,100 @@
+"""What `fit(record=...)` says of each layer."""
+
+import numpy as np
+import pytest
+
+import graphc as gc
+from graphc.recording import layers_of
+
+ROWS, RATE = 48, 0.1
+X = np.random.default_rng(0).standard_normal((ROWS, 6)).astype("f4")
+Y = (X.sum(1) > 0).astype("i4")
+
+
+def _model():
+    graph = gc.Graph(seed=3)
+    x, y = graph.input("x", ("batch", 6)), graph.input("y", ("batch",), "i32")
+    # Two units that no row of the data wakes.
+    bias = np.array([0, 0, 0, -50, -50], np.float32)
+    hidden = gc.nn.dense(x, 5, gc.relu, bias_init=bias)
+    scores = gc.nn.dense(hidden, 2, name="head")
+    model = gc.Model(x, gc.softmax(scores), y, gc.losses.softmax_cross_entropy(scores, y))
+    model.compile(gc.optim.SGD(RATE))
+    return model, hidden
+
+
+def _by_hand(values):
+    """The norms of one step of all rows, in f64."""
+    w, b, v, c = (
+        values[name].astype("f8")
+        for name in ("dense.kernel", "dense.bias", "head.kernel", "head.bias")
+    )
+    hidden = np.maximum(X @ w + b, 0)
+    scores = hidden @ v + c
+    p = np.exp(scores - scores.max(1, keepdims=True))
+    p /= p.sum(1, keepdims=True)
+    d = (p - np.eye(2)[Y]) / ROWS
+    e = (d @ v.T) * (hidden > 0)
+    gradients = {"dense": [X.T @ e, e.sum(0)], "head": [hidden.T @ d, d.sum(0)]}
+    norms = {k: np.sqrt(sum((g**2).sum() for g in gs)) for k, gs in gradients.items()}
+    return {
+        **{f"{name}/gradient": norm for name, norm in norms.items()},
+        **{f"{name}/update": RATE * norm for name, norm in norms.items()},
+        "dense/activation": np.linalg.norm(hidden),
+        "head/activation": np.linalg.norm(p),
+        "dense/dead": 0.4,
+        "head/dead": 0.0,
+    }
+
+
+def test_layers_are_found_by_their_parameters():
+    model, hidden = _model()
+    first, last = layers_of([model.outputs], model.parameters)
+    assert (first.name, first.activation) == ("dense", hidden)
+    assert (last.name, last.activation) == ("head", model.outputs)
+    assert [p.name for p in last.parameters] == ["head.kernel", "head.bias"]
+
+
+@pytest.mark.parametrize("mode", ["compiled", "reference"])
+def test_values_are_those_by_hand(mode):
+    model, _ = _model()
+    model.compile(model.optimizer, mode=mode)
+    expected = _by_hand(model.values())
+    history = model.fit(X, Y, batch_size=ROWS, epochs=1, record=True, verbose=0)
+    found = {name: values[0] for name, values in history.history.items() if name != "loss"}
+    assert found == pytest.approx(expected, rel=1e-3)
+    assert set(found) <= set(model.logged_names)
+
+
+def test_recording_trains_as_without_it():
+    results = []
+    for record in (False, 1, 3):
+        model, _ = _model()
+        history = model.fit(X, Y, batch_size=8, epochs=2, record=record, verbose=0)
+        results.append((history.history["loss"], model.values()))
+    for loss, values in results[1:]:
+        assert loss == pytest.approx(results[0][0], rel=1e-6)
+        for name, value in values.items():
+            np.testing.assert_allclose(value, results[0][1][name], rtol=1e-5, atol=1e-6)
+
+
+def test_the_same_is_recorded_batch_by_batch():
+    """Steps 0 and 5 of an epoch of 6, of which the last is smaller."""
+
+    class Listening(gc.callbacks.Callback):
+        def on_batch_end(self, epoch, batch, logs):
+            assert set(logs) == {"loss"}
+
+    histories = []
+    for callbacks in ([], [Listening()]):
+        model, _ = _model()
+        fitted = model.fit(X, Y, batch_size=9, record=5, callbacks=callbacks, verbose=0)
+        histories.append({name: values[0] for name, values in fitted.history.items()})
+    assert histories[0] == pytest.approx(histories[1], rel=1e-5)
+    assert "head/dead" in histories[0]
+
+
+def test_steps_below_one_are_refused():
+    model, _ = _model()
+    with pytest.raises(ValueError, match="at least 1 expected"):
+        model.fit(X, Y, record=-1, verbose=0)
