@@ -2,9 +2,9 @@
 
 The result is computed tile by tile: a microkernel leaves a finished block in a small array on the
 stack, and the caller's epilogue runs over it while it is in cache. Operands come as strides, so
-transposes and broadcasts cost no copy by themselves. The tasks that threads share are fixed by
-the shape alone, and no element of the result is summed by two of them: the bits of a result do
-not depend on the number of threads.
+transposes and broadcasts cost no copy by themselves. No element of the result is summed by two of
+the tasks that threads share, and each along the depth in order: the bits of a result do not
+depend on the number of threads, though how small products are cut by rows does.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from graphc.kernels.microkernel import (
     padded_columns,
     transpose_microkernel,
 )
-from graphc.kernels.tiling import Contraction, MatrixAccess, Tiling, is_worth_sharing, oriented
+from graphc.kernels.source import THREAD_SHARE, share_limits
+from graphc.kernels.tiling import Contraction, MatrixAccess, Tiling, oriented
 
 
 class Epilogue(Protocol):
@@ -37,12 +38,12 @@ class Epilogue(Protocol):
 @dataclass(frozen=True)
 class ContractionSource:
     """Lines of a kernel's body, what they call, the `scratch` elements that a thread needs, and
-    whether threads share the tasks."""
+    whether there are tasks to share."""
 
     lines: tuple[str, ...]
     microkernels: tuple[Microkernel, ...]
     scratch: int
-    shared: bool
+    splits: bool
 
 
 def contraction_lines(
@@ -55,7 +56,7 @@ def contraction_lines(
     elements has no lines.
     """
     if contraction.rows == 0 or contraction.columns == 0 or 0 in contraction.batch:
-        return ContractionSource((), (), 0, shared=False)
+        return ContractionSource((), (), 0, splits=False)
     return _Writer(oriented(contraction, tiling), tiling, epilogue).source()
 
 
@@ -105,25 +106,33 @@ class _Writer:
         self.add(1, f"tile = stack({contraction.dtype}, {tiling.rows * self.tile_stride})")
         if packs:
             self.add(1, f"packed = advance(scratch, thread * {scratch})")
-        shared = tasks > 1 and is_worth_sharing(contraction)
-        own_tasks = f"thread, {tasks}, threads" if shared else str(tasks)
-        self.add(1, f"for task in range({own_tasks}):")
-        self._task_indices(chunks, panels)
-        self.add(2, f"column_start = {_index(('column_panel', tiling.columns))}")
-        right = contraction.right
+        if tiling.by_rows:
+            self.add(1, f"for row_chunk in range({share_limits(THREAD_SHARE, chunks)}):")
+            self.add(2, f"for column_panel in range({panels}):")
+            self._column_panel(3)
+        else:
+            own_tasks = f"thread, {tasks}, threads" if tasks > 1 else "1"
+            self.add(1, f"for task in range({own_tasks}):")
+            self._task_indices(chunks, panels)
+            self._column_panel(2)
+        microkernels = tuple(self.microkernels.values())
+        return ContractionSource(tuple(self.lines), microkernels, scratch, tasks > 1)
+
+    def _column_panel(self, indent: int) -> None:
+        """A panel of columns, for the rows of a chunk; the last one may be narrower."""
+        contraction, tiling, right = self.contraction, self.tiling, self.contraction.right
+        self.add(indent, f"column_start = {_index(('column_panel', tiling.columns))}")
         terms = [*self._batch_terms(right), ("column_start", right.column_stride)]
         start = _index(*terms, offset=right.offset)
-        self.add(2, f"right_panel = {_advanced(right.buffer, start)}")
+        self.add(indent, f"right_panel = {_advanced(right.buffer, start)}")
         full, rest = divmod(contraction.columns, tiling.columns)
         if full and rest:
-            self.add(2, f"if column_panel < {full}:")
-            self._panel(3, tiling.columns)
-            self.add(2, "else:")
-            self._panel(3, rest)
+            self.add(indent, f"if column_panel < {full}:")
+            self._panel(indent + 1, tiling.columns)
+            self.add(indent, "else:")
+            self._panel(indent + 1, rest)
         else:
-            self._panel(2, tiling.columns if full else rest)
-        microkernels = tuple(self.microkernels.values())
-        return ContractionSource(tuple(self.lines), microkernels, scratch, shared)
+            self._panel(indent, tiling.columns if full else rest)
 
     def _task_indices(self, chunks: int, panels: int) -> None:
         """Which chunk of rows, panel of columns and matrix of the batch a task is."""
@@ -155,16 +164,29 @@ class _Writer:
         left = contraction.left
         start = _index(*self._batch_terms(left), ("row_start", left.row_stride), offset=left.offset)
         self.add(indent + 1, f"left_block = {_advanced(left.buffer, start)}")
-        rest = rows % block
-        if rest and rows > block:
-            self.add(indent + 1, f"if row_start < {rows - rest}:")
-            self.add(indent + 2, f"block_rows = {block}", self._call(block, columns))
-            self.add(indent + 1, "else:")
-            self.add(indent + 2, f"block_rows = {rest}", self._call(rest, columns))
-            self._finish(indent + 1, "block_rows", columns)
-        else:
-            self.add(indent + 1, self._call(min(block, rows), columns))
-            self._finish(indent + 1, str(min(block, rows)), columns)
+        sizes = self._block_sizes()
+        if len(sizes) == 1:
+            self.add(indent + 1, self._call(sizes[0], columns))
+            self._finish(indent + 1, str(sizes[0]), columns)
+            return
+        end = "row_end" if task_rows < rows else str(rows)
+        self.add(
+            indent + 1,
+            f"block_rows = {block} if row_start <= {end} - {block} else {end} - row_start",
+        )
+        for position, size in enumerate(sizes[:-1]):
+            self.add(indent + 1, f"{'elif' if position else 'if'} block_rows == {size}:")
+            self.add(indent + 2, self._call(size, columns))
+        self.add(indent + 1, "else:")
+        self.add(indent + 2, self._call(sizes[-1], columns))
+        self._finish(indent + 1, "block_rows", columns)
+
+    def _block_sizes(self) -> list[int]:
+        """The numbers of rows that a tile may have: whole ones first, then what ends a chunk."""
+        rows, task_rows, block = self.contraction.rows, self.tiling.rows_per_task, self.tiling.rows
+        chunks = [min(task_rows, rows), rows % task_rows]
+        whole = [block] if chunks[0] >= block else []
+        return list(dict.fromkeys([*whole, *(chunk % block for chunk in chunks if chunk % block)]))
 
     def _pack(self, indent: int, columns: int) -> None:
         """Fill `packed` with the panel's rows, contiguous and `packed_stride` apart."""

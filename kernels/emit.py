@@ -34,14 +34,17 @@ from graphc.kernels.scalar import (
     number,
     scalar_expression,
 )
-from graphc.kernels.shares import block_count
+from graphc.kernels.shares import block_count, cycles
 from graphc.kernels.source import (
     RESERVED,
+    THREAD_SHARE,
     Arguments,
     Block,
     KernelSource,
+    Share,
     Storage,
     function_text,
+    share_limits,
 )
 
 StorageOf = Callable[[Node], Storage]
@@ -49,11 +52,7 @@ StorageOf = Callable[[Node], Storage]
 # Elements of a cache line at the least: rows that threads keep for themselves do not share one.
 ROW_ALIGNMENT = 64
 
-# The name of a share among equal ones, and how many there are, as they stand in source.
-Share = tuple[str, str]
-
 BLOCK = "block"
-THREAD_SHARE: Share = ("thread", "threads")
 OUTER_VARIABLES = ("i", "i1", "i2", "i3", "i4", "i5", "i6", "i7")
 INNER_VARIABLES = ("j", "j1", "j2", "j3", "j4", "j5", "j6", "j7")
 
@@ -67,12 +66,6 @@ def emit_loops(
     over rows and finishes. `threads` is the greatest number of threads that will run them.
     """
     return _LoopEmitter(name, nest, storage_of, threads).emit()
-
-
-def _limits(share: Share, extent: int) -> str:
-    """The range of a share of `extent`: as even as can be, together all of it."""
-    part, count = share
-    return f"{part} * {extent} // {count}, ({part} + 1) * {extent} // {count}"
 
 
 @dataclass
@@ -135,12 +128,16 @@ class _LoopEmitter:
         if self.has_partials:
             self._emit_partials()
         self._emit_finish()
-        sources = [self._source(self.main, self._main_lines(), shared=self.blocks > 1)]
+        sources = [self._source(self.main, self._main_lines(), splits=self.blocks > 1)]
         if self.has_partials:
-            sources.append(self._source(self.finishing, self._finishing_lines(), shared=False))
+            sources.append(
+                self._source(self.finishing, self._finishing_lines(), splits=False, unroll=False)
+            )
         return tuple(sources)
 
-    def _source(self, function: _Function, body: Block, shared: bool) -> KernelSource:
+    def _source(
+        self, function: _Function, body: Block, splits: bool, unroll: bool = True
+    ) -> KernelSource:
         storages = function.arguments.storages
         return KernelSource(
             function.name,
@@ -148,7 +145,9 @@ class _LoopEmitter:
             storages,
             tuple(storage for storage in self.scratch.values() if storage in storages),
             writes=tuple(dict.fromkeys(function.writes)),
-            shared=shared,
+            unroll=unroll,
+            splits=splits,
+            cycles=cycles(self.nest) if function is self.main else 0.0,
         )
 
     # --- loops -----------------------------------------------------------------------------
@@ -366,7 +365,7 @@ class _LoopEmitter:
             blocks.extend(self.block_start)
             self._nest_rows(blocks, (BLOCK, str(self.blocks)))
             blocks.extend(self.block_end)
-            whole.nest(f"for {BLOCK} in range({_limits(THREAD_SHARE, self.blocks)}):", blocks)
+            whole.nest(f"for {BLOCK} in range({share_limits(THREAD_SHARE, self.blocks)}):", blocks)
             return whole
         whole.extend(self.block_start)
         self._nest_rows(whole, THREAD_SHARE if self.blocks > 1 else None)
@@ -398,7 +397,7 @@ class _LoopEmitter:
         for loop in reversed(loops):
             if loop.extent != 1:
                 is_cut = share is not None and loop is loops[0]
-                limits = _limits(share, loop.extent) if share and is_cut else str(loop.extent)
+                limits = share_limits(share, loop.extent) if share and is_cut else str(loop.extent)
                 around = Block()
                 around.nest(f"for {loop.variable} in range({limits}):", body)
                 body = around

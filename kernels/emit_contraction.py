@@ -24,13 +24,15 @@ from graphc.kernels.group import (
     is_inline,
     viewed,
 )
-from graphc.kernels.names import Names, label
+from graphc.kernels.names import Names, described, label
 from graphc.kernels.scalar import constant, dtype_name, number, scalar_expression
+from graphc.kernels.shares import element_cost
 from graphc.kernels.source import (
     RESERVED,
     Arguments,
     Block,
     KernelSource,
+    OwnRows,
     Storage,
     function_text,
 )
@@ -52,7 +54,10 @@ def epilogue_domain(group: ContractionGroup) -> Domain | Refusal:
     span = domain.span(product)
     for node in group.epilogue:
         if domain.span(node) != span:
-            return Refusal(f"{node.op.name} {node.type} has other extents than the product")
+            return Refusal(
+                f"{described(node)} of {node.type} has other extents than the product's "
+                f"{product.type}, so tiles of the one are none of the other"
+            )
     return domain
 
 
@@ -84,9 +89,9 @@ def _matrix_access(
     return MatrixAccess(buffer, place.offset, batch_strides, row, column)
 
 
-def tiling_of(node: Node, vector_bits: int) -> Tiling:
+def tiling_of(node: Node, vector_bits: int, threads: int = 1) -> Tiling:
     """The tile that is chosen for a matmul node, with the reason."""
-    return choose_tiling(contraction_of(node, "left", "right"), vector_bits)
+    return choose_tiling(contraction_of(node, "left", "right"), vector_bits, threads)
 
 
 def emit_contraction(
@@ -103,7 +108,7 @@ def emit_contraction(
         arguments.name(storage_of(value))
     operands = [arguments.name(storage_of(viewed(operand))) for operand in product.operands]
     contraction = contraction_of(product, operands[0], operands[1])
-    tiling = choose_tiling(contraction, vector_bits)
+    tiling = choose_tiling(contraction, vector_bits, threads)
     epilogue = _Epilogue(group, domain, storage_of, arguments, names)
     made = contraction_lines(contraction, tiling, epilogue)
     scratch: tuple[Storage, ...] = ()
@@ -124,8 +129,42 @@ def emit_contraction(
         made.microkernels,
         unroll=False,
         writes=(*(storage_of(node) for node in group.outputs), *scratch),
-        shared=made.shared,
+        splits=made.splits,
+        cycles=tiling.cycles + sum(node.type.size * element_cost(node) for node in group.epilogue),
+        own_rows=_own_rows(group, domain, contraction, tiling, storage_of),
     )
+
+
+def _own_rows(
+    group: ContractionGroup,
+    domain: Domain,
+    contraction: Contraction,
+    tiling: Tiling,
+    storage_of: StorageOf,
+) -> OwnRows | None:
+    """What a thread uses of its own rows alone, where the product is cut by rows."""
+    if not tiling.by_rows:
+        return None
+    product, left = group.contraction, contraction.left
+    row_axis = domain.axes[product][-2]
+    uses = [(node, domain.axes[node]) for node in group.outputs]
+    uses += [
+        (operand, domain.operand_axes[node, position])
+        for node in group.epilogue
+        for position, operand in enumerate(node.operands)
+        if viewed(operand) in external_operands(group.nodes)
+    ]
+    left_storage, right_storage = (storage_of(viewed(operand)) for operand in product.operands)
+    found, others = set[Storage](), {right_storage}
+    by_rows = (left.offset, left.row_stride, left.column_stride) == (0, contraction.depth, 1)
+    is_whole = contraction.rows * contraction.depth == left_storage.size
+    (found if by_rows and is_whole else others).add(left_storage)
+    for node, axes in uses:
+        storage = storage_of(viewed(node))
+        in_order = place_in_memory(node) == Strided(0, row_major_strides(node.type.dims))
+        is_own = in_order and node.rank > 0 and axes[0] == row_axis
+        (found if is_own and node.type.size == storage.size else others).add(storage)
+    return OwnRows(contraction.rows, tiling.rows_per_task, frozenset(found - others))
 
 
 class _Epilogue:

@@ -23,11 +23,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from graphc.kernels.executor_ir import EXECUTOR_IR
+from graphc.kernels.memory import aligned_empty
 
 if TYPE_CHECKING:
     from graphc.kernels.pool import ThreadPool
 
 _POINTER_BYTES = 8
+
+# Words of a %Record, and of the memory that threads must not share when they write.
+_RECORD_WORDS = 4
+_LINE_WORDS = 16
 
 # The bits of a row's flags.
 _BARRIER = 1
@@ -48,21 +53,24 @@ class Executor:
     """The compiled entry points; all release the GIL. `module` keeps their code in memory.
 
     run           table -> where: walk on the calling thread
-    run_timed     table, cycles -> where
-    run_together  table, cycles or 0, pool -> where: walk with the workers of the pool
+    run_timed     table -> where: the same, filling the table's records, if it has any
+    run_together  table, pool -> where: walk with the workers of the pool; timed if the table has
+                  records
     work          pool, thread: a worker's life, which ends when the pool closes
     close         pool: no run may be under way
     pause         word, rounds: waits for so many rounds
+    clock         -> cycles: the counter that records hold
     where is 0, or (row << 32 | status) of the lowest row whose kernel stopped.
     """
 
     module: MachineCode
     run: Callable[[int], int]
-    run_timed: Callable[[int, int], int]
-    run_together: Callable[[int, int, int], int]
+    run_timed: Callable[[int], int]
+    run_together: Callable[[int, int], int]
     work: Callable[[int, int], None]
     close: Callable[[int], None]
     pause: Callable[[int, int], None]
+    clock: Callable[[], int]
 
 
 def load_executor(module: MachineCode) -> Executor:
@@ -75,11 +83,12 @@ def load_executor(module: MachineCode) -> Executor:
     return Executor(
         module,
         run=entry("graphc_run", word, address),
-        run_timed=entry("graphc_run_timed", word, address, address),
-        run_together=entry("graphc_run_together", word, address, address, address),
+        run_timed=entry("graphc_run_timed", word, address),
+        run_together=entry("graphc_run_together", word, address, address),
         work=entry("graphc_work", None, address, word),
         close=entry("graphc_close", None, address),
         pause=entry("graphc_pause", None, address, word),
+        clock=entry("graphc_clock", word),
     )
 
 
@@ -114,8 +123,7 @@ class Instruction:
     barrier  all threads must have finished the instructions before this one. Without it a thread
              goes on as soon as its own share is done. Two walks of a run always have a barrier
              between them.
-    solo     thread 0 alone calls the kernel; the others pass by. Its argument `threads` is still
-             the number of threads, so the kernel of a solo instruction must not split its work.
+    solo     thread 0 alone calls the kernel, as the only one; the others pass by.
     """
 
     name: str
@@ -150,16 +158,31 @@ class StopWord:
 
 @dataclass(frozen=True)
 class Timing:
-    """What `run_timed` measured, summed over `repeats` walks.
+    """What `run_timed` measured, in ticks of the machine's cycle counter.
 
-    cycles       int64 (instructions,): elapsed ticks of the machine's cycle counter; with a pool
-                 those of thread 0, an instruction's wait at its barrier included
+    busy         int64 (threads, instructions): spent in the instruction's kernel, over all walks
+    waits        int64 (threads, instructions): spent waiting for other threads behind the
+                 instruction, over all walks; 0 without a pool
+    spans        int64 (threads, instructions, 2): when the thread started the kernel in the last
+                 walk and when that was done; 0, 0 for a kernel that it does not call
+    end          when the last walk was over on all threads
     nanoseconds  wall time of the whole call; some 300 of them are the call from Python
+    repeats      walks
     """
 
-    cycles: NDArray[np.int64]
+    busy: NDArray[np.int64]
+    waits: NDArray[np.int64]
+    spans: NDArray[np.int64]
+    end: int
     nanoseconds: int
     repeats: int
+
+    @property
+    def cycles(self) -> NDArray[np.int64]:
+        """int64 (instructions,): elapsed on thread 0 from the start of an instruction until it goes
+        on to the next, over all walks. Their sum is the run."""
+        elapsed: NDArray[np.int64] = self.busy[0] + self.waits[0]
+        return elapsed
 
     @property
     def total_cycles(self) -> int:
@@ -191,6 +214,8 @@ class _TableWords(ctypes.Structure):
         ("repeats", ctypes.c_int64),
         ("stop_word", ctypes.c_int64),
         ("completed", ctypes.c_int64),
+        ("records", ctypes.c_int64),
+        ("record_stride", ctypes.c_int64),
     )
 
 
@@ -240,7 +265,7 @@ class InstructionTable:
         )
         self._address = ctypes.addressof(self._words)
         self._run: Callable[[int], int] = executor.run
-        self._run_timed: Callable[[int, int], int] = executor.run_timed
+        self._run_timed: Callable[[int], int] = executor.run_timed
         if pool is not None and pool.threads > 1:
             self._run = self._run_timed = pool.run
 
@@ -284,21 +309,33 @@ class InstructionTable:
         repeats: int = 1,
         steps: Sequence[int] | None = None,
     ) -> Timing:
-        """As `run`, with the elapsed cycles of each instruction."""
+        """As `run`, with the cycles of each instruction on each thread."""
         if steps is not None:
             with self._stepping(steps):
                 return self.run_timed(externals, repeats)
         if repeats < 1 or len(externals) != len(self._externals):
             raise self._wrong_call(externals, repeats)
-        cycles = np.zeros(len(self), np.int64)
+        records = self._new_records()
         self._externals[:] = externals
         self._words.repeats = repeats
+        self._words.records, self._words.record_stride = records.ctypes.data, records.strides[0]
         start = time.perf_counter_ns()
-        where = self._run_timed(self._address, cycles.ctypes.data)
+        try:
+            where = self._run_timed(self._address)
+        finally:
+            self._words.records = 0
         nanoseconds = time.perf_counter_ns() - start
         if where:
             raise self._stopped(where)
-        return Timing(cycles, nanoseconds, repeats)
+        return _timing(records[:, : len(self) + 1], nanoseconds, repeats)
+
+    def _new_records(self) -> NDArray[np.int64]:
+        """int64 (threads, rows, words): those of a thread in cache lines of their own."""
+        words = _RECORD_WORDS * (len(self) + 1)
+        padded = -(-words // _LINE_WORDS) * _LINE_WORDS
+        memory = aligned_empty(_POINTER_BYTES * self.threads * padded, _POINTER_BYTES * _LINE_WORDS)
+        memory[:] = 0
+        return memory.view(np.int64).reshape(self.threads, -1, _RECORD_WORDS)
 
     @contextmanager
     def _stepping(self, steps: Sequence[int]) -> Iterator[None]:
@@ -325,6 +362,17 @@ class InstructionTable:
         # Thread 0 may have completed the last walk when another thread stopped in it.
         walk = min(self.completed, self._words.repeats - 1)
         return KernelStopped(index, self.instructions[index].name, status, walk)
+
+
+def _timing(records: NDArray[np.int64], nanoseconds: int, repeats: int) -> Timing:
+    """records: int64 (threads, rows + 1, words), as %Record says."""
+    busy, waits_before, starts, ends = np.moveaxis(records, -1, 0)
+    # What stands before a row, or behind the last one, was waited for behind the row before it.
+    waits = waits_before[:, 1:].copy()
+    if waits.size:
+        waits[:, 0] += waits_before[:, 0]
+    spans = np.stack([starts[:, :-1], np.where(starts[:, :-1], ends[:, :-1], 0)], -1)
+    return Timing(busy[:, :-1].copy(), waits, spans, int(ends.max()), nanoseconds, repeats)
 
 
 def _check(

@@ -33,6 +33,7 @@ def executor_ir(machine: str) -> str:
             "}",
             WAITING,
             _EXTERNALS,
+            _CLOCK,
             _WALK,
             _RUN,
             RUN_TOGETHER,
@@ -48,8 +49,14 @@ _TYPES = """\
 ; an argument slot, and the number of the external pointer that belongs there
 %Patch = type { ptr, i64 }
 ; 0 rows, 1 row count, 2 patches, 3 patch count, 4 external pointers, 5 external count,
-; 6 byte steps of the external pointers or null, 7 repeats, 8 stop word, 9 completed walks
-%Table = type { ptr, i64, ptr, i64, ptr, i64, ptr, i64, ptr, i64 }
+; 6 byte steps of the external pointers or null, 7 repeats, 8 stop word, 9 completed walks,
+; 10 records of a timed run or null, 11 the bytes of those of one thread
+%Table = type { ptr, i64, ptr, i64, ptr, i64, ptr, i64, ptr, i64, ptr, i64 }
+; What a thread's clock showed for a row: 0 cycles in its kernel and 1 cycles spent waiting for
+; other threads before it, both summed over all walks; 2 when it started the kernel in the last
+; walk, and 3 when that was done. One more record than rows: its waits are those at the end of a
+; walk.
+%Record = type { i64, i64, i64, i64 }
 
 declare i64 @llvm.readcyclecounter()
 """
@@ -128,17 +135,67 @@ done:
 }
 """
 
+_CLOCK = """
+; This thread's records; null where the run is not timed.
+define internal ptr @records_of(ptr %table, i64 %thread) alwaysinline {
+  %all.field = getelementptr %Table, ptr %table, i64 0, i32 10
+  %all = load ptr, ptr %all.field
+  %stride.field = getelementptr %Table, ptr %table, i64 0, i32 11
+  %stride = load i64, ptr %stride.field
+  %offset = mul i64 %stride, %thread
+  %none = icmp eq ptr %all, null
+  %mine = getelementptr i8, ptr %all, i64 %offset
+  %records = select i1 %none, ptr null, ptr %mine
+  ret ptr %records
+}
+
+; Add the cycles since %clock to the row's waits. Returns the clock.
+define internal i64 @record_wait(ptr %records, i64 %row, i64 %clock) alwaysinline {
+  %now = call i64 @llvm.readcyclecounter()
+  %waited = sub i64 %now, %clock
+  %field = getelementptr %Record, ptr %records, i64 %row, i32 1
+  %before = load i64, ptr %field
+  %after = add i64 %before, %waited
+  store i64 %after, ptr %field
+  %end.field = getelementptr %Record, ptr %records, i64 %row, i32 3
+  store i64 %now, ptr %end.field
+  ret i64 %now
+}
+
+; Add the cycles since %clock to those of the row's kernel, which ran since. Returns the clock.
+define internal i64 @record_kernel(ptr %records, i64 %row, i64 %clock) alwaysinline {
+  %now = call i64 @llvm.readcyclecounter()
+  %elapsed = sub i64 %now, %clock
+  %field = getelementptr %Record, ptr %records, i64 %row, i32 0
+  %before = load i64, ptr %field
+  %after = add i64 %before, %elapsed
+  store i64 %after, ptr %field
+  %start.field = getelementptr %Record, ptr %records, i64 %row, i32 2
+  store i64 %clock, ptr %start.field
+  %end.field = getelementptr %Record, ptr %records, i64 %row, i32 3
+  store i64 %now, ptr %end.field
+  ret i64 %now
+}
+
+; The counter that records hold; its frequency is found by comparing it with another clock.
+define i64 @graphc_clock() {
+  %now = call i64 @llvm.readcyclecounter()
+  ret i64 %now
+}
+"""
+
 _WALK = """
 ; What one thread does in a run: walk all rows, `repeats` times. Returns 0, or (row << 32 | status)
 ; of the kernel that stopped this thread, and the number of completed walks.
 ; With %pool null the thread is alone and flags mean nothing. Else all threads call this together;
 ; they meet where a row's flags say so and between two walks, where thread 0 moves the externals.
-; With %cycles not null, each row's elapsed cycles are added to cycles[row]: the clock is read once
-; between two rows, so the rows' sum is the whole walk.
+; With %records not null they are filled: the clock is read once between two rows and once after
+; each meeting, so the sum of this thread's records is its whole time. Threads that are timed meet
+; once more after the last walk, since that wait belongs to the step as well.
 ; No row is a jump: a loop over a body fits in as one more kernel of the same signature, which
 ; steps the pointers of a table of its own and walks that.
 define internal { i64, i64 } @walk(
-    ptr %table, ptr %cycles, ptr %pool, i64 %thread, i64 %threads) alwaysinline {
+    ptr %table, ptr %records, ptr %pool, i64 %thread, i64 %threads) alwaysinline {
 entry:
   %rows.field = getelementptr %Table, ptr %table, i64 0, i32 0
   %rows = load ptr, ptr %rows.field
@@ -150,16 +207,16 @@ entry:
   %halted.field = getelementptr %Pool, ptr %pool, i64 0, i32 2
   %alone = icmp eq ptr %pool, null
   %is.first.thread = icmp eq i64 %thread, 0
-  %timed = icmp ne ptr %cycles, null
+  %timed = icmp ne ptr %records, null
   br i1 %timed, label %start_clock, label %next_walk
 start_clock:
   %start = call i64 @llvm.readcyclecounter()
   br label %next_walk
 
 next_walk:
-  %repeat = phi i64 [ 0, %entry ], [ 0, %start_clock ], [ %repeat.next, %go_on ]
-  %walk.clock = phi i64 [ 0, %entry ], [ %start, %start_clock ], [ %clock, %go_on ]
-  %walk.target = phi i64 [ 0, %entry ], [ 0, %start_clock ], [ %target.next, %go_on ]
+  %repeat = phi i64 [ 0, %entry ], [ 0, %start_clock ], [ %repeat.next, %again ]
+  %walk.clock = phi i64 [ 0, %entry ], [ %start, %start_clock ], [ %clock.again, %again ]
+  %walk.target = phi i64 [ 0, %entry ], [ 0, %start_clock ], [ %target.next, %again ]
   br label %next_row
 
 next_row:
@@ -179,36 +236,43 @@ read_flags:
 meet_before_row:
   %target.met = add i64 %target, %threads
   %met = call i1 @meet(ptr %pool, i64 %target.met)
-  br i1 %met, label %check_solo, label %left
+  br i1 %met, label %behind_barrier, label %left
+behind_barrier:
+  br i1 %timed, label %time_barrier, label %check_solo
+time_barrier:
+  %clock.met = call i64 @record_wait(ptr %records, i64 %index, i64 %clock)
+  br label %check_solo
 check_solo:
-  %target.checked = phi i64 [ %target, %read_flags ], [ %target.met, %meet_before_row ]
+  %clock.checked = phi i64 [ %clock, %read_flags ], [ %clock, %behind_barrier ],
+    [ %clock.met, %time_barrier ]
+  %target.checked = phi i64 [ %target, %read_flags ], [ %target.met, %behind_barrier ],
+    [ %target.met, %time_barrier ]
   %solo.bit = and i64 %flags, 2
   %shared = icmp eq i64 %solo.bit, 0
   %mine = or i1 %shared, %is.first.thread
+  %sharing.checked = select i1 %shared, i64 %threads, i64 1
   br i1 %mine, label %call_kernel, label %row_done
 call_kernel:
+  %clock.called = phi i64 [ %clock, %enter_row ], [ %clock.checked, %check_solo ]
   %target.called = phi i64 [ %target, %enter_row ], [ %target.checked, %check_solo ]
+  %sharing = phi i64 [ 1, %enter_row ], [ %sharing.checked, %check_solo ]
   %kernel.field = getelementptr %Row, ptr %rows, i64 %index, i32 0
   %kernel = load ptr, ptr %kernel.field
   %arguments.field = getelementptr %Row, ptr %rows, i64 %index, i32 1
   %arguments = load ptr, ptr %arguments.field
-  %status = call i32 %kernel(ptr %arguments, i64 %thread, i64 %threads)
+  %status = call i32 %kernel(ptr %arguments, i64 %thread, i64 %sharing)
   %succeeded = icmp eq i32 %status, 0
   br i1 %succeeded, label %kernel_done, label %failed
 kernel_done:
-  br i1 %timed, label %read_clock, label %row_done
-read_clock:
-  %now = call i64 @llvm.readcyclecounter()
-  %elapsed = sub i64 %now, %clock
-  %row.cycles = getelementptr i64, ptr %cycles, i64 %index
-  %before = load i64, ptr %row.cycles
-  %after = add i64 %before, %elapsed
-  store i64 %after, ptr %row.cycles
+  br i1 %timed, label %time_kernel, label %row_done
+time_kernel:
+  %clock.done = call i64 @record_kernel(ptr %records, i64 %index, i64 %clock.called)
   br label %row_done
 row_done:
-  %clock.next = phi i64 [ %clock, %kernel_done ], [ %clock, %check_solo ], [ %now, %read_clock ]
+  %clock.next = phi i64 [ %clock.called, %kernel_done ], [ %clock.checked, %check_solo ],
+    [ %clock.done, %time_kernel ]
   %target.row = phi i64 [ %target.called, %kernel_done ], [ %target.checked, %check_solo ],
-    [ %target.called, %read_clock ]
+    [ %target.called, %time_kernel ]
   %index.next = add i64 %index, 1
   br label %next_row
 
@@ -216,12 +280,12 @@ walk_done:
   %repeat.next = add i64 %repeat, 1
   %target.next = add i64 %target, %threads
   %more.walks = icmp slt i64 %repeat.next, %repeats
-  br i1 %more.walks, label %between, label %completed
+  br i1 %more.walks, label %between, label %last_walk_done
 between:
   br i1 %alone, label %prepare_alone, label %meet_between
 prepare_alone:
   %stop.alone = call i1 @prepare_next_walk(ptr %table)
-  br label %go_on
+  br i1 %stop.alone, label %completed, label %again
 meet_between:
   br i1 %is.first.thread, label %await_others, label %await_first
 await_others:
@@ -242,9 +306,26 @@ read_halted:
   %stop.read = icmp ne i64 %halted, 0
   br label %go_on
 go_on:
-  %stop = phi i1 [ %stop.alone, %prepare_alone ], [ %stop.all, %prepare_for_all ],
-    [ %stop.read, %read_halted ]
-  br i1 %stop, label %completed, label %next_walk
+  %stop = phi i1 [ %stop.all, %prepare_for_all ], [ %stop.read, %read_halted ]
+  br i1 %timed, label %time_between, label %go_on_untimed
+time_between:
+  %clock.between = call i64 @record_wait(ptr %records, i64 %count, i64 %clock)
+  br i1 %stop, label %completed, label %again
+go_on_untimed:
+  br i1 %stop, label %completed, label %again
+again:
+  %clock.again = phi i64 [ %clock, %prepare_alone ], [ %clock.between, %time_between ],
+    [ %clock, %go_on_untimed ]
+  br label %next_walk
+
+last_walk_done:
+  br i1 %timed, label %timed_walks_done, label %completed
+timed_walks_done:
+  br i1 %alone, label %completed, label %meet_after_all
+meet_after_all:
+  %all.done = call i1 @meet(ptr %pool, i64 %target.next)
+  %clock.end = call i64 @record_wait(ptr %records, i64 %count, i64 %clock)
+  br label %completed
 
 completed:
   %all.walks = insertvalue { i64, i64 } { i64 0, i64 undef }, i64 %repeat.next, 1
@@ -263,7 +344,7 @@ failed:
 """
 
 _RUN = """
-define internal i64 @run_alone(ptr %table, ptr %cycles) alwaysinline {
+define internal i64 @run_alone(ptr %table, ptr %records) alwaysinline {
 entry:
   %completed.field = getelementptr %Table, ptr %table, i64 0, i32 9
   store i64 0, ptr %completed.field
@@ -273,7 +354,7 @@ refuse:
   ret i64 0
 run:
   call void @write_externals(ptr %table)
-  %result = call { i64, i64 } @walk(ptr %table, ptr %cycles, ptr null, i64 0, i64 1)
+  %result = call { i64, i64 } @walk(ptr %table, ptr %records, ptr null, i64 0, i64 1)
   %where = extractvalue { i64, i64 } %result, 0
   %walks = extractvalue { i64, i64 } %result, 1
   store i64 %walks, ptr %completed.field
@@ -285,8 +366,10 @@ define i64 @graphc_run(ptr %table) {
   ret i64 %where
 }
 
-define i64 @graphc_run_timed(ptr %table, ptr %cycles) {
-  %where = call i64 @run_alone(ptr %table, ptr %cycles)
+; The table has records.
+define i64 @graphc_run_timed(ptr %table) {
+  %records = call ptr @records_of(ptr %table, i64 0)
+  %where = call i64 @run_alone(ptr %table, ptr %records)
   ret i64 %where
 }
 """

@@ -91,13 +91,14 @@ class ThreadPool:
         self._lock = threading.RLock()
         os.register_at_fork(after_in_child=functools.partial(_reset, weakref.ref(self)))
 
-    def run(self, table: int, cycles: int = 0) -> int:
-        """Walk the table at an address; the result is that of `Executor.run`."""
+    def run(self, table: int) -> int:
+        """Walk the table at an address, timed if it has records; the result is that of
+        `Executor.run`."""
         with self._lock:
             workers = self._workers or self._start()
             if workers.closed:
-                return self._executor.run_timed(table, cycles)
-            return self._executor.run_together(table, cycles, workers.address)
+                return self._executor.run_timed(table)
+            return self._executor.run_together(table, workers.address)
 
     def _start(self) -> _Workers:
         workers = _Workers(self._executor, self.threads)

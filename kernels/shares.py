@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from graphc.ir.graph import Node
 from graphc.ir.op import Scalar
 from graphc.kernels.loopnest import LoopNest, Reduces
 
@@ -39,16 +40,21 @@ def _shared_axis(nest: LoopNest) -> int | None:
     return None
 
 
+def element_cost(node: Node) -> float:
+    """The cycles that one core needs for an element of a node in a loop over elements."""
+    cost = node.op.lowering.cost if isinstance(node.op.lowering, Scalar) else 1
+    return cost / ELEMENTS_A_COST
+
+
 def cycles(nest: LoopNest) -> float:
     """An estimate of the cycles that one core needs for the nest."""
-    arithmetic = 0
+    arithmetic = 0.0
     for node in nest.nodes:
         span = nest.domain.span(node)
         if node.operands:
             span |= nest.domain.operand_span(node, 0)
         size = math.prod(nest.domain.extents[axis] for axis in span)
-        cost = node.op.lowering.cost if isinstance(node.op.lowering, Scalar) else 1
-        arithmetic += size * cost
+        arithmetic += size * element_cost(node)
     elements = math.prod(nest.domain.extents)
     moved = max((node.dtype.itemsize for node in nest.nodes), default=0) * elements
-    return max(arithmetic / ELEMENTS_A_COST, moved / BYTES_A_CYCLE)
+    return max(arithmetic, moved / BYTES_A_CYCLE)

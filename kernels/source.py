@@ -39,13 +39,25 @@ class Storage:
 
 
 @dataclass(frozen=True)
+class OwnRows:
+    """The arguments whose `rows` rows are cut in chunks of `rows_per_chunk`, which a kernel shares
+    in order; a thread touches nothing of these arguments but the rows of its chunks."""
+
+    rows: int
+    rows_per_chunk: int
+    arguments: frozenset[Storage]
+
+
+@dataclass(frozen=True)
 class KernelSource:
     """A kernel as text: arguments in order, and which of them live only while it runs.
 
     unroll: whether short loops are unrolled whole, so that the loop around them is vectorised: good
     for rows of a few classes, bad for the tiles of a product.
     writes: the arguments that it writes to.
-    shared: whether all threads call it, each for its share; else the first thread alone does.
+    splits: whether threads may call it together, each for its share.
+    cycles: estimated, of one core.
+    own_rows: where it splits by rows, what a thread reads and writes of its own rows alone.
     can_stop: whether it may stop the run.
     """
 
@@ -56,7 +68,9 @@ class KernelSource:
     microkernels: tuple[Microkernel, ...] = ()
     unroll: bool = True
     writes: tuple[Storage, ...] = ()
-    shared: bool = False
+    splits: bool = False
+    cycles: float = 0.0
+    own_rows: OwnRows | None = None
     can_stop: bool = False
 
 
@@ -122,6 +136,17 @@ class Arguments:
             f"{name} = buffer(arguments, {number}, {count}, {dtype_name(storage.dtype)})"
             for number, (storage, name) in enumerate(self._by_storage.items())
         ]
+
+
+# The name of a share among equal ones, and how many there are, as they stand in source.
+Share = tuple[str, str]
+THREAD_SHARE: Share = ("thread", "threads")
+
+
+def share_limits(share: Share, extent: int) -> str:
+    """The range of a share of `extent`: as even as can be, together all of it."""
+    part, count = share
+    return f"{part} * {extent} // {count}, ({part} + 1) * {extent} // {count}"
 
 
 def function_text(name: str, arguments: Arguments, body: Sequence[str]) -> str:

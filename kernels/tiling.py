@@ -39,7 +39,9 @@ MOST_VECTORS = 16  # in a row of a tile
 INNER_ROWS, INNER_COLUMNS = 4, 8  # largest tile whose lanes run along the depth
 TASKS_WANTED = 16
 SMALLEST_TASK = 1 << 16  # multiply-adds: a few microseconds
-SMALLEST_SHARED = 1 << 19  # multiply-adds: about ten times what the barriers around it take
+LARGEST_BY_ROWS = 1 << 22  # multiply-adds of a product whose barriers and cold caches still show
+BY_ROWS_LIMIT = 1.4  # times the cycles of the best tiling that a cut by rows may take
+SMALLEST_ROW_SHARE = 2
 SMALLEST_PACKED_ROWS = 128  # rows of a task that packs a panel of its own
 
 Form = Literal["outer", "inner"]
@@ -109,7 +111,9 @@ class Tiling:
     `form` outer: vectors along the columns, a broadcast element of left times a row of right;
     inner: vectors along the depth. `swapped`: the transpose is computed, `rows` and `columns`
     of the tile then count columns and rows of the result. `packing` is what happens to a panel
-    of the right operand; `rows_per_task` is a multiple of `rows` or covers all.
+    of the right operand. A task is `rows_per_task` rows of one panel, a multiple of `rows` or all;
+    `by_rows`: it is any number of rows of all panels, and a thread takes tasks that follow each
+    other, as it does of every product of as many rows. `cycles`: estimated, of one core.
     """
 
     form: Form
@@ -119,30 +123,81 @@ class Tiling:
     lanes: int
     packing: Packing
     rows_per_task: int
-    reason: str
+    reason: str = ""
+    by_rows: bool = False
+    cycles: float = 0.0
 
 
-def choose_tiling(contraction: Contraction, vector_bits: int) -> Tiling:
+def choose_tiling(contraction: Contraction, vector_bits: int, threads: int = 1) -> Tiling:
     """The tiling with the least estimated cycles for the static shape.
 
-    `vector_bits` is the width of the vector registers: 512, 256 or 128. Raises ValueError for
-    another width.
+    `vector_bits` is the width of the vector registers: 512, 256 or 128. Up to `threads` threads
+    share the tasks; those of a small product are cut by rows, so that a thread can go on with
+    rows that it has computed itself. Raises ValueError for another width.
     """
     if vector_bits not in VECTOR_REGISTERS:
         known = sorted(VECTOR_REGISTERS)
         raise ValueError(f"vector registers of {vector_bits} bits: expected one of {known}")
-    lanes = vector_bits // (8 * ITEM_BYTES[contraction.dtype])
-    candidates = [
-        (_estimated_cycles(oriented, tiling), position, tiling, oriented)
+    choices = [
+        (*_best(oriented, swapped, vector_bits), oriented)
         for swapped, oriented in _orientations(contraction)
-        for position, tiling in enumerate(
-            _candidates(oriented, swapped, lanes, VECTOR_REGISTERS[vector_bits])
-        )
     ]
-    cycles, _, tiling, oriented = min(candidates, key=lambda candidate: candidate[:2])
-    rows_per_task = _rows_per_task(oriented, tiling)
-    reason = _reason(oriented, tiling, cycles)
-    return replace(tiling, rows_per_task=rows_per_task, reason=reason)
+    cycles, tiling, oriented = min(choices, key=lambda choice: choice[0])
+    rows = rows_of_share(contraction, threads)
+    if rows is not None:
+        # Of the same form: an element is then summed in the same order, for the same bits.
+        part = replace(_normalized(contraction), rows=rows)
+        part_cycles, part_tiling = _best(part, False, vector_bits, tiling.form)
+        whole_cycles = part_cycles * contraction.rows / rows
+        if whole_cycles <= BY_ROWS_LIMIT * cycles:
+            reason = _reason(part, part_tiling, part_cycles)
+            cut = replace(part_tiling, rows_per_task=rows, by_rows=True)
+            return replace(cut, cycles=whole_cycles, reason=reason)
+    return replace(
+        tiling,
+        rows_per_task=_rows_per_task(oriented, tiling),
+        cycles=cycles * prod(contraction.batch),
+        reason=_reason(oriented, tiling, cycles),
+    )
+
+
+def ranked_tilings(contraction: Contraction, vector_bits: int) -> list[Tiling]:
+    """Every tiling that was considered for one thread, with its cycles, the quickest first."""
+    lanes = vector_bits // (8 * ITEM_BYTES[contraction.dtype])
+    registers = VECTOR_REGISTERS[vector_bits]
+    found = [
+        replace(tiling, cycles=_estimated_cycles(oriented, tiling) * prod(contraction.batch))
+        for swapped, oriented in _orientations(contraction)
+        for tiling in _candidates(oriented, swapped, lanes, registers)
+    ]
+    return sorted(found, key=lambda tiling: tiling.cycles)
+
+
+def rows_of_share(contraction: Contraction, threads: int) -> int | None:
+    """How many rows a thread takes of a product that is cut by rows; None for other products.
+
+    It depends on the rows and threads alone, so that products of as many rows are cut alike.
+    """
+    if threads == 1 or contraction.batch or contraction.rows < SMALLEST_ROW_SHARE * threads:
+        return None
+    if contraction.rows * contraction.columns * contraction.depth > LARGEST_BY_ROWS:
+        return None
+    return ceil(contraction.rows / threads)
+
+
+def _best(
+    contraction: Contraction, swapped: bool, vector_bits: int, form: Form | None = None
+) -> tuple[float, Tiling]:
+    """The least estimated cycles for one matrix of the batch, and their tiling, which is of
+    `form` if that is given; `contraction` is oriented already."""
+    lanes = vector_bits // (8 * ITEM_BYTES[contraction.dtype])
+    candidates = _candidates(contraction, swapped, lanes, VECTOR_REGISTERS[vector_bits])
+    estimated = [
+        (_estimated_cycles(contraction, tiling), tiling)
+        for tiling in candidates
+        if form in (None, tiling.form)
+    ]
+    return min(estimated, key=lambda candidate: candidate[0])
 
 
 def oriented(contraction: Contraction, tiling: Tiling) -> Contraction:
@@ -196,14 +251,14 @@ def _candidates(
         most = (registers - len(segments) - broadcasts) // len(segments)
         for rows in range(min(most, everything), 0, -1):
             for packing in packings:
-                yield Tiling("outer", swapped, rows, columns, lanes, packing, everything, "")
+                yield Tiling("outer", swapped, rows, columns, lanes, packing, everything)
         if vectors * lanes >= contraction.columns:
             break
     if contraction.left.column_stride == 1 and contraction.right.row_stride == 1:
         for rows in range(1, min(INNER_ROWS, everything) + 1):
             for columns in range(1, min(INNER_COLUMNS, max(contraction.columns, 1)) + 1):
                 if rows * columns + rows + columns <= registers:
-                    yield Tiling("inner", swapped, rows, columns, lanes, "none", everything, "")
+                    yield Tiling("inner", swapped, rows, columns, lanes, "none", everything)
 
 
 def _packings(contraction: Contraction, lanes: int) -> tuple[Packing, ...]:
@@ -293,12 +348,6 @@ def _epilogue_cycles(contraction: Contraction, columns: int, tiling: Tiling) -> 
         return columns * TRANSPOSED_EPILOGUE_CYCLES
     vectors, rest = divmod(columns, tiling.lanes)
     return vectors * VECTOR_EPILOGUE_CYCLES + rest * SCALAR_EPILOGUE_CYCLES
-
-
-def is_worth_sharing(contraction: Contraction) -> bool:
-    """Whether the product is long enough for threads to meet before and after it."""
-    extents = (contraction.rows, contraction.columns, contraction.depth)
-    return prod((*contraction.batch, *extents)) >= SMALLEST_SHARED
 
 
 def _rows_per_task(contraction: Contraction, tiling: Tiling) -> int:

@@ -9,6 +9,9 @@ from graphc.kernels.source import Storage
 
 ALIGNMENT = 64
 
+# Temporaries of so few bytes stay in the second cache of a core wherever they are.
+NO_REUSE_BYTES = 128 * 1024
+
 
 @dataclass(frozen=True)
 class LiveRange:
@@ -52,19 +55,22 @@ def live_ranges(
     return tuple(LiveRange(storage, first[storage], last[storage]) for storage in first)
 
 
-def plan_arena(ranges: Sequence[LiveRange]) -> Arena:
+def plan_arena(ranges: Sequence[LiveRange], threads: int = 1) -> Arena:
     """Offsets for `ranges`: the largest first, each at the lowest place that is free for its time.
 
     Source: greedy by size, Pisarchyk and Lee, Efficient Memory Management for Deep Neural Net
-    Inference, 2020.
+    Inference, 2020. With several threads no place of a small arena is used again, so that none
+    waits for another only because of that.
     """
+    nbytes = sum(_aligned(live.storage.nbytes) for live in ranges)
+    reuses = threads == 1 or nbytes > NO_REUSE_BYTES
     placed: list[tuple[int, int, LiveRange]] = []
     offsets: dict[Storage, int] = {}
     for live in sorted(ranges, key=lambda r: (-r.storage.nbytes, r.first)):
         size = _aligned(live.storage.nbytes)
         offset = 0
         for start, end, other in sorted(placed, key=lambda item: item[0]):
-            if live.overlaps(other):
+            if not reuses or live.overlaps(other):
                 if start - offset >= size:
                     break
                 offset = max(offset, end)

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from graphc.compiler.arena import Arena, live_ranges, plan_arena
-from graphc.compiler.barriers import barrier_flags
 from graphc.compiler.fuse import traffic
 from graphc.compiler.schedule import Schedule
+from graphc.compiler.sharing import share
 from graphc.ir.graph import Node, Program
 from graphc.ir.ops import leaf
 from graphc.ir.ops.movement import in_range
@@ -39,6 +39,7 @@ class PlannedInstruction:
     group: what the kernel computes, if it is the first of its group.
     finishes: the group whose blocks the kernel adds up and finishes.
     checked: the indices that the kernel checks.
+    shared: whether all threads call the kernel, each for its share.
     barrier: whether all threads must have finished the rows before it.
     """
 
@@ -46,6 +47,7 @@ class PlannedInstruction:
     group: Group | None = None
     finishes: Group | None = None
     checked: Node | None = None
+    shared: bool = False
     barrier: bool = False
 
     @property
@@ -107,10 +109,14 @@ def plan(program: Program, order: Schedule, vector_bits: int, threads: int = 1) 
         for checked in checks:
             if viewed(checked) in group.outputs:
                 instructions.append(_check(checked, storages, names))
-    arena = _plan_memory(program, storages, instructions)
-    flags = barrier_flags([instruction.source for instruction in instructions], arena)
-    rows = zip(instructions, flags, strict=True)
-    return Plan(tuple(replace(row, barrier=flag) for row, flag in rows), storages, arena)
+    arena = _plan_memory(program, storages, instructions, threads)
+    sharing = share([instruction.source for instruction in instructions], arena, threads)
+    rows = zip(instructions, sharing.shared, sharing.barriers, strict=True)
+    return Plan(
+        tuple(replace(row, shared=shared, barrier=barrier) for row, shared, barrier in rows),
+        storages,
+        arena,
+    )
 
 
 def kernel_name(group: Group) -> str:
@@ -189,7 +195,10 @@ def _assign_storages(program: Program, order: Schedule) -> Storages:
 
 
 def _plan_memory(
-    program: Program, storages: Storages, instructions: Sequence[PlannedInstruction]
+    program: Program,
+    storages: Storages,
+    instructions: Sequence[PlannedInstruction],
+    threads: int,
 ) -> Arena:
     placed = [*storages.temporaries.values()]
     for instruction in instructions:
@@ -200,7 +209,7 @@ def _plan_memory(
         if viewed(node) in storages.temporaries
     ]
     uses = [instruction.source.arguments for instruction in instructions]
-    return plan_arena(live_ranges(uses, placed, kept))
+    return plan_arena(live_ranges(uses, placed, kept), threads)
 
 
 # --- what a kernel moves and computes --------------------------------------------------------

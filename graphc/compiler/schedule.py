@@ -14,6 +14,10 @@ from graphc.kernels.group import ContractionGroup, Group, LoopGroup, external_op
 from graphc.kernels.loopnest import LoopNest, Phase, plan_loops
 
 
+# Results of so few bytes stay in the second cache of a core through the whole step.
+POSTPONING_BYTES = 256 * 1024
+
+
 @dataclass(frozen=True, eq=False)
 class Schedule:
     """Groups in the order in which they run, and where updates go.
@@ -27,7 +31,7 @@ class Schedule:
     stores: tuple[tuple[Node, Node], ...]
 
 
-def schedule(program: Program, groups: tuple[Group, ...]) -> Schedule:
+def schedule(program: Program, groups: tuple[Group, ...], threads: int = 1) -> Schedule:
     """Orders groups so that values exist before they are read and states are read before they
     are overwritten, as if all updates happened at once; and only once no index can stop the run."""
     order = _Order(groups)
@@ -42,7 +46,7 @@ def schedule(program: Program, groups: tuple[Group, ...]) -> Schedule:
             order.add_group(LoopGroup((value,), (value,)))
             order.add_overwrite(order.maker(value), state)
         stores.append((state, value))
-    return Schedule(order.sorted(), tuple(stores))
+    return Schedule(order.sorted(threads > 1), tuple(stores))
 
 
 class _Order:
@@ -85,13 +89,14 @@ class _Order:
             self._after[group].add(writer)
         return True
 
-    def sorted(self) -> tuple[Group, ...]:
+    def sorted(self, for_threads: bool) -> tuple[Group, ...]:
         """A topological order, close to that of the program."""
         waiting = dict.fromkeys(self._groups, 0)
         for group in self._groups:
             for later in self._after[group]:
                 waiting[later] += 1
-        rank = {group: (_first(group), i) for i, group in enumerate(self._groups)}
+        last = self._last_groups() if for_threads else set()
+        rank = {group: (group in last, _first(group), i) for i, group in enumerate(self._groups)}
         by_rank = {rank[group]: group for group in self._groups}
         ready = [rank[group] for group, count in waiting.items() if count == 0]
         heapq.heapify(ready)
@@ -106,6 +111,19 @@ class _Order:
         if len(result) != len(self._groups):
             raise AssertionError("groups depend on each other in a circle")
         return tuple(result)
+
+    def _last_groups(self) -> set[Group]:
+        """The groups that wait until nothing else can run: those whose results no other reads.
+
+        In a small step; what others read then follows each other on each thread, and the updates
+        at the end wait for one meeting of the threads. In a large one a gradient is used while it
+        is in cache.
+        """
+        stored = [node for group in self._groups for node in group.outputs]
+        if sum(node.type.size * node.dtype.itemsize for node in stored) > POSTPONING_BYTES:
+            return set()
+        read = {base for group in self._groups for base in external_operands(group.nodes)}
+        return {group for group in self._groups if read.isdisjoint(group.outputs)}
 
     def _add_reads(self, group: Group) -> None:
         for base in external_operands(group.nodes):

@@ -8,12 +8,14 @@ import numpy as np
 import pytest
 
 import graphc as gc
+from graphc.compiler import sharing
 from graphc.compiler.native import LoadedProgram, native
 from graphc.compiler.pipeline import Options, compile_program
 from graphc.ir.graph import Program
 from graphc.ir.op import Array
 from graphc.ir.reference import run_program
 from graphc.kernels import shares, tiling
+from graphc.kernels.memory import data_address
 from tests.compiler.execution import run_loaded
 from tests.compiler.test_random_graphs import compare
 from tests.compiler.test_updates import CASES, Declare
@@ -29,8 +31,9 @@ STEPS = 4
 def _everything_is_shared(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tasks of a tile and blocks of a few rows, so that small tensors are shared too."""
     monkeypatch.setattr(shares, "SMALLEST_BLOCK_CYCLES", 1)
-    monkeypatch.setattr(shares, "SMALLEST_BLOCK_ELEMENTS", 32)
-    monkeypatch.setattr(tiling, "SMALLEST_SHARED", 1)
+    # LLVM unrolls rows of 40 whole at 128 bits, and adds them up as it likes.
+    monkeypatch.setattr(shares, "SMALLEST_BLOCK_ELEMENTS", 64)
+    monkeypatch.setattr(sharing, "SURELY_SHARED_CYCLES", 0)
     monkeypatch.setattr(tiling, "SMALLEST_TASK", 1)
     monkeypatch.setattr(tiling, "SMALLEST_PACKED_ROWS", 1)
 
@@ -92,7 +95,7 @@ def test_values_that_do_not_vary_by_row_are_stored(threads: int) -> None:
     whole, twice = function(rows, column)
     np.testing.assert_array_equal(twice, 2 * column)
     np.testing.assert_array_equal(whole, rows + 2 * column)
-    assert any(row.source.shared for row in function.loaded().plan.instructions)
+    assert any(row.source.splits for row in function.loaded().plan.instructions)
 
 
 def test_shared_kernels_agree_with_numpy() -> None:
@@ -107,7 +110,7 @@ def test_shared_kernels_agree_with_numpy() -> None:
     inputs = {"x": rng.normal(size=(37, 23)), "t": rng.integers(0, 5, 37).astype("i4")}
     states = {state.name: graph.variables[state] for state in program.states}
     loaded = _loaded(program, {k: v.copy() for k, v in states.items()}, 3, fuse=True)
-    assert sum(row.source.shared for row in loaded.plan.instructions) > 4
+    assert sum(row.shared for row in loaded.plan.instructions) > 4
     assert any(row.barrier for row in loaded.plan.instructions)
     compiled = _results(program, inputs, states, threads=3, fuse=True)
     for _ in range(STEPS):
@@ -117,3 +120,39 @@ def test_shared_kernels_agree_with_numpy() -> None:
     assert_close(compiled["loss"], outputs["loss"], "f8", reduction_length=length, scale=LARGEST)
     for name, value in states.items():
         assert_close(compiled[f"state {name}"], value, "f8", reduction_length=length, scale=LARGEST)
+
+
+def _two_layers(threads: int) -> LoadedProgram:
+    graph = gc.Graph(seed=3)
+    x = graph.input("x", (39, 24))
+    hidden = gc.nn.dense(gc.nn.dense(x, 48, gc.tanh), 40, gc.sigmoid)
+    loss = gc.losses.mean_squared_error(hidden, graph.input("t", (39, 40)))
+    updates = gc.optim.SGD(0.5).updates(loss, graph.parameters)
+    step = gc.function(list(graph.inputs.values()), loss, updates, threads=threads)
+    return step.loaded()
+
+
+@pytest.mark.parametrize("threads", THREADS[1:])
+def test_products_cut_by_rows_follow_each_other_without_a_barrier(threads: int) -> None:
+    rows = _two_layers(threads).plan.instructions
+    first, second = rows[:2]
+    assert first.name == "matmul_tanh" and second.name.startswith("matmul")
+    assert first.shared and second.shared and not second.barrier
+    # The updates of the weights that the threads read wait for all of them.
+    assert any(row.barrier for row in rows)
+
+
+def test_many_steps_cut_by_rows_have_the_same_bits() -> None:
+    """Enough steps for threads to run into each other, were a barrier missing."""
+    rng = np.random.default_rng(5)
+    inputs = {"x": rng.normal(size=(39, 24)), "t": rng.normal(size=(39, 40))}
+    found = []
+    for threads in THREADS:
+        loaded = _two_layers(threads)
+        arrays = [
+            np.ascontiguousarray(inputs[node.name], "f4")
+            for node in loaded.compilation.program.inputs
+        ]
+        loaded.run([data_address(array) for array in arrays], repeats=2000)
+        found.append(loaded.outputs["output"].tobytes())
+    assert found[1:] == found[:1] * (len(THREADS) - 1)

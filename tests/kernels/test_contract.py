@@ -13,7 +13,7 @@ import pytest
 
 from graphc.kernels.contract import ContractionSource, contraction_lines
 from graphc.kernels.jit import KernelCompiler
-from graphc.kernels.llvm import CompiledKernel, compile_ir, host_target
+from graphc.kernels.llvm import CompiledKernel, compile_ir, default_target, host_vector_bits
 from graphc.kernels.microkernel import (
     Microkernel,
     inner_microkernel,
@@ -128,7 +128,6 @@ def check(
     sizes: tuple[int, int],
     threads: tuple[int, ...] = (1, 2, 3),
     tiling: Tiling | None = None,
-    vector_bits: int | None = None,
 ) -> None:
     """Compare with numpy in f64, at several thread counts, which must agree to the bit."""
     kind = NUMPY_DTYPES[contraction.dtype]
@@ -136,7 +135,7 @@ def check(
     x, w = (random.standard_normal(max(size, 1)).astype(kind) for size in sizes)
     bias = random.standard_normal(max(contraction.columns, 1)).astype(kind)
     if tiling is None:
-        tiling = choose_tiling(contraction, vector_bits or compiler.target.vector_bits)
+        tiling = choose_tiling(contraction, compiler.target.vector_bits)
     kernel, scratch = compile_contraction(compiler, contraction, tiling)
     batch, (rows, depth, columns) = (
         contraction.batch,
@@ -224,7 +223,7 @@ def test_empty_result_has_no_lines(rows: int, columns: int, batch: tuple[int, ..
     access = MatrixAccess("x", 0, (0,) * len(batch), 4, 1)
     contraction = Contraction("f32", batch, rows, columns, 4, access, replace(access, buffer="w"))
     source = contraction_lines(contraction, choose_tiling(contraction, 256), add_bias(1, 1, batch))
-    assert source == ContractionSource((), (), 0, shared=False)
+    assert source == ContractionSource((), (), 0, splits=False)
 
 
 @pytest.mark.parametrize(
@@ -268,6 +267,9 @@ def forced(contraction: Contraction, **fields: Any) -> Tiling:
     [
         ("rows", {"rows": 4, "rows_per_task": 8}),
         ("rows", {"packing": "copy", "rows_per_task": 10}),
+        ("rows", {"by_rows": True, "rows_per_task": 12}),
+        ("rows", {"by_rows": True, "rows_per_task": 9, "packing": "copy"}),
+        ("columns", {"by_rows": True, "rows_per_task": 2, "packing": "transpose"}),
         ("rows", {"lanes": 4, "columns": 12}),
         ("rows", {"lanes": 8, "columns": 24, "rows": 3}),
         ("columns", {"packing": "transpose"}),
@@ -286,15 +288,26 @@ def test_every_kind_of_tiling_is_right(
     check(compiler, contraction, sizes, tiling=forced(contraction, **fields))
 
 
+@pytest.mark.parametrize("threads", [2, 3, 5])
+@pytest.mark.parametrize("left", ["rows", "columns"])
+def test_products_that_threads_cut_by_rows(
+    compiler: KernelCompiler, left: str, threads: int
+) -> None:
+    """A chunk a thread, each with a rest of its own; the same bits as the whole in one piece."""
+    contraction, sizes = plain("f32", 37, 24, 45, left)
+    tiling = choose_tiling(contraction, compiler.target.vector_bits, threads)
+    assert tiling.by_rows and tiling.rows_per_task == -(-37 // threads)
+    check(compiler, contraction, sizes, (1, 2, 3, threads), tiling)
+
+
 @pytest.mark.parametrize("vector_bits", [128, 256])
 def test_narrower_vectors(vector_bits: int) -> None:
-    host = host_target().vector_bits
-    if vector_bits > host:
-        pytest.skip(f"host has {host}-bit vectors")
-    narrow = KernelCompiler(256 if host > 256 else None)
+    if vector_bits > host_vector_bits():
+        pytest.skip(f"host has {host_vector_bits()}-bit vectors")
+    narrow = KernelCompiler(vector_bits)
     for left, right in (("rows", "rows"), ("columns", "columns"), ("rows", "columns")):
         contraction, sizes = plain("f32", 14, 37, 43, left, right)
-        check(narrow, contraction, sizes, vector_bits=vector_bits)
+        check(narrow, contraction, sizes)
 
 
 def test_nan_and_infinity_stay_where_they_belong(compiler: KernelCompiler) -> None:
@@ -311,7 +324,7 @@ def test_nan_and_infinity_stay_where_they_belong(compiler: KernelCompiler) -> No
 GENERATED_SOURCE = """\
     tile = stack(f32, 192)
     packed = advance(scratch, thread * 640)
-    for task in range(4):
+    for task in range(thread, 4, threads):
         row_chunk = task % 2
         column_panel = task // 2 % 2
         column_start = column_panel * 32
@@ -321,11 +334,10 @@ GENERATED_SOURCE = """\
             row_end = row_chunk * 12 + 12 if row_chunk < 1 else 13
             for row_start in range(row_chunk * 12, row_end, 6):
                 left_block = advance(x, row_start)
-                if row_start < 12:
-                    block_rows = 6
+                block_rows = 6 if row_start <= row_end - 6 else row_end - row_start
+                if block_rows == 6:
                     microkernel_f32_6x32(20, left_block, 1, 13, packed, 32, tile, 32)
                 else:
-                    block_rows = 1
                     microkernel_f32_1x32(20, left_block, 1, 13, packed, 32, tile, 32)
                 for r in range(block_rows):
                     i = row_start + r
@@ -339,11 +351,10 @@ GENERATED_SOURCE = """\
             row_end = row_chunk * 12 + 12 if row_chunk < 1 else 13
             for row_start in range(row_chunk * 12, row_end, 6):
                 left_block = advance(x, row_start)
-                if row_start < 12:
-                    block_rows = 6
+                block_rows = 6 if row_start <= row_end - 6 else row_end - row_start
+                if block_rows == 6:
                     microkernel_f32_6x8(20, left_block, 1, 13, packed, 32, tile, 32)
                 else:
-                    block_rows = 1
                     microkernel_f32_1x8(20, left_block, 1, 13, packed, 32, tile, 32)
                 for r in range(block_rows):
                     i = row_start + r
@@ -395,7 +406,7 @@ def is_x86() -> bool:
 
 
 def tile_for_host(dtype: str) -> Microkernel:
-    bits = host_target().vector_bits
+    bits = default_target().vector_bits
     lanes = bits // (32 if dtype == "f32" else 64)
     return microkernel(dtype, 6, (4 if bits == 512 else 2) * lanes, lanes)
 
@@ -406,7 +417,7 @@ def test_machine_code_of_a_tile_has_no_spills(dtype: str) -> None:
         pytest.skip("reads x86 machine code")
     tile = tile_for_host(dtype)
     [loop] = inner_loops(compile_ir(tile.llvm_ir).assembly)
-    register = register_name(host_target().vector_bits)
+    register = register_name(default_target().vector_bits)
     products = [line for line in loop if line.startswith("vfmadd")]
     assert len(products) == tile.rows * tile.columns // tile.lanes
     assert all(register in line for line in products)
@@ -416,12 +427,12 @@ def test_machine_code_of_a_tile_has_no_spills(dtype: str) -> None:
 def test_too_large_a_tile_is_seen_to_spill() -> None:
     if not is_x86():
         pytest.skip("reads x86 machine code")
-    lanes = host_target().vector_bits // 32
+    lanes = default_target().vector_bits // 32
     assert spilled_stores(microkernel("f32", 12, 4 * lanes, lanes))
 
 
 def network_tilings() -> list[tuple[Contraction, Tiling]]:
-    bits = host_target().vector_bits
+    bits = default_target().vector_bits
     shapes = [
         ("f32", 100, 784, 50, "rows", "rows"),
         ("f32", 100, 50, 10, "rows", "rows"),

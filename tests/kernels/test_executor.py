@@ -371,6 +371,37 @@ def test_cycles_of_a_row_are_those_its_kernel_took(
     assert timing.total_cycles <= after - before
 
 
+def test_spans_are_those_of_the_last_walk(executor: Executor, kernels: MachineCode) -> None:
+    stamps = int64(0, 0)
+    stamp = Instruction("stamp", kernels.address("stamp"), (0,))
+    spin = Instruction("spin", kernels.address("spin_cycles"), ())
+    table = InstructionTable(executor, [spin, stamp, spin], addresses(stamps))
+    before = executor.clock()
+    timing = table.run_timed(repeats=3)
+    after = executor.clock()
+    assert timing.spans.shape == (1, 3, 2)
+    (spans,) = timing.spans
+    # One thread never waits: a kernel starts when the one before it is done.
+    assert (spans[1:, 0] == spans[:-1, 1]).all()
+    assert timing.end == spans[-1, 1]
+    assert before < spans[0, 0] and spans[-1, 1] < after
+    assert spans[1, 0] - CLOCK_SLACK <= stamps[1] <= spans[1, 1] + CLOCK_SLACK
+    for row in (0, 2):
+        assert SPIN_CYCLES <= spans[row, 1] - spans[row, 0] <= timing.busy[0, row]
+    assert (timing.waits == 0).all()
+    assert timing.total_cycles <= after - before
+
+
+def test_a_run_after_a_timed_one_is_not_timed(executor: Executor, kernels: MachineCode) -> None:
+    spin = Instruction("spin", kernels.address("spin_cycles"), ())
+    table = InstructionTable(executor, [spin], [])
+    timing = table.run_timed()
+    busy = timing.busy.copy()
+    table.run()
+    np.testing.assert_array_equal(timing.busy, busy)
+    assert table.run_timed(repeats=2).busy[0, 0] >= 2 * SPIN_CYCLES
+
+
 def test_timed_run_re_points_externals(executor: Executor, kernels: MachineCode) -> None:
     result, x = int64(0), int64(21)
     add = Instruction("add", kernels.address("add"), (0, 1, 1))
@@ -387,7 +418,8 @@ def test_timing_without_progress_is_an_error(executor: Executor) -> None:
 
 
 def test_timing_is_an_average_over_repeats() -> None:
-    timing = Timing(cycles=int64(300, 100), nanoseconds=2000, repeats=4)
+    busy, waits = int64(200, 100).reshape(1, 2), int64(100, 0).reshape(1, 2)
+    timing = Timing(busy, waits, np.zeros((1, 2, 2), np.int64), 0, nanoseconds=2000, repeats=4)
     assert timing.nanoseconds_per_cycle == 5.0
     assert timing.instruction_nanoseconds().tolist() == [375.0, 125.0]
 

@@ -1,0 +1,104 @@
+"""Which kernels are shared, and where threads meet."""
+
+from __future__ import annotations
+
+import pytest
+
+from graphc.compiler.arena import Arena
+from graphc.compiler.sharing import SURELY_SHARED_CYCLES, Sharing, share
+from graphc.ir.types import f32
+from graphc.kernels.source import KernelSource, OwnRows, Storage
+
+LONG = 2 * SURELY_SHARED_CYCLES
+A, B, C, STATE = (Storage(name, f32, 64) for name in ("a", "b", "c", "state"))
+
+
+def kernel(
+    reads: list[Storage],
+    writes: list[Storage],
+    cycles: float = LONG,
+    splits: bool = True,
+    own: tuple[Storage, ...] = (),
+    chunk: int = 4,
+    can_stop: bool = False,
+) -> KernelSource:
+    rows = OwnRows(8, chunk, frozenset(own)) if own else None
+    return KernelSource(
+        "kernel",
+        "",
+        (*reads, *writes),
+        writes=tuple(writes),
+        splits=splits,
+        cycles=cycles,
+        own_rows=rows,
+        can_stop=can_stop,
+    )
+
+
+def sharing_of(*kernels: KernelSource, offsets: tuple[int, ...] = (0, 256, 512)) -> Sharing:
+    places = dict(zip((A, B, C), offsets, strict=True))
+    return share(kernels, Arena((), places, 1024), threads=2)
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (kernel([A], [B]), kernel([B], [C])),
+        (kernel([B], [C]), kernel([A], [B])),
+        (kernel([A], [B]), kernel([A], [B])),
+    ],
+    ids=["read what was written", "overwrite what was read", "overwrite what was written"],
+)
+def test_threads_meet_between_kernels_that_use_the_same_memory(
+    first: KernelSource, second: KernelSource
+) -> None:
+    assert sharing_of(first, second) == Sharing((True, True), (False, True))
+
+
+def test_threads_do_not_meet_between_kernels_that_read_the_same() -> None:
+    assert sharing_of(kernel([A], [B]), kernel([A], [C])).barriers == (False, False)
+
+
+def test_threads_meet_where_memory_of_the_arena_is_used_again() -> None:
+    first, second = kernel([STATE], [A]), kernel([STATE], [B])
+    assert sharing_of(first, second).barriers == (False, False)
+    assert sharing_of(first, second, offsets=(0, 128, 512)).barriers == (False, True)
+
+
+def test_threads_go_on_with_rows_of_their_own() -> None:
+    first, second = kernel([A], [B], own=(A, B)), kernel([B], [C], own=(B, C))
+    assert sharing_of(first, second) == Sharing((True, True), (False, False))
+    # Cut otherwise, or by rows only in one of the two.
+    assert sharing_of(first, kernel([B], [C], own=(B, C), chunk=2)).barriers == (False, True)
+    assert sharing_of(first, kernel([B], [C], own=(C,))).barriers == (False, True)
+    # The first thread alone reads the rows of all.
+    alone = kernel([B], [C], splits=False, own=(B, C))
+    assert sharing_of(first, alone) == Sharing((True, False), (False, True))
+
+
+def test_kernels_of_one_thread_need_no_barrier() -> None:
+    kernels = [kernel([A], [B], splits=False), kernel([B], [C], splits=False)]
+    assert sharing_of(*kernels) == Sharing((False, False), (False, False))
+
+
+def test_states_are_written_only_after_the_check_of_an_index() -> None:
+    check = kernel([A], [], cycles=0, splits=False, can_stop=True)
+    before = kernel([B], [C])
+    assert sharing_of(check, before, kernel([C], [STATE])).barriers == (False, False, True)
+    assert sharing_of(check, kernel([B], [STATE])).barriers == (False, True)
+    assert sharing_of(check, kernel([A], [C])).barriers == (False, True)
+
+
+def test_a_short_step_runs_on_one_thread() -> None:
+    kernels = [kernel([A], [B], cycles=900), kernel([B], [C], cycles=900)]
+    assert sharing_of(*kernels).shared == (False, False)
+
+
+def test_a_short_kernel_is_shared_where_that_costs_no_barrier() -> None:
+    kernels = [kernel([A], [B], own=(A, B)), kernel([B], [C], cycles=900, own=(B, C))]
+    assert sharing_of(*kernels) == Sharing((True, True), (False, False))
+
+
+def test_one_thread_shares_nothing() -> None:
+    sharing = share([kernel([A], [B])], Arena((), {A: 0, B: 256}, 512), threads=1)
+    assert sharing == Sharing((False,), (False,))
