@@ -103,6 +103,15 @@ def shuffled_rows(rows: int, seed: int, epoch: int) -> Array:
     return np.random.default_rng([seed, epoch]).permutation(rows)
 
 
+def split_rows(arrays: Sequence[Array], share: float) -> tuple[list[Array], list[Array]]:
+    """The first rows, and the last `share` of them. Raises DataError when one part is empty."""
+    rows = len(arrays[0])
+    first = int(rows * (1 - share))
+    if not 0 < share < 1 or first == 0 or first == rows:
+        raise DataError(f"a validation_split of {share} leaves {first} of {rows} rows to train on")
+    return [array[:first] for array in arrays], [array[first:] for array in arrays]
+
+
 class Batches:
     """Arrays of equally many rows, handed out in batches; the last may be smaller.
 

@@ -34,6 +34,16 @@ class Steps:
         return len(next(iter(self.values.values())))
 
 
+def loops_by_size(
+    step: Function, batches: Batches, shuffled: bool, stop_unless: str | None
+) -> dict[int, RowLoop]:
+    """A native loop of `step` for each size that the batches have."""
+    return {
+        size: step.row_loop(batches.arrays, size, gathers=shuffled, stop_unless=stop_unless)
+        for size in batches.sizes
+    }
+
+
 class CompiledEpochs:
     """Steps over all batches of whole arrays, some hundreds of milliseconds at a time.
 
@@ -53,10 +63,7 @@ class CompiledEpochs:
         stop_unless: str | None = None,
     ) -> None:
         self._batches = batches
-        self._loops: dict[int, RowLoop] = {
-            size: step.row_loop(batches.arrays, size, gathers=shuffled, stop_unless=stop_unless)
-            for size in batches.sizes
-        }
+        self._loops = loops_by_size(step, batches, shuffled, stop_unless)
         self._steps = 1
 
     def __call__(self, order: Array | None = None) -> Iterator[Steps]:

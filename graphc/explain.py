@@ -15,6 +15,7 @@ from graphc.compiler.plan import Plan, PlannedInstruction, bytes_moved
 from graphc.function import Function
 from graphc.ir.graph import Node, Program
 from graphc.ir.rewrite import Firing
+from graphc.kernels.cache import NO_ENTRY, ObjectCache
 from graphc.kernels.emit_contraction import contraction_of, tiling_of
 from graphc.kernels.group import ContractionGroup, external_operands, viewed
 from graphc.kernels.names import described, label
@@ -197,7 +198,7 @@ def explain(made: Explained) -> Explanation:
         arena_bytes=plan.arena.nbytes,
         values_bytes=sum(live.storage.nbytes for live in plan.arena.ranges),
         tiles=tuple(tiles_of(compilation)),
-        cache=tuple(_cached(plan)),
+        cache=tuple(map(_elaborated, cached_kernels(plan, native().cache))),
     )
 
 
@@ -437,13 +438,18 @@ def _operand(product: Node, flag: str, operand: Node) -> str:
 # --- disk cache ------------------------------------------------------------------------------
 
 
-def _cached(plan: Plan) -> Iterator[CachedKernel]:
-    opened = native().cache
+def cached_kernels(plan: Plan, opened: ObjectCache | None) -> Iterator[CachedKernel]:
+    """Of the executor and each kernel of the plan: is it on disk, and why not, in a few words."""
     stored = opened.entries() if opened is not None else []
     rows = [("executor", EXECUTOR_DIGEST)]
     rows += [(row.name, kernel_digest(row.source)) for row in plan.instructions]
     for name, digest in rows:
         reason = CACHE_OFF if opened is None else opened.explain(digest, stored)
-        if reason == "no entry":
-            reason = "no entry: this source has not been compiled here, or was swept away"
         yield CachedKernel(name, not reason, reason)
+
+
+def _elaborated(found: CachedKernel) -> CachedKernel:
+    if found.reason != NO_ENTRY:
+        return found
+    meaning = "this source has not been compiled here, or was swept away"
+    return replace(found, reason=f"{NO_ENTRY}: {meaning}")

@@ -14,6 +14,7 @@ from graphc.compiler.native import LoadedProgram, native
 from graphc.compiler.pipeline import Compilation, Options, compile_program
 from graphc.compiler.row_loop import RowLoop
 from graphc.errors import DataError
+from graphc.forms import Nodes, form_of, in_form
 from graphc.frontend import graph_of
 from graphc.ir.errors import ForeignTensorError, GraphError
 from graphc.ir.graph import Node, Program
@@ -27,13 +28,12 @@ from graphc.kernels.thread_count import default_threads
 from graphc.variables import Variables
 
 Mode = Literal["compiled", "reference"]
-Outputs = Node | Sequence[Node] | Mapping[str, Node]
 Updates = Mapping[Node, Node] | Sequence[tuple[Node, Node]]
 
 
 def function(
     inputs: Sequence[Node],
-    outputs: Outputs,
+    outputs: Nodes,
     updates: Updates | None = None,
     *,
     variables: Variables | None = None,
@@ -74,7 +74,7 @@ class Function:
     def __init__(
         self,
         inputs: Sequence[Node],
-        outputs: Outputs,
+        outputs: Nodes,
         updates: Updates | None,
         *,
         variables: Variables | None,
@@ -93,7 +93,7 @@ class Function:
         self.fuse = fuse
         graph = graph_of(next(iter((*self.program.inputs, *self.program.roots))))
         self.variables = graph.variables if variables is None else variables
-        self._form = outputs if not isinstance(outputs, Mapping) else dict(outputs)
+        self._form = form_of(outputs)
         self._loaded: dict[tuple[int, ...], LoadedProgram] = {}
         self._lock = threading.Lock()
         self._dims = _named_dimensions(self.program)
@@ -113,7 +113,7 @@ class Function:
         with self._lock:
             loaded = self._loaded.get(extents) or self._load(extents)
             self._run(loaded, values)
-            return self._in_form([output.copy() for output in loaded.outputs.values()])
+            return in_form(self._form, [output.copy() for output in loaded.outputs.values()])
 
     def prepare(self, bindings: Mapping[str, int] | None = None) -> None:
         """Compiles for the given extents ahead of the first call; nothing in reference mode."""
@@ -226,14 +226,7 @@ class Function:
         following = {name: np.array(value) for name, value in updates.items()}
         for name, value in following.items():
             states[name][...] = value
-        return self._in_form(copies)
-
-    def _in_form(self, values: list[Array]) -> Any:
-        if isinstance(self._form, Node):
-            return values[0]
-        if isinstance(self._form, dict):
-            return dict(zip(self._form, values, strict=True))
-        return values
+        return in_form(self._form, copies)
 
     # --- inputs ----------------------------------------------------------------------------
 
@@ -283,9 +276,7 @@ def _misfit(node: Node, array: Array, found: Mapping[str, int] | None = None) ->
     return f"input {node.name!r}: shape {node.type.shape}{known} expected, {array.shape} given"
 
 
-def _program(
-    name: str, inputs: Sequence[Node], outputs: Outputs, updates: Updates | None
-) -> Program:
+def _program(name: str, inputs: Sequence[Node], outputs: Nodes, updates: Updates | None) -> Program:
     if isinstance(outputs, Node):
         named: tuple[tuple[str, Node], ...] = (("output", outputs),)
     elif isinstance(outputs, Mapping):

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from graphc.errors import DTypeError, ShapeError
+from graphc.forms import listed
 from graphc.ir import build
 from graphc.ir.graph import Node
 from graphc.ir.location import callers_location, located
@@ -70,12 +71,12 @@ def multiclass_hinge(
 
 def l1(parameters: Node | Sequence[Node], strength: float) -> Node:
     """strength * sum |w| over all parameters. Raises ValueError when there are none."""
-    return _penalty([build.sum(ops.absolute(w)) for w in _several(parameters)], strength)
+    return _penalty([build.sum(ops.absolute(w)) for w in listed(parameters)], strength)
 
 
 def l2(parameters: Node | Sequence[Node], strength: float) -> Node:
     """strength * sum w^2 over all parameters. Raises ValueError when there are none."""
-    return _penalty([build.sum(ops.square(w)) for w in _several(parameters)], strength)
+    return _penalty([build.sum(ops.square(w)) for w in listed(parameters)], strength)
 
 
 def reduce_losses(losses: Node, reduction: Reduction) -> Node:
@@ -96,10 +97,6 @@ def _penalty(terms: list[Node], strength: float) -> Node:
     for term in terms[1:]:
         total = total + term
     return strength * total
-
-
-def _several(parameters: Node | Sequence[Node]) -> Sequence[Node]:
-    return [parameters] if isinstance(parameters, Node) else parameters
 
 
 def _check_like(loss: str, predictions: Node, targets: Node) -> None:

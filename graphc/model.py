@@ -10,9 +10,10 @@ import numpy as np
 
 from graphc.arrays import batch_dimension, check_labels, matched, row_count
 from graphc.callbacks import Callback
-from graphc.data import Batches
+from graphc.data import Batches, split_rows
 from graphc.epoch import CompiledEpochs
 from graphc.errors import DataError, GraphError, NotCompiledError
+from graphc.forms import Nodes, form_of, in_form, listed
 from graphc.frontend import Node, Variables, graph_of, parameters_of, states_of
 from graphc.function import Function, function
 from graphc.ir import build
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     from graphc.profiling.records import Profile
 
 Array = np.ndarray[Any, np.dtype[Any]]
-Nodes = Node | Sequence[Node] | Mapping[str, Node]
 Mode = Literal["compiled", "reference"]
 
 DEFAULT_BATCH_SIZE = 32
@@ -61,9 +61,9 @@ class Model:
         metrics: Mapping[str, Node] | None = None,
         variables: Variables | None = None,
     ) -> None:
-        self.inputs = _several(inputs)
+        self.inputs = listed(inputs)
         self.outputs = outputs
-        self.targets = _several(targets)
+        self.targets = listed(targets)
         self.loss = loss
         self.metrics = dict(metrics or {})
         self._check()
@@ -237,7 +237,7 @@ class Model:
         if validation_split:
             if validation is not None:
                 raise DataError("validation_data and validation_split exclude each other")
-            arrays, validation = _split(arrays, validation_split)
+            arrays, validation = split_rows(arrays, validation_split)
         size = self.batch_size if batch_size is None else batch_size
         batches = Batches(arrays, size)
         held_out = Batches(validation, size) if validation is not None else None
@@ -292,7 +292,7 @@ class Model:
     def predict_classes(self, x: Any, batch_size: int | None = None) -> Array:
         """The class (i64) with the greatest output for every row. Raises as `predict` does."""
         classify = self.classify_function
-        classes = build.argmax(_several(self.outputs)[0], -1)
+        classes = build.argmax(listed(self.outputs)[0], -1)
         result: Array = self._predict(classify, classes, x, batch_size)
         return result
 
@@ -340,7 +340,7 @@ class Model:
 
     def _roots(self) -> list[Node]:
         loss = [self.loss] if self.loss is not None else []
-        return [*_several(self.outputs), *loss, *self.metrics.values()]
+        return [*listed(self.outputs), *loss, *self.metrics.values()]
 
     def _check(self) -> None:
         given = [*self.inputs, *self.targets]
@@ -351,7 +351,7 @@ class Model:
         for name, node in {"loss": self.loss, **self.metrics}.items():
             if node is not None and (node.shape != () or not node.dtype.is_float):
                 raise GraphError(_at(node, f"{name}: a float scalar expected, not {node.type}"))
-        for root in _several(self.outputs):
+        for root in listed(self.outputs):
             _check_reads(root, self.inputs, "an output")
         for root in self._roots():
             _check_reads(root, given, "the model")
@@ -386,8 +386,8 @@ class Model:
     def _predict(self, run: Function, outputs: Nodes, x: Any, batch_size: int | None) -> Any:
         arrays = matched(self.inputs, x, "x")
         rows = row_count(self.inputs, arrays)
-        check_labels(_several(outputs), self.inputs, arrays)
-        for node in _several(outputs):
+        check_labels(listed(outputs), self.inputs, arrays)
+        for node in listed(outputs):
             if not node.rank or node.shape[0] != Dim(self.batch_dimension):
                 raise GraphError(_at(node, f"{node.type} has no batch to be predicted by rows"))
         collected: list[Array] = []
@@ -395,19 +395,19 @@ class Model:
         start = 0
         for batch in Batches(arrays, size)():
             stop = start + len(batch[0])
-            parts = _leaves(run(*batch))
+            parts = listed(run(*batch))
             if not collected:
                 collected = [np.empty((rows, *part.shape[1:]), part.dtype) for part in parts]
             for whole, part in zip(collected, parts, strict=True):
                 whole[start:stop] = part
             start = stop
-        return _structured(outputs, collected)
+        return in_form(form_of(outputs), collected)
 
     def _recorder(self, step: Function, record: bool | int) -> Recorder:
         assert self.loss is not None
         name = f"recorded_{step.program.name}"
         if name not in self._functions:
-            outputs = _several(self.outputs)
+            outputs = listed(self.outputs)
             self._functions[name] = recording_step(step, outputs, self.parameters, self.loss)
         every = RECORD_EVERY if record is True else record
         return Recorder(step, self._functions[name], every)
@@ -461,37 +461,6 @@ def all_finite(values: Sequence[Node]) -> Node:
     for zero in zeros[1:]:
         total = total + build.cast(zero, total.dtype)
     return ops.equal(total, 0)
-
-
-def _several(nodes: Nodes | None) -> list[Node]:
-    if nodes is None:
-        return []
-    if isinstance(nodes, Node):
-        return [nodes]
-    return list(nodes.values()) if isinstance(nodes, Mapping) else list(nodes)
-
-
-def _leaves(values: Any) -> list[Array]:
-    if isinstance(values, np.ndarray):
-        return [values]
-    return list(values.values()) if isinstance(values, Mapping) else list(values)
-
-
-def _structured(outputs: Nodes, arrays: list[Array]) -> Any:
-    if isinstance(outputs, Node):
-        return arrays[0]
-    if isinstance(outputs, Mapping):
-        return dict(zip(outputs, arrays, strict=True))
-    return arrays
-
-
-def _split(arrays: list[Array], share: float) -> tuple[list[Array], list[Array]]:
-    """The first rows, and the last `share` of them. Raises DataError when one part is empty."""
-    rows = len(arrays[0])
-    first = int(rows * (1 - share))
-    if not 0 < share < 1 or first == 0 or first == rows:
-        raise DataError(f"a validation_split of {share} leaves {first} of {rows} rows to train on")
-    return [array[:first] for array in arrays], [array[first:] for array in arrays]
 
 
 def _check_reads(root: Node, allowed: Sequence[Node], what: str) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from graphc.data import Batches
-from graphc.epoch import Steps
+from graphc.epoch import Steps, loops_by_size
 from graphc.frontend import Node, grad
 from graphc.function import Function, function
 from graphc.ir import build
@@ -169,14 +169,8 @@ class RecordedEpochs:
     ) -> None:
         self._recorder = recorder
         self._batches = batches
-        plain, recording = (
-            {
-                size: step.row_loop(batches.arrays, size, gathers=shuffled, stop_unless=stop_unless)
-                for size in batches.sizes
-            }
-            for step in (recorder.step, recorder.recording)
-        )
-        self._plain, self._recording = plain, recording
+        self._plain = loops_by_size(recorder.step, batches, shuffled, stop_unless)
+        self._recording = loops_by_size(recorder.recording, batches, shuffled, stop_unless)
 
     def __call__(self, order: Array | None = None) -> Iterator[Steps]:
         """The steps of an epoch; raises as `CompiledEpochs` does."""

@@ -1,4 +1,4 @@
-"""Tables for people: a profile, the disk cache, a confusion matrix."""
+"""Tables for people: the disk cache, a confusion matrix."""
 
 from __future__ import annotations
 
@@ -13,70 +13,6 @@ from rich.markup import escape
 from rich.table import Table
 
 from graphc.kernels.cache import Build, StoredEntry
-from graphc.profile import KernelProfile, Line, Profile
-
-# So many lines of the user are named in one row; the file written with --json has them all.
-LINES_SHOWN = 3
-
-
-def print_profile(profile: Profile, console: Console) -> None:
-    """Prints fused kernels beside what their ops take unfused, and the ratio of whole steps."""
-    fused, unfused = profile.fused, profile.unfused
-    sizes = ", ".join(f"{name} {extent}" for name, extent in profile.dimensions.items())
-    threads = "1 thread" if profile.threads == 1 else f"{profile.threads} threads"
-    console.print(
-        f"{profile.program} step, {sizes}: {fused.ops} ops, {threads}, "
-        f"{profile.vector_bits}-bit vectors; median of {profile.rounds} rounds "
-        f"of {profile.repeats} steps",
-        soft_wrap=True,
-    )
-    console.print(_table(fused.kernels))
-    console.print(
-        f"fused    {microseconds(fused.step_nanoseconds)} us a step, "
-        f"{len(fused.kernels)} kernels, arena {fused.arena_bytes:,} bytes"
-    )
-    console.print(
-        f"unfused  {microseconds(unfused.step_nanoseconds)} us a step, "
-        f"{len(unfused.kernels)} kernels, arena {unfused.arena_bytes:,} bytes"
-    )
-    console.print(f"fused over unfused: {profile.ratio:.2f}x")
-
-
-def _table(kernels: Sequence[KernelProfile]) -> Table:
-    """One row a kernel; on a narrow terminal names and lines are folded, figures never."""
-    table = Table(box=None, pad_edge=False, padding=(0, 1))
-    table.add_column("kernel", overflow="fold")
-    for name in ("us", "share", "unfused us", "calls", "bytes", "GB/s", "ops"):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("lines", overflow="fold")
-    for kernel in kernels:
-        table.add_row(*_row(kernel))
-    return table
-
-
-def _row(kernel: KernelProfile) -> tuple[str, ...]:
-    return (
-        kernel.name,
-        microseconds(kernel.nanoseconds),
-        f"{kernel.share:.1%}",
-        microseconds(kernel.unfused_nanoseconds or 0.0),
-        str(kernel.calls),
-        f"{kernel.bytes:,}",
-        f"{kernel.gigabytes_per_second:.1f}",
-        str(len(kernel.ops)),
-        _lines_text(kernel.lines),
-    )
-
-
-def _lines_text(lines: tuple[Line, ...]) -> str:
-    """`digits.py:12, 14 ...`: each file once."""
-    shown: list[str] = []
-    file = None
-    for each in lines[:LINES_SHOWN]:
-        shown.append(str(each.line) if each.file == file else f"{each.name}:{each.line}")
-        file = each.file
-    more = " ..." if len(lines) > LINES_SHOWN else ""
-    return ", ".join(shown) + more
 
 
 def print_cache(stored: Sequence[StoredEntry], build: Build, console: Console) -> None:
@@ -104,13 +40,6 @@ def age(seconds: float) -> str:
         if seconds >= 2 * length:
             return f"{seconds / length:.0f} {unit}"
     return f"{max(seconds, 0):.0f} s"
-
-
-def microseconds(nanoseconds: float) -> str:
-    """With three significant digits or more."""
-    value = nanoseconds / 1e3
-    digits = 0 if value >= 100 else 1 if value >= 10 else 2
-    return f"{value:,.{digits}f}"
 
 
 def confusion_table(matrix: np.ndarray[Any, np.dtype[Any]]) -> Table:

@@ -41,8 +41,18 @@ TEMPORARY_PREFIX = ".writing-"
 MAGIC = b"graphc object code 1\n"
 DIGEST_BYTES = hashlib.sha256().digest_size
 
+# The reason why code is not found when no entry has its source.
+NO_ENTRY = "no entry"
+
 # The files of this package that turn kernel source into machine code.
-CODE_GENERATORS = ("jit.py", "llvm.py", "record.py", "vecmath.py", "vecmath_constants.py")
+CODE_GENERATORS = (
+    "jit.py",
+    "jit_primitives.py",
+    "llvm.py",
+    "record.py",
+    "vecmath.py",
+    "vecmath_constants.py",
+)
 DISTRIBUTIONS = ("graphc", "numba", "llvmlite")
 
 DIRECTORY_MODE = 0o700
@@ -304,7 +314,7 @@ class ObjectCache:
                 differences = self.build.differences(each.entry.build)
                 if nearest is None or len(differences) < len(nearest):
                     nearest = differences
-        return "no entry" if nearest is None else "; ".join(nearest)
+        return NO_ENTRY if nearest is None else "; ".join(nearest)
 
     def clear(self) -> int:
         """Removes all entries and returns how many. Raises OSError."""

@@ -6,19 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from graphc.ir.graph import Node
-from graphc.ir.op import LoopIndex, Reduction, Strided
-from graphc.ir.types import row_major_strides
-from graphc.kernels.access import (
-    Access,
-    Loop,
-    access_along,
-    index_expression,
-    iota_axis,
-    merge_axes,
-    place_in_memory,
-)
+from graphc.ir.op import LoopIndex, Reduction
+from graphc.kernels.access import iota_axis
 from graphc.kernels.group import is_inline, viewed
 from graphc.kernels.loopnest import LoopNest, Phase, Reduces, reduced_axes
+from graphc.kernels.loops import INNER_VARIABLES, OUTER_VARIABLES, loops_of, wrap_in_loops
 from graphc.kernels.names import Names, label
 from graphc.kernels.passes import (
     is_reloaded,
@@ -26,14 +18,7 @@ from graphc.kernels.passes import (
     row_sinks,
     values_kept_between_passes,
 )
-from graphc.kernels.scalar import (
-    combined,
-    constant,
-    dtype_name,
-    neutral_element,
-    number,
-    scalar_expression,
-)
+from graphc.kernels.scalar import combined, constant, neutral_element, scalar_expression
 from graphc.kernels.shares import block_count, cycles
 from graphc.kernels.source import (
     RESERVED,
@@ -53,8 +38,6 @@ StorageOf = Callable[[Node], Storage]
 ROW_ALIGNMENT = 64
 
 BLOCK = "block"
-OUTER_VARIABLES = ("i", "i1", "i2", "i3", "i4", "i5", "i6", "i7")
-INNER_VARIABLES = ("j", "j1", "j2", "j3", "j4", "j5", "j6", "j7")
 
 
 def emit_loops(
@@ -112,7 +95,7 @@ class _LoopEmitter:
         self.accumulators: dict[Node, str] = {}
         self.row_parts: dict[Node, str] = {}
         self.scratch: dict[Node, Storage] = {}
-        self.outer_loops, self.inner_loops = self._loops()
+        self.loops = loops_of(nest)
 
     def emit(self) -> tuple[KernelSource, ...]:
         kept = values_kept_between_passes(self.nest)
@@ -150,73 +133,11 @@ class _LoopEmitter:
             cycles=cycles(self.nest) if function is self.main else 0.0,
         )
 
-    # --- loops -----------------------------------------------------------------------------
-
-    def _loops(self) -> tuple[tuple[Loop, ...], tuple[Loop, ...]]:
-        accesses = [
-            self._read_access(node, position)
-            for node in self.nest.nodes
-            for position, operand in enumerate(node.operands)
-            if self._is_external(operand)
-        ]
-        accesses += [self._write_access(node) for node in self.nest.outputs]
-        indexed = {
-            iota_axis(operand, self.domain.operand_axes[node, position])
-            for node in self.nest.nodes
-            for position, operand in enumerate(node.operands)
-            if isinstance(viewed(operand).op.lowering, LoopIndex)
-        }
-        indexed |= {
-            self.domain.axes[node][0]
-            for node in self.nest.nodes
-            if isinstance(node.op.lowering, LoopIndex)
-        }
-        outer = merge_axes(
-            self.nest.outer, self.domain.extents, accesses, indexed.__contains__, OUTER_VARIABLES
-        )
-        inner = merge_axes(
-            self.nest.inner, self.domain.extents, accesses, indexed.__contains__, INNER_VARIABLES
-        )
-        return outer, inner
-
-    def _is_external(self, operand: Node) -> bool:
-        base = viewed(operand)
-        return base not in self.nest.roles and not is_inline(base)
-
-    def _read_access(self, node: Node, position: int) -> Access:
-        operand = node.operands[position]
-        place = place_in_memory(operand)
-        if place is None:
-            raise AssertionError(f"{operand!r} has no strides and was not copied")
-        axes = self.domain.operand_axes[node, position]
-        return access_along("", place, axes, len(self.domain.extents))
-
-    def _write_access(self, node: Node) -> Access:
-        place = Strided(0, row_major_strides(node.type.dims))
-        return access_along("", place, self.domain.axes[node], len(self.domain.extents))
-
-    def _index(self, access: Access) -> str:
-        return index_expression(access, (*self.outer_loops, *self.inner_loops))
-
-    def _row_size(self) -> int:
-        size = 1
-        for loop in self.inner_loops:
-            size *= loop.extent
-        return size
-
-    def _row_index(self) -> str:
-        """The index of the current element within its row."""
-        strides = row_major_strides([loop.extent for loop in self.inner_loops])
-        terms = [
-            loop.variable if stride == 1 else f"{loop.variable} * {stride}"
-            for loop, stride in zip(self.inner_loops, strides, strict=True)
-            if loop.extent != 1
-        ]
-        return " + ".join(terms) or "0"
+    # --- memory ----------------------------------------------------------------------------
 
     def _keep_row(self, node: Node) -> None:
         """Memory for one row of a value, for each thread that computes rows of its own."""
-        size = self._row_size()
+        size = self.loops.row_size
         padded = -(-size // ROW_ALIGNMENT) * ROW_ALIGNMENT
         sharing = self.threads if self.blocks > 1 else 1
         storage = Storage(f"{label(node)}_row", node.dtype, padded * sharing)
@@ -239,7 +160,7 @@ class _LoopEmitter:
             zero = Block()
             buffer = self._written(self._accumulator_storage(node))
             zero.add(f"{buffer}[{self._accumulator_index(node)}] = {neutral}")
-            self._nest_loops(self.block_start, self.inner_loops, zero)
+            wrap_in_loops(self.block_start, self.loops.inner, zero)
             return
         variable = self.main.names.unique(label(node))
         self.accumulators[node] = variable
@@ -259,7 +180,7 @@ class _LoopEmitter:
         if node in self.nest.outputs and not self.has_partials:
             return self.storage_of(node)
         if node not in self.scratch:
-            size = self._row_size() if self.nest.roles[node].inner else 1
+            size = self.loops.row_size if self.nest.roles[node].inner else 1
             name = f"{label(node)}_over_rows"
             self.scratch[node] = Storage(name, node.dtype, size * self.blocks)
         return self.scratch[node]
@@ -267,11 +188,11 @@ class _LoopEmitter:
     def _accumulator_index(self, node: Node) -> str:
         if self.has_partials:
             in_block = self.function is self.main
-            start = f"{BLOCK} * {self._row_size()} + " if in_block else ""
-            return f"{start}{self._row_index()}"
+            start = f"{BLOCK} * {self.loops.row_size} + " if in_block else ""
+            return f"{start}{self.loops.row_index}"
         if node in self.nest.outputs:
-            return self._index(self._write_access(node))
-        return self._row_index()
+            return self.loops.result_index(node)
+        return self.loops.row_index
 
     def _accumulate(self, node: Node, value: str, block: Block) -> None:
         if node not in self.accumulators:
@@ -293,11 +214,11 @@ class _LoopEmitter:
             buffer = self._written(self._accumulator_storage(node))
             body = Block()
             if self.nest.roles[node].inner:
-                index = self._row_index()
-                other = f"{buffer}[{BLOCK} * {self._row_size()} + {index}]"
+                index = self.loops.row_index
+                other = f"{buffer}[{BLOCK} * {self.loops.row_size} + {index}]"
                 element = Block()
                 element.add(f"{buffer}[{index}] = {combined(node, f'{buffer}[{index}]', other)}")
-                self._nest_loops(body, self.inner_loops, element)
+                wrap_in_loops(body, self.loops.inner, element)
                 self.function.prologue.nest(f"for {BLOCK} in range(1, {self.blocks}):", body)
             else:
                 total = self.function.names.unique(label(node))
@@ -321,7 +242,7 @@ class _LoopEmitter:
             value = self._value(node, block, level)
             if node in kept:
                 buffer = self.main.arguments.name(self.scratch[node])
-                block.add(f"{buffer}[{self._row_index()}] = {value}")
+                block.add(f"{buffer}[{self.loops.row_index}] = {value}")
             if node in sinks:
                 self._store(node, value, block)
 
@@ -354,7 +275,7 @@ class _LoopEmitter:
 
     def _store(self, node: Node, value: str, block: Block) -> None:
         buffer = self._written(self.storage_of(node))
-        block.store(f"{buffer}[{self._index(self._write_access(node))}] = {value}")
+        block.store(f"{buffer}[{self.loops.result_index(node)}] = {value}")
 
     def _main_lines(self) -> Block:
         whole = Block()
@@ -378,30 +299,18 @@ class _LoopEmitter:
         if with_prologue:
             whole.extend(self.finishing.prologue)
         whole.extend(self.finish)
-        self._nest_loops(whole, self.inner_loops, self.finish_inner)
+        wrap_in_loops(whole, self.loops.inner, self.finish_inner)
         return whole
 
     def _nest_rows(self, into: Block, share: Share | None) -> None:
         """The loops over rows, the outermost over a share of its extent."""
-        shared_inner = share is not None and not self.outer_loops
+        shared_inner = share is not None and not self.loops.outer
         row = Block()
         row.extend(self.rows[-1])
         for level, block in enumerate(self.passes):
-            self._nest_loops(row, self.inner_loops, block, share if shared_inner else None)
+            wrap_in_loops(row, self.loops.inner, block, share if shared_inner else None)
             row.extend(self.rows[level])
-        self._nest_loops(into, self.outer_loops, row, None if shared_inner else share)
-
-    def _nest_loops(
-        self, into: Block, loops: tuple[Loop, ...], body: Block, share: Share | None = None
-    ) -> None:
-        for loop in reversed(loops):
-            if loop.extent != 1:
-                is_cut = share is not None and loop is loops[0]
-                limits = share_limits(share, loop.extent) if share and is_cut else str(loop.extent)
-                around = Block()
-                around.nest(f"for {loop.variable} in range({limits}):", body)
-                body = around
-        into.extend(body)
+        wrap_in_loops(into, self.loops.outer, row, None if shared_inner else share)
 
     # --- values ----------------------------------------------------------------------------
 
@@ -410,21 +319,13 @@ class _LoopEmitter:
         operand = node.operands[position]
         base = viewed(operand)
         if isinstance(base.op.lowering, LoopIndex) and base not in self.nest.roles:
-            return self._loop_index(
-                base, iota_axis(operand, self.domain.operand_axes[node, position])
-            )
+            axis = iota_axis(operand, self.domain.operand_axes[node, position])
+            return self.loops.count_along(axis, base)
         if is_inline(base):
             return constant(base)
         if base in self.nest.roles:
             return self._value(base, block, level)
         return self._load(node, position, block)
-
-    def _loop_index(self, iota: Node, axis: int | None) -> str:
-        if axis is None:
-            return number(0, iota.dtype)
-        loops = (*self.outer_loops, *self.inner_loops)
-        variable = next(loop.variable for loop in loops if axis in loop.axes)
-        return f"{dtype_name(iota.dtype)}({variable})"
 
     def _load(self, node: Node, position: int, block: Block) -> str:
         operand = node.operands[position]
@@ -432,7 +333,7 @@ class _LoopEmitter:
         if not span & frozenset(self.nest.inner):
             block = self._block_of(-1, bool(span))
         buffer = self.function.arguments.name(self.storage_of(viewed(operand)))
-        element = f"{buffer}[{self._index(self._read_access(node, position))}]"
+        element = f"{buffer}[{self.loops.operand_index(node, position)}]"
         key = (id(block), element)
         if key not in self.function.known:
             self.function.known[key] = self.function.names.unique(f"{label(viewed(operand))}_value")
@@ -453,9 +354,9 @@ class _LoopEmitter:
         if node in self.nest.reduces:
             storage, index = self._accumulator_storage(node), self._accumulator_index(node)
         elif node in self.scratch:
-            storage, index = self.scratch[node], self._row_index()
+            storage, index = self.scratch[node], self.loops.row_index
         else:
-            storage, index = self.storage_of(node), self._index(self._write_access(node))
+            storage, index = self.storage_of(node), self.loops.result_index(node)
         element = f"{self.function.arguments.name(storage)}[{index}]"
         return self._named(node, element, block, (id(block), node))
 
@@ -498,7 +399,7 @@ class _LoopEmitter:
         if key in self.function.known:
             return
         if isinstance(node.op.lowering, LoopIndex):
-            self.function.known[key] = self._loop_index(node, self.domain.axes[node][0])
+            self.function.known[key] = self.loops.count_along(self.domain.axes[node][0], node)
             return
         operands = [
             self._operand(node, position, block, level) for position in range(len(node.operands))

@@ -8,8 +8,9 @@ from graphc.ir.graph import Node
 from graphc.ir.op import Assemble, Gather, RegionCopy, ScatterAdd, Strided
 from graphc.ir.types import row_major_strides
 from graphc.kernels.access import Access, index_expression, merge_axes, place_in_memory
-from graphc.kernels.emit import INNER_VARIABLES, StorageOf
+from graphc.kernels.emit import StorageOf
 from graphc.kernels.group import viewed
+from graphc.kernels.loops import INNER_VARIABLES
 from graphc.kernels.names import Names
 from graphc.kernels.scalar import dtype_name, number
 from graphc.kernels.source import RESERVED, Arguments, Block, KernelSource, function_text

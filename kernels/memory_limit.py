@@ -69,18 +69,19 @@ def _left_by_the_machine(root: Path) -> Iterator[MemoryLimit]:
 
 
 def _left_by_cgroups(root: Path) -> Iterator[MemoryLimit]:
-    """Limit less usage of each cgroup that has a limit; cached files give way and do not count.
+    """Limit less usage of each cgroup that has a limit; cached files give way and do not count,
+    those on the list of active ones neither: whatever was read twice is there.
 
     Source: the kernel's admin-guide/cgroup-v2.rst and cgroup-v1/memory.rst.
     """
     for directory, is_unified in cgroup_directories("memory", root):
-        names = ("memory.max", "memory.current", "inactive_file")
+        names, prefix = ("memory.max", "memory.current"), ""
         if not is_unified:
-            names = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
-        limit, usage = (read_text(directory / name) for name in names[:2])
+            names, prefix = ("memory.limit_in_bytes", "memory.usage_in_bytes"), "total_"
+        limit, usage = (read_text(directory / name) for name in names)
         # "max": no limit. A file that is not there is no limit either.
         if limit.isdecimal() and usage.isdecimal():
             statistics = read_text(directory / "memory.stat")
-            cached = re.search(rf"^{names[2]} (\d+)$", statistics, re.MULTILINE)
-            used = int(usage) - (int(cached[1]) if cached else 0)
+            cached = re.findall(rf"^{prefix}(?:in)?active_file (\d+)$", statistics, re.MULTILINE)
+            used = int(usage) - sum(map(int, cached))
             yield MemoryLimit(max(int(limit) - used, 0), f"the cgroup at {directory} has left")

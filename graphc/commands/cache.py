@@ -14,8 +14,9 @@ from graphc.commands.common import (
     extents_of,
     one_line_errors,
 )
-from graphc.compiler.native import EXECUTOR_DIGEST, kernel_digest, native
+from graphc.compiler.native import native
 from graphc.compiler.pipeline import compile_program
+from graphc.explain import CACHE_OFF, cached_kernels
 from graphc.kernels.cache import ObjectCache
 from graphc.profile import check_dimensions
 from graphc.report import print_cache
@@ -72,11 +73,8 @@ def cache_explain(script: Path, batch_size: int | None, dimensions: dict[str, in
         check_dimensions(step.program, extents)
         compilation = compile_program(step.program, options_of(step, extents))
         assert compilation.plan is not None
-        stored = opened.entries()
-        rows = [("executor", EXECUTOR_DIGEST)]
-        rows += [(row.name, kernel_digest(row.source)) for row in compilation.plan.instructions]
-        for name, digest in rows:
-            click.echo(f"{name}: {opened.explain(digest, stored) or 'on disk'}")
+        for each in cached_kernels(compilation.plan, opened):
+            click.echo(f"{each.kernel}: {each.reason or 'on disk'}")
 
 
 def _cache() -> ObjectCache:
@@ -85,5 +83,5 @@ def _cache() -> ObjectCache:
     except ValueError as error:
         raise click.ClickException(str(error)) from error
     if found is None:
-        raise click.ClickException("the cache is off, or has no directory")
+        raise click.ClickException(CACHE_OFF)
     return found

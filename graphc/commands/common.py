@@ -24,6 +24,15 @@ BATCH_SIZE = click.option(
     type=click.IntRange(min=1),
     help="Rows of a batch; that of the model unless given.",
 )
+UNFUSED = click.option("--unfused", is_flag=True, help="Compile one kernel an op.")
+FUNCTION = click.option(
+    "--function",
+    "which",
+    type=click.Choice(["train", "test", "predict"]),
+    default="train",
+    show_default=True,
+    help="The training step, loss and metrics alone, or the outputs alone.",
+)
 
 
 def _dimensions(

@@ -6,7 +6,14 @@ from pathlib import Path
 
 import click
 
-from graphc.commands.common import BATCH_SIZE, DIMENSIONS, SCRIPT, one_line_errors
+from graphc.commands.common import (
+    BATCH_SIZE,
+    DIMENSIONS,
+    FUNCTION,
+    SCRIPT,
+    UNFUSED,
+    one_line_errors,
+)
 from graphc.drawing.engine import MissingExtraError, svg_text
 from graphc.drawing.page import page_text
 from graphc.drawing.stages import STAGES, Request, stage_diagrams
@@ -32,15 +39,8 @@ _FILE = click.Path(dir_okay=False, writable=True, path_type=Path)
     type=click.IntRange(min=0),
     help="Decimals of values; four significant digits unless given.",
 )
-@click.option("--unfused", is_flag=True, help="Compile one kernel an op.")
-@click.option(
-    "--function",
-    "which",
-    type=click.Choice(["train", "test", "predict"]),
-    default="train",
-    show_default=True,
-    help="The training step, loss and metrics alone, or the outputs alone.",
-)
+@UNFUSED
+@FUNCTION
 @BATCH_SIZE
 @DIMENSIONS
 def draw(

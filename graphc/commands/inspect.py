@@ -10,7 +10,9 @@ from rich.syntax import Syntax
 from graphc.commands.common import (
     BATCH_SIZE,
     DIMENSIONS,
+    FUNCTION,
     SCRIPT,
+    UNFUSED,
     console,
     extents_of,
     one_line_errors,
@@ -31,15 +33,8 @@ from graphc.stages import OF_KERNELS, Stage, StageText, stage_text
     help="How far the program is compiled.",
 )
 @click.option("--kernel", metavar="NAME", help="Show this kernel alone (fused, source, llvm, asm).")
-@click.option("--unfused", is_flag=True, help="Compile one kernel an op.")
-@click.option(
-    "--function",
-    "which",
-    type=click.Choice(["train", "test", "predict"]),
-    default="train",
-    show_default=True,
-    help="The training step, loss and metrics alone, or the outputs alone.",
-)
+@UNFUSED
+@FUNCTION
 @BATCH_SIZE
 @DIMENSIONS
 def inspect(

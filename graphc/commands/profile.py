@@ -9,17 +9,25 @@ import click
 
 from graphc.commands.common import BATCH_SIZE, DIMENSIONS, SCRIPT, console, one_line_errors
 from graphc.profile import ROUNDS, profile
-from graphc.report import print_profile
+from graphc.profiling.terminal import print_profile
+from graphc.profiling.trace import chrome_trace
 from graphc.script import load_model
+
+_FILE = click.Path(dir_okay=False, writable=True, path_type=Path)
 
 
 @click.command(name="profile")
 @SCRIPT
+@click.option("--json", "json_file", type=_FILE, help="Write the figures to this file as well.")
 @click.option(
-    "--json",
-    "json_file",
-    type=click.Path(dir_okay=False, writable=True, path_type=Path),
-    help="Write the figures to this file as well.",
+    "--trace",
+    "trace_file",
+    type=_FILE,
+    help="Write what each thread did in one step, for Perfetto or speedscope.",
+)
+@click.option("--html", "html_file", type=_FILE, help="Write a report as one page.")
+@click.option(
+    "--threads", type=click.IntRange(min=1), help="At most; those of the model unless given."
 )
 @click.option("--rounds", type=click.IntRange(min=1), default=ROUNDS, show_default=True)
 @click.option("--repeats", type=click.IntRange(min=1), help="Steps of one measurement.")
@@ -28,6 +36,9 @@ from graphc.script import load_model
 def profile_script(
     script: Path,
     json_file: Path | None,
+    trace_file: Path | None,
+    html_file: Path | None,
+    threads: int | None,
     rounds: int,
     repeats: int | None,
     batch_size: int | None,
@@ -35,12 +46,30 @@ def profile_script(
 ) -> None:
     """Time every kernel of SCRIPT's training step on random data, fused beside unfused.
 
-    Fused and unfused steps are measured in turns, ROUNDS times, and medians are shown.
+    Fused and unfused steps are measured in turns, ROUNDS times, and medians are shown. A kernel's
+    time is that of one step, from its start until the first thread goes on; wait is what a thread
+    spends on average waiting for others behind it. roof is the least time in which this machine
+    could move the kernel's bytes and compute its FLOPs, both measured now, over the time it took,
+    and bound what sets that least time: arithmetic, or the nearest memory that holds all that the
+    kernel works on.
     """
     with one_line_errors():
         model = load_model(script)
-        measured = profile(model, batch_size, dimensions=dimensions, rounds=rounds, repeats=repeats)
+        measured = profile(
+            model,
+            batch_size,
+            dimensions=dimensions,
+            threads=threads,
+            rounds=rounds,
+            repeats=repeats,
+        )
         if json_file is not None:
             text = json.dumps({"script": str(script), **measured.as_dict()}, indent=2)
             json_file.write_text(text + "\n")
+        if trace_file is not None:
+            trace_file.write_text(json.dumps(chrome_trace(measured), indent=1) + "\n")
+        if html_file is not None:
+            from graphc.profiling.page import profile_page
+
+            html_file.write_text(profile_page(measured, script.name))
         print_profile(measured, console())

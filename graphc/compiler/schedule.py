@@ -13,7 +13,6 @@ from graphc.kernels.access import place_in_memory
 from graphc.kernels.group import ContractionGroup, Group, LoopGroup, external_operands, viewed
 from graphc.kernels.loopnest import LoopNest, Phase, plan_loops
 
-
 # Results of so few bytes stay in the second cache of a core through the whole step.
 POSTPONING_BYTES = 256 * 1024
 

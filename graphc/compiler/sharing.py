@@ -7,7 +7,7 @@ each other without one, since each thread goes on with rows of its own.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from graphc.compiler.arena import Arena
@@ -71,7 +71,14 @@ class _Conflicts:
     def __init__(self, sources: Sequence[KernelSource], arena: Arena) -> None:
         self._sources = sources
         self._arena = arena
-        self._found: dict[tuple[int, int], tuple[bool, bool]] = {}
+        # For each kernel a bit for each before it: with which it has a conflict, and with which
+        # also when both are shared. As numbers, since a long step asks for many of them.
+        self._before = [0] * len(sources)
+        self._beyond_own_rows = [0] * len(sources)
+        for earlier, later in self._candidates():
+            conflict, beyond_own_rows = self._conflict(earlier, later)
+            self._before[later] |= conflict << earlier
+            self._beyond_own_rows[later] |= beyond_own_rows << earlier
 
     def barriers(self, shared: Sequence[bool]) -> list[bool]:
         """For each kernel whether all threads must have finished those before it.
@@ -80,23 +87,32 @@ class _Conflicts:
         among themselves. What reads indices waits for their check, and so does whatever writes
         memory that is not the arena's: a run that stops changes no state.
         """
+        sharing = sum(1 << number for number, is_shared in enumerate(shared) if is_shared)
         flags = []
         since = 0
-        for later in range(len(self._sources)):
-            meets = any(
-                self._must_meet(earlier, later, shared[earlier], shared[later])
-                for earlier in range(since, later)
-                if shared[earlier] or shared[later]
-            )
+        for later, before in enumerate(self._before):
+            awaited = before & sharing
+            if shared[later]:
+                awaited = (before & ~sharing) | (self._beyond_own_rows[later] & sharing)
+            meets = awaited >> since != 0
             since = later if meets else since
             flags.append(meets)
         return flags
 
-    def _must_meet(self, earlier: int, later: int, is_shared: bool, later_shared: bool) -> bool:
-        if (earlier, later) not in self._found:
-            self._found[earlier, later] = self._conflict(earlier, later)
-        conflict, beyond_own_rows = self._found[earlier, later]
-        return beyond_own_rows if is_shared and later_shared else conflict
+    def _candidates(self) -> set[tuple[int, int]]:
+        """Pairs of kernels, in their order, that may have a conflict."""
+        users: dict[Storage, list[int]] = {}
+        for number, source in enumerate(self._sources):
+            for storage in source.arguments:
+                users.setdefault(storage, []).append(number)
+        found: set[tuple[int, int]] = set()
+        for one, other in _overlapping_pairs(users, self._arena):
+            for storage, beside in ((one, other), (other, one)):
+                writers = (n for n in users[storage] if storage in self._sources[n].writes)
+                found |= {(min(w, n), max(w, n)) for w in writers for n in users[beside] if w != n}
+        checks = (n for n, source in enumerate(self._sources) if source.can_stop)
+        found |= {(check, n) for check in checks for n in range(check + 1, len(self._sources))}
+        return found
 
     def _conflict(self, earlier: int, later: int) -> tuple[bool, bool]:
         """Whether there is memory that one writes and both touch, and whether any of it may be
@@ -126,6 +142,22 @@ def _common_rows(one: KernelSource, other: KernelSource) -> frozenset[Storage]:
     if (rows.rows, rows.rows_per_chunk) != (others.rows, others.rows_per_chunk):
         return frozenset()
     return rows.arguments & others.arguments
+
+
+def _overlapping_pairs(
+    storages: Iterable[Storage], arena: Arena
+) -> Iterator[tuple[Storage, Storage]]:
+    """Each storage with itself, and those that share memory of the arena, each pair once."""
+    placed = sorted(
+        (storage for storage in storages if storage in arena.offsets),
+        key=lambda storage: arena.offsets[storage],
+    )
+    yield from ((storage, storage) for storage in storages)
+    for position, one in enumerate(placed):
+        for other in placed[position + 1 :]:
+            if arena.offsets[other] >= arena.offsets[one] + one.nbytes:
+                break
+            yield one, other
 
 
 def _overlap(one: Storage, other: Storage, arena: Arena) -> bool:

@@ -102,8 +102,9 @@ class Diagram:
     sources: Mapping[str, str] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
-        """The same as plain dicts, lists, strings and numbers, without what is empty."""
-        return asdict(self, dict_factory=_without_empty)
+        """The same as plain dicts, lists, strings and numbers, without what is empty: of a diagram
+        with nothing in it there are still the lists of nodes and edges."""
+        return {"nodes": [], "edges": [], **asdict(self, dict_factory=_without_empty)}
 
 
 def _without_empty(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

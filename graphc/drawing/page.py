@@ -91,5 +91,8 @@ class _Panels:
 
 
 def _json(data: object) -> str:
-    """JSON that may stand in a <script>: no tag ends it."""
-    return json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("</", "<\\/")
+    """JSON that may stand in a <script>: no tag ends it, and no comment opens in which none would.
+
+    Source: HTML Standard, 4.12.1.3, Restrictions for contents of script elements.
+    """
+    return json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")

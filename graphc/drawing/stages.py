@@ -15,6 +15,7 @@ from graphc.drawing.diagram import Diagram
 from graphc.drawing.kernels import fusion_diagrams, kernels_of
 from graphc.drawing.plan import plan_diagram
 from graphc.drawing.values import Values, run_batch
+from graphc.errors import DataError
 from graphc.function import Function
 from graphc.ir.graph import Node, Program
 from graphc.ir.lower import specialize
@@ -54,8 +55,8 @@ def stage_diagrams(
     """The diagrams of each stage, those that belong side by side together.
 
     names: of the script's module. Raises ScriptError where it has no model, DataError for a sample
-    that does not fit or a dimension without an extent, NotCompiledError for a training step of a
-    model without optimizer.
+    that does not fit or has an index out of range, and for a dimension without an extent. Of a
+    model without optimizer there is no training step, and without loss nothing but the outputs.
     """
     model = names.get(MODEL_NAME)
     if not isinstance(model, Model | Function):
@@ -75,7 +76,7 @@ def _functions(model: Model | Function, which: str) -> tuple[Function, Function]
     """What is compiled, and what of it is declared: the part without derivatives."""
     if isinstance(model, Function):
         return model, model
-    if which == "predict":
+    if which == "predict" or (which == "train" and model.loss is None):
         return model.predict_function, model.predict_function
     if which == "test" or model.optimizer is None:
         return model.test_function, model.test_function
@@ -116,7 +117,7 @@ class _Source:
         self.traces: list[Trace] = []
         options = options_of(self.step, extents)
         self.compiled = compile_program(step.program, options, self.traces.append)
-        self.inputs = self._inputs(sample)
+        self.inputs = self._inputs(sample) if request.with_values else {}
 
     def diagrams(self, stage: Stage) -> tuple[Diagram, ...]:
         compiled, decimals = self.compiled, self.request.decimals
@@ -159,7 +160,10 @@ class _Source:
         if not self.request.with_values:
             return None
         states = {node.name: self.step.variables[node.name] for node in program.states}
-        return run_batch(program, {**self.inputs, **states}, _loss_of(program))
+        try:
+            return run_batch(program, {**self.inputs, **states}, _loss_of(program))
+        except IndexError as error:
+            raise DataError(str(error)) from error
 
 
 def _loss_of(program: Program) -> Node | None:

@@ -21,8 +21,10 @@ def test_table(graphc, script):
     assert result.exit_code == 0, result.output
     lines = result.stdout.splitlines()
     assert "batch 8" in lines[0] and "median of 2 rounds of 2 steps" in lines[0]
-    (row,) = [line for line in lines if line.startswith("matmul_tanh")]
-    assert row.rstrip().endswith("net.py:8")
+    row = next(line for line in lines if line.startswith("matmul_tanh"))
+    assert row.rstrip().endswith("matmul add tanh · net.py:8")
+    for title in ("fused: ", "unfused: ", "what each fusion saves: "):
+        assert sum(line.startswith(title) for line in lines) == 1
     assert re.fullmatch(r"fused over unfused: \d+\.\d\dx", lines[-1])
 
 
@@ -40,7 +42,7 @@ def test_json(graphc, script, tmp_path):
         assert sum(kernel["share"] for kernel in step["kernels"]) == pytest.approx(1)
         for kernel in step["kernels"]:
             assert kernel.keys() == set(KernelProfile.__dataclass_fields__)
-            assert kernel["calls"] == 1
+            assert kernel["calls"] == 1 and kernel["threads"] == 1
     assert found["fused"]["ops"] == found["unfused"]["ops"]
     (row,) = [k for k in found["fused"]["kernels"] if k["name"] == "matmul_tanh"]
     assert row["kind"] == "contraction"
@@ -48,7 +50,20 @@ def test_json(graphc, script, tmp_path):
     assert [line["line"] for line in row["lines"]] == [8]
     # points and the layer's kernel and bias are read, the hidden values written, all f32.
     assert row["bytes"] == 4 * (32 * 4 + 4 * 5 + 5 + 32 * 5)
-    assert row["operations"] == 32 * 5 * (2 * 4) + 2 * 32 * 5
+    assert row["flops"] == 32 * 5 * (2 * 4) + 2 * 32 * 5
+
+
+def test_trace_and_page(graphc, script, tmp_path):
+    trace, page = tmp_path / "trace.json", tmp_path / "page.html"
+    few = ("--rounds", "1", "--repeats", "1", "--threads", "2")
+    result = graphc("profile", script, *few, "--trace", str(trace), "--html", str(page))
+    assert result.exit_code == 0, result.output
+    assert "2 threads" in result.stdout.splitlines()[0]
+    events = json.loads(trace.read_text())["traceEvents"]
+    assert "matmul_tanh" in {event["name"] for event in events}
+    text = page.read_text()
+    assert text.startswith("<!doctype html>")
+    assert "<title>net.py: profile</title>" in text and "def matmul_tanh(" in text
 
 
 def test_unfused_times_are_those_of_the_same_ops(model):
@@ -61,7 +76,13 @@ def test_unfused_times_are_those_of_the_same_ops(model):
     least = tanh + min(time_of["matmul",]) + min(time_of["add",])
     most = tanh + max(time_of["matmul",]) + max(time_of["add",])
     # Sums of three floats in another order.
-    assert least * (1 - 1e-12) <= row.unfused_nanoseconds <= most * (1 + 1e-12)
+    assert least * (1 - 1e-12) <= row.saving.unfused_nanoseconds <= most * (1 + 1e-12)
+
+
+def test_a_model_profiles_itself(model):
+    measured = model.profile(8, threads=2, rounds=1, repeats=1)
+    assert (measured.dimensions, measured.threads, measured.rounds) == ({"batch": 8}, 2, 1)
+    assert [k.name for k in measured.fused.kernels][1] == "matmul_tanh"
 
 
 def test_variables_are_put_back(model):

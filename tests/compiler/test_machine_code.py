@@ -12,7 +12,7 @@ import graphc as gc
 from benchmarks import workloads
 from graphc.compiler.native import native
 from graphc.compiler.plan import PlannedInstruction
-from graphc.kernels import jit
+from graphc.kernels import jit_primitives
 from graphc.kernels.group import Group
 from graphc.kernels.llvm import CompiledKernel, compile_ir
 from graphc.kernels.machine_code import InnerLoop, inner_loops
@@ -151,7 +151,7 @@ def test_too_large_a_tile_is_seen_to_spill() -> None:
 def test_without_alias_scopes_it_would_fail(monkeypatch: pytest.MonkeyPatch) -> None:
     """What the scopes are for: LLVM keeps a scalar loop for buffers that overlap."""
     (kernel,) = _kernels(networks.elementwise_workload(64, 1024))
-    monkeypatch.setattr(jit, "_mark_scope", lambda builder, access, buffer: None)
+    monkeypatch.setattr(jit_primitives, "_mark_scope", lambda builder, access, buffer: None)
     compiler = native().compiler
     broken = compiler.compile_kernel(kernel.source, kernel.name, filename="<without scopes>")
     assert any(

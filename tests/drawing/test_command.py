@@ -47,6 +47,29 @@ def test_random_inputs_without_a_sample(classifier, tmp_path):
     assert f"32{times}4" in svg.read_text() and "norm" in svg.read_text()
 
 
+HEADER = "import graphc as gc\ngraph = gc.Graph()\nx = graph.input('x', ('batch', 2))\n"
+
+
+@pytest.mark.parametrize(
+    ("lines", "shown"),
+    [
+        ("model = gc.Model(x, {'a': gc.tanh(x), 'b': gc.sum(x, 1)})\n", ["tanh", "sum"]),
+        ("model = gc.Model(x, x)\n", ["x", "output"]),
+        ("s = graph.input('s', (2,))\nmodel = gc.function([s], [])\n", []),
+        ("model = gc.Model(x, gc.sin(x))\nsample_batch = {'x': [[1, 2]]}\n", ["sin"]),
+        ("name = 'a\\x07b'\nmodel = gc.Model(x, {name: gc.sin(x)})  # \f\n", ["a\ufffdb"]),
+    ],
+    ids=["no loss", "no op", "nothing", "sample of other rows", "control characters"],
+)
+def test_odd_scripts_are_drawn(tmp_path, lines, shown):
+    script, svg = tmp_path / "net.py", tmp_path / "net.svg"
+    script.write_text(HEADER + lines)
+    done = draw(script, "--svg", svg, "--html", tmp_path / "net.html")
+    assert (done.exit_code, done.output) == (0, "")
+    labels = [each.text for each in ElementTree.parse(svg).iter() if each.get("class") == "label"]
+    assert set(shown) <= set(labels)
+
+
 @pytest.mark.parametrize(
     ("script", "said"),
     [
@@ -61,6 +84,13 @@ def test_random_inputs_without_a_sample(classifier, tmp_path):
             "import graphc as gc\ngraph = gc.Graph()\nx = graph.input('x', (2,))\n"
             "model = gc.function([x], gc.sum(x))\nsample_batch = {'y': [1, 2]}\n",
             "sample_batch: missing x; unknown y",
+        ),
+        (
+            "import graphc as gc\ngraph = gc.Graph()\nx = graph.input('x', (3, 2))\n"
+            "at = graph.input('at', (1,), 'i32')\n"
+            "model = gc.function([x, at], gc.sum(gc.take(x, at, 0)))\n"
+            "sample_batch = {'x': [[1, 2]] * 3, 'at': [7]}\n",
+            "is outside 0 to 2",
         ),
     ],
 )

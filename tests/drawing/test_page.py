@@ -167,6 +167,20 @@ def test_values_in_two_colours_at_any_width(page_of, open_page, dark):
     assert len(colours) == 1
 
 
+def test_names_and_lines_are_shown_as_they_are(page_of, open_page, tmp_path):
+    script = tmp_path / "markup.py"
+    line = "model = gc.Model(x, {'<!-- <script>': gc.tanh(x)})  # </script> $title <b>&amp;\"\f"
+    script.write_text(
+        "import graphc as gc\ngraph = gc.Graph()\n"
+        f"x = graph.input('<b>&\"\\x07', ('batch', 2))\n{line}\n"
+    )
+    page = open_page(page_of(script, "--stage", "declared"))
+    labels = view(page, 0).locator(".node .label").all_text_contents()
+    assert {'<b>&"\ufffd', "tanh", "<!-- <script>"} <= set(labels)
+    view(page, 0).locator(".node.op").first.hover(force=True)
+    assert '</script> $title <b>&amp;"' in page.locator(".graph-card").inner_text()
+
+
 def test_two_thousand_nodes(open_page, tmp_path):
     """Collapsed at first; all of them are laid out when they are asked for."""
     count, layers = 2000, 50

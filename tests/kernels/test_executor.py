@@ -1,7 +1,6 @@
 """The executor, on small kernels written as LLVM IR."""
 
 import ast
-import ctypes
 import gc
 import inspect
 import re
@@ -19,147 +18,19 @@ from graphc.kernels.executor import (
     KernelStopped,
     MachineCode,
     StopWord,
-    Timing,
-    compile_executor,
 )
 from graphc.kernels.executor_ir import EXECUTOR_IR
 from graphc.kernels.llvm import compile_ir
 from graphc.kernels.memory import aligned_empty, data_address
-
-SPIN_CYCLES = 100_000
-# Two reads of the cycle counter may change places with a few instructions between them.
-CLOCK_SLACK = 1_000
+from tests.kernels.executor_kernels import KERNELS_IR
+from tests.kernels.tables import addresses, int64, journal_table
 
 IMPORTS = (ast.Import, ast.ImportFrom)
-FLAG_NEVER_CAME = 7  # the status of `wait_for_flag` when nobody raised the flag
-
-KERNELS_IR = f"""
-; journal[0] counts the entries; tag[0] is written behind the last one
-define i32 @write_journal(ptr %arguments, i64 %thread, i64 %threads) {{
-  %journal = load ptr, ptr %arguments
-  %tag.argument = getelementptr ptr, ptr %arguments, i64 1
-  %tag = load ptr, ptr %tag.argument
-  %value = load i64, ptr %tag
-  %count = load i64, ptr %journal
-  %count.next = add i64 %count, 1
-  store i64 %count.next, ptr %journal
-  %entry = getelementptr i64, ptr %journal, i64 %count.next
-  store i64 %value, ptr %entry
-  ret i32 0
-}}
-
-define i32 @add(ptr %arguments, i64 %thread, i64 %threads) {{
-  %a.argument = getelementptr ptr, ptr %arguments, i64 1
-  %b.argument = getelementptr ptr, ptr %arguments, i64 2
-  %result = load ptr, ptr %arguments
-  %a = load ptr, ptr %a.argument
-  %b = load ptr, ptr %b.argument
-  %x = load i64, ptr %a
-  %y = load i64, ptr %b
-  %sum = add i64 %x, %y
-  store i64 %sum, ptr %result
-  ret i32 0
-}}
-
-define i32 @write_thread(ptr %arguments, i64 %thread, i64 %threads) {{
-  %result = load ptr, ptr %arguments
-  store i64 %thread, ptr %result
-  %second = getelementptr i64, ptr %result, i64 1
-  store i64 %threads, ptr %second
-  ret i32 0
-}}
-
-define i32 @return_status(ptr %arguments, i64 %thread, i64 %threads) {{
-  %status.argument = load ptr, ptr %arguments
-  %status = load i64, ptr %status.argument
-  %narrow = trunc i64 %status to i32
-  ret i32 %narrow
-}}
-
-declare i64 @llvm.readcyclecounter()
-
-define i64 @read_counter() {{
-  %now = call i64 @llvm.readcyclecounter()
-  ret i64 %now
-}}
-
-define i32 @spin_cycles(ptr %arguments, i64 %thread, i64 %threads) {{
-entry:
-  %start = call i64 @llvm.readcyclecounter()
-  br label %spin
-spin:
-  %now = call i64 @llvm.readcyclecounter()
-  %elapsed = sub i64 %now, %start
-  %enough = icmp sge i64 %elapsed, {SPIN_CYCLES}
-  br i1 %enough, label %done, label %spin
-done:
-  ret i32 0
-}}
-
-; stamps[0] is the counter at the first call, stamps[1] at the last
-define i32 @stamp(ptr %arguments, i64 %thread, i64 %threads) {{
-  %stamps = load ptr, ptr %arguments
-  %now = call i64 @llvm.readcyclecounter()
-  %first = load i64, ptr %stamps
-  %unset = icmp eq i64 %first, 0
-  %first.new = select i1 %unset, i64 %now, i64 %first
-  store i64 %first.new, ptr %stamps
-  %last = getelementptr i64, ptr %stamps, i64 1
-  store i64 %now, ptr %last
-  ret i32 0
-}}
-
-; spins until flag[0] is set, or stops after so many rounds that the flag will not come
-define i32 @wait_for_flag(ptr %arguments, i64 %thread, i64 %threads) {{
-entry:
-  %flag = load ptr, ptr %arguments
-  %started = getelementptr i64, ptr %flag, i64 1
-  store atomic i64 1, ptr %started release, align 8
-  br label %spin
-spin:
-  %round = phi i64 [ 0, %entry ], [ %round.next, %again ]
-  %value = load atomic i64, ptr %flag acquire, align 8
-  %raised = icmp ne i64 %value, 0
-  br i1 %raised, label %done, label %again
-again:
-  %round.next = add i64 %round, 1
-  %lost = icmp eq i64 %round.next, 20000000000
-  br i1 %lost, label %gave_up, label %spin
-done:
-  ret i32 0
-gave_up:
-  ret i32 {FLAG_NEVER_CAME}
-}}
-"""
-
-
-@pytest.fixture(scope="module")
-def executor() -> Executor:
-    return compile_executor()
 
 
 @pytest.fixture(scope="module")
 def kernels() -> MachineCode:
     return compile_ir(KERNELS_IR)
-
-
-def addresses(*arrays: np.ndarray) -> list[int]:
-    return [array.ctypes.data for array in arrays]
-
-
-def int64(*values: int) -> np.ndarray:
-    return np.array(values, np.int64)
-
-
-def journal_table(
-    executor: Executor, kernels: MachineCode, length: int, tags: np.ndarray
-) -> tuple[InstructionTable, np.ndarray]:
-    """One `write_journal` a tag, and the journal."""
-    journal = np.zeros(length + 1, np.int64)
-    write = kernels.address("write_journal")
-    instructions = [Instruction(f"write{k}", write, (0, k + 1)) for k in range(len(tags))]
-    tag_addresses = [tags[k:].ctypes.data for k in range(len(tags))]
-    return InstructionTable(executor, instructions, [*addresses(journal), *tag_addresses]), journal
 
 
 def test_instructions_run_in_order(executor: Executor, kernels: MachineCode) -> None:
@@ -335,93 +206,6 @@ def test_first_instruction_may_stop(executor: Executor, kernels: MachineCode) ->
     with pytest.raises(KernelStopped) as info:
         InstructionTable(executor, [stop], addresses(status)).run()
     assert (info.value.instruction, info.value.name, info.value.status) == (0, "stop", 3)
-
-
-def test_timed_run_measures_each_instruction(executor: Executor, kernels: MachineCode) -> None:
-    tags = int64(1, 2, 3)
-    table, journal = journal_table(executor, kernels, 300, tags)
-    timing = table.run_timed(repeats=100)
-    assert journal[0] == 300
-    assert timing.cycles.dtype == np.int64
-    assert timing.cycles.shape == (3,)
-    assert (timing.cycles >= 0).all()
-    assert timing.total_cycles == timing.cycles.sum() > 0
-    assert timing.repeats == 100
-    each = timing.instruction_nanoseconds()
-    np.testing.assert_allclose(each.sum() * 100, timing.nanoseconds, rtol=1e-12)
-    np.testing.assert_allclose(each / each.sum(), timing.cycles / timing.total_cycles, rtol=1e-12)
-
-
-@pytest.mark.parametrize("repeats", [1, 5])
-def test_cycles_of_a_row_are_those_its_kernel_took(
-    executor: Executor, kernels: MachineCode, repeats: int
-) -> None:
-    stamps = int64(0, 0)
-    stamp = Instruction("stamp", kernels.address("stamp"), (0,))
-    spin = Instruction("spin", kernels.address("spin_cycles"), ())
-    table = InstructionTable(executor, [stamp, spin, stamp], addresses(stamps))
-    read_counter = ctypes.CFUNCTYPE(ctypes.c_int64)(kernels.address("read_counter"))
-    before = read_counter()
-    timing = table.run_timed(repeats=repeats)
-    after = read_counter()
-    first, last = stamps
-    assert timing.cycles[1] >= repeats * SPIN_CYCLES
-    assert timing.cycles[1] <= last - first + CLOCK_SLACK
-    assert timing.total_cycles >= last - first - CLOCK_SLACK
-    assert timing.total_cycles <= after - before
-
-
-def test_spans_are_those_of_the_last_walk(executor: Executor, kernels: MachineCode) -> None:
-    stamps = int64(0, 0)
-    stamp = Instruction("stamp", kernels.address("stamp"), (0,))
-    spin = Instruction("spin", kernels.address("spin_cycles"), ())
-    table = InstructionTable(executor, [spin, stamp, spin], addresses(stamps))
-    before = executor.clock()
-    timing = table.run_timed(repeats=3)
-    after = executor.clock()
-    assert timing.spans.shape == (1, 3, 2)
-    (spans,) = timing.spans
-    # One thread never waits: a kernel starts when the one before it is done.
-    assert (spans[1:, 0] == spans[:-1, 1]).all()
-    assert timing.end == spans[-1, 1]
-    assert before < spans[0, 0] and spans[-1, 1] < after
-    assert spans[1, 0] - CLOCK_SLACK <= stamps[1] <= spans[1, 1] + CLOCK_SLACK
-    for row in (0, 2):
-        assert SPIN_CYCLES <= spans[row, 1] - spans[row, 0] <= timing.busy[0, row]
-    assert (timing.waits == 0).all()
-    assert timing.total_cycles <= after - before
-
-
-def test_a_run_after_a_timed_one_is_not_timed(executor: Executor, kernels: MachineCode) -> None:
-    spin = Instruction("spin", kernels.address("spin_cycles"), ())
-    table = InstructionTable(executor, [spin], [])
-    timing = table.run_timed()
-    busy = timing.busy.copy()
-    table.run()
-    np.testing.assert_array_equal(timing.busy, busy)
-    assert table.run_timed(repeats=2).busy[0, 0] >= 2 * SPIN_CYCLES
-
-
-def test_timed_run_re_points_externals(executor: Executor, kernels: MachineCode) -> None:
-    result, x = int64(0), int64(21)
-    add = Instruction("add", kernels.address("add"), (0, 1, 1))
-    table = InstructionTable(executor, [add], [*addresses(result), 0], external=(1,))
-    table.run_timed((x.ctypes.data,))
-    assert result[0] == 42
-
-
-def test_timing_without_progress_is_an_error(executor: Executor) -> None:
-    timing = InstructionTable(executor, [], []).run_timed()
-    assert timing.total_cycles == 0
-    with pytest.raises(RuntimeError, match="did not advance"):
-        timing.instruction_nanoseconds()
-
-
-def test_timing_is_an_average_over_repeats() -> None:
-    busy, waits = int64(200, 100).reshape(1, 2), int64(100, 0).reshape(1, 2)
-    timing = Timing(busy, waits, np.zeros((1, 2, 2), np.int64), 0, nanoseconds=2000, repeats=4)
-    assert timing.nanoseconds_per_cycle == 5.0
-    assert timing.instruction_nanoseconds().tolist() == [375.0, 125.0]
 
 
 def test_runs_hold_no_memory(executor: Executor, kernels: MachineCode) -> None:

@@ -5,7 +5,10 @@ var graphcSvg = (() => {
   const GOLDEN_ANGLE = 137.508;
 
   const ENTITIES = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;" };
-  const escaped = (text) => String(text).replace(/[&<>"]/g, (mark) => ENTITIES[mark]);
+  // Control characters have no place in XML, not even escaped.
+  const CONTROLS = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\ufffe\uffff]/g;
+  const escaped = (text) =>
+    String(text).replace(/[&<>"]/g, (mark) => ENTITIES[mark]).replace(CONTROLS, "\ufffd");
   const rounded = (number) => Math.round(number * 10) / 10;
   const hue = (tint) => Math.round((tint * GOLDEN_ANGLE + 210) % 360);
 

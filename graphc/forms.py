@@ -1,0 +1,40 @@
+"""One tensor, several, or several by name: how outputs are declared, and how they come back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
+
+import numpy as np
+
+from graphc.ir.graph import Node
+from graphc.ir.op import Array
+
+Nodes = Node | Sequence[Node] | Mapping[str, Node]
+Form = Node | list[Node] | dict[str, Node]
+Leaf = TypeVar("Leaf", Node, Array)
+
+
+def listed(values: Leaf | Sequence[Leaf] | Mapping[str, Leaf] | None) -> list[Leaf]:
+    """All of them in order; none for None."""
+    if values is None:
+        return []
+    if isinstance(values, Node | np.ndarray):
+        return [values]
+    return list(values.values()) if isinstance(values, Mapping) else list(values)
+
+
+def form_of(nodes: Nodes) -> Form:
+    """The form that `nodes` have, kept apart from what the caller may change."""
+    if isinstance(nodes, Node):
+        return nodes
+    return dict(nodes) if isinstance(nodes, Mapping) else list(nodes)
+
+
+def in_form(form: Form, values: list[Any]) -> Any:
+    """A value for each node of the form: the value itself, the list, or a dict of the names."""
+    if isinstance(form, Node):
+        return values[0]
+    if isinstance(form, dict):
+        return dict(zip(form, values, strict=True))
+    return values

@@ -1,0 +1,70 @@
+"""What each fusion saves: the same ops with a kernel each, measured beside."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from graphc.compiler.native import LoadedProgram
+from graphc.compiler.plan import PlannedInstruction
+from graphc.ir.graph import Node
+from graphc.kernels.names import label
+from graphc.profiling.records import Saving, Value
+from graphc.profiling.rows import nodes_of, work_of
+
+
+def savings(
+    fused: LoadedProgram,
+    unfused: LoadedProgram,
+    fused_nanoseconds: Sequence[float],
+    unfused_nanoseconds: Sequence[float],
+) -> list[Saving | None]:
+    """One a row of the fused program; None for rows that no op of their own has.
+
+    Both programs are the same, node by node: only how nodes are grouped differs.
+    """
+    same = dict(
+        zip(unfused.compilation.program.nodes, fused.compilation.program.nodes, strict=True)
+    )
+    charged: dict[Node, list[int]] = {}
+    for row, instruction in enumerate(unfused.plan.instructions):
+        if instruction.checked is None:
+            for node in nodes_of(instruction):
+                charged.setdefault(same.get(node, node), []).append(row)
+    stored = {same.get(node, node) for node in unfused.plan.storages.temporaries}
+    own = _own_rows(fused.plan.instructions)
+    found: list[Saving | None] = []
+    for instruction in fused.plan.instructions:
+        group = instruction.group
+        if group is None:
+            found.append(None)
+            continue
+        rows = [row for node in group.nodes for row in charged.pop(node, [])]
+        nanoseconds = sum(float(unfused_nanoseconds[row]) for row in rows)
+        moved = sum(work_of(unfused.plan.instructions[row]).bytes for row in rows)
+        mine = own[group]
+        kept = set(group.outputs)
+        found.append(
+            Saving(
+                unfused_kernels=len(rows),
+                unfused_nanoseconds=nanoseconds,
+                unfused_bytes=moved,
+                nanoseconds=nanoseconds - sum(float(fused_nanoseconds[row]) for row in mine),
+                bytes=moved - sum(work_of(fused.plan.instructions[row]).bytes for row in mine),
+                intermediates=tuple(
+                    Value(label(node), str(node.type), node.type.nbytes)
+                    for node in group.nodes
+                    if node in stored and node not in kept
+                ),
+            )
+        )
+    return found
+
+
+def _own_rows(instructions: Sequence[PlannedInstruction]) -> dict[object, list[int]]:
+    """The rows of each group: its kernel, and those that finish its sums."""
+    rows: dict[object, list[int]] = {}
+    for row, instruction in enumerate(instructions):
+        group = instruction.group or instruction.finishes
+        if group is not None:
+            rows.setdefault(group, []).append(row)
+    return rows

@@ -1,0 +1,138 @@
+"""The loops that a loop nest becomes in source, and the indices of its values in them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from graphc.ir.graph import Node
+from graphc.ir.op import LoopIndex, Strided
+from graphc.ir.types import row_major_strides
+from graphc.kernels.access import (
+    Access,
+    Loop,
+    access_along,
+    index_expression,
+    iota_axis,
+    merge_axes,
+    place_in_memory,
+)
+from graphc.kernels.group import is_inline, viewed
+from graphc.kernels.loopnest import LoopNest
+from graphc.kernels.scalar import dtype_name, number
+from graphc.kernels.source import Block, Share, share_limits
+
+OUTER_VARIABLES = ("i", "i1", "i2", "i3", "i4", "i5", "i6", "i7")
+INNER_VARIABLES = ("j", "j1", "j2", "j3", "j4", "j5", "j6", "j7")
+
+
+@dataclass(frozen=True)
+class Loops:
+    """Loops over rows and over the elements of a row, outermost first.
+
+    The indices are source text in terms of the loops' variables.
+    """
+
+    nest: LoopNest
+    outer: tuple[Loop, ...]
+    inner: tuple[Loop, ...]
+
+    @property
+    def row_size(self) -> int:
+        """The number of elements of a row."""
+        size = 1
+        for loop in self.inner:
+            size *= loop.extent
+        return size
+
+    @property
+    def row_index(self) -> str:
+        """The index of the current element within its row."""
+        strides = row_major_strides([loop.extent for loop in self.inner])
+        terms = [
+            loop.variable if stride == 1 else f"{loop.variable} * {stride}"
+            for loop, stride in zip(self.inner, strides, strict=True)
+            if loop.extent != 1
+        ]
+        return " + ".join(terms) or "0"
+
+    def operand_index(self, node: Node, position: int) -> str:
+        """The index of the current element of an operand in the buffer of the value it views."""
+        return self._index(_operand_access(self.nest, node, position))
+
+    def result_index(self, node: Node) -> str:
+        """The index of the current element of a value that is stored whole."""
+        return self._index(_result_access(self.nest, node))
+
+    def count_along(self, axis: int | None, iota: Node) -> str:
+        """The value of `iota`, which counts along a loop axis; None: its extent is 1."""
+        if axis is None:
+            return number(0, iota.dtype)
+        loops = (*self.outer, *self.inner)
+        variable = next(loop.variable for loop in loops if axis in loop.axes)
+        return f"{dtype_name(iota.dtype)}({variable})"
+
+    def _index(self, access: Access) -> str:
+        return index_expression(access, (*self.outer, *self.inner))
+
+
+def loops_of(nest: LoopNest) -> Loops:
+    """The loops of `nest`: axes that all values step through evenly are one loop."""
+    accesses = [
+        _operand_access(nest, node, position)
+        for node in nest.nodes
+        for position, operand in enumerate(node.operands)
+        if _is_external(nest, operand)
+    ]
+    accesses += [_result_access(nest, node) for node in nest.outputs]
+    extents, is_indexed = nest.domain.extents, _indexed_axes(nest).__contains__
+    return Loops(
+        nest,
+        merge_axes(nest.outer, extents, accesses, is_indexed, OUTER_VARIABLES),
+        merge_axes(nest.inner, extents, accesses, is_indexed, INNER_VARIABLES),
+    )
+
+
+def wrap_in_loops(
+    into: Block, loops: tuple[Loop, ...], body: Block, share: Share | None = None
+) -> None:
+    """Appends `body` inside `loops`; with a share, the outermost runs over that of its extent."""
+    for loop in reversed(loops):
+        if loop.extent != 1:
+            is_cut = share is not None and loop is loops[0]
+            limits = share_limits(share, loop.extent) if share and is_cut else str(loop.extent)
+            around = Block()
+            around.nest(f"for {loop.variable} in range({limits}):", body)
+            body = around
+    into.extend(body)
+
+
+def _is_external(nest: LoopNest, operand: Node) -> bool:
+    base = viewed(operand)
+    return base not in nest.roles and not is_inline(base)
+
+
+def _indexed_axes(nest: LoopNest) -> set[int | None]:
+    """The axes whose index is a value that the nest computes with."""
+    read = {
+        iota_axis(operand, nest.domain.operand_axes[node, position])
+        for node in nest.nodes
+        for position, operand in enumerate(node.operands)
+        if isinstance(viewed(operand).op.lowering, LoopIndex)
+    }
+    return read | {
+        nest.domain.axes[node][0] for node in nest.nodes if isinstance(node.op.lowering, LoopIndex)
+    }
+
+
+def _operand_access(nest: LoopNest, node: Node, position: int) -> Access:
+    operand = node.operands[position]
+    place = place_in_memory(operand)
+    if place is None:
+        raise AssertionError(f"{operand!r} has no strides and was not copied")
+    axes = nest.domain.operand_axes[node, position]
+    return access_along("", place, axes, len(nest.domain.extents))
+
+
+def _result_access(nest: LoopNest, node: Node) -> Access:
+    place = Strided(0, row_major_strides(node.type.dims))
+    return access_along("", place, nest.domain.axes[node], len(nest.domain.extents))

@@ -1,0 +1,91 @@
+"""The report in the terminal at several widths."""
+
+import re
+
+import pytest
+
+from graphc.profile import Profile
+from graphc.profiling.figures import microseconds, scaled, significant
+from graphc.profiling.layout import Column, table
+from graphc.profiling.terminal import profile_lines
+
+
+@pytest.mark.parametrize("width", [80, 120, 200])
+@pytest.mark.parametrize("name", ["net", "shared"])
+def test_no_line_is_wider_than_the_terminal(
+    request: pytest.FixtureRequest, name: str, width: int
+) -> None:
+    measured: Profile = request.getfixturevalue(name)
+    lines = [line.plain for line in profile_lines(measured, width)]
+    assert max(map(len, lines)) <= width
+    text = "\n".join(lines)
+    for kernel in measured.fused.kernels:
+        row = re.escape(kernel.name) + r"\s+" + re.escape(microseconds(kernel.nanoseconds))
+        assert re.search(rf"^{row}\s", text, re.MULTILINE), kernel.name
+        assert scaled(kernel.bytes, "B") in text and scaled(kernel.flops) in text
+        assert significant(kernel.gigaflops_per_second) in text
+        assert f"conftest.py:{kernel.lines[0].line}" in text
+
+
+def test_wide_rows_hold_all(net: Profile) -> None:
+    lines = [line.plain for line in profile_lines(net, 200)]
+    row = next(line for line in lines if line.startswith("matmul_tanh "))
+    assert re.search(r"388 B\s+400\s.*matmul add tanh · conftest.py:\d+$", row)
+
+
+def test_what_fusions_save_is_listed(net: Profile) -> None:
+    lines = [line.plain for line in profile_lines(net, 200)]
+    start = next(n for n, line in enumerate(lines) if line.startswith("what each fusion saves"))
+    (row,) = [line for line in lines[start:] if line.startswith("matmul_tanh ")]
+    assert row.split()[1] == "3"
+    assert "640 B" in row and row.endswith("matmul: f32[8,5], add: f32[8,5]")
+
+
+def rendered(width: int) -> list[str]:
+    names = Column("kernel", ("first", "second"))
+    figures = [Column("us", ("1.00", "20.0")), Column("calls", ("1", "1"), drop=1)]
+    return [line.plain for line in table(names, figures, ["a b c", "net.py:1"], width)]
+
+
+def test_a_table_gives_way() -> None:
+    assert rendered(80) == [
+        "kernel    us  calls",
+        "first   1.00      1  a b c",
+        "second  20.0      1  net.py:1",
+    ]
+    assert rendered(22) == [
+        "kernel    us",
+        "first   1.00  a b c",
+        "second  20.0  net.py:1",
+    ]
+    assert rendered(20) == [
+        "kernel    us  calls",
+        "first   1.00      1",
+        "    a b c",
+        "second  20.0      1",
+        "    net.py:1",
+    ]
+    assert rendered(13) == [
+        "kernel    us",
+        "first   1.00",
+        "    a b c",
+        "second  20.0",
+        "    net.py:1",
+    ]
+    assert rendered(10) == [
+        "      us",
+        "first",
+        "    1.00",
+        "    a b c",
+        "second",
+        "    20.0",
+        "    net.py:1",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0, "0 B"), (999, "999 B"), (1540, "1.54 kB"), (235e6, "235 MB"), (-2500, "-2.50 kB")],
+)
+def test_scaled(value: float, text: str) -> None:
+    assert scaled(value, "B") == text
