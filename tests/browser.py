@@ -1,7 +1,6 @@
 """Pages opened from disk in a headless Chromium, of which nothing may go wrong.
 
-A conftest that imports `browser` and `open_page` has them as fixtures; where there is no Chromium,
-tests that ask for them skip.
+Where there is no Chromium, tests that ask for it skip.
 """
 
 from __future__ import annotations

@@ -10,6 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.browser import browser, open_page
+
+# One browser a worker: a second one in the same process would not start.
+__all__ = ["browser", "open_page"]
+
 GOLDEN = Path(__file__).parent / "golden"
 
 # Tests run side by side; those of threads ask for them.

@@ -11,9 +11,6 @@ from graphc.drawing.diagram import Diagram
 from graphc.drawing.stages import Request, stage_diagrams
 from graphc.script import load_names
 from graphc.stages import Stage
-from tests.browser import browser, open_page
-
-__all__ = ["browser", "open_page"]
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "textbook"
 

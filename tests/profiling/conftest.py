@@ -4,9 +4,6 @@ import pytest
 
 import graphc as gc
 from graphc.profile import Profile, profile, profile_function
-from tests.browser import browser, open_page
-
-__all__ = ["browser", "net", "open_page", "shared"]
 
 ROWS, COLUMNS = 4096, 128
 
