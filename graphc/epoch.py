@@ -44,6 +44,24 @@ def loops_by_size(
     }
 
 
+class Pace:
+    """Runs as many steps of loops at a time as `SECONDS_BETWEEN_PAUSES` allow."""
+
+    def __init__(self) -> None:
+        self._steps = 1
+
+    def run(self, loop: RowLoop, row: int, most: int, order: Array | None) -> dict[str, Array]:
+        """The outputs of the next steps, `most` at the most, the first on the rows from `row` on;
+        raises as `RowLoop.run` does."""
+        count = min(self._steps, most)
+        start = time.perf_counter()
+        values = loop.run(row, count, order)
+        seconds = max(time.perf_counter() - start, 1e-9)
+        fitting = int(count * SECONDS_BETWEEN_PAUSES / seconds)
+        self._steps = max(1, min(fitting, GROWTH * self._steps))
+        return values
+
+
 class CompiledEpochs:
     """Steps over all batches of whole arrays, some hundreds of milliseconds at a time.
 
@@ -64,7 +82,7 @@ class CompiledEpochs:
     ) -> None:
         self._batches = batches
         self._loops = loops_by_size(step, batches, shuffled, stop_unless)
-        self._steps = 1
+        self._pace = Pace()
 
     def __call__(self, order: Array | None = None) -> Iterator[Steps]:
         """The steps of an epoch, as many at a time as `SECONDS_BETWEEN_PAUSES` allow.
@@ -76,15 +94,9 @@ class CompiledEpochs:
         whole, rest = divmod(self._batches.rows, size)
         made = 0
         while made < whole:
-            count = min(self._steps, whole - made)
-            start = time.perf_counter()
-            steps = Steps(made, size, self._loops[size].run(made * size, count, order))
-            self._adapt(count, time.perf_counter() - start)
+            values = self._pace.run(self._loops[size], made * size, whole - made, order)
+            steps = Steps(made, size, values)
             yield steps
-            made += count
+            made += len(steps)
         if rest:
             yield Steps(whole, rest, self._loops[rest].run(whole * size, 1, order))
-
-    def _adapt(self, count: int, seconds: float) -> None:
-        fitting = int(count * SECONDS_BETWEEN_PAUSES / max(seconds, 1e-9))
-        self._steps = max(1, min(fitting, GROWTH * self._steps))

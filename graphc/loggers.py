@@ -16,7 +16,7 @@ PLOT_WIDTH_INCHES = 7.0
 PLOT_ROW_INCHES = 2.6
 VALIDATION = "val_"
 # What follows the layer's name in what `fit(record=True)` logs; norms span decades.
-SHARE_OF_DEAD_UNITS = "dead"
+NORMS = ("activation", "gradient", "update")
 
 
 class MissingExtraError(ImportError):
@@ -39,7 +39,7 @@ class CSVLogger(Callback):
     def on_train_begin(self) -> None:
         self._columns = _columns_of(self.path) if self.append else []
         # newline="": the csv module writes line ends itself.
-        self._file = open(self.path, "a" if self._columns else "w", newline="")  # noqa: SIM115
+        self._file = open(self.path, "a" if self._columns else "w", newline="", encoding="utf-8")  # noqa: SIM115
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
         assert self._file is not None
@@ -62,7 +62,7 @@ def _columns_of(path: str) -> list[str]:
     """The first row of a CSV file; empty where there is none."""
     if not os.path.exists(path):
         return []
-    with open(path, newline="") as file:
+    with open(path, newline="", encoding="utf-8") as file:
         return next(csv.reader(file), [])
 
 
@@ -136,7 +136,7 @@ def _grouped(names: Iterable[str]) -> dict[str, list[str]]:
 
 def _is_norm(name: str) -> bool:
     layer, _, kind = name.rpartition("/")
-    return bool(layer) and kind != SHARE_OF_DEAD_UNITS
+    return bool(layer) and kind in NORMS
 
 
 def _missing(what: str, extra: str) -> MissingExtraError:

@@ -66,7 +66,7 @@ class Lines:
         values = "  ".join(f"{name} {value:.4g}" for name, value in logs.items())
         number = f"{epoch + 1:>{len(str(self._epochs))}}"
         line = f"epoch {number}/{self._epochs}  {seconds:.2f} s  {rate:,.0f} rows/s  {values}"
-        self._console.print(line, highlight=False, soft_wrap=True)
+        self._console.print(line, highlight=False, markup=False, soft_wrap=True)
 
     def close(self) -> None:
         pass

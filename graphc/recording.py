@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from graphc.data import Batches
-from graphc.epoch import Steps, loops_by_size
+from graphc.epoch import Pace, Steps, loops_by_size
 from graphc.frontend import Node, grad
 from graphc.function import Function, function
 from graphc.ir import build
@@ -51,7 +51,7 @@ def layers_of(outputs: Sequence[Node], parameters: Sequence[Node]) -> tuple[Laye
                 activation[owner[operand]] = max(
                     operand, activation.get(owner[operand], operand), key=lambda x: x.number
                 )
-    for output in outputs:
+    for output in _floats_of(outputs):
         if output in owner:
             activation.setdefault(owner[output], output)
     return tuple(
@@ -59,6 +59,17 @@ def layers_of(outputs: Sequence[Node], parameters: Sequence[Node]) -> tuple[Laye
         for scope in order
         if scope in activation
     )
+
+
+def _floats_of(outputs: Sequence[Node]) -> Iterator[Node]:
+    """The outputs, instead of classes and the like the floats that they are made of."""
+    pending = list(reversed(outputs))
+    while pending:
+        node = pending.pop()
+        if node.dtype.is_float:
+            yield node
+        else:
+            pending += reversed(node.operands)
 
 
 def _scope(parameter: Node) -> str:
@@ -171,6 +182,7 @@ class RecordedEpochs:
         self._batches = batches
         self._plain = loops_by_size(recorder.step, batches, shuffled, stop_unless)
         self._recording = loops_by_size(recorder.recording, batches, shuffled, stop_unless)
+        self._pace = Pace()
 
     def __call__(self, order: Array | None = None) -> Iterator[Steps]:
         """The steps of an epoch; raises as `CompiledEpochs` does."""
@@ -179,10 +191,12 @@ class RecordedEpochs:
         for first in range(0, whole, every):
             values = self._recording[size].run(first * size, 1, order)
             yield self._recorder.kept(Steps(first, size, values))
-            count = min(every - 1, whole - first - 1)
-            if count:
-                values = self._plain[size].run((first + 1) * size, count, order)
-                yield Steps(first + 1, size, values)
+            made, end = first + 1, min(first + every, whole)
+            while made < end:
+                values = self._pace.run(self._plain[size], made * size, end - made, order)
+                steps = Steps(made, size, values)
+                yield steps
+                made += len(steps)
         if rest and whole % every:
             yield Steps(whole, rest, self._plain[rest].run(whole * size, 1, order))
         elif rest:

@@ -24,6 +24,7 @@ def print_summary(
     """
     # Imported here: a process that prints nothing starts without rich.
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     console = console or Console()
@@ -39,9 +40,9 @@ def print_summary(
     for state in weights:
         layer, _, name = state.name.rpartition(".")
         shown = layer if layer != previous else ""
+        cells = (shown, name, f"{state.dtype}{shape_text(state.shape)}", f"{state.type.size:,}")
         # A bracket opens markup in rich.
-        text = f"{state.dtype}{shape_text(state.shape)}".replace("[", r"\[")
-        table.add_row(shown, name, text, f"{state.type.size:,}")
+        table.add_row(*map(escape, cells))
         previous = layer
     console.print(table)
     console.print(f"{total:,} elements, {trained:,} trainable, {nbytes:,} bytes", highlight=False)

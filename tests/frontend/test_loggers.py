@@ -63,14 +63,15 @@ def test_plot_puts_together_what_belongs_together():
         "dense/gradient": [0.1, 0.01],
         "dense_1/gradient": [0.2, 0.02],
         "dense/dead": [0.0, 0.5],
+        "top/5": [-1.0, 0.5],
     }
     figure = plot_curves([0, 1], curves)
-    loss, gradient, dead = figure.axes
+    loss, gradient, dead, _ = figure.axes
     assert [line.get_label() for line in loss.lines] == ["loss", "val_loss"]
     assert [line.get_label() for line in gradient.lines] == ["dense", "dense_1"]
     assert list(loss.lines[1].get_ydata()) == [2.1, 1.5]
     scales = [axes.get_yscale() for axes in figure.axes]
-    assert scales == ["linear", "log", "linear"] and dead.get_ylabel() == "dead"
+    assert scales == ["linear", "log", "linear", "linear"] and dead.get_ylabel() == "dead"
 
 
 @pytest.mark.parametrize(

@@ -269,3 +269,17 @@ def test_summary():
     text = console.export_text()
     for part in ("dense_1", "kernel", "f32[8,3]", "51 elements, 51 trainable, 204 bytes"):
         assert part in text
+
+
+def test_names_with_brackets_are_shown(capsys):
+    graph = gc.Graph()
+    x, t = graph.input("x", ("batch", 2)), graph.input("t", ("batch", 2))
+    loss = gc.losses.mean_squared_error(x * graph.parameter("w[/b].v[red]", (2,)), t)
+    model = gc.Model(x, x, t, loss, {"top[5]": gc.sum(x)})
+    model.compile(gc.optim.SGD(0.1))
+    console = Console(width=80, record=True, file=io.StringIO())
+    model.summary(console)
+    text = console.export_text()
+    assert "w[/b]" in text and "v[red]" in text and "f32[2]" in text
+    model.fit(POINTS[:4], POINTS[:4], verbose=2)
+    assert "top[5]" in capsys.readouterr().out

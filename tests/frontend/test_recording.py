@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 import graphc as gc
-from graphc.recording import layers_of
+from graphc import epoch
+from graphc.data import Batches
+from graphc.recording import RecordedEpochs, layers_of
 
 ROWS, RATE = 48, 0.1
 X = np.random.default_rng(0).standard_normal((ROWS, 6)).astype("f4")
@@ -92,6 +94,26 @@ def test_the_same_is_recorded_batch_by_batch():
         histories.append({name: values[0] for name, values in fitted.history.items()})
     assert histories[0] == pytest.approx(histories[1], rel=1e-5)
     assert "head/dead" in histories[0]
+
+
+def test_of_classes_the_scores_are_recorded():
+    graph = gc.Graph(seed=3)
+    x, y = graph.input("x", ("batch", 6)), graph.input("y", ("batch",), "i32")
+    scores = gc.nn.dense(gc.nn.dense(x, 5, gc.relu), 2, name="head")
+    loss = gc.losses.softmax_cross_entropy(scores, y)
+    model = gc.Model(x, gc.argmax(scores, -1), y, loss)
+    assert layers_of([model.outputs], model.parameters)[-1].activation is scores
+    model.compile(gc.optim.SGD(RATE))
+    history = model.fit(X, Y, batch_size=ROWS, record=True, verbose=0)
+    assert history.history["head/activation"][0] > 0
+
+
+def test_between_steps_that_record_there_are_pauses(monkeypatch):
+    """Interrupts and progress do not wait for all steps up to the next recorded one."""
+    monkeypatch.setattr(epoch, "SECONDS_BETWEEN_PAUSES", 0.0)
+    model, _ = _model()
+    recording = RecordedEpochs(model._recorder(model.train_function, 100), Batches([X, Y], 8))
+    assert [(steps.first, len(steps)) for steps in recording()] == [(n, 1) for n in range(6)]
 
 
 def test_steps_below_one_are_refused():

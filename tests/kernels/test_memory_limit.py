@@ -46,7 +46,9 @@ MACHINE = (5000 * 1024, "this machine has left")
                 "sys/fs/cgroup/memory/m/memory.usage_in_bytes": "100",
                 "sys/fs/cgroup/memory/memory.limit_in_bytes": "4000",
                 "sys/fs/cgroup/memory/memory.usage_in_bytes": "2000",
-                "sys/fs/cgroup/memory/memory.stat": "inactive_file 1\nactive_file 2\ntotal_inactive_file 300\ntotal_active_file 200",
+                "sys/fs/cgroup/memory/memory.stat": (
+                    "inactive_file 1\nactive_file 2\ntotal_inactive_file 300\ntotal_active_file 200"
+                ),
             },
             2500,
             "the cgroup at .*/memory has left",

@@ -120,6 +120,7 @@ var graphcLayout = (() => {
   // Lays out items of {id, width, height}, and boxes around them where `parents` names one.
   // -> {width, height, at: id -> place, routes: for each edge its points and its label's place}
   function run(items, edges, horizontal, boxes = [], parents = new Map()) {
+    if (!items.length) return { width: 0, height: 0, at: new Map(), routes: [] };
     const isCompound = boxes.length > 0;
     const graph = new dagre.graphlib.Graph({ compound: isCompound, multigraph: true });
     graph.setGraph(settings(items.length, horizontal, isCompound));
