@@ -1,12 +1,14 @@
 """README and docs are true: their code runs, their output is the compiler's, their names exist.
 
-`pytest tests/test_docs.py --update-golden` writes the output of every `graphc inspect` command
-into the page that shows it.
+`pytest tests/test_docs.py --update-golden` writes anew what pages show: the output of `graphc`
+commands and of Python, and drawings.
 """
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
+import io
 import re
 import shlex
 from pathlib import Path
@@ -26,9 +28,16 @@ VECTOR_BITS = 512
 
 CODE_BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 INSPECTION = re.compile(
-    r"^```console\n\$ (?P<command>graphc inspect [^\n]*)\n(?P<output>.*?)^```$",
+    r"^```console\n\$ (?P<command>graphc (?:inspect|explain) [^\n]*)\n(?P<output>.*?)^```$",
     re.MULTILINE | re.DOTALL,
 )
+# Python, and what it prints where the page shows that.
+SESSION = re.compile(
+    r"^```python\n(?P<code>.*?)^```$(?:\n\n```text\n(?P<output>.*?)^```$)?",
+    re.MULTILINE | re.DOTALL,
+)
+DRAWING = re.compile(r"^    (?P<command>graphc draw .*) --svg (?P<file>docs/\S+)$", re.MULTILINE)
+SETTING = re.compile(r"\bGRAPHC_[A-Z_]+\b")
 CODE_SPAN = re.compile(r"`([^`\n]+)`")
 LINK = re.compile(r"\]\(([^)#]+)[^)]*\)")
 API_NAME = re.compile(r"\bgc((?:\.[A-Za-z_]\w*)+)")
@@ -36,11 +45,6 @@ FILE_NAME = re.compile(r"\b(?:graphc|ir|kernels|benchmarks|examples|tests|docs)/
 ABSOLUTE_PATH = re.compile(r"(?<![\w./:<-])/[a-z]+/[\w.-]")
 
 every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-
-
-def blocks(page: Path, language: str) -> list[str]:
-    """The page's code blocks in that language."""
-    return [text for found, text in CODE_BLOCK.findall(page.read_text()) if found == language]
 
 
 def code_of(page: Path) -> list[str]:
@@ -52,12 +56,26 @@ def code_of(page: Path) -> list[str]:
 
 @every_page
 def test_python_blocks_run_in_order(
-    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    page: Path, tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     namespace: dict[str, object] = {"__name__": page.stem}
-    for number, block in enumerate(blocks(page, "python")):
-        exec(compile(block, f"{page.name}, block {number}", "exec"), namespace)
+    text = page.read_text()
+
+    def run(found: re.Match[str]) -> str:
+        # Locations in messages are lines of the page.
+        code = "\n" * text.count("\n", 0, found.start("code")) + found["code"]
+        with contextlib.redirect_stdout(io.StringIO()) as printed:
+            exec(compile(code, str(page), "exec"), namespace)
+        if found["output"] is None:
+            return found[0]
+        return f"```python\n{found['code']}```\n\n```text\n{printed.getvalue()}```"
+
+    actual = SESSION.sub(run, text)
+    if request.config.getoption("--update-golden"):
+        page.write_text(actual)
+        return
+    assert text == actual
 
 
 @every_page
@@ -80,8 +98,34 @@ def test_inspections_show_what_the_compiler_prints(
     assert text == actual
 
 
-def test_there_are_inspections() -> None:
-    assert any(INSPECTION.search(page.read_text()) for page in PAGES)
+@pytest.mark.parametrize("pattern", [INSPECTION, SESSION, DRAWING, SETTING])
+def test_pages_have_what_is_checked(pattern: re.Pattern[str]) -> None:
+    assert any(pattern.search(page.read_text()) for page in PAGES)
+
+
+@every_page
+def test_drawings_are_what_their_commands_draw(
+    page: Path, tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = list(DRAWING.finditer(page.read_text()))
+    if found:
+        pytest.importorskip("py_mini_racer", reason="drawing needs the extra 'draw'")
+    monkeypatch.chdir(ROOT)
+    for number, drawing in enumerate(found):
+        made = tmp_path / f"{number}.svg"
+        words = [*shlex.split(drawing["command"])[1:], "--svg", str(made)]
+        result = CliRunner().invoke(cli.main, words)
+        assert result.exit_code == 0, result.output
+        if request.config.getoption("--update-golden"):
+            (ROOT / drawing["file"]).write_text(made.read_text())
+        assert (ROOT / drawing["file"]).read_text() == made.read_text()
+
+
+def test_the_guide_lists_all_settings() -> None:
+    rooms = [path for room in ("graphc", "ir", "kernels") for path in (ROOT / room).rglob("*.py")]
+    known = {name for path in rooms for name in SETTING.findall(path.read_text())}
+    listed = re.findall(r"^\| `(GRAPHC_[A-Z_]+)` \|", (ROOT / "docs/guide.md").read_text(), re.M)
+    assert sorted(listed) == sorted(known)
 
 
 @every_page

@@ -77,7 +77,7 @@ class _Panels:
         with_values = " with-values" if any(diagram.textbook for diagram in diagrams) else ""
         return (
             f'<section class="graph-panel{with_values}" id="{html.escape(name)}">'
-            f'<script type="application/json">{_json(data)}</script></section>'
+            f'<script type="application/json">{script_json(data)}</script></section>'
         )
 
     def _with_shared_sources(self, diagram: Diagram, place: list[str | int]) -> dict[str, object]:
@@ -90,7 +90,7 @@ class _Panels:
         return data
 
 
-def _json(data: object) -> str:
+def script_json(data: object) -> str:
     """JSON that may stand in a <script>: no tag ends it, and no comment opens in which none would.
 
     Source: HTML Standard, 4.12.1.3, Restrictions for contents of script elements.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from importlib.resources import files
@@ -12,7 +11,7 @@ from typing import Any
 
 from graphc.drawing.engine import MissingExtraError
 from graphc.drawing.kernels import fusion_diagrams
-from graphc.drawing.page import graph_panel, panel_script, panel_style
+from graphc.drawing.page import graph_panel, panel_script, panel_style, script_json
 from graphc.profiling.arena_map import arena_map
 from graphc.profiling.figures import microseconds, percent, scaled, significant
 from graphc.profiling.records import KernelProfile, Profile, StepProfile
@@ -54,7 +53,7 @@ def profile_page(profile: Profile, title: str) -> str:
         threads_unfused=_threads(profile.unfused, "unfused"),
         arena_fused=_arena(profile.fused, "fused"),
         arena_unfused=_arena(profile.unfused, "unfused"),
-        data=_json(_data(profile)),
+        data=script_json(_data(profile)),
     )
 
 
@@ -76,11 +75,6 @@ def _graph(profile: Profile) -> str:
 
 def _asset(name: str) -> str:
     return files("graphc.profiling").joinpath("assets", name).read_text(encoding="utf-8")
-
-
-def _json(data: object) -> str:
-    """JSON that may stand in a <script>: no tag ends it."""
-    return json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("</", "<\\/")
 
 
 def _subtitle(profile: Profile) -> str:
