@@ -59,6 +59,7 @@ class Executor:
     work          pool, thread: a worker's life, which ends when the pool closes
     close         pool: no run may be under way
     pause         word, rounds: waits for so many rounds
+    keep_apart    pool, thread: the calling thread leaves a processor that one before it uses
     clock         -> cycles: the counter that records hold
     where is 0, or (row << 32 | status) of the lowest row whose kernel stopped.
     """
@@ -70,6 +71,7 @@ class Executor:
     work: Callable[[int, int], None]
     close: Callable[[int], None]
     pause: Callable[[int, int], None]
+    keep_apart: Callable[[int, int], None]
     clock: Callable[[], int]
 
 
@@ -88,6 +90,7 @@ def load_executor(module: MachineCode) -> Executor:
         work=entry("graphc_work", None, address, word),
         close=entry("graphc_close", None, address),
         pause=entry("graphc_pause", None, address, word),
+        keep_apart=entry("graphc_keep_apart", None, address, word),
         clock=entry("graphc_clock", word),
     )
 

@@ -7,6 +7,7 @@ whoever can map its object code can load it.
 import platform
 
 from graphc.kernels.pool_ir import POOL_TYPE, RUN_TOGETHER, WAITING, WORK
+from graphc.kernels.processors_ir import KEEP_APART
 
 # What a processor offers to make waiting in a loop cheap for its neighbours.
 _PAUSE = {
@@ -31,6 +32,7 @@ def executor_ir(machine: str) -> str:
             f"  {pause}",
             "  ret void",
             "}",
+            KEEP_APART,
             WAITING,
             _EXTERNALS,
             _CLOCK,
@@ -235,7 +237,7 @@ read_flags:
   br i1 %barrier, label %meet_before_row, label %check_solo
 meet_before_row:
   %target.met = add i64 %target, %threads
-  %met = call i1 @meet(ptr %pool, i64 %target.met)
+  %met = call i1 @meet(ptr %pool, i64 %target.met, i64 %thread)
   br i1 %met, label %behind_barrier, label %left
 behind_barrier:
   br i1 %timed, label %time_barrier, label %check_solo
@@ -290,7 +292,7 @@ meet_between:
   br i1 %is.first.thread, label %await_others, label %await_first
 await_others:
   %target.others = sub i64 %target.next, 1
-  %all.here = call i1 @wait_for_arrivals(ptr %pool, i64 %target.others)
+  %all.here = call i1 @wait_for_arrivals(ptr %pool, i64 %target.others, i64 %thread)
   br i1 %all.here, label %prepare_for_all, label %left
 prepare_for_all:
   %stop.all = call i1 @prepare_next_walk(ptr %table)
@@ -299,7 +301,7 @@ prepare_for_all:
   %others = atomicrmw add ptr %arrived.field, i64 1 acq_rel, align 8
   br label %go_on
 await_first:
-  %prepared = call i1 @meet(ptr %pool, i64 %target.next)
+  %prepared = call i1 @meet(ptr %pool, i64 %target.next, i64 %thread)
   br i1 %prepared, label %read_halted, label %left
 read_halted:
   %halted = load i64, ptr %halted.field
@@ -323,7 +325,7 @@ last_walk_done:
 timed_walks_done:
   br i1 %alone, label %completed, label %meet_after_all
 meet_after_all:
-  %all.done = call i1 @meet(ptr %pool, i64 %target.next)
+  %all.done = call i1 @meet(ptr %pool, i64 %target.next, i64 %thread)
   %clock.end = call i64 @record_wait(ptr %records, i64 %count, i64 %clock)
   br label %completed
 

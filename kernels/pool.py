@@ -27,6 +27,10 @@ SPIN_NANOSECONDS = 2_000
 # some 100 us: calls in a Python loop find the workers awake.
 IDLE_YIELDS = 300
 
+# How long a waiting thread stays on the processor of another; twice as long each time that it left.
+PATIENCE_NANOSECONDS = 2_000_000
+MOST_PATIENCE_NANOSECONDS = 1_000_000_000
+
 # Seconds to wait for a run under way, and for workers to end, when the interpreter exits.
 CLOSE_SECONDS = 5.0
 
@@ -39,6 +43,8 @@ _LOCK_WORDS = 32
 
 _Line = ctypes.c_int64 * _LINE_WORDS
 _Lock = ctypes.c_int64 * _LOCK_WORDS
+# Where a thread is, and two sets of processors.
+_Place = ctypes.c_int64 * (3 * _LINE_WORDS)
 
 
 class _PoolWords(ctypes.Structure):
@@ -66,7 +72,14 @@ class _PoolWords(ctypes.Structure):
         ("condition_broadcast", ctypes.c_void_p),
         ("mutex", ctypes.c_void_p),
         ("condition", ctypes.c_void_p),
-        ("_read_only_line", ctypes.c_int64 * (_LINE_WORDS - 10)),
+        ("getcpu", ctypes.c_void_p),
+        ("getaffinity", ctypes.c_void_p),
+        ("setaffinity", ctypes.c_void_p),
+        ("processors", ctypes.c_void_p),
+        ("clock_gettime", ctypes.c_void_p),
+        ("clock", ctypes.c_int64),
+        ("most_patience", ctypes.c_int64),
+        ("_read_only_lines", ctypes.c_int64 * (2 * _LINE_WORDS - 17)),
         ("mutex_memory", _Lock),
         ("condition_memory", _Lock),
     )
@@ -140,7 +153,8 @@ class _Workers:
     def __init__(self, executor: Executor, threads: int) -> None:
         self.closed = False
         self._executor = executor
-        self._memory = aligned_empty(ctypes.sizeof(_PoolWords), alignment=8 * _LINE_WORDS)
+        size = ctypes.sizeof(_PoolWords) + threads * ctypes.sizeof(_Place)
+        self._memory = aligned_empty(size, alignment=ctypes.sizeof(_Line))
         self._memory[:] = 0
         self.address = self._memory.ctypes.data
         _fill(_PoolWords.from_address(self.address), executor, threads)
@@ -208,8 +222,22 @@ def _fill(words: _PoolWords, executor: Executor, threads: int) -> None:
     words.mutex_unlock = _function_address(libc.pthread_mutex_unlock)
     words.condition_wait = _function_address(libc.pthread_cond_wait)
     words.condition_broadcast = _function_address(libc.pthread_cond_broadcast)
+    _fill_processors(words, libc, threads)
     words.spin_rounds = int(SPIN_NANOSECONDS / _pause_nanoseconds(executor))
     words.idle_rounds = words.spin_rounds + IDLE_YIELDS
+
+
+def _fill_processors(words: _PoolWords, libc: ctypes.CDLL, threads: int) -> None:
+    """Where threads say on which processor they are, behind the words; nowhere at first."""
+    words.processors = ctypes.addressof(words) + ctypes.sizeof(_PoolWords)
+    for place in (_Place * threads).from_address(words.processors):
+        place[:3] = [-1, 0, PATIENCE_NANOSECONDS]
+    if hasattr(os, "sched_getaffinity"):
+        words.getcpu = _function_address(libc.sched_getcpu)
+        words.getaffinity = _function_address(libc.sched_getaffinity)
+        words.setaffinity = _function_address(libc.sched_setaffinity)
+        words.clock_gettime = _function_address(libc.clock_gettime)
+        words.clock, words.most_patience = time.CLOCK_MONOTONIC, MOST_PATIENCE_NANOSECONDS
 
 
 def _function_address(function: object) -> int | None:

@@ -13,19 +13,23 @@ POOL_TYPE = """\
 ; 13 rounds of waiting between runs before sleep
 ; 14 sched_yield   15 pthread_mutex_lock   16 pthread_mutex_unlock
 ; 17 pthread_cond_wait   18 pthread_cond_broadcast   19 mutex   20 condition
+; 21 sched_getcpu or null   22 sched_getaffinity   23 sched_setaffinity
+; 24 the processor of each thread, -1: unknown, and what it needs to leave; 48 words a thread
+; 25 clock_gettime   26 which clock   27 nanoseconds that a thread bears another at the most
 %Pool = type {
   i64, ptr, i64, [13 x i64],
   i64, i64, [14 x i64],
   i64, [15 x i64],
   i64, [15 x i64],
-  i64, i64, i64, ptr, ptr, ptr, ptr, ptr, ptr, ptr
+  i64, i64, i64, ptr, ptr, ptr, ptr, ptr, ptr, ptr, ptr, ptr, ptr, ptr, ptr, i64, i64
 }
 """
 
 WAITING = """
 ; What a thread does that found nothing new %round times: at first it pauses, later it lets others
-; use the processor, since the thread that it waits for may have none.
-define internal void @rest(ptr %pool, i64 %round) alwaysinline {
+; use the processor, since the thread that it waits for may have none, and sees to it that they have
+; not the same.
+define internal void @rest(ptr %pool, i64 %round, i64 %thread) alwaysinline {
   %spins.field = getelementptr %Pool, ptr %pool, i64 0, i32 12
   %spins = load i64, ptr %spins.field
   %early = icmp slt i64 %round, %spins
@@ -37,12 +41,13 @@ long:
   %yield.field = getelementptr %Pool, ptr %pool, i64 0, i32 14
   %yield = load ptr, ptr %yield.field
   call i32 %yield()
+  call void @graphc_keep_apart(ptr %pool, i64 %thread)
   ret void
 }
 
 ; Wait until `arrived` is at least %target: true. False when that will not happen, because a thread
 ; left the run for a kernel that failed.
-define internal i1 @wait_for_arrivals(ptr %pool, i64 %target) {
+define internal i1 @wait_for_arrivals(ptr %pool, i64 %target, i64 %thread) {
 entry:
   %arrived.field = getelementptr %Pool, ptr %pool, i64 0, i32 4
   %failed.field = getelementptr %Pool, ptr %pool, i64 0, i32 5
@@ -57,7 +62,7 @@ incomplete:
   %hopeful = icmp eq i64 %failed, -1
   br i1 %hopeful, label %again, label %failure
 again:
-  call void @rest(ptr %pool, i64 %round)
+  call void @rest(ptr %pool, i64 %round, i64 %thread)
   %round.next = add i64 %round, 1
   br label %look
 met:
@@ -71,10 +76,10 @@ failure:
 }
 
 ; A barrier: %target is the number of arrivals in this run when all threads are here.
-define internal i1 @meet(ptr %pool, i64 %target) {
+define internal i1 @meet(ptr %pool, i64 %target, i64 %thread) {
   %arrived.field = getelementptr %Pool, ptr %pool, i64 0, i32 4
   %others = atomicrmw add ptr %arrived.field, i64 1 acq_rel, align 8
-  %met = call i1 @wait_for_arrivals(ptr %pool, i64 %target)
+  %met = call i1 @wait_for_arrivals(ptr %pool, i64 %target, i64 %thread)
   ret i1 %met
 }
 
@@ -166,6 +171,7 @@ refuse:
   ret i64 0
 publish:
   call void @write_externals(ptr %table)
+  call void @graphc_keep_apart(ptr %pool, i64 0)
   ; No worker is in a run: these words are the caller's until `job` is written.
   %job.table.field = getelementptr %Pool, ptr %pool, i64 0, i32 1
   store ptr %table, ptr %job.table.field
@@ -193,7 +199,7 @@ look:
   %all.finished = icmp eq i64 %finished, %workers
   br i1 %all.finished, label %done, label %again
 again:
-  call void @rest(ptr %pool, i64 %round)
+  call void @rest(ptr %pool, i64 %round, i64 0)
   %round.next = add i64 %round, 1
   br label %look
 done:
@@ -261,7 +267,7 @@ not_yet:
   %patient = icmp slt i64 %round, %rounds
   br i1 %patient, label %again, label %sleep
 again:
-  call void @rest(ptr %pool, i64 %round)
+  call void @rest(ptr %pool, i64 %round, i64 %thread)
   %round.next = add i64 %round, 1
   br label %look
 sleep:
@@ -272,6 +278,7 @@ new_job:
   %closing = icmp eq i64 %job, -1
   br i1 %closing, label %close, label %take_part
 take_part:
+  call void @forget_company(ptr %pool, i64 %thread)
   %table = load ptr, ptr %table.field
   %result = call { i64, i64 } @walk_together(
     ptr %table, ptr %pool, i64 %thread, i64 %threads)

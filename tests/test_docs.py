@@ -23,7 +23,7 @@ from graphc import cli, stages
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
-# The width of vectors that pages show, whatever the machine has.
+# The width of vectors that pages show, whatever the machine has; and one thread.
 VECTOR_BITS = 512
 
 CODE_BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -63,10 +63,12 @@ def test_python_blocks_run_in_order(
     text = page.read_text()
 
     def run(found: re.Match[str]) -> str:
-        # Locations in messages are lines of the page.
-        code = "\n" * text.count("\n", 0, found.start("code")) + found["code"]
+        # A file for each block: messages name a line of it, and quote the line.
+        file = tmp_path / str(found.start()) / f"{page.stem}.py"
+        file.parent.mkdir()
+        file.write_text(found["code"])
         with contextlib.redirect_stdout(io.StringIO()) as printed:
-            exec(compile(code, str(page), "exec"), namespace)
+            exec(compile(found["code"], file, "exec"), namespace)
         if found["output"] is None:
             return found[0]
         return f"```python\n{found['code']}```\n\n```text\n{printed.getvalue()}```"
@@ -83,6 +85,7 @@ def test_inspections_show_what_the_compiler_prints(
     page: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(ROOT)
+    monkeypatch.setenv("GRAPHC_THREADS", "1")
     monkeypatch.setattr(stages, "native", lambda: SimpleNamespace(vector_bits=VECTOR_BITS))
 
     def printed(found: re.Match[str]) -> str:

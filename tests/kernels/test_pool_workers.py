@@ -15,7 +15,7 @@ import pytest
 
 from graphc.kernels.executor import Executor, MachineCode
 from graphc.kernels.llvm import compile_ir
-from graphc.kernels.pool import ThreadPool, _PoolWords
+from graphc.kernels.pool import ThreadPool, _Place, _PoolWords
 from tests.kernels.pool_kernels import KERNELS_IR
 from tests.kernels.tables import ENDLESS, PATIENCE_SECONDS, Marks, counting_table, wait_until
 
@@ -298,3 +298,34 @@ def test_interpreter_exits(ending: str) -> None:
     assert result.returncode == expected, result.stderr
     if expected in (0, 3, 4):
         assert result.stderr == ""
+
+
+@pytest.mark.skipif(
+    not hasattr(os, "sched_setaffinity") or len(os.sched_getaffinity(0)) < 2,
+    reason="needs a choice of processors",
+)
+def test_a_thread_leaves_the_processor_of_one_before_it(
+    executor: Executor, pair: ThreadPool
+) -> None:
+    found: list[tuple[int, int, set[int]]] = []
+    allowed = os.sched_getaffinity(0)
+    pair._workers = pair._start()
+    address = pair._workers.address
+    first, second = (_Place * 2).from_address(words(pair).processors)
+
+    def meet() -> None:
+        for cpu in sorted(allowed)[:2]:
+            # On that processor, and free to leave it.
+            os.sched_setaffinity(0, {cpu})
+            os.sched_setaffinity(0, allowed)
+            first[0], second[2] = cpu, 0
+            executor.keep_apart(address, 1)
+            assert second[0] == cpu, "left at once"
+            executor.keep_apart(address, 1)
+            found.append((cpu, second[0], os.sched_getaffinity(0)))
+
+    thread = threading.Thread(target=meet)
+    thread.start()
+    thread.join()
+    assert [cpu for cpu, now, kept in found if now == cpu or kept != allowed] == []
+    assert len(found) == 2
