@@ -268,6 +268,7 @@ class InstructionTable:
         )
         self._address = ctypes.addressof(self._words)
         self._run: Callable[[int], int] = executor.run
+        self._run_alone = executor.run
         self._run_timed: Callable[[int], int] = executor.run_timed
         if pool is not None and pool.threads > 1:
             self._run = self._run_timed = pool.run
@@ -286,22 +287,24 @@ class InstructionTable:
         externals: Sequence[int] = (),
         repeats: int = 1,
         steps: Sequence[int] | None = None,
+        alone: bool = False,
     ) -> None:
         """Walk the table `repeats` times; `externals` are addresses in the order of `external`.
 
         steps: bytes by which each external address advances after each walk, none unless given.
+        alone: the calling thread walks without those of the pool.
         The memory behind `externals` must stay alive and unmoved until the run returns.
         Raises KernelStopped, or ValueError for the wrong number of externals or steps or repeats
         below 1.
         """
         if steps is not None:
             with self._stepping(steps):
-                return self.run(externals, repeats)
+                return self.run(externals, repeats, alone=alone)
         if repeats < 1 or len(externals) != len(self._externals):
             raise self._wrong_call(externals, repeats)
         self._externals[:] = externals
         self._words.repeats = repeats
-        where = self._run(self._address)
+        where = self._run_alone(self._address) if alone else self._run(self._address)
         if where:
             raise self._stopped(where)
         return None

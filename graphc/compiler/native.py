@@ -36,6 +36,7 @@ from graphc.kernels.row_kernels import (
     load_row_kernels,
 )
 from graphc.kernels.source import KernelSource, Storage, canonical_text
+from graphc.kernels.thread_choice import TableRunner
 
 # llvmlite and numba are imported where they are first needed, which may be never.
 if TYPE_CHECKING:
@@ -195,6 +196,7 @@ class LoadedProgram:
         # Of the table's buffers; those of inputs, which come first, are 0: each run says where.
         self.addresses: tuple[int, ...] = ()
         self.table = self._table()
+        self._runner = TableRunner(self.table)
         self.outputs = {name: self._view(node) for name, node in compilation.program.outputs}
 
     def run(self, addresses: Sequence[int], repeats: int = 1) -> None:
@@ -203,7 +205,7 @@ class LoadedProgram:
         Raises IndexError, before any update, when an index is out of range.
         """
         try:
-            self.table.run(addresses, repeats)
+            self._runner.run(addresses, repeats)
         except KernelStopped as stopped:
             raise self.explained(stopped, stopped.instruction) from None
 

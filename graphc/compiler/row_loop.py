@@ -13,6 +13,7 @@ from graphc.ir.op import Array
 from graphc.kernels.executor import Instruction, InstructionTable, KernelStopped
 from graphc.kernels.memory import aligned_empty, data_address
 from graphc.kernels.row_kernels import row_extent
+from graphc.kernels.thread_choice import TableRunner
 
 # Batches of fewer bytes are gathered by one thread: sharing them takes longer than it saves.
 SHARED_GATHER_BYTES = 1 << 16
@@ -55,7 +56,8 @@ class RowLoop:
         self._order: Array | None = None
         # What the addresses that the loop adds point at.
         self._memory: list[Array] = []
-        self._first, self._table = self._make_table(stop_unless)
+        self._first, table = self._make_table(stop_unless)
+        self._runner = TableRunner(table)
 
     def run(self, first: int, steps: int, order: Array | None = None) -> dict[str, Array]:
         """Makes `steps` steps, the first on the `batch_size` rows from `first` on.
@@ -91,7 +93,7 @@ class RowLoop:
     def _run(self, starts: list[int], steps: int, advances: list[int]) -> int:
         """The number of steps that were made."""
         try:
-            self._table.run(starts, steps, advances)
+            self._runner.run(starts, steps, advances)
         except KernelStopped as stopped:
             instruction = stopped.instruction - self._first
             if instruction >= len(self._loaded.table):

@@ -62,14 +62,14 @@ class Measured:
 
     def measure(self, repeats: int) -> None:
         """The step in the executor's loop; a first one brings caches and threads back."""
-        self.program.run(self.addresses)
+        self.program.table.run(self.addresses)
         start = time.perf_counter_ns()
-        self.program.run(self.addresses, repeats)
+        self.program.table.run(self.addresses, repeats)
         self.steps.append((time.perf_counter_ns() - start) / repeats)
 
     def measure_kernels(self, repeats: int) -> None:
         """The same with clocks between kernels."""
-        self.program.run(self.addresses)
+        self.program.table.run(self.addresses)
         self.timings.append(self.program.table.run_timed(self.addresses, repeats))
 
     def median(self, of: Callable[[Timing], Array]) -> Array:
@@ -144,7 +144,7 @@ def suitable_repeats(programs: Sequence[LoadedProgram], addresses: Sequence[int]
     for _ in range(2):
         start = time.perf_counter()
         for program in programs:
-            program.run(addresses)
+            program.table.run(addresses)
         seconds = (time.perf_counter() - start) / len(programs)
     return int(min(max(SECONDS_A_MEASUREMENT / seconds, 1), MOST_REPEATS))
 

@@ -1,0 +1,161 @@
+"""One thread or all: which of the two walks a table faster is found out while it is walked.
+
+What threads gain depends on what nobody knows ahead: how far apart the processors are that they
+run on (the same small kernels take 8 us where two cores share a cache and 23 us where they do not,
+and a virtual machine may move from the one to the other), what else runs there, and whether the
+workers sleep between calls. Results do not depend on the choice.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections import deque
+from collections.abc import Sequence
+from typing import Protocol
+
+from graphc.kernels.executor import InstructionTable, KernelStopped
+
+# Walks of this length are shared without a question: what threads say to each other is nothing
+# beside it.
+SURELY_SHARED_NANOSECONDS = 1_000_000
+# After such a time the other way is tried for the first time, and later whenever trials so far
+# would take this share of the time.
+FIRST_TRIAL_NANOSECONDS = 1_000_000
+TRIAL_SHARE = 0.01
+# A trial compares so many measurements, each of at least this time if there are enough walks.
+TRIAL_MEASUREMENTS = 3
+MEASUREMENT_NANOSECONDS = 50_000
+# Otherwise walks are measured in such portions.
+PORTION_NANOSECONDS = 5_000_000
+# The other way is taken when it needs less than this share of the time, and its trial is given up
+# when the first measurement takes more than that.
+WORTHWHILE = 0.95
+HOPELESS = 1.3
+
+
+class ThreadChoice:
+    """Whether the next walks are shared, by how long walks of both kinds have taken.
+
+    Use: ask `next_walks`, make them, `report` how long they took.
+    """
+
+    def __init__(self) -> None:
+        self.alone = False
+        # The very first walk finds nothing in its caches, and does not count.
+        self._is_warm = False
+        # Nanoseconds a walk, the latest.
+        self._usual: deque[float] = deque(maxlen=TRIAL_MEASUREMENTS)
+        # What the trial under way has measured; its first walk, which wakes threads and brings
+        # memory to their caches, does not count. None: no trial.
+        self._trial: list[float] | None = None
+        self._is_first_of_trial = False
+        self._trial_nanoseconds = 0.0
+        self._nanoseconds_since = 0.0
+
+    def next_walks(self, left: int) -> tuple[bool, int]:
+        """Whether one thread shall make the next walks alone, and how many, of `left` at most."""
+        if not self._usual:
+            return self.alone, 1
+        usual = statistics.median(self._usual)
+        if not self._is_known():
+            return self.alone, min(left, _fitting(MEASUREMENT_NANOSECONDS, usual))
+        if usual >= SURELY_SHARED_NANOSECONDS and not self.alone:
+            return False, left
+        if self._trial is None and self._nanoseconds_since >= self._pause():
+            self._trial, self._is_first_of_trial = [], True
+            self._trial_nanoseconds = 0.0
+        if self._trial is None:
+            return self.alone, min(left, _fitting(PORTION_NANOSECONDS, usual))
+        walks = 1 if self._is_first_of_trial else _fitting(MEASUREMENT_NANOSECONDS, usual)
+        return not self.alone, min(left, walks)
+
+    def report(self, walks: int, nanoseconds: float) -> None:
+        """How long the walks took that were asked for last."""
+        if self._trial is None:
+            if self._is_warm:
+                self._usual.append(nanoseconds / walks)
+            self._is_warm = True
+            self._nanoseconds_since += nanoseconds
+            return
+        self._trial_nanoseconds += nanoseconds
+        if self._is_first_of_trial:
+            self._is_first_of_trial = False
+            return
+        self._trial.append(nanoseconds / walks)
+        usual = statistics.median(self._usual)
+        if self._trial[0] > HOPELESS * usual:
+            self._end_trial()
+        elif len(self._trial) == TRIAL_MEASUREMENTS:
+            if statistics.median(self._trial) < WORTHWHILE * usual:
+                self.alone = not self.alone
+                self._usual = deque(self._trial, TRIAL_MEASUREMENTS)
+                # Soon asked again: a single trial may err.
+                self._trial_nanoseconds = 0.0
+            self._end_trial()
+
+    def _is_known(self) -> bool:
+        """Whether there are measurements enough to compare with."""
+        return len(self._usual) == TRIAL_MEASUREMENTS
+
+    def _pause(self) -> float:
+        """Nanoseconds from one trial to the next."""
+        return max(FIRST_TRIAL_NANOSECONDS, self._trial_nanoseconds / TRIAL_SHARE)
+
+    def _end_trial(self) -> None:
+        self._trial = None
+        self._nanoseconds_since = 0.0
+
+
+def _fitting(nanoseconds: float, one: float) -> int:
+    """How many walks fit, at least one."""
+    return max(1, int(nanoseconds / max(one, 1.0)))
+
+
+class Choice(Protocol):
+    """What `ThreadChoice` is to those who run walks."""
+
+    def next_walks(self, left: int) -> tuple[bool, int]: ...
+
+    def report(self, walks: int, nanoseconds: float) -> None: ...
+
+
+class TableRunner:
+    """Runs a table on the threads that are faster at it, or that `choice` says.
+
+    Serves one run at a time.
+    """
+
+    def __init__(self, table: InstructionTable, choice: Choice | None = None) -> None:
+        self.table = table
+        if choice is None and table.threads > 1:
+            choice = ThreadChoice()
+        self._choice = choice
+
+    def run(
+        self, externals: Sequence[int] = (), repeats: int = 1, steps: Sequence[int] | None = None
+    ) -> None:
+        """As `InstructionTable.run`, and raises as that does."""
+        choice = self._choice
+        if choice is None or repeats < 1:
+            self.table.run(externals, repeats, steps)
+            return
+        made = 0
+        while made < repeats:
+            alone, walks = choice.next_walks(repeats - made)
+            starts = _advanced(externals, steps, made) if made and steps else externals
+            begin = time.perf_counter_ns()
+            try:
+                self.table.run(starts, walks, steps, alone=alone)
+            except KernelStopped as stopped:
+                stopped.walk += made
+                raise
+            choice.report(walks, time.perf_counter_ns() - begin)
+            made += walks
+            if self.table.completed < walks:
+                return
+
+
+def _advanced(addresses: Sequence[int], steps: Sequence[int], walks: int) -> list[int]:
+    """The addresses after so many walks."""
+    return [address + walks * step for address, step in zip(addresses, steps, strict=True)]
