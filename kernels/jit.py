@@ -27,6 +27,7 @@ from numba.core.typed_passes import (
 from numba.core.untyped_passes import FixupArgs, IRProcessing, TranslateByteCode
 
 from graphc.kernels import vecmath
+from graphc.kernels.interleave import interleave_long_loops
 from graphc.kernels.jit_primitives import (
     VECTOR_MATH_PREFIX,
     MicrokernelLike,
@@ -183,6 +184,8 @@ class KernelCompiler:
                 library=_UnoptimizedLibrary(cpu_target.target_context.codegen(), name),
             )
         module = result.library._final_module.clone()
+        if any(function.name.startswith(VECTOR_MATH_PREFIX) for function in module.functions):
+            module = llvm.parse_assembly(interleave_long_loops(str(module), VECTOR_MATH_PREFIX))
         native_name = result.fndesc.mangled_name
         module.get_function(native_name).add_function_attribute("alwaysinline")
         module.link_in(llvm.parse_assembly(_entry_point(name, native_name, self.target, lines)))
