@@ -9,6 +9,7 @@ depend on the number of threads, though how small products are cut by rows does.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil, prod
 from typing import Protocol
@@ -21,7 +22,7 @@ from graphc.kernels.microkernel import (
     transpose_microkernel,
 )
 from graphc.kernels.source import THREAD_SHARE, share_limits
-from graphc.kernels.tiling import Contraction, MatrixAccess, Tiling, oriented
+from graphc.kernels.tiling import Contraction, MatrixAccess, Tiling, column_parts, oriented
 
 
 class Epilogue(Protocol):
@@ -57,7 +58,31 @@ def contraction_lines(
     """
     if contraction.rows == 0 or contraction.columns == 0 or 0 in contraction.batch:
         return ContractionSource((), (), 0, splits=False)
-    return _Writer(oriented(contraction, tiling), tiling, epilogue).source()
+    parts = column_parts(contraction, tiling)
+    tilings = (tiling,) if tiling.rest is None else (tiling, tiling.rest)
+    first_columns = (0, parts[0].columns)
+    writers = [
+        _Writer(oriented(part, each), each, epilogue, first)
+        for part, each, first in zip(parts, tilings, first_columns, strict=False)
+    ]
+    return _joined(writers)
+
+
+def _joined(writers: Sequence[_Writer]) -> ContractionSource:
+    """Parts of the columns one behind the other, with the same memory for tiles and panels."""
+    splits = any(writer.tasks > 1 for writer in writers)
+    scratch = max(writer.scratch for writer in writers)
+    tile = max(writer.tile_elements for writer in writers)
+    lines = [f"    tile = stack({writers[0].contraction.dtype}, {tile})"]
+    if scratch:
+        lines.append(f"    packed = advance(scratch, thread * {scratch})")
+    microkernels: dict[str, Microkernel] = {}
+    for writer in writers:
+        if writer.first_column:
+            lines.append(f"    # columns from {writer.first_column} on")
+        lines += writer.write(splits)
+        microkernels |= writer.microkernels
+    return ContractionSource(tuple(lines), tuple(microkernels.values()), scratch, splits)
 
 
 def _index(*terms: tuple[str, int], offset: int = 0) -> str:
@@ -73,21 +98,38 @@ def _advanced(buffer: str, index: str) -> str:
 
 
 class _Writer:
-    """Writes the body of one contraction whose operands are in the order of its tiling."""
+    """Writes the body of a contraction, or of a part of its columns from `first_column` on.
 
-    def __init__(self, contraction: Contraction, tiling: Tiling, epilogue: Epilogue) -> None:
+    Operands are in the order of the tiling. tasks: what threads may share. scratch: elements of
+    packed panels that a thread needs.
+    """
+
+    def __init__(
+        self, contraction: Contraction, tiling: Tiling, epilogue: Epilogue, first_column: int
+    ) -> None:
         self.contraction = contraction
         self.tiling = tiling
         self.epilogue = epilogue
+        self.first_column = first_column
+        # A variable has one type, which says what buffer it points into.
+        prefix = "rest_" if first_column else ""
+        self.left_block, self.right_panel = f"{prefix}left_block", f"{prefix}right_panel"
         self.batch_indices = tuple(f"b{axis}" for axis in range(len(contraction.batch)))
         self.lines: list[str] = []
         self.microkernels: dict[str, Microkernel] = {}
-        self.tile_stride = (
-            padded_columns(contraction.dtype, tiling.columns, tiling.lanes)
-            if tiling.form == "outer"
-            else tiling.columns
-        )
-        self.packed_stride = ceil(tiling.columns / tiling.lanes) * tiling.lanes
+        self.chunks = ceil(contraction.rows / tiling.rows_per_task)
+        self.panels = ceil(contraction.columns / tiling.columns)
+        self.tasks = self.chunks * self.panels * prod(contraction.batch)
+        if tiling.form == "outer":
+            self.tile_stride = padded_columns(contraction.dtype, tiling.columns, tiling.lanes)
+            self.packed_stride = ceil(tiling.columns / tiling.lanes) * tiling.lanes
+            panel = contraction.depth * self.packed_stride
+        else:
+            self.tile_stride = tiling.columns
+            self.packed_stride = ceil(contraction.depth / tiling.lanes) * tiling.lanes
+            panel = tiling.columns * self.packed_stride
+        self.tile_elements = tiling.rows * self.tile_stride
+        self.scratch = panel if tiling.packing != "none" else 0
 
     def add(self, depth: int, *lines: str) -> None:
         self.lines.extend("    " * depth + line for line in lines)
@@ -96,27 +138,18 @@ class _Writer:
         self.microkernels[kernel.name] = kernel
         return kernel.name
 
-    def source(self) -> ContractionSource:
-        contraction, tiling = self.contraction, self.tiling
-        chunks = ceil(contraction.rows / tiling.rows_per_task)
-        panels = ceil(contraction.columns / tiling.columns)
-        tasks = chunks * panels * prod(contraction.batch)
-        packs = tiling.packing != "none"
-        scratch = contraction.depth * self.packed_stride if packs else 0
-        self.add(1, f"tile = stack({contraction.dtype}, {tiling.rows * self.tile_stride})")
-        if packs:
-            self.add(1, f"packed = advance(scratch, thread * {scratch})")
-        if tiling.by_rows:
-            self.add(1, f"for row_chunk in range({share_limits(THREAD_SHARE, chunks)}):")
-            self.add(2, f"for column_panel in range({panels}):")
+    def write(self, splits: bool) -> list[str]:
+        """The lines; `splits` says whether several threads may come here."""
+        if self.tiling.by_rows:
+            self.add(1, f"for row_chunk in range({share_limits(THREAD_SHARE, self.chunks)}):")
+            self.add(2, f"for column_panel in range({self.panels}):")
             self._column_panel(3)
         else:
-            own_tasks = f"thread, {tasks}, threads" if tasks > 1 else "1"
+            own_tasks = f"thread, {self.tasks}, threads" if splits else "1"
             self.add(1, f"for task in range({own_tasks}):")
-            self._task_indices(chunks, panels)
+            self._task_indices()
             self._column_panel(2)
-        microkernels = tuple(self.microkernels.values())
-        return ContractionSource(tuple(self.lines), microkernels, scratch, tasks > 1)
+        return self.lines
 
     def _column_panel(self, indent: int) -> None:
         """A panel of columns, for the rows of a chunk; the last one may be narrower."""
@@ -124,7 +157,7 @@ class _Writer:
         self.add(indent, f"column_start = {_index(('column_panel', tiling.columns))}")
         terms = [*self._batch_terms(right), ("column_start", right.column_stride)]
         start = _index(*terms, offset=right.offset)
-        self.add(indent, f"right_panel = {_advanced(right.buffer, start)}")
+        self.add(indent, f"{self.right_panel} = {_advanced(right.buffer, start)}")
         full, rest = divmod(contraction.columns, tiling.columns)
         if full and rest:
             self.add(indent, f"if column_panel < {full}:")
@@ -134,9 +167,9 @@ class _Writer:
         else:
             self._panel(indent, tiling.columns if full else rest)
 
-    def _task_indices(self, chunks: int, panels: int) -> None:
+    def _task_indices(self) -> None:
         """Which chunk of rows, panel of columns and matrix of the batch a task is."""
-        named = [("row_chunk", chunks), ("column_panel", panels)]
+        named = [("row_chunk", self.chunks), ("column_panel", self.panels)]
         axes = [*zip(self.batch_indices, self.contraction.batch, strict=True)]
         after = 1
         for name, extent in [*named, *reversed(axes)]:
@@ -163,7 +196,7 @@ class _Writer:
             self.add(indent, f"for row_start in range(row_chunk * {task_rows}, row_end, {block}):")
         left = contraction.left
         start = _index(*self._batch_terms(left), ("row_start", left.row_stride), offset=left.offset)
-        self.add(indent + 1, f"left_block = {_advanced(left.buffer, start)}")
+        self.add(indent + 1, f"{self.left_block} = {_advanced(left.buffer, start)}")
         sizes = self._block_sizes()
         if len(sizes) == 1:
             self.add(indent + 1, self._call(sizes[0], columns))
@@ -189,21 +222,27 @@ class _Writer:
         return list(dict.fromkeys([*whole, *(chunk % block for chunk in chunks if chunk % block)]))
 
     def _pack(self, indent: int, columns: int) -> None:
-        """Fill `packed` with the panel's rows, contiguous and `packed_stride` apart."""
+        """Fill `packed` with the panel's rows, or columns for the inner form, contiguous and
+        `packed_stride` apart."""
         contraction, right, stride = self.contraction, self.contraction.right, self.packed_stride
         if self.tiling.packing == "transpose":
             lanes = self.tiling.lanes
             while lanes > contraction.depth:
                 lanes //= 2
             name = self.use(transpose_microkernel(contraction.dtype, columns, lanes))
-            panel = f"right_panel, {right.column_stride}, {right.row_stride}"
-            unread = "right_panel, 0"
+            panel = f"{self.right_panel}, {right.column_stride}, {right.row_stride}"
+            unread = f"{self.right_panel}, 0"
             self.add(indent, f"{name}({contraction.depth}, {panel}, {unread}, packed, {stride})")
             return
         element = _index(("k", right.row_stride), ("q", right.column_stride))
+        if self.tiling.form == "inner":
+            self.add(indent, f"for q in range({columns}):")
+            self.add(indent + 1, f"for k in range({contraction.depth}):")
+            self.add(indent + 2, f"packed[q * {stride} + k] = {self.right_panel}[{element}]")
+            return
         self.add(indent, f"for k in range({contraction.depth}):")
         self.add(indent + 1, f"for q in range({columns}):")
-        self.add(indent + 2, f"packed[k * {stride} + q] = right_panel[{element}]")
+        self.add(indent + 2, f"packed[k * {stride} + q] = {self.right_panel}[{element}]")
 
     def _call(self, rows: int, columns: int) -> str:
         """The call that computes `rows` x `columns` results into `tile`."""
@@ -212,19 +251,22 @@ class _Writer:
         make = microkernel if tiling.form == "outer" else inner_microkernel
         name = self.use(make(contraction.dtype, rows, columns, tiling.lanes))
         right_stride = right.row_stride if tiling.form == "outer" else right.column_stride
-        panel = f"right_panel, {right_stride}"
+        panel = f"{self.right_panel}, {right_stride}"
         if tiling.packing != "none":
             panel = f"packed, {self.packed_stride}"
-        block = f"left_block, {left.row_stride}, {left.column_stride}"
+        block = f"{self.left_block}, {left.row_stride}, {left.column_stride}"
         return f"{name}({contraction.depth}, {block}, {panel}, tile, {self.tile_stride})"
 
     def _finish(self, indent: int, rows: str, columns: int) -> None:
         """Run the epilogue over the finished tile."""
         row, column = ("j", "i") if self.tiling.swapped else ("i", "j")
+        first = {"i": 0, "j": self.first_column}
         self.add(indent, f"for r in range({rows}):")
-        self.add(indent + 1, f"{row} = row_start + r")
+        element = _index(("row_start", 1), ("r", 1), offset=first[row])
+        self.add(indent + 1, f"{row} = {element}")
         self.add(indent + 1, f"for q in range({columns}):")
-        self.add(indent + 2, f"{column} = column_start + q")
+        element = _index(("column_start", 1), ("q", 1), offset=first[column])
+        self.add(indent + 2, f"{column} = {element}")
         self.add(indent + 2, f"acc = tile[{_index(('r', self.tile_stride), ('q', 1))}]")
         lines = self.epilogue(batch_indices=self.batch_indices, row="i", column="j", value="acc")
         self.add(indent + 2, *lines)

@@ -36,10 +36,14 @@ CACHE_WAYS = 8
 CACHE_WAY_BYTES = 4096
 
 MOST_VECTORS = 16  # in a row of a tile
-INNER_ROWS, INNER_COLUMNS = 4, 8  # largest tile whose lanes run along the depth
+INNER_ROWS, INNER_COLUMNS = 10, 10  # largest tile whose lanes run along the depth
 TASKS_WANTED = 16
 SMALLEST_TASK = 1 << 16  # multiply-adds: a few microseconds
+TASK_ELEMENTS = 16  # a task costs as much as so many elements of the result
+MOST_PANELS_TO_BALANCE = 64  # with more panels than this threads are about equally busy anyway
+SIZES_TO_BALANCE = 16  # numbers of blocks for a task that are compared
 LARGEST_BY_ROWS = 1 << 22  # multiply-adds of a product whose barriers and cold caches still show
+PARTS_LIMIT = 0.97  # of the cycles in one way that two ways may take: they are more code
 BY_ROWS_LIMIT = 1.4  # times the cycles of the best tiling that a cut by rows may take
 SMALLEST_ROW_SHARE = 2
 SMALLEST_PACKED_ROWS = 128  # rows of a task that packs a panel of its own
@@ -53,6 +57,7 @@ RESERVED_NAMES = frozenset(
     (
         *("arguments", "thread", "threads", "task", "row_chunk", "column_panel"),
         *("scratch", "packed", "tile", "left_block", "right_panel"),
+        *("rest_left_block", "rest_right_panel"),
         *("row_start", "row_end", "column_start", "block_rows"),
         *("i", "j", "k", "r", "q", "acc"),
     )
@@ -114,6 +119,8 @@ class Tiling:
     of the right operand. A task is `rows_per_task` rows of one panel, a multiple of `rows` or all;
     `by_rows`: it is any number of rows of all panels, and a thread takes tasks that follow each
     other, as it does of every product of as many rows. `cycles`: estimated, of one core.
+    `rest`: how the columns behind the last whole vector are computed, where it is otherwise; all
+    else then says how those before are (`column_parts`).
     """
 
     form: Form
@@ -126,6 +133,22 @@ class Tiling:
     reason: str = ""
     by_rows: bool = False
     cycles: float = 0.0
+    rest: Tiling | None = None
+
+
+def column_parts(contraction: Contraction, tiling: Tiling) -> tuple[Contraction, ...]:
+    """The columns that are computed in one way, and those in the other if there are any."""
+    if tiling.rest is None:
+        return (contraction,)
+    return _cut_columns(contraction, tiling.lanes)
+
+
+def _cut_columns(contraction: Contraction, lanes: int) -> tuple[Contraction, Contraction]:
+    """The columns that fill vectors, and the rest."""
+    right, rest = contraction.right, contraction.columns % lanes
+    whole = contraction.columns - rest
+    moved = replace(right, offset=right.offset + whole * right.column_stride)
+    return replace(contraction, columns=whole), replace(contraction, columns=rest, right=moved)
 
 
 def choose_tiling(contraction: Contraction, vector_bits: int, threads: int = 1) -> Tiling:
@@ -138,6 +161,29 @@ def choose_tiling(contraction: Contraction, vector_bits: int, threads: int = 1) 
     if vector_bits not in VECTOR_REGISTERS:
         known = sorted(VECTOR_REGISTERS)
         raise ValueError(f"vector registers of {vector_bits} bits: expected one of {known}")
+    lanes = vector_bits // (8 * ITEM_BYTES[contraction.dtype])
+    if contraction.columns > lanes and contraction.columns % lanes:
+        # The same for any number of threads: it says in which order elements are summed.
+        parts = _cut_columns(contraction, lanes)
+        apart = sum(_tiling_of_one_part(part, vector_bits, 1).cycles for part in parts)
+        if apart < PARTS_LIMIT * _tiling_of_one_part(contraction, vector_bits, 1).cycles:
+            return _tiling_of_parts(parts, vector_bits, threads)
+    return _tiling_of_one_part(contraction, vector_bits, threads)
+
+
+def _tiling_of_parts(
+    parts: tuple[Contraction, Contraction], vector_bits: int, threads: int
+) -> Tiling:
+    """Cut by rows where both parts are."""
+    main, rest = (_tiling_of_one_part(part, vector_bits, threads) for part in parts)
+    if main.by_rows != rest.by_rows:
+        main, rest = (_tiling_of_one_part(part, vector_bits, 1) for part in parts)
+    columns = parts[1].columns
+    reason = f"{main.reason}; the last {columns} of {parts[0].columns + columns} columns apart: "
+    return replace(main, cycles=main.cycles + rest.cycles, reason=reason + rest.reason, rest=rest)
+
+
+def _tiling_of_one_part(contraction: Contraction, vector_bits: int, threads: int) -> Tiling:
     choices = [
         (*_best(oriented, swapped, vector_bits), oriented)
         for swapped, oriented in _orientations(contraction)
@@ -155,7 +201,7 @@ def choose_tiling(contraction: Contraction, vector_bits: int, threads: int = 1) 
             return replace(cut, cycles=whole_cycles, reason=reason)
     return replace(
         tiling,
-        rows_per_task=_rows_per_task(oriented, tiling),
+        rows_per_task=_rows_per_task(oriented, tiling, threads),
         cycles=cycles * prod(contraction.batch),
         reason=_reason(oriented, tiling, cycles),
     )
@@ -254,11 +300,12 @@ def _candidates(
                 yield Tiling("outer", swapped, rows, columns, lanes, packing, everything)
         if vectors * lanes >= contraction.columns:
             break
-    if contraction.left.column_stride == 1 and contraction.right.row_stride == 1:
+    if contraction.left.column_stride == 1:
+        packing: Packing = "none" if contraction.right.row_stride == 1 else "copy"
         for rows in range(1, min(INNER_ROWS, everything) + 1):
             for columns in range(1, min(INNER_COLUMNS, max(contraction.columns, 1)) + 1):
                 if rows * columns + rows + columns <= registers:
-                    yield Tiling("inner", swapped, rows, columns, lanes, "none", everything)
+                    yield Tiling("inner", swapped, rows, columns, lanes, packing, everything)
 
 
 def _packings(contraction: Contraction, lanes: int) -> tuple[Packing, ...]:
@@ -303,6 +350,8 @@ def _packing_cycles(contraction: Contraction, tiling: Tiling) -> float:
     """For one element of the right operand."""
     if tiling.packing == "transpose":
         return TRANSPOSE_CYCLES
+    if tiling.form == "inner":
+        return COPY_CYCLES
     return VECTOR_COPY_CYCLES if contraction.right.column_stride == 1 else COPY_CYCLES
 
 
@@ -350,8 +399,9 @@ def _epilogue_cycles(contraction: Contraction, columns: int, tiling: Tiling) -> 
     return vectors * VECTOR_EPILOGUE_CYCLES + rest * SCALAR_EPILOGUE_CYCLES
 
 
-def _rows_per_task(contraction: Contraction, tiling: Tiling) -> int:
-    """Rows of a task: enough tasks to share, none too small, a packed panel used often."""
+def _rows_per_task(contraction: Contraction, tiling: Tiling, threads: int) -> int:
+    """Rows of a task: enough tasks to share, none too small, a packed panel used often, and as
+    much for each thread as for the others."""
     panels = ceil(contraction.columns / tiling.columns) * max(prod(contraction.batch), 1)
     blocks = ceil(contraction.rows / tiling.rows)
     chunks = ceil(TASKS_WANTED / max(panels, 1))
@@ -359,8 +409,27 @@ def _rows_per_task(contraction: Contraction, tiling: Tiling) -> int:
     fewest = ceil(SMALLEST_TASK / block_work)
     if tiling.packing != "none":
         fewest = max(fewest, ceil(SMALLEST_PACKED_ROWS / tiling.rows))
-    blocks_per_task = max(ceil(blocks / chunks), fewest, 1)
-    return blocks_per_task * tiling.rows if blocks_per_task < blocks else max(contraction.rows, 1)
+    size = max(ceil(blocks / chunks), fewest, 1)
+    if threads > 1 and panels <= MOST_PANELS_TO_BALANCE:
+        smallest = max(fewest, size - SIZES_TO_BALANCE, 1)
+        size = min(
+            range(size, smallest - 1, -1),
+            key=lambda blocks: _busiest_share(contraction, tiling, blocks, threads),
+        )
+    return size * tiling.rows if size < blocks else max(contraction.rows, 1)
+
+
+def _busiest_share(contraction: Contraction, tiling: Tiling, blocks: int, threads: int) -> float:
+    """The elements of one matrix that the busiest thread computes when a task has so many blocks
+    of rows, and what each of its tasks costs besides."""
+    chunks = [
+        size for size, count in _parts(contraction.rows, blocks * tiling.rows) for _ in range(count)
+    ]
+    panels = [
+        size for size, count in _parts(contraction.columns, tiling.columns) for _ in range(count)
+    ]
+    tasks = [rows * columns + TASK_ELEMENTS for columns in panels for rows in chunks]
+    return max(sum(tasks[thread::threads]) for thread in range(threads))
 
 
 def _reason(contraction: Contraction, tiling: Tiling, cycles: float) -> str:

@@ -15,12 +15,19 @@ from graphc.kernels.contract import ContractionSource, contraction_lines
 from graphc.kernels.jit import KernelCompiler
 from graphc.kernels.llvm import CompiledKernel, compile_ir, default_target, host_vector_bits
 from graphc.kernels.microkernel import (
+    ITEM_BYTES,
     Microkernel,
     inner_microkernel,
     microkernel,
     transpose_microkernel,
 )
-from graphc.kernels.tiling import Contraction, MatrixAccess, Tiling, choose_tiling
+from graphc.kernels.tiling import (
+    Contraction,
+    MatrixAccess,
+    Tiling,
+    choose_tiling,
+    column_parts,
+)
 
 NUMPY_DTYPES: dict[str, type[np.floating]] = {"f32": np.float32, "f64": np.float64}
 BUFFERS = ("x", "w", "bias", "y", "scratch")
@@ -300,6 +307,70 @@ def test_products_that_threads_cut_by_rows(
     check(compiler, contraction, sizes, (1, 2, 3, threads), tiling)
 
 
+@pytest.mark.parametrize("threads", [1, 2, 3])
+@pytest.mark.parametrize("dtype", ["f32", "f64"])
+@pytest.mark.parametrize("left", ["rows", "columns"])
+@pytest.mark.parametrize("right", ["rows", "columns"])
+def test_the_last_columns_in_a_way_of_their_own(
+    compiler: KernelCompiler, dtype: str, left: str, right: str, threads: int
+) -> None:
+    """The same bits at any number of threads: in which way does not depend on that."""
+    lanes = compiler.target.vector_bits // (8 * ITEM_BYTES[dtype])
+    contraction, sizes = plain(dtype, 97, 128, 3 * lanes + 2, left, right)
+    tiling = choose_tiling(contraction, compiler.target.vector_bits, threads)
+    alone = choose_tiling(contraction, compiler.target.vector_bits, 1)
+    parts = [(each.form, each.rest and each.rest.form) for each in (tiling, alone)]
+    assert parts[0] == parts[1]
+    check(compiler, contraction, sizes, (1, 2, 3, threads), tiling)
+
+
+@pytest.mark.parametrize("swapped", [False, True])
+@pytest.mark.parametrize("form", ["outer", "inner"])
+def test_forced_parts(compiler: KernelCompiler, form: str, swapped: bool) -> None:
+    lanes = compiler.target.vector_bits // 32
+    right = "columns" if form == "inner" and swapped else "rows"
+    contraction, sizes = plain("f32", 23, 29, 2 * lanes + 3, "rows", right)
+    packing = "copy" if right == "columns" else "none"
+    main = forced(contraction, form="outer", rows=4, columns=lanes, packing=packing)
+    rest_contraction = column_parts(contraction, replace(main, rest=main))[1]
+    rest = forced(
+        rest_contraction,
+        form=form,
+        swapped=swapped,
+        rows=2,
+        columns=3,
+        packing="copy" if swapped or form == "inner" else "none",
+        rows_per_task=2 if swapped else 8,
+    )
+    check(compiler, contraction, sizes, (1, 2, 3), replace(main, rest=rest))
+
+
+def test_few_columns_behind_whole_vectors_are_apart() -> None:
+    """A tile of 50 columns would leave most of its fourth vector unused."""
+    forward, _ = plain("f32", 100, 784, 50)
+    backward, _ = plain("f32", 784, 100, 50, "columns", "rows")
+    for contraction, form, swapped in ((forward, "inner", False), (backward, "outer", True)):
+        tiling = choose_tiling(contraction, 512)
+        assert tiling.rest is not None
+        assert (tiling.rest.form, tiling.rest.swapped) == (form, swapped)
+        assert [part.columns for part in column_parts(contraction, tiling)] == [48, 2]
+        assert "the last 2 of 50 columns apart" in tiling.reason
+    whole, _ = plain("f32", 100, 784, 64)
+    assert choose_tiling(whole, 512).rest is None
+
+
+@pytest.mark.parametrize("threads", [2, 3, 4])
+def test_threads_get_equal_shares(threads: int) -> None:
+    contraction, _ = plain("f32", 784, 128, 512, "columns", "rows")
+    tiling = choose_tiling(contraction, 512, threads)
+    rows, columns = contraction.rows, contraction.columns
+    chunks = [min(tiling.rows_per_task, rows - r) for r in range(0, rows, tiling.rows_per_task)]
+    panels = [min(tiling.columns, columns - c) for c in range(0, columns, tiling.columns)]
+    tasks = [chunk * panel for panel in panels for chunk in chunks]
+    busiest = max(sum(tasks[thread::threads]) for thread in range(threads))
+    assert busiest <= 1.1 * rows * columns / threads
+
+
 @pytest.mark.parametrize("vector_bits", [128, 256])
 def test_narrower_vectors(vector_bits: int) -> None:
     if vector_bits > host_vector_bits():
@@ -449,9 +520,10 @@ def test_no_chosen_tile_spills() -> None:
     if not is_x86():
         pytest.skip("reads x86 machine code")
     for contraction, tiling in network_tilings():
-        make = microkernel if tiling.form == "outer" else inner_microkernel
-        tile = make(contraction.dtype, tiling.rows, tiling.columns, tiling.lanes)
-        assert not spilled_stores(tile), tiling
+        for part in (tiling, tiling.rest or tiling):
+            make = microkernel if part.form == "outer" else inner_microkernel
+            tile = make(contraction.dtype, part.rows, part.columns, part.lanes)
+            assert not spilled_stores(tile), part
 
 
 def test_epilogue_is_vectorised(compiler: KernelCompiler) -> None:
