@@ -22,7 +22,14 @@ from graphc.kernels.microkernel import (
     transpose_microkernel,
 )
 from graphc.kernels.source import THREAD_SHARE, share_limits
-from graphc.kernels.tiling import Contraction, MatrixAccess, Tiling, column_parts, oriented
+from graphc.kernels.tiling import (
+    Contraction,
+    MatrixAccess,
+    Tiling,
+    column_parts,
+    oriented,
+    parts_of,
+)
 
 
 class Epilogue(Protocol):
@@ -117,8 +124,13 @@ class _Writer:
         self.batch_indices = tuple(f"b{axis}" for axis in range(len(contraction.batch)))
         self.lines: list[str] = []
         self.microkernels: dict[str, Microkernel] = {}
-        self.chunks = ceil(contraction.rows / tiling.rows_per_task)
-        self.panels = ceil(contraction.columns / tiling.columns)
+        # Of a product that is computed transposed and cut by its rows, each chunk has panels.
+        self.cuts_panels = tiling.by_rows and tiling.swapped
+        cut = contraction.columns if self.cuts_panels else contraction.rows
+        self.chunks = ceil(cut / tiling.rows_per_task)
+        panelled = min(cut, tiling.rows_per_task) if self.cuts_panels else contraction.columns
+        self.task_rows = contraction.rows if self.cuts_panels else tiling.rows_per_task
+        self.panels = ceil(panelled / tiling.columns)
         self.tasks = self.chunks * self.panels * prod(contraction.batch)
         if tiling.form == "outer":
             self.tile_stride = padded_columns(contraction.dtype, tiling.columns, tiling.lanes)
@@ -154,10 +166,16 @@ class _Writer:
     def _column_panel(self, indent: int) -> None:
         """A panel of columns, for the rows of a chunk; the last one may be narrower."""
         contraction, tiling, right = self.contraction, self.tiling, self.contraction.right
-        self.add(indent, f"column_start = {_index(('column_panel', tiling.columns))}")
-        terms = [*self._batch_terms(right), ("column_start", right.column_stride)]
-        start = _index(*terms, offset=right.offset)
+        terms = [("column_panel", tiling.columns)]
+        if self.cuts_panels:
+            terms.insert(0, ("row_chunk", tiling.rows_per_task))
+        self.add(indent, f"column_start = {_index(*terms)}")
+        starts = [*self._batch_terms(right), ("column_start", right.column_stride)]
+        start = _index(*starts, offset=right.offset)
         self.add(indent, f"{self.right_panel} = {_advanced(right.buffer, start)}")
+        if self.cuts_panels:
+            self._panel_of_chunk(indent)
+            return
         full, rest = divmod(contraction.columns, tiling.columns)
         if full and rest:
             self.add(indent, f"if column_panel < {full}:")
@@ -166,6 +184,23 @@ class _Writer:
             self._panel(indent + 1, rest)
         else:
             self._panel(indent, tiling.columns if full else rest)
+
+    def _panel_of_chunk(self, indent: int) -> None:
+        """A panel that ends where its chunk does; the last chunk may have fewer of them."""
+        columns, chunk = self.contraction.columns, self.tiling.rows_per_task
+        last = columns % chunk
+        widths = [min(chunk, columns), *([last] if last else [])]
+        sizes = [size for width in widths for size, _ in parts_of(width, self.tiling.columns)]
+        end = f"row_chunk * {chunk} + {chunk}"
+        if last:
+            end += f" if row_chunk < {columns // chunk} else {columns}"
+        self.add(indent, f"row_end = {end}")
+        width = self.tiling.columns
+        fits = f"column_start <= row_end - {width}"
+        self.add(indent, f"panel_columns = {width} if {fits} else row_end - column_start")
+        for number, size in enumerate(dict.fromkeys(sizes)):
+            self.add(indent, f"{'elif' if number else 'if'} panel_columns == {size}:")
+            self._panel(indent + 1, size)
 
     def _task_indices(self) -> None:
         """Which chunk of rows, panel of columns and matrix of the batch a task is."""
@@ -185,7 +220,7 @@ class _Writer:
         contraction, tiling = self.contraction, self.tiling
         if tiling.packing != "none":
             self._pack(indent, columns)
-        rows, task_rows, block = contraction.rows, tiling.rows_per_task, tiling.rows
+        rows, task_rows, block = contraction.rows, self.task_rows, tiling.rows
         if task_rows >= rows:
             self.add(indent, f"for row_start in range(0, {rows}, {block}):")
         else:
@@ -216,7 +251,7 @@ class _Writer:
 
     def _block_sizes(self) -> list[int]:
         """The numbers of rows that a tile may have: whole ones first, then what ends a chunk."""
-        rows, task_rows, block = self.contraction.rows, self.tiling.rows_per_task, self.tiling.rows
+        rows, task_rows, block = self.contraction.rows, self.task_rows, self.tiling.rows
         chunks = [min(task_rows, rows), rows % task_rows]
         whole = [block] if chunks[0] >= block else []
         return list(dict.fromkeys([*whole, *(chunk % block for chunk in chunks if chunk % block)]))

@@ -58,7 +58,7 @@ RESERVED_NAMES = frozenset(
         *("arguments", "thread", "threads", "task", "row_chunk", "column_panel"),
         *("scratch", "packed", "tile", "left_block", "right_panel"),
         *("rest_left_block", "rest_right_panel"),
-        *("row_start", "row_end", "column_start", "block_rows"),
+        *("row_start", "row_end", "column_start", "block_rows", "panel_columns"),
         *("i", "j", "k", "r", "q", "acc"),
     )
 )
@@ -184,16 +184,13 @@ def _tiling_of_parts(
 
 
 def _tiling_of_one_part(contraction: Contraction, vector_bits: int, threads: int) -> Tiling:
-    choices = [
-        (*_best(oriented, swapped, vector_bits), oriented)
-        for swapped, oriented in _orientations(contraction)
-    ]
-    cycles, tiling, oriented = min(choices, key=lambda choice: choice[0])
+    cycles, tiling, oriented = _best(contraction, vector_bits)
     rows = rows_of_share(contraction, threads)
     if rows is not None:
         # Of the same form: an element is then summed in the same order, for the same bits.
-        part = replace(_normalized(contraction), rows=rows)
-        part_cycles, part_tiling = _best(part, False, vector_bits, tiling.form)
+        part_cycles, part_tiling, part = _best(
+            replace(contraction, rows=rows), vector_bits, tiling.form
+        )
         whole_cycles = part_cycles * contraction.rows / rows
         if whole_cycles <= BY_ROWS_LIMIT * cycles:
             reason = _reason(part, part_tiling, part_cycles)
@@ -232,15 +229,15 @@ def rows_of_share(contraction: Contraction, threads: int) -> int | None:
 
 
 def _best(
-    contraction: Contraction, swapped: bool, vector_bits: int, form: Form | None = None
-) -> tuple[float, Tiling]:
-    """The least estimated cycles for one matrix of the batch, and their tiling, which is of
-    `form` if that is given; `contraction` is oriented already."""
+    contraction: Contraction, vector_bits: int, form: Form | None = None
+) -> tuple[float, Tiling, Contraction]:
+    """The least estimated cycles for one matrix of the batch, their tiling, which is of `form` if
+    that is given, and the contraction in its orientation."""
     lanes = vector_bits // (8 * ITEM_BYTES[contraction.dtype])
-    candidates = _candidates(contraction, swapped, lanes, VECTOR_REGISTERS[vector_bits])
     estimated = [
-        (_estimated_cycles(contraction, tiling), tiling)
-        for tiling in candidates
+        (_estimated_cycles(oriented, tiling), tiling, oriented)
+        for swapped, oriented in _orientations(contraction)
+        for tiling in _candidates(oriented, swapped, lanes, VECTOR_REGISTERS[vector_bits])
         if form in (None, tiling.form)
     ]
     return min(estimated, key=lambda candidate: candidate[0])
@@ -320,7 +317,7 @@ def _packings(contraction: Contraction, lanes: int) -> tuple[Packing, ...]:
     return ("copy",)
 
 
-def _parts(extent: int, part: int) -> list[tuple[int, int]]:
+def parts_of(extent: int, part: int) -> list[tuple[int, int]]:
     """(size, how often) of the pieces when `extent` is cut into parts."""
     full, rest = divmod(extent, part)
     return [(part, full)] * bool(full) + [(rest, 1)] * bool(rest)
@@ -328,8 +325,8 @@ def _parts(extent: int, part: int) -> list[tuple[int, int]]:
 
 def _estimated_cycles(contraction: Contraction, tiling: Tiling) -> float:
     """Cycles for one matrix of the batch; only ratios between tilings matter."""
-    row_parts = _parts(contraction.rows, tiling.rows)
-    column_parts = _parts(contraction.columns, tiling.columns)
+    row_parts = parts_of(contraction.rows, tiling.rows)
+    column_parts = parts_of(contraction.columns, tiling.columns)
     cycles = 0.0
     for columns, panels in column_parts:
         for rows, blocks in row_parts:
@@ -423,10 +420,12 @@ def _busiest_share(contraction: Contraction, tiling: Tiling, blocks: int, thread
     """The elements of one matrix that the busiest thread computes when a task has so many blocks
     of rows, and what each of its tasks costs besides."""
     chunks = [
-        size for size, count in _parts(contraction.rows, blocks * tiling.rows) for _ in range(count)
+        size
+        for size, count in parts_of(contraction.rows, blocks * tiling.rows)
+        for _ in range(count)
     ]
     panels = [
-        size for size, count in _parts(contraction.columns, tiling.columns) for _ in range(count)
+        size for size, count in parts_of(contraction.columns, tiling.columns) for _ in range(count)
     ]
     tasks = [rows * columns + TASK_ELEMENTS for columns in panels for rows in chunks]
     return max(sum(tasks[thread::threads]) for thread in range(threads))

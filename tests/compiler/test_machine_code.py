@@ -45,6 +45,9 @@ INTERLEAVED = "elementwise workload"
 # nothing which the tile adds up.
 RELOADS = {512: 0, 256: 1, 128: 1}
 
+# An update of one element.
+EDGE_OPERATIONS = 2
+
 
 def _kernels(function: gc.Function) -> list[CompiledKernel]:
     loaded = function.loaded()
@@ -133,7 +136,9 @@ def test_each_kernel_of_a_step_works_on_whole_vectors(step: Step) -> None:
         main = max(loops, key=lambda loop: (loop.packed, loop.vector_bits))
         assert main.vector_bits >= _least_bits(row.group, native().vector_bits), row.source.text
         for loop in loops:
-            assert loop.scalar <= loop.packed, (loop, row.source.text)
+            # The last columns of a product that is computed transposed are stored one by one.
+            is_edge = "# columns from" in row.source.text and loop.scalar <= EDGE_OPERATIONS
+            assert loop.scalar <= loop.packed or is_edge, (loop, row.source.text)
             assert not loop.calls, (loop, row.source.text)
     assert seen
 

@@ -285,6 +285,20 @@ def forced(contraction: Contraction, **fields: Any) -> Tiling:
         ("columns", {"form": "inner", "rows": 3, "columns": 4, "rows_per_task": 6}),
         ("columns", {"form": "inner", "rows": 1, "columns": 8, "lanes": 4}),
         ("columns", {"swapped": True, "packing": "transpose"}),
+        (
+            "rows",
+            {"swapped": True, "by_rows": True, "rows_per_task": 9, "columns": 4, "packing": "copy"},
+        ),
+        (
+            "rows",
+            {
+                "swapped": True,
+                "by_rows": True,
+                "rows_per_task": 12,
+                "columns": 4,
+                "packing": "copy",
+            },
+        ),
         ("columns", {"swapped": True, "form": "inner", "rows": 2, "columns": 5}),
     ],
 )
