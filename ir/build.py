@@ -101,8 +101,8 @@ def min(x: Any, axis: Axis = None, keepdims: bool = False) -> Node:
 def mean(x: Any, axis: Axis = None, keepdims: bool = False) -> Node:
     """The arithmetic mean over `axis`: an axis, several, or None for all."""
     axes = _axes(x, axis, "mean")
-    count = x.graph.extent(tuple(x.shape[a] for a in axes), x.dtype)
-    return sum(x, axes, keepdims) / count
+    total = sum(x, axes, keepdims)
+    return total / x.graph.extent(tuple(x.shape[a] for a in axes), x.dtype)
 
 
 def _reduce(op: Any, x: Any, axis: Axis, keepdims: bool) -> Node:

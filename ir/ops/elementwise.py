@@ -10,9 +10,10 @@ import numpy as np
 from graphc.ir.attributes import DTYPE, FLOAT, AttributeKind
 from graphc.ir.errors import DTypeError
 from graphc.ir.op import Array, NonDifferentiable, Op, Scalar, Vjp
-from graphc.ir.types import DType, TensorType, bool_, broadcast_shapes
+from graphc.ir.types import DType, TensorType, bool_, broadcast_shapes, check_arithmetic
 
-Accepts = Callable[[DType], bool]
+# Raises DTypeError for a dtype that the op does not take.
+Accepts = Callable[[DType], None]
 
 # Costs of Scalar.cost, in about one vector instruction each.
 ARITHMETIC = 1
@@ -21,28 +22,18 @@ POLYNOMIAL = 15
 LONG_POLYNOMIAL = 40
 
 
-def _any(dtype: DType) -> bool:
-    return True
+def _any(dtype: DType) -> None:
+    """Every dtype."""
 
 
-def _numeric(dtype: DType) -> bool:
-    return not dtype.is_bool
+def _float(dtype: DType) -> None:
+    if not dtype.is_float:
+        raise DTypeError(f"f32 or f64 expected, not {dtype}")
 
 
-def _float(dtype: DType) -> bool:
-    return dtype.is_float
-
-
-def _bool(dtype: DType) -> bool:
-    return dtype.is_bool
-
-
-_WANTED: dict[Accepts, str] = {
-    _any: "any dtype",
-    _numeric: "numbers",
-    _float: "f32 or f64",
-    _bool: "bool",
-}
+def _bool(dtype: DType) -> None:
+    if not dtype.is_bool:
+        raise DTypeError(f"bool expected, not {dtype}")
 
 
 def _infer_same(accepts: Accepts, result: DType | None) -> Callable[..., TensorType]:
@@ -50,8 +41,7 @@ def _infer_same(accepts: Accepts, result: DType | None) -> Callable[..., TensorT
 
     def infer(*types: TensorType, **_: Any) -> TensorType:
         for operand in types:
-            if not accepts(operand.dtype):
-                raise DTypeError(f"{_WANTED[accepts]} expected, not {operand.dtype}")
+            accepts(operand.dtype)
             if operand.dtype != types[0].dtype:
                 raise DTypeError("operands of one dtype expected; cast one")
         return TensorType(result or types[0].dtype, broadcast_shapes([t.shape for t in types]))
@@ -107,15 +97,15 @@ def elementwise(
 _NO_SLOPE = NonDifferentiable("its result is not a continuous number")
 
 add: Op = elementwise(
-    "add", 2, np.add, "{x} + {y}", accepts=_numeric, commutative=True,
+    "add", 2, np.add, "{x} + {y}", accepts=check_arithmetic, commutative=True,
     vjp=[lambda ct, r, x, y: ct, lambda ct, r, x, y: ct],
 )  # fmt: skip
 subtract: Op = elementwise(
-    "subtract", 2, np.subtract, "{x} - {y}", accepts=_numeric,
+    "subtract", 2, np.subtract, "{x} - {y}", accepts=check_arithmetic,
     vjp=[lambda ct, r, x, y: ct, lambda ct, r, x, y: -ct],
 )  # fmt: skip
 multiply: Op = elementwise(
-    "multiply", 2, np.multiply, "{x} * {y}", accepts=_numeric, commutative=True,
+    "multiply", 2, np.multiply, "{x} * {y}", accepts=check_arithmetic, commutative=True,
     vjp=[lambda ct, r, x, y: ct * y, lambda ct, r, x, y: ct * x],
 )  # fmt: skip
 divide: Op = elementwise(
@@ -123,21 +113,21 @@ divide: Op = elementwise(
     vjp=[lambda ct, r, x, y: ct / y, lambda ct, r, x, y: -(ct * r / y)],
 )  # fmt: skip
 negate: Op = elementwise(
-    "negate", 1, np.negative, "-{x}", accepts=_numeric, vjp=[lambda ct, r, x: -ct]
+    "negate", 1, np.negative, "-{x}", accepts=check_arithmetic, vjp=[lambda ct, r, x: -ct]
 )
 reciprocal: Op = elementwise(
     "reciprocal", 1, np.reciprocal, "{T}(1) / {x}", cost=DIVISION,
     vjp=[lambda ct, r, x: -(ct * square(r))],
 )  # fmt: skip
 square: Op = elementwise(
-    "square", 1, np.square, "{x} * {x}", accepts=_numeric,
+    "square", 1, np.square, "{x} * {x}", accepts=check_arithmetic,
     vjp=[lambda ct, r, x: ct * (2 * x)],
 )  # fmt: skip
 sqrt: Op = elementwise(
     "sqrt", 1, np.sqrt, "sqrt({x})", cost=DIVISION, vjp=[lambda ct, r, x: ct * 0.5 / r]
 )
 absolute: Op = elementwise(
-    "abs", 1, np.abs, "absolute({x})", accepts=_numeric, vjp=[lambda ct, r, x: ct * sign(x)]
+    "abs", 1, np.abs, "absolute({x})", accepts=check_arithmetic, vjp=[lambda ct, r, x: ct * sign(x)]
 )
 sign: Op = elementwise(
     "sign", 1, np.sign,
@@ -145,11 +135,11 @@ sign: Op = elementwise(
     vjp=[lambda ct, r, x: None],
 )  # fmt: skip
 minimum: Op = elementwise(
-    "minimum", 2, np.minimum, "minimum({x}, {y})", accepts=_numeric, commutative=True,
+    "minimum", 2, np.minimum, "minimum({x}, {y})", accepts=check_arithmetic, commutative=True,
     vjp=[lambda ct, r, x, y: ct * _share(x, y), lambda ct, r, x, y: ct * _share(y, x)],
 )  # fmt: skip
 maximum: Op = elementwise(
-    "maximum", 2, np.maximum, "maximum({x}, {y})", accepts=_numeric, commutative=True,
+    "maximum", 2, np.maximum, "maximum({x}, {y})", accepts=check_arithmetic, commutative=True,
     vjp=[lambda ct, r, x, y: ct * _share(y, x), lambda ct, r, x, y: ct * _share(x, y)],
 )  # fmt: skip
 exp: Op = elementwise("exp", 1, np.exp, "exp({x})", cost=POLYNOMIAL, vjp=[lambda ct, r, x: ct * r])
