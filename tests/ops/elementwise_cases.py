@@ -178,8 +178,8 @@ def _comparison_cases() -> Iterator[Case]:
             yield Case(name, _shape_name(x, y), operands, expect=expect)
         operands = (Operand((17,), sample=special), Operand((17,), sample=special_rotated))
         yield Case(name, "special", operands, expect=expect)
-        few_integers = ("i32", "i64", "u8")
-        for dtype, sample in (*((d, integers(0, 3)) for d in few_integers), ("bool", bools)):
+        few_integers = {"i32": integers(0, 3), "i64": integers(0, 3), "u8": integers(126, 130)}
+        for dtype, sample in (few_integers | {"bool": bools}).items():
             operand = Operand((9,), dtype, sample)
             yield Case(name, dtype, (operand, operand), expect=expect)
         operands = (Operand(("batch", 3), sample=few), Operand((3,), sample=others))
