@@ -49,7 +49,9 @@ def power(x: Any, y: Any) -> Node:
 
 
 def cast(x: Any, dtype: object) -> Node:
-    """The elements converted to `dtype`; floats become integers by dropping the fraction."""
+    """The elements converted to `dtype`: floats become integers by dropping the fraction, integers
+    keep the bits that fit. What a float beyond the integer's range becomes is open.
+    """
     try:
         wanted = as_dtype(dtype)
     except DTypeError as error:
