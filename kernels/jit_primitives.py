@@ -220,7 +220,7 @@ def _call_llvm(
 
     def _intrinsic_for(kind: types.Type) -> str | None:
         if isinstance(kind, types.Integer):
-            return signed if kind.signed else unsigned
+            return unsigned if kind in types.unsigned_domain else signed
         return floats if _is_float(kind) else None
 
     return _INTRINSIC_OF_ARITY[arity](typed)

@@ -26,6 +26,9 @@ def _any(dtype: DType) -> None:
     """Every dtype."""
 
 
+_numeric: Accepts = check_arithmetic
+
+
 def _float(dtype: DType) -> None:
     if not dtype.is_float:
         raise DTypeError(f"f32 or f64 expected, not {dtype}")
@@ -97,15 +100,15 @@ def elementwise(
 _NO_SLOPE = NonDifferentiable("its result is not a continuous number")
 
 add: Op = elementwise(
-    "add", 2, np.add, "{x} + {y}", accepts=check_arithmetic, commutative=True,
+    "add", 2, np.add, "{x} + {y}", accepts=_numeric, commutative=True,
     vjp=[lambda ct, r, x, y: ct, lambda ct, r, x, y: ct],
 )  # fmt: skip
 subtract: Op = elementwise(
-    "subtract", 2, np.subtract, "{x} - {y}", accepts=check_arithmetic,
+    "subtract", 2, np.subtract, "{x} - {y}", accepts=_numeric,
     vjp=[lambda ct, r, x, y: ct, lambda ct, r, x, y: -ct],
 )  # fmt: skip
 multiply: Op = elementwise(
-    "multiply", 2, np.multiply, "{x} * {y}", accepts=check_arithmetic, commutative=True,
+    "multiply", 2, np.multiply, "{x} * {y}", accepts=_numeric, commutative=True,
     vjp=[lambda ct, r, x, y: ct * y, lambda ct, r, x, y: ct * x],
 )  # fmt: skip
 divide: Op = elementwise(
@@ -113,21 +116,21 @@ divide: Op = elementwise(
     vjp=[lambda ct, r, x, y: ct / y, lambda ct, r, x, y: -(ct * r / y)],
 )  # fmt: skip
 negate: Op = elementwise(
-    "negate", 1, np.negative, "-{x}", accepts=check_arithmetic, vjp=[lambda ct, r, x: -ct]
+    "negate", 1, np.negative, "-{x}", accepts=_numeric, vjp=[lambda ct, r, x: -ct]
 )
 reciprocal: Op = elementwise(
     "reciprocal", 1, np.reciprocal, "{T}(1) / {x}", cost=DIVISION,
     vjp=[lambda ct, r, x: -(ct * square(r))],
 )  # fmt: skip
 square: Op = elementwise(
-    "square", 1, np.square, "{x} * {x}", accepts=check_arithmetic,
+    "square", 1, np.square, "{x} * {x}", accepts=_numeric,
     vjp=[lambda ct, r, x: ct * (2 * x)],
 )  # fmt: skip
 sqrt: Op = elementwise(
     "sqrt", 1, np.sqrt, "sqrt({x})", cost=DIVISION, vjp=[lambda ct, r, x: ct * 0.5 / r]
 )
 absolute: Op = elementwise(
-    "abs", 1, np.abs, "absolute({x})", accepts=check_arithmetic, vjp=[lambda ct, r, x: ct * sign(x)]
+    "abs", 1, np.abs, "absolute({x})", accepts=_numeric, vjp=[lambda ct, r, x: ct * sign(x)]
 )
 sign: Op = elementwise(
     "sign", 1, np.sign,
@@ -135,11 +138,11 @@ sign: Op = elementwise(
     vjp=[lambda ct, r, x: None],
 )  # fmt: skip
 minimum: Op = elementwise(
-    "minimum", 2, np.minimum, "minimum({x}, {y})", accepts=check_arithmetic, commutative=True,
+    "minimum", 2, np.minimum, "minimum({x}, {y})", accepts=_numeric, commutative=True,
     vjp=[lambda ct, r, x, y: ct * _share(x, y), lambda ct, r, x, y: ct * _share(y, x)],
 )  # fmt: skip
 maximum: Op = elementwise(
-    "maximum", 2, np.maximum, "maximum({x}, {y})", accepts=check_arithmetic, commutative=True,
+    "maximum", 2, np.maximum, "maximum({x}, {y})", accepts=_numeric, commutative=True,
     vjp=[lambda ct, r, x, y: ct * _share(y, x), lambda ct, r, x, y: ct * _share(x, y)],
 )  # fmt: skip
 exp: Op = elementwise("exp", 1, np.exp, "exp({x})", cost=POLYNOMIAL, vjp=[lambda ct, r, x: ct * r])
