@@ -26,9 +26,10 @@ PICTURE_ROWS, PICTURE_COLUMNS = 4, 8
 def declare(hidden, activation):
     """A net with one hidden layer of `hidden` units, not yet compiled."""
     graph = gc.Graph(seed=0)
-    images = graph.input("images", ("batch", SIDE * SIDE))
-    labels = graph.input("labels", ("batch",), "i32")
-    features = gc.nn.dense(images, hidden, activation)
+    images = graph.input("images", ("batch", SIDE, SIDE), "u8")
+    labels = graph.input("labels", ("batch",), "u8")
+    pixels = gc.cast(gc.reshape(images, ("batch", SIDE * SIDE)), "f32") * (1 / 255)
+    features = gc.nn.dense(pixels, hidden, activation)
     logits = gc.nn.dense(features, CLASSES)
     loss = gc.losses.softmax_cross_entropy(logits, labels)
     metrics = {"accuracy": gc.metrics.accuracy(logits, labels)}
@@ -38,11 +39,6 @@ def declare(hidden, activation):
 # What `graphc inspect` and `graphc profile` look at.
 model = declare(hidden=50, activation=gc.relu)
 model.compile(gc.optim.SGD(0.1), batch_size=BATCH_SIZE)
-
-
-def flat(images):
-    """Images uint8 [count, 28, 28] as f32 [count, 784] in [0, 1]."""
-    return images.reshape(len(images), -1).astype("f4") / 255
 
 
 def with_shifted(images, labels):
@@ -57,7 +53,7 @@ def train_small(data, epochs, activation):
     if activation != "relu":
         small = declare(50, ACTIVATIONS[activation])
         small.compile(gc.optim.SGD(0.1), batch_size=BATCH_SIZE)
-    small.fit(flat(data.train_images), data.train_labels, epochs=epochs)
+    small.fit(data.train_images, data.train_labels, epochs=epochs)
     return small
 
 
@@ -67,7 +63,7 @@ def train_wide(data, epochs):
     wide.compile(gc.optim.Adam(WIDE_RATE), batch_size=BATCH_SIZE)
     images, labels = with_shifted(data.train_images, data.train_labels)
     falling = gc.callbacks.LearningRateSchedule(gc.schedules.cosine(WIDE_RATE, epochs))
-    wide.fit(flat(images), labels, epochs=epochs, callbacks=[falling])
+    wide.fit(images, labels, epochs=epochs, callbacks=[falling])
     return wide
 
 
@@ -112,7 +108,7 @@ def main():
     seconds = time.perf_counter() - started
 
     labels = data.test_labels
-    probabilities = trained.predict(flat(data.test_images), batch_size=1000)
+    probabilities = trained.predict(data.test_images, batch_size=1000)
     predicted = probabilities.argmax(1)
     console.print(confusion_table(gc.metrics.confusion_matrix(labels, predicted, CLASSES)))
     draw_worst(data.test_images, labels, probabilities, options.png)

@@ -76,7 +76,7 @@ from graphc.ir.ops.elementwise import (
     tanh,
     where,
 )
-from graphc.ir.types import Dim, DType, bool_, f32, f64, i32, i64
+from graphc.ir.types import Dim, DType, bool_, f32, f64, i32, i64, u8
 from graphc.model import Model
 from graphc.training import History
 
@@ -172,5 +172,6 @@ __all__ = [
     "take",
     "tanh",
     "transpose",
+    "u8",
     "where",
 ]

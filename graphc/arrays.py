@@ -73,7 +73,7 @@ def as_input(node: Node, value: Any) -> Array:
     _check_shape(node, array)
     if not converts(array.dtype, node.dtype):
         raise DataError(_message(node, f"an array of dtype {array.dtype} does not fit"))
-    if node.dtype.is_integer and array.size:
+    if node.dtype.is_integer and array.size and not np.can_cast(array.dtype, node.dtype.numpy):
         limits = np.iinfo(node.dtype.numpy)
         if int(array.min()) < limits.min or int(array.max()) > limits.max:
             raise DataError(_message(node, f"values beyond {node.dtype} in {array.dtype}"))
@@ -141,7 +141,10 @@ def _source(node: Node) -> Node:
     """The input that holds the same integers, or the node itself where something changes them."""
     while node.op is not leaf.input_ and node.operands:
         is_same = isinstance(node.op.lowering, View) or (
-            node.op is elementwise.cast and node.operands[0].dtype.is_integer
+            node.op is elementwise.cast
+            and node.operands[0].dtype.is_integer
+            # from i32 to u8 it is not
+            and np.can_cast(node.operands[0].dtype.numpy, node.dtype.numpy, "same_kind")
         )
         if not is_same:
             break

@@ -12,8 +12,8 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
-from graphc.errors import VariableError
-from graphc.ir.graph import Node
+from graphc.errors import DTypeError, VariableError
+from graphc.ir.graph import Node, check_fits
 from graphc.ir.types import DType, TensorType
 from graphc.kernels.memory import aligned_empty
 
@@ -183,6 +183,10 @@ def _fitting(state: Node, value: object) -> Array:
         raise VariableError(f"{state!r} cannot hold a value of shape {array.shape}")
     if not converts(array.dtype, state.dtype):
         raise VariableError(f"{state!r} cannot hold values of dtype {array.dtype}")
+    try:
+        check_fits(array, state.dtype)
+    except DTypeError as error:
+        raise VariableError(f"{state!r}: {error}") from None
     return array
 
 

@@ -49,7 +49,9 @@ def power(x: Any, y: Any) -> Node:
 
 
 def cast(x: Any, dtype: object) -> Node:
-    """The elements converted to `dtype`; floats become integers by dropping the fraction."""
+    """The elements converted to `dtype`: floats become integers by dropping the fraction, integers
+    keep the bits that fit. What a float beyond the integer's range becomes is open.
+    """
     try:
         wanted = as_dtype(dtype)
     except DTypeError as error:
@@ -101,8 +103,8 @@ def min(x: Any, axis: Axis = None, keepdims: bool = False) -> Node:
 def mean(x: Any, axis: Axis = None, keepdims: bool = False) -> Node:
     """The arithmetic mean over `axis`: an axis, several, or None for all."""
     axes = _axes(x, axis, "mean")
-    count = x.graph.extent(tuple(x.shape[a] for a in axes), x.dtype)
-    return sum(x, axes, keepdims) / count
+    total = sum(x, axes, keepdims)
+    return total / x.graph.extent(tuple(x.shape[a] for a in axes), x.dtype)
 
 
 def _reduce(op: Any, x: Any, axis: Axis, keepdims: bool) -> Node:

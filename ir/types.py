@@ -25,11 +25,17 @@ class DType:
 
     @property
     def is_integer(self) -> bool:
-        return self.numpy.kind == "i"
+        """Whether values are whole numbers, which may be labels and indices."""
+        return self.numpy.kind in "iu"
 
     @property
     def is_bool(self) -> bool:
         return self.numpy.kind == "b"
+
+    @property
+    def has_arithmetic(self) -> bool:
+        """Whether ops calculate with it. bool and u8 are kept, moved, compared and cast."""
+        return self.numpy.kind in "fi"
 
     @property
     def itemsize(self) -> int:
@@ -44,9 +50,17 @@ f32 = DType("f32", np.dtype(np.float32))
 f64 = DType("f64", np.dtype(np.float64))
 i32 = DType("i32", np.dtype(np.int32))
 i64 = DType("i64", np.dtype(np.int64))
+u8 = DType("u8", np.dtype(np.uint8))
 bool_ = DType("bool", np.dtype(np.bool_))
 
-DTYPES: Mapping[str, DType] = {dtype.name: dtype for dtype in (f32, f64, i32, i64, bool_)}
+DTYPES: Mapping[str, DType] = {dtype.name: dtype for dtype in (f32, f64, i32, i64, u8, bool_)}
+
+
+def check_arithmetic(dtype: DType) -> None:
+    """Raises DTypeError for a dtype that ops do not calculate with."""
+    if not dtype.has_arithmetic:
+        *others, last = [name for name, known in DTYPES.items() if known.has_arithmetic]
+        raise DTypeError(f"{', '.join(others)} or {last} expected, not {dtype}; cast first")
 
 
 def as_dtype(value: object) -> DType:

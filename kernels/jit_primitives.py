@@ -18,12 +18,15 @@ from numba.core.typing.templates import AbstractTemplate, signature
 from numba.core.typing.templates import Registry as TypingRegistry
 from numba.extending import intrinsic
 
+from graphc.ir.types import DTYPES
 from graphc.kernels import vecmath
+from graphc.kernels.scalar import dtype_name
 
 STACK_ALIGNMENT_BYTES = 64
 VECTOR_MATH_PREFIX = "graphc."
 REDUCTION_FLAGS = ("reassoc", "nsz")
-DTYPES = {"f32": np.float32, "f64": np.float64, "i32": np.int32, "i64": np.int64, "bool_": np.bool_}
+# The casts of kernel source.
+CASTS = {dtype_name(dtype): dtype.numpy.type for dtype in DTYPES.values()}
 
 # numba tries typing rules of a definite target before its many generic ones for x[i].
 _TRIED_FIRST = {"target": "cpu"}
@@ -192,25 +195,33 @@ def _same(*kinds: types.Type) -> bool:
     return all(kind == kinds[0] for kind in kinds)
 
 
-def _call_llvm(name: str, arity: int, integer_name: str | None = None) -> Any:
-    """The LLVM intrinsic `name` on floats, and `integer_name` on integers where there is one."""
+def _call_llvm(
+    floats: str, arity: int, signed: str | None = None, unsigned: str | None = None
+) -> Any:
+    """The LLVM intrinsic `floats`, and those for integers with and without a sign where there are
+    any."""
 
     def typed(*operands: types.Type) -> Any:
-        is_integer = isinstance(operands[0], types.Integer) and integer_name is not None
-        if not _same(*operands) or not (_is_float(operands[0]) or is_integer):
+        name = _intrinsic_for(operands[0])
+        if name is None or not _same(*operands):
             return None
 
         def lower(context: Any, builder: Any, sig: Any, values: Any) -> Any:
             kind = values[0].type
             values = list(values)
-            if is_integer and integer_name == "abs":
+            if name == "abs":
                 values.append(ir.IntType(1)(0))
             function_type = ir.FunctionType(kind, [value.type for value in values])
-            symbol = f"llvm.{integer_name if is_integer else name}.{kind.intrinsic_name}"
+            symbol = f"llvm.{name}.{kind.intrinsic_name}"
             function = cgutils.get_or_insert_function(builder.module, function_type, symbol)
             return builder.call(function, values)
 
         return operands[0](*operands), lower
+
+    def _intrinsic_for(kind: types.Type) -> str | None:
+        if isinstance(kind, types.Integer):
+            return unsigned if kind in types.unsigned_domain else signed
+        return floats if _is_float(kind) else None
 
     return _INTRINSIC_OF_ARITY[arity](typed)
 
@@ -302,7 +313,7 @@ def _bitcast(partners: dict[types.Type, types.Type]) -> Any:
 def kernel_namespace() -> dict[str, Any]:
     """The names that kernel source may use besides Python's own."""
     namespace: dict[str, Any] = {
-        **DTYPES,
+        **CASTS,
         "inf": np.inf,
         "nan": np.nan,
         "buffer": _buffer,
@@ -315,15 +326,15 @@ def kernel_namespace() -> dict[str, Any]:
         "ceil": _call_llvm("ceil", 1),
         "sqrt": _call_llvm("sqrt", 1),
         "absolute": _call_llvm("fabs", 1, "abs"),
-        "minimum": _call_llvm("minimum", 2, "smin"),
-        "maximum": _call_llvm("maximum", 2, "smax"),
+        "minimum": _call_llvm("minimum", 2, "smin", "umin"),
+        "maximum": _call_llvm("maximum", 2, "smax", "umax"),
         "copysign": _call_llvm("copysign", 2),
         "bits_from_float": _bitcast({types.float32: types.int32, types.float64: types.int64}),
         "float_from_bits": _bitcast({types.int32: types.float32, types.int64: types.float64}),
         "add_reassoc": _reduce("fadd", "add"),
         "multiply_reassoc": _reduce("fmul", "mul"),
-        "minimum_reassoc": _call_llvm("minimum", 2, "smin"),
-        "maximum_reassoc": _call_llvm("maximum", 2, "smax"),
+        "minimum_reassoc": _call_llvm("minimum", 2, "smin", "umin"),
+        "maximum_reassoc": _call_llvm("maximum", 2, "smax", "umax"),
     }
     for name, by_dtype in vecmath.VECTOR_MATH.items():
         arity = by_dtype["f32"].__code__.co_argcount

@@ -1,6 +1,6 @@
 """What the scalar primitives of kernels mean, in numpy.
 
-Every function takes numpy arrays or numpy scalars (f32, f64, i32, i64, bool) and broadcasts. The
+Every function takes numpy arrays or numpy scalars of graphc's dtypes and broadcasts. The
 compiled counterparts give the same bits, NaN payloads aside; `fma` is a true fused multiply-add
 here as on the hosts that have the instruction.
 """

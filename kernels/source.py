@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from graphc.ir.graph import Node
-from graphc.ir.types import DType
+from graphc.ir.types import DTYPES, DType
 from graphc.kernels import primitives
 from graphc.kernels.microkernel import Microkernel
 from graphc.kernels.names import Names
@@ -19,7 +19,7 @@ INDENT = "    "
 # What kernel source already uses: its parameters, the primitives and the vector math.
 RESERVED = frozenset(
     {"arguments", "thread", "threads", "buffer", "stack", "advance", "range", "inf", "nan"}
-    | {"f32", "f64", "i32", "i64", "bool_"}
+    | {dtype_name(dtype) for dtype in DTYPES.values()}
     | {name for name, value in vars(primitives).items() if callable(value)}
     | set(VECTOR_MATH)
 )

@@ -86,7 +86,9 @@ class _Writer:
         shapes = ((self.rows, self.columns), (self.columns,), (self.rows, 1), ())
         for number, shape in enumerate(shapes):
             self.inputs.append(self.graph.input(f"x{number}", shape, self.dtype))
-        self.labels = self.graph.input("labels", (self.rows,), self.rng.choice(("i32", "i64")))
+        self.labels = self.graph.input(
+            "labels", (self.rows,), self.rng.choice(("i32", "i64", "u8"))
+        )
         self.states.append(self.graph.state("w", (self.columns, 3), self.dtype, trainable=True))
         self.states.append(self.graph.state("b", (self.columns,), self.dtype, trainable=True))
         for node in (*self.inputs, *self.states):

@@ -85,7 +85,7 @@ def statistics_text(array: Array, decimals: int | None = None) -> str:
     """Mean and 2-norm of floats, the range of integers, the share of true among bools."""
     if array.dtype.kind == "b":
         return f"{number_text(float(array.mean()), decimals)} true"
-    if array.dtype.kind == "i":
+    if array.dtype.kind in "iu":
         low, high = (number_text(int(limit), None) for limit in (array.min(), array.max()))
         return f"{low} to {high}"
     wide = array.astype(np.float64)

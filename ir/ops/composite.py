@@ -11,7 +11,7 @@ from graphc.ir.errors import DTypeError, ShapeError
 from graphc.ir.op import Array, Composite, NonDifferentiable, Op
 from graphc.ir.ops import movement, reduce
 from graphc.ir.ops.elementwise import cast, equal, exp, log, logical_or, not_equal, where
-from graphc.ir.types import Dim, DType, Extent, TensorType, i32, i64
+from graphc.ir.types import Dim, DType, Extent, TensorType, check_arithmetic, i32, i64
 
 
 def _check_axis(rank: int, axis: int) -> None:
@@ -77,8 +77,7 @@ log_softmax: Op = Op(
 
 
 def _infer_argmax(x: TensorType, axis: int) -> TensorType:
-    if x.dtype.is_bool:
-        raise DTypeError("numbers expected, not bool; cast first")
+    check_arithmetic(x.dtype)
     _check_axis(x.rank, axis)
     if x.shape[axis] == 0:
         raise ShapeError("an extreme of no elements does not exist")
@@ -101,6 +100,11 @@ def _expand_argmax(x: Any, axis: int) -> Any:
     beyond = np.iinfo(np.int32).max
     index = where(is_extreme, positions(x, axis, i32), beyond)
     return cast(reduce.min_(index, axes=(axis,)), dtype=i64)
+
+
+def _countable(labels: Any) -> Any:
+    """The labels in a dtype that holds every position that they are compared with."""
+    return labels if labels.dtype.has_arithmetic else cast(labels, dtype=i32)
 
 
 argmax: Op = Op(
@@ -127,8 +131,9 @@ def _reference_one_hot(result: TensorType, labels: Array, depth: int, dtype: DTy
 
 
 def _expand_one_hot(labels: Any, depth: int, dtype: DType) -> Any:
-    column = movement.reshape(labels, shape=(*labels.shape, 1))
-    return cast(equal(column, labels.graph.iota(depth, labels.dtype)), dtype=dtype)
+    counted = _countable(labels)
+    column = movement.reshape(counted, shape=(*labels.shape, 1))
+    return cast(equal(column, labels.graph.iota(depth, counted.dtype)), dtype=dtype)
 
 
 one_hot: Op = Op(
@@ -158,9 +163,14 @@ def _reference_pick(result: TensorType, x: Array, labels: Array) -> Array:
 
 
 def _expand_pick(x: Any, labels: Any) -> Any:
-    column = movement.reshape(labels, shape=(*labels.shape, 1))
-    chosen = where(equal(column, positions(x, x.rank - 1, labels.dtype)), x, 0)
-    return movement.reshape(reduce.sum_(chosen, axes=(x.rank - 1,)), shape=labels.shape)
+    counted = _countable(labels)
+    column = movement.reshape(counted, shape=(*labels.shape, 1))
+    is_chosen = equal(column, positions(x, x.rank - 1, counted.dtype))
+    # All but one term are 0: the sum is an element of x, and fits its dtype.
+    summable = x if x.dtype.has_arithmetic else cast(x, dtype=i32)
+    total = reduce.sum_(where(is_chosen, summable, 0), axes=(x.rank - 1,))
+    picked = movement.reshape(total, shape=labels.shape)
+    return picked if picked.dtype == x.dtype else cast(picked, dtype=x.dtype)
 
 
 def _vjp_pick(ct: Any, r: Any, x: Any, labels: Any) -> Any:

@@ -14,7 +14,7 @@ from graphc.ir.types import TensorType, broadcast_shapes
 
 def _infer_matmul(x: TensorType, y: TensorType, transpose_x: bool, transpose_y: bool) -> TensorType:
     if x.dtype != y.dtype or not x.dtype.is_float:
-        raise DTypeError("two operands of f32 or two of f64 expected")
+        raise DTypeError("two operands of f32 or two of f64 expected; cast first")
     if x.rank < 2 or y.rank < 2:
         raise ShapeError("matrices expected, with or without batch dimensions before them")
     rows, depth = x.shape[-2:][::-1] if transpose_x else x.shape[-2:]

@@ -10,9 +10,10 @@ import numpy as np
 from graphc.ir.attributes import DTYPE, FLOAT, AttributeKind
 from graphc.ir.errors import DTypeError
 from graphc.ir.op import Array, NonDifferentiable, Op, Scalar, Vjp
-from graphc.ir.types import DType, TensorType, bool_, broadcast_shapes
+from graphc.ir.types import DType, TensorType, bool_, broadcast_shapes, check_arithmetic
 
-Accepts = Callable[[DType], bool]
+# Raises DTypeError for a dtype that the op does not take.
+Accepts = Callable[[DType], None]
 
 # Costs of Scalar.cost, in about one vector instruction each.
 ARITHMETIC = 1
@@ -21,28 +22,21 @@ POLYNOMIAL = 15
 LONG_POLYNOMIAL = 40
 
 
-def _any(dtype: DType) -> bool:
-    return True
+def _any(dtype: DType) -> None:
+    """Every dtype."""
 
 
-def _numeric(dtype: DType) -> bool:
-    return not dtype.is_bool
+_numeric: Accepts = check_arithmetic
 
 
-def _float(dtype: DType) -> bool:
-    return dtype.is_float
+def _float(dtype: DType) -> None:
+    if not dtype.is_float:
+        raise DTypeError(f"f32 or f64 expected, not {dtype}")
 
 
-def _bool(dtype: DType) -> bool:
-    return dtype.is_bool
-
-
-_WANTED: dict[Accepts, str] = {
-    _any: "any dtype",
-    _numeric: "numbers",
-    _float: "f32 or f64",
-    _bool: "bool",
-}
+def _bool(dtype: DType) -> None:
+    if not dtype.is_bool:
+        raise DTypeError(f"bool expected, not {dtype}")
 
 
 def _infer_same(accepts: Accepts, result: DType | None) -> Callable[..., TensorType]:
@@ -50,8 +44,7 @@ def _infer_same(accepts: Accepts, result: DType | None) -> Callable[..., TensorT
 
     def infer(*types: TensorType, **_: Any) -> TensorType:
         for operand in types:
-            if not accepts(operand.dtype):
-                raise DTypeError(f"{_WANTED[accepts]} expected, not {operand.dtype}")
+            accepts(operand.dtype)
             if operand.dtype != types[0].dtype:
                 raise DTypeError("operands of one dtype expected; cast one")
         return TensorType(result or types[0].dtype, broadcast_shapes([t.shape for t in types]))

@@ -26,6 +26,7 @@ from graphc.ir.types import (
     Shape,
     TensorType,
     broadcast_shapes,
+    check_arithmetic,
     row_major_strides,
     shape_text,
     static_shape,
@@ -351,6 +352,7 @@ def _infer_take(x: TensorType, indices: TensorType, axis: int) -> TensorType:
 
 
 def _infer_scatter(x: TensorType, indices: TensorType, axis: int, shape: Shape) -> TensorType:
+    check_arithmetic(x.dtype)
     taken = _infer_take(x.with_shape(shape), indices, axis)
     if taken != x:
         raise ShapeError(f"slices of {taken} expected")

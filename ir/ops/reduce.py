@@ -8,16 +8,15 @@ from typing import Any
 import numpy as np
 
 from graphc.ir.attributes import AXES
-from graphc.ir.errors import DTypeError, ShapeError
+from graphc.ir.errors import ShapeError
 from graphc.ir.op import Array, Op, Reduction, Vjp
 from graphc.ir.ops.elementwise import cast, equal
 from graphc.ir.ops.movement import broadcast_to
-from graphc.ir.types import DType, TensorType, normalize_axes
+from graphc.ir.types import DType, TensorType, check_arithmetic, normalize_axes
 
 
 def _infer(x: TensorType, axes: tuple[int, ...]) -> TensorType:
-    if x.dtype.is_bool:
-        raise DTypeError("numbers expected, not bool; cast first")
+    check_arithmetic(x.dtype)
     if axes != normalize_axes(axes, x.rank):
         raise ShapeError(f"sorted axes counted from the front expected, not {axes}")
     return x.with_shape(tuple(1 if a in axes else extent for a, extent in enumerate(x.shape)))

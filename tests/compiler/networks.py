@@ -52,6 +52,13 @@ def dense(
     return gc.function([x], activation(x @ w + b))
 
 
+def scaled_bytes(rows: int, columns: int) -> gc.Function:
+    """Pixels from 0 to 255 as f32 from 0 to 1."""
+    graph = gc.Graph()
+    pixels = graph.input("pixels", (rows, columns), "u8")
+    return gc.function([pixels], gc.cast(pixels, "f32") * (1 / 255))
+
+
 def softmax(rows: int = 64, columns: int = 1000) -> gc.Function:
     graph = gc.Graph()
     x = graph.input("x", (rows, columns))

@@ -14,7 +14,7 @@ from graphc.ir.graph import Program
 from graphc.ir.lower import specialize
 from graphc.ir.op import Array
 from graphc.ir.reference import run_program
-from graphc.ir.types import DType, bool_, f32, f64, i32, i64
+from graphc.ir.types import DTYPES, DType, f64
 from graphc.kernels.vecmath import TRIGONOMETRIC_LIMIT_F64
 from tests.compiler.execution import Machine
 from tests.ops.case import Case, ErrorCase
@@ -141,7 +141,7 @@ LAYOUTS: Mapping[str, Callable[[Array], Any]] = {
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-@pytest.mark.parametrize("dtype", [f32, f64, i32, i64, bool_], ids=str)
+@pytest.mark.parametrize("dtype", DTYPES.values(), ids=str)
 def test_layout_of_inputs(dtype: DType, layout: str) -> None:
     rng = np.random.default_rng(3)
     if dtype.is_bool:
@@ -150,12 +150,12 @@ def test_layout_of_inputs(dtype: DType, layout: str) -> None:
         values = rng.integers(-50, 50, (17, 5)).astype(dtype.numpy)
     graph = gc.Graph()
     x = graph.input("x", ("n", 5), dtype)
-    number = x if not dtype.is_bool else gc.cast(x, "f32")
+    number = x if dtype.has_arithmetic else gc.cast(x, "f32")
     function = gc.function([x], [number + number, gc.sum(number, 0), x.T])
     given = LAYOUTS[layout](values)
     double, total, transposed = function(given)
     seen = np.asarray(given).astype(dtype.numpy)
-    plain = seen if not dtype.is_bool else seen.astype(np.float32)
+    plain = seen if dtype.has_arithmetic else seen.astype(np.float32)
     np.testing.assert_array_equal(double, plain + plain)
     np.testing.assert_array_equal(total, plain.sum(0, dtype=plain.dtype))
     np.testing.assert_array_equal(transposed, seen.T)

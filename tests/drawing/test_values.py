@@ -145,5 +145,6 @@ def test_large_tensors_are_summed_up():
     array = np.arange(20, dtype="f4").reshape(4, 5)
     assert value_lines(array) == ("4\N{MULTIPLICATION SIGN}5", "mean 9.5, norm 49.7")
     assert value_lines(np.arange(20)) == ("20", "0 to 19")
+    assert value_lines(np.arange(236, 256, dtype="u1")) == ("20", "236 to 255")
     assert value_lines(np.arange(20) > 4) == ("20", "0.75 true")
     assert value_lines(np.zeros((0, 3), "f4")) == ("0\N{MULTIPLICATION SIGN}3, empty",)

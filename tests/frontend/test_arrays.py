@@ -36,6 +36,21 @@ def test_integers_that_do_not_fit(graph):
         arrays.matched([t], np.array([1, 2**31]), "y")
 
 
+def test_bytes_are_used_as_they_are_and_floats_refused(graph):
+    pixels = graph.input("pixels", ("batch", 2), "u8")
+    given = np.array([[0, 255]], np.uint8)
+    assert np.shares_memory(arrays.as_input(pixels, given), given)
+    assert arrays.as_input(pixels, [[0, 255]]).tolist() == [[0, 255]]
+    for beyond in ([[0, 256]], [[-1, 0]]):
+        with pytest.raises(gc.DataError, match="values beyond u8 in int64"):
+            arrays.as_input(pixels, beyond)
+    refused = (
+        r"^pixels : u8\[batch,2\]: an array of dtype float32 does not fit\n  at test_arrays.py"
+    )
+    with pytest.raises(gc.DataError, match=refused):
+        arrays.as_input(pixels, given.astype("f4"))
+
+
 def test_result_is_contiguous_and_without_needless_copies(graph):
     x = graph.input("x", ("batch", 2))
     given = np.ones((3, 2), np.float32)
@@ -95,6 +110,13 @@ def test_labels_out_of_range(graph):
     for labels, place in (([0, 3, 0, 0], r"t\[1\] is 3"), ([0, 0, 0, -1], r"t\[3\] is -1")):
         with pytest.raises(IndexError, match=rf"{place}, outside 0 to 2"):
             arrays.check_labels([loss], [z, t], [scores, np.array(labels)])
+
+
+def test_labels_that_a_cast_changes_are_not_those_given(graph):
+    z = graph.input("z", ("batch", 3))
+    t = graph.input("t", ("batch",), "i32")
+    loss = gc.losses.softmax_cross_entropy(z, gc.cast(t, "u8"))
+    arrays.check_labels([loss], [z, t], [np.zeros((2, 3)), np.array([256, 2])])
 
 
 def test_labels_that_are_reshaped_before_use(graph):

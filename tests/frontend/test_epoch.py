@@ -20,6 +20,7 @@ RNG = np.random.default_rng(5)
 WIDE = RNG.standard_normal((ROWS, 3)).astype("f4")
 NARROW = RNG.standard_normal((ROWS, 1))
 LABELS = RNG.integers(0, 4, ROWS).astype("i4")
+PIXELS = RNG.integers(0, 256, (ROWS, 19)).astype("u1")
 
 
 class EachBatch(Callback):
@@ -84,6 +85,31 @@ def test_the_bits_of_the_loop_batch_by_batch(dtype, shuffle):
         native = fitted(model, **options)
         assert_same_bits(native, fitted(model, [EachBatch()], **options))
         assert len(native[1]["loss"]) == 3
+
+
+def pixels_model(dtype):
+    """Pixels from 0 to 255, scaled in the network, and u8 labels."""
+    graph = gc.Graph(seed=3)
+    pixels = graph.input("pixels", ("batch", PIXELS.shape[1]), dtype)
+    labels = graph.input("labels", ("batch",), "u8")
+    scores = gc.nn.dense(gc.cast(pixels, "f32") * (1 / 255), 4)
+    loss = gc.losses.softmax_cross_entropy(scores, labels)
+    metrics = {"accuracy": gc.metrics.accuracy(scores, labels)}
+    model = gc.Model(pixels, gc.softmax(scores), labels, loss, metrics)
+    model.compile(gc.optim.SGD(0.5), batch_size=BATCH)
+    return model
+
+
+def test_bytes_train_as_the_floats_that_they_become():
+    results = []
+    for dtype, callbacks in (("u8", ()), ("u8", [EachBatch()]), ("f32", ())):
+        model = pixels_model(dtype)
+        given = PIXELS.astype("f4") if dtype == "f32" else PIXELS
+        history = model.fit(given, LABELS.astype("u1"), epochs=3, callbacks=callbacks)
+        assert history.history["loss"][-1] < history.history["loss"][0]
+        results.append((model.values() | {"predicted": model.predict(given)}, history.history))
+    assert_same_bits(results[0], results[1])
+    assert_same_bits(results[0], results[2])
 
 
 def test_the_same_bits_where_threads_share_the_gathering():

@@ -12,6 +12,7 @@ def small_graph(seed=0):
     graph.parameter("kernel", (3, 2))
     graph.variable("rate", 0.5)
     graph.variable("count", 0)
+    graph.variable("palette", np.array([0, 255], np.uint8))
     return graph
 
 
@@ -20,6 +21,7 @@ def test_kinds_of_states():
     assert [node.name for node in graph.parameters] == ["kernel"]
     assert str(graph.states["rate"].type) == "f32[]"
     assert str(graph.states["count"].type) == "i64[]"
+    assert str(graph.states["palette"].type) == "u8[2]"
     assert str(graph.variable("table", np.zeros((2, 3))).type) == "f32[2,3]"
     assert str(graph.variable("slot", gc.init.zeros, (4,), "f64").type) == "f64[4]"
 
@@ -69,6 +71,7 @@ def test_copy_is_independent():
     [
         ("kernel", np.zeros((2, 3)), "shape"),
         ("count", 1.5, "dtype"),
+        ("palette", [0, 256], "0 to 256 is beyond the range of u8"),
         ("kernel", np.zeros((3, 2), complex), "dtype"),
         ("nothing", 0, "no state is named 'nothing'"),
     ],

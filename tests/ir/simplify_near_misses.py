@@ -55,6 +55,8 @@ NEAR_MISSES = (
              dtypes=("i32",)),
     NearMiss("f64 does not hold all i64", lambda x: build.cast(build.cast(x, "f64"), "i64"),
              dtypes=("i64",)),
+    NearMiss("u8 does not hold all i32", lambda x: build.cast(build.cast(x, "u8"), "i32"),
+             dtypes=("i32",)),
     NearMiss("digits are lost", lambda x: build.cast(build.cast(x, "f32"), "f64"),
              dtypes=("f64",)),
     NearMiss("NaN > 0 gives 0 and relu gives NaN", lambda x: ops.where(x > 0, x, 0.0)),

@@ -113,6 +113,9 @@ def test_scalars_that_do_not_fit_are_refused() -> None:
         count + 2**40
     with pytest.raises(DTypeError, match="add: 'one' is neither"):
         count + "one"
+    pixels = graph.input("pixels", ("batch", 784), "u8")
+    with pytest.raises(DTypeError, match=r"^sum\(u8\[batch,784\]\): .* not u8; cast first"):
+        build.mean(pixels, 1)
     with pytest.raises(DTypeError, match=r"add\(i32\[\], f32\[\]\): operands of one dtype"):
         count + graph.input("x", ())
 

@@ -29,6 +29,7 @@ from graphc.ir.types import (
     i32,
     i64,
     normalize_axes,
+    u8,
 )
 from tests.ir.evaluation import value_of
 
@@ -358,6 +359,8 @@ def test_dtypes_by_every_spelling() -> None:
         "float64": f64,
         np.int32: i32,
         np.dtype("i8"): i64,
+        "u8": u8,
+        np.uint8: u8,
         bool: bool_,
         f64: f64,
     }
@@ -365,10 +368,10 @@ def test_dtypes_by_every_spelling() -> None:
     assert {name: dtype.name for name, dtype in DTYPES.items()} == {n: n for n in DTYPES}
 
 
-@pytest.mark.parametrize("spelling", ["nonsense", "f16", np.uint8, None, 3, object(), "complex64"])
+@pytest.mark.parametrize("spelling", ["nonsense", "f16", np.uint16, None, 3, object(), "complex64"])
 def test_no_dtypes(spelling: Any) -> None:
     with pytest.raises(
-        DTypeError, match="is no dtype of graphc; there are f32, f64, i32, i64, bool"
+        DTypeError, match="is no dtype of graphc; there are f32, f64, i32, i64, u8, bool"
     ):
         as_dtype(spelling)
 

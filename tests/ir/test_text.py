@@ -49,6 +49,7 @@ def constants() -> Program:
         graph.constant(np.zeros((0, 3)), "f64"),
         graph.constant([True, False]),
         graph.constant([[7]], "i32"),
+        graph.constant([0, 255], "u8"),
     )
     return Program("constants", (), tuple((f"c{i}", v) for i, v in enumerate(values)))
 

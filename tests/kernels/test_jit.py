@@ -140,6 +140,14 @@ def test_extremes_keep_nan(compiler: KernelCompiler, step: str) -> None:
     assert np.isnan(y[0])
 
 
+@pytest.mark.parametrize(("step", "wanted"), [("maximum_reassoc", 200), ("minimum_reassoc", 100)])
+def test_extremes_of_bytes_have_no_sign(compiler: KernelCompiler, step: str, wanted: int) -> None:
+    kernel = compile_body(compiler, 2, "u8", f"    x1[0] = {step}(x0[0], x0[1])\n")
+    y = np.zeros(1, np.uint8)
+    run(kernel, np.array([200, 100], np.uint8), y)
+    assert y[0] == wanted
+
+
 SPECIAL = [0.0, -0.0, 0.5, -1.5, 2.5, 3.7, -7.2, 1e30, np.inf, -np.inf, np.nan]
 
 

@@ -178,7 +178,8 @@ def _comparison_cases() -> Iterator[Case]:
             yield Case(name, _shape_name(x, y), operands, expect=expect)
         operands = (Operand((17,), sample=special), Operand((17,), sample=special_rotated))
         yield Case(name, "special", operands, expect=expect)
-        for dtype, sample in (("i32", integers(0, 3)), ("i64", integers(0, 3)), ("bool", bools)):
+        few_integers = {"i32": integers(0, 3), "i64": integers(0, 3), "u8": integers(126, 130)}
+        for dtype, sample in (few_integers | {"bool": bools}).items():
             operand = Operand((9,), dtype, sample)
             yield Case(name, dtype, (operand, operand), expect=expect)
         operands = (Operand(("batch", 3), sample=few), Operand((3,), sample=others))
@@ -215,7 +216,9 @@ def _where_cases() -> Iterator[Case]:
         Operand((17,), "bool", bools), Operand((17,), sample=special), Operand((1,)),
     )  # fmt: skip
     yield Case("where", "special", operands, expect=expect, gradient=False)
-    for dtype, sample, kind in (("i64", integers(-9, 9), int), ("bool", bools, bool)):
+    for dtype, sample, kind in (
+        ("i64", integers(-9, 9), int), ("u8", integers(0, 256), int), ("bool", bools, bool),
+    ):  # fmt: skip
         operands = (Operand((9,), "bool", bools), *(Operand((9,), dtype, sample),) * 2)
         of_kind = by_scalar(lambda c, x, y: x if c else y, kind)
         yield Case("where", dtype, operands, expect=of_kind)
@@ -223,10 +226,11 @@ def _where_cases() -> Iterator[Case]:
 
 def _cast_cases() -> Iterator[Case]:
     samples = {FLOAT: spread, "f32": spread, "f64": spread, "i32": integers(-9, 9)}
-    samples |= {"i64": integers(-9, 9), "bool": bools}
-    kinds = {"f32": float, "f64": float, "i32": int, "i64": int, "bool": bool}
-    for source, target in itertools.product(("f32", "f64", "i32", "i64", "bool"), kinds):
-        operand = Operand((17,), source, samples[source])
+    samples |= {"i64": integers(-9, 9), "u8": integers(0, 256), "bool": bools}
+    kinds = {"f32": float, "f64": float, "i32": int, "i64": int, "u8": int, "bool": bool}
+    for source, target in itertools.product(kinds, repeat=2):
+        is_narrowed = target == "u8" and source != "bool"
+        operand = Operand((17,), source, uniform(0, 256) if is_narrowed else samples[source])
         expect = by_scalar(lambda x: x, kinds[target])
         # Differences through f32 say nothing.
         gradient = source == target == "f64"
@@ -234,6 +238,10 @@ def _cast_cases() -> Iterator[Case]:
             "cast", f"{source}_{target}", (operand,), {"dtype": target},
             expect=by_scalar(kinds[target]) if kinds[target] is int else expect, gradient=gradient,
         )  # fmt: skip
+    yield Case(
+        "cast", "modulo_256", (Operand((17,), "i64", integers(-999, 999)),), {"dtype": "u8"},
+        expect=by_scalar(lambda x: x % 256, int),
+    )  # fmt: skip
     for shape in (), (0,), (3, 5):
         operand = Operand(shape, "i32", integers(-9, 9))
         yield Case(
@@ -314,7 +322,9 @@ def _applied(
 
 def _dtype_error_cases() -> Iterator[ErrorCase]:
     refused = [(FLOAT_ONLY, "f32 or f64 expected, not i64", "i64")]
-    refused += [(NUMBERS_ONLY, "numbers expected, not bool", "bool")]
+    for dtype in ("bool", "u8"):
+        message = f"f32, f64, i32 or i64 expected, not {dtype}; cast first"
+        refused += [(NUMBERS_ONLY, message, dtype)]
     refused += [(BOOLS_ONLY, "bool expected, not f32", "f32")]
     for names, message, dtype in refused:
         for name in names:
@@ -324,8 +334,9 @@ def _dtype_error_cases() -> Iterator[ErrorCase]:
             yield ErrorCase(name, dtype, _applied(name, types), DTypeError, f"{shown}: {message}")
             too_many = (((3,), dtype),) * (arity + 1)
             yield ErrorCase(
-                name, "arity", _applied(name, too_many), GraphError, f"{arity} operands expected"
-            )
+                name, f"arity_{dtype}", _applied(name, too_many), GraphError,
+                f"{arity} operands expected",
+            )  # fmt: skip
 
 
 def _operand_error_cases() -> Iterator[ErrorCase]:

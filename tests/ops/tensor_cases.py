@@ -28,6 +28,7 @@ from tests.ops.case import (
 )
 
 BATCH = {"batch": 3}
+BYTES = integers(0, 256)
 
 
 def _name(*parts: Any) -> str:
@@ -39,7 +40,12 @@ def _name(*parts: Any) -> str:
 
 
 def _leaf_cases() -> Iterator[Case]:
-    for dtype, sample in ((FLOAT, spread), ("i32", integers(-5, 5)), ("bool", bools)):
+    for dtype, sample in (
+        (FLOAT, spread),
+        ("i32", integers(-5, 5)),
+        ("u8", BYTES),
+        ("bool", bools),
+    ):
         for op, is_state in (("input", False), ("state", True)):
             for shape in (), (0,), (1,), (17,), (2, 3, 1, 2):
                 yield Case(
@@ -56,7 +62,7 @@ def _leaf_cases() -> Iterator[Case]:
             expect=lambda value=value: np.array(value, float),
             build=lambda graph, operands, dtype, value=value: graph.constant(value, dtype),
         )  # fmt: skip
-    for value, kind in ((7, "i64"), ([1, -2], "i32"), ([True, False], "bool")):
+    for value, kind in ((7, "i64"), ([1, -2], "i32"), ([0, 255], "u8"), ([True, False], "bool")):
         yield Case(
             "constant", kind, (), expect=lambda value=value: np.array(value),
             build=lambda graph, operands, dtype, v=value, k=kind: graph.constant(v, k),
@@ -132,7 +138,7 @@ def _reduction_cases() -> Iterator[Case]:
 
 # --- movements -------------------------------------------------------------------------------
 
-KINDS = ((FLOAT, spread), ("i64", integers(-9, 9)), ("bool", bools))
+KINDS = ((FLOAT, spread), ("i64", integers(-9, 9)), ("u8", BYTES), ("bool", bools))
 
 
 def _in_order(shape: tuple[int, ...]) -> Callable[[Any], Any]:
@@ -267,10 +273,11 @@ def _take_cases() -> Iterator[Case]:
         ((5, 4), 1, (17,), "i64"),
         ((2, 5, 3), 1, (2, 2), "i32"), ((2, 3, 1, 5), 3, (3,), "i64"), ((5, 3), 0, (0,), "i64"),
         ((1, 2), 0, (4,), "i64"), ((5, 3), 0, ("batch",), "i64"), (("batch", 5), 1, (4,), "i32"),
-        ((5, 16), 0, (1, 3), "i64"), ((5, 0), 0, (3,), "i64"),
+        ((5, 16), 0, (1, 3), "i64"), ((5, 0), 0, (3,), "i64"), ((300, 2), 0, (17,), "u8"),
     )  # fmt: skip
     for shape, axis, index_shape, dtype in taken:
-        indices = Operand(index_shape, dtype, integers(0, shape[axis]))
+        limit = min(shape[axis], 256 if dtype == "u8" else shape[axis])
+        indices = Operand(index_shape, dtype, integers(0, limit))
         result = (*shape[:axis], *index_shape, *shape[axis + 1 :])
         bound = tuple(BATCH.get(extent, extent) for extent in shape)
 
@@ -296,6 +303,8 @@ def _take_cases() -> Iterator[Case]:
                 "scatter_add", name, (Operand(result, kind, sample), indices),
                 {"axis": axis, "shape": shape}, scattered, bindings=BATCH, reduction_length=17,
             )  # fmt: skip
+    bytes_taken = (Operand((5, 17), "u8", BYTES), Operand((4,), "u8", integers(0, 5)))
+    yield Case("take", "bytes", bytes_taken, {"axis": 0}, lambda x, i: np.array([x[j] for j in i]))
     operands = (Operand((4, 5), layout=TRANSPOSED), Operand((3,), "i64", integers(0, 4), STEPPED))
     yield Case("take", "strided", operands, {"axis": 0}, lambda x, i: np.eye(4)[i] @ x)
 
@@ -305,6 +314,7 @@ def _range_cases() -> Iterator[Case]:
         ((), "i64"),
         ((0,), "i64"),
         ((17,), "i32"),
+        ((17,), "u8"),
         ((2, 3), "i64"),
         (("batch",), "i64"),
     ):
@@ -420,9 +430,9 @@ def _composite_cases() -> Iterator[Case]:
 def _label_cases() -> Iterator[Case]:
     for shape, depth, dtype in (
         ((), 3, "i64"), ((0,), 2, "i64"), ((5,), 1, "i32"), ((17,), 10, "i64"), ((2, 3), 16, "i32"),
-        (("batch",), 4, "i64"),
+        (("batch",), 4, "i64"), ((9,), 10, "u8"), ((9,), 600, "u8"),
     ):  # fmt: skip
-        labels = Operand(shape, dtype, integers(0, depth))
+        labels = Operand(shape, dtype, integers(0, min(depth, 256)))
         for kind in (FLOAT, "i64", "bool") if shape == (17,) else (FLOAT,):
             yield Case(
                 "one_hot", _name(shape, depth, dtype, kind), (labels,),
@@ -442,13 +452,12 @@ def _label_cases() -> Iterator[Case]:
         operands,
         expect=lambda x, i: np.array([r[j] for r, j in zip(x, i, strict=True)]),
     )
-    whole = (Operand((4, 5), "i32", integers(-9, 9)), Operand((4,), "i64", integers(0, 5)))
-    yield Case(
-        "pick",
-        "integers",
-        whole,
-        expect=lambda x, i: np.array([r[j] for r, j in zip(x, i, strict=True)]),
-    )
+    for dtype, sample in (("i32", integers(-9, 9)), ("u8", BYTES), ("bool", bools)):
+        whole = (Operand((4, 5), dtype, sample), Operand((4,), "i64", integers(0, 5)))
+        yield Case(
+            "pick", dtype, whole,
+            expect=lambda x, i: np.array([r[j] for r, j in zip(x, i, strict=True)]),
+        )  # fmt: skip
     unpicked = (Operand((3, 2), sample=fixed([np.nan, 5.0])), Operand((3,), "i64", fixed([1])))
     yield Case("pick", "beside_nan", unpicked, expect=lambda x, i: np.full(3, 5.0), gradient=False)
 

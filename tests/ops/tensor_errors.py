@@ -51,8 +51,12 @@ _LEAVES = (
     ErrorCase("state", "dtype", lambda g: g.state("w", (3,), "c64"), DTypeError, "^state.*'c64'"),
     ErrorCase("state", "not_given", lambda g: g.state("w"), GraphError, "state w", {}),
     ErrorCase("constant", "text", lambda g: g.constant("one"), DTypeError, "^constant.*no dtype"),
-    ErrorCase("constant", "dtype", lambda g: g.constant(1, "u8"), DTypeError, "^constant.*'u8'"),
+    ErrorCase("constant", "dtype", lambda g: g.constant(1, "f8x"), DTypeError, "^constant.*'f8x'"),
     ErrorCase("constant", "ragged", lambda g: g.constant([[1], [2, 3]]), GraphError, "^constant"),
+    ErrorCase(
+        "constant", "byte", lambda g: g.constant(256, "u8"), DTypeError, "^constant.*256.*u8"
+    ),
+    ErrorCase("constant", "below", lambda g: g.constant(-1, "u8"), DTypeError, "^constant.*-1.*u8"),
     ErrorCase("constant", "wide", lambda g: g.constant(2**40, "i32"), DTypeError, "^constant.*i32"),
     ErrorCase(
         "extent", "dtype", lambda g: g.extent(("batch",), "f16"), DTypeError, "^extent.*'f16'"
@@ -91,7 +95,7 @@ _REDUCTIONS = tuple(
         ),
         ErrorCase(
             op, "bool", lambda g, f=record: f(_x(g, (3,), "bool"), axes=(0,)),
-            DTypeError, rf"^{op}\(bool\[3\]\): numbers expected",
+            DTypeError, rf"^{op}\(bool\[3\]\): f32, f64, i32 or i64 expected, not bool; cast first",
         ),
     )
 ) + tuple(
@@ -235,6 +239,11 @@ _INDEXING = (
         DTypeError, r"^scatter_add\(f32\[3,4\], f32\[3\]\): integer indices",
     ),
     ErrorCase(
+        "scatter_add", "bytes",
+        lambda g: movement.scatter_add(_x(g, (2, 4), "u8"), _i(g), axis=0, shape=(9, 4)),
+        DTypeError, r"^scatter_add\(u8\[2,4\], i64\[2\]\): .* expected, not u8; cast first",
+    ),
+    ErrorCase(
         "scatter_add", "beyond",
         lambda g: movement.scatter_add(_x(g), _i(g, (3,)), axis=0, shape=(9, 4)),
         IndexError, "^scatter_add: .* outside 0 to 8", {"x": _VALUES, "i": [0, 9, 1]},
@@ -254,6 +263,10 @@ _INDEXING = (
     ErrorCase(
         "one_hot", "floats", lambda g: build.one_hot(_x(g), 3),
         DTypeError, r"^one_hot\(f32\[3,4\]\): integer labels expected, not f32",
+    ),
+    ErrorCase(
+        "one_hot", "byte_beyond", lambda g: build.one_hot(_i(g, (2,), "u8"), 200),
+        IndexError, "^one_hot: .* outside 0 to 199", {"i": np.array([0, 200], np.uint8)},
     ),
     ErrorCase(
         "one_hot", "depth", lambda g: build.one_hot(_i(g), 0),
