@@ -33,14 +33,19 @@ class ScriptFailedError(Exception):
 
 
 def run_script(path: Path, arguments: Sequence[str] = ()) -> None:
-    """Runs the script as `python path arguments...` would. Raises ScriptFailedError."""
+    """Runs the script as `python path arguments...` would.
+
+    Raises ScriptFailedError when it raises, SettingError when a setting of the environment is
+    wrong.
+    """
     _run(path, "__main__", arguments)
 
 
 def load_names(path: Path) -> dict[str, Any]:
     """The names that a script defines, whose `if __name__ == "__main__"` part is not run.
 
-    Raises ScriptFailedError when it raises, ScriptError when it exits.
+    Raises ScriptFailedError when it raises, ScriptError when it exits, SettingError when a setting
+    of the environment is wrong.
     """
     try:
         return _run(path, LOADED_NAME, ())
@@ -70,6 +75,9 @@ def _run(path: Path, name: str, arguments: Sequence[str]) -> dict[str, Any]:
     with _as_started(path, arguments):
         try:
             return runpy.run_path(str(path), run_name=name)
+        except errors.SettingError:
+            # No line of the script is to blame.
+            raise
         except Exception as error:
             raise ScriptFailedError(_users_traceback(error, path)) from error
 

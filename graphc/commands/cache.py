@@ -78,10 +78,7 @@ def cache_explain(script: Path, batch_size: int | None, dimensions: dict[str, in
 
 
 def _cache() -> ObjectCache:
-    try:
-        found = native().cache
-    except ValueError as error:
-        raise click.ClickException(str(error)) from error
+    found = native().cache
     if found is None:
         raise click.ClickException(CACHE_OFF)
     return found

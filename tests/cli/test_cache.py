@@ -73,7 +73,7 @@ def test_a_directory_that_is_not_used(graphc: Command, objects: ObjectCache) -> 
 
 
 @pytest.mark.parametrize(
-    ("value", "message"), [("off", "the cache is off"), ("of", "'on' or 'off' is expected")]
+    ("value", "message"), [("off", "the cache is off"), ("of", "expected 'on' or 'off'")]
 )
 def test_without_a_cache(tmp_path: Path, value: str, message: str) -> None:
     result = _graphc(tmp_path, "cache", "path", GRAPHC_CACHE=value)
