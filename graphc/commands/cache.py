@@ -9,9 +9,9 @@ import click
 from graphc.commands.common import (
     BATCH_SIZE,
     DIMENSIONS,
+    MODEL,
     SCRIPT,
     console,
-    extents_of,
     one_line_errors,
 )
 from graphc.compiler.native import native
@@ -20,8 +20,9 @@ from graphc.explain import CACHE_OFF, cached_kernels
 from graphc.kernels.cache import ObjectCache
 from graphc.profile import check_dimensions
 from graphc.report import print_cache
-from graphc.script import load_model
+from graphc.script import load_subject
 from graphc.stages import options_of
+from graphc.subject import extents_of, function_of
 
 
 @click.group()
@@ -61,15 +62,18 @@ def cache_clear() -> None:
 
 @cache.command(name="explain")
 @SCRIPT
+@MODEL
 @BATCH_SIZE
 @DIMENSIONS
-def cache_explain(script: Path, batch_size: int | None, dimensions: dict[str, int]) -> None:
+def cache_explain(
+    script: Path, name: str | None, batch_size: int | None, dimensions: dict[str, int]
+) -> None:
     """Say for each kernel of SCRIPT's training step whether it is on disk, and if not why."""
     with one_line_errors():
         opened = _cache()
-        model = load_model(script)
-        step = model.train_function
-        extents = extents_of(model, batch_size, dimensions)
+        subject = load_subject(script, name)
+        step = function_of(subject)
+        extents = extents_of(subject, batch_size, dimensions)
         check_dimensions(step.program, extents)
         compilation = compile_program(step.program, options_of(step, extents))
         assert compilation.plan is not None

@@ -11,7 +11,6 @@ import click
 from rich.console import Console
 
 from graphc.kernels.cache import RefusedError
-from graphc.model import Model
 from graphc.script import OWN_ERRORS, ScriptError, ScriptFailedError
 from graphc.stages import UnknownKernelError
 
@@ -19,6 +18,12 @@ from graphc.stages import UnknownKernelError
 UNLIMITED_WIDTH = 10_000
 
 SCRIPT = click.argument("script", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+MODEL = click.option(
+    "--model",
+    "name",
+    metavar="NAME",
+    help="A Model, or what gc.function returns; `model`, or the only one, unless given.",
+)
 BATCH_SIZE = click.option(
     "--batch-size",
     type=click.IntRange(min=1),
@@ -31,7 +36,7 @@ FUNCTION = click.option(
     type=click.Choice(["train", "test", "predict"]),
     default="train",
     show_default=True,
-    help="The training step, loss and metrics alone, or the outputs alone.",
+    help="Of a Model: the training step, loss and metrics alone, or the outputs alone.",
 )
 
 
@@ -56,11 +61,6 @@ DIMENSIONS = click.option(
     callback=_dimensions,
     help="The extent of an open dimension other than the batch.",
 )
-
-
-def extents_of(model: Model, batch_size: int | None, others: dict[str, int]) -> dict[str, int]:
-    batch = model.batch_size if batch_size is None else batch_size
-    return {**others, model.batch_dimension: batch}
 
 
 @contextmanager

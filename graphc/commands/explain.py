@@ -10,16 +10,17 @@ import click
 from graphc.commands.common import (
     BATCH_SIZE,
     DIMENSIONS,
+    MODEL,
     SCRIPT,
     console,
-    extents_of,
     one_line_errors,
 )
 from graphc.explain import compiled_for_explaining, explain
 from graphc.explain_report import print_explanation, print_values
 from graphc.explain_value import UnknownValueError, explain_values
 from graphc.profile import check_dimensions
-from graphc.script import load_model
+from graphc.script import load_subject
+from graphc.subject import extents_of, function_of
 
 
 @click.command(name="explain")
@@ -35,12 +36,14 @@ from graphc.script import load_model
     type=click.Path(dir_okay=False, writable=True, path_type=Path),
     help="Write everything to this file as well.",
 )
+@MODEL
 @BATCH_SIZE
 @DIMENSIONS
 def explain_script(
     script: Path,
     why: str | None,
     json_file: Path | None,
+    name: str | None,
     batch_size: int | None,
     dimensions: dict[str, int],
 ) -> None:
@@ -50,9 +53,9 @@ def explain_script(
     their lives; the tiles of matrix products; what is in the disk cache.
     """
     with one_line_errors():
-        model = load_model(script)
-        step = model.train_function
-        extents = extents_of(model, batch_size, dimensions)
+        subject = load_subject(script, name)
+        step = function_of(subject)
+        extents = extents_of(subject, batch_size, dimensions)
         check_dimensions(step.program, extents)
         made = compiled_for_explaining(step, extents)
         if why is None:

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import click
 
-from graphc.commands.common import BATCH_SIZE, DIMENSIONS, SCRIPT, console, one_line_errors
+from graphc.commands.common import BATCH_SIZE, DIMENSIONS, MODEL, SCRIPT, console, one_line_errors
 from graphc.profile import ROUNDS, profile
 from graphc.profiling.terminal import print_profile
 from graphc.profiling.trace import chrome_trace
-from graphc.script import load_model
+from graphc.script import load_subject
 
 _FILE = click.Path(dir_okay=False, writable=True, path_type=Path)
 
@@ -31,6 +31,7 @@ _FILE = click.Path(dir_okay=False, writable=True, path_type=Path)
 )
 @click.option("--rounds", type=click.IntRange(min=1), default=ROUNDS, show_default=True)
 @click.option("--repeats", type=click.IntRange(min=1), help="Steps of one measurement.")
+@MODEL
 @BATCH_SIZE
 @DIMENSIONS
 def profile_script(
@@ -41,6 +42,7 @@ def profile_script(
     threads: int | None,
     rounds: int,
     repeats: int | None,
+    name: str | None,
     batch_size: int | None,
     dimensions: dict[str, int],
 ) -> None:
@@ -54,9 +56,9 @@ def profile_script(
     kernel works on.
     """
     with one_line_errors():
-        model = load_model(script)
+        subject = load_subject(script, name)
         measured = profile(
-            model,
+            subject,
             batch_size,
             dimensions=dimensions,
             threads=threads,

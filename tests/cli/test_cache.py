@@ -104,8 +104,8 @@ def test_explain(tmp_path: Path, script: str) -> None:
 COMMAND = "from graphc.cli import main; main()"
 COMPILE = """
 import pathlib, sys
-from graphc.script import load_model
-load_model(pathlib.Path(sys.argv[1])).train_function.prepare({"batch": 32})
+from graphc.script import load_subject
+load_subject(pathlib.Path(sys.argv[1])).train_function.prepare({"batch": 32})
 """
 
 

@@ -6,19 +6,19 @@ import re
 import pytest
 
 from graphc.explain import compiled_for_explaining, explain
-from graphc.script import load_model
+from graphc.script import load_subject
 
 
 @pytest.fixture
 def made(script, tmp_path):
-    model = load_model(tmp_path / "net.py")
+    model = load_subject(tmp_path / "net.py")
     return compiled_for_explaining(model.train_function, {"batch": 32})
 
 
 @pytest.fixture
 def compiled(script, tmp_path):
     """Leaves the machine code of the step on disk."""
-    load_model(tmp_path / "net.py").train_function.prepare({"batch": 32})
+    load_subject(tmp_path / "net.py").train_function.prepare({"batch": 32})
 
 
 @pytest.fixture
@@ -80,7 +80,7 @@ def test_tiles_and_cache(compiled, made, tmp_path):
     assert not any(tiles["matmul_tanh"].reason.startswith(each.tile) for each in others)
     assert [each.kernel for each in found.cache] == ["executor", *found.kernels]
     assert all(each.on_disk for each in found.cache)
-    other = compiled_for_explaining(load_model(tmp_path / "net.py").train_function, {"batch": 31})
+    other = compiled_for_explaining(load_subject(tmp_path / "net.py").train_function, {"batch": 31})
     assert any("no entry" in each.reason for each in explain(other).cache)
 
 

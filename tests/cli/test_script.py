@@ -68,7 +68,7 @@ def test_a_syntax_error_is_shown(graphc, write):
     ("text", "message"),
     [
         ("x = 1\n", "defines no `model`"),
-        ("model = 3\n", "is of type int, a graphc.Model expected"),
+        ("model = 3\n", "is of type int; a gc.Model is expected, or what gc.function returns"),
         ("raise SystemExit(2)\n", "exits while it is loaded"),
     ],
 )
