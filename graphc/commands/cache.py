@@ -27,7 +27,7 @@ from graphc.subject import extents_of, function_of
 
 @click.group()
 def cache() -> None:
-    """Look at the machine code that is kept on disk.
+    """List, explain and remove the machine code that is kept on disk.
 
     It is kept in GRAPHC_CACHE_DIR, else in the user's directory of caches; GRAPHC_CACHE=off turns
     the cache off.
@@ -43,9 +43,10 @@ def cache_path() -> None:
 
 @cache.command(name="list")
 def cache_list() -> None:
-    """List the entries, those used last first: kernel, size, age, and whether it is used now.
+    """List the entries, those used last first.
 
-    An entry is used as long as versions, processor and code generator are what it was made with.
+    Shown are kernel, size, age, and whether it is used now. An entry is used as long as versions,
+    processor and code generator are what it was made with.
     """
     with one_line_errors():
         opened = _cache()
@@ -68,7 +69,7 @@ def cache_clear() -> None:
 def cache_explain(
     script: Path, name: str | None, batch_size: int | None, dimensions: dict[str, int]
 ) -> None:
-    """Say for each kernel of SCRIPT's training step whether it is on disk, and if not why."""
+    """Say of each kernel of SCRIPT why it is on disk or not."""
     with one_line_errors():
         opened = _cache()
         subject = load_subject(script, name)

@@ -27,6 +27,7 @@ MODEL = click.option(
 BATCH_SIZE = click.option(
     "--batch-size",
     type=click.IntRange(min=1),
+    metavar="N",
     help="Rows of a batch; that of the model unless given.",
 )
 UNFUSED = click.option("--unfused", is_flag=True, help="Compile one kernel an op.")
@@ -59,7 +60,7 @@ DIMENSIONS = click.option(
     multiple=True,
     metavar="NAME=EXTENT",
     callback=_dimensions,
-    help="The extent of an open dimension other than the batch.",
+    help="The extent of an open dimension; once for each that has none.",
 )
 
 

@@ -38,6 +38,7 @@ _FILE = click.Path(dir_okay=False, writable=True, path_type=Path)
 @click.option(
     "--decimals",
     type=click.IntRange(min=0),
+    metavar="N",
     help="Decimals of values; four significant digits unless given.",
 )
 @MODEL
@@ -58,7 +59,7 @@ def draw(
     batch_size: int | None,
     dimensions: dict[str, int],
 ) -> None:
-    """Draw SCRIPT's graph at a stage of its compilation, as SVG and as an HTML page.
+    """Draw SCRIPT's graph at any stage, as SVG and as an HTML page.
 
     The page pans, zooms, searches, and collapses layers and kernels.
 

@@ -47,10 +47,10 @@ def explain_script(
     batch_size: int | None,
     dimensions: dict[str, int],
 ) -> None:
-    """Say why SCRIPT's training step is compiled as it is.
+    """Say why SCRIPT's step is compiled as it is.
 
-    The fusions that were made and refused, with reasons and bytes; the rewrites; the buffers and
-    their lives; the tiles of matrix products; what is in the disk cache.
+    Shown are the fusions that were made and refused, with reasons and bytes; the rewrites; the
+    buffers and their lives; the tiles of matrix products; what is in the disk cache.
     """
     with one_line_errors():
         subject = load_subject(script, name)

@@ -47,7 +47,7 @@ def inspect(
     batch_size: int | None,
     dimensions: dict[str, int],
 ) -> None:
-    """Print what SCRIPT's model has become at a stage of its compilation.
+    """Print SCRIPT's step at any stage, down to machine code.
 
     declared: what the script declares, without derivatives. backward: with gradients and updates.
     simplified: after rewriting. fused: the nodes of each kernel, and why. plan: instructions and

@@ -27,10 +27,22 @@ _FILE = click.Path(dir_okay=False, writable=True, path_type=Path)
 )
 @click.option("--html", "html_file", type=_FILE, help="Write a report as one page.")
 @click.option(
-    "--threads", type=click.IntRange(min=1), help="At most; those of the model unless given."
+    "--threads",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="How many threads run it, at most; those of the model unless given.",
 )
-@click.option("--rounds", type=click.IntRange(min=1), default=ROUNDS, show_default=True)
-@click.option("--repeats", type=click.IntRange(min=1), help="Steps of one measurement.")
+@click.option(
+    "--rounds",
+    type=click.IntRange(min=1),
+    metavar="N",
+    default=ROUNDS,
+    show_default=True,
+    help="How often fused and unfused steps take turns.",
+)
+@click.option(
+    "--repeats", type=click.IntRange(min=1), metavar="N", help="Steps of one measurement."
+)
 @MODEL
 @BATCH_SIZE
 @DIMENSIONS
@@ -46,14 +58,14 @@ def profile_script(
     batch_size: int | None,
     dimensions: dict[str, int],
 ) -> None:
-    """Time every kernel of SCRIPT's training step on random data, fused beside unfused.
+    """Time every kernel of SCRIPT's step, fused beside unfused.
 
-    Fused and unfused steps are measured in turns, ROUNDS times, and medians are shown. A kernel's
-    time is that of one step, from its start until the first thread goes on; wait is what a thread
-    spends on average waiting for others behind it. roof is the least time in which this machine
-    could move the kernel's bytes and compute its FLOPs, both measured now, over the time it took,
-    and bound what sets that least time: arithmetic, or the nearest memory that holds all that the
-    kernel works on.
+    Fused and unfused steps are measured on random data in turns, --rounds times, and medians are
+    shown. A kernel's time is that of one step, from its start until the first thread goes on; wait
+    is what a thread spends on average waiting for others behind it. roof is the least time in which
+    this machine could move the kernel's bytes and compute its FLOPs, both measured now, over the
+    time it took, and bound what sets that least time: arithmetic, or the nearest memory that holds
+    all that the kernel works on.
     """
     with one_line_errors():
         subject = load_subject(script, name)
