@@ -6,13 +6,13 @@ import json
 from pathlib import Path
 
 import click
+from rich.console import Console
 
 from graphc.commands.common import (
     BATCH_SIZE,
     DIMENSIONS,
     MODEL,
     SCRIPT,
-    console,
     one_line_errors,
 )
 from graphc.explain import compiled_for_explaining, explain
@@ -60,14 +60,14 @@ def explain_script(
         made = compiled_for_explaining(step, extents)
         if why is None:
             whole = explain(made)
-            print_explanation(whole, console())
+            print_explanation(whole, Console(highlight=False))
             found = {"script": str(script), **whole.as_dict()}
         else:
             try:
                 values = explain_values(made, why)
             except UnknownValueError as error:
                 raise click.ClickException(str(error)) from error
-            print_values(values, console())
+            print_values(values, Console(highlight=False))
             found = {"script": str(script), "values": [value.as_dict() for value in values]}
         if json_file is not None:
             json_file.write_text(json.dumps(found, indent=2) + "\n")

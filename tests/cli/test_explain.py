@@ -93,6 +93,30 @@ def test_text_has_headings_in_a_pipe(graphc, script):
     assert "\x1b" not in result.stdout
 
 
+@pytest.mark.parametrize("options", [[], ["--why", "tanh"]])
+@pytest.mark.parametrize("width", [60, 120])
+def test_text_is_wrapped_below_what_it_belongs_to(graphc, script, monkeypatch, width, options):
+    monkeypatch.setenv("COLUMNS", str(width))
+    lines = graphc("explain", script, *options).stdout.splitlines()
+    assert lines[0] and width - 15 < max(map(len, lines)) <= width
+    whole = next(n for n, line in enumerate(lines) if "two matrix products" in line)
+    following = [line for line in lines[whole + 1 :] if line.startswith("      ")]
+    assert following or width == 120
+
+
+def test_why_of_scratch_memory_says_whose_it_is(why):
+    """Two kernels have sums over rows, of the gradients of two biases."""
+    values = why("sum_over_rows")
+    assert {(value["op"], value["line"]) for value in values} == {
+        ("sum", "net.py:8"),
+        ("sum", "net.py:9"),
+    }
+    for value in values:
+        assert value["memory"].startswith("scratch memory alone")
+        assert value["scratch"].startswith("sum_over_rows, ")
+        assert f"sum ({value['line']}), which {value['kernels'][0]} makes" in value["scratch"]
+
+
 def test_why_of_a_stored_value(why):
     (value,) = why("tanh")
     assert value["kernels"] == ["matmul_tanh"] and value["stored"]
