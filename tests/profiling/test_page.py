@@ -30,6 +30,8 @@ def test_what_the_page_shows(open_page: OpenPage, file: Path, net: Profile) -> N
     assert page.locator("table.fused tbody tr td:first-child").all_inner_texts() == names
     unfused = [kernel.name for kernel in net.unfused.kernels]
     page.get_by_text(f"the unfused step: {len(unfused)} kernels").click()
+    # Its rows are made when it opens.
+    page.locator("table.unfused tbody tr").first.wait_for()
     assert page.locator("table.unfused tbody tr td:first-child").all_text_contents() == unfused
     assert page.locator(".wide .point.fused").count() == len(names)
     assert page.locator(".wide .point.unfused").count() == len(unfused)
