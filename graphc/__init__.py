@@ -10,6 +10,7 @@ from graphc.errors import (
     NotDifferentiableError,
     NotFiniteError,
     PlanTooLargeError,
+    SettingError,
     ShapeError,
     VariableError,
 )
@@ -96,6 +97,7 @@ __all__ = [
     "NotDifferentiableError",
     "NotFiniteError",
     "PlanTooLargeError",
+    "SettingError",
     "ShapeError",
     "VariableError",
     "Variables",

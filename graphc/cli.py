@@ -1,5 +1,4 @@
-"""The `graphc` command: train a script's model, look at its stages, profile its step, and look
-after the cache of machine code."""
+"""The `graphc` command: run a script, and show what became of its model or function."""
 
 from __future__ import annotations
 
@@ -16,10 +15,12 @@ from graphc.commands.train import train
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="graphc")
 def main() -> None:
-    """Compile neural networks that are declared as static graphs.
+    """Train neural networks that are declared as static graphs, and see what they compile to.
 
-    A SCRIPT is an ordinary Python file with a module-level `model`, compiled with an optimizer.
-    It trains below `if __name__ == "__main__":`, which `inspect` and `profile` do not run.
+    A SCRIPT is an ordinary Python file with a gc.Model, compiled with an optimizer, or what
+    gc.function returns, at module level: `model`, or that which --model names.
+
+    What stands below `if __name__ == "__main__":` is run by `train` alone.
     """
 
 

@@ -11,6 +11,7 @@ from graphc.ir.errors import (
     NotDifferentiableError,
     ShapeError,
 )
+from graphc.kernels.settings import SettingError
 
 if TYPE_CHECKING:
     from graphc.nan_search import NanReport
@@ -24,6 +25,7 @@ __all__ = [
     "NotDifferentiableError",
     "NotFiniteError",
     "PlanTooLargeError",
+    "SettingError",
     "ShapeError",
     "VariableError",
 ]

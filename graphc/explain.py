@@ -294,7 +294,7 @@ def buffers_of(compilation: Compilation) -> Iterator[Buffer]:
     values = {storage: node for node, storage in storages.temporaries.items()}
     for live in plan.arena.ranges:
         node = values.get(live.storage)
-        reason = _scratch_reason(live, plan) if node is None else storing_reason(node, compilation)
+        reason = scratch_reason(live, plan) if node is None else storing_reason(node, compilation)
         role = "scratch" if node is None else "temporary"
         offset = plan.arena.offsets[live.storage]
         yield _buffer(live.storage, role, offset, live.first, live.last, reason)
@@ -361,19 +361,22 @@ def decision_between(one: Node, other: Node, decisions: Sequence[Decision]) -> D
     return None
 
 
-def _scratch_reason(live: LiveRange, plan: Plan) -> str:
+def scratch_reason(live: LiveRange, plan: Plan) -> str:
+    """Why a kernel has memory of its own, and whose value it makes with it."""
     row = plan.instructions[live.first]
+    assert live.storage.of is not None
+    value = described(live.storage.of)
     if isinstance(row.group, ContractionGroup):
         return f"the packed panel of {row.name}, which reads the right operand row by row"
     if live.last > live.first:
-        return f"sums of {row.name}, block by block of rows; {_next_name(live, plan)} adds them up"
+        following = plan.instructions[live.last].name
+        return f"{value} of each block of rows in {row.name}; {following} combines them"
     if live.storage.name.endswith(KEPT_ROW):
-        return f"a row that {row.name} keeps for its next pass: cheaper than computing it again"
-    return f"a sum over rows that {row.name} adds up, read in it after the last row"
-
-
-def _next_name(live: LiveRange, plan: Plan) -> str:
-    return plan.instructions[live.last].name
+        return (
+            f"a row of {value} that {row.name} keeps for its next pass: cheaper than computing it "
+            "again"
+        )
+    return f"{value}, which {row.name} makes over all rows and reads after the last of them"
 
 
 # --- tiles -----------------------------------------------------------------------------------

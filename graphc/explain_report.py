@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from rich.console import Console
-from rich.markup import escape
+from rich.text import Text
 
 from graphc.explain import (
     Buffer,
@@ -17,7 +18,6 @@ from graphc.explain import (
     TileChoice,
 )
 from graphc.explain_value import Neighbour, ValueExplanation
-from graphc.stages import columns
 
 T = TypeVar("T")
 
@@ -74,34 +74,52 @@ def print_values(values: Sequence[ValueExplanation], console: Console) -> None:
         if value.text:
             out.line(f"{value.line}: {value.text}")
         rows = [("names", ", ".join(value.names)), ("computed", value.computed)]
-        rows += [("memory", value.memory), ("live", value.live)]
+        rows += [("memory", value.memory), ("live", value.live), ("scratch", value.scratch)]
         if value.tile is not None:
             first, *more = _tile_lines(value.tile)
             rows += [("tile", first), *(("", line.strip()) for line in more)]
-        for line in columns([row for row in rows if row[1]]):
-            out.line(line)
+        out.columns([row for row in rows if row[1]])
         for title, neighbours in (("reads", value.reads), ("read by", value.read_by)):
             if neighbours:
                 out.line(title)
-                for neighbour in neighbours:
-                    out.line(f"{INDENT}{_neighbour_text(neighbour)}")
+                out.entries(neighbours, lambda each: (_neighbour_text(each),))
         if value.rewrites:
             out.line("rewritten")
-            for rewrite in value.rewrites:
-                out.line(f"{INDENT}{rewrite}")
+            out.entries(value.rewrites, lambda each: (each,))
 
 
 class _Writer:
-    """Lines of a console; none is wrapped, so that a pipe gets what a terminal shows."""
+    """Lines of a console, wrapped at its width; where it is no terminal, that is 80 columns."""
 
     def __init__(self, console: Console) -> None:
         self.console = console
+        self.is_empty = True
 
     def line(self, text: str) -> None:
-        self.console.print(escape(text), soft_wrap=True)
+        """Prints a line; where it is too long, the rest is indented more than the line below."""
+        depth = len(text) - len(text.lstrip(" "))
+        self._wrapped(text, " " * depth + 2 * INDENT)
 
     def heading(self, text: str) -> None:
-        self.console.print(f"\n[bold cyan]{escape(text)}[/]", soft_wrap=True)
+        """A line in colour, with an empty one above unless it is the first."""
+        self._wrapped(text, 2 * INDENT, "bold cyan", above="" if self.is_empty else "\n")
+
+    def columns(self, rows: Sequence[tuple[str, str]]) -> None:
+        """Labels, and beside them texts that are wrapped in a column of their own."""
+        width = max(len(label) for label, _ in rows) + len(INDENT)
+        for label, text in rows:
+            self._wrapped(label.ljust(width) + text, " " * width)
+
+    def _wrapped(self, text: str, hanging: str, style: str = "", above: str = "") -> None:
+        lines = textwrap.wrap(
+            text,
+            self.console.width,
+            subsequent_indent=hanging,
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+        self.is_empty = False
+        self.console.print(Text(above + "\n".join(lines), style), soft_wrap=True)
 
     def entries(self, found: Sequence[T], lines: Callable[[T], Sequence[str]]) -> None:
         for each in found[:MOST_SHOWN]:
@@ -115,8 +133,8 @@ def _fusion_lines(decision: FusionDecision) -> Sequence[str]:
     verb = "saves" if decision.fused else "would save"
     ends = f"{decision.producer} + {decision.consumer}"
     return (
-        f"{ends}: {verb} {decision.bytes_saved:,} bytes  [{' | '.join(decision.kernels)}]",
-        f"{INDENT}{decision.reason}",
+        f"{ends}: {verb} {decision.bytes_saved:,} bytes",
+        f"{INDENT}{' | '.join(decision.kernels)}: {decision.reason}",
     )
 
 
@@ -127,11 +145,10 @@ def _recomputed_lines(each: RecomputedValue) -> Sequence[str]:
 
 def _rewrite_lines(rewrite: Rewrite) -> Sequence[str]:
     times = f" ({rewrite.times} times)" if rewrite.times > 1 else ""
-    where = f"  {rewrite.line}: {rewrite.text}" if rewrite.line else ""
-    return (
-        f"{rewrite.rule}{times}: {rewrite.equation}{where}",
-        f"{INDENT}{rewrite.before}  ->  {rewrite.after}",
-    )
+    lines = [f"{rewrite.rule}{times}: {rewrite.equation}"]
+    if rewrite.line:
+        lines.append(f"{INDENT}{rewrite.line}: {rewrite.text}")
+    return (*lines, f"{INDENT}{rewrite.before}  ->  {rewrite.after}")
 
 
 def _tile_lines(tile: TileChoice) -> Sequence[str]:

@@ -18,6 +18,7 @@ from graphc.explain import (
     decision_between,
     expression,
     kernels_of,
+    scratch_reason,
     storing_reason,
     tile_choice,
 )
@@ -54,7 +55,8 @@ class ValueExplanation:
     """What became of one value.
 
     names: all that the stages call it. kernels: those that compute it. live: the instructions
-    between which its memory is its own. rewrites: what the rules made it from, or into.
+    between which its memory is its own. scratch: memory that kernels make it with. rewrites: what
+    the rules made it from, or into.
     """
 
     value: str
@@ -68,6 +70,7 @@ class ValueExplanation:
     stored: bool
     memory: str
     live: str
+    scratch: str
     reads: tuple[Neighbour, ...]
     read_by: tuple[Neighbour, ...]
     rewrites: tuple[str, ...]
@@ -81,9 +84,10 @@ class ValueExplanation:
 def explain_values(made: Explained, wanted: str) -> tuple[ValueExplanation, ...]:
     """What became of the values of that name, or of those that come from a line `file.py:12`.
 
-    A name is one that a stage prints: of an input, state or output, of a buffer of the plan, of a
-    value in a kernel (`add`, or `matmul_tanh:add` for that kernel's alone), or the number (`%5`)
-    in the simplified program. Raises UnknownValueError.
+    A name is one that a stage prints: of an input, state or output, of a buffer of the plan
+    (scratch memory is the value's that is made with it), of a value in a kernel (`add`, or
+    `matmul_tanh:add` for that kernel's alone), or the number (`%5`) in the simplified program.
+    Raises UnknownValueError.
     """
     names = _Names(made)
     found = names.find(wanted)
@@ -114,6 +118,9 @@ class _Names:
                     if not is_inline(node):
                         self._add(name, node)
                         self._add(f"{row.name}:{name}", node)
+        for live in plan.arena.ranges:
+            if live.storage.of is not None:
+                self._add(live.storage.name, live.storage.of)
         for node, name in value_labels(made.simplified).items():
             if name.startswith("%"):
                 self._add(name, node)
@@ -176,6 +183,7 @@ def _explained(node: Node, compilation: Compilation, uses: Uses, names: _Names) 
         stored=bool(live),
         memory=memory,
         live=live,
+        scratch=_scratch(node, plan),
         reads=tuple(_operands(node, compilation)) if kernels else (),
         read_by=tuple(_readers(node, compilation, uses)) if kernels else (),
         rewrites=tuple(_rewrites(node, compilation)),
@@ -228,7 +236,9 @@ def _memory(node: Node, compilation: Compilation) -> tuple[str, str]:
     try:
         storage = plan.storages.of(node)
     except KeyError:
-        return "never stored: registers or a tile hold it while its kernel runs", ""
+        if is_contraction(node) or not _scratch(node, plan):
+            return "never stored: registers or a tile hold it while its kernel runs", ""
+        return "scratch memory alone: only its own kernel reads it", ""
     if node in plan.storages.overwritten:
         return f"stored over {storage.name}, its old value, in place", "from step to step"
     if node not in plan.storages.temporaries:
@@ -237,6 +247,16 @@ def _memory(node: Node, compilation: Compilation) -> tuple[str, str]:
     offset = plan.arena.offsets[storage]
     where = f"{storage.nbytes:,} bytes at {offset:,} of the arena as {storage.name}"
     return f"stored, {where}: {storing_reason(node, compilation)}", _range_text(plan, live)
+
+
+def _scratch(node: Node, plan: Plan) -> str:
+    """The memory that kernels have of their own to make the value with."""
+    return "; ".join(
+        f"{live.storage.name}, {live.storage.nbytes:,} bytes at "
+        f"{plan.arena.offsets[live.storage]:,} of the arena: {scratch_reason(live, plan)}"
+        for live in plan.arena.ranges
+        if live.storage.of is node
+    )
 
 
 def _range_text(plan: Plan, live: Any) -> str:

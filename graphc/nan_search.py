@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -67,7 +67,8 @@ class BadValue:
     """An op whose result is not finite, or an input or state that is not.
 
     op: the op's name, or "input" or "state". location: the user's line. index: of the first bad
-    element in row-major order, which is `element`; bad: how many there are.
+    element in row-major order, of the first NaN where that is asked for; it is `element`. bad: how
+    many elements are not finite.
     """
 
     op: str
@@ -136,8 +137,10 @@ def find_nan(
     else:
         following = [] if first in nan else nan
     then = min(following, key=order.__getitem__, default=None)
-    described_then = None if then is None else _described(then, values)
-    return NanReport(_described(first, values), described_then)
+    # "The first NaN" shows one, where the op has passed on infinities before it.
+    shown = np.isnan if first.operands else _is_bad
+    described_then = None if then is None else _described(then, values, shown)
+    return NanReport(_described(first, values, _is_bad), described_then)
 
 
 def _extents(program: Program, batch: Sequence[Array]) -> dict[str, int]:
@@ -197,10 +200,16 @@ def _reached(roots: Sequence[Node], bad: set[Node]) -> set[Node]:
     return found
 
 
-def _described(node: Node, values: Mapping[Node, Array]) -> BadValue:
+def _is_bad(array: Array) -> Array:
+    return ~np.isfinite(array)
+
+
+def _described(
+    node: Node, values: Mapping[Node, Array], shown: Callable[[Array], Array]
+) -> BadValue:
+    """shown: the elements of which the first is described."""
     result = values[node]
-    wrong = ~np.isfinite(result)
-    index = tuple(int(i) for i in np.argwhere(wrong)[0])
+    index = tuple(int(i) for i in np.argwhere(shown(result))[0])
     is_given = node.op in (leaf.input_, leaf.state)
     elementwise = isinstance(node.op.lowering, Scalar)
     operands = [
@@ -214,7 +223,7 @@ def _described(node: Node, values: Mapping[Node, Array]) -> BadValue:
         result=_range(node, result, None),
         index=index,
         element=float(result[index]),
-        bad=int(wrong.sum()),
+        bad=int(_is_bad(result).sum()),
         operands=tuple(operands),
     )
 

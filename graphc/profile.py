@@ -10,7 +10,6 @@ from graphc.ir.graph import Node, Program
 from graphc.ir.op import Array
 from graphc.ir.types import Dim
 from graphc.kernels.memory import data_address
-from graphc.model import Model
 from graphc.profiling.inputs import random_inputs
 from graphc.profiling.measure import measure
 from graphc.profiling.records import (
@@ -23,6 +22,7 @@ from graphc.profiling.records import (
     Value,
 )
 from graphc.profiling.rows import kind_of, lines_of
+from graphc.subject import Subject, extents_of, function_of
 
 __all__ = [
     "ROUNDS",
@@ -46,7 +46,7 @@ ROUNDS = 15
 
 
 def profile(
-    model: Model,
+    subject: Subject,
     batch_size: int | None = None,
     *,
     dimensions: Mapping[str, int] | None = None,
@@ -54,20 +54,17 @@ def profile(
     rounds: int = ROUNDS,
     repeats: int | None = None,
 ) -> Profile:
-    """Measures the model's training step. Its variables are as before afterwards.
+    """Measures a model's training step, or a function. Variables are as before afterwards.
 
     batch_size: that of the model unless given. dimensions: extents of other open dimensions.
-    threads: how many run the step, at most; those of the model unless given.
+    threads: how many run the step, at most; those of the function unless given.
     rounds: how often fused and unfused steps are measured in turns; repeats: steps in one
     measurement. The inputs are random, of the right shapes and dtypes, with indices in range.
     Raises NotCompiledError for a model without optimizer, DataError for an open dimension without
     an extent, ValueError for fewer than one thread.
     """
-    bindings = {
-        model.batch_dimension: model.batch_size if batch_size is None else batch_size,
-        **(dimensions or {}),
-    }
-    step = model.train_function
+    bindings = extents_of(subject, batch_size, dimensions or {})
+    step = function_of(subject)
     if threads is not None and threads != step.threads:
         step = as_function(step, fuse=step.fuse, threads=threads)
     return profile_function(step, bindings, rounds=rounds, repeats=repeats)

@@ -5,19 +5,21 @@ from __future__ import annotations
 import runpy
 import sys
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from graphc import errors
+from graphc.function import Function
 from graphc.model import Model
+from graphc.subject import Subject
 
 # What `__name__` is in a script that is loaded but not run: its guarded training does not start.
 LOADED_NAME = "__graphc_script__"
 
-# Where the model stands in a script.
+# What is looked at in a script that has more than one model or function.
 MODEL_NAME = "model"
 
 # What graphc says to its user; any other exception out of it is a bug that needs its traceback.
@@ -33,14 +35,19 @@ class ScriptFailedError(Exception):
 
 
 def run_script(path: Path, arguments: Sequence[str] = ()) -> None:
-    """Runs the script as `python path arguments...` would. Raises ScriptFailedError."""
+    """Runs the script as `python path arguments...` would.
+
+    Raises ScriptFailedError when it raises, SettingError when a setting of the environment is
+    wrong.
+    """
     _run(path, "__main__", arguments)
 
 
 def load_names(path: Path) -> dict[str, Any]:
     """The names that a script defines, whose `if __name__ == "__main__"` part is not run.
 
-    Raises ScriptFailedError when it raises, ScriptError when it exits.
+    Raises ScriptFailedError when it raises, ScriptError when it exits, SettingError when a setting
+    of the environment is wrong.
     """
     try:
         return _run(path, LOADED_NAME, ())
@@ -51,25 +58,40 @@ def load_names(path: Path) -> dict[str, Any]:
         ) from None
 
 
-def load_model(path: Path) -> Model:
-    """The module-level `model` of a script, whose `if __name__ == "__main__"` part is not run.
+def load_subject(path: Path, wanted: str | None = None) -> Subject:
+    """What `chosen` finds in the script. Raises as it and `load_names` do."""
+    return chosen(load_names(path), path, wanted)
 
-    Raises ScriptFailedError when it raises, ScriptError when it exits or has no such model.
+
+def chosen(names: Mapping[str, Any], path: Path, wanted: str | None = None) -> Subject:
+    """The Model or Function of that name among `names`; unless given, `model`, or the only one.
+
+    Raises ScriptError, which lists those that there are, where the name is of none of them.
     """
-    names = load_names(path)
-    if MODEL_NAME not in names:
-        raise ScriptError(f"{path} defines no `{MODEL_NAME}` at module level")
-    model = names[MODEL_NAME]
-    if not isinstance(model, Model):
-        found = type(model).__name__
-        raise ScriptError(f"`{MODEL_NAME}` in {path} is of type {found}, a graphc.Model expected")
-    return model
+    found = {name: each for name, each in names.items() if isinstance(each, Model | Function)}
+    if wanted is None and MODEL_NAME not in names and len(set(map(id, found.values()))) == 1:
+        return next(iter(found.values()))
+    name = MODEL_NAME if wanted is None else wanted
+    if name in found:
+        return found[name]
+    problem = (
+        f"`{name}` in {path} is of type {type(names[name]).__name__}"
+        if name in names
+        else f"{path} defines no `{name}` at module level"
+    )
+    kinds = [f"{each} ({type(value).__name__})" for each, value in found.items()]
+    if kinds:
+        raise ScriptError(f"{problem}; --model chooses one of {', '.join(kinds)}")
+    raise ScriptError(f"{problem}; a gc.Model is expected, or what gc.function returns")
 
 
 def _run(path: Path, name: str, arguments: Sequence[str]) -> dict[str, Any]:
     with _as_started(path, arguments):
         try:
             return runpy.run_path(str(path), run_name=name)
+        except errors.SettingError:
+            # No line of the script is to blame.
+            raise
         except Exception as error:
             raise ScriptFailedError(_users_traceback(error, path)) from error
 

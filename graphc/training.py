@@ -140,8 +140,7 @@ class Training:
                         break
             finally:
                 self.reporter.close()
-                for callback in self.callbacks:
-                    callback.on_train_end()
+                end_all(self.callbacks)
 
     def _run_epoch(self, epoch: int, check_interrupt: Callable[[], None]) -> None:
         self.reporter.begin_epoch(epoch)
@@ -240,6 +239,21 @@ class Training:
         """The arrays of a step."""
         order = self._order(epoch)
         return next(itertools.islice(self.batches(order), number, None))
+
+
+def end_all(callbacks: Sequence[Callback]) -> None:
+    """Calls every `on_train_end`, whatever others raise: a file may be closed by it. Then raises
+    what the first raised; a note on it says what others did."""
+    raised: list[BaseException] = []
+    for callback in callbacks:
+        try:
+            callback.on_train_end()
+        except BaseException as error:
+            raised.append(error)
+            if len(raised) > 1:
+                raised[0].add_note(f"on_train_end of {type(callback).__name__} raised {error!r}")
+    if raised:
+        raise raised[0]
 
 
 @contextmanager

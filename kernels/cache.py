@@ -21,6 +21,8 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from graphc.kernels.settings import SettingError
+
 if TYPE_CHECKING:
     from graphc.kernels.llvm import Target
 
@@ -385,12 +387,13 @@ def cache_directory(environment: Mapping[str, str] | None = None) -> Path | None
 
     GRAPHC_CACHE_DIR, else `graphc` in the user's directory of caches: XDG_CACHE_HOME or ~/.cache,
     on macOS ~/Library/Caches, on Windows LOCALAPPDATA. environment: `os.environ` unless given.
-    Raises ValueError for a GRAPHC_CACHE other than on and off, RuntimeError without home directory.
+    Raises SettingError for a GRAPHC_CACHE other than on and off, RuntimeError without home
+    directory.
     """
     variables = os.environ if environment is None else environment
     switch = variables.get(SWITCH_VARIABLE, "on")
     if switch not in ("on", "off"):
-        raise ValueError(f"{SWITCH_VARIABLE}={switch!r}: 'on' or 'off' is expected")
+        raise SettingError(SWITCH_VARIABLE, switch, "'on' or 'off'")
     if switch == "off":
         return None
     given = variables.get(DIRECTORY_VARIABLE)

@@ -140,7 +140,7 @@ class _LoopEmitter:
         size = self.loops.row_size
         padded = -(-size // ROW_ALIGNMENT) * ROW_ALIGNMENT
         sharing = self.threads if self.blocks > 1 else 1
-        storage = Storage(f"{label(node)}_row", node.dtype, padded * sharing)
+        storage = Storage(f"{label(node)}_row", node.dtype, padded * sharing, node)
         self.scratch[node] = storage
         buffer = self._written(storage)
         if sharing > 1:
@@ -182,7 +182,7 @@ class _LoopEmitter:
         if node not in self.scratch:
             size = self.loops.row_size if self.nest.roles[node].inner else 1
             name = f"{label(node)}_over_rows"
-            self.scratch[node] = Storage(name, node.dtype, size * self.blocks)
+            self.scratch[node] = Storage(name, node.dtype, size * self.blocks, node)
         return self.scratch[node]
 
     def _accumulator_index(self, node: Node) -> str:

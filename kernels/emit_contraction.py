@@ -113,7 +113,7 @@ def emit_contraction(
     made = contraction_lines(contraction, tiling, epilogue)
     scratch: tuple[Storage, ...] = ()
     if made.scratch:
-        scratch = (Storage(SCRATCH, product.dtype, made.scratch * threads),)
+        scratch = (Storage(SCRATCH, product.dtype, made.scratch * threads, product),)
         arguments.reserve(scratch[0], SCRATCH)
     heading = Block()
     heading.add(f"# {tiling.reason}")

@@ -54,8 +54,8 @@ def host_target(vector_bits: int | None = None) -> Target:
 
 
 def default_target() -> Target:
-    """This machine, held to GRAPHC_VECTOR_BITS where that is set. Raises ValueError for a width
-    that the machine does not have."""
+    """This machine, held to GRAPHC_VECTOR_BITS where that is set. Raises SettingError for a
+    width that the machine does not have."""
     return host_target(default_vector_bits(host_vector_bits()))
 
 

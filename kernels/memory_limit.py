@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from graphc.kernels.cgroup import cgroup_directories, read_text
+from graphc.kernels.settings import SettingError
 
 LIMIT_VARIABLE = "GRAPHC_MEMORY_LIMIT"
 
@@ -36,8 +37,8 @@ def memory_limit(
     """GRAPHC_MEMORY_LIMIT if it is set, else the least of what the machine and each cgroup around
     this process have left; None where nothing is known.
 
-    environment: `os.environ` unless given. root: where `proc` and `sys` are. Raises ValueError for
-    a GRAPHC_MEMORY_LIMIT that is no size.
+    environment: `os.environ` unless given. root: where `proc` and `sys` are. Raises SettingError
+    for a GRAPHC_MEMORY_LIMIT that is no size.
     """
     given = (os.environ if environment is None else environment).get(LIMIT_VARIABLE)
     if given is not None:
@@ -47,12 +48,11 @@ def memory_limit(
 
 
 def _parsed(text: str) -> int:
-    """Bytes of a size such as `4GiB`. Raises ValueError for a text that is none."""
+    """Bytes of a size such as `4GiB`. Raises SettingError for a text that is none."""
     found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*", text)
     if found is None or found[2] not in _UNITS:
-        raise ValueError(
-            f"{LIMIT_VARIABLE}={text!r}: a number of bytes is expected, or one with a unit such as "
-            "500MB or 4GiB"
+        raise SettingError(
+            LIMIT_VARIABLE, text, "a number of bytes, or one with a unit such as 500MB or 4GiB"
         )
     return int(float(found[1]) * _UNITS[found[2]])
 

@@ -16,6 +16,7 @@ from pathlib import Path
 import llvmlite.binding as llvm
 
 from graphc.kernels.llvm import NativeModule
+from graphc.kernels.settings import SettingError
 
 VARIABLE = "GRAPHC_PERF"
 # Where perf looks, whatever TMPDIR says.
@@ -39,10 +40,10 @@ class CodeSymbol:
 
 
 def is_wanted(environment: Mapping[str, str] | None = None) -> bool:
-    """Whether GRAPHC_PERF asks for the map. Raises ValueError for a value other than 0 and 1."""
+    """Whether GRAPHC_PERF asks for the map. Raises SettingError for a value other than 0 and 1."""
     value = (os.environ if environment is None else environment).get(VARIABLE, "0")
     if value not in ("0", "1"):
-        raise ValueError(f"{VARIABLE}={value!r}: '0' or '1' is expected")
+        raise SettingError(VARIABLE, value, "'0' or '1'")
     return value == "1"
 
 

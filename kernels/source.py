@@ -27,11 +27,15 @@ RESERVED = frozenset(
 
 @dataclass(frozen=True, eq=False)
 class Storage:
-    """A contiguous run of elements that kernels read or write; compared by identity."""
+    """A contiguous run of elements that kernels read or write; compared by identity.
+
+    of: for scratch memory, the value that its kernel makes with it.
+    """
 
     name: str
     dtype: DType
     size: int
+    of: Node | None = None
 
     @property
     def nbytes(self) -> int:

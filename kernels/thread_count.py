@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from graphc.kernels.cgroup import cgroup_directories, read_text
+from graphc.kernels.settings import SettingError
 
 THREADS_VARIABLE = "GRAPHC_THREADS"
 
@@ -13,8 +14,8 @@ THREADS_VARIABLE = "GRAPHC_THREADS"
 def default_threads(environment: Mapping[str, str] | None = None) -> int:
     """GRAPHC_THREADS if it is set, else the processors that this process may use.
 
-    environment: `os.environ` unless given. Raises ValueError when GRAPHC_THREADS is no whole number
-    of at least 1.
+    environment: `os.environ` unless given. Raises SettingError when GRAPHC_THREADS is no whole
+    number of at least 1.
     """
     given = (os.environ if environment is None else environment).get(THREADS_VARIABLE)
     if given is None:
@@ -24,9 +25,7 @@ def default_threads(environment: Mapping[str, str] | None = None) -> int:
     except ValueError:
         threads = 0
     if threads < 1:
-        raise ValueError(
-            f"{THREADS_VARIABLE}={given!r}: a whole number of threads, at least 1, is expected"
-        )
+        raise SettingError(THREADS_VARIABLE, given, "a whole number of threads, at least 1")
     return threads
 
 

@@ -3,6 +3,8 @@
 import os
 from collections.abc import Mapping
 
+from graphc.kernels.settings import SettingError
+
 VECTOR_BITS_VARIABLE = "GRAPHC_VECTOR_BITS"
 
 # Widths that code can be made for: SSE and NEON, AVX, AVX-512.
@@ -12,7 +14,7 @@ VECTOR_BITS = (128, 256, 512)
 def default_vector_bits(host_bits: int, environment: Mapping[str, str] | None = None) -> int:
     """GRAPHC_VECTOR_BITS if it is set, else `host_bits`, the width that the host has.
 
-    environment: `os.environ` unless given. Raises ValueError when GRAPHC_VECTOR_BITS is none of
+    environment: `os.environ` unless given. Raises SettingError when GRAPHC_VECTOR_BITS is none of
     `VECTOR_BITS`, or more than the host has.
     """
     given = (os.environ if environment is None else environment).get(VECTOR_BITS_VARIABLE)
@@ -22,8 +24,6 @@ def default_vector_bits(host_bits: int, environment: Mapping[str, str] | None = 
     if given.strip() not in map(str, possible):
         *most, last = map(str, possible)
         expected = f"{', '.join(most)} or {last}" if most else last
-        raise ValueError(
-            f"{VECTOR_BITS_VARIABLE}={given!r}: {expected} is expected on this machine, whose "
-            f"vectors have {host_bits} bits"
-        )
+        expected += f" on this machine, whose vectors have {host_bits} bits"
+        raise SettingError(VECTOR_BITS_VARIABLE, given, expected)
     return int(given)

@@ -86,6 +86,7 @@ def test_inspections_show_what_the_compiler_prints(
 ) -> None:
     monkeypatch.chdir(ROOT)
     monkeypatch.setenv("GRAPHC_THREADS", "1")
+    monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.setattr(stages, "native", lambda: SimpleNamespace(vector_bits=VECTOR_BITS))
 
     def printed(found: re.Match[str]) -> str:

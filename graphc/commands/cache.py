@@ -9,9 +9,9 @@ import click
 from graphc.commands.common import (
     BATCH_SIZE,
     DIMENSIONS,
+    MODEL,
     SCRIPT,
     console,
-    extents_of,
     one_line_errors,
 )
 from graphc.compiler.native import native
@@ -20,13 +20,14 @@ from graphc.explain import CACHE_OFF, cached_kernels
 from graphc.kernels.cache import ObjectCache
 from graphc.profile import check_dimensions
 from graphc.report import print_cache
-from graphc.script import load_model
+from graphc.script import load_subject
 from graphc.stages import options_of
+from graphc.subject import extents_of, function_of
 
 
 @click.group()
 def cache() -> None:
-    """Look at the machine code that is kept on disk.
+    """List, explain and remove the machine code that is kept on disk.
 
     It is kept in GRAPHC_CACHE_DIR, else in the user's directory of caches; GRAPHC_CACHE=off turns
     the cache off.
@@ -42,9 +43,10 @@ def cache_path() -> None:
 
 @cache.command(name="list")
 def cache_list() -> None:
-    """List the entries, those used last first: kernel, size, age, and whether it is used now.
+    """List the entries, those used last first.
 
-    An entry is used as long as versions, processor and code generator are what it was made with.
+    Shown are kernel, size, age, and whether it is used now. An entry is used as long as versions,
+    processor and code generator are what it was made with.
     """
     with one_line_errors():
         opened = _cache()
@@ -61,15 +63,18 @@ def cache_clear() -> None:
 
 @cache.command(name="explain")
 @SCRIPT
+@MODEL
 @BATCH_SIZE
 @DIMENSIONS
-def cache_explain(script: Path, batch_size: int | None, dimensions: dict[str, int]) -> None:
-    """Say for each kernel of SCRIPT's training step whether it is on disk, and if not why."""
+def cache_explain(
+    script: Path, name: str | None, batch_size: int | None, dimensions: dict[str, int]
+) -> None:
+    """Say of each kernel of SCRIPT why it is on disk or not."""
     with one_line_errors():
         opened = _cache()
-        model = load_model(script)
-        step = model.train_function
-        extents = extents_of(model, batch_size, dimensions)
+        subject = load_subject(script, name)
+        step = function_of(subject)
+        extents = extents_of(subject, batch_size, dimensions)
         check_dimensions(step.program, extents)
         compilation = compile_program(step.program, options_of(step, extents))
         assert compilation.plan is not None
@@ -78,10 +83,7 @@ def cache_explain(script: Path, batch_size: int | None, dimensions: dict[str, in
 
 
 def _cache() -> ObjectCache:
-    try:
-        found = native().cache
-    except ValueError as error:
-        raise click.ClickException(str(error)) from error
+    found = native().cache
     if found is None:
         raise click.ClickException(CACHE_OFF)
     return found

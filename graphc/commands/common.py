@@ -11,7 +11,6 @@ import click
 from rich.console import Console
 
 from graphc.kernels.cache import RefusedError
-from graphc.model import Model
 from graphc.script import OWN_ERRORS, ScriptError, ScriptFailedError
 from graphc.stages import UnknownKernelError
 
@@ -19,9 +18,16 @@ from graphc.stages import UnknownKernelError
 UNLIMITED_WIDTH = 10_000
 
 SCRIPT = click.argument("script", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+MODEL = click.option(
+    "--model",
+    "name",
+    metavar="NAME",
+    help="A Model, or what gc.function returns; `model`, or the only one, unless given.",
+)
 BATCH_SIZE = click.option(
     "--batch-size",
     type=click.IntRange(min=1),
+    metavar="N",
     help="Rows of a batch; that of the model unless given.",
 )
 UNFUSED = click.option("--unfused", is_flag=True, help="Compile one kernel an op.")
@@ -31,7 +37,7 @@ FUNCTION = click.option(
     type=click.Choice(["train", "test", "predict"]),
     default="train",
     show_default=True,
-    help="The training step, loss and metrics alone, or the outputs alone.",
+    help="Of a Model: the training step, loss and metrics alone, or the outputs alone.",
 )
 
 
@@ -54,13 +60,8 @@ DIMENSIONS = click.option(
     multiple=True,
     metavar="NAME=EXTENT",
     callback=_dimensions,
-    help="The extent of an open dimension other than the batch.",
+    help="The extent of an open dimension; once for each that has none.",
 )
-
-
-def extents_of(model: Model, batch_size: int | None, others: dict[str, int]) -> dict[str, int]:
-    batch = model.batch_size if batch_size is None else batch_size
-    return {**others, model.batch_dimension: batch}
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from graphc.commands.common import (
     BATCH_SIZE,
     DIMENSIONS,
     FUNCTION,
+    MODEL,
     SCRIPT,
     UNFUSED,
     one_line_errors,
@@ -37,8 +38,10 @@ _FILE = click.Path(dir_okay=False, writable=True, path_type=Path)
 @click.option(
     "--decimals",
     type=click.IntRange(min=0),
+    metavar="N",
     help="Decimals of values; four significant digits unless given.",
 )
+@MODEL
 @UNFUSED
 @FUNCTION
 @BATCH_SIZE
@@ -50,15 +53,15 @@ def draw(
     html_file: Path | None,
     with_values: bool,
     decimals: int | None,
+    name: str | None,
     unfused: bool,
     which: str,
     batch_size: int | None,
     dimensions: dict[str, int],
 ) -> None:
-    """Draw SCRIPT's graph at a stage of its compilation, as SVG and as an HTML page.
+    """Draw SCRIPT's graph at any stage, as SVG and as an HTML page.
 
-    The page pans, zooms, searches, and collapses layers and kernels. SCRIPT's `model` may be a
-    Model or a Function; a Function is drawn as it is, whatever --function says.
+    The page pans, zooms, searches, and collapses layers and kernels.
 
     --values runs one batch in numpy and writes the value of each use above its edge and the
     gradient below it: the derivative of the loss (of the first output, where that is a float
@@ -70,6 +73,7 @@ def draw(
     with one_line_errors():
         names = load_names(script)
         request = Request(
+            name=name,
             which=which,
             batch_size=batch_size,
             dimensions=dimensions,

@@ -6,20 +6,21 @@ import json
 from pathlib import Path
 
 import click
+from rich.console import Console
 
 from graphc.commands.common import (
     BATCH_SIZE,
     DIMENSIONS,
+    MODEL,
     SCRIPT,
-    console,
-    extents_of,
     one_line_errors,
 )
 from graphc.explain import compiled_for_explaining, explain
 from graphc.explain_report import print_explanation, print_values
 from graphc.explain_value import UnknownValueError, explain_values
 from graphc.profile import check_dimensions
-from graphc.script import load_model
+from graphc.script import load_subject
+from graphc.subject import extents_of, function_of
 
 
 @click.command(name="explain")
@@ -35,36 +36,38 @@ from graphc.script import load_model
     type=click.Path(dir_okay=False, writable=True, path_type=Path),
     help="Write everything to this file as well.",
 )
+@MODEL
 @BATCH_SIZE
 @DIMENSIONS
 def explain_script(
     script: Path,
     why: str | None,
     json_file: Path | None,
+    name: str | None,
     batch_size: int | None,
     dimensions: dict[str, int],
 ) -> None:
-    """Say why SCRIPT's training step is compiled as it is.
+    """Say why SCRIPT's step is compiled as it is.
 
-    The fusions that were made and refused, with reasons and bytes; the rewrites; the buffers and
-    their lives; the tiles of matrix products; what is in the disk cache.
+    Shown are the fusions that were made and refused, with reasons and bytes; the rewrites; the
+    buffers and their lives; the tiles of matrix products; what is in the disk cache.
     """
     with one_line_errors():
-        model = load_model(script)
-        step = model.train_function
-        extents = extents_of(model, batch_size, dimensions)
+        subject = load_subject(script, name)
+        step = function_of(subject)
+        extents = extents_of(subject, batch_size, dimensions)
         check_dimensions(step.program, extents)
         made = compiled_for_explaining(step, extents)
         if why is None:
             whole = explain(made)
-            print_explanation(whole, console())
+            print_explanation(whole, Console(highlight=False))
             found = {"script": str(script), **whole.as_dict()}
         else:
             try:
                 values = explain_values(made, why)
             except UnknownValueError as error:
                 raise click.ClickException(str(error)) from error
-            print_values(values, console())
+            print_values(values, Console(highlight=False))
             found = {"script": str(script), "values": [value.as_dict() for value in values]}
         if json_file is not None:
             json_file.write_text(json.dumps(found, indent=2) + "\n")

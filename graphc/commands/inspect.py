@@ -11,17 +11,16 @@ from graphc.commands.common import (
     BATCH_SIZE,
     DIMENSIONS,
     FUNCTION,
+    MODEL,
     SCRIPT,
     UNFUSED,
     console,
-    extents_of,
     one_line_errors,
 )
-from graphc.function import Function
-from graphc.model import Model
 from graphc.profile import as_function, check_dimensions
-from graphc.script import load_model
+from graphc.script import load_subject
 from graphc.stages import OF_KERNELS, Stage, StageText, stage_text
+from graphc.subject import extents_of, function_of
 
 
 @click.command()
@@ -33,6 +32,7 @@ from graphc.stages import OF_KERNELS, Stage, StageText, stage_text
     help="How far the program is compiled.",
 )
 @click.option("--kernel", metavar="NAME", help="Show this kernel alone (fused, source, llvm, asm).")
+@MODEL
 @UNFUSED
 @FUNCTION
 @BATCH_SIZE
@@ -41,12 +41,13 @@ def inspect(
     script: Path,
     stage: str,
     kernel: str | None,
+    name: str | None,
     unfused: bool,
     which: str,
     batch_size: int | None,
     dimensions: dict[str, int],
 ) -> None:
-    """Print what SCRIPT's model has become at a stage of its compilation.
+    """Print SCRIPT's step at any stage, down to machine code.
 
     declared: what the script declares, without derivatives. backward: with gradients and updates.
     simplified: after rewriting. fused: the nodes of each kernel, and why. plan: instructions and
@@ -57,21 +58,15 @@ def inspect(
         names = ", ".join(each.value for each in OF_KERNELS)
         raise click.UsageError(f"--kernel is for the stages {names}")
     with one_line_errors():
-        model = load_model(script)
+        subject = load_subject(script, name)
         is_forward = wanted is Stage.DECLARED and which == "train"
-        step = _function(model, "test" if is_forward else which)
+        step = function_of(subject, "test" if is_forward else which)
         if unfused:
             step = as_function(step, fuse=False)
-        extents = extents_of(model, batch_size, dimensions)
+        extents = extents_of(subject, batch_size, dimensions)
         if wanted not in (Stage.DECLARED, Stage.BACKWARD):
             check_dimensions(step.program, extents)
         _print(stage_text(step, extents, wanted, kernel))
-
-
-def _function(model: Model, which: str) -> Function:
-    if which == "predict":
-        return model.predict_function
-    return model.test_function if which == "test" else model.train_function
 
 
 def _print(shown: StageText) -> None:

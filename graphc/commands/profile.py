@@ -7,11 +7,11 @@ from pathlib import Path
 
 import click
 
-from graphc.commands.common import BATCH_SIZE, DIMENSIONS, SCRIPT, console, one_line_errors
+from graphc.commands.common import BATCH_SIZE, DIMENSIONS, MODEL, SCRIPT, console, one_line_errors
 from graphc.profile import ROUNDS, profile
 from graphc.profiling.terminal import print_profile
 from graphc.profiling.trace import chrome_trace
-from graphc.script import load_model
+from graphc.script import load_subject
 
 _FILE = click.Path(dir_okay=False, writable=True, path_type=Path)
 
@@ -27,10 +27,23 @@ _FILE = click.Path(dir_okay=False, writable=True, path_type=Path)
 )
 @click.option("--html", "html_file", type=_FILE, help="Write a report as one page.")
 @click.option(
-    "--threads", type=click.IntRange(min=1), help="At most; those of the model unless given."
+    "--threads",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="How many threads run it, at most; those of the model unless given.",
 )
-@click.option("--rounds", type=click.IntRange(min=1), default=ROUNDS, show_default=True)
-@click.option("--repeats", type=click.IntRange(min=1), help="Steps of one measurement.")
+@click.option(
+    "--rounds",
+    type=click.IntRange(min=1),
+    metavar="N",
+    default=ROUNDS,
+    show_default=True,
+    help="How often fused and unfused steps take turns.",
+)
+@click.option(
+    "--repeats", type=click.IntRange(min=1), metavar="N", help="Steps of one measurement."
+)
+@MODEL
 @BATCH_SIZE
 @DIMENSIONS
 def profile_script(
@@ -41,22 +54,23 @@ def profile_script(
     threads: int | None,
     rounds: int,
     repeats: int | None,
+    name: str | None,
     batch_size: int | None,
     dimensions: dict[str, int],
 ) -> None:
-    """Time every kernel of SCRIPT's training step on random data, fused beside unfused.
+    """Time every kernel of SCRIPT's step, fused beside unfused.
 
-    Fused and unfused steps are measured in turns, ROUNDS times, and medians are shown. A kernel's
-    time is that of one step, from its start until the first thread goes on; wait is what a thread
-    spends on average waiting for others behind it. roof is the least time in which this machine
-    could move the kernel's bytes and compute its FLOPs, both measured now, over the time it took,
-    and bound what sets that least time: arithmetic, or the nearest memory that holds all that the
-    kernel works on.
+    Fused and unfused steps are measured on random data in turns, --rounds times, and medians are
+    shown. A kernel's time is that of one step, from its start until the first thread goes on; wait
+    is what a thread spends on average waiting for others behind it. roof is the least time in which
+    this machine could move the kernel's bytes and compute its FLOPs, both measured now, over the
+    time it took, and bound what sets that least time: arithmetic, or the nearest memory that holds
+    all that the kernel works on.
     """
     with one_line_errors():
-        model = load_model(script)
+        subject = load_subject(script, name)
         measured = profile(
-            model,
+            subject,
             batch_size,
             dimensions=dimensions,
             threads=threads,

@@ -95,7 +95,10 @@ def _known_group(nodes: Iterable[Node], uses: Uses) -> Group:
 
 
 class _Fusion:
-    """Groups as sets of nodes under numbers; numbers of merged groups are never used again."""
+    """Groups as sets of nodes under numbers; numbers of merged groups are never used again.
+
+    levels: a group's is greater than those of all that it reads, directly or not.
+    """
 
     def __init__(self, program: Program) -> None:
         self.uses = uses_of(program)
@@ -109,6 +112,8 @@ class _Fusion:
         self.next_number = len(self.members)
         self.consumers = {number: self._readers(number) for number in self.members}
         self.readers_of = _readers_of_stored(computed_nodes(program))
+        # At first a group is one node, and operands have lower numbers than who reads them.
+        self.levels = {number: number for number in self.members}
 
     def groups(self) -> list[Group]:
         return [_known_group(nodes, self.uses) for nodes in self.members.values()]
@@ -195,9 +200,22 @@ class _Fusion:
         for node in self.members[merged]:
             self.number_of[node] = merged
         del self.consumers[one], self.consumers[other]
-        for number in (merged, *(producer for producer, _ in self._producing(merged))):
+        producers = [producer for producer, _ in self._producing(merged)]
+        for number in (merged, *producers):
             self.consumers[number] = self._readers(number)
+        self.levels[merged] = max((self.levels[number] + 1 for number in producers), default=0)
+        self._lift_consumers(merged)
         return merged
+
+    def _lift_consumers(self, number: int) -> None:
+        """Puts what reads the group, directly or not, on greater levels where it is on none."""
+        pending = [number]
+        while pending:
+            producer = pending.pop()
+            for consumer in self.consumers[producer]:
+                if self.levels[consumer] <= self.levels[producer]:
+                    self.levels[consumer] = self.levels[producer] + 1
+                    pending.append(consumer)
 
     def _decision(self, one: int, other: int, saved: int, refusal: Refusal | None) -> Decision:
         if not self._passed(one, other) and self._passed(other, one):
@@ -265,14 +283,17 @@ class _Fusion:
 
     def _reached_around(self, start: int, goal: int) -> int | None:
         """The last group before `goal` on a path from `start` that leads through a third group."""
-        stack = [number for number in self.consumers[start] if number != goal]
-        seen = {start, *stack}
+        # Only groups on lower levels lead to the goal.
+        highest = self.levels[goal]
+        stack, seen = [start], {start}
         while stack:
             number = stack.pop()
             consumers = self.consumers[number]
-            if goal in consumers:
+            if goal in consumers and number != start:
                 return number
-            stack += [each for each in consumers if each not in seen]
+            stack += [
+                each for each in consumers if each not in seen and self.levels[each] < highest
+            ]
             seen.update(consumers)
         return None
 

@@ -160,7 +160,7 @@ def kernel_digest(source: KernelSource) -> str:
 def native() -> Native:
     """This process' compiler and executor.
 
-    Raises ValueError for a GRAPHC_VECTOR_BITS that is no width of this machine's vectors.
+    Raises SettingError for a GRAPHC_VECTOR_BITS that is no width of this machine's vectors.
     """
     from graphc.kernels.llvm import default_target
 

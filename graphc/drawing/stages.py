@@ -23,8 +23,9 @@ from graphc.ir.op import Array
 from graphc.ir.types import Dim
 from graphc.model import Model
 from graphc.profile import as_function, check_dimensions, random_inputs
-from graphc.script import MODEL_NAME, ScriptError
+from graphc.script import chosen
 from graphc.stages import Stage, options_of
+from graphc.subject import Subject, extents_of, function_of
 
 STAGES = (Stage.DECLARED, Stage.BACKWARD, Stage.SIMPLIFIED, Stage.FUSED, Stage.PLAN)
 
@@ -36,11 +37,13 @@ SAMPLE_NAME = "sample_batch"
 class Request:
     """What is drawn of a model.
 
+    name: of the Model or Function, unless it is `model` or the only one of the script.
     which: train, test or predict. batch_size: that of the sample or the model unless given.
     dimensions: extents of other open dimensions. with_values, decimals: whether a batch is run,
     and how its values are printed.
     """
 
+    name: str | None = None
     which: str = "train"
     batch_size: int | None = None
     dimensions: Mapping[str, int] = field(default_factory=dict)
@@ -54,50 +57,42 @@ def stage_diagrams(
 ) -> dict[Stage, tuple[Diagram, ...]]:
     """The diagrams of each stage, those that belong side by side together.
 
-    names: of the script's module. Raises ScriptError where it has no model, DataError for a sample
-    that does not fit or has an index out of range, and for a dimension without an extent. Of a
-    model without optimizer there is no training step, and without loss nothing but the outputs.
+    names: of the script's module. Raises ScriptError as `script.chosen` does, DataError for a
+    sample that does not fit or has an index out of range, and for a dimension without an extent.
+    Of a model without optimizer there is no training step, and without loss nothing but the
+    outputs.
     """
-    model = names.get(MODEL_NAME)
-    if not isinstance(model, Model | Function):
-        raise ScriptError(
-            f"{script}: `{MODEL_NAME}` at module level is to be a graphc.Model or a "
-            f"graphc.Function, not {type(model).__name__}"
-        )
-    step, declared = _functions(model, request.which)
+    subject = chosen(names, script, request.name)
+    step, declared = _functions(subject, request.which)
     sample = names.get(SAMPLE_NAME)
-    extents = _extents(model, step, request, sample)
+    extents = _extents(subject, step, request, sample)
     check_dimensions(step.program, extents)
     source = _Source(step, declared, extents, request, sample)
     return {stage: source.diagrams(stage) for stage in stages}
 
 
-def _functions(model: Model | Function, which: str) -> tuple[Function, Function]:
+def _functions(subject: Subject, which: str) -> tuple[Function, Function]:
     """What is compiled, and what of it is declared: the part without derivatives."""
-    if isinstance(model, Function):
-        return model, model
-    if which == "predict" or (which == "train" and model.loss is None):
-        return model.predict_function, model.predict_function
-    if which == "test" or model.optimizer is None:
-        return model.test_function, model.test_function
-    return model.train_function, model.test_function
+    if isinstance(subject, Model) and which == "train":
+        if subject.loss is None:
+            which = "predict"
+        elif subject.optimizer is None:
+            which = "test"
+    step = function_of(subject, which)
+    return step, function_of(subject, "test") if which == "train" else step
 
 
-def _extents(
-    model: Model | Function, step: Function, request: Request, sample: Any
-) -> dict[str, int]:
+def _extents(subject: Subject, step: Function, request: Request, sample: Any) -> dict[str, int]:
     """Extents of the open dimensions: those asked for, else the sample's, else the model's."""
-    extents: dict[str, int] = {}
-    if isinstance(model, Model):
-        extents[model.batch_dimension] = model.batch_size
+    extents = extents_of(subject, None, {})
     if sample is not None and request.with_values:
         arrays = matched(step.program.inputs, sample, SAMPLE_NAME)
         for node, array in zip(step.program.inputs, arrays, strict=True):
             for extent, actual in zip(node.shape, array.shape, strict=True):
                 if isinstance(extent, Dim):
                     extents[extent.name] = actual
-    if isinstance(model, Model) and request.batch_size is not None:
-        extents[model.batch_dimension] = request.batch_size
+    if request.batch_size is not None:
+        extents |= extents_of(subject, request.batch_size, {})
     return {**extents, **request.dimensions}
 
 

@@ -27,6 +27,11 @@ def scaled(value: float, unit: str = "") -> str:
     return f"{sign}{text} {_PREFIXES[number]}{unit}".rstrip()
 
 
+def roof(share: float, is_rough: bool) -> str:
+    """`87%`, and `~117%` where the time is too short for an exact figure."""
+    return f"{'~' if is_rough else ''}{share:.0%}"
+
+
 def percent(share: float) -> str:
     """`12.3%`, and `0.12%` where that would lose digits."""
     return f"{share:.2%}" if abs(share) < 0.01 else f"{share:.1%}"

@@ -13,8 +13,14 @@ from graphc.drawing.engine import MissingExtraError
 from graphc.drawing.kernels import fusion_diagrams
 from graphc.drawing.page import graph_panel, panel_script, panel_style, script_json
 from graphc.profiling.arena_map import arena_map
-from graphc.profiling.figures import microseconds, percent, scaled, significant
-from graphc.profiling.records import KernelProfile, Profile, StepProfile
+from graphc.profiling.figures import microseconds, percent, roof, scaled, significant
+from graphc.profiling.records import (
+    CLOCK_ERROR_NANOSECONDS,
+    SHORTEST_EXACT_NANOSECONDS,
+    KernelProfile,
+    Profile,
+    StepProfile,
+)
 from graphc.profiling.roofline_chart import roofline_chart
 from graphc.profiling.thread_map import thread_map
 
@@ -53,6 +59,8 @@ def profile_page(profile: Profile, title: str) -> str:
         threads_unfused=_threads(profile.unfused, "unfused"),
         arena_fused=_arena(profile.fused, "fused"),
         arena_unfused=_arena(profile.unfused, "unfused"),
+        rough=f"{SHORTEST_EXACT_NANOSECONDS:.0f} ns",
+        clock_error=f"{CLOCK_ERROR_NANOSECONDS:.0f} ns",
         data=script_json(_data(profile)),
     )
 
@@ -79,12 +87,11 @@ def _asset(name: str) -> str:
 
 def _subtitle(profile: Profile) -> str:
     sizes = [f"{name} {extent}" for name, extent in profile.dimensions.items()]
-    threads = "1 thread" if profile.threads == 1 else f"{profile.threads} threads"
     parts = [
         f"{profile.program} step",
         *sizes,
         f"{profile.fused.ops} ops",
-        threads,
+        profile.threads_text,
         f"{profile.vector_bits}-bit vectors",
         f"median of {profile.rounds} rounds of {profile.repeats} steps",
     ]
@@ -173,7 +180,7 @@ def _cells(kernel: KernelProfile) -> tuple[str, ...]:
         scaled(kernel.flops),
         significant(kernel.gigabytes_per_second),
         significant(kernel.gigaflops_per_second),
-        f"{kernel.roofline_share:.0%}",
+        roof(kernel.roofline_share, kernel.is_rough),
         kernel.bound,
         "" if saving is None else microseconds(saving.unfused_nanoseconds),
     )
@@ -230,13 +237,13 @@ def _longest(step: StepProfile) -> str | None:
 
 
 def _figures(kernel: KernelProfile) -> dict[str, Any]:
-    saving = kernel.saving
+    saving, share = kernel.saving, roof(kernel.roofline_share, kernel.is_rough)
     figures = [
         ("time", f"{microseconds(kernel.nanoseconds)} us, {percent(kernel.share)} of the step"),
         *_waiting(kernel),
         ("bytes", f"{kernel.bytes:,} at {significant(kernel.gigabytes_per_second)} GB/s"),
         ("FLOPs", f"{kernel.flops:,} at {significant(kernel.gigaflops_per_second)} GFLOP/s"),
-        ("roofline", f"{kernel.roofline_share:.1%}, bound by {kernel.bound}"),
+        ("roofline", f"{share}, bound by {kernel.bound}"),
         ("ops", " ".join(kernel.ops)),
     ]
     if saving is not None and saving.unfused_kernels > 1:
@@ -252,7 +259,7 @@ def _figures(kernel: KernelProfile) -> dict[str, Any]:
         "kind": kernel.kind,
         "brief": f"{microseconds(kernel.nanoseconds)} us, {percent(kernel.share)}, "
         f"{significant(kernel.gigaflops_per_second)} GFLOP/s, "
-        f"{kernel.roofline_share:.0%} of the roofline ({kernel.bound})",
+        f"{share} of the roofline ({kernel.bound})",
         "figures": figures,
         "lines": [asdict(line) | {"file": line.name} for line in kernel.lines],
     }

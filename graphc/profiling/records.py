@@ -14,6 +14,13 @@ if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions
     from rich.text import Text
 
+# What the clock between two kernels is wrong by: a processor begins with the next kernel while some
+# hundred instructions of the one before are still to be done. A time of which that is more than
+# this share is rough.
+CLOCK_ERROR_NANOSECONDS = 30.0
+MOST_ERROR = 0.1
+SHORTEST_EXACT_NANOSECONDS = CLOCK_ERROR_NANOSECONDS / MOST_ERROR
+
 
 @dataclass(frozen=True)
 class Line:
@@ -91,6 +98,11 @@ class KernelProfile:
     lines: tuple[Line, ...]
     saving: Saving | None = None
 
+    @property
+    def is_rough(self) -> bool:
+        """Whether the time is so short that the clock's error shows in it, and in all rates."""
+        return self.nanoseconds < SHORTEST_EXACT_NANOSECONDS
+
 
 @dataclass(frozen=True)
 class Slice:
@@ -124,6 +136,11 @@ class StepProfile:
     kernels: tuple[KernelProfile, ...]
     timeline: tuple[Slice, ...] = field(repr=False)
     loaded: LoadedProgram = field(repr=False, compare=False)
+
+    @property
+    def shared_kernels(self) -> int:
+        """How many kernels several threads share; the others run on one."""
+        return sum(kernel.threads > 1 for kernel in self.kernels)
 
     def as_dict(self) -> dict[str, Any]:
         kept = {f.name: getattr(self, f.name) for f in fields(self)}
@@ -176,3 +193,8 @@ class Profile:
     def roofline(self) -> Roofline:
         """That of all threads."""
         return self.rooflines[-1]
+
+    @property
+    def threads_text(self) -> str:
+        """How many threads the steps may use, in words."""
+        return "1 thread" if self.threads == 1 else f"at most {self.threads} threads"

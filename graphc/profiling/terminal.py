@@ -7,13 +7,23 @@ from collections.abc import Iterator, Sequence
 from rich.console import Console
 from rich.text import Text
 
-from graphc.profiling.figures import microseconds, percent, scaled, significant
+from graphc.profiling.figures import microseconds, percent, roof, scaled, significant
 from graphc.profiling.layout import Column, table, wrapped
-from graphc.profiling.records import KernelProfile, Line, Profile, Saving, StepProfile, Value
+from graphc.profiling.records import (
+    CLOCK_ERROR_NANOSECONDS,
+    SHORTEST_EXACT_NANOSECONDS,
+    KernelProfile,
+    Line,
+    Profile,
+    Saving,
+    StepProfile,
+    Value,
+)
 from graphc.profiling.roofline import Roofline
 
 # So many are named in one row; the file written with --json has them all.
 LINES_SHOWN = 3
+OPS_SHOWN = 8
 VALUES_SHOWN = 4
 
 
@@ -34,15 +44,16 @@ def _unwrapped_lines(profile: Profile, width: int) -> Iterator[Text]:
     sizes = ", ".join(f"{name} {extent}" for name, extent in profile.dimensions.items())
     yield Text(
         f"{profile.program} step{', ' if sizes else ''}{sizes}: {profile.fused.ops} ops, "
-        f"{_threads(profile.threads)}, {profile.vector_bits}-bit vectors; "
+        f"{profile.threads_text}, {profile.vector_bits}-bit vectors; "
         f"median of {profile.rounds} rounds of {profile.repeats} steps"
     )
     for roofline in profile.rooflines:
         yield Text(_roofline_text(roofline), style="dim")
     for title, step in (("fused", profile.fused), ("unfused", profile.unfused)):
         yield Text("")
-        yield Text(_step_title(title, step))
-        yield from _kernel_table(step, profile.threads, width)
+        yield Text(_step_title(title, step, profile.threads))
+        yield from _kernel_table(step, width)
+    yield from _notes(profile)
     yield Text("")
     yield from _saving_table(profile.fused, width)
     yield Text(f"fused over unfused: {profile.ratio:.2f}x", style="bold")
@@ -62,16 +73,35 @@ def _roofline_text(roofline: Roofline) -> str:
     return f"roofline of {_threads(roofline.threads)}: {peaks}; {levels}"
 
 
-def _step_title(title: str, step: StepProfile) -> str:
+def _notes(profile: Profile) -> Iterator[Text]:
+    """What some figures of the tables need to be read rightly."""
+    kernels = (*profile.fused.kernels, *profile.unfused.kernels)
+    if any(kernel.is_rough for kernel in kernels):
+        yield Text(
+            f"~ under {SHORTEST_EXACT_NANOSECONDS:.0f} ns, where the clock's error of some "
+            f"{CLOCK_ERROR_NANOSECONDS:.0f} ns shows in all figures of the row: a kernel may seem "
+            "faster than the roofline",
+            style="dim",
+        )
+    if any(kernel.roofline_share > 1 and not kernel.is_rough for kernel in kernels):
+        yield Text(
+            "roof over 100%: the kernel found more in a cache than is counted, or something else "
+            "kept the machine busy while its roofline was measured",
+            style="dim",
+        )
+
+
+def _step_title(title: str, step: StepProfile, threads: int) -> str:
+    shared = f" ({step.shared_kernels or 'none'} on {threads} threads)" if threads > 1 else ""
     covered = step.kernels_nanoseconds / step.step_nanoseconds
     return (
-        f"{title}: {microseconds(step.step_nanoseconds)} us a step, {len(step.kernels)} kernels, "
-        f"arena {step.arena_bytes:,} bytes; kernels add up to {covered:.1%} of the step, "
-        f"clocks add {max(step.clock_share, 0):.1%}"
+        f"{title}: {microseconds(step.step_nanoseconds)} us a step, "
+        f"{len(step.kernels)} kernels{shared}, arena {step.arena_bytes:,} bytes; "
+        f"kernels add up to {covered:.1%} of the step, clocks add {max(step.clock_share, 0):.1%}"
     )
 
 
-def _kernel_table(step: StepProfile, threads: int, width: int) -> Iterator[Text]:
+def _kernel_table(step: StepProfile, width: int) -> Iterator[Text]:
     kernels = step.kernels
 
     def column(heading: str, cells: Iterator[str], drop: int = 0) -> Column:
@@ -85,10 +115,10 @@ def _kernel_table(step: StepProfile, threads: int, width: int) -> Iterator[Text]
         column("FLOPs", (scaled(k.flops) for k in kernels)),
         column("GB/s", (significant(k.gigabytes_per_second) for k in kernels)),
         column("GFLOP/s", (significant(k.gigaflops_per_second) for k in kernels)),
-        column("roof", (f"{k.roofline_share:.0%}" for k in kernels)),
+        column("roof", (roof(k.roofline_share, k.is_rough) for k in kernels)),
         column("bound", (k.bound for k in kernels), 2),
     ]
-    if threads > 1:
+    if step.shared_kernels:
         figures.insert(2, column("wait us", (microseconds(k.wait_nanoseconds) for k in kernels), 1))
         figures.insert(3, column("threads", (str(k.threads) for k in kernels), 3))
     names = column("kernel", (k.name for k in kernels))
@@ -97,7 +127,9 @@ def _kernel_table(step: StepProfile, threads: int, width: int) -> Iterator[Text]
 
 def _details(kernel: KernelProfile) -> str:
     """The ops, unless the name says them, and the user's lines."""
-    ops = " ".join(kernel.ops) if len(kernel.ops) > 1 else ""
+    left = len(kernel.ops) - OPS_SHOWN
+    more = f" and {left} more" if left > 0 else ""
+    ops = " ".join(kernel.ops[:OPS_SHOWN]) + more if len(kernel.ops) > 1 else ""
     lines = lines_text(kernel.lines)
     return f"{ops} · {lines}" if ops and lines else ops or lines
 

@@ -73,7 +73,7 @@ def test_a_directory_that_is_not_used(graphc: Command, objects: ObjectCache) -> 
 
 
 @pytest.mark.parametrize(
-    ("value", "message"), [("off", "the cache is off"), ("of", "'on' or 'off' is expected")]
+    ("value", "message"), [("off", "the cache is off"), ("of", "expected 'on' or 'off'")]
 )
 def test_without_a_cache(tmp_path: Path, value: str, message: str) -> None:
     result = _graphc(tmp_path, "cache", "path", GRAPHC_CACHE=value)
@@ -104,8 +104,8 @@ def test_explain(tmp_path: Path, script: str) -> None:
 COMMAND = "from graphc.cli import main; main()"
 COMPILE = """
 import pathlib, sys
-from graphc.script import load_model
-load_model(pathlib.Path(sys.argv[1])).train_function.prepare({"batch": 32})
+from graphc.script import load_subject
+load_subject(pathlib.Path(sys.argv[1])).train_function.prepare({"batch": 32})
 """
 
 

@@ -6,19 +6,19 @@ import re
 import pytest
 
 from graphc.explain import compiled_for_explaining, explain
-from graphc.script import load_model
+from graphc.script import load_subject
 
 
 @pytest.fixture
 def made(script, tmp_path):
-    model = load_model(tmp_path / "net.py")
+    model = load_subject(tmp_path / "net.py")
     return compiled_for_explaining(model.train_function, {"batch": 32})
 
 
 @pytest.fixture
 def compiled(script, tmp_path):
     """Leaves the machine code of the step on disk."""
-    load_model(tmp_path / "net.py").train_function.prepare({"batch": 32})
+    load_subject(tmp_path / "net.py").train_function.prepare({"batch": 32})
 
 
 @pytest.fixture
@@ -80,7 +80,7 @@ def test_tiles_and_cache(compiled, made, tmp_path):
     assert not any(tiles["matmul_tanh"].reason.startswith(each.tile) for each in others)
     assert [each.kernel for each in found.cache] == ["executor", *found.kernels]
     assert all(each.on_disk for each in found.cache)
-    other = compiled_for_explaining(load_model(tmp_path / "net.py").train_function, {"batch": 31})
+    other = compiled_for_explaining(load_subject(tmp_path / "net.py").train_function, {"batch": 31})
     assert any("no entry" in each.reason for each in explain(other).cache)
 
 
@@ -91,6 +91,30 @@ def test_text_has_headings_in_a_pipe(graphc, script):
     for heading in ("fused", "not fused", "rewrites", "buffers", "tiles of matrix products"):
         assert heading in headings
     assert "\x1b" not in result.stdout
+
+
+@pytest.mark.parametrize("options", [[], ["--why", "tanh"]])
+@pytest.mark.parametrize("width", [60, 120])
+def test_text_is_wrapped_below_what_it_belongs_to(graphc, script, monkeypatch, width, options):
+    monkeypatch.setenv("COLUMNS", str(width))
+    lines = graphc("explain", script, *options).stdout.splitlines()
+    assert lines[0] and width - 15 < max(map(len, lines)) <= width
+    whole = next(n for n, line in enumerate(lines) if "two matrix products" in line)
+    following = [line for line in lines[whole + 1 :] if line.startswith("      ")]
+    assert following or width == 120
+
+
+def test_why_of_scratch_memory_says_whose_it_is(why):
+    """Two kernels have sums over rows, of the gradients of two biases."""
+    values = why("sum_over_rows")
+    assert {(value["op"], value["line"]) for value in values} == {
+        ("sum", "net.py:8"),
+        ("sum", "net.py:9"),
+    }
+    for value in values:
+        assert value["memory"].startswith("scratch memory alone")
+        assert value["scratch"].startswith("sum_over_rows, ")
+        assert f"sum ({value['line']}), which {value['kernels'][0]} makes" in value["scratch"]
 
 
 def test_why_of_a_stored_value(why):

@@ -58,7 +58,7 @@ def test_trace_and_page(graphc, script, tmp_path):
     few = ("--rounds", "1", "--repeats", "1", "--threads", "2")
     result = graphc("profile", script, *few, "--trace", str(trace), "--html", str(page))
     assert result.exit_code == 0, result.output
-    assert "2 threads" in result.stdout.splitlines()[0]
+    assert "at most 2 threads" in result.stdout.splitlines()[0]
     events = json.loads(trace.read_text())["traceEvents"]
     assert "matmul_tanh" in {event["name"] for event in events}
     text = page.read_text()

@@ -5,6 +5,8 @@ import sys
 
 import pytest
 
+from tests.cli.conftest import SCRIPT
+
 
 def test_train_runs_the_script_with_its_arguments(graphc, script):
     result = graphc("train", script, "--epochs", "3", "--help")
@@ -66,7 +68,7 @@ def test_a_syntax_error_is_shown(graphc, write):
     ("text", "message"),
     [
         ("x = 1\n", "defines no `model`"),
-        ("model = 3\n", "is of type int, a graphc.Model expected"),
+        ("model = 3\n", "is of type int; a gc.Model is expected, or what gc.function returns"),
         ("raise SystemExit(2)\n", "exits while it is loaded"),
     ],
 )
@@ -100,3 +102,22 @@ def test_as_a_command(script):
     )
     assert result.stdout == "trained with now\n"
     assert result.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("variable", "expected"),
+    [
+        ("GRAPHC_THREADS", "expected a whole number of threads, at least 1"),
+        ("GRAPHC_MEMORY_LIMIT", "expected a number of bytes, or one with a unit such as 500MB"),
+        ("GRAPHC_PERF", "expected '0' or '1'"),
+    ],
+)
+def test_a_wrong_setting_is_one_line(graphc, write, monkeypatch, variable, expected):
+    """It is no fault of the script, whose traceback would only hide what to mend."""
+    monkeypatch.setenv(variable, "all")
+    path = write(SCRIPT + "model.train_function.loaded({'batch': 1})\n")
+    for command in (["train", path], ["explain", path], ["profile", path]):
+        result = graphc(*command)
+        assert result.exit_code == 1
+        assert result.stderr.startswith(f"Error: {variable}='all': {expected}")
+        assert len(result.stderr.splitlines()) == 1

@@ -9,7 +9,7 @@ import pytest
 
 import graphc as gc
 from graphc.compiler import grouping
-from graphc.compiler.fuse import traffic
+from graphc.compiler.fuse import _Fusion, traffic
 from graphc.compiler.grouping import computed_nodes
 from graphc.compiler.pipeline import Compilation
 from graphc.compiler.plan import PlannedInstruction
@@ -293,3 +293,27 @@ def test_work_of_fusing_grows_with_the_graph(monkeypatch: pytest.MonkeyPatch) ->
         counts.append(len(calls))
     assert counts[1] <= 5 * counts[0]
     assert counts[1] <= 3 * 300
+
+
+class _CountedLookups(dict[int, dict[int, None]]):
+    count = 0
+
+    def __getitem__(self, number: int) -> dict[int, None]:
+        self.count += 1
+        return super().__getitem__(number)
+
+
+def test_a_deep_net_is_searched_near_a_pair_alone() -> None:
+    """A search of all that comes after a pair looks at some 500 groups for each node of this net;
+    levels keep it between the two."""
+    graph = gc.Graph()
+    x = value = graph.input("x", (32, 16))
+    for _ in range(100):
+        value = gc.nn.dense(value, 16, gc.tanh)
+    gradients = gc.grad(gc.mean(gc.square(value)), list(graph.states.values()))
+    fusion = _Fusion(compilation(gc.function([x], gradients).program).program)
+    fusion.consumers = lookups = _CountedLookups(fusion.consumers)
+    fusion.merge_all()
+    assert lookups.count < 100 * len(fusion.number_of)
+    for producer, consumers in fusion.consumers.items():
+        assert all(fusion.levels[producer] < fusion.levels[each] for each in consumers)

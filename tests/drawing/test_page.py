@@ -92,6 +92,18 @@ def test_boxes_collapse_and_open(fused):
     assert view(fused, 1).locator(".box.layer").count() >= 3
 
 
+def test_a_view_that_shows_a_part_shows_the_first_node(open_page, classifier, page_of):
+    """Values make a graph large, and the two of fusion stand one above the other."""
+    page = open_page(page_of(classifier, "--stage", "fused", "--values"), width=700, height=800)
+    for number in (0, 1):
+        canvas = view(page, number).locator(".graph-canvas").bounding_box()
+        drawn = view(page, number).locator("svg").evaluate("svg => svg.getBBox().height")
+        nodes = view(page, number).locator(".node").all()
+        first = min((node.bounding_box() for node in nodes), key=lambda box: box["x"])
+        assert canvas["y"] < first["y"] < canvas["y"] + canvas["height"] - first["height"]
+        assert drawn > canvas["height"], "all of it fits"
+
+
 def test_pan_zoom_and_fit(fused):
     canvas = view(fused, 1).locator(".graph-canvas")
     moving = canvas.locator(".moving")

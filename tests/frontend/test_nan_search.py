@@ -97,6 +97,20 @@ def test_infinity_is_followed_to_the_nan_that_it_makes():
     assert (operand.minimum, operand.maximum, operand.there) == (1.0, 200.0, 200.0)
 
 
+def test_the_first_nan_is_one_where_infinities_stand_before_it():
+    graph = gc.Graph()
+    x, c = graph.input("x", ("batch",)), graph.input("c", ("batch",))
+    w = graph.parameter("w", (), 1.0)
+    model = gc.Model([x, c], x, loss=gc.mean(gc.exp(x * w) * c))
+    model.compile(gc.optim.SGD(0.1))
+    report = _find(model, [np.array([1, 200, 200], np.float32), np.array([1, -1, 0], np.float32)])
+    assert (report.first.op, report.first.index) == ("exp", (1,))
+    assert (report.then.op, report.then.index, report.then.bad) == ("multiply", (2,), 2)
+    assert np.isnan(report.then.element)
+    assert [operand.there for operand in report.then.operands] == [np.inf, 0.0]
+    assert "2 of 3 elements, first nan at [2]" in str(report)
+
+
 def test_infinity_that_a_mask_hides_is_no_fault():
     graph = gc.Graph()
     x = graph.input("x", ("batch",))

@@ -214,6 +214,21 @@ def test_interrupt_takes_effect_after_a_whole_step(model):
         np.testing.assert_array_equal(value, interrupted[name])
 
 
+def test_every_callback_ends_whatever_others_raise(model):
+    class Fail(Callback):
+        def __init__(self, word):
+            self.word = word
+
+        def on_train_end(self):
+            raise RuntimeError(self.word)
+
+    recorder = Recorder()
+    with pytest.raises(RuntimeError, match=r"^first") as raised:
+        model.fit(X, Y, callbacks=[Fail("first"), Fail("second"), recorder])
+    assert recorder.calls[-1] == "end"
+    assert raised.value.__notes__ == ["on_train_end of Fail raised RuntimeError('second')"]
+
+
 def test_error_in_a_callback_ends_training_cleanly(model):
     class Fail(Callback):
         def on_batch_end(self, epoch, batch, logs):

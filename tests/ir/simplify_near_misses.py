@@ -10,7 +10,7 @@ from graphc.ir.build import one_hot, pick, softmax
 from graphc.ir.graph import Node
 from graphc.ir.ops import composite, contract, movement, reduce
 from graphc.ir.ops import elementwise as ops
-from tests.ir.simplify_cases import (
+from tests.ir.simplify_case import (
     PAIRS,
     ROWS,
     THREE,

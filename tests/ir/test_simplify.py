@@ -18,7 +18,8 @@ from graphc.ir.simplify import PRIMITIVE_RULES, RULES, simplify
 from graphc.ir.text import print_program
 from graphc.ir.types import bool_
 from graphc.ir.verify import verify
-from tests.ir.simplify_cases import CASES, PAIRS, Case
+from tests.ir.simplify_case import PAIRS, Case
+from tests.ir.simplify_cases import CASES
 from tests.ir.simplify_near_misses import NEAR_MISSES, NearMiss
 from tests.tolerance import assert_close
 

@@ -326,7 +326,7 @@ def test_where_the_cache_is(
 
 
 def test_a_switch_that_is_none() -> None:
-    with pytest.raises(ValueError, match="GRAPHC_CACHE='no': 'on' or 'off'"):
+    with pytest.raises(ValueError, match="GRAPHC_CACHE='no': expected 'on' or 'off'"):
         cache_directory({"GRAPHC_CACHE": "no"})
 
 

@@ -62,7 +62,7 @@ def test_a_link_is_not_followed(module, tmp_path):
 def test_switch():
     assert perf_map.is_wanted({perf_map.VARIABLE: "1"})
     assert not perf_map.is_wanted({})
-    with pytest.raises(ValueError, match="GRAPHC_PERF='yes': '0' or '1' is expected"):
+    with pytest.raises(ValueError, match="GRAPHC_PERF='yes': expected '0' or '1'"):
         perf_map.is_wanted({perf_map.VARIABLE: "yes"})
 
 

@@ -1,10 +1,11 @@
 """The report in the terminal at several widths."""
 
 import re
+from dataclasses import replace
 
 import pytest
 
-from graphc.profile import Profile
+from graphc.profile import KernelProfile, Profile
 from graphc.profiling.figures import microseconds, scaled, significant
 from graphc.profiling.layout import Column, table
 from graphc.profiling.terminal import profile_lines
@@ -31,6 +32,61 @@ def test_wide_rows_hold_all(net: Profile) -> None:
     lines = [line.plain for line in profile_lines(net, 200)]
     row = next(line for line in lines if line.startswith("matmul_tanh "))
     assert re.search(r"388 B\s+400\s.*matmul add tanh · conftest.py:\d+$", row)
+
+
+def test_long_lists_of_ops_end(net: Profile) -> None:
+    kernel = replace(net.fused.kernels[1], ops=tuple(f"op{n}" for n in range(40)))
+    lines = _lines(_with_kernels(net, kernel))
+    row = next(line for line in lines if line.startswith(f"{kernel.name} "))
+    assert " op0 op1 op2 op3 op4 op5 op6 op7 and 32 more · " in row
+
+
+def test_the_title_says_what_is_shared(net: Profile, shared: Profile) -> None:
+    """A step of kernels that all run alone has no columns of threads, whatever it might use."""
+    for measured in (shared, replace(net, threads=2)):
+        lines = _lines(measured)
+        assert ", at most 2 threads, " in lines[0]
+        count = sum(kernel.threads == 2 for kernel in measured.fused.kernels)
+        title = next(n for n, line in enumerate(lines) if line.startswith("fused: "))
+        assert (
+            f"{len(measured.fused.kernels)} kernels ({count or 'none'} on 2 threads)"
+            in lines[title]
+        )
+        assert ("wait us" in lines[title + 1]) == (count > 0) == (measured is shared)
+    assert ", 1 thread, " in _lines(net)[0]
+
+
+@pytest.mark.parametrize(
+    ("nanoseconds", "share", "shown", "note"),
+    [
+        (61.0, 1.17, "~117%", "~ under 300 ns"),
+        (299.0, 0.5, "~50%", "~ under 300 ns"),
+        (300.0, 0.5, "50%", ""),
+        (5000.0, 1.31, "131%", "roof over 100%: "),
+    ],
+)
+def test_a_roof_that_is_passed_is_explained(
+    net: Profile, nanoseconds: float, share: float, shown: str, note: str
+) -> None:
+    kernel = replace(net.fused.kernels[1], nanoseconds=nanoseconds, roofline_share=share)
+    lines = _lines(_with_kernels(net, kernel))
+    row = next(line for line in lines if line.startswith(f"{kernel.name} "))
+    assert f"  {shown}  " in row
+    notes = [line for line in lines if line.startswith(("~", "roof over"))]
+    assert [line.startswith(note) for line in notes] == ([True] if note else [])
+
+
+def _lines(measured: Profile) -> list[str]:
+    return [line.plain for line in profile_lines(measured, 200)]
+
+
+def _with_kernels(measured: Profile, *kernels: KernelProfile) -> Profile:
+    """As if both steps had these kernels alone."""
+    return replace(
+        measured,
+        fused=replace(measured.fused, kernels=kernels),
+        unfused=replace(measured.unfused, kernels=kernels),
+    )
 
 
 def test_what_fusions_save_is_listed(net: Profile) -> None:

@@ -140,11 +140,15 @@
       const whole = Math.min(clientWidth / width, clientHeight / height);
       const least = horizontal ? READABLE_VALUES_SCALE : READABLE_SCALE;
       this.scale = clamp(readable ? Math.max(whole, least) : whole, SMALLEST_SCALE, LARGEST_FITTED_SCALE);
-      const first = nodes.reduce((a, b) => (b.y < a.y ? b : a), nodes[0] || { x: 0, y: 0 });
-      const start = horizontal ? 0 : clientWidth / 2 - first.x * this.scale;
-      const missing = clientWidth - width * this.scale;
-      this.x = missing >= 0 ? missing / 2 : clamp(start, missing, 0);
-      this.y = Math.max((clientHeight - height * this.scale) / 2, 0);
+      const along = horizontal ? "x" : "y";
+      const first = nodes.reduce((a, b) => (b[along] < a[along] ? b : a), nodes[0] || { x: 0, y: 0 });
+      // What does not fit begins at its edge, and across that with the first node in the middle.
+      const placed = (room, size, at) => {
+        const missing = room - size * this.scale;
+        return missing >= 0 ? missing / 2 : clamp(room / 2 - at * this.scale, missing, 0);
+      };
+      this.x = placed(clientWidth, width, horizontal ? 0 : first.x);
+      this.y = placed(clientHeight, height, horizontal ? first.y : 0);
       this.move();
     }
 

@@ -1,0 +1,46 @@
+"""What each rule of ir/rules_backward.py turns into what."""
+
+from __future__ import annotations
+
+from graphc.ir.build import one_hot, softmax
+from graphc.ir.ops import movement, reduce
+from tests.ir.simplify_case import ROWS, Case, by_axis
+
+LABELS = ((4, 3), (4,))
+FLOATS_AND_LABELS = ("float", "i32")
+
+CASES = (
+    Case(
+        "sum_of_one_hot",
+        lambda t: by_axis(reduce.sum_, one_hot(t, 3), 1),
+        lambda t: movement.broadcast_to(t.graph.constant(1.0, "f32"), shape=(4, 1)),
+        ((4,),),
+        dtypes=("i32",),
+        exact=False,
+    ),
+    Case(
+        "log_softmax_backward",
+        lambda x, t: (
+            -0.25 * one_hot(t, 3, x.dtype)
+            - softmax(x) * by_axis(reduce.sum_, -0.25 * one_hot(t, 3, x.dtype), 1)
+        ),
+        lambda x, t: (softmax(x) - one_hot(t, 3, x.dtype)) * 0.25,
+        LABELS,
+        dtypes=FLOATS_AND_LABELS,
+        exact=False,
+    ),
+    Case(
+        "log_softmax_backward",
+        lambda x, t, s: t * s - softmax(x, 0) * by_axis(reduce.sum_, t * s, 0),
+        lambda x, t, s: (t - softmax(x, 0) * by_axis(reduce.sum_, t, 0)) * s,
+        (ROWS, ROWS, (3,)),
+        exact=False,
+    ),
+    Case(
+        "log_softmax_backward",
+        lambda x, t, s: -(t * s) - by_axis(reduce.sum_, -(t * s), 1) * softmax(x),
+        lambda x, t, s: (softmax(x) * by_axis(reduce.sum_, t, 1) - t) * s,
+        (ROWS, ROWS, (4, 1)),
+        exact=False,
+    ),
+)
