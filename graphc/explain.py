@@ -9,7 +9,7 @@ from typing import Any
 
 from graphc.compiler.arena import LiveRange
 from graphc.compiler.fuse import Decision, Recomputation
-from graphc.compiler.native import EXECUTOR_DIGEST, kernel_digest, native
+from graphc.compiler.native import EXECUTOR_DIGEST, native
 from graphc.compiler.pipeline import Compilation, Options, Trace, compile_program
 from graphc.compiler.plan import Plan, PlannedInstruction, bytes_moved
 from graphc.function import Function
@@ -19,7 +19,7 @@ from graphc.kernels.cache import NO_ENTRY, ObjectCache
 from graphc.kernels.emit_contraction import contraction_of, tiling_of
 from graphc.kernels.group import ContractionGroup, external_operands, viewed
 from graphc.kernels.names import described, label
-from graphc.kernels.source import Storage
+from graphc.kernels.source import Storage, kernel_digest
 from graphc.kernels.tiling import Tiling, ranked_tilings
 from graphc.stages import options_of
 

@@ -9,9 +9,11 @@ from typing import Any, Literal
 import numpy as np
 
 from graphc.arrays import as_input, check_labels
+from graphc.compiler.assemble import compiled
+from graphc.compiler.executable import CompiledProgram
 from graphc.compiler.memory import PlanMemory, check_memory, plan_memory
 from graphc.compiler.native import LoadedProgram, native
-from graphc.compiler.pipeline import Compilation, Options, compile_program
+from graphc.compiler.pipeline import Options, compile_program
 from graphc.compiler.row_loop import RowLoop
 from graphc.errors import DataError
 from graphc.forms import Nodes, form_of, in_form
@@ -135,9 +137,7 @@ class Function:
 
         Raises DataError when a named dimension is missing.
         """
-        plan = self._compiled(self._given_extents(bindings)).plan
-        assert plan is not None
-        return plan_memory(plan)
+        return plan_memory(self._compiled(self._given_extents(bindings)).executable)
 
     def repeat(self, times: int, *arrays: Any) -> None:
         """Runs `times` times on the same inputs in one native loop, without returning outputs.
@@ -194,17 +194,16 @@ class Function:
             raise
 
     def _load(self, extents: tuple[int, ...]) -> LoadedProgram:
-        compilation = self._compiled(extents)
-        assert compilation.plan is not None
-        check_memory(compilation.plan, memory_limit(), self.variables.allocated)
-        self._loaded[extents] = LoadedProgram(compilation, self._states())
+        program = self._compiled(extents)
+        check_memory(program, memory_limit(), self.variables.allocated)
+        self._loaded[extents] = LoadedProgram(program, self._states())
         return self._loaded[extents]
 
-    def _compiled(self, extents: tuple[int, ...]) -> Compilation:
-        """The program after all passes: its plan, and no machine code."""
+    def _compiled(self, extents: tuple[int, ...]) -> CompiledProgram:
+        """The program ready to be loaded, without machine code."""
         bindings = dict(zip(self._dims, extents, strict=True))
         options = Options(bindings, self.fuse, native().vector_bits, self.threads)
-        return compile_program(self.program, options)
+        return compiled(compile_program(self.program, options))
 
     def _given_extents(self, bindings: Mapping[str, int] | None) -> tuple[int, ...]:
         """Raises DataError when a named dimension is missing."""

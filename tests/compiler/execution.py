@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from graphc.compiler.assemble import compiled
 from graphc.compiler.native import LoadedProgram, native
 from graphc.compiler.pipeline import Compilation, Options, compile_program
 from graphc.ir.graph import Program
@@ -41,7 +42,7 @@ class Machine:
     ) -> LoadedProgram:
         """`program` as machine code that works on the arrays in `states`."""
         options = Options(dict(bindings or {}), fuse, native().vector_bits)
-        loaded = LoadedProgram(compile_program(program, options), states)
+        loaded = LoadedProgram(compiled(compile_program(program, options)), states)
         self._kept.append(loaded)
         return loaded
 
