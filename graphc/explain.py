@@ -15,7 +15,7 @@ from graphc.compiler.plan import Plan, PlannedInstruction, bytes_moved
 from graphc.function import Function
 from graphc.ir.graph import Node, Program
 from graphc.ir.rewrite import Firing
-from graphc.kernels.cache import NO_ENTRY, ObjectCache
+from graphc.kernels.cache import NO_ENTRY, DiskCache
 from graphc.kernels.emit_contraction import contraction_of, tiling_of
 from graphc.kernels.group import ContractionGroup, external_operands, viewed
 from graphc.kernels.names import described, label
@@ -438,7 +438,7 @@ def _operand(product: Node, flag: str, operand: Node) -> str:
 # --- disk cache ------------------------------------------------------------------------------
 
 
-def cached_kernels(plan: Plan, opened: ObjectCache | None) -> Iterator[CachedKernel]:
+def cached_kernels(plan: Plan, opened: DiskCache | None) -> Iterator[CachedKernel]:
     """Of the executor and each kernel of the plan: is it on disk, and why not, in a few words."""
     stored = opened.entries() if opened is not None else []
     rows = [("executor", EXECUTOR_DIGEST)]

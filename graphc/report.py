@@ -12,7 +12,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from graphc.kernels.cache import Build, StoredEntry
+from graphc.kernels.cache import StoredEntry
+from graphc.kernels.cache_entry import Build
 
 
 def print_cache(stored: Sequence[StoredEntry], build: Build, console: Console) -> None:
@@ -24,7 +25,7 @@ def print_cache(stored: Sequence[StoredEntry], build: Build, console: Console) -
     table.add_column("used now", overflow="fold")
     now = time.time()
     for each in stored:
-        name = each.path.stem if each.entry is None else each.entry.kernel
+        name = each.path.stem if each.entry is None else each.entry.name
         differences = [] if each.entry is None else build.differences(each.entry.build)
         state = each.problem or "; ".join(differences)
         used = f"no: {state}" if state else "yes"

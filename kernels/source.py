@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from graphc.ir.graph import Node
 from graphc.ir.types import DType
 from graphc.kernels import primitives
-from graphc.kernels.cache import source_digest
+from graphc.kernels.cache_entry import source_digest
 from graphc.kernels.microkernel import Microkernel
 from graphc.kernels.names import Names
 from graphc.kernels.scalar import dtype_name

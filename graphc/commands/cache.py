@@ -17,7 +17,7 @@ from graphc.commands.common import (
 from graphc.compiler.native import native
 from graphc.compiler.pipeline import compile_program
 from graphc.explain import CACHE_OFF, cached_kernels
-from graphc.kernels.cache import ObjectCache
+from graphc.kernels.cache import DiskCache
 from graphc.profile import check_dimensions
 from graphc.report import print_cache
 from graphc.script import load_model
@@ -77,7 +77,7 @@ def cache_explain(script: Path, batch_size: int | None, dimensions: dict[str, in
             click.echo(f"{each.kernel}: {each.reason or 'on disk'}")
 
 
-def _cache() -> ObjectCache:
+def _cache() -> DiskCache:
     try:
         found = native().cache
     except ValueError as error:

@@ -13,7 +13,8 @@ import numpy as np
 
 from graphc.compiler.executable import Buffer, CompiledProgram, Output, Role
 from graphc.ir.op import Array
-from graphc.kernels.cache import Entry, ObjectCache, open_cache, source_digest
+from graphc.kernels.cache import KERNEL, DiskCache, open_cache
+from graphc.kernels.cache_entry import Entry, source_digest
 from graphc.kernels.executor import (
     Executor,
     Instruction,
@@ -59,7 +60,7 @@ class Native:
     target: what code is made for. cache: None to compile everything in this process.
     """
 
-    def __init__(self, target: Target, cache: ObjectCache | None) -> None:
+    def __init__(self, target: Target, cache: DiskCache | None) -> None:
         self.target = target
         self.vector_bits = target.vector_bits
         self.cache = cache
@@ -147,10 +148,16 @@ class Native:
             return compiled()
         entry = self.cache.load(digest)
         if entry is not None:
-            return load_object(entry.object_code, self.target, entry.bitcode), entry.symbol
+            parts = entry.parts
+            module = load_object(parts["object_code"], self.target, parts["bitcode"])
+            return module, parts["symbol"].decode()
         module, symbol = compiled()
-        build = self.cache.build
-        self.cache.store(Entry(name, symbol, digest, build, module.object_code, module.bitcode))
+        parts = {
+            "symbol": symbol.encode(),
+            "object_code": module.object_code,
+            "bitcode": module.bitcode,
+        }
+        self.cache.store(Entry(KERNEL, name, digest, self.cache.build, parts))
         return module, symbol
 
 
@@ -213,7 +220,7 @@ class LoadedProgram:
 
     @functools.cached_property
     def kernels(self) -> tuple[CompiledKernel, ...]:
-        """The kernel of each row: equal ones have one address, and names and sources of their own."""
+        """The kernel of each row. Equal ones have one address, each its own name and source."""
         from graphc.kernels.llvm import CompiledKernel
 
         return tuple(

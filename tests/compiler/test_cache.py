@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from graphc.compiler.native import Native
-from graphc.kernels.cache import ObjectCache, this_build
+from graphc.kernels.cache import DiskCache, this_build
 from graphc.kernels.jit import KernelCompiler
 from graphc.kernels.llvm import default_target
 from graphc.kernels.source import KernelSource, kernel_digest
@@ -115,7 +115,7 @@ def make_native(tmp_path: Path) -> Callable[..., Native]:
     def make(**changes: str) -> Native:
         target = default_target()
         build = dataclasses.replace(this_build(target), **changes)
-        return Native(target, ObjectCache(tmp_path / "kernels", build))
+        return Native(target, DiskCache(tmp_path / "kernels", build))
 
     return make
 
