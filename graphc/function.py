@@ -9,11 +9,11 @@ from typing import Any, Literal
 import numpy as np
 
 from graphc.arrays import as_input, check_labels
-from graphc.compiler.assemble import compiled
 from graphc.compiler.executable import CompiledProgram
 from graphc.compiler.memory import PlanMemory, check_memory, plan_memory
 from graphc.compiler.native import LoadedProgram, native
-from graphc.compiler.pipeline import Options, compile_program
+from graphc.compiler.options import Options
+from graphc.compiler.plan_cache import compiled_or_stored
 from graphc.compiler.row_loop import RowLoop
 from graphc.errors import DataError
 from graphc.forms import Nodes, form_of, in_form
@@ -203,7 +203,7 @@ class Function:
         """The program ready to be loaded, without machine code."""
         bindings = dict(zip(self._dims, extents, strict=True))
         options = Options(bindings, self.fuse, native().vector_bits, self.threads)
-        return compiled(compile_program(self.program, options))
+        return compiled_or_stored(self.program, options, native().plans)
 
     def _given_extents(self, bindings: Mapping[str, int] | None) -> tuple[int, ...]:
         """Raises DataError when a named dimension is missing."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from graphc.compiler.executable import Buffer, CompiledProgram, Output, Role
+from graphc.compiler.plan_cache import open_plans
 from graphc.ir.op import Array
 from graphc.kernels.cache import KERNEL, DiskCache, open_cache
 from graphc.kernels.cache_entry import Entry, source_digest
@@ -74,6 +75,11 @@ class Native:
         from graphc.kernels.jit import KernelCompiler
 
         return KernelCompiler(self.vector_bits)
+
+    @functools.cached_property
+    def plans(self) -> DiskCache | None:
+        """Plans on disk, beside the kernels."""
+        return open_plans(self.cache, self.target)
 
     @functools.cached_property
     def executor(self) -> Executor:
