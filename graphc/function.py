@@ -71,7 +71,10 @@ def function(
 
 
 class Function:
-    """A graph function. Each new extent of a named dimension is compiled once and kept."""
+    """A graph function. Each new extent of a named dimension is compiled once and kept.
+
+    dimensions: the names of the inputs' open dimensions, in order of appearance.
+    """
 
     def __init__(
         self,
@@ -98,7 +101,7 @@ class Function:
         self._form = form_of(outputs)
         self._loaded: dict[tuple[int, ...], LoadedProgram] = {}
         self._lock = threading.Lock()
-        self._dims = _named_dimensions(self.program)
+        self.dimensions = _named_dimensions(self.program)
 
     def __call__(self, *arrays: Any, **named: Any) -> Any:
         """Runs on numpy arrays, given in the order of the inputs or by their names.
@@ -201,22 +204,22 @@ class Function:
 
     def _compiled(self, extents: tuple[int, ...]) -> CompiledProgram:
         """The program ready to be loaded, without machine code."""
-        bindings = dict(zip(self._dims, extents, strict=True))
+        bindings = dict(zip(self.dimensions, extents, strict=True))
         options = Options(bindings, self.fuse, native().vector_bits, self.threads)
         return compiled_or_stored(self.program, options, native().plans)
 
     def _given_extents(self, bindings: Mapping[str, int] | None) -> tuple[int, ...]:
         """Raises DataError when a named dimension is missing."""
-        missing = [name for name in self._dims if name not in (bindings or {})]
+        missing = [name for name in self.dimensions if name not in (bindings or {})]
         if missing:
             raise DataError(f"no extent is given for {', '.join(missing)}")
-        return tuple((bindings or {})[name] for name in self._dims)
+        return tuple((bindings or {})[name] for name in self.dimensions)
 
     def _states(self) -> dict[str, Array]:
         return {node.name: self.variables.storage(node.name) for node in self.program.states}
 
     def _run_reference(self, values: Sequence[Array], extents: tuple[int, ...]) -> Any:
-        bindings = dict(zip(self._dims, extents, strict=True))
+        bindings = dict(zip(self.dimensions, extents, strict=True))
         states = self._states()
         inputs = {n.name: value for n, value in zip(self.program.inputs, values, strict=True)}
         outputs, updates = run_program(self.program, inputs, states, bindings)
@@ -267,7 +270,7 @@ class Function:
                 )
                 if wanted != actual:
                     raise DataError(_misfit(node, array, found))
-        return tuple(found[name] for name in self._dims)
+        return tuple(found[name] for name in self.dimensions)
 
 
 def _misfit(node: Node, array: Array, found: Mapping[str, int] | None = None) -> str:
@@ -318,7 +321,6 @@ def _check(program: Program) -> None:
 
 
 def _named_dimensions(program: Program) -> tuple[str, ...]:
-    """The names of the inputs' open dimensions, in order of appearance."""
     dims: dict[str, None] = {}
     for node in program.inputs:
         dims |= dict.fromkeys(extent.name for extent in node.shape if isinstance(extent, Dim))

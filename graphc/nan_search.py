@@ -10,9 +10,9 @@ import numpy as np
 from graphc.compiler.assemble import compiled
 from graphc.compiler.grouping import computed_nodes
 from graphc.compiler.native import LoadedProgram, native
+from graphc.compiler.options import Options
 from graphc.compiler.pipeline import (
     Compilation,
-    Options,
     compile_program,
     group_nodes,
     plan_instructions,

@@ -313,26 +313,20 @@ def open_cache(target: Target) -> DiskCache | None:
     """This user's cache for a target; None when it is off, or cannot be found, with a warning."""
     try:
         directory = cache_directory()
-        if directory is None:
-            return None
-        return DiskCache(directory, this_build(target, CODE_GENERATORS, DISTRIBUTIONS))
+        return None if directory is None else DiskCache(directory, this_build(target))
     except (ImportError, OSError, RuntimeError) as error:
         warnings.warn(f"no cache of what is compiled: {error}", CacheWarning, stacklevel=2)
         return None
 
 
-def this_build(
-    target: Target,
-    generators: Sequence[Path] = CODE_GENERATORS,
-    distributions: Sequence[str] = DISTRIBUTIONS,
-) -> Build:
-    """The installed versions and this machine's system, for a target.
+def this_build(target: Target) -> Build:
+    """The build of kernels: the installed versions and this machine's system, for a target.
 
-    Raises OSError, ImportError where the generators' files or the versions are not found.
+    Raises OSError, ImportError where the code generators' files or the versions are not found.
     """
     return Build(
-        versions=", ".join(f"{name} {installed_version(name)}" for name in distributions),
-        generators=files_digest(generators),
+        versions=", ".join(f"{name} {installed_version(name)}" for name in DISTRIBUTIONS),
+        generators=files_digest(CODE_GENERATORS),
         platform=sys.platform,
         cpu=target.cpu,
         features=target.features,

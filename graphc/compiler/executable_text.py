@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from typing import Any, TypeVar
 
@@ -54,7 +54,7 @@ def _record(record: Row | Output) -> dict[str, Any]:
     return {each.name: getattr(record, each.name) for each in fields(record)}
 
 
-def _read(kind: type[Record], record: Mapping[str, Any]) -> Record:
+def _read(kind: Callable[..., Record], record: Mapping[str, Any]) -> Record:
     """Sequences are tuples."""
     return kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in record.items()})
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from graphc.compiler.executable import Buffer, CompiledProgram, Output, Role
-from graphc.compiler.plan_cache import open_plans
+from graphc.compiler.plan_cache import plan_cache
 from graphc.ir.op import Array
 from graphc.kernels.cache import KERNEL, DiskCache, open_cache
 from graphc.kernels.cache_entry import Entry, source_digest
@@ -79,7 +79,7 @@ class Native:
     @functools.cached_property
     def plans(self) -> DiskCache | None:
         """Plans on disk, beside the kernels."""
-        return open_plans(self.cache, self.target)
+        return None if self.cache is None else plan_cache(self.cache)
 
     @functools.cached_property
     def executor(self) -> Executor:

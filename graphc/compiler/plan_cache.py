@@ -7,12 +7,13 @@ part of it: an error that names the user's line runs the passes first, on the pr
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
-import warnings
 from collections.abc import Iterator
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 import graphc.ir
 import graphc.kernels
@@ -22,38 +23,27 @@ from graphc.compiler.memory import plan_memory
 from graphc.compiler.options import Options
 from graphc.ir.attributes import Literal
 from graphc.ir.graph import Node, Program, topological
-from graphc.kernels.cache import DISTRIBUTIONS, CacheWarning, DiskCache, this_build
-from graphc.kernels.cache_entry import DamagedError, Entry, source_digest
+from graphc.kernels.cache import DiskCache
+from graphc.kernels.cache_entry import DamagedError, Entry, files_digest, source_digest
 
 # The passes are imported where they run, which may be never.
 if TYPE_CHECKING:
     from graphc.compiler.pipeline import Compilation
-    from graphc.kernels.llvm import Target
 
 PLAN = "plan"
-
-# Constants are folded by numpy.
-PLAN_DISTRIBUTIONS = (*DISTRIBUTIONS, "numpy")
 
 # Reading and checking more takes longer than the passes do.
 MOST_CONSTANT_BYTES = 16 * 2**20
 
 
-def open_plans(kernels: DiskCache | None, target: Target) -> DiskCache | None:
-    """The plans beside these kernels; both warn of the same problem once.
-
-    None without a cache of kernels, and, with a warning, where the files that plans depend on or
-    the versions are not found.
-    """
-    if kernels is None:
-        return None
+def plan_cache(kernels: DiskCache) -> DiskCache:
+    """The plans beside these kernels; both warn of the same problem once. Raises OSError where the
+    files that plans depend on are not installed."""
     generators = tuple(compiler_files())
-    try:
-        build = this_build(target, generators, PLAN_DISTRIBUTIONS)
-    except (ImportError, OSError) as error:
-        warnings.warn(f"no cache of plans: {error}", CacheWarning, stacklevel=2)
-        return None
-    return dataclasses.replace(kernels, build=build, kind=PLAN, generators=generators)
+    # Constants are folded by numpy.
+    versions = f"{kernels.build.versions}, numpy {np.__version__}"
+    build = replace(kernels.build, versions=versions, generators=files_digest(generators))
+    return replace(kernels, build=build, kind=PLAN, generators=generators)
 
 
 def compiler_files() -> Iterator[Path]:
@@ -117,7 +107,7 @@ def program_digest(program: Program, options: Options) -> str:
 
 
 def _option_texts(options: Options) -> Iterator[str]:
-    for each in dataclasses.fields(options):
+    for each in fields(options):
         value = getattr(options, each.name)
         yield f"{each.name}={sorted(value.items()) if each.name == 'bindings' else value!r}"
 

@@ -8,7 +8,8 @@ import numpy as np
 
 from graphc.compiler.assemble import compiled
 from graphc.compiler.native import LoadedProgram, native
-from graphc.compiler.pipeline import Compilation, Options, compile_program
+from graphc.compiler.options import Options
+from graphc.compiler.pipeline import Compilation, compile_program
 from graphc.ir.graph import Program
 from graphc.ir.op import Array
 from graphc.kernels.memory import data_address

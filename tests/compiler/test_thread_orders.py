@@ -16,7 +16,8 @@ import pytest
 from graphc.compiler import sharing
 from graphc.compiler.assemble import compiled
 from graphc.compiler.native import LoadedProgram, native
-from graphc.compiler.pipeline import Options, compile_program
+from graphc.compiler.options import Options
+from graphc.compiler.pipeline import compile_program
 from graphc.ir import build
 from graphc.ir.graph import Graph, Node, Program
 from graphc.ir.op import Array

@@ -11,7 +11,8 @@ import graphc as gc
 from graphc.compiler import sharing
 from graphc.compiler.assemble import compiled
 from graphc.compiler.native import LoadedProgram, native
-from graphc.compiler.pipeline import Options, compile_program
+from graphc.compiler.options import Options
+from graphc.compiler.pipeline import compile_program
 from graphc.ir.graph import Program
 from graphc.ir.op import Array
 from graphc.ir.reference import run_program

@@ -14,7 +14,8 @@ from graphc.compiler import native as native_module
 from graphc.compiler import sharing
 from graphc.compiler.assemble import compiled
 from graphc.compiler.native import LoadedProgram, Native
-from graphc.compiler.pipeline import Options, compile_program
+from graphc.compiler.options import Options
+from graphc.compiler.pipeline import compile_program
 from graphc.ir import build
 from graphc.ir.graph import Graph, Program
 from graphc.ir.op import Array
