@@ -99,6 +99,8 @@ def test_explain(tmp_path: Path, script: str) -> None:
     after = explained()
     assert after.keys() == before.keys()
     assert set(after.values()) == {"on disk"}
+    listed = _graphc(tmp_path, "cache", "list").stdout.splitlines()
+    assert [line.split()[-1] for line in listed if line.startswith("plan ")] == ["yes"]
     assert explained("--batch-size", "7")["plan"] == "no entry"
 
     for path in (tmp_path / "kernels").iterdir():
