@@ -57,9 +57,11 @@ NO_ENTRY = "no entry"
 CODE_GENERATORS = tuple(
     Path(__file__).with_name(name)
     for name in (
+        "interleave.py",
         "jit.py",
         "jit_primitives.py",
         "llvm.py",
+        "primitives.py",
         "record.py",
         "vecmath.py",
         "vecmath_constants.py",

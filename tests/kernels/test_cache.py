@@ -35,6 +35,7 @@ from graphc.kernels.cache_entry import (
     source_digest,
 )
 from graphc.kernels.llvm import Target
+from tests.test_imports import ROOT, imported_modules
 
 BUILD = Build("graphc 1, numba 2", files_digest(CODE_GENERATORS), "linux", "cpu", "+avx", "256")
 SOURCE = source_digest(["the source"])
@@ -350,6 +351,20 @@ def test_no_cache_without_versions(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cache, "DISTRIBUTIONS", ("no-such-distribution",))
     with pytest.warns(CacheWarning, match="no-such-distribution"):
         assert cache.open_cache(Target("cpu", "+avx", 256)) is None
+
+
+def test_all_that_kernels_are_compiled_with_is_part_of_the_build() -> None:
+    pending, found = ["jit"], set()
+    while pending:
+        name = pending.pop()
+        path = ROOT / "kernels" / f"{name}.py"
+        # Vector bits are part of a build, wherever they come from.
+        if name in found or name == "vector_width" or not path.exists():
+            continue
+        found.add(name)
+        modules = imported_modules(path.read_text(), "graphc.kernels")
+        pending += [m.split(".")[2] for m in modules if m.startswith("graphc.kernels.")]
+    assert {path.stem for path in CODE_GENERATORS} == found
 
 
 def test_a_changed_file_is_another_digest(tmp_path: Path) -> None:
