@@ -9,13 +9,15 @@ from typing import Any
 
 from graphc.compiler.arena import LiveRange
 from graphc.compiler.fuse import Decision, Recomputation
-from graphc.compiler.native import EXECUTOR_DIGEST, kernel_digest, native
-from graphc.compiler.pipeline import Compilation, Options, Trace, compile_program
+from graphc.compiler.native import native
+from graphc.compiler.options import Options
+from graphc.compiler.pipeline import Compilation, Trace, compile_program
 from graphc.compiler.plan import Plan, PlannedInstruction, bytes_moved
+from graphc.explain_cache import CachedEntry, cached_entries
 from graphc.function import Function
 from graphc.ir.graph import Node, Program
 from graphc.ir.rewrite import Firing
-from graphc.kernels.cache import NO_ENTRY, ObjectCache
+from graphc.kernels.cache import NO_ENTRY
 from graphc.kernels.emit_contraction import contraction_of, tiling_of
 from graphc.kernels.group import ContractionGroup, external_operands, viewed
 from graphc.kernels.names import described, label
@@ -25,7 +27,6 @@ from graphc.stages import options_of
 
 # How loop kernels name the rows that they keep between passes.
 KEPT_ROW = "_row"
-CACHE_OFF = "the cache is off, or has no directory"
 
 
 @dataclass(frozen=True)
@@ -112,15 +113,6 @@ class TileChoice:
 
 
 @dataclass(frozen=True)
-class CachedKernel:
-    """Whether a kernel's machine code is on disk, and if not why."""
-
-    kernel: str
-    on_disk: bool
-    reason: str
-
-
-@dataclass(frozen=True)
 class Explanation:
     """What was decided about a program, each decision with its reason.
 
@@ -145,7 +137,7 @@ class Explanation:
     arena_bytes: int
     values_bytes: int
     tiles: tuple[TileChoice, ...]
-    cache: tuple[CachedKernel, ...]
+    cache: tuple[CachedEntry, ...]
 
     def as_dict(self) -> dict[str, Any]:
         """As JSON has it."""
@@ -154,9 +146,10 @@ class Explanation:
 
 @dataclass(frozen=True, eq=False)
 class Explained:
-    """A compilation with what `explain` looks at: the program as it was after simplification, and
-    the same program with a kernel an op."""
+    """A compilation with what `explain` looks at: the program as it was declared and as it was
+    after simplification, and the same program with a kernel an op."""
 
+    declared: Program
     compilation: Compilation
     simplified: Program
     unfused: Compilation
@@ -174,7 +167,7 @@ def compiled_for_explaining(step: Function, dimensions: dict[str, int]) -> Expla
     compilation = compile_program(step.program, options, traces.append)
     (simplified,) = (trace.after.program for trace in traces if trace.name == "simplify")
     unfused = compile_program(step.program, replace(options, fuse=False))
-    return Explained(compilation, simplified, unfused)
+    return Explained(step.program, compilation, simplified, unfused)
 
 
 def explain(made: Explained) -> Explanation:
@@ -198,7 +191,9 @@ def explain(made: Explained) -> Explanation:
         arena_bytes=plan.arena.nbytes,
         values_bytes=sum(live.storage.nbytes for live in plan.arena.ranges),
         tiles=tuple(tiles_of(compilation)),
-        cache=tuple(map(_elaborated, cached_kernels(plan, native().cache))),
+        cache=tuple(
+            map(_elaborated, cached_entries(made.declared, compilation.options, plan, native()))
+        ),
     )
 
 
@@ -441,17 +436,7 @@ def _operand(product: Node, flag: str, operand: Node) -> str:
 # --- disk cache ------------------------------------------------------------------------------
 
 
-def cached_kernels(plan: Plan, opened: ObjectCache | None) -> Iterator[CachedKernel]:
-    """Of the executor and each kernel of the plan: is it on disk, and why not, in a few words."""
-    stored = opened.entries() if opened is not None else []
-    rows = [("executor", EXECUTOR_DIGEST)]
-    rows += [(row.name, kernel_digest(row.source)) for row in plan.instructions]
-    for name, digest in rows:
-        reason = CACHE_OFF if opened is None else opened.explain(digest, stored)
-        yield CachedKernel(name, not reason, reason)
-
-
-def _elaborated(found: CachedKernel) -> CachedKernel:
+def _elaborated(found: CachedEntry) -> CachedEntry:
     if found.reason != NO_ENTRY:
         return found
     meaning = "this source has not been compiled here, or was swept away"

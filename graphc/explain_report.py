@@ -62,8 +62,8 @@ def print_explanation(explained: Explanation, console: Console) -> None:
         out.entries(explained.tiles, _tile_lines)
     missing = [each for each in explained.cache if not each.on_disk]
     found = len(explained.cache) - len(missing)
-    out.heading(f"cache: {found} of {len(explained.cache)} kernels are on disk")
-    out.entries(missing, lambda each: (f"{each.kernel}: {each.reason}",))
+    out.heading(f"cache: of plan and kernels {found} of {len(explained.cache)} are on disk")
+    out.entries(missing, lambda each: (f"{each.kind} {each.name}: {each.reason}",))
 
 
 def print_values(values: Sequence[ValueExplanation], console: Console) -> None:

@@ -9,9 +9,11 @@ from typing import Any, Literal
 import numpy as np
 
 from graphc.arrays import as_input, check_labels
+from graphc.compiler.executable import CompiledProgram
 from graphc.compiler.memory import PlanMemory, check_memory, plan_memory
 from graphc.compiler.native import LoadedProgram, native
-from graphc.compiler.pipeline import Compilation, Options, compile_program
+from graphc.compiler.options import Options
+from graphc.compiler.plan_cache import compiled_or_stored
 from graphc.compiler.row_loop import RowLoop
 from graphc.errors import DataError
 from graphc.forms import Nodes, form_of, in_form
@@ -69,7 +71,10 @@ def function(
 
 
 class Function:
-    """A graph function. Each new extent of a named dimension is compiled once and kept."""
+    """A graph function. Each new extent of a named dimension is compiled once and kept.
+
+    dimensions: the names of the inputs' open dimensions, in order of appearance.
+    """
 
     def __init__(
         self,
@@ -96,7 +101,7 @@ class Function:
         self._form = form_of(outputs)
         self._loaded: dict[tuple[int, ...], LoadedProgram] = {}
         self._lock = threading.Lock()
-        self._dims = _named_dimensions(self.program)
+        self.dimensions = _named_dimensions(self.program)
 
     def __call__(self, *arrays: Any, **named: Any) -> Any:
         """Runs on numpy arrays, given in the order of the inputs or by their names.
@@ -135,9 +140,7 @@ class Function:
 
         Raises DataError when a named dimension is missing.
         """
-        plan = self._compiled(self._given_extents(bindings)).plan
-        assert plan is not None
-        return plan_memory(plan)
+        return plan_memory(self._compiled(self._given_extents(bindings)).executable)
 
     def repeat(self, times: int, *arrays: Any) -> None:
         """Runs `times` times on the same inputs in one native loop, without returning outputs.
@@ -194,30 +197,29 @@ class Function:
             raise
 
     def _load(self, extents: tuple[int, ...]) -> LoadedProgram:
-        compilation = self._compiled(extents)
-        assert compilation.plan is not None
-        check_memory(compilation.plan, memory_limit(), self.variables.allocated)
-        self._loaded[extents] = LoadedProgram(compilation, self._states())
+        program = self._compiled(extents)
+        check_memory(program, memory_limit(), self.variables.allocated)
+        self._loaded[extents] = LoadedProgram(program, self._states())
         return self._loaded[extents]
 
-    def _compiled(self, extents: tuple[int, ...]) -> Compilation:
-        """The program after all passes: its plan, and no machine code."""
-        bindings = dict(zip(self._dims, extents, strict=True))
+    def _compiled(self, extents: tuple[int, ...]) -> CompiledProgram:
+        """The program ready to be loaded, without machine code."""
+        bindings = dict(zip(self.dimensions, extents, strict=True))
         options = Options(bindings, self.fuse, native().vector_bits, self.threads)
-        return compile_program(self.program, options)
+        return compiled_or_stored(self.program, options, native().plans)
 
     def _given_extents(self, bindings: Mapping[str, int] | None) -> tuple[int, ...]:
         """Raises DataError when a named dimension is missing."""
-        missing = [name for name in self._dims if name not in (bindings or {})]
+        missing = [name for name in self.dimensions if name not in (bindings or {})]
         if missing:
             raise DataError(f"no extent is given for {', '.join(missing)}")
-        return tuple((bindings or {})[name] for name in self._dims)
+        return tuple((bindings or {})[name] for name in self.dimensions)
 
     def _states(self) -> dict[str, Array]:
         return {node.name: self.variables.storage(node.name) for node in self.program.states}
 
     def _run_reference(self, values: Sequence[Array], extents: tuple[int, ...]) -> Any:
-        bindings = dict(zip(self._dims, extents, strict=True))
+        bindings = dict(zip(self.dimensions, extents, strict=True))
         states = self._states()
         inputs = {n.name: value for n, value in zip(self.program.inputs, values, strict=True)}
         outputs, updates = run_program(self.program, inputs, states, bindings)
@@ -268,7 +270,7 @@ class Function:
                 )
                 if wanted != actual:
                     raise DataError(_misfit(node, array, found))
-        return tuple(found[name] for name in self._dims)
+        return tuple(found[name] for name in self.dimensions)
 
 
 def _misfit(node: Node, array: Array, found: Mapping[str, int] | None = None) -> str:
@@ -319,7 +321,6 @@ def _check(program: Program) -> None:
 
 
 def _named_dimensions(program: Program) -> tuple[str, ...]:
-    """The names of the inputs' open dimensions, in order of appearance."""
     dims: dict[str, None] = {}
     for node in program.inputs:
         dims |= dict.fromkeys(extent.name for extent in node.shape if isinstance(extent, Dim))

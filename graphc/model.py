@@ -22,7 +22,6 @@ from graphc.ir.location import located
 from graphc.ir.ops import elementwise as ops
 from graphc.ir.ops import leaf
 from graphc.ir.types import Dim
-from graphc.nan_search import NanReport, find_nan
 from graphc.optim import Optimizer
 from graphc.progress import Verbosity, make_reporter
 from graphc.recording import RECORD_EVERY, RecordedEpochs, Recorder, recording_step
@@ -32,6 +31,7 @@ from graphc.training import IS_FINITE, History, Training, averages_over
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from graphc.nan_search import NanReport
     from graphc.profiling.records import Profile
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -413,6 +413,8 @@ class Model:
         return Recorder(step, self._functions[name], every)
 
     def _find_nan(self, batch: Sequence[Array]) -> NanReport | None:
+        from graphc.nan_search import find_nan
+
         program = self.train_function.program
         states = {state.name: self.variables.storage(state) for state in program.states}
         return find_nan(program, states, batch)

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from graphc.compiler.assemble import compiled
 from graphc.compiler.grouping import computed_nodes
 from graphc.compiler.native import LoadedProgram, native
+from graphc.compiler.options import Options
 from graphc.compiler.pipeline import (
     Compilation,
-    Options,
     compile_program,
     group_nodes,
     plan_instructions,
@@ -169,7 +170,8 @@ def _all_values(
     nodes = computed_nodes(step)
     outputs = tuple((f"value{number}", node) for number, node in enumerate(nodes))
     watched = Compilation(compilation.options, Program(step.name, step.inputs, outputs))
-    loaded = LoadedProgram(plan_instructions(schedule_groups(group_nodes(watched))), states)
+    planned = plan_instructions(schedule_groups(group_nodes(watched)))
+    loaded = LoadedProgram(compiled(planned), states)
     loaded.run([data_address(array) for array in inputs])
     given = dict(zip(step.inputs, inputs, strict=True))
     given |= {node: states[node.name] for node in step.states}

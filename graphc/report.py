@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,26 +12,42 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from graphc.kernels.cache import Build, StoredEntry
+from graphc.kernels.cache import StoredEntry
+from graphc.kernels.cache_entry import Build
 
 
-def print_cache(stored: Sequence[StoredEntry], build: Build, console: Console) -> None:
-    """Prints one row an entry of the disk cache, and all their bytes."""
+def print_cache(
+    stored: Sequence[StoredEntry], builds: Mapping[str, Build], console: Console
+) -> None:
+    """Prints one row an entry of the disk cache, and all their bytes.
+
+    builds: what entries of each kind must be of to be used now.
+    """
     table = Table(box=None, pad_edge=False, padding=(0, 1))
-    table.add_column("kernel", overflow="fold")
+    table.add_column("kind", no_wrap=True)
+    table.add_column("name", overflow="fold")
     table.add_column("bytes", justify="right", no_wrap=True)
     table.add_column("age", justify="right", no_wrap=True)
     table.add_column("used now", overflow="fold")
     now = time.time()
     for each in stored:
-        name = each.path.stem if each.entry is None else each.entry.kernel
-        differences = [] if each.entry is None else build.differences(each.entry.build)
-        state = each.problem or "; ".join(differences)
-        used = f"no: {state}" if state else "yes"
-        table.add_row(escape(name), f"{each.nbytes:,}", age(now - each.used), escape(used))
+        name = each.path.stem if each.entry is None else each.entry.name
+        why_not = each.problem or _why_not(each, builds)
+        used = f"no: {why_not}" if why_not else "yes"
+        kind = each.path.suffix.removeprefix(".")
+        table.add_row(kind, escape(name), f"{each.nbytes:,}", age(now - each.used), escape(used))
     console.print(table)
     total = sum(each.nbytes for each in stored)
     console.print(f"{len(stored)} entries, {total:,} bytes")
+
+
+def _why_not(stored: StoredEntry, builds: Mapping[str, Build]) -> str:
+    """Why the entry is not used now; "" when it is."""
+    assert stored.entry is not None
+    build = builds.get(stored.entry.kind)
+    if build is None:
+        return "unknown kind"
+    return "; ".join(build.differences(stored.entry.build))
 
 
 def age(seconds: float) -> str:

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 from graphc.compiler.fuse import Decision
 from graphc.compiler.native import native
-from graphc.compiler.pipeline import Compilation, Options, Trace, compile_program
+from graphc.compiler.options import Options
+from graphc.compiler.pipeline import Compilation, Trace, compile_program
 from graphc.compiler.plan import Plan, PlannedInstruction, bytes_moved
 from graphc.function import Function
 from graphc.ir.graph import Node, Program
@@ -86,7 +87,8 @@ def stage_text(
 
 def options_of(step: Function, dimensions: dict[str, int]) -> Options:
     """How `step` is compiled for the given extents of its open dimensions."""
-    return Options(dimensions, step.fuse, native().vector_bits, step.threads)
+    bindings = {name: dimensions[name] for name in step.dimensions}
+    return Options(bindings, step.fuse, native().vector_bits, step.threads)
 
 
 def _chosen(

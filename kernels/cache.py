@@ -1,26 +1,34 @@
-"""Object code on disk, by content: a process whose kernels were compiled before needs no compiler.
+"""What was compiled, on disk: a process that finds there what it needs imports no compiler.
 
-One file an entry. Its name is a hash of everything that the machine code depends on, and it holds
-a hash of everything in it, so it is either the code that would be made now or it is refused. A file
-or directory that another user owns or may write to is refused too, since what is loaded is run.
-Whatever is wrong with the cache is said once, as a warning; kernels are then compiled afresh.
+One file an entry (`cache_entry`). A file or directory that another user owns or may write to is
+refused, since what is loaded is run. Whatever is wrong with the cache is said once, as a warning;
+everything is then compiled afresh.
 """
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import re
 import stat
 import sys
 import time
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from graphc.kernels.cache_entry import (
+    Build,
+    DamagedError,
+    Entry,
+    RefusedError,
+    decode,
+    encode,
+    entry_key,
+    files_digest,
+)
 from graphc.kernels.settings import SettingError
 
 if TYPE_CHECKING:
@@ -38,22 +46,28 @@ STORES_BETWEEN_SWEEPS = 256
 # A temporary file of this age is of a process that was killed.
 ABANDONED_SECONDS = 3600.0
 
-SUFFIX = ".kernel"
+# What machine code is in the cache.
+KERNEL = "kernel"
+ENTRY_NAME = re.compile(r"[0-9a-f]{64}\.[a-z]+")
 TEMPORARY_PREFIX = ".writing-"
-MAGIC = b"graphc object code 1\n"
-DIGEST_BYTES = hashlib.sha256().digest_size
 
-# The reason why code is not found when no entry has its source.
+# The reason why something is not found when no entry has its source.
 NO_ENTRY = "no entry"
 
 # The files of this package that turn kernel source into machine code.
-CODE_GENERATORS = (
-    "jit.py",
-    "jit_primitives.py",
-    "llvm.py",
-    "record.py",
-    "vecmath.py",
-    "vecmath_constants.py",
+CODE_GENERATORS = tuple(
+    Path(__file__).with_name(name)
+    for name in (
+        "interleave.py",
+        "jit.py",
+        "jit_primitives.py",
+        "llvm.py",
+        "primitives.py",
+        "record.py",
+        "scalar.py",
+        "vecmath.py",
+        "vecmath_constants.py",
+    )
 )
 DISTRIBUTIONS = ("graphc", "numba", "llvmlite")
 
@@ -64,71 +78,7 @@ _WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 
 
 class CacheWarning(UserWarning):
-    """The cache cannot be used, or an entry of it; kernels are compiled afresh."""
-
-
-class RefusedError(Exception):
-    """A file or directory of the cache that must not be used; the message says why."""
-
-
-class DamagedError(RefusedError):
-    """The file is no whole entry."""
-
-
-@dataclass(frozen=True)
-class Build:
-    """What machine code depends on besides its source; all of it text.
-
-    versions      of graphc, numba and llvmlite, `name version` separated by commas
-    generators    sha256 of the files that generate code
-    platform      the operating system, as sys.platform
-    cpu, features, vector_bits   as in `graphc.kernels.llvm.Target`
-    """
-
-    versions: str
-    generators: str
-    platform: str
-    cpu: str
-    features: str
-    vector_bits: str
-
-    def differences(self, other: Build) -> list[str]:
-        """What the other build has otherwise, in words; empty when they are equal."""
-        found = []
-        if self.versions != other.versions:
-            found.append(f"versions differ: {other.versions} then, {self.versions} now")
-        if self.generators != other.generators:
-            found.append("the code generator's sources differ")
-        here, there = (f"{each.cpu} {each.platform}" for each in (self, other))
-        if here != there:
-            found.append(f"other CPU: {there} then, {here} now")
-        elif self.features != other.features:
-            found.append(f"other features of the CPU {self.cpu}")
-        if self.vector_bits != other.vector_bits:
-            found.append(f"vectors of {other.vector_bits} bits then, {self.vector_bits} now")
-        return found
-
-
-@dataclass(frozen=True)
-class Entry:
-    """Machine code with what it came from.
-
-    kernel   the kernel's name when it was compiled
-    symbol   the function that the object code defines
-    source   `source_digest` of the kernel
-    bitcode  the optimised LLVM IR, for those who want to read it
-    """
-
-    kernel: str
-    symbol: str
-    source: str
-    build: Build
-    object_code: bytes = field(repr=False)
-    bitcode: bytes = field(repr=False)
-
-    @property
-    def key(self) -> str:
-        return entry_key(self.source, self.build)
+    """The cache cannot be used, or an entry of it; what was there is compiled afresh."""
 
 
 @dataclass(frozen=True)
@@ -140,67 +90,6 @@ class StoredEntry:
     used: float
     entry: Entry | None
     problem: str = ""
-
-
-def source_digest(parts: Iterable[str]) -> str:
-    """sha256 of the texts, each with its length, so that no two sequences look alike."""
-    digest = hashlib.sha256()
-    for part in parts:
-        data = part.encode()
-        digest.update(len(data).to_bytes(8, "little"))
-        digest.update(data)
-    return digest.hexdigest()
-
-
-def entry_key(source: str, build: Build) -> str:
-    """The name of the entry for a source, given by its digest, in a build."""
-    return source_digest([source, *(getattr(build, each.name) for each in fields(build))])
-
-
-# --- the file ----------------------------------------------------------------------------------
-
-
-def encode(entry: Entry) -> bytes:
-    """Magic and format version, sha256 of the rest, lines `name=value`, object code, bitcode."""
-    build = {each.name: getattr(entry.build, each.name) for each in fields(Build)}
-    header = {
-        "kernel": entry.kernel,
-        "symbol": entry.symbol,
-        "source": entry.source,
-        **build,
-        "object_bytes": str(len(entry.object_code)),
-    }
-    lines = "".join(f"{name}={value}\n" for name, value in header.items())
-    if lines.count("\n") != len(header):
-        raise ValueError(f"a line break in what describes kernel {entry.kernel!r}")
-    payload = lines.encode() + b"\n" + entry.object_code + entry.bitcode
-    return MAGIC + hashlib.sha256(payload).digest() + payload
-
-
-def decode(data: bytes, key: str) -> Entry:
-    """The entry in a file named `key`. Raises DamagedError unless it is whole and that entry."""
-    start = len(MAGIC) + DIGEST_BYTES
-    payload = data[start:]
-    if not data.startswith(MAGIC):
-        raise DamagedError("damaged: it does not start as an entry of this format does")
-    if hashlib.sha256(payload).digest() != data[len(MAGIC) : start]:
-        raise DamagedError("damaged: its checksum does not fit")
-    try:
-        entry = _parse(payload)
-    except (LookupError, TypeError, ValueError) as error:
-        raise DamagedError("damaged: its header cannot be read") from error
-    if entry.key != key:
-        raise DamagedError("damaged: it is the entry of another name")
-    return entry
-
-
-def _parse(payload: bytes) -> Entry:
-    lines, _, code = payload.partition(b"\n\n")
-    header = dict(line.split("=", 1) for line in lines.decode().split("\n"))
-    object_bytes = int(header.pop("object_bytes"))
-    kernel, symbol, source = (header.pop(name) for name in ("kernel", "symbol", "source"))
-    build = Build(**header)
-    return Entry(kernel, symbol, source, build, code[:object_bytes], code[object_bytes:])
 
 
 def check_owner(found: os.stat_result) -> None:
@@ -225,21 +114,25 @@ def _read(path: Path) -> bytes:
 
 
 @dataclass
-class ObjectCache:
-    """A directory of entries, used by one build; entries go by the digest of their source.
+class DiskCache:
+    """A directory of entries, used by one build for entries of one kind.
 
-    The directory need not exist. Whatever is wrong with it, `load` and `store` only warn.
+    An entry goes by the digest of its source. The directory need not exist. Whatever is wrong with
+    it, `load` and `store` only warn.
+    generators: the files of which the build has the digest.
     """
 
     directory: Path
     build: Build
+    kind: str = KERNEL
+    generators: Sequence[Path] = CODE_GENERATORS
     size_limit: int = SIZE_LIMIT_BYTES
     _stores: int = 0
     _warned: set[str] = field(default_factory=set)
 
     def path(self, source: str) -> Path:
         """Where this build's entry for a source is, if there is one."""
-        return self._path(entry_key(source, self.build))
+        return self._path(entry_key(self.kind, source, self.build))
 
     def load(self, source: str) -> Entry | None:
         """The entry, if it is there and sound; else None, with a warning if it is not sound."""
@@ -262,18 +155,22 @@ class ObjectCache:
             os.utime(path)
         return entry
 
+    def refuse(self, source: str, problem: DamagedError) -> None:
+        """Warns that a loaded entry's contents are no use."""
+        self._warn(self.path(source), problem)
+
     def store(self, entry: Entry) -> None:
         """Writes the entry, whole or not at all; processes that do so at once do no harm.
 
-        Nothing is written when the code generators' files have changed since the build was looked
-        at: who edits them must not find code of the old ones under the new ones' name.
+        Nothing is written when the generators' files have changed since the build was looked at:
+        who edits them must not find what the old ones made under the new ones' name.
         """
         try:
-            if entry.build.generators != generators_digest():
+            if entry.build.generators != files_digest(self.generators):
                 return
             self.directory.mkdir(mode=DIRECTORY_MODE, parents=True, exist_ok=True)
             check_owner(self.directory.stat())
-            self._write(self._path(entry.key), encode(entry))
+            self._write(self.directory / f"{entry.key}.{entry.kind}", encode(entry))
             if self._stores % STORES_BETWEEN_SWEEPS == 0:
                 self._sweep()
             self._stores += 1
@@ -281,9 +178,10 @@ class ObjectCache:
             self._warn(self.directory, error)
 
     def entries(self) -> list[StoredEntry]:
-        """All entries of all builds, those used last first; none where there is no directory.
+        """All entries of all kinds and builds, those used last first.
 
-        Raises OSError, RefusedError for a directory that cannot be used.
+        There are none where there is no directory. Raises OSError, RefusedError for a directory
+        that cannot be used.
         """
         if not self.directory.exists():
             return []
@@ -292,7 +190,7 @@ class ObjectCache:
         except RefusedError as error:
             raise RefusedError(f"{self.directory}: {error}") from None
         found = []
-        for path, status in self._files(SUFFIX):
+        for path, status in self._entry_files():
             try:
                 entry, problem = decode(_read(path), path.stem), ""
             except FileNotFoundError:
@@ -312,7 +210,9 @@ class ObjectCache:
         for each in stored:
             if each.path == path:
                 return each.problem
-            if each.entry is not None and each.entry.source == source:
+            if each.entry is None:
+                continue
+            if (each.entry.kind, each.entry.source) == (self.kind, source):
                 differences = self.build.differences(each.entry.build)
                 if nearest is None or len(differences) < len(nearest):
                     nearest = differences
@@ -322,14 +222,13 @@ class ObjectCache:
         """Removes all entries and returns how many. Raises OSError."""
         if not self.directory.exists():
             return 0
-        removed = 0
-        for path, _ in [*self._files(SUFFIX), *self._files("", TEMPORARY_PREFIX)]:
+        found = list(self._entry_files())
+        for path, _ in [*found, *self._temporary_files()]:
             path.unlink(missing_ok=True)
-            removed += path.suffix == SUFFIX
-        return removed
+        return len(found)
 
     def _path(self, key: str) -> Path:
-        return self.directory / f"{key}{SUFFIX}"
+        return self.directory / f"{key}.{self.kind}"
 
     def _warn(self, path: Path, problem: Exception) -> None:
         """Once for each kind of problem, which one cause may bring for many entries."""
@@ -338,8 +237,8 @@ class ObjectCache:
             self._warned.add(kind)
             text = problem.strerror if isinstance(problem, OSError) else str(problem)
             warnings.warn(
-                f"{path}: {text}; kernels are compiled afresh. {SWITCH_VARIABLE}=off turns the "
-                f"cache off, {DIRECTORY_VARIABLE} puts it elsewhere",
+                f"{path}: {text}; what was there is compiled afresh. {SWITCH_VARIABLE}=off turns "
+                f"the cache off, {DIRECTORY_VARIABLE} puts it elsewhere",
                 CacheWarning,
                 stacklevel=3,
             )
@@ -358,9 +257,15 @@ class ObjectCache:
                 os.unlink(temporary)
             raise
 
-    def _files(self, suffix: str, prefix: str = "") -> Iterator[tuple[Path, os.stat_result]]:
+    def _entry_files(self) -> Iterator[tuple[Path, os.stat_result]]:
+        return self._files(lambda name: ENTRY_NAME.fullmatch(name) is not None)
+
+    def _temporary_files(self) -> Iterator[tuple[Path, os.stat_result]]:
+        return self._files(lambda name: name.startswith(TEMPORARY_PREFIX))
+
+    def _files(self, is_wanted: Callable[[str], bool]) -> Iterator[tuple[Path, os.stat_result]]:
         for path in self.directory.iterdir():
-            if path.name.startswith(prefix) and path.name.endswith(suffix):
+            if is_wanted(path.name):
                 # Another process may remove it meanwhile.
                 with contextlib.suppress(FileNotFoundError):
                     yield path, path.stat()
@@ -368,10 +273,10 @@ class ObjectCache:
     def _sweep(self) -> None:
         """Removes what killed processes left, and the entries that were not used for longest as
         long as all together exceed the limit."""
-        for path, status in self._files("", TEMPORARY_PREFIX):
+        for path, status in self._temporary_files():
             if time.time() - status.st_mtime > ABANDONED_SECONDS:
                 path.unlink(missing_ok=True)
-        files = sorted(self._files(SUFFIX), key=lambda each: each[1].st_mtime)
+        files = sorted(self._entry_files(), key=lambda each: each[1].st_mtime)
         excess = sum(status.st_size for _, status in files) - self.size_limit
         for path, status in files:
             if excess > 0:
@@ -409,38 +314,29 @@ def cache_directory(environment: Mapping[str, str] | None = None) -> Path | None
     return (Path(xdg) if os.path.isabs(xdg) else Path.home() / ".cache") / "graphc"
 
 
-def open_cache(target: Target) -> ObjectCache | None:
+def open_cache(target: Target) -> DiskCache | None:
     """This user's cache for a target; None when it is off, or cannot be found, with a warning."""
     try:
         directory = cache_directory()
-        return None if directory is None else ObjectCache(directory, this_build(target))
+        return None if directory is None else DiskCache(directory, this_build(target))
     except (ImportError, OSError, RuntimeError) as error:
-        warnings.warn(f"no cache of kernels: {error}", CacheWarning, stacklevel=2)
+        warnings.warn(f"no cache of what is compiled: {error}", CacheWarning, stacklevel=2)
         return None
 
 
 def this_build(target: Target) -> Build:
-    """The installed versions and this machine's system, for a target.
+    """The build of kernels: the installed versions and this machine's system, for a target.
 
     Raises OSError, ImportError where the code generators' files or the versions are not found.
     """
     return Build(
         versions=", ".join(f"{name} {installed_version(name)}" for name in DISTRIBUTIONS),
-        generators=generators_digest(),
+        generators=files_digest(CODE_GENERATORS),
         platform=sys.platform,
         cpu=target.cpu,
         features=target.features,
         vector_bits=str(target.vector_bits),
     )
-
-
-def generators_digest() -> str:
-    """sha256 of the files that generate code. Raises OSError where they are not installed."""
-    digest = hashlib.sha256()
-    for name in CODE_GENERATORS:
-        data = Path(__file__).with_name(name).read_bytes()
-        digest.update(hashlib.sha256(data).digest())
-    return digest.hexdigest()
 
 
 def installed_version(distribution: str) -> str:

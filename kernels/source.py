@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from graphc.ir.graph import Node
 from graphc.ir.types import DTYPES, DType
 from graphc.kernels import primitives
+from graphc.kernels.cache_entry import source_digest
 from graphc.kernels.microkernel import Microkernel
 from graphc.kernels.names import Names
 from graphc.kernels.scalar import dtype_name
@@ -178,3 +179,10 @@ def canonical_text(source: KernelSource) -> str:
         elif isinstance(part, ast.FunctionDef):
             part.name = canonical(part.name)
     return ast.unparse(tree)
+
+
+def kernel_digest(source: KernelSource) -> str:
+    """What a kernel's machine code depends on besides the build; equal kernels of other names have
+    the same."""
+    microkernels = (kernel.llvm_ir for kernel in source.microkernels)
+    return source_digest([canonical_text(source), f"unroll={source.unroll}", *microkernels])

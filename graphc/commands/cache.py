@@ -1,4 +1,4 @@
-"""`graphc cache`: the machine code that is kept on disk."""
+"""`graphc cache`: the plans and the machine code that are kept on disk."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ from graphc.commands.common import (
 )
 from graphc.compiler.native import native
 from graphc.compiler.pipeline import compile_program
-from graphc.explain import CACHE_OFF, cached_kernels
-from graphc.kernels.cache import ObjectCache
+from graphc.compiler.plan_cache import PLAN
+from graphc.explain_cache import CACHE_OFF, cached_entries
+from graphc.kernels.cache import KERNEL, DiskCache
 from graphc.profile import check_dimensions
 from graphc.report import print_cache
 from graphc.script import load_subject
@@ -27,10 +28,10 @@ from graphc.subject import extents_of, function_of
 
 @click.group()
 def cache() -> None:
-    """List, explain and remove the machine code that is kept on disk.
+    """List, explain and remove what is kept on disk.
 
-    It is kept in GRAPHC_CACHE_DIR, else in the user's directory of caches; GRAPHC_CACHE=off turns
-    the cache off.
+    That is plans and machine code, in GRAPHC_CACHE_DIR, else in the user's directory of caches;
+    GRAPHC_CACHE=off turns the cache off.
     """
 
 
@@ -38,26 +39,27 @@ def cache() -> None:
 def cache_path() -> None:
     """Print the directory of the cache."""
     with one_line_errors():
-        click.echo(_cache().directory)
+        click.echo(_cache()[KERNEL].directory)
 
 
 @cache.command(name="list")
 def cache_list() -> None:
     """List the entries, those used last first.
 
-    Shown are kernel, size, age, and whether it is used now. An entry is used as long as versions,
-    processor and code generator are what it was made with.
+    Shown are kind, name, size, age, and whether it is used now. An entry is used as long as
+    versions, processor and compiler are what it was made with.
     """
     with one_line_errors():
         opened = _cache()
-        print_cache(opened.entries(), opened.build, console())
+        builds = {kind: cache.build for kind, cache in opened.items()}
+        print_cache(opened[KERNEL].entries(), builds, console())
 
 
 @cache.command(name="clear")
 def cache_clear() -> None:
     """Remove all entries."""
     with one_line_errors():
-        opened = _cache()
+        opened = _cache()[KERNEL]
         click.echo(f"{opened.clear()} entries removed from {opened.directory}")
 
 
@@ -69,21 +71,27 @@ def cache_clear() -> None:
 def cache_explain(
     script: Path, name: str | None, batch_size: int | None, dimensions: dict[str, int]
 ) -> None:
-    """Say of each kernel of SCRIPT why it is on disk or not."""
+    """Say why the plan and each kernel of SCRIPT is on disk or not.
+
+    A plan is found by the whole step and what it is compiled for, extents and threads among it.
+    """
     with one_line_errors():
-        opened = _cache()
+        _cache()
         subject = load_subject(script, name)
         step = function_of(subject)
         extents = extents_of(subject, batch_size, dimensions)
         check_dimensions(step.program, extents)
-        compilation = compile_program(step.program, options_of(step, extents))
-        assert compilation.plan is not None
-        for each in cached_kernels(compilation.plan, opened):
-            click.echo(f"{each.kernel}: {each.reason or 'on disk'}")
+        options = options_of(step, extents)
+        plan = compile_program(step.program, options).plan
+        assert plan is not None
+        for each in cached_entries(step.program, options, plan, native()):
+            name = each.kind if each.kind == PLAN else each.name
+            click.echo(f"{name}: {each.reason or 'on disk'}")
 
 
-def _cache() -> ObjectCache:
-    found = native().cache
-    if found is None:
+def _cache() -> dict[str, DiskCache]:
+    """The caches of each kind, which are one directory."""
+    machine = native()
+    if machine.cache is None or machine.plans is None:
         raise click.ClickException(CACHE_OFF)
-    return found
+    return {KERNEL: machine.cache, PLAN: machine.plans}

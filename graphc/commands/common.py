@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from graphc.kernels.cache import RefusedError
+from graphc.kernels.cache_entry import RefusedError
 from graphc.script import OWN_ERRORS, ScriptError, ScriptFailedError
 from graphc.stages import UnknownKernelError
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from graphc.compiler.plan import Plan
+from graphc.compiler.executable import CompiledProgram, Executable, Role
 from graphc.errors import PlanTooLargeError
 from graphc.ir.graph import Node
 from graphc.kernels.memory_limit import LIMIT_VARIABLE, MemoryLimit
-from graphc.kernels.names import label
-from graphc.kernels.source import Storage
+
+if TYPE_CHECKING:
+    from graphc.compiler.plan import Plan
 
 # Values that the refusal of a plan names, the largest first.
 LARGEST_SHOWN = 5
@@ -51,33 +53,37 @@ class PlanMemory:
         return ", ".join(parts)
 
 
-def plan_memory(plan: Plan) -> PlanMemory:
-    """What the plan takes."""
-    storages = plan.storages
-    parameters = [s for n, s in storages.states.items() if n.attributes["trainable"]]
-    others = [s for n, s in storages.states.items() if not n.attributes["trainable"]]
+def plan_memory(executable: Executable) -> PlanMemory:
+    """What the program takes."""
+
+    def nbytes(role: Role) -> int:
+        return sum(buffer.nbytes for buffer in executable.buffers if buffer.role is role)
+
     return PlanMemory(
-        plan.arena.nbytes,
-        _nbytes(parameters),
-        _nbytes(others),
-        _nbytes(storages.constants.values()),
-        _nbytes(storages.inputs.values()),
+        arena=executable.arena_bytes,
+        parameters=nbytes(Role.PARAMETER),
+        states=nbytes(Role.STATE),
+        constants=nbytes(Role.CONSTANT),
+        inputs=nbytes(Role.INPUT),
     )
 
 
-def check_memory(plan: Plan, limit: MemoryLimit | None, held: Collection[str] = ()) -> None:
-    """Raises PlanTooLargeError, with the figures, when the plan takes more than the limit.
+def check_memory(
+    compiled: CompiledProgram, limit: MemoryLimit | None, held: Collection[str] = ()
+) -> None:
+    """Raises PlanTooLargeError, with the figures, when the program takes more than the limit.
 
     limit: None where nothing is known. held: the names of the states that have their memory
     already.
     """
     if limit is None:
         return
-    needed = plan_memory(plan)
-    has_memory = [s for n, s in plan.storages.states.items() if n.name in held]
-    present = 0 if limit.is_total else _nbytes(has_memory) + needed.constants
+    needed = plan_memory(compiled.executable)
+    present = 0 if limit.is_total else _held_bytes(compiled.executable, held) + needed.constants
     if needed.total - present <= limit.nbytes:
         return
+    plan = compiled.compilation.plan
+    assert plan is not None
     besides = f" besides {bytes_text(present)} that it has" if present else ""
     lines = [
         f"the plan takes {bytes_text(needed.total)}, but {limit.reason} "
@@ -98,6 +104,11 @@ def bytes_text(count: int) -> str:
     return f"{size:.1f} {_BINARY_UNITS[unit]}"
 
 
+def _held_bytes(executable: Executable, held: Collection[str]) -> int:
+    states = (b for b in executable.buffers if b.role in (Role.PARAMETER, Role.STATE))
+    return sum(buffer.nbytes for buffer in states if buffer.name in held)
+
+
 def _largest(plan: Plan) -> list[str]:
     """The largest states, constants and values of the arena, each with the user's line."""
     storages = plan.storages
@@ -113,9 +124,7 @@ def _largest(plan: Plan) -> list[str]:
 
 
 def _value_text(node: Node) -> str:
+    from graphc.kernels.names import label
+
     where = f" at {node.location}: {node.location.text}" if node.location is not None else ""
     return f"{label(node)} {node.type}{where}"
-
-
-def _nbytes(storages: Collection[Storage]) -> int:
-    return sum(storage.nbytes for storage in storages)

@@ -6,18 +6,16 @@ import functools
 import threading
 import weakref
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from graphc.compiler.pipeline import Compilation
-from graphc.compiler.plan import Plan
-from graphc.ir.graph import Node
+from graphc.compiler.executable import Buffer, CompiledProgram, Output, Role
+from graphc.compiler.plan_cache import plan_cache
 from graphc.ir.op import Array
-from graphc.ir.reference import out_of_range
-from graphc.kernels.access import place_in_memory
-from graphc.kernels.cache import Entry, ObjectCache, open_cache, source_digest
+from graphc.kernels.cache import KERNEL, DiskCache, open_cache
+from graphc.kernels.cache_entry import Entry, source_digest
 from graphc.kernels.executor import (
     Executor,
     Instruction,
@@ -26,7 +24,6 @@ from graphc.kernels.executor import (
     load_executor,
 )
 from graphc.kernels.executor_ir import EXECUTOR_IR
-from graphc.kernels.group import viewed
 from graphc.kernels.memory import aligned_empty
 from graphc.kernels.pool import ThreadPool, ThreadPools
 from graphc.kernels.row_kernels import (
@@ -35,17 +32,27 @@ from graphc.kernels.row_kernels import (
     RowKernels,
     load_row_kernels,
 )
-from graphc.kernels.source import KernelSource, Storage, canonical_text
 from graphc.kernels.thread_choice import TableRunner
 
-# llvmlite and numba are imported where they are first needed, which may be never.
+# The passes, llvmlite and numba are imported where they are first needed, which may be never.
 if TYPE_CHECKING:
+    from graphc.compiler.pipeline import Compilation
+    from graphc.compiler.plan import Plan
     from graphc.kernels.jit import KernelCompiler
     from graphc.kernels.llvm import CompiledKernel, NativeModule, Target
+    from graphc.kernels.source import KernelSource
 
 # One of the functions that the executor's machine code defines.
 EXECUTOR_SYMBOL = "graphc_run"
 EXECUTOR_DIGEST = source_digest([EXECUTOR_IR])
+
+
+@dataclass(frozen=True)
+class KernelCode:
+    """A kernel's address, valid as long as this object lives; shared by kernels of equal source."""
+
+    address: int
+    module: NativeModule
 
 
 class Native:
@@ -54,14 +61,12 @@ class Native:
     target: what code is made for. cache: None to compile everything in this process.
     """
 
-    def __init__(self, target: Target, cache: ObjectCache | None) -> None:
+    def __init__(self, target: Target, cache: DiskCache | None) -> None:
         self.target = target
         self.vector_bits = target.vector_bits
         self.cache = cache
         # The kernels in use, by the digest of their source.
-        self._kernels: weakref.WeakValueDictionary[str, CompiledKernel] = (
-            weakref.WeakValueDictionary()
-        )
+        self._kernels: weakref.WeakValueDictionary[str, KernelCode] = weakref.WeakValueDictionary()
         self._lock = threading.Lock()
 
     @functools.cached_property
@@ -70,6 +75,11 @@ class Native:
         from graphc.kernels.jit import KernelCompiler
 
         return KernelCompiler(self.vector_bits)
+
+    @functools.cached_property
+    def plans(self) -> DiskCache | None:
+        """Plans on disk, beside the kernels."""
+        return None if self.cache is None else plan_cache(self.cache)
 
     @functools.cached_property
     def executor(self) -> Executor:
@@ -95,29 +105,31 @@ class Native:
     def pools(self) -> ThreadPools:
         return ThreadPools(self.executor)
 
-    def compile(self, source: KernelSource) -> CompiledKernel:
+    def compile(self, source: KernelSource) -> KernelCode:
         """The kernel, or an equal one of other names that is in use or on disk."""
-        from graphc.kernels.llvm import CompiledKernel
+        from graphc.kernels.source import kernel_digest
 
-        filename = f"<graphc {source.name}>"
+        return self.kernel(source.name, kernel_digest(source), lambda: source)
+
+    def kernel(self, name: str, digest: str, source: Callable[[], KernelSource]) -> KernelCode:
+        """The kernel of a digest; `source` is asked for where it is neither in use nor on disk."""
 
         def compiled() -> tuple[NativeModule, str]:
+            made = source()
             kernel = self.compiler.compile_kernel(
-                source.text,
-                source.name,
-                filename=filename,
-                microkernels=source.microkernels,
-                unroll=source.unroll,
+                made.text,
+                made.name,
+                filename=f"<graphc {made.name}>",
+                microkernels=made.microkernels,
+                unroll=made.unroll,
             )
             return kernel.native, kernel.name
 
-        digest = kernel_digest(source)
         with self._lock:
             found = self._kernels.get(digest)
             if found is None:
-                module, symbol = self._module(source.name, digest, compiled)
-                address = module.address(symbol)
-                found = CompiledKernel(source.name, source.text, filename, address, module)
+                module, symbol = self._module(name, digest, compiled)
+                found = KernelCode(module.address(symbol), module)
                 self._kernels[digest] = found
             return found
 
@@ -142,18 +154,17 @@ class Native:
             return compiled()
         entry = self.cache.load(digest)
         if entry is not None:
-            return load_object(entry.object_code, self.target, entry.bitcode), entry.symbol
+            parts = entry.parts
+            module = load_object(parts["object_code"], self.target, parts["bitcode"])
+            return module, parts["symbol"].decode()
         module, symbol = compiled()
-        build = self.cache.build
-        self.cache.store(Entry(name, symbol, digest, build, module.object_code, module.bitcode))
+        parts = {
+            "symbol": symbol.encode(),
+            "object_code": module.object_code,
+            "bitcode": module.bitcode,
+        }
+        self.cache.store(Entry(KERNEL, name, digest, self.cache.build, parts))
         return module, symbol
-
-
-def kernel_digest(source: KernelSource) -> str:
-    """What a kernel's machine code depends on besides the build; equal kernels of other names have
-    the same."""
-    microkernels = (kernel.llvm_ir for kernel in source.microkernels)
-    return source_digest([canonical_text(source), f"unroll={source.unroll}", *microkernels])
 
 
 @functools.cache
@@ -174,30 +185,23 @@ class LoadedProgram:
     Serves one run at a time.
     """
 
-    def __init__(self, compilation: Compilation, states: Mapping[str, Array]) -> None:
-        assert compilation.plan is not None
-        self.compilation = compilation
-        self.plan: Plan = compilation.plan
-        # Equal kernels are compiled once; each still shows its own name and source.
-        self._machine_code = [native().compile(i.source) for i in self.plan.instructions]
-        self.kernels = tuple(
-            replace(code, name=row.name, source=row.source.text, filename=f"<graphc {row.name}>")
-            for code, row in zip(self._machine_code, self.plan.instructions, strict=True)
-        )
-        self._arena = aligned_empty(self.plan.arena.nbytes)
-        self._constants = {
-            storage: np.ascontiguousarray(node.attributes["value"].array)
-            for node, storage in self.plan.storages.constants.items()
-        }
-        self._states = {
-            storage: states[node.name] for node, storage in self.plan.storages.states.items()
-        }
+    def __init__(self, compiled: CompiledProgram, states: Mapping[str, Array]) -> None:
+        self.compiled = compiled
+        self.executable = compiled.executable
+        # Equal kernels are compiled once.
+        self._machine_code = [
+            native().kernel(row.name, row.kernel, functools.partial(self._source, number))
+            for number, row in enumerate(self.executable.rows)
+        ]
+        self._arena = aligned_empty(self.executable.arena_bytes)
+        # Of each buffer that is no input its elements as a flat array.
+        self._memory = [self._memory_of(b, states) for b in self.executable.buffers]
         self.pool = self._pool()
         # Of the table's buffers; those of inputs, which come first, are 0: each run says where.
         self.addresses: tuple[int, ...] = ()
         self.table = self._table()
         self._runner = TableRunner(self.table)
-        self.outputs = {name: self._view(node) for name, node in compilation.program.outputs}
+        self.outputs = {output.name: self._view(output) for output in self.executable.outputs}
 
     def run(self, addresses: Sequence[int], repeats: int = 1) -> None:
         """Runs the program on inputs at `addresses`; results stand in `outputs` until the next run.
@@ -209,61 +213,81 @@ class LoadedProgram:
         except KernelStopped as stopped:
             raise self.explained(stopped, stopped.instruction) from None
 
+    @property
+    def compilation(self) -> Compilation:
+        """What the passes know of the program; they run now where its plan was on disk."""
+        return self.compiled.compilation
+
+    @property
+    def plan(self) -> Plan:
+        plan = self.compilation.plan
+        assert plan is not None
+        return plan
+
+    @functools.cached_property
+    def kernels(self) -> tuple[CompiledKernel, ...]:
+        """The kernel of each row. Equal ones have one address, each its own name and source."""
+        from graphc.kernels.llvm import CompiledKernel
+
+        return tuple(
+            CompiledKernel(
+                row.name, row.source.text, f"<graphc {row.name}>", code.address, code.module
+            )
+            for code, row in zip(self._machine_code, self.plan.instructions, strict=True)
+        )
+
     def explained(self, stopped: KernelStopped, instruction: int) -> Exception:
         """IndexError where it is a check of indices that stopped, else `stopped` itself."""
-        checked = self.plan.instructions[instruction].checked
-        if checked is None:
+        from graphc.ir.reference import out_of_range
+
+        if not self.executable.rows[instruction].checks_indices:
             return stopped
+        checked = self.plan.instructions[instruction].checked
+        assert checked is not None
         return IndexError(out_of_range(checked, checked.attributes["limit"]))
 
+    def _source(self, row: int) -> KernelSource:
+        return self.plan.instructions[row].source
+
     def _table(self) -> InstructionTable:
-        inputs = list(self.plan.storages.inputs.values())
-        storages: dict[Storage, int] = {storage: i for i, storage in enumerate(inputs)}
-        for instruction in self.plan.instructions:
-            for storage in instruction.source.arguments:
-                storages.setdefault(storage, len(storages))
-        addresses = [0] * len(inputs)
-        addresses += [
-            self._memory(storage).ctypes.data for storage in list(storages)[len(inputs) :]
-        ]
         rows = [
             Instruction(
-                planned.name,
-                kernel.address,
-                tuple(storages[storage] for storage in planned.source.arguments),
-                barrier=planned.barrier,
-                solo=not planned.shared,
+                row.name, code.address, row.arguments, barrier=row.barrier, solo=not row.shared
             )
-            for planned, kernel in zip(self.plan.instructions, self.kernels, strict=True)
+            for row, code in zip(self.executable.rows, self._machine_code, strict=True)
         ]
-        self.addresses = tuple(addresses)
-        external = tuple(range(len(inputs)))
-        return InstructionTable(native().executor, rows, addresses, external, pool=self.pool)
+        inputs = self.executable.inputs
+        own = (memory.ctypes.data for memory in self._memory[inputs:])
+        self.addresses = (*[0] * inputs, *own)
+        external = tuple(range(inputs))
+        return InstructionTable(native().executor, rows, self.addresses, external, pool=self.pool)
 
     def _pool(self) -> ThreadPool | None:
-        """The threads that run the plan; none where no kernel is worth sharing."""
-        threads = self.compilation.options.threads
-        is_shared = any(row.shared for row in self.plan.instructions)
+        """The threads that run the program; none where no kernel is worth sharing."""
+        threads = self.executable.threads
+        is_shared = any(row.shared for row in self.executable.rows)
         return native().pools.pool(threads) if threads > 1 and is_shared else None
 
-    def _memory(self, storage: Storage) -> Array:
-        """The storage's elements as a flat array."""
-        if storage in self._constants:
-            return self._constants[storage].reshape(-1)
-        if storage in self._states:
-            return self._states[storage].reshape(-1)
-        offset = self.plan.arena.offsets[storage]
-        part = self._arena[offset : offset + storage.nbytes]
-        return part.view(storage.dtype.numpy)
+    def _memory_of(self, buffer: Buffer, states: Mapping[str, Array]) -> Array:
+        """The buffer's elements as a flat array; none for an input, which comes with each run."""
+        match buffer.role:
+            case Role.INPUT:
+                return np.empty(0, buffer.dtype.numpy)
+            case Role.PARAMETER | Role.STATE:
+                return states[buffer.name].reshape(-1)
+            case Role.CONSTANT:
+                assert buffer.value is not None
+                return buffer.value.array.reshape(-1)
+            case Role.ARENA:
+                part = self._arena[buffer.offset : buffer.offset + buffer.nbytes]
+                return part.view(buffer.dtype.numpy)
 
-    def _view(self, node: Node) -> Array:
+    def _view(self, output: Output) -> Array:
         """The output's elements where its kernel leaves them."""
-        place = place_in_memory(node)
-        assert place is not None
-        flat = self._memory(self.plan.storages.of(viewed(node)))
-        strides = tuple(stride * node.dtype.itemsize for stride in place.strides)
+        flat = self._memory[output.buffer]
         if not flat.size:
-            return np.empty(node.type.dims, node.dtype.numpy)
+            return np.empty(output.shape, flat.dtype)
+        strides = tuple(stride * flat.itemsize for stride in output.strides)
         return np.lib.stride_tricks.as_strided(
-            flat[place.offset :], node.type.dims, strides, writeable=False
+            flat[output.offset :], output.shape, strides, writeable=False
         )

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from graphc.compiler.fuse import Decision, Recomputation, fuse, group_each
 from graphc.compiler.legalize import legalize
+from graphc.compiler.options import Options
 from graphc.compiler.plan import Plan, plan
 from graphc.compiler.schedule import Schedule, schedule
 from graphc.ir.graph import Program
@@ -17,22 +18,6 @@ from graphc.ir.rewrite import Firing, rewrite
 from graphc.ir.simplify import PRIMITIVE_RULES, simplify
 from graphc.ir.verify import verify
 from graphc.kernels.group import Group
-
-
-@dataclass(frozen=True, eq=False)
-class Options:
-    """What a compilation is asked for.
-
-    bindings: the extents of named dimensions.
-    fuse: False gives one kernel an op; everything else is the same.
-    vector_bits: the width of the vector registers that kernels are made for.
-    threads: the greatest number of threads that will run the program.
-    """
-
-    bindings: Mapping[str, int]
-    fuse: bool
-    vector_bits: int
-    threads: int = 1
 
 
 @dataclass(frozen=True, eq=False)

@@ -104,7 +104,7 @@ def measure(
 
     restore: puts the states back, so that every measurement computes the same.
     """
-    threads = programs[0].compilation.options.threads
+    threads = programs[0].executable.threads
     clock = Clock(native().executor)
     rooflines = Rooflines(native(), threads, (f32, f64))
     rooflines.measure()

@@ -13,7 +13,8 @@ import pytest
 from click.testing import Result
 
 from graphc.compiler.native import Native
-from graphc.kernels.cache import Entry, ObjectCache, source_digest, this_build
+from graphc.kernels.cache import KERNEL, DiskCache, this_build
+from graphc.kernels.cache_entry import Entry, source_digest
 from graphc.kernels.llvm import default_target
 from graphc.report import age
 
@@ -21,26 +22,26 @@ Command = Callable[..., Result]
 
 
 @pytest.fixture
-def objects(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ObjectCache:
+def objects(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DiskCache:
     """The cache that the command finds."""
     target = default_target()
-    objects = ObjectCache(tmp_path / "kernels", this_build(target))
+    objects = DiskCache(tmp_path / "kernels", this_build(target))
     monkeypatch.setattr("graphc.commands.cache.native", lambda: Native(target, objects))
     return objects
 
 
-def store(objects: ObjectCache, kernel: str, **changes: str) -> Path:
+def store(objects: DiskCache, kernel: str, **changes: str) -> Path:
     build = dataclasses.replace(objects.build, **changes)
-    entry = Entry(kernel, kernel, source_digest([kernel]), build, b"code", b"")
+    entry = Entry(KERNEL, kernel, source_digest([kernel]), build, {"object_code": b"code"})
     objects.store(entry)
     return objects.directory / f"{entry.key}.kernel"
 
 
-def test_path(graphc: Command, objects: ObjectCache) -> None:
+def test_path(graphc: Command, objects: DiskCache) -> None:
     assert graphc("cache", "path").stdout == f"{objects.directory}\n"
 
 
-def test_list(graphc: Command, objects: ObjectCache) -> None:
+def test_list(graphc: Command, objects: DiskCache) -> None:
     assert "0 entries, 0 bytes" in graphc("cache", "list").stdout
     paths = [store(objects, "current"), store(objects, "former", versions="numba 0")]
     paths.append(store(objects, "spoilt"))
@@ -49,22 +50,22 @@ def test_list(graphc: Command, objects: ObjectCache) -> None:
         used = path.stat().st_mtime - 7200 * number
         os.utime(path, (used, used))
     head, current, former, spoilt, total = graphc("cache", "list").stdout.splitlines()
-    assert head.split() == ["kernel", "bytes", "age", "used", "now"]
+    assert head.split() == ["kind", "name", "bytes", "age", "used", "now"]
     size = f"{paths[0].stat().st_size:,}"
-    assert current.split() == ["current", size, "0", "s", "yes"]
+    assert current.split() == ["kernel", "current", size, "0", "s", "yes"]
     assert "former" in former and "2 h" in former and "no: versions differ: numba 0" in former
-    assert spoilt.split()[:2] == [paths[2].stem, "0"] and "no: damaged" in spoilt
+    assert spoilt.split()[:3] == ["kernel", paths[2].stem, "0"] and "no: damaged" in spoilt
     assert total.startswith("3 entries, ")
 
 
-def test_clear(graphc: Command, objects: ObjectCache) -> None:
+def test_clear(graphc: Command, objects: DiskCache) -> None:
     store(objects, "one")
     store(objects, "two")
     assert graphc("cache", "clear").stdout == f"2 entries removed from {objects.directory}\n"
     assert os.listdir(objects.directory) == []
 
 
-def test_a_directory_that_is_not_used(graphc: Command, objects: ObjectCache) -> None:
+def test_a_directory_that_is_not_used(graphc: Command, objects: DiskCache) -> None:
     store(objects, "one")
     objects.directory.chmod(0o777)
     result = graphc("cache", "list")
@@ -89,12 +90,18 @@ def test_explain(tmp_path: Path, script: str) -> None:
         return dict(line.split(": ", 1) for line in lines)
 
     before = explained()
-    assert len(before) > 2 and "executor" in before and set(before.values()) == {"no entry"}
+    assert (
+        len(before) > 3
+        and {"plan", "executor"} <= before.keys()
+        and set(before.values()) == {"no entry"}
+    )
     _run(tmp_path, COMPILE, script)
     after = explained()
     assert after.keys() == before.keys()
     assert set(after.values()) == {"on disk"}
-    assert "no entry" in explained("--batch-size", "7").values()
+    listed = _graphc(tmp_path, "cache", "list").stdout.splitlines()
+    assert [line.split()[-1] for line in listed if line.startswith("plan ")] == ["yes"]
+    assert explained("--batch-size", "7")["plan"] == "no entry"
 
     for path in (tmp_path / "kernels").iterdir():
         path.write_bytes(path.read_bytes()[:-1])

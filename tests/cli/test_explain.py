@@ -78,7 +78,8 @@ def test_tiles_and_cache(compiled, made, tmp_path):
     others = tiles["matmul_tanh"].alternatives
     assert others and all(each.slower >= 0 for each in others)
     assert not any(tiles["matmul_tanh"].reason.startswith(each.tile) for each in others)
-    assert [each.kernel for each in found.cache] == ["executor", *found.kernels]
+    names = [each.name for each in found.cache]
+    assert names == [found.program, "executor", *found.kernels]
     assert all(each.on_disk for each in found.cache)
     other = compiled_for_explaining(load_subject(tmp_path / "net.py").train_function, {"batch": 31})
     assert any("no entry" in each.reason for each in explain(other).cache)

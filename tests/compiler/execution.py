@@ -6,8 +6,10 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from graphc.compiler.assemble import compiled
 from graphc.compiler.native import LoadedProgram, native
-from graphc.compiler.pipeline import Compilation, Options, compile_program
+from graphc.compiler.options import Options
+from graphc.compiler.pipeline import Compilation, compile_program
 from graphc.ir.graph import Program
 from graphc.ir.op import Array
 from graphc.kernels.memory import data_address
@@ -41,7 +43,7 @@ class Machine:
     ) -> LoadedProgram:
         """`program` as machine code that works on the arrays in `states`."""
         options = Options(dict(bindings or {}), fuse, native().vector_bits)
-        loaded = LoadedProgram(compile_program(program, options), states)
+        loaded = LoadedProgram(compiled(compile_program(program, options)), states)
         self._kept.append(loaded)
         return loaded
 

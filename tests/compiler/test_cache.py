@@ -1,4 +1,4 @@
-"""Processes that share their kernels on disk: the same bits, without the compiler."""
+"""Processes that share plans and kernels on disk: the same bits, without the compiler."""
 
 from __future__ import annotations
 
@@ -11,13 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from graphc.compiler.native import Native, kernel_digest
-from graphc.kernels.cache import ObjectCache, this_build
+from graphc.compiler.native import Native
+from graphc.kernels.cache import DiskCache, this_build
 from graphc.kernels.jit import KernelCompiler
 from graphc.kernels.llvm import default_target
-from graphc.kernels.source import KernelSource
+from graphc.kernels.source import KernelSource, kernel_digest
 
-# Trains three steps; prints the bits of loss and weights, and whether numba was imported.
+PASSES = "graphc.compiler.pipeline"
+
+# Trains three steps; prints the bits of loss and weights, and what was imported to compile them.
 TRAINING = """
 import sys
 import numpy as np
@@ -32,7 +34,8 @@ values = np.arange(40, dtype=np.float32).reshape(8, 5) / 40
 for _ in range(3):
     result = step(values, np.arange(8, dtype=np.int32) % 3)
 results = [np.asarray(result), *(graph.variables[name] for name in graph.variables)]
-print(b"".join(each.tobytes() for each in results).hex(), "numba" in sys.modules)
+imported = [name for name in ("numba", "graphc.compiler.pipeline") if name in sys.modules]
+print(b"".join(each.tobytes() for each in results).hex(), *imported)
 """
 
 
@@ -46,15 +49,19 @@ def start(directory: Path, **variables: str) -> subprocess.Popen[str]:
     )
 
 
-def finish(started: Sequence[subprocess.Popen[str]]) -> list[tuple[str, bool, str]]:
-    """Of each process its bits, whether it imported numba, and its warnings."""
+def finish(started: Sequence[subprocess.Popen[str]]) -> list[tuple[str, set[str], str]]:
+    """Of each process its bits, whether it imported numba and the passes, and its warnings."""
     found = []
     for process in started:
         output, errors = process.communicate()
         assert process.returncode == 0, errors
-        bits, imported = output.split()
-        found.append((bits, imported == "True", errors))
+        bits, *imported = output.split()
+        found.append((bits, set(imported), errors))
     return found
+
+
+def in_directory(directory: Path, suffix: str) -> list[Path]:
+    return sorted(path for path in directory.iterdir() if path.suffix == suffix)
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +69,7 @@ def uncached(tmp_path_factory: pytest.TempPathFactory) -> str:
     """The bits of a process that has no cache."""
     directory = tmp_path_factory.mktemp("off") / "kernels"
     ((bits, imported, errors),) = finish([start(directory, GRAPHC_CACHE="off")])
-    assert imported and not errors and not directory.exists()
+    assert imported == {"numba", PASSES} and not errors and not directory.exists()
     return bits
 
 
@@ -72,27 +79,36 @@ def test_processes_at_once_and_one_after_them(tmp_path: Path, uncached: str) -> 
         (uncached, "")
     }
     stored = sorted(os.listdir(directory))
-    assert stored and all(name.endswith(".kernel") for name in stored)
-    assert finish([start(directory)]) == [(uncached, False, "")]
+    kernels, plans = (in_directory(directory, suffix) for suffix in (".kernel", ".plan"))
+    assert kernels and len(plans) == 1 and len(stored) == len(kernels) + 1
+    assert finish([start(directory)]) == [(uncached, set(), "")]
 
-    # Damaged: one entry half gone, one with a bit flipped in its machine code.
-    first, second = (directory / name for name in stored[:2])
-    first.write_bytes(first.read_bytes()[: first.stat().st_size // 2])
-    data = bytearray(second.read_bytes())
+    # A plan without its kernels, then kernels without their plan.
+    for path in kernels:
+        path.unlink()
+    assert finish([start(directory)]) == [(uncached, {"numba", PASSES}, "")]
+    plans[0].unlink()
+    assert finish([start(directory)]) == [(uncached, {PASSES}, "")]
+    assert sorted(os.listdir(directory)) == stored
+
+    # Damaged: a kernel and the plan half gone, a kernel with a bit flipped in its machine code.
+    for path in (kernels[0], plans[0]):
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    data = bytearray(kernels[1].read_bytes())
     data[len(data) // 2] ^= 1
-    second.write_bytes(data)
+    kernels[1].write_bytes(data)
     ((bits, imported, errors),) = finish([start(directory)])
-    assert bits == uncached and imported
+    assert bits == uncached and imported == {"numba", PASSES}
     assert errors.count("CacheWarning") == 1 and "damaged" in errors
     assert sorted(os.listdir(directory)) == stored
-    assert finish([start(directory)]) == [(uncached, False, "")]
+    assert finish([start(directory)]) == [(uncached, set(), "")]
 
 
 def test_an_unwritable_cache_warns_and_compiles(tmp_path: Path, uncached: str) -> None:
     (tmp_path / "file").write_text("")
     ((bits, imported, errors),) = finish([start(tmp_path / "file" / "kernels")])
-    assert bits == uncached and imported
-    assert "CacheWarning" in errors and "Not a directory" in errors
+    assert bits == uncached and imported == {"numba", PASSES}
+    assert errors.count("CacheWarning") == 1 and "Not a directory" in errors
 
 
 # --- in one process ------------------------------------------------------------------------------
@@ -115,7 +131,7 @@ def make_native(tmp_path: Path) -> Callable[..., Native]:
     def make(**changes: str) -> Native:
         target = default_target()
         build = dataclasses.replace(this_build(target), **changes)
-        return Native(target, ObjectCache(tmp_path / "kernels", build))
+        return Native(target, DiskCache(tmp_path / "kernels", build))
 
     return make
 
@@ -137,10 +153,9 @@ def compiled(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def test_equal_kernels_of_other_names_share(
     make_native: Callable[..., Native], compiled: list[str]
 ) -> None:
-    one = make_native().compile(kernel("first", "x"))
-    other = make_native().compile(kernel("second", "weights"))
+    one = make_native().compile(kernel("first", "x")).module
+    other = make_native().compile(kernel("second", "weights")).module
     assert compiled == ["first"]
-    assert other.name == "second" and "weights" in other.source
     assert other.object_code == one.object_code
     # What `inspect` shows comes from disk too.
     assert (other.llvm, other.assembly) == (one.llvm, one.assembly)

@@ -10,6 +10,7 @@ import pytest
 from rich.console import Console
 
 import graphc as gc
+from graphc.compiler.assemble import compiled
 from graphc.compiler.memory import PlanMemory, bytes_text, check_memory, plan_memory
 from graphc.errors import PlanTooLargeError
 from graphc.kernels.memory_limit import MemoryLimit
@@ -62,17 +63,16 @@ def test_the_users_limit_counts_everything(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_what_the_plan_has_already_does_not_count_against_what_is_left() -> None:
-    plan = compilation(networks.adam(10_000).program).plan
-    assert plan is not None
-    needed = plan_memory(plan)
+    program = compiled(compilation(networks.adam(10_000).program))
+    needed = plan_memory(program.executable)
     left = MemoryLimit(needed.arena + needed.states, "this machine has left")
-    check_memory(plan, left, held=["w"])
-    check_memory(plan, None)
+    check_memory(program, left, held=["w"])
+    check_memory(program, None)
     with pytest.raises(PlanTooLargeError, match="this machine has left"):
-        check_memory(plan, left)
+        check_memory(program, left)
     less = MemoryLimit(left.nbytes - 1, left.reason)
     with pytest.raises(PlanTooLargeError, match=r"has left .* besides 39\.1 KiB that it has"):
-        check_memory(plan, less, held=["w"])
+        check_memory(program, less, held=["w"])
 
 
 def test_a_summary_says_what_a_step_takes() -> None:
@@ -81,8 +81,8 @@ def test_a_summary_says_what_a_step_takes() -> None:
     scores = gc.nn.dense(x, 4)
     model = gc.Model(x, scores, t, gc.losses.softmax_cross_entropy(scores, t))
     shown = []
-    for compiled in (False, True):
-        if compiled:
+    for is_compiled in (False, True):
+        if is_compiled:
             model.compile(gc.optim.Adam())
         console = Console(file=io.StringIO(), width=120)
         model.summary(console)

@@ -14,8 +14,10 @@ import numpy as np
 import pytest
 
 from graphc.compiler import sharing
+from graphc.compiler.assemble import compiled
 from graphc.compiler.native import LoadedProgram, native
-from graphc.compiler.pipeline import Options, compile_program
+from graphc.compiler.options import Options
+from graphc.compiler.pipeline import compile_program
 from graphc.ir import build
 from graphc.ir.graph import Graph, Node, Program
 from graphc.ir.op import Array
@@ -67,15 +69,15 @@ class _Loaded:
 
     def __init__(self, program: Program, threads: int, seed: int) -> None:
         rng = np.random.default_rng(seed)
-        compiled = compile_program(program, Options({}, True, native().vector_bits, threads))
+        compilation = compile_program(program, Options({}, True, native().vector_bits, threads))
 
         def drawn(node: Node) -> Array:
             return rng.uniform(-1, 1, node.type.dims).astype(node.dtype.numpy)
 
         self.threads = threads
-        self.inputs = [drawn(node) for node in compiled.program.inputs]
+        self.inputs = [drawn(node) for node in compilation.program.inputs]
         self.states = {node.name: drawn(node) for node in program.states}
-        self.program = LoadedProgram(compiled, self.states)
+        self.program = LoadedProgram(compiled(compilation), self.states)
 
     def results(self) -> dict[str, bytes]:
         found = {**self.program.outputs, **{f"state {k}": v for k, v in self.states.items()}}

@@ -9,8 +9,10 @@ import pytest
 
 import graphc as gc
 from graphc.compiler import sharing
+from graphc.compiler.assemble import compiled
 from graphc.compiler.native import LoadedProgram, native
-from graphc.compiler.pipeline import Options, compile_program
+from graphc.compiler.options import Options
+from graphc.compiler.pipeline import compile_program
 from graphc.ir.graph import Program
 from graphc.ir.op import Array
 from graphc.ir.reference import run_program
@@ -40,7 +42,7 @@ def _everything_is_shared(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def _loaded(program: Program, states: dict[str, Array], threads: int, fuse: bool) -> LoadedProgram:
     options = Options({}, fuse, native().vector_bits, threads)
-    return LoadedProgram(compile_program(program, options), states)
+    return LoadedProgram(compiled(compile_program(program, options)), states)
 
 
 def _results(
@@ -112,14 +114,14 @@ def test_shared_kernels_agree_with_numpy() -> None:
     loaded = _loaded(program, {k: v.copy() for k, v in states.items()}, 3, fuse=True)
     assert sum(row.shared for row in loaded.plan.instructions) > 4
     assert any(row.barrier for row in loaded.plan.instructions)
-    compiled = _results(program, inputs, states, threads=3, fuse=True)
+    found = _results(program, inputs, states, threads=3, fuse=True)
     for _ in range(STEPS):
         outputs, updated = run_program(program, inputs, states)
         states |= updated
     length = 37 * len(program.nodes)
-    assert_close(compiled["loss"], outputs["loss"], "f8", reduction_length=length, scale=LARGEST)
+    assert_close(found["loss"], outputs["loss"], "f8", reduction_length=length, scale=LARGEST)
     for name, value in states.items():
-        assert_close(compiled[f"state {name}"], value, "f8", reduction_length=length, scale=LARGEST)
+        assert_close(found[f"state {name}"], value, "f8", reduction_length=length, scale=LARGEST)
 
 
 def _two_layers(threads: int) -> LoadedProgram:

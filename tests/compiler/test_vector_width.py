@@ -12,8 +12,10 @@ import pytest
 import graphc as gc
 from graphc.compiler import native as native_module
 from graphc.compiler import sharing
+from graphc.compiler.assemble import compiled
 from graphc.compiler.native import LoadedProgram, Native
-from graphc.compiler.pipeline import Options, compile_program
+from graphc.compiler.options import Options
+from graphc.compiler.pipeline import compile_program
 from graphc.ir import build
 from graphc.ir.graph import Graph, Program
 from graphc.ir.op import Array
@@ -64,7 +66,7 @@ def load(narrow: Native, monkeypatch: pytest.MonkeyPatch) -> Load:
 
     def loaded(program: Program, states: Any, threads: int = 1, fuse: bool = True) -> LoadedProgram:
         options = Options({}, fuse, narrow.vector_bits, threads)
-        return LoadedProgram(compile_program(program, options), states)
+        return LoadedProgram(compiled(compile_program(program, options)), states)
 
     return loaded
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import os
 import time
 import warnings
@@ -14,44 +15,49 @@ import pytest
 
 from graphc.kernels import cache
 from graphc.kernels.cache import (
-    Build,
+    CODE_GENERATORS,
+    KERNEL,
     CacheWarning,
+    DiskCache,
+    cache_directory,
+    installed_version,
+    this_build,
+)
+from graphc.kernels.cache_entry import (
+    MAGIC,
+    Build,
     DamagedError,
     Entry,
-    ObjectCache,
-    cache_directory,
     decode,
     encode,
     entry_key,
-    generators_digest,
-    installed_version,
+    files_digest,
     source_digest,
-    this_build,
 )
 from graphc.kernels.llvm import Target
+from tests.test_imports import ROOT, imported_modules
 
-BUILD = Build("graphc 1, numba 2", generators_digest(), "linux", "cpu", "+avx", "256")
+BUILD = Build("graphc 1, numba 2", files_digest(CODE_GENERATORS), "linux", "cpu", "+avx", "256")
 SOURCE = source_digest(["the source"])
-OBJECT_CODE, BITCODE = b"\x7fELF\n\n=\x00" * 5, b"BC\n\n" * 3
-ENTRY = Entry("matmul_add", "matmul", SOURCE, BUILD, OBJECT_CODE, BITCODE)
+PARTS = {"symbol": b"matmul", "object_code": b"\x7fELF\n\n=\x00" * 5, "bitcode": b"BC\n\n" * 3}
+ENTRY = Entry(KERNEL, "matmul_add", SOURCE, BUILD, PARTS)
 
 
 @pytest.fixture
-def objects(tmp_path: Path) -> ObjectCache:
-    return ObjectCache(tmp_path / "kernels", BUILD)
+def objects(tmp_path: Path) -> DiskCache:
+    return DiskCache(tmp_path / "kernels", BUILD)
 
 
 def entry_of(source: str, size: int = 10) -> Entry:
-    return dataclasses.replace(ENTRY, source=source_digest([source]), object_code=b"x" * size)
+    parts = {"object_code": b"x" * size}
+    return dataclasses.replace(ENTRY, source=source_digest([source]), parts=parts)
 
 
 # --- one entry -----------------------------------------------------------------------------------
 
 
 def test_an_entry_comes_back_whole() -> None:
-    found = decode(encode(ENTRY), ENTRY.key)
-    assert found == ENTRY
-    assert (found.object_code, found.bitcode) == (OBJECT_CODE, BITCODE)
+    assert decode(encode(ENTRY), ENTRY.key) == ENTRY
 
 
 def test_every_shorter_file_is_refused() -> None:
@@ -73,40 +79,41 @@ def test_every_changed_byte_is_refused() -> None:
 
 @pytest.mark.parametrize("payload", [b"", b"\n\n", b"kernel\n\n", b"kernel=k\n\n", b"\xff\n\n"])
 def test_a_header_that_cannot_be_read_is_refused(payload: bytes) -> None:
-    data = cache.MAGIC + cache.hashlib.sha256(payload).digest() + payload
+    data = MAGIC + hashlib.sha256(payload).digest() + payload
     with pytest.raises(DamagedError, match="header"):
         decode(data, ENTRY.key)
 
 
 def test_an_entry_under_another_name_is_refused() -> None:
     with pytest.raises(DamagedError, match="another name"):
-        decode(encode(ENTRY), entry_key(source_digest(["another source"]), BUILD))
+        decode(encode(ENTRY), entry_key(KERNEL, source_digest(["another source"]), BUILD))
 
 
 def test_the_key_depends_on_everything() -> None:
-    keys = {entry_key(SOURCE, BUILD), entry_key(source_digest(["other"]), BUILD)}
+    keys = {entry_key(KERNEL, SOURCE, BUILD), entry_key("plan", SOURCE, BUILD)}
+    keys.add(entry_key(KERNEL, source_digest(["other"]), BUILD))
     for each in dataclasses.fields(Build):
-        keys.add(entry_key(SOURCE, dataclasses.replace(BUILD, **{each.name: "other"})))
-    assert len(keys) == 2 + len(dataclasses.fields(Build))
+        keys.add(entry_key(KERNEL, SOURCE, dataclasses.replace(BUILD, **{each.name: "other"})))
+    assert len(keys) == 3 + len(dataclasses.fields(Build))
     assert source_digest(["ab", "c"]) != source_digest(["a", "bc"])
 
 
 # --- a directory of entries ----------------------------------------------------------------------
 
 
-def test_what_is_stored_is_loaded(objects: ObjectCache) -> None:
+def test_what_is_stored_is_loaded(objects: DiskCache) -> None:
     assert objects.load(SOURCE) is None
     objects.store(ENTRY)
     assert objects.load(SOURCE) == ENTRY
-    assert ObjectCache(objects.directory, BUILD).load(SOURCE) == ENTRY
+    assert DiskCache(objects.directory, BUILD).load(SOURCE) == ENTRY
     assert os.listdir(objects.directory) == [f"{ENTRY.key}.kernel"]
     assert objects.directory.stat().st_mode & 0o777 == 0o700
 
 
 @pytest.mark.parametrize("name", [field.name for field in dataclasses.fields(Build)])
-def test_another_build_is_a_miss_that_names_the_difference(objects: ObjectCache, name: str) -> None:
+def test_another_build_is_a_miss_that_names_the_difference(objects: DiskCache, name: str) -> None:
     objects.store(ENTRY)
-    other = ObjectCache(objects.directory, dataclasses.replace(BUILD, **{name: "other"}))
+    other = DiskCache(objects.directory, dataclasses.replace(BUILD, **{name: "other"}))
     assert other.load(SOURCE) is None
     words = {"versions": "numba 2 then, other now", "generators": "sources differ"}
     words |= {"platform": "cpu linux then, cpu other now", "cpu": "other CPU", "features": "feat"}
@@ -114,12 +121,12 @@ def test_another_build_is_a_miss_that_names_the_difference(objects: ObjectCache,
     assert words[name] in other.explain(SOURCE, other.entries())
 
 
-def test_code_of_edited_generators_is_not_stored(objects: ObjectCache) -> None:
+def test_code_of_edited_generators_is_not_stored(objects: DiskCache) -> None:
     objects.store(dataclasses.replace(ENTRY, build=dataclasses.replace(BUILD, generators="old")))
     assert objects.entries() == []
 
 
-def test_explained(objects: ObjectCache) -> None:
+def test_explained(objects: DiskCache) -> None:
     assert objects.explain(SOURCE, objects.entries()) == "no entry"
     far = dataclasses.replace(BUILD, versions="old", cpu="far")
     near = dataclasses.replace(BUILD, versions="older")
@@ -165,7 +172,7 @@ def _make_directory_writable(path: Path) -> None:
     ],
 )
 def test_a_spoilt_cache_warns_once(
-    objects: ObjectCache, spoil: Callable[[Path], None], said: str
+    objects: DiskCache, spoil: Callable[[Path], None], said: str
 ) -> None:
     other = entry_of("other")
     objects.store(ENTRY)
@@ -178,7 +185,7 @@ def test_a_spoilt_cache_warns_once(
     assert len(caught) == 1
 
 
-def test_a_damaged_entry_is_replaced(objects: ObjectCache) -> None:
+def test_a_damaged_entry_is_replaced(objects: DiskCache) -> None:
     objects.store(ENTRY)
     _truncate(objects.path(SOURCE))
     with pytest.warns(CacheWarning):
@@ -188,7 +195,7 @@ def test_a_damaged_entry_is_replaced(objects: ObjectCache) -> None:
 
 
 def test_a_foreign_directory_is_neither_read_nor_written(
-    objects: ObjectCache, monkeypatch: pytest.MonkeyPatch
+    objects: DiskCache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     objects.store(ENTRY)
     owner = os.getuid()
@@ -199,7 +206,7 @@ def test_a_foreign_directory_is_neither_read_nor_written(
     assert len(os.listdir(objects.directory)) == 1
 
 
-def test_a_foreign_file_is_refused(objects: ObjectCache, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_foreign_file_is_refused(objects: DiskCache, monkeypatch: pytest.MonkeyPatch) -> None:
     objects.store(ENTRY)
     own = os.fstat
 
@@ -216,7 +223,7 @@ def test_a_foreign_file_is_refused(objects: ObjectCache, monkeypatch: pytest.Mon
 @pytest.mark.parametrize("below", ["", "further/below"])
 def test_a_file_in_place_of_the_directory(tmp_path: Path, below: str) -> None:
     (tmp_path / "file").write_text("")
-    objects = ObjectCache(tmp_path / "file" / below, BUILD)
+    objects = DiskCache(tmp_path / "file" / below, BUILD)
     with pytest.warns(CacheWarning):
         assert objects.load(SOURCE) is None
         objects.store(ENTRY)
@@ -225,7 +232,7 @@ def test_a_file_in_place_of_the_directory(tmp_path: Path, below: str) -> None:
 
 
 def test_a_full_disk_leaves_nothing_behind(
-    objects: ObjectCache, monkeypatch: pytest.MonkeyPatch
+    objects: DiskCache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(source: str, target: Path) -> None:
         raise OSError(28, "No space left on device")
@@ -238,7 +245,7 @@ def test_a_full_disk_leaves_nothing_behind(
     assert os.listdir(objects.directory) == []
 
 
-def test_the_least_recently_used_go_first(objects: ObjectCache) -> None:
+def test_the_least_recently_used_go_first(objects: DiskCache) -> None:
     entries = [entry_of(name, 1000) for name in "abcd"]
     for age, entry in enumerate(entries[:3]):
         objects.store(entry)
@@ -247,7 +254,7 @@ def test_the_least_recently_used_go_first(objects: ObjectCache) -> None:
     assert objects.load(entries[0].source) is not None
     size = sum(path.stat().st_size for path in objects.directory.iterdir())
     # Of four entries of one size three may stay; a process looks at its first store.
-    ObjectCache(objects.directory, BUILD, size_limit=size).store(entries[3])
+    DiskCache(objects.directory, BUILD, size_limit=size).store(entries[3])
     assert [objects.load(entry.source) is not None for entry in entries] == [
         True,
         False,
@@ -256,7 +263,7 @@ def test_the_least_recently_used_go_first(objects: ObjectCache) -> None:
     ]
 
 
-def test_a_killed_process_leaves_nothing_for_long(objects: ObjectCache) -> None:
+def test_a_killed_process_leaves_nothing_for_long(objects: DiskCache) -> None:
     objects.directory.mkdir(mode=0o700)
     old, new = (objects.directory / f"{cache.TEMPORARY_PREFIX}{name}" for name in ("old", "new"))
     for path in (old, new):
@@ -269,11 +276,11 @@ def test_a_killed_process_leaves_nothing_for_long(objects: ObjectCache) -> None:
     assert os.listdir(objects.directory) == []
 
 
-def test_many_writers_and_readers_at_once(objects: ObjectCache) -> None:
+def test_many_writers_and_readers_at_once(objects: DiskCache) -> None:
     entries = [entry_of(str(number), 50_000) for number in range(3)]
 
     def use(number: int) -> bool:
-        own = ObjectCache(objects.directory, BUILD)
+        own = DiskCache(objects.directory, BUILD)
         entry = entries[number % len(entries)]
         own.store(entry)
         return own.load(entry.source) == entry
@@ -284,7 +291,7 @@ def test_many_writers_and_readers_at_once(objects: ObjectCache) -> None:
     assert len(os.listdir(objects.directory)) == len(entries)
 
 
-def test_all_entries_are_listed(objects: ObjectCache) -> None:
+def test_all_entries_are_listed(objects: DiskCache) -> None:
     assert objects.entries() == [] and objects.clear() == 0
     other = entry_of("other")
     objects.store(other)
@@ -346,14 +353,26 @@ def test_no_cache_without_versions(monkeypatch: pytest.MonkeyPatch) -> None:
         assert cache.open_cache(Target("cpu", "+avx", 256)) is None
 
 
-def test_a_changed_code_generator_is_another_build(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name in cache.CODE_GENERATORS:
-        (tmp_path / name).write_bytes(Path(cache.__file__).with_name(name).read_bytes())
-    before = cache.generators_digest()
-    monkeypatch.setattr(cache, "__file__", str(tmp_path / "cache.py"))
-    assert cache.generators_digest() == before
-    with (tmp_path / "record.py").open("a") as file:
+def test_all_that_kernels_are_compiled_with_is_part_of_the_build() -> None:
+    pending, found = ["jit"], set()
+    while pending:
+        name = pending.pop()
+        path = ROOT / "kernels" / f"{name}.py"
+        # Vector bits are part of a build, wherever they come from.
+        if name in found or name == "vector_width" or not path.exists():
+            continue
+        found.add(name)
+        modules = imported_modules(path.read_text(), "graphc.kernels")
+        pending += [m.split(".")[2] for m in modules if m.startswith("graphc.kernels.")]
+    assert {path.stem for path in CODE_GENERATORS} == found
+
+
+def test_a_changed_file_is_another_digest(tmp_path: Path) -> None:
+    paths = [tmp_path / name for name in ("one.py", "other.py")]
+    for path in paths:
+        path.write_text("text\n")
+    before = files_digest(paths)
+    assert files_digest(paths) == before
+    with paths[1].open("a") as file:
         file.write("\n")
-    assert cache.generators_digest() != before
+    assert files_digest(paths) != before

@@ -2,7 +2,8 @@
 
 import pytest
 
-from graphc.kernels.cache import entry_key, source_digest, this_build
+from graphc.kernels.cache import KERNEL, this_build
+from graphc.kernels.cache_entry import entry_key, source_digest
 from graphc.kernels.llvm import default_target, host_target, host_vector_bits
 from graphc.kernels.vector_width import VECTOR_BITS, default_vector_bits
 
@@ -37,5 +38,5 @@ def test_targets_and_keys_of_all_widths_differ(monkeypatch: pytest.MonkeyPatch) 
     for bits in possible:
         monkeypatch.setenv("GRAPHC_VECTOR_BITS", str(bits))
         assert default_target() == host_target(bits)
-        keys.add(entry_key(source_digest(["source"]), this_build(default_target())))
+        keys.add(entry_key(KERNEL, source_digest(["source"]), this_build(default_target())))
     assert len(keys) == len(possible)

@@ -1,0 +1,71 @@
+"""From a compilation to what a run needs of it."""
+
+from __future__ import annotations
+
+from graphc.compiler.executable import Buffer, CompiledProgram, Executable, Output, Role, Row
+from graphc.compiler.pipeline import Compilation
+from graphc.compiler.plan import Plan
+from graphc.ir.graph import Node, Program
+from graphc.kernels.access import place_in_memory
+from graphc.kernels.group import viewed
+from graphc.kernels.source import Storage, kernel_digest
+
+
+def compiled(compilation: Compilation) -> CompiledProgram:
+    """The program after all passes, ready to be loaded."""
+    return CompiledProgram(executable_of(compilation), lambda: compilation)
+
+
+def executable_of(compilation: Compilation) -> Executable:
+    """The plan with buffers for storages and digests for kernels."""
+    plan = compilation.plan
+    assert plan is not None
+    buffers = _buffers(plan)
+    numbers = {storage: number for number, storage in enumerate(buffers)}
+    rows = tuple(
+        Row(
+            row.name,
+            kernel_digest(row.source),
+            tuple(numbers[storage] for storage in row.source.arguments),
+            row.shared,
+            row.barrier,
+            row.checked is not None,
+        )
+        for row in plan.instructions
+    )
+    return Executable(
+        tuple(buffers.values()),
+        rows,
+        _outputs(compilation.program, plan, numbers),
+        plan.arena.nbytes,
+        compilation.options.threads,
+    )
+
+
+def _buffers(plan: Plan) -> dict[Storage, Buffer]:
+    """Those that are given, inputs first, and those of the arena."""
+    given = plan.storages
+
+    def buffer(storage: Storage, node: Node, role: Role) -> Buffer:
+        return Buffer(role, storage.dtype, storage.size, node.name)
+
+    buffers = {s: buffer(s, node, Role.INPUT) for node, s in given.inputs.items()}
+    for node, storage in given.states.items():
+        role = Role.PARAMETER if node.attributes["trainable"] else Role.STATE
+        buffers[storage] = buffer(storage, node, role)
+    for node, storage in given.constants.items():
+        value = node.attributes["value"]
+        buffers[storage] = Buffer(Role.CONSTANT, storage.dtype, storage.size, value=value)
+    for storage, offset in plan.arena.offsets.items():
+        buffers[storage] = Buffer(Role.ARENA, storage.dtype, storage.size, offset=offset)
+    return buffers
+
+
+def _outputs(program: Program, plan: Plan, numbers: dict[Storage, int]) -> tuple[Output, ...]:
+    outputs = []
+    for name, node in program.outputs:
+        place = place_in_memory(node)
+        assert place is not None
+        number = numbers[plan.storages.of(viewed(node))]
+        outputs.append(Output(name, number, node.type.dims, place.offset, place.strides))
+    return tuple(outputs)

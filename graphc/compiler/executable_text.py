@@ -1,0 +1,115 @@
+"""An executable as bytes, and back: JSON, and the constants' values behind each other."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields
+from typing import Any, TypeVar
+
+import numpy as np
+
+from graphc.compiler.executable import Buffer, Executable, Output, Role, Row
+from graphc.ir.attributes import Literal
+from graphc.ir.types import DTYPES
+
+# The parts of an entry on disk.
+TEXT = "plan"
+CONSTANTS = "constants"
+
+Record = TypeVar("Record", Row, Output)
+
+
+def write_executable(executable: Executable) -> dict[str, bytes]:
+    """The parts that `read_executable` reads."""
+    values = [b.value.array for b in executable.buffers if b.value is not None]
+    text = {
+        "buffers": [_buffer_record(buffer) for buffer in executable.buffers],
+        "rows": [_record(row) for row in executable.rows],
+        "outputs": [_record(output) for output in executable.outputs],
+        "arena_bytes": executable.arena_bytes,
+        "threads": executable.threads,
+    }
+    return {
+        TEXT: json.dumps(text, separators=(",", ":")).encode(),
+        CONSTANTS: b"".join(value.tobytes() for value in values),
+    }
+
+
+def read_executable(parts: Mapping[str, bytes]) -> Executable:
+    """The executable. Raises ValueError, TypeError or LookupError for parts that describe none."""
+    text = json.loads(parts[TEXT])
+    executable = Executable(
+        buffers=_read_buffers(text["buffers"], parts[CONSTANTS]),
+        rows=tuple(_read(Row, record) for record in text["rows"]),
+        outputs=tuple(_read(Output, record) for record in text["outputs"]),
+        arena_bytes=int(text["arena_bytes"]),
+        threads=int(text["threads"]),
+    )
+    _check(executable)
+    return executable
+
+
+def _record(record: Row | Output) -> dict[str, Any]:
+    return {each.name: getattr(record, each.name) for each in fields(record)}
+
+
+def _read(kind: Callable[..., Record], record: Mapping[str, Any]) -> Record:
+    """Sequences are tuples."""
+    return kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in record.items()})
+
+
+def _buffer_record(buffer: Buffer) -> dict[str, Any]:
+    record: dict[str, Any] = {
+        "role": buffer.role.value,
+        "dtype": buffer.dtype.name,
+        "size": buffer.size,
+        "name": buffer.name,
+        "offset": buffer.offset,
+    }
+    if buffer.value is not None:
+        record["shape"] = buffer.value.array.shape
+    return record
+
+
+def _read_buffers(records: Sequence[Mapping[str, Any]], constants: bytes) -> tuple[Buffer, ...]:
+    buffers, start = [], 0
+    for record in records:
+        given = dict(record)
+        role, dtype = Role(given.pop("role")), DTYPES[given.pop("dtype")]
+        shape = given.pop("shape", None)
+        value = None
+        if shape is not None:
+            flat = np.frombuffer(constants, dtype.numpy, given["size"], start)
+            value = Literal(flat.reshape(shape))
+            start += flat.nbytes
+        buffers.append(Buffer(role, dtype, value=value, **given))
+    if start != len(constants):
+        raise ValueError(f"constants of {start} bytes, and {len(constants)} are there")
+    return tuple(buffers)
+
+
+def _check(executable: Executable) -> None:
+    """Raises ValueError for what would read or write elsewhere than in its buffers."""
+    buffers = executable.buffers
+    if any(buffer.role is Role.INPUT for buffer in buffers[executable.inputs :]):
+        raise ValueError("an input behind other buffers")
+    for buffer in buffers:
+        if (buffer.role is Role.CONSTANT) != (buffer.value is not None):
+            raise ValueError(f"a {buffer.role.value} with or without a value")
+        is_inside = 0 <= buffer.offset <= executable.arena_bytes - buffer.nbytes
+        if buffer.size < 0 or (buffer.role is Role.ARENA and not is_inside):
+            raise ValueError("a buffer outside the arena")
+    for row in executable.rows:
+        if any(not 0 <= number < len(buffers) for number in row.arguments):
+            raise ValueError(f"{row.name} has an argument that is no buffer")
+    for output in executable.outputs:
+        size = buffers[output.buffer].size
+        ends = [
+            stride * (extent - 1)
+            for stride, extent in zip(output.strides, output.shape, strict=True)
+        ]
+        first = output.offset + sum(min(end, 0) for end in ends)
+        last = output.offset + sum(max(end, 0) for end in ends)
+        if 0 not in output.shape and not 0 <= first <= last < size:
+            raise ValueError(f"output {output.name!r} is not in its buffer")
