@@ -49,7 +49,7 @@ class Scalar:
 
 @dataclass(frozen=True)
 class LoopIndex:
-    """Lowering of iota: the value is the index along its only axis."""
+    """Lowering of iota: an element's value is its number in row-major order."""
 
 
 @dataclass(frozen=True)
