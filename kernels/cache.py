@@ -44,7 +44,7 @@ DIGEST_BYTES = hashlib.sha256().digest_size
 # The reason why code is not found when no entry has its source.
 NO_ENTRY = "no entry"
 
-# The files of this package that turn kernel source into machine code.
+# The files, as seen from this package, that turn kernel source into machine code.
 CODE_GENERATORS = (
     "jit.py",
     "jit_primitives.py",
@@ -52,6 +52,7 @@ CODE_GENERATORS = (
     "record.py",
     "vecmath.py",
     "vecmath_constants.py",
+    "../ir/ops/random.py",  # the constants of random numbers
 )
 DISTRIBUTIONS = ("graphc", "numba", "llvmlite")
 
@@ -435,7 +436,7 @@ def generators_digest() -> str:
     """sha256 of the files that generate code. Raises OSError where they are not installed."""
     digest = hashlib.sha256()
     for name in CODE_GENERATORS:
-        data = Path(__file__).with_name(name).read_bytes()
+        data = (Path(__file__).parent / name).read_bytes()
         digest.update(hashlib.sha256(data).digest())
     return digest.hexdigest()
 

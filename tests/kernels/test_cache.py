@@ -349,11 +349,14 @@ def test_no_cache_without_versions(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_changed_code_generator_is_another_build(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    package = tmp_path / "kernels"
     for name in cache.CODE_GENERATORS:
-        (tmp_path / name).write_bytes(Path(cache.__file__).with_name(name).read_bytes())
+        copy = package / name
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        copy.write_bytes((Path(cache.__file__).parent / name).read_bytes())
     before = cache.generators_digest()
-    monkeypatch.setattr(cache, "__file__", str(tmp_path / "cache.py"))
+    monkeypatch.setattr(cache, "__file__", str(package / "cache.py"))
     assert cache.generators_digest() == before
-    with (tmp_path / "record.py").open("a") as file:
+    with (package / "record.py").open("a") as file:
         file.write("\n")
     assert cache.generators_digest() != before
