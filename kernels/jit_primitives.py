@@ -351,7 +351,7 @@ def _type_unit_interval(bits: types.Type) -> Any:
 
     def lower(context: Any, builder: Any, sig: Any, values: Any) -> Any:
         kind = context.get_value_type(result)
-        kept = builder.lshr(values[0], values[0].type(bits.bitwidth - digits))
+        kept = builder.lshr(values[0], values[0].type(values[0].type.width - digits))
         # Unlike unsigned ones, signed integers are converted in one instruction.
         return builder.fmul(builder.sitofp(kept, kind), kind(2.0**-digits))
 

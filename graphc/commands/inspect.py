@@ -59,7 +59,7 @@ def inspect(
     with one_line_errors():
         model = load_model(script)
         is_forward = wanted is Stage.DECLARED and which == "train"
-        step = _function(model, "test" if is_forward else which)
+        step = model.declared_function if is_forward else _function(model, which)
         if unfused:
             step = as_function(step, fuse=False)
         extents = extents_of(model, batch_size, dimensions)

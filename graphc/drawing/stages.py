@@ -80,7 +80,7 @@ def _functions(model: Model | Function, which: str) -> tuple[Function, Function]
         return model.predict_function, model.predict_function
     if which == "test" or model.optimizer is None:
         return model.test_function, model.test_function
-    return model.train_function, model.test_function
+    return model.train_function, model.declared_function
 
 
 def _extents(

@@ -77,11 +77,11 @@ def bits_i64(key: Array, counter: Array) -> Array:
 def fraction(bits: Array) -> Array:
     """The leading 24 bits of an i32 as an f32 in [0, 1), or 53 of an i64 as an f64."""
     bits = np.asarray(bits)
-    unsigned = bits.view(np.uint32 if bits.dtype == np.int32 else np.uint64)
-    result = np.float32 if bits.dtype == np.int32 else np.float64
-    digits = np.finfo(result).nmant + 1
-    kept = unsigned >> unsigned.dtype.type(8 * bits.itemsize - digits)
-    return np.asarray(kept.astype(result) * result(2.0**-digits))
+    if bits.dtype == np.int32:
+        short = bits.view(np.uint32) >> np.uint32(8)
+        return np.asarray(short.astype(np.float32) * np.float32(2.0**-24))
+    long = bits.view(np.uint64) >> np.uint64(11)
+    return np.asarray(long.astype(np.float64) * np.float64(2.0**-53))
 
 
 random_bits: Op = Op(
