@@ -129,17 +129,22 @@ def _threshold(rate: float) -> int:
     return min(round(rate * 2**32) + limits.min, limits.max)
 
 
+def scale(rate: float) -> float:
+    """What dropout multiplies the elements with that it keeps."""
+    return 1 / (1 - rate)
+
+
 def _reference_dropout(result: TensorType, x: Array, key: Array, rate: float) -> Array:
     index = np.arange(x.size).astype(np.int32).reshape(x.shape)
     is_kept = bits_i32(key, index) >= _threshold(rate)
     with np.errstate(all="ignore"):
-        scaled = x * x.dtype.type(1 / (1 - rate))
+        scaled = x * x.dtype.type(scale(rate))
     return np.where(is_kept, scaled, x.dtype.type(0))
 
 
 def _expand_dropout(x: Any, key: Any, rate: float) -> Any:
     numbers = random_bits(key, x.graph.iota(x.shape, i32), dtype=i32)
-    return where(greater_equal(numbers, _threshold(rate)), x * (1 / (1 - rate)), 0)
+    return where(greater_equal(numbers, _threshold(rate)), x * scale(rate), 0)
 
 
 dropout: Op = Op(

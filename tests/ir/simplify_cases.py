@@ -10,7 +10,7 @@ from graphc.ir import build
 from graphc.ir.build import argmax, log_softmax, one_hot, pick, softmax
 from graphc.ir.graph import Node
 from graphc.ir.ops import elementwise as ops
-from graphc.ir.ops import movement, reduce
+from graphc.ir.ops import movement, random, reduce
 
 Write = Callable[..., Node]
 
@@ -508,6 +508,13 @@ BACKWARD = (
         lambda x, t, s: (softmax(x) * by_axis(reduce.sum_, t, 1) - t) * s,
         (ROWS, ROWS, (4, 1)),
         exact=False,
+    ),
+    Case(
+        "relu_dropout_backward",
+        lambda r, ct, key: ops.where(r > 0, random.dropout(ct, key, rate=0.3), 0),
+        lambda r, ct, key: ops.where(random.dropout(r, key, rate=0.3) > 0, ct * (1 / 0.7), 0),
+        (PAIRS, PAIRS, ()),
+        dtypes=("float", "float", "i64"),
     ),
 )
 
