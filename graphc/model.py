@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -155,7 +155,7 @@ class Model:
         """(inputs, targets) -> loss and metrics by name, with the optimizer's updates."""
         if self.optimizer is None:
             raise NotCompiledError("compile the model with an optimizer first")
-        return self._function("train", self._judged(), self.updates)
+        return self._function("train", self._judged, self.updates)
 
     @property
     def watched_train_function(self) -> Function:
@@ -170,29 +170,30 @@ class Model:
         is_finite = all_finite([self.loss, *self.updates.values()])
         updates = {s: ops.where(is_finite, value, s) for s, value in self.updates.items()}
         outputs = {**self._judged(), IS_FINITE: is_finite}
-        return self._function("watched_train", outputs, updates)
+        return self._function("watched_train", lambda: outputs, updates)
 
     @property
     def declared_function(self) -> Function:
         """(inputs, targets) -> loss and metrics by name as training has them, without updates."""
-        return self._function("declared", self._judged(), None)
+        return self._function("declared", self._judged, None)
 
     @property
     def test_function(self) -> Function:
         """(inputs, targets) -> loss and metrics by name, as in inference."""
-        return self._function("test", inference(self._judged()), None)
+        return self._function("test", lambda: inference(self._judged()), None)
 
     @property
     def predict_function(self) -> Function:
         """inputs -> outputs as in inference, in the structure of the outputs."""
-        return self._function("predict", inference(self.outputs), None)
+        return self._function("predict", lambda: inference(self.outputs), None)
 
     @property
     def classify_function(self) -> Function:
         """inputs -> class with the greatest output (i64), which needs neither softmax nor loss."""
         if not isinstance(self.outputs, Node):
             raise GraphError("classes of a model with a single output alone")
-        return self._function("classify", build.argmax(inference(self.outputs), -1), None)
+        outputs = self.outputs
+        return self._function("classify", lambda: build.argmax(inference(outputs), -1), None)
 
     # --- running -----------------------------------------------------------------------------
 
@@ -367,12 +368,15 @@ class Model:
             raise GraphError("the model has no loss")
         return {"loss": self.loss, **self.metrics}
 
-    def _function(self, name: str, outputs: Nodes, updates: Mapping[Node, Node] | None) -> Function:
+    def _function(
+        self, name: str, outputs: Callable[[], Nodes], updates: Mapping[Node, Node] | None
+    ) -> Function:
+        """The function of that name, made when it is first asked for."""
         if name not in self._functions:
             targets = [] if name in ("predict", "classify") else self.targets
             self._functions[name] = function(
                 [*self.inputs, *targets],
-                outputs,
+                outputs(),
                 updates,
                 variables=self.variables,
                 mode=self._mode,
