@@ -1,6 +1,6 @@
 """graphc: declare a network as a static graph, compile it once, run it many times."""
 
-from graphc import callbacks, data, init, loggers, losses, metrics, nn, optim, schedules
+from graphc import callbacks, data, init, loggers, losses, metrics, nn, optim, random, schedules
 from graphc.errors import (
     DataError,
     DTypeError,
@@ -14,7 +14,7 @@ from graphc.errors import (
     ShapeError,
     VariableError,
 )
-from graphc.frontend import Graph, Node, Variables, grad, jacobian
+from graphc.frontend import Graph, Node, Variables, grad, inference, jacobian
 from graphc.function import Function, function
 from graphc.ir.build import (
     argmax,
@@ -79,6 +79,7 @@ from graphc.ir.ops.elementwise import (
 )
 from graphc.ir.types import Dim, DType, bool_, f32, f64, i32, i64, u8
 from graphc.model import Model
+from graphc.nn import dropout
 from graphc.training import History
 
 __all__ = [
@@ -112,6 +113,7 @@ __all__ = [
     "cos",
     "data",
     "divide",
+    "dropout",
     "elu",
     "equal",
     "exp",
@@ -127,6 +129,7 @@ __all__ = [
     "greater_equal",
     "i32",
     "i64",
+    "inference",
     "init",
     "jacobian",
     "leaky_relu",
@@ -157,6 +160,7 @@ __all__ = [
     "optim",
     "pick",
     "power",
+    "random",
     "reciprocal",
     "relu",
     "reshape",

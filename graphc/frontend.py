@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, overload
 
 import numpy as np
 
 from graphc.errors import GraphError
-from graphc.init import Initializer, as_initializer, glorot_uniform
+from graphc.forms import Form, Nodes, form_of, in_form, listed
+from graphc.init import Initializer, RandomKey, as_initializer, glorot_uniform
 from graphc.ir import autodiff
 from graphc.ir.build import broadcast_to
 from graphc.ir.graph import Graph as NodeGraph
 from graphc.ir.graph import Node, default_dtype, topological
+from graphc.ir.inference import inference_values
 from graphc.ir.ops import leaf
 from graphc.ir.rewrite import rewrite_values
 from graphc.ir.simplify import RULES
@@ -24,6 +26,7 @@ __all__ = [
     "Variables",
     "grad",
     "graph_of",
+    "inference",
     "jacobian",
     "parameters_of",
     "states_of",
@@ -34,13 +37,14 @@ class Graph(NodeGraph):
     """A network under declaration.
 
     `initializers` maps the name of a state to what makes its first value; `variables` holds the
-    values, drawn with `seed`.
+    values, drawn with `seed`. `streams` are the names of the states that are random streams.
     """
 
     def __init__(self, seed: int = 0) -> None:
         super().__init__()
         self.initializers: dict[str, Initializer] = {}
         self.variables = Variables(self, seed)
+        self.streams: set[str] = set()
         self._scopes: set[str] = set()
 
     @property
@@ -76,6 +80,20 @@ class Graph(NodeGraph):
         node = self.state(name, shape, dtype, trainable=False)
         self.initializers[name] = initializer
         return node
+
+    def random_stream(self, name: str) -> Node:
+        """A state (i64, scalar) whose value is the key of random numbers.
+
+        Its first value depends on the seed and on the name; one more is the key of the next step.
+        Raises GraphError when the name is taken.
+        """
+        stream = self.variable(name, RandomKey(), dtype="i64")
+        self.streams.add(name)
+        return stream
+
+    def scope(self, base: str, name: str | None) -> str:
+        """`name`, or a unique one from `base`. Raises GraphError when the name is taken."""
+        return self.unique_name(base) if name is None else self.reserve_name(name)
 
     def unique_name(self, base: str) -> str:
         """`base`, or `base_1`, `base_2`, ... where layers before have taken it."""
@@ -136,6 +154,23 @@ def grad(value: Node, wrt: Node | Sequence[Node]) -> Node | list[Node]:
     found = iter(autodiff.gradients(stable, [w for w in several if w not in dropped]))
     result = [_zeros_like(w) if w in dropped else next(found) for w in several]
     return result[0] if isinstance(wrt, Node) else result
+
+
+@overload
+def inference(values: Node) -> Node: ...
+@overload
+def inference(values: Mapping[str, Node]) -> dict[str, Node]: ...
+@overload
+def inference(values: Sequence[Node]) -> list[Node]: ...
+def inference(values: Nodes) -> Form:
+    """A value, several, or several by name, as they are where the network is used: no dropout.
+
+    Nodes of the same graph, in the form in which they were given; those that nothing for training
+    alone goes into are the same nodes.
+    """
+    found = inference_values(listed(values))
+    made: Form = in_form(form_of(values), [found[node] for node in listed(values)])
+    return made
 
 
 def _zeros_like(node: Node) -> Node:

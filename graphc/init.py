@@ -45,6 +45,14 @@ class Constant:
         return np.full(shape, self.value, dtype.numpy)
 
 
+@dataclass(frozen=True)
+class RandomKey:
+    """Whole numbers from 0 to 2^62, so that a key that steps count on from never overflows."""
+
+    def __call__(self, rng: np.random.Generator, shape: Extents, dtype: DType) -> Array:
+        return rng.integers(2**62, size=shape, dtype=dtype.numpy)
+
+
 @dataclass(frozen=True, eq=False)
 class Given:
     """The elements of `array`. Raises ShapeError when asked for another shape."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -14,7 +14,7 @@ from graphc.data import Batches, split_rows
 from graphc.epoch import CompiledEpochs
 from graphc.errors import DataError, GraphError, NotCompiledError
 from graphc.forms import Nodes, form_of, in_form, listed
-from graphc.frontend import Node, Variables, graph_of, parameters_of, states_of
+from graphc.frontend import Node, Variables, graph_of, inference, parameters_of, states_of
 from graphc.function import Function, function
 from graphc.ir import build
 from graphc.ir.graph import topological
@@ -92,12 +92,12 @@ class Model:
 
     @property
     def weights(self) -> list[Node]:
-        """The states that outputs, loss and metrics read, trainable or not."""
-        return states_of(self._roots())
+        """The states that outputs, loss and metrics read in inference, trainable or not."""
+        return states_of(inference(self._roots()))
 
     @property
     def states(self) -> list[Node]:
-        """The weights, then what the optimizer keeps besides."""
+        """The weights, then what training keeps besides: the optimizer's, random streams."""
         kept = states_of([*self.updates.keys(), *self.updates.values()])
         return list(dict.fromkeys([*self.weights, *kept]))
 
@@ -155,7 +155,7 @@ class Model:
         """(inputs, targets) -> loss and metrics by name, with the optimizer's updates."""
         if self.optimizer is None:
             raise NotCompiledError("compile the model with an optimizer first")
-        return self._function("train", self._judged(), self.updates)
+        return self._function("train", self._judged, self.updates)
 
     @property
     def watched_train_function(self) -> Function:
@@ -170,24 +170,30 @@ class Model:
         is_finite = all_finite([self.loss, *self.updates.values()])
         updates = {s: ops.where(is_finite, value, s) for s, value in self.updates.items()}
         outputs = {**self._judged(), IS_FINITE: is_finite}
-        return self._function("watched_train", outputs, updates)
+        return self._function("watched_train", lambda: outputs, updates)
+
+    @property
+    def declared_function(self) -> Function:
+        """(inputs, targets) -> loss and metrics by name as training has them, without updates."""
+        return self._function("declared", self._judged, None)
 
     @property
     def test_function(self) -> Function:
-        """(inputs, targets) -> loss and metrics by name."""
-        return self._function("test", self._judged(), None)
+        """(inputs, targets) -> loss and metrics by name, as in inference."""
+        return self._function("test", lambda: inference(self._judged()), None)
 
     @property
     def predict_function(self) -> Function:
-        """inputs -> outputs, in the structure of the outputs."""
-        return self._function("predict", self.outputs, None)
+        """inputs -> outputs as in inference, in the structure of the outputs."""
+        return self._function("predict", lambda: inference(self.outputs), None)
 
     @property
     def classify_function(self) -> Function:
         """inputs -> class with the greatest output (i64), which needs neither softmax nor loss."""
         if not isinstance(self.outputs, Node):
             raise GraphError("classes of a model with a single output alone")
-        return self._function("classify", build.argmax(self.outputs, -1), None)
+        outputs = self.outputs
+        return self._function("classify", lambda: build.argmax(inference(outputs), -1), None)
 
     # --- running -----------------------------------------------------------------------------
 
@@ -322,7 +328,8 @@ class Model:
     # --- saving ------------------------------------------------------------------------------
 
     def save(self, path: str | os.PathLike[str], weights_only: bool = False) -> None:
-        """Writes weights and the optimizer's states, or the weights alone, as safetensors."""
+        """Writes the weights, and unless `weights_only` also the optimizer's states and the random
+        streams, as safetensors."""
         states = self.weights if weights_only else self.states
         self.variables.save(path, [state.name for state in states])
 
@@ -361,12 +368,15 @@ class Model:
             raise GraphError("the model has no loss")
         return {"loss": self.loss, **self.metrics}
 
-    def _function(self, name: str, outputs: Nodes, updates: Mapping[Node, Node] | None) -> Function:
+    def _function(
+        self, name: str, outputs: Callable[[], Nodes], updates: Mapping[Node, Node] | None
+    ) -> Function:
+        """The function of that name, made when it is first asked for."""
         if name not in self._functions:
             targets = [] if name in ("predict", "classify") else self.targets
             self._functions[name] = function(
                 [*self.inputs, *targets],
-                outputs,
+                outputs(),
                 updates,
                 variables=self.variables,
                 mode=self._mode,

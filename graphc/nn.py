@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 
-from graphc.errors import ShapeError
-from graphc.frontend import Graph, Node, graph_of
+from graphc.errors import DTypeError, GraphError, ShapeError
+from graphc.frontend import Node, graph_of
 from graphc.init import glorot_uniform, zeros
 from graphc.ir import build
+from graphc.ir.attributes import as_rate
 from graphc.ir.location import callers_location, located
+from graphc.ir.ops import random
 from graphc.ir.types import Dim
 
 Activation = Callable[[Node], Node]
@@ -30,7 +32,7 @@ def dense(
     is "dense", "dense_1", ... unless given. Raises ShapeError when the number of features is open
     or `units` is less than 1, GraphError when the name is taken.
     """
-    scope = _scope(graph_of(x), "dense", name)
+    scope = graph_of(x).scope("dense", name)
     value = _affine(x, units, use_bias, kernel_init, bias_init, scope)
     return value if activation is None else activation(value)
 
@@ -51,8 +53,35 @@ def maxout(
     """
     if pieces < 1:
         raise ShapeError(_message("maxout", x, f"at least 1 piece expected, not {pieces}"))
-    scope = _scope(graph_of(x), "maxout", name)
+    scope = graph_of(x).scope("maxout", name)
     return build.maxout(_affine(x, units * pieces, use_bias, kernel_init, bias_init, scope), pieces)
+
+
+def dropout(x: Node, rate: float, name: str | None = None) -> Node:
+    """While training, each element is 0 with the probability `rate`, else x / (1 - rate).
+
+    A model's predictions and evaluations, and `gc.inference`, have x itself in its place:
+
+        hidden = gc.dropout(gc.nn.dense(x, 256, gc.relu), 0.5)
+
+    Declares the random stream `<name>.key`; the name is "dropout", "dropout_1", ... unless given.
+    An optimizer's updates advance it, so every step has another mask; seed and name fix them all.
+    A rate of 0 is x and declares nothing. Source: Srivastava et al., Dropout, 2014, in the
+    inverted form.
+
+    Raises GraphError for a rate below 0 or not below 1 and for a name that is taken, DTypeError
+    unless x is of floats.
+    """
+    try:
+        rate = as_rate(rate)
+    except (TypeError, ValueError) as error:
+        raise GraphError(_message("dropout", x, f"rate: {error}")) from None
+    if not x.dtype.is_float:
+        raise DTypeError(_message("dropout", x, "f32 or f64 expected"))
+    if rate == 0:
+        return x
+    graph = graph_of(x)
+    return random.dropout(x, graph.random_stream(f"{graph.scope('dropout', name)}.key"), rate=rate)
 
 
 def flatten(x: Node) -> Node:
@@ -88,10 +117,6 @@ def _affine(
     if not use_bias:
         return product
     return product + graph.parameter(f"{scope}.bias", (units,), bias_init, x.dtype)
-
-
-def _scope(graph: Graph, base: str, name: str | None) -> str:
-    return graph.unique_name(base) if name is None else graph.reserve_name(name)
 
 
 def _message(layer: str, x: Node, problem: str) -> str:

@@ -19,6 +19,7 @@ from graphc.init import zeros
 from graphc.ir import build
 from graphc.ir.ops import elementwise as ops
 from graphc.ir.types import DType
+from graphc.random import advanced
 
 # torch.nn.utils.clip_grad_norm_ adds this to the norm that it divides by.
 NORM_EPSILON = 1e-6
@@ -86,7 +87,8 @@ class Optimizer(ABC):
         parameters: Sequence[Node] | None = None,
         rate: Node | None = None,
     ) -> dict[Node, Node]:
-        """The next value of each parameter and of each slot, for one step down `loss`.
+        """The next value of each parameter, of each slot and of each random stream that the loss
+        reads, for one step down `loss`.
 
         `parameters` are trainable states, those that the loss reads unless given. `rate` is a
         scalar node that replaces the variable `<optimizer>.learning_rate`. Raises GraphError when
@@ -104,7 +106,7 @@ class Optimizer(ABC):
             else:
                 current = build.cast(rate, parameter.dtype)
             slots.set(parameter, self.step(parameter, gradient, current, slots))
-        return slots.updates
+        return slots.updates | advanced([loss])
 
     @abstractmethod
     def step(self, parameter: Node, gradient: Node, rate: Node, slots: Slots) -> Node:

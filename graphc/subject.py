@@ -14,8 +14,8 @@ Subject: TypeAlias = Model | Function
 
 
 def function_of(subject: Subject, which: str = "train") -> Function:
-    """A model's training step (train), loss and metrics alone (test) or outputs alone (predict); a
-    function is itself, whatever `which` says.
+    """A model's training step (train), what of it is declared (declared), loss and metrics alone
+    (test) or outputs alone (predict); a function is itself, whatever `which` says.
 
     Raises NotCompiledError for the training step of a model without optimizer.
     """
@@ -23,6 +23,8 @@ def function_of(subject: Subject, which: str = "train") -> Function:
         return subject
     if which == "predict":
         return subject.predict_function
+    if which == "declared":
+        return subject.declared_function
     return subject.test_function if which == "test" else subject.train_function
 
 

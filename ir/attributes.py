@@ -97,11 +97,20 @@ def _as_axes(axes: Any) -> tuple[int, ...]:
     return tuple(int(axis) for axis in axes)
 
 
+def as_rate(value: Any) -> float:
+    """A probability below 1. Raises ValueError for other numbers."""
+    rate = float(value)
+    if not 0 <= rate < 1:
+        raise ValueError(f"a share of at least 0 and less than 1 expected, not {rate!r}")
+    return rate
+
+
 AXES = AttributeKind("axes", _as_axes, _show_axes, _read_axes)
 SHAPE = AttributeKind("shape", as_shape, _show_shape, _read_shape)
 DTYPE = AttributeKind("dtype", as_dtype, str, as_dtype)
 INT = AttributeKind("int", int, str, int)
 FLOAT = AttributeKind("float", float, repr, float)
+RATE = AttributeKind("rate", as_rate, repr, float)
 BOOL = AttributeKind("bool", bool, lambda value: str(value).lower(), lambda text: text == "true")
 STRING = AttributeKind("string", str, lambda value: repr(str(value)), ast.literal_eval)
 LITERAL = AttributeKind(

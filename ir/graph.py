@@ -96,9 +96,9 @@ class Graph:
             raise kind(located(f"constant: {error}", callers_location())) from None
         return self.apply(leaf.constant, (), {"value": Literal(array, wanted)})
 
-    def iota(self, extent: Any, dtype: object) -> Node:
-        """The vector 0, 1, ... of length `extent`."""
-        return self.apply(leaf.iota, (), {"shape": extent, "dtype": dtype})
+    def iota(self, shape: Any, dtype: object) -> Node:
+        """0, 1, ... in row-major order, as a tensor of `shape`; a vector where that is a number."""
+        return self.apply(leaf.iota, (), {"shape": shape, "dtype": dtype})
 
     def extent(self, shape: Shape, dtype: object) -> Node:
         """The number of elements of `shape` as a scalar, known once its dimensions are bound."""

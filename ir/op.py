@@ -49,7 +49,7 @@ class Scalar:
 
 @dataclass(frozen=True)
 class LoopIndex:
-    """Lowering of iota: the value is the index along its only axis."""
+    """Lowering of iota: an element's value is its number in row-major order."""
 
 
 @dataclass(frozen=True)
@@ -159,6 +159,8 @@ class Op:
     indices: for an op that reads operand `indices[0]` as indices: that number, and a function
         (*operand types, **attributes) -> extent that they must stay below.
     commutative: whether two operands may be swapped.
+    inference: for an op that is for training alone: (*operands, **attributes) -> the value that
+        stands in its place where a network is used.
     """
 
     name: str
@@ -170,6 +172,7 @@ class Op:
     attributes: Mapping[str, AttributeKind] = field(default_factory=dict)
     indices: tuple[int, Callable[..., Any]] | None = None
     commutative: bool = False
+    inference: Callable[..., Node] | None = None
 
     def __post_init__(self) -> None:
         rules = 1 if self.arity is None else self.arity

@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 from graphc.ir.graph import Node
-from graphc.ir.match import constant_value, either_order, is_constant_along, operand_of
-from graphc.ir.ops import composite, movement, reduce
+from graphc.ir.match import (
+    constant_value,
+    either_order,
+    is_constant,
+    is_constant_along,
+    operand_of,
+)
+from graphc.ir.ops import composite, movement, random, reduce
 from graphc.ir.ops import elementwise as ops
 from graphc.ir.rewrite import Rule, rule
 
@@ -83,4 +89,24 @@ def _constant_factor(node: Node, axis: int) -> tuple[Node, Node] | None:
     return None
 
 
-RULES: tuple[Rule, ...] = (sum_of_one_hot, log_softmax_backward)
+@rule(ops.where)
+def relu_dropout_backward(node: Node) -> Node | None:
+    """where(r > 0, dropout(ct), 0) = where(dropout(r) > 0, ct / (1 - rate), 0) by the same key
+
+    The backward pass of dropout after relu: it needs what dropout gave, which the next layer needs
+    as well, and neither the mask nor what relu gave. A factor of at least 1 takes no number to 0.
+    """
+    condition, dropped, zero = node.operands
+    is_derivative = dropped.op is random.dropout and is_constant(zero, 0.0)
+    if not (is_derivative and condition.op is ops.greater):
+        return None
+    r, least = condition.operands
+    if r.type != dropped.type or not is_constant(least, 0.0):
+        return None
+    ct, key = dropped.operands
+    rate = dropped.attributes["rate"]
+    is_passed = ops.greater(random.dropout(r, key, rate=rate), 0)
+    return ops.where(is_passed, ct * random.scale(rate), 0)
+
+
+RULES: tuple[Rule, ...] = (sum_of_one_hot, log_softmax_backward, relu_dropout_backward)

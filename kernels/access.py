@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from graphc.ir.graph import Node
 from graphc.ir.op import Strided, View
 from graphc.ir.types import row_major_strides
-from graphc.kernels.group import is_view, view_axes
+from graphc.kernels.group import is_view
 
 
 @dataclass(frozen=True)
@@ -39,23 +39,6 @@ def place_in_memory(value: Node) -> Strided | None:
     return at
 
 
-def iota_axis(operand: Node, axes: tuple[int | None, ...]) -> int | None:
-    """The loop axis along which the index counts that `operand`, a view of iota, shows."""
-    chain = []
-    value = operand
-    while is_view(value):
-        chain.append(value)
-        value = value.operands[0]
-    axis = 0
-    for view in reversed(chain):
-        if view.operands[0].type.dims[axis] == 1:
-            return None
-        becomes = view_axes(view)
-        assert becomes is not None
-        axis = becomes[axis]
-    return axes[axis]
-
-
 def access_along(buffer: str, at: Strided, loop_axes: Sequence[int | None], loops: int) -> Access:
     """The access of a value at `at` whose axes run along `loop_axes` (None: extent 1)."""
     strides = [0] * loops
@@ -78,18 +61,15 @@ def merge_axes(
     axes: Sequence[int],
     extents: Sequence[int],
     accesses: Sequence[Access],
-    is_indexed: Callable[[int], bool],
     variables: Sequence[str],
 ) -> tuple[Loop, ...]:
     """Loops over `axes`, neighbours made one where every access steps through both evenly.
 
-    `is_indexed(axis)` says that the axis' own index is a value (iota), which keeps it apart.
     `variables` names the loops, outermost first; there is one for each axis at most.
     """
     groups: list[list[int]] = []
     for axis in axes:
-        indexed = is_indexed(axis) or (groups and any(map(is_indexed, groups[-1])))
-        if groups and not indexed and _is_even(groups[-1][-1], axis, extents, accesses):
+        if groups and _is_even(groups[-1][-1], axis, extents, accesses):
             groups[-1].append(axis)
         else:
             groups.append([axis])

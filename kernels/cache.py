@@ -54,20 +54,24 @@ TEMPORARY_PREFIX = ".writing-"
 # The reason why something is not found when no entry has its source.
 NO_ENTRY = "no entry"
 
-# The files of this package that turn kernel source into machine code.
-CODE_GENERATORS = tuple(
-    Path(__file__).with_name(name)
-    for name in (
-        "interleave.py",
-        "jit.py",
-        "jit_primitives.py",
-        "llvm.py",
-        "primitives.py",
-        "record.py",
-        "scalar.py",
-        "vecmath.py",
-        "vecmath_constants.py",
-    )
+# The files that turn kernel source into machine code.
+CODE_GENERATORS = (
+    *(
+        Path(__file__).with_name(name)
+        for name in (
+            "interleave.py",
+            "jit.py",
+            "jit_primitives.py",
+            "llvm.py",
+            "primitives.py",
+            "record.py",
+            "scalar.py",
+            "vecmath.py",
+            "vecmath_constants.py",
+        )
+    ),
+    # The constants of random numbers.
+    Path(__file__).parent.parent / "ir" / "ops" / "random.py",
 )
 DISTRIBUTIONS = ("graphc", "numba", "llvmlite")
 

@@ -6,9 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from graphc.ir.graph import Node
-from graphc.ir.op import LoopIndex, Reduction
-from graphc.kernels.access import iota_axis
-from graphc.kernels.group import is_inline, viewed
+from graphc.ir.op import Reduction
+from graphc.kernels.group import is_index, is_inline, viewed
 from graphc.kernels.loopnest import LoopNest, Phase, Reduces, reduced_axes
 from graphc.kernels.loops import INNER_VARIABLES, OUTER_VARIABLES, loops_of, wrap_in_loops
 from graphc.kernels.names import Names, label
@@ -18,7 +17,13 @@ from graphc.kernels.passes import (
     row_sinks,
     values_kept_between_passes,
 )
-from graphc.kernels.scalar import combined, constant, neutral_element, scalar_expression
+from graphc.kernels.scalar import (
+    combined,
+    constant,
+    index_value,
+    neutral_element,
+    scalar_expression,
+)
 from graphc.kernels.shares import block_count, cycles
 from graphc.kernels.source import (
     RESERVED,
@@ -318,9 +323,8 @@ class _LoopEmitter:
         """Operand number `position` as it is read in `block`, in or after pass `level`."""
         operand = node.operands[position]
         base = viewed(operand)
-        if isinstance(base.op.lowering, LoopIndex) and base not in self.nest.roles:
-            axis = iota_axis(operand, self.domain.operand_axes[node, position])
-            return self.loops.count_along(axis, base)
+        if is_index(base) and base not in self.nest.roles:
+            return index_value(base, self.loops.operand_index(node, position))
         if is_inline(base):
             return constant(base)
         if base in self.nest.roles:
@@ -398,8 +402,8 @@ class _LoopEmitter:
         key = (id(block), node)
         if key in self.function.known:
             return
-        if isinstance(node.op.lowering, LoopIndex):
-            self.function.known[key] = self.loops.count_along(self.domain.axes[node][0], node)
+        if is_index(node):
+            self.function.known[key] = index_value(node, self.loops.result_index(node))
             return
         operands = [
             self._operand(node, position, block, level) for position in range(len(node.operands))

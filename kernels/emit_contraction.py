@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from graphc.ir.graph import Node
-from graphc.ir.op import LoopIndex, Strided
+from graphc.ir.op import Strided
 from graphc.ir.types import row_major_strides
 from graphc.kernels.access import (
     Access,
     Loop,
     access_along,
     index_expression,
-    iota_axis,
     place_in_memory,
 )
 from graphc.kernels.contract import contraction_lines
@@ -21,11 +20,12 @@ from graphc.kernels.group import (
     Refusal,
     common_domain,
     external_operands,
+    is_index,
     is_inline,
     viewed,
 )
 from graphc.kernels.names import Names, described, label
-from graphc.kernels.scalar import constant, dtype_name, number, scalar_expression
+from graphc.kernels.scalar import constant, index_value, scalar_expression
 from graphc.kernels.shares import element_cost
 from graphc.kernels.source import (
     RESERVED,
@@ -211,28 +211,26 @@ class _Epilogue:
         return block.lines
 
     def _element(self, node: Node, place: Strided, axes: tuple[int | None, ...]) -> str:
-        access: Access = access_along("", place, axes, len(self.domain.extents))
         buffer = self.arguments.name(self.storage_of(viewed(node)))
-        return f"{buffer}[{index_expression(access, self.loops)}]"
+        return f"{buffer}[{self._index(place, axes)}]"
+
+    def _index(self, place: Strided, axes: tuple[int | None, ...]) -> str:
+        access: Access = access_along("", place, axes, len(self.domain.extents))
+        return index_expression(access, self.loops)
 
     def _operand(self, node: Node, position: int, block: Block) -> str:
         operand = node.operands[position]
         base = viewed(operand)
         if base in self.known:
             return self.known[base]
-        if isinstance(base.op.lowering, LoopIndex):
-            axis = iota_axis(operand, self.domain.operand_axes[node, position])
-            variable = next((p.variable for p in self.loops if axis in p.axes), None)
-            return (
-                number(0, base.dtype)
-                if variable is None
-                else f"{dtype_name(base.dtype)}({variable})"
-            )
-        if is_inline(base):
+        if is_inline(base) and not is_index(base):
             return constant(base)
         place = place_in_memory(operand)
         assert place is not None
-        element = self._element(operand, place, self.domain.operand_axes[node, position])
+        axes = self.domain.operand_axes[node, position]
+        if is_index(base):
+            return index_value(base, self._index(place, axes))
+        element = self._element(operand, place, axes)
         if element not in self.known:
             self.known[element] = self.given.unique(f"{label(base)}_value")
             block.add(f"{self.known[element]} = {element}", node)

@@ -61,7 +61,7 @@ def _nested_loops(
 ) -> None:
     """Loops over `extents` around a statement on one element of each of `places`."""
     accesses = [Access("", place.offset, place.strides) for place in places]
-    loops = merge_axes(range(len(extents)), extents, accesses, lambda axis: False, INNER_VARIABLES)
+    loops = merge_axes(range(len(extents)), extents, accesses, INNER_VARIABLES)
     body = Block([statement([index_expression(access, loops) for access in accesses])])
     for loop in reversed(loops):
         if loop.extent != 1:

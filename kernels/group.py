@@ -68,9 +68,14 @@ def is_view(node: Node) -> bool:
     return isinstance(node.op.lowering, View)
 
 
+def is_index(node: Node) -> bool:
+    """Whether an element's value is its place: what would be its index in a buffer."""
+    return isinstance(node.op.lowering, LoopIndex)
+
+
 def is_inline(node: Node) -> bool:
     """Whether every kernel computes the value where it needs it: scalar constants and indices."""
-    return isinstance(node.op.lowering, LoopIndex) or (node.op is leaf.constant and node.rank == 0)
+    return is_index(node) or (node.op is leaf.constant and node.rank == 0)
 
 
 def is_loop_node(node: Node) -> bool:

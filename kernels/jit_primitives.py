@@ -18,6 +18,7 @@ from numba.core.typing.templates import AbstractTemplate, signature
 from numba.core.typing.templates import Registry as TypingRegistry
 from numba.extending import intrinsic
 
+from graphc.ir.ops import random
 from graphc.ir.types import DTYPES
 from graphc.kernels import vecmath
 from graphc.kernels.scalar import dtype_name
@@ -310,6 +311,64 @@ def _bitcast(partners: dict[types.Type, types.Type]) -> Any:
     return _unary(typed)
 
 
+def _threefry(result: types.Type) -> Any:
+    """The first word of a block as i32, or both as i64: `graphc.ir.ops.random.threefry`."""
+
+    def typed(key: types.Type, counter: types.Type) -> Any:
+        if key != types.int64 or counter not in (types.int32, types.int64):
+            return None
+
+        def lower(context: Any, builder: Any, sig: Any, values: Any) -> Any:
+            x, y = _threefry_words(builder, *values)
+            if result == types.int32:
+                return x
+            wide = ir.IntType(64)
+            return builder.or_(builder.zext(x, wide), builder.shl(builder.zext(y, wide), wide(32)))
+
+        return result(key, counter), lower
+
+    return _binary(typed)
+
+
+def _threefry_words(builder: Any, key: Any, counter: Any) -> tuple[Any, Any]:
+    word = ir.IntType(32)
+
+    def words(bits: Any) -> tuple[Any, Any]:
+        if bits.type == word:
+            return bits, word(0)
+        return builder.trunc(bits, word), builder.trunc(builder.lshr(bits, bits.type(32)), word)
+
+    low, high = words(key)
+    keys = (low, high, builder.xor(builder.xor(low, high), word(random.KEY_PARITY)))
+    rotate = cgutils.get_or_insert_function(
+        builder.module, ir.FunctionType(word, [word] * 3), "llvm.fshl.i32"
+    )
+    x, y = (builder.add(*pair) for pair in zip(words(counter), keys, strict=False))
+    for number in range(random.ROUNDS):
+        rotation = random.ROTATIONS[number % len(random.ROTATIONS)]
+        x = builder.add(x, y)
+        y = builder.xor(x, builder.call(rotate, [y, y, word(rotation)]))
+        count, rest = divmod(number + 1, random.ROUNDS_PER_KEY)
+        if rest == 0:
+            x = builder.add(x, keys[count % 3])
+            y = builder.add(y, builder.add(keys[(count + 1) % 3], word(count)))
+    return x, y
+
+
+def _type_unit_interval(bits: types.Type) -> Any:
+    if bits not in (types.int32, types.int64):
+        return None
+    result, digits = (types.float32, 24) if bits == types.int32 else (types.float64, 53)
+
+    def lower(context: Any, builder: Any, sig: Any, values: Any) -> Any:
+        kind = context.get_value_type(result)
+        kept = builder.lshr(values[0], values[0].type(values[0].type.width - digits))
+        # Unlike unsigned ones, signed integers are converted in one instruction.
+        return builder.fmul(builder.sitofp(kept, kind), kind(2.0**-digits))
+
+    return result(bits), lower
+
+
 def kernel_namespace() -> dict[str, Any]:
     """The names that kernel source may use besides Python's own."""
     namespace: dict[str, Any] = {
@@ -331,6 +390,9 @@ def kernel_namespace() -> dict[str, Any]:
         "copysign": _call_llvm("copysign", 2),
         "bits_from_float": _bitcast({types.float32: types.int32, types.float64: types.int64}),
         "float_from_bits": _bitcast({types.int32: types.float32, types.int64: types.float64}),
+        "threefry_i32": _threefry(types.int32),
+        "threefry_i64": _threefry(types.int64),
+        "unit_interval": _unary(_type_unit_interval),
         "add_reassoc": _reduce("fadd", "add"),
         "multiply_reassoc": _reduce("fmul", "mul"),
         "minimum_reassoc": _call_llvm("minimum", 2, "smin", "umin"),

@@ -5,20 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from graphc.ir.graph import Node
-from graphc.ir.op import LoopIndex, Strided
+from graphc.ir.op import Strided
 from graphc.ir.types import row_major_strides
 from graphc.kernels.access import (
     Access,
     Loop,
     access_along,
     index_expression,
-    iota_axis,
     merge_axes,
     place_in_memory,
 )
-from graphc.kernels.group import is_inline, viewed
+from graphc.kernels.group import is_index, is_inline, viewed
 from graphc.kernels.loopnest import LoopNest
-from graphc.kernels.scalar import dtype_name, number
 from graphc.kernels.source import Block, Share, share_limits
 
 OUTER_VARIABLES = ("i", "i1", "i2", "i3", "i4", "i5", "i6", "i7")
@@ -63,14 +61,6 @@ class Loops:
         """The index of the current element of a value that is stored whole."""
         return self._index(_result_access(self.nest, node))
 
-    def count_along(self, axis: int | None, iota: Node) -> str:
-        """The value of `iota`, which counts along a loop axis; None: its extent is 1."""
-        if axis is None:
-            return number(0, iota.dtype)
-        loops = (*self.outer, *self.inner)
-        variable = next(loop.variable for loop in loops if axis in loop.axes)
-        return f"{dtype_name(iota.dtype)}({variable})"
-
     def _index(self, access: Access) -> str:
         return index_expression(access, (*self.outer, *self.inner))
 
@@ -81,14 +71,15 @@ def loops_of(nest: LoopNest) -> Loops:
         _operand_access(nest, node, position)
         for node in nest.nodes
         for position, operand in enumerate(node.operands)
-        if _is_external(nest, operand)
+        if _is_addressed(nest, operand)
     ]
     accesses += [_result_access(nest, node) for node in nest.outputs]
-    extents, is_indexed = nest.domain.extents, _indexed_axes(nest).__contains__
+    accesses += [_result_access(nest, node) for node in nest.nodes if is_index(node)]
+    extents = nest.domain.extents
     return Loops(
         nest,
-        merge_axes(nest.outer, extents, accesses, is_indexed, OUTER_VARIABLES),
-        merge_axes(nest.inner, extents, accesses, is_indexed, INNER_VARIABLES),
+        merge_axes(nest.outer, extents, accesses, OUTER_VARIABLES),
+        merge_axes(nest.inner, extents, accesses, INNER_VARIABLES),
     )
 
 
@@ -106,22 +97,10 @@ def wrap_in_loops(
     into.extend(body)
 
 
-def _is_external(nest: LoopNest, operand: Node) -> bool:
+def _is_addressed(nest: LoopNest, operand: Node) -> bool:
+    """Whether the operand's place matters: where it is loaded from, or as the value of an index."""
     base = viewed(operand)
-    return base not in nest.roles and not is_inline(base)
-
-
-def _indexed_axes(nest: LoopNest) -> set[int | None]:
-    """The axes whose index is a value that the nest computes with."""
-    read = {
-        iota_axis(operand, nest.domain.operand_axes[node, position])
-        for node in nest.nodes
-        for position, operand in enumerate(node.operands)
-        if isinstance(viewed(operand).op.lowering, LoopIndex)
-    }
-    return read | {
-        nest.domain.axes[node][0] for node in nest.nodes if isinstance(node.op.lowering, LoopIndex)
-    }
+    return base not in nest.roles and (is_index(base) or not is_inline(base))
 
 
 def _operand_access(nest: LoopNest, node: Node, position: int) -> Access:

@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from graphc.ir.ops import random
+
 _SPLIT = np.float64(2.0**27 + 1.0)
 _INTEGER_OF_FLOAT = {np.dtype(np.float32): np.int32, np.dtype(np.float64): np.int64}
 _FLOAT_OF_INTEGER = {np.dtype(np.int32): np.float32, np.dtype(np.int64): np.float64}
@@ -125,6 +127,21 @@ def narrow(x: Any) -> Any:
     """f64 to f32, rounded to nearest even."""
     with np.errstate(over="ignore"):
         return np.asarray(x).astype(np.float32)[()]
+
+
+def threefry_i32(key: Any, counter: Any) -> Any:
+    """A random i32: the first word of the block of an i64 key and an i32 or i64 counter."""
+    return random.bits_i32(key, counter)[()]
+
+
+def threefry_i64(key: Any, counter: Any) -> Any:
+    """A random i64: both words of the block."""
+    return random.bits_i64(key, counter)[()]
+
+
+def unit_interval(bits: Any) -> Any:
+    """The leading 24 bits of an i32 as an f32 in [0, 1), or 53 of an i64 as an f64."""
+    return random.fraction(bits)[()]
 
 
 def add_reassoc(accumulator: Any, x: Any) -> Any:

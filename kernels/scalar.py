@@ -34,6 +34,11 @@ def constant(node: Node) -> str:
     return number(node.attributes["value"].array.item(), node.dtype)
 
 
+def index_value(node: Node, index: str) -> str:
+    """The element of an index at place `index`, which is its value."""
+    return f"{dtype_name(node.dtype)}({index})"
+
+
 def scalar_expression(node: Node, operands: Sequence[str]) -> str:
     """The op's template filled in. Integers are cut back to their width: numba widens them."""
     lowering = node.op.lowering

@@ -60,7 +60,7 @@ def inspect(
     with one_line_errors():
         subject = load_subject(script, name)
         is_forward = wanted is Stage.DECLARED and which == "train"
-        step = function_of(subject, "test" if is_forward else which)
+        step = function_of(subject, "declared" if is_forward else which)
         if unfused:
             step = as_function(step, fuse=False)
         extents = extents_of(subject, batch_size, dimensions)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from graphc.ir.graph import Node, Program, rebuild
-from graphc.ir.op import LoopIndex, View
 from graphc.ir.ops import elementwise, leaf
 from graphc.ir.ops.movement import in_range
 from graphc.kernels.access import place_in_memory
@@ -42,18 +41,10 @@ def _legal(node: Node, operands: tuple[Node, ...]) -> Node:
     if operands != node.operands:
         with node.graph.at(node.location):
             node = node.graph.apply(node.op, operands, node.attributes)
-    if is_view(node) and (place_in_memory(node) is None or _hides_index(node)):
+    if is_view(node) and place_in_memory(node) is None:
         with node.graph.at(node.location):
             node = node.graph.apply(node.op, (_copy(node.operands[0]),), node.attributes)
     return node
-
-
-def _hides_index(view: Node) -> bool:
-    """Whether a view of iota does more than move axes, so that no loop index is its value."""
-    lowering = view.op.lowering
-    assert isinstance(lowering, View)
-    axes = lowering.axes(view.operands[0].type, view.type, **view.attributes)
-    return isinstance(viewed(view).op.lowering, LoopIndex) and axes is None
 
 
 def _copy(value: Node) -> Node:

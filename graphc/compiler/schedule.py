@@ -116,13 +116,18 @@ class _Order:
 
         In a small step; what others read then follows each other on each thread, and the updates
         at the end wait for one meeting of the threads. In a large one a gradient is used while it
-        is in cache.
+        is in cache, and scalars alone wait, such as the next key of a random stream: the threads
+        need not meet for it.
         """
         stored = [node for group in self._groups for node in group.outputs]
-        if sum(node.type.size * node.dtype.itemsize for node in stored) > POSTPONING_BYTES:
-            return set()
+        is_large = sum(node.type.nbytes for node in stored) > POSTPONING_BYTES
         read = {base for group in self._groups for base in external_operands(group.nodes)}
-        return {group for group in self._groups if read.isdisjoint(group.outputs)}
+        return {
+            group
+            for group in self._groups
+            if read.isdisjoint(group.outputs)
+            and not (is_large and any(node.rank for node in group.outputs))
+        }
 
     def _add_reads(self, group: Group) -> None:
         for base in external_operands(group.nodes):

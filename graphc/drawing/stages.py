@@ -79,7 +79,7 @@ def _functions(subject: Subject, which: str) -> tuple[Function, Function]:
         elif subject.optimizer is None:
             which = "test"
     step = function_of(subject, which)
-    return step, function_of(subject, "test") if which == "train" else step
+    return step, function_of(subject, "declared") if which == "train" else step
 
 
 def _extents(subject: Subject, step: Function, request: Request, sample: Any) -> dict[str, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -29,14 +30,13 @@ def _infer_constant(value: Literal) -> TensorType:
     return TensorType(as_dtype(value.array.dtype), value.array.shape)
 
 
-def _infer_iota(shape: Shape, dtype: DType) -> TensorType:
-    if len(shape) != 1:
-        raise ShapeError(f"one extent expected, not {len(shape)}")
-    return TensorType(dtype, shape)
-
-
 def _is_given_at_run_time(result: TensorType, name: str, **_: Any) -> Array:
     raise GraphError(f"no value was given for {name!r}")
+
+
+def _reference_iota(result: TensorType, shape: Shape, dtype: DType) -> Array:
+    extents = static_shape(shape)
+    return np.arange(math.prod(extents)).reshape(extents).astype(dtype.numpy)
 
 
 def _reference_extent(result: TensorType, shape: Shape, dtype: DType) -> Array:
@@ -87,8 +87,8 @@ iota: Op = Op(
     "iota",
     arity=0,
     attributes={"shape": SHAPE, "dtype": DTYPE},
-    infer=_infer_iota,
-    reference=lambda result, shape, dtype: np.arange(static_shape(shape)[0], dtype=dtype.numpy),
+    infer=lambda shape, dtype: TensorType(dtype, shape),
+    reference=_reference_iota,
     vjp=[],
     lowering=LoopIndex(),
 )

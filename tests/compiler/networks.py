@@ -59,6 +59,22 @@ def scaled_bytes(rows: int, columns: int) -> gc.Function:
     return gc.function([pixels], gc.cast(pixels, "f32") * (1 / 255))
 
 
+def dropout_layer(rows: int = 64, depth: int = 48, columns: int = 32) -> gc.Function:
+    """dropout(relu(x w + b))"""
+    graph = gc.Graph()
+    x = graph.input("x", (rows, depth))
+    return gc.function([x], gc.dropout(gc.nn.dense(x, columns, gc.relu), 0.5))
+
+
+def dropout_step(activation: Any = gc.relu, rows: int = 24) -> gc.Function:
+    """A step of two layers with dropout between."""
+    graph = gc.Graph()
+    x, labels = graph.input("x", (rows, 20)), graph.input("labels", (rows,), "i64")
+    hidden = gc.dropout(gc.nn.dense(x, 37, activation), 0.25)
+    loss = gc.losses.softmax_cross_entropy(gc.nn.dense(hidden, 4), labels)
+    return gc.function([x, labels], loss, gc.optim.SGD(0.5).updates(loss))
+
+
 def softmax(rows: int = 64, columns: int = 1000) -> gc.Function:
     graph = gc.Graph()
     x = graph.input("x", (rows, columns))

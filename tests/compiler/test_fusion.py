@@ -75,6 +75,28 @@ def test_layer_normalization_is_one_kernel() -> None:
     assert {"sum", "sqrt", "divide", "square"} <= _ops(kernel)
 
 
+def test_a_layer_with_dropout_is_one_kernel() -> None:
+    (kernel,) = _kernels(networks.dropout_layer())
+    assert isinstance(kernel.group, ContractionGroup)
+    assert {"matmul", "relu", "random_bits", "where"} <= _ops(kernel)
+    assert [node.op.name for node in kernel.group.outputs] == ["where"]
+
+
+@pytest.mark.parametrize("activation", [gc.relu, gc.sigmoid])
+def test_a_mask_is_drawn_once_a_step(activation: object) -> None:
+    """The backward pass reads the mask as bools; after relu it reads what dropout gave instead."""
+    forward, *others = _kernels(networks.dropout_step(activation))
+    assert {"matmul", "random_bits", "where"} <= _ops(forward)
+    assert not any("random_bits" in _ops(row) for row in others)
+    assert forward.group is not None
+    stored = {node.op.name: node for node in forward.group.outputs}
+    if activation is gc.relu:
+        assert stored.keys() == {"where", "greater"}
+        assert stored["greater"].operands[0] is stored["where"]
+    else:
+        assert stored.keys() == {"sigmoid", "where", "greater_equal"}
+
+
 @pytest.mark.parametrize("activation", [gc.relu, gc.tanh, gc.softplus, gc.leaky_relu, gc.elu])
 def test_bias_and_activation_are_an_epilogue(activation: object) -> None:
     (kernel,) = _kernels(networks.dense(activation))

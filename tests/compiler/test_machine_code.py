@@ -28,6 +28,7 @@ WHOLE: dict[str, Callable[[], gc.Function]] = {
     "layer normalization": lambda: networks.layer_normalization(64, 1024),
     "sgd": lambda: networks.sgd(8192),
     "dense": lambda: networks.dense(gc.tanh, 64, 48, 64),
+    "dropout": lambda: networks.dropout_layer(64, 48, 64),
 }
 # Rows with a rest, or shared among threads at any element: they may take a second, scalar loop.
 WITH_REST: dict[str, Callable[[], gc.Function]] = {

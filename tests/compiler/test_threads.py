@@ -18,6 +18,7 @@ from graphc.ir.op import Array
 from graphc.ir.reference import run_program
 from graphc.kernels import shares, tiling
 from graphc.kernels.memory import data_address
+from tests.compiler import networks
 from tests.compiler.execution import run_loaded
 from tests.compiler.test_random_graphs import compare
 from tests.compiler.test_updates import CASES, Declare
@@ -78,6 +79,15 @@ def test_updates_have_the_same_bits(declare: Declare, fuse: bool) -> None:
     given = {n.name: rng.uniform(-1, 1, n.type.dims).astype(n.dtype.numpy) for n in inputs}
     states = {state.name: graph.variables[state] for state in program.states}
     _check(program, given, states, fuse)
+
+
+@pytest.mark.parametrize("fuse", [True, False], ids=["fused", "unfused"])
+def test_dropout_has_the_same_bits(fuse: bool) -> None:
+    function = networks.dropout_step(gc.tanh)
+    rng = np.random.default_rng(9)
+    inputs = {"x": rng.uniform(-1, 1, (24, 20)).astype("f4"), "labels": rng.integers(0, 4, 24)}
+    states = {state.name: function.variables[state] for state in function.program.states}
+    _check(function.program, inputs, states, fuse)
 
 
 @pytest.mark.parametrize("seed", range(RANDOM_PROGRAMS))

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from graphc.ir.build import one_hot, softmax
-from graphc.ir.ops import movement, reduce
-from tests.ir.simplify_case import ROWS, Case, by_axis
+from graphc.ir.ops import elementwise as ops
+from graphc.ir.ops import movement, random, reduce
+from tests.ir.simplify_case import PAIRS, ROWS, Case, by_axis
 
 LABELS = ((4, 3), (4,))
 FLOATS_AND_LABELS = ("float", "i32")
@@ -42,5 +43,12 @@ CASES = (
         lambda x, t, s: (softmax(x) * by_axis(reduce.sum_, t, 1) - t) * s,
         (ROWS, ROWS, (4, 1)),
         exact=False,
+    ),
+    Case(
+        "relu_dropout_backward",
+        lambda r, ct, key: ops.where(r > 0, random.dropout(ct, key, rate=0.3), 0),
+        lambda r, ct, key: ops.where(random.dropout(r, key, rate=0.3) > 0, ct * (1 / 0.7), 0),
+        (PAIRS, PAIRS, ()),
+        dtypes=("float", "float", "i64"),
     ),
 )

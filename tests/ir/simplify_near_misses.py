@@ -8,7 +8,7 @@ from typing import Any
 from graphc.ir import build
 from graphc.ir.build import one_hot, pick, softmax
 from graphc.ir.graph import Node
-from graphc.ir.ops import composite, contract, movement, reduce
+from graphc.ir.ops import composite, contract, movement, random, reduce
 from graphc.ir.ops import elementwise as ops
 from tests.ir.simplify_case import (
     PAIRS,
@@ -145,6 +145,11 @@ NEAR_MISSES = (
     NearMiss("the other axes are reshaped apart",
              lambda x: by_axis(reduce.sum_, build.reshape(x, (12,))[:6], 0), (ROWS,)),
     NearMiss("open extents", lambda x: x / x.graph.extent(x.shape, x.dtype), (("n",),)),
+    NearMiss("0 >= 0", lambda r, ct, key: ops.where(r >= 0, random.dropout(ct, key, rate=0.5), 0),
+             (PAIRS, PAIRS, ()), dtypes=("float", "float", "i64")),
+    NearMiss("a mask for each row", lambda r, ct, key: ops.where(
+        r > 0, random.dropout(ct, key, rate=0.5), 0), ((4, 1), ROWS, ()),
+             dtypes=("float", "float", "i64")),
     NearMiss("matmul of what it is", lambda x: contract.matmul(
         x, x, transpose_x=True, transpose_y=False), (ROWS,)),
 )  # fmt: skip

@@ -13,7 +13,7 @@ from graphc.ir.errors import ShapeError
 from graphc.ir.graph import Graph, Node, Program
 from graphc.ir.lower import expand_composites, specialize
 from graphc.ir.op import Composite
-from graphc.ir.ops import OPS, leaf
+from graphc.ir.ops import OPS, leaf, random
 from graphc.ir.reference import run_program
 from graphc.ir.types import Dim, as_dtype
 from graphc.ir.verify import verify
@@ -35,6 +35,7 @@ def classifier() -> Program:
         ("loss", loss),
         ("class", build.argmax(scores)),
         ("one_hot", build.one_hot(t, 4, "f64")),
+        ("dropped", random.dropout(scores, graph.state("key", (), "i64"), rate=0.5)),
         ("padded", build.concatenate([scores, scores], 1)[:, ::2]),
     )
     updates = ((w, w - dw), (unused, build.broadcast_to(loss, (2,))))
@@ -44,7 +45,7 @@ def classifier() -> Program:
 def values() -> tuple[dict[str, Any], dict[str, Any]]:
     rng = np.random.default_rng(3)
     inputs = {"x": rng.normal(size=(BATCH, 5)), "t": rng.integers(0, 4, BATCH).astype(np.int32)}
-    return inputs, {"w": rng.normal(size=(5, 4)), "unused": np.ones(2)}
+    return inputs, {"w": rng.normal(size=(5, 4)), "unused": np.ones(2), "key": np.array(7)}
 
 
 def assert_same(before: Program, after: Program, bindings: dict[str, int]) -> None:
@@ -89,7 +90,7 @@ def test_specialized_programs_are_static_and_equal_in_value() -> None:
     assert all(node.type.is_static for node in special.nodes)
     assert not any(node.op is leaf.extent for node in special.nodes)
     assert [node.name for node in special.inputs] == ["x", "t"]
-    assert {node.name for node in special.states} == {"w", "unused"}
+    assert {node.name for node in special.states} == {"w", "unused", "key"}
     assert special.inputs[0].shape == (BATCH, 5)
     assert_same(program, special, {})
 

@@ -364,7 +364,8 @@ def test_all_that_kernels_are_compiled_with_is_part_of_the_build() -> None:
         found.add(name)
         modules = imported_modules(path.read_text(), "graphc.kernels")
         pending += [m.split(".")[2] for m in modules if m.startswith("graphc.kernels.")]
-    assert {path.stem for path in CODE_GENERATORS} == found
+    own = {path.stem for path in CODE_GENERATORS if path.parent.name == "kernels"}
+    assert own == found
 
 
 def test_a_changed_file_is_another_digest(tmp_path: Path) -> None:

@@ -29,36 +29,34 @@ from graphc.kernels.source import KernelSource, canonical_text
 J = ("j", "j1", "j2")
 
 
-def _never(axis: int) -> bool:
-    return False
-
-
 # --- indices ---------------------------------------------------------------------------------
 
 
 def test_contiguous_axes_are_one_loop() -> None:
     accesses = [Access("x", 0, (12, 4, 1)), Access("y", 5, (24, 8, 2))]
-    (loop,) = merge_axes((0, 1, 2), (2, 3, 4), accesses, _never, J)
+    (loop,) = merge_axes((0, 1, 2), (2, 3, 4), accesses, J)
     assert (loop.extent, loop.axes) == (24, (0, 1, 2))
     assert [index_expression(access, [loop]) for access in accesses] == ["j", "j * 2 + 5"]
 
 
 def test_a_transposed_access_keeps_axes_apart() -> None:
     accesses = [Access("x", 0, (3, 1)), Access("y", 0, (1, 2))]
-    loops = merge_axes((0, 1), (2, 3), accesses, _never, J)
+    loops = merge_axes((0, 1), (2, 3), accesses, J)
     assert [loop.extent for loop in loops] == [2, 3]
     assert [index_expression(access, loops) for access in accesses] == ["j * 3 + j1", "j + j1 * 2"]
 
 
 def test_a_broadcast_axis_merges_only_with_its_like() -> None:
     accesses = [Access("x", 0, (12, 4, 1)), Access("y", 0, (0, 0, 1))]
-    loops = merge_axes((0, 1, 2), (2, 3, 4), accesses, _never, J)
+    loops = merge_axes((0, 1, 2), (2, 3, 4), accesses, J)
     assert [loop.axes for loop in loops] == [(0, 1), (2,)]
 
 
 def test_an_axis_whose_index_is_a_value_stays_alone() -> None:
-    loops = merge_axes((0, 1), (2, 3), [Access("x", 0, (3, 1))], {1}.__contains__, J)
-    assert [loop.axes for loop in loops] == [(0,), (1,)]
+    """A column's number steps along one axis alone; a row-major number along both evenly."""
+    stored, column, number = (Access("x", 0, strides) for strides in ((3, 1), (0, 1), (3, 1)))
+    assert [loop.axes for loop in merge_axes((0, 1), (2, 3), [stored, column], J)] == [(0,), (1,)]
+    assert [loop.axes for loop in merge_axes((0, 1), (2, 3), [stored, number], J)] == [(0, 1)]
 
 
 def test_index_of_one_element() -> None:

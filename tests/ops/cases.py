@@ -18,6 +18,7 @@ from tests.ops.case import (
     operand_names,
 )
 from tests.ops.elementwise_cases import ELEMENTWISE_CASES, ELEMENTWISE_ERRORS
+from tests.ops.random_cases import RANDOM_CASES, RANDOM_ERRORS
 from tests.ops.tensor_cases import TENSOR_CASES
 from tests.ops.tensor_errors import TENSOR_ERRORS
 
@@ -27,12 +28,16 @@ __all__ = [
 ]  # fmt: skip
 
 CASES: Mapping[str, tuple[Case, ...]] = {
-    name: tuple(case for case in (*ELEMENTWISE_CASES, *TENSOR_CASES) if case.op == name)
+    name: tuple(
+        case for case in (*ELEMENTWISE_CASES, *TENSOR_CASES, *RANDOM_CASES) if case.op == name
+    )
     for name in OPS
 }
 
 ERRORS: Mapping[str, tuple[ErrorCase, ...]] = {
-    name: tuple(case for case in (*ELEMENTWISE_ERRORS, *TENSOR_ERRORS) if case.op == name)
+    name: tuple(
+        case for case in (*ELEMENTWISE_ERRORS, *TENSOR_ERRORS, *RANDOM_ERRORS) if case.op == name
+    )
     for name in OPS
 }
 

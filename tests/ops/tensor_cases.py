@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
+from graphc.ir import build
 from tests.ops.case import (
     FLOAT,
     PLAIN,
@@ -37,6 +38,18 @@ def _name(*parts: Any) -> str:
         "x".join(map(str, part)) or "none" if isinstance(part, tuple) else str(part)
         for part in parts
     )
+
+
+# An index of 35 elements as it is read beside a tensor of (5, 7); `to` is numpy or graphc.ir.build.
+INDEX_READERS: Mapping[str, Callable[[Any, Any, Any], Any]] = {
+    "whole": lambda to, x, index: x + to.reshape(index, (5, 7)),
+    "transposed": lambda to, x, index: x + to.reshape(index, (7, 5)).T,
+    "stepped": lambda to, x, index: x + index[1:15:2],
+    "backwards": lambda to, x, index: x + to.reshape(index[::-1], (5, 7)),
+    "rows": lambda to, x, index: x + to.reshape(index[::7], (5, 1)),
+    "epilogue": lambda to, x, index: x @ x.T + to.reshape(index[:25], (5, 5)).T,
+    "reduced": lambda to, x, index: to.sum(x * to.reshape(index / 32, (5, 7))),
+}
 
 
 def _leaf_cases() -> Iterator[Case]:
@@ -77,6 +90,21 @@ def _leaf_cases() -> Iterator[Case]:
         yield Case(
             "iota", _name(dtype, length), (), {"shape": (length,), "dtype": dtype},
             expect=lambda n=length: np.array(list(range(BATCH.get(n, n)))), bindings=BATCH,
+        )  # fmt: skip
+    for shape in (), (1, 1), (0, 2), (5, 3), ("batch", 17), (2, 1, 3):
+        extents = tuple(BATCH.get(extent, extent) for extent in shape)
+        yield Case(
+            "iota", _name(shape), (), {"shape": shape, "dtype": "i32"},
+            expect=lambda e=extents: np.reshape([n for n, _ in enumerate(np.ndindex(e))], e),
+            bindings=BATCH,
+        )  # fmt: skip
+    for name, read in INDEX_READERS.items():
+        yield Case(
+            "iota", name, (Operand((5, 7)),), reduction_length=35,
+            expect=lambda x, read=read: read(np, x, np.arange(35.0)),
+            build=lambda graph, operands, dtype, read=read: read(
+                build, operands[0], graph.iota(35, dtype)
+            ),
         )  # fmt: skip
 
 

@@ -36,6 +36,7 @@ from tests.ops.cases import (
     operand_arrays,
     operand_names,
 )
+from tests.ops.random_cases import bits_of, fraction_of
 from tests.tolerance import assert_close
 
 EPS = float(np.finfo(np.float64).eps)
@@ -239,6 +240,9 @@ SCALAR_PRIMITIVES: Mapping[str, Any] = {
     "sigmoid": lambda x: np.exp(np.minimum(x, 0)) / (1 + np.exp(-np.abs(x))),
     "softplus": lambda x: np.logaddexp(x, x.dtype.type(0)),
     "pow": np.power,
+    "threefry_i32": lambda key, counter: bits_of(key, counter, 1),
+    "threefry_i64": lambda key, counter: bits_of(key, counter, 2),
+    "unit_interval": fraction_of,
     **{
         name: getattr(np, name)
         for name in ["sqrt", "exp", "expm1", "log", "log1p", "sin", "cos", "tanh"]
