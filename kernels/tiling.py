@@ -298,11 +298,11 @@ def _candidates(
         if vectors * lanes >= contraction.columns:
             break
     if contraction.left.column_stride == 1:
-        packing: Packing = "none" if contraction.right.row_stride == 1 else "copy"
+        panel: Packing = "none" if contraction.right.row_stride == 1 else "copy"
         for rows in range(1, min(INNER_ROWS, everything) + 1):
             for columns in range(1, min(INNER_COLUMNS, max(contraction.columns, 1)) + 1):
                 if rows * columns + rows + columns <= registers:
-                    yield Tiling("inner", swapped, rows, columns, lanes, packing, everything)
+                    yield Tiling("inner", swapped, rows, columns, lanes, panel, everything)
 
 
 def _packings(contraction: Contraction, lanes: int) -> tuple[Packing, ...]:
