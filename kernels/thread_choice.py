@@ -8,10 +8,9 @@ workers sleep between calls. Results do not depend on the choice.
 
 from __future__ import annotations
 
-import statistics
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from graphc.kernels.executor import InstructionTable, KernelStopped
@@ -26,6 +25,8 @@ TRIAL_SHARE = 0.01
 # A trial compares so many measurements, each of at least this time if there are enough walks.
 TRIAL_MEASUREMENTS = 3
 MEASUREMENT_NANOSECONDS = 50_000
+# Of calls that make a single walk one in so many is measured: clocks and sums take a microsecond.
+CALLS_A_MEASUREMENT = 16
 # Otherwise walks are measured in such portions.
 PORTION_NANOSECONDS = 5_000_000
 # The other way is taken when it needs less than this share of the time, and its trial is given up
@@ -57,7 +58,7 @@ class ThreadChoice:
         """Whether one thread shall make the next walks alone, and how many, of `left` at most."""
         if not self._usual:
             return self.alone, 1
-        usual = statistics.median(self._usual)
+        usual = _median(self._usual)
         if not self._is_known():
             return self.alone, min(left, _fitting(MEASUREMENT_NANOSECONDS, usual))
         if usual >= SURELY_SHARED_NANOSECONDS and not self.alone:
@@ -70,24 +71,32 @@ class ThreadChoice:
         walks = 1 if self._is_first_of_trial else _fitting(MEASUREMENT_NANOSECONDS, usual)
         return not self.alone, min(left, walks)
 
-    def report(self, walks: int, nanoseconds: float) -> None:
-        """How long the walks took that were asked for last."""
+    @property
+    def is_settled(self) -> bool:
+        """Whether walks go on as they are until the next trial."""
+        return self._trial is None and self._is_known()
+
+    def report(self, walks: int, nanoseconds: float, stands_for: int = 1) -> None:
+        """How long the walks took that were asked for last.
+
+        stands_for: how many such runs are made between one that is measured and the next.
+        """
         if self._trial is None:
             if self._is_warm:
                 self._usual.append(nanoseconds / walks)
             self._is_warm = True
-            self._nanoseconds_since += nanoseconds
+            self._nanoseconds_since += nanoseconds * stands_for
             return
         self._trial_nanoseconds += nanoseconds
         if self._is_first_of_trial:
             self._is_first_of_trial = False
             return
         self._trial.append(nanoseconds / walks)
-        usual = statistics.median(self._usual)
+        usual = _median(self._usual)
         if self._trial[0] > HOPELESS * usual:
             self._end_trial()
         elif len(self._trial) == TRIAL_MEASUREMENTS:
-            if statistics.median(self._trial) < WORTHWHILE * usual:
+            if _median(self._trial) < WORTHWHILE * usual:
                 self.alone = not self.alone
                 self._usual = deque(self._trial, TRIAL_MEASUREMENTS)
                 # Soon asked again: a single trial may err.
@@ -107,6 +116,11 @@ class ThreadChoice:
         self._nanoseconds_since = 0.0
 
 
+def _median(values: Iterable[float]) -> float:
+    ordered = sorted(values)
+    return ordered[len(ordered) // 2]
+
+
 def _fitting(nanoseconds: float, one: float) -> int:
     """How many walks fit, at least one."""
     return max(1, int(nanoseconds / max(one, 1.0)))
@@ -115,9 +129,12 @@ def _fitting(nanoseconds: float, one: float) -> int:
 class Choice(Protocol):
     """What `ThreadChoice` is to those who run walks."""
 
+    @property
+    def is_settled(self) -> bool: ...
+
     def next_walks(self, left: int) -> tuple[bool, int]: ...
 
-    def report(self, walks: int, nanoseconds: float) -> None: ...
+    def report(self, walks: int, nanoseconds: float, stands_for: int = 1) -> None: ...
 
 
 class TableRunner:
@@ -131,6 +148,9 @@ class TableRunner:
         if choice is None and table.threads > 1:
             choice = ThreadChoice()
         self._choice = choice
+        # Calls of a single walk that go as the last one did, and are not measured.
+        self._unmeasured = 0
+        self._alone = False
 
     def run(
         self, externals: Sequence[int] = (), repeats: int = 1, steps: Sequence[int] | None = None
@@ -139,6 +159,9 @@ class TableRunner:
         choice = self._choice
         if choice is None or repeats < 1:
             self.table.run(externals, repeats, steps)
+            return
+        if repeats == 1:
+            self._run_once(choice, externals)
             return
         made = 0
         while made < repeats:
@@ -154,6 +177,19 @@ class TableRunner:
             made += walks
             if self.table.completed < walks:
                 return
+
+    def _run_once(self, choice: Choice, externals: Sequence[int]) -> None:
+        if self._unmeasured:
+            self._unmeasured -= 1
+            self.table.run(externals, alone=self._alone)
+            return
+        self._alone, _ = choice.next_walks(1)
+        begin = time.perf_counter_ns()
+        self.table.run(externals, alone=self._alone)
+        nanoseconds = time.perf_counter_ns() - begin
+        stands_for = CALLS_A_MEASUREMENT if choice.is_settled else 1
+        choice.report(1, nanoseconds, stands_for)
+        self._unmeasured = stands_for - 1
 
 
 def _advanced(addresses: Sequence[int], steps: Sequence[int], walks: int) -> list[int]:

@@ -14,6 +14,7 @@ from graphc.kernels.executor import (
 from graphc.kernels.llvm import compile_ir
 from graphc.kernels.pool import ThreadPool
 from graphc.kernels.thread_choice import (
+    CALLS_A_MEASUREMENT,
     FIRST_TRIAL_NANOSECONDS,
     SURELY_SHARED_NANOSECONDS,
     TRIAL_SHARE,
@@ -104,13 +105,15 @@ def test_no_trial_comes_before_its_time() -> None:
 class Portions:
     """Threads and portions as written down."""
 
+    is_settled = False
+
     def __init__(self, *portions: tuple[bool, int]) -> None:
         self.portions = list(portions)
 
     def next_walks(self, left: int) -> tuple[bool, int]:
         return self.portions.pop(0)
 
-    def report(self, walks: int, nanoseconds: float) -> None:
+    def report(self, walks: int, nanoseconds: float, stands_for: int = 1) -> None:
         assert nanoseconds > 0
 
 
@@ -154,3 +157,24 @@ def test_a_stop_word_ends_all_portions(executor: Executor, kernels: MachineCode)
     choice = Portions((False, 2), (True, 1))
     TableRunner(table, choice).run(repeats=3)
     assert choice.portions == [(True, 1)]
+
+
+def test_of_single_calls_one_in_many_is_measured(executor: Executor, kernels: MachineCode) -> None:
+    class Settled(Portions):
+        is_settled = True
+        stood_for = 0
+
+        def report(self, walks: int, nanoseconds: float, stands_for: int = 1) -> None:
+            self.stood_for += stands_for
+
+    seen = np.zeros(2, np.int64)
+    rows = [Instruction("write", kernels.address("write_thread"), (0,))]
+    table = InstructionTable(executor, rows, [0], external=(0,), pool=ThreadPool(executor, 2))
+    choice = Settled((True, 1), (False, 1))
+    runner = TableRunner(table, choice)
+    for _ in range(CALLS_A_MEASUREMENT):
+        runner.run((seen.ctypes.data,))
+        assert seen[1] == 1
+    runner.run((seen.ctypes.data,))
+    assert seen[1] == 2
+    assert choice.stood_for == 2 * CALLS_A_MEASUREMENT
