@@ -18,11 +18,12 @@ from graphc.function import Function
 from graphc.ir.graph import Node, Program
 from graphc.ir.rewrite import Firing
 from graphc.kernels.cache import NO_ENTRY
+from graphc.kernels.contraction import Tiling
 from graphc.kernels.emit_contraction import contraction_of, tiling_of
 from graphc.kernels.group import ContractionGroup, external_operands, viewed
 from graphc.kernels.names import described, label
 from graphc.kernels.source import Storage
-from graphc.kernels.tiling import Tiling, ranked_tilings
+from graphc.kernels.tiling import ranked_tilings
 from graphc.stages import options_of
 
 # How loop kernels name the rows that they keep between passes.

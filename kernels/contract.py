@@ -14,6 +14,14 @@ from dataclasses import dataclass
 from math import ceil, prod
 from typing import Protocol
 
+from graphc.kernels.contraction import (
+    Contraction,
+    MatrixAccess,
+    Tiling,
+    column_parts,
+    oriented,
+    parts_of,
+)
 from graphc.kernels.microkernel import (
     Microkernel,
     inner_microkernel,
@@ -22,14 +30,6 @@ from graphc.kernels.microkernel import (
     transpose_microkernel,
 )
 from graphc.kernels.source import THREAD_SHARE, share_limits
-from graphc.kernels.tiling import (
-    Contraction,
-    MatrixAccess,
-    Tiling,
-    column_parts,
-    oriented,
-    parts_of,
-)
 
 
 class Epilogue(Protocol):

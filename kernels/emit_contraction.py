@@ -13,6 +13,7 @@ from graphc.kernels.access import (
     place_in_memory,
 )
 from graphc.kernels.contract import contraction_lines
+from graphc.kernels.contraction import RESERVED_NAMES, Contraction, MatrixAccess, Tiling
 from graphc.kernels.emit import StorageOf
 from graphc.kernels.group import (
     ContractionGroup,
@@ -36,7 +37,7 @@ from graphc.kernels.source import (
     Storage,
     function_text,
 )
-from graphc.kernels.tiling import RESERVED_NAMES, Contraction, MatrixAccess, Tiling, choose_tiling
+from graphc.kernels.tiling import choose_tiling
 
 ACCUMULATED = "acc"
 SCRATCH = "scratch"

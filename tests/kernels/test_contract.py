@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from graphc.kernels.contract import ContractionSource, contraction_lines
+from graphc.kernels.contraction import Contraction, MatrixAccess, Tiling, column_parts
 from graphc.kernels.jit import KernelCompiler
 from graphc.kernels.llvm import CompiledKernel, compile_ir, default_target, host_vector_bits
 from graphc.kernels.microkernel import (
@@ -21,13 +22,7 @@ from graphc.kernels.microkernel import (
     microkernel,
     transpose_microkernel,
 )
-from graphc.kernels.tiling import (
-    Contraction,
-    MatrixAccess,
-    Tiling,
-    choose_tiling,
-    column_parts,
-)
+from graphc.kernels.tiling import choose_tiling
 
 NUMPY_DTYPES: dict[str, type[np.floating]] = {"f32": np.float32, "f64": np.float64}
 BUFFERS = ("x", "w", "bias", "y", "scratch")
