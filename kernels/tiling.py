@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from math import ceil, gcd, prod
+from math import ceil, gcd, lcm, prod
 from typing import Literal
 
 from graphc.kernels.microkernel import ITEM_BYTES, smallest_lanes, vector_segments
@@ -29,6 +29,8 @@ LANE_SUM_CYCLES = 8  # adding up the lanes of one accumulator
 TRANSPOSE_CYCLES = 1.0  # an element packed by transposing in registers
 COPY_CYCLES = 1.5  # an element packed one by one
 VECTOR_COPY_CYCLES = 0.25  # an element of a row packed as it is
+RUN_CYCLES = 10  # the loop over a row that is computed while it is packed
+SCALAR_REST = 4  # times what an element of a vector takes: one behind the last whole vector
 VARIANT_PENALTY = 0.01  # one more microkernel to compile has to gain this share
 FIRST_CACHE_SHARE_BYTES = 16 * 1024  # what one operand may use of a first cache of 32 KiB
 SECOND_CACHE_SHARE_BYTES = 512 * 1024
@@ -53,6 +55,7 @@ RESERVED_NAMES = frozenset(
     (
         *("arguments", "thread", "threads", "task", "row_chunk", "column_panel"),
         *("scratch", "packed", "tile", "left_block", "right_panel"),
+        *("left_values", "right_values", "packed_panel", "block_start", "block_end"),
         *("row_start", "row_end", "column_start", "block_rows"),
         *("i", "j", "k", "r", "q", "acc"),
     )
@@ -61,13 +64,23 @@ RESERVED_NAMES = frozenset(
 
 @dataclass(frozen=True)
 class MatrixAccess:
-    """Where a batch of matrices stands in a buffer, in elements; strides of any sign or zero."""
+    """Where a batch of matrices stands in a buffer, in elements; strides of any sign or zero.
+
+    computed_cycles: of an operand that a prologue computes while it is packed, the arithmetic of an
+    element; None of one that stands in memory. The strides of a computed operand say in which
+    order it is computed best, and `buffer` is only a name for it.
+    """
 
     buffer: str
     offset: int
     batch_strides: tuple[int, ...]
     row_stride: int
     column_stride: int
+    computed_cycles: float | None = None
+
+    @property
+    def is_computed(self) -> bool:
+        return self.computed_cycles is not None
 
 
 @dataclass(frozen=True)
@@ -114,6 +127,8 @@ class Tiling:
     of the right operand. A task is `rows_per_task` rows of one panel, a multiple of `rows` or all;
     `by_rows`: it is any number of rows of all panels, and a thread takes tasks that follow each
     other, as it does of every product of as many rows. `cycles`: estimated, of one core.
+    `left_rows`: where left is computed, how many of its rows are at once; a multiple of `rows`.
+    `left_first`: a task is all panels, and such a block is computed once for them.
     """
 
     form: Form
@@ -126,6 +141,8 @@ class Tiling:
     reason: str = ""
     by_rows: bool = False
     cycles: float = 0.0
+    left_rows: int = 0
+    left_first: bool = False
 
 
 def choose_tiling(contraction: Contraction, vector_bits: int, threads: int = 1) -> Tiling:
@@ -251,14 +268,18 @@ def _candidates(
         most = (registers - len(segments) - broadcasts) // len(segments)
         for rows in range(min(most, everything), 0, -1):
             for packing in packings:
-                yield Tiling("outer", swapped, rows, columns, lanes, packing, everything)
+                tile = Tiling("outer", swapped, rows, columns, lanes, packing, everything)
+                yield from _with_left(contraction, tile)
         if vectors * lanes >= contraction.columns:
             break
+    if contraction.right.is_computed:
+        return
     if contraction.left.column_stride == 1 and contraction.right.row_stride == 1:
         for rows in range(1, min(INNER_ROWS, everything) + 1):
             for columns in range(1, min(INNER_COLUMNS, max(contraction.columns, 1)) + 1):
                 if rows * columns + rows + columns <= registers:
-                    yield Tiling("inner", swapped, rows, columns, lanes, "none", everything)
+                    tile = Tiling("inner", swapped, rows, columns, lanes, "none", everything)
+                    yield from _with_left(contraction, tile)
 
 
 def _packings(contraction: Contraction, lanes: int) -> tuple[Packing, ...]:
@@ -266,11 +287,45 @@ def _packings(contraction: Contraction, lanes: int) -> tuple[Packing, ...]:
     if contraction.depth == 0:
         return ("none",)
     if contraction.right.column_stride == 1:
-        return ("none", "copy")
+        return ("copy",) if contraction.right.is_computed else ("none", "copy")
     smallest = smallest_lanes(contraction.dtype, lanes)
     if contraction.right.row_stride == 1 and contraction.depth >= smallest:
         return ("transpose",)
     return ("copy",)
+
+
+def is_computed_by_columns(contraction: Contraction) -> bool:
+    """Whether left, which is computed, is so along its rows' dimension: as it stands transposed."""
+    return contraction.left.row_stride == 1 and contraction.left.column_stride != 1
+
+
+def left_as_read(contraction: Contraction, tiling: Tiling) -> MatrixAccess:
+    """The left operand as microkernels read it: where it stands, or a block of it in scratch."""
+    left = contraction.left
+    if not left.is_computed:
+        return left
+    strides = (contraction.depth, 1)
+    if is_computed_by_columns(contraction):
+        strides = (1, tiling.left_rows)
+    return MatrixAccess("left_values", 0, (), *strides)
+
+
+def _with_left(contraction: Contraction, tile: Tiling) -> Iterator[Tiling]:
+    """The ways in which the tile may get a left operand that is computed: as many rows at once as
+    fit the first cache, in whole tiles (and vectors, where they run along the rows); for each
+    panel, or once for all panels that the second cache holds."""
+    if not contraction.left.is_computed:
+        yield tile
+        return
+    item, rows = ITEM_BYTES[contraction.dtype], tile.rows
+    least = lcm(rows, tile.lanes) if is_computed_by_columns(contraction) else rows
+    fitting = FIRST_CACHE_SHARE_BYTES // (item * max(contraction.depth, 1))
+    whole = ceil(contraction.rows / rows) * rows
+    for_each = replace(tile, left_rows=min(max(fitting // least, 1) * least, whole))
+    yield for_each
+    right_bytes = contraction.depth * contraction.columns * item
+    if tile.columns < contraction.columns and right_bytes <= SECOND_CACHE_SHARE_BYTES:
+        yield replace(for_each, left_first=True)
 
 
 def _parts(extent: int, part: int) -> list[tuple[int, int]]:
@@ -295,20 +350,45 @@ def _estimated_cycles(contraction: Contraction, tiling: Tiling) -> float:
         if tiling.packing != "none":
             element = _packing_cycles(contraction, tiling)
             cycles += panels * columns * contraction.depth * element
+        if not tiling.left_first:
+            cycles += panels * _left_cycles(contraction, tiling)
+    if tiling.left_first:
+        cycles += _left_cycles(contraction, tiling)
     variants = len(row_parts) * len(column_parts)
     return cycles * (1 + VARIANT_PENALTY * variants)
 
 
 def _packing_cycles(contraction: Contraction, tiling: Tiling) -> float:
     """For one element of the right operand."""
+    computed = contraction.right.computed_cycles or 0
     if tiling.packing == "transpose":
-        return TRANSPOSE_CYCLES
-    return VECTOR_COPY_CYCLES if contraction.right.column_stride == 1 else COPY_CYCLES
+        between = VECTOR_COPY_CYCLES if contraction.right.is_computed else 0
+        return TRANSPOSE_CYCLES + between + computed
+    if contraction.right.column_stride == 1:
+        return VECTOR_COPY_CYCLES + computed
+    return COPY_CYCLES + computed * tiling.lanes
+
+
+def _left_cycles(contraction: Contraction, tiling: Tiling) -> float:
+    """To compute the left operand for one panel: vectors, and what is left of a run of them."""
+    left, lanes = contraction.left, tiling.lanes
+    if left.computed_cycles is None:
+        return 0.0
+    element = VECTOR_COPY_CYCLES + left.computed_cycles
+    if left.column_stride == 1:
+        runs, run = contraction.rows, contraction.depth
+    elif is_computed_by_columns(contraction):
+        runs = contraction.depth * ceil(contraction.rows / tiling.left_rows)
+        run = tiling.left_rows
+    else:
+        return contraction.rows * contraction.depth * element * lanes
+    vectors, rest = divmod(run, lanes)
+    return runs * (vectors * lanes * element + rest * element * SCALAR_REST + RUN_CYCLES)
 
 
 def _outer_cycles(contraction: Contraction, rows: int, columns: int, tiling: Tiling) -> float:
     item = ITEM_BYTES[contraction.dtype]
-    left, right, depth = contraction.left, contraction.right, contraction.depth
+    left, right, depth = left_as_read(contraction, tiling), contraction.right, contraction.depth
     segments = vector_segments(contraction.dtype, columns, tiling.lanes)
     halved = tiling.lanes * item == HALVED_VECTOR_BYTES
     fma = sum(
@@ -316,7 +396,7 @@ def _outer_cycles(contraction: Contraction, rows: int, columns: int, tiling: Til
         for segment in segments
     )
     step = max(rows * fma, rows + len(segments), SHORTEST_STEP_CYCLES)
-    far_bytes = columns * item
+    far_bytes = (contraction.columns if tiling.left_first else columns) * item
     if tiling.packing == "none":
         far_bytes = max(far_bytes, gcd(right.row_stride * item, CACHE_WAY_BYTES))
     if depth * far_bytes > FIRST_CACHE_SHARE_BYTES:
@@ -352,7 +432,8 @@ def _epilogue_cycles(contraction: Contraction, columns: int, tiling: Tiling) -> 
 
 def _rows_per_task(contraction: Contraction, tiling: Tiling) -> int:
     """Rows of a task: enough tasks to share, none too small, a packed panel used often."""
-    panels = ceil(contraction.columns / tiling.columns) * max(prod(contraction.batch), 1)
+    panels = 1 if tiling.left_first else ceil(contraction.columns / tiling.columns)
+    panels *= max(prod(contraction.batch), 1)
     blocks = ceil(contraction.rows / tiling.rows)
     chunks = ceil(TASKS_WANTED / max(panels, 1))
     block_work = max(tiling.rows * tiling.columns * contraction.depth, 1)
@@ -373,14 +454,23 @@ def _reason(contraction: Contraction, tiling: Tiling, cycles: float) -> str:
         parts = [f"{tile} tile: operands contiguous along the depth, lanes summed at the end"]
     if tiling.swapped:
         parts.append("computed transposed")
-    parts.append(
-        {
-            "none": "operands read in place",
-            "transpose": "right panel transposed into scratch",
-            "copy": "right panel copied into scratch",
-        }[tiling.packing]
-    )
+    if contraction.left.is_computed:
+        times = "for all panels" if tiling.left_first else "for each panel"
+        parts.append(f"{tiling.left_rows} rows of the left operand computed at once {times}")
+    parts.append(_packing_text(contraction, tiling))
     ideal = contraction.rows * contraction.columns * contraction.depth / tiling.lanes
     if cycles:
         parts.append(f"estimated {ideal / cycles:.0%} of the FMA peak")
     return "; ".join(parts)
+
+
+def _packing_text(contraction: Contraction, tiling: Tiling) -> str:
+    if contraction.right.is_computed:
+        after = ", then transposed" if tiling.packing == "transpose" else ""
+        return f"right panel computed into scratch{after}"
+    in_place = "right operand" if contraction.left.is_computed else "operands"
+    return {
+        "none": f"{in_place} read in place",
+        "transpose": "right panel transposed into scratch",
+        "copy": "right panel copied into scratch",
+    }[tiling.packing]
