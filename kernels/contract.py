@@ -207,7 +207,7 @@ class _Writer:
         self.add(indent, f"column_start = {_index(('column_panel', tiling.columns))}")
         if is_packed:
             start = _index(("column_panel", self.panel_size))
-            self.add(indent, f"right_panel = {_advanced('packed', start)}")
+            self.add(indent, f"packed_panel = {_advanced('packed', start)}")
         elif self.right is None:
             terms = [*self._batch_terms(right), ("column_start", right.column_stride)]
             start = _index(*terms, offset=right.offset)
@@ -353,7 +353,7 @@ class _Writer:
         right_stride = right.row_stride if tiling.form == "outer" else right.column_stride
         panel = f"right_panel, {right_stride}"
         if tiling.packing != "none":
-            panel = "right_panel" if tiling.left_first else "packed"
+            panel = "packed_panel" if tiling.left_first else "packed"
             panel = f"{panel}, {self.packed_stride}"
         block = f"left_block, {left.row_stride}, {left.column_stride}"
         return f"{name}({contraction.depth}, {block}, {panel}, tile, {self.tile_stride})"

@@ -34,6 +34,7 @@ SCALAR_REST = 4  # times what an element of a vector takes: one behind the last 
 VARIANT_PENALTY = 0.01  # one more microkernel to compile has to gain this share
 FIRST_CACHE_SHARE_BYTES = 16 * 1024  # what one operand may use of a first cache of 32 KiB
 SECOND_CACHE_SHARE_BYTES = 512 * 1024
+FOR_ALL_PANELS_BYTES = 256 * 1024  # of a right operand that is read again for every few rows
 CACHE_WAYS = 8
 CACHE_WAY_BYTES = 4096
 
@@ -170,9 +171,13 @@ def choose_tiling(contraction: Contraction, vector_bits: int, threads: int = 1) 
             reason = _reason(part, part_tiling, part_cycles)
             cut = replace(part_tiling, rows_per_task=rows, by_rows=True)
             return replace(cut, cycles=whole_cycles, reason=reason)
+    rows_per_task = _rows_per_task(oriented, tiling)
+    if oriented.right.is_computed:
+        again = ceil(oriented.rows / rows_per_task) - 1
+        cycles += again * oriented.columns * oriented.depth * _packing_cycles(oriented, tiling)
     return replace(
         tiling,
-        rows_per_task=_rows_per_task(oriented, tiling),
+        rows_per_task=rows_per_task,
         cycles=cycles * prod(contraction.batch),
         reason=_reason(oriented, tiling, cycles),
     )
@@ -313,7 +318,7 @@ def left_as_read(contraction: Contraction, tiling: Tiling) -> MatrixAccess:
 def _with_left(contraction: Contraction, tile: Tiling) -> Iterator[Tiling]:
     """The ways in which the tile may get a left operand that is computed: as many rows at once as
     fit the first cache, in whole tiles (and vectors, where they run along the rows); for each
-    panel, or once for all panels that the second cache holds."""
+    panel, or once for all panels, which the second cache holds beside it."""
     if not contraction.left.is_computed:
         yield tile
         return
@@ -324,7 +329,7 @@ def _with_left(contraction: Contraction, tile: Tiling) -> Iterator[Tiling]:
     for_each = replace(tile, left_rows=min(max(fitting // least, 1) * least, whole))
     yield for_each
     right_bytes = contraction.depth * contraction.columns * item
-    if tile.columns < contraction.columns and right_bytes <= SECOND_CACHE_SHARE_BYTES:
+    if tile.columns < contraction.columns and right_bytes <= FOR_ALL_PANELS_BYTES:
         yield replace(for_each, left_first=True)
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from graphc.compiler.fuse import Decision, Fused, Recomputation, needed_for, traffic
-from graphc.compiler.grouping import MOST_BUFFERS, Uses, group_storing, inside_order, uses_of
+from graphc.compiler.grouping import MOST_BUFFERS, group_storing, inside_order, uses_of
 from graphc.ir.graph import Node, Program
 from graphc.ir.op import Scalar
 from graphc.kernels.emit_contraction import tiling_of
@@ -28,12 +28,13 @@ from graphc.kernels.group import (
 from graphc.kernels.names import described
 from graphc.kernels.prologue import operand_chain
 from graphc.kernels.shares import element_cost
+from graphc.kernels.tiling import VECTOR_COPY_CYCLES
 
-# Cycles are of one core. A value that fits the second cache is stored and read at another speed
-# than one that does not.
+# The cost model, in cycles of one core. A value that the second cache holds is stored and loaded
+# while something else is computed; of one that it does not hold, the bytes that move count too.
 SECOND_CACHE_BYTES = 512 * 1024
-NEAR_BYTES_A_CYCLE = 24
-FAR_BYTES_A_CYCLE = 8
+FAR_BYTES_A_CYCLE = 32
+KERNEL_CYCLES = 1_000  # a kernel less, and the barrier before it
 
 
 def fuse_prologues(program: Program, fused: Fused, vector_bits: int) -> Fused:
@@ -110,18 +111,16 @@ def _computed_by_readers(value: Node, groups: list[Group], vector_bits: int) -> 
             return made
         changed[group] = made
     saved = sum(_bytes(group) - _bytes(made) for group, made in changed.items())
-    cycles = sum(
+    if saved <= 0:
+        return Refusal(f"to compute {described(value)} again moves no fewer bytes than to store it")
+    spent = sum(
         _cycles(made, vector_bits) - _cycles(group, vector_bits) for group, made in changed.items()
     )
-    moved = saved / (
-        NEAR_BYTES_A_CYCLE if value.type.nbytes <= SECOND_CACHE_BYTES else FAR_BYTES_A_CYCLE
-    )
-    if saved <= 0:
-        return Refusal(f"to store {described(value)} moves no more bytes than to compute it again")
-    if cycles >= moved:
+    gained = _cycles_to_store(value, saved) + KERNEL_CYCLES * (changed[maker] is None)
+    if spent > gained:
         return Refusal(
-            f"products that compute {described(value)} while they pack it would take "
-            f"{cycles:,.0f} cycles more, but save {moved:,.0f} by not storing it"
+            f"{described(value)} is stored: products that compute it while they pack it would take "
+            f"{spent:,.0f} cycles more, but save {gained:,.0f} by not storing it"
         )
     result = [changed.get(group, group) for group in groups]
     return _Change([group for group in result if group is not None], saved)
@@ -159,7 +158,7 @@ def _chain(value: Node, maker: Group) -> _Chain | Refusal:
     return _Chain(tuple(inside_order(nodes)), tuple(inside_order(needed)))
 
 
-def _without(value: Node, maker: Group, chain: _Chain) -> Group | None | Refusal:
+def _without(value: Node, maker: Group, chain: _Chain) -> Group | Refusal | None:
     """The group that makes all it did but `value`, and what the chain needs; None if nothing."""
     outputs = tuple(inside_order({*maker.outputs, *chain.needed} - {value}))
     if not outputs:
@@ -181,8 +180,8 @@ def _with_chain(value: Node, group: Group, chain: tuple[Node, ...]) -> Group | R
     for node in (*group.prologue, *group.epilogue):
         if value in map(viewed, node.operands) or node in chain:
             return Refusal(
-                f"{described(node)} reads {described(value)} too, in the kernel of a product, which "
-                "computes it only while it packs an operand"
+                f"{described(node)} reads {described(value)} too, in the kernel of a product, "
+                "which computes it only while it packs an operand"
             )
     made = replace(group, prologue=tuple(inside_order({*group.prologue, *chain})))
     for position, operand in enumerate(product.operands):
@@ -198,6 +197,13 @@ def _with_chain(value: Node, group: Group, chain: tuple[Node, ...]) -> Group | R
 
 def _bytes(group: Group | None) -> int:
     return traffic(group.nodes, group.outputs) if group is not None else 0
+
+
+def _cycles_to_store(value: Node, bytes_saved: int) -> float:
+    """What is gained when `value` is not stored, its arithmetic apart."""
+    is_near = value.type.nbytes <= SECOND_CACHE_BYTES
+    far = 0.0 if is_near else bytes_saved / FAR_BYTES_A_CYCLE
+    return value.type.size * VECTOR_COPY_CYCLES + far
 
 
 def _cycles(group: Group | None, vector_bits: int) -> float:
