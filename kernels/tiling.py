@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from math import ceil, gcd, lcm, prod
+from math import ceil, gcd, inf, lcm, prod
 from typing import Literal
 
 from graphc.kernels.microkernel import ITEM_BYTES, smallest_lanes, vector_segments
@@ -157,15 +157,19 @@ def choose_tiling(contraction: Contraction, vector_bits: int, threads: int = 1) 
         known = sorted(VECTOR_REGISTERS)
         raise ValueError(f"vector registers of {vector_bits} bits: expected one of {known}")
     choices = [
-        (*_best(oriented, swapped, vector_bits), oriented)
+        (*estimated, oriented)
         for swapped, oriented in _orientations(contraction)
+        for estimated in _estimated(oriented, swapped, vector_bits)
     ]
     cycles, tiling, oriented = min(choices, key=lambda choice: choice[0])
     rows = rows_of_share(contraction, threads)
     if rows is not None:
         # Of the same form: an element is then summed in the same order, for the same bits.
         part = replace(_normalized(contraction), rows=rows)
-        part_cycles, part_tiling = _best(part, False, vector_bits, tiling.form)
+        found = [
+            each for each in _estimated(part, False, vector_bits) if each[1].form == tiling.form
+        ]
+        part_cycles, part_tiling = min(found, key=lambda each: each[0], default=(inf, tiling))
         whole_cycles = part_cycles * contraction.rows / rows
         if whole_cycles <= BY_ROWS_LIMIT * cycles:
             reason = _reason(part, part_tiling, part_cycles)
@@ -207,19 +211,14 @@ def rows_of_share(contraction: Contraction, threads: int) -> int | None:
     return ceil(contraction.rows / threads)
 
 
-def _best(
-    contraction: Contraction, swapped: bool, vector_bits: int, form: Form | None = None
-) -> tuple[float, Tiling]:
-    """The least estimated cycles for one matrix of the batch, and their tiling, which is of
-    `form` if that is given; `contraction` is oriented already."""
+def _estimated(
+    contraction: Contraction, swapped: bool, vector_bits: int
+) -> list[tuple[float, Tiling]]:
+    """Every tiling with its estimated cycles for one matrix of the batch; `contraction` is
+    oriented already."""
     lanes = vector_bits // (8 * ITEM_BYTES[contraction.dtype])
     candidates = _candidates(contraction, swapped, lanes, VECTOR_REGISTERS[vector_bits])
-    estimated = [
-        (_estimated_cycles(contraction, tiling), tiling)
-        for tiling in candidates
-        if form in (None, tiling.form)
-    ]
-    return min(estimated, key=lambda candidate: candidate[0])
+    return [(_estimated_cycles(contraction, tiling), tiling) for tiling in candidates]
 
 
 def oriented(contraction: Contraction, tiling: Tiling) -> Contraction:

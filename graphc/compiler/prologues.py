@@ -49,9 +49,13 @@ def fuse_prologues(program: Program, fused: Fused, vector_bits: int) -> Fused:
     stored = {node for group in groups for node in group.outputs}
     for value in sorted(stored, key=lambda node: -node.number):
         readers = _products_reading(value, groups)
-        if not readers or not isinstance(value.op.lowering, Scalar) or value in uses.kept:
+        if not readers or value in uses.kept:
             continue
-        found = _computed_by_readers(value, groups, vector_bits)
+        maker = next(group for group in groups if value in group.outputs)
+        chain = _chain(value, maker)
+        if chain is None:
+            continue
+        found = _computed_by_readers(value, chain, maker, groups, vector_bits)
         outcomes[value] = found.reason if isinstance(found, Refusal) else None
         if not isinstance(found, Refusal):
             groups = found.groups
@@ -93,12 +97,10 @@ def _products_reading(value: Node, groups: Iterable[Group]) -> list[ContractionG
     ]
 
 
-def _computed_by_readers(value: Node, groups: list[Group], vector_bits: int) -> _Change | Refusal:
+def _computed_by_readers(
+    value: Node, chain: _Chain, maker: Group, groups: list[Group], vector_bits: int
+) -> _Change | Refusal:
     """The groups when all that read `value` compute it, or why they do not."""
-    maker = next(group for group in groups if value in group.outputs)
-    chain = _chain(value, maker)
-    if isinstance(chain, Refusal):
-        return chain
     changed: dict[Group, Group | None] = {}
     for group in groups:
         if group is maker:
@@ -134,27 +136,24 @@ class _Chain:
     needed: tuple[Node, ...]
 
 
-def _chain(value: Node, maker: Group) -> _Chain | Refusal:
-    """The elementwise ops of `maker` that make `value`, each as large as that.
-
-    Smaller values that they read, such as a row's mean, are stored for them.
-    """
+def _chain(value: Node, maker: Group) -> _Chain | None:
+    """The elementwise ops of `maker` that make `value`, each as large as that; None where it is
+    made of something else. Smaller values that they read, such as a row's mean, are stored for
+    them."""
     inside, stored = set(maker.nodes), set(maker.outputs)
-    nodes, needed, waiting = {value}, set[Node](), [value]
+    nodes, needed, waiting = set[Node](), set[Node](), [value]
     while waiting:
-        for base in map(viewed, waiting.pop().operands):
+        node = waiting.pop()
+        if not isinstance(node.op.lowering, Scalar):
+            return None
+        nodes.add(node)
+        for base in map(viewed, node.operands):
             if base not in inside or base in stored or base in nodes or is_inline(base):
                 continue
             if base.type.size < value.type.size:
                 needed.add(base)
-            elif isinstance(base.op.lowering, Scalar):
-                nodes.add(base)
-                waiting.append(base)
             else:
-                return Refusal(
-                    f"{described(value)} is made of {described(base)}, which is not elementwise, "
-                    "so a product cannot compute it while it packs its operand"
-                )
+                waiting.append(base)
     return _Chain(tuple(inside_order(nodes)), tuple(inside_order(needed)))
 
 
