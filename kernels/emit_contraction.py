@@ -117,7 +117,9 @@ def emit_contraction(
     for value in (*external_operands(group.nodes), *group.outputs):
         arguments.name(storage_of(value))
     prologues = [
-        chain and prologue_lines(chain, position, product.rank, storage_of, arguments, names)
+        None
+        if chain is None
+        else prologue_lines(chain, position, product.rank, storage_of, arguments, names)
         for position, chain in enumerate(chains_of(product, group.prologue))
     ]
     operands = [

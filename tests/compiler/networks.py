@@ -52,6 +52,15 @@ def dense(
     return gc.function([x], activation(x @ w + b))
 
 
+def scaled_dense(rows: int = 4096, depth: int = 64, columns: int = 8) -> gc.Function:
+    """relu(((x - mean) * scale) w + bias)"""
+    graph = gc.Graph()
+    x, w = graph.input("x", (rows, depth)), graph.parameter("w", (depth, columns))
+    mean, scale = graph.input("mean", (depth,)), graph.input("scale", (depth,))
+    bias = graph.parameter("bias", (columns,), 0.0)
+    return gc.function([x, mean, scale], gc.relu(((x - mean) * scale) @ w + bias))
+
+
 def softmax(rows: int = 64, columns: int = 1000) -> gc.Function:
     graph = gc.Graph()
     x = graph.input("x", (rows, columns))

@@ -17,6 +17,7 @@ from graphc.ir.op import Array
 from graphc.ir.reference import run_program
 from graphc.kernels import tiling
 from graphc.kernels.group import ContractionGroup
+from tests.compiler import networks
 from tests.compiler.execution import compilation, run_loaded
 from tests.compiler.test_random_graphs import compare
 from tests.random_graphs import random_program, random_values
@@ -53,25 +54,17 @@ def _reasons(function: gc.Function) -> list[str]:
 # --- what becomes one, and what does not ------------------------------------------------------
 
 
-def _scaled(rows: int, depth: int, columns: int) -> gc.Function:
-    graph = gc.Graph()
-    x, w = graph.input("x", (rows, depth)), graph.parameter("w", (depth, columns))
-    mean, scale = graph.input("mean", (depth,)), graph.input("scale", (depth,))
-    bias = graph.parameter("bias", (columns,))
-    return gc.function([x, mean, scale], gc.relu(((x - mean) * scale) @ w + bias))
-
-
 def test_a_narrow_product_scales_its_operand() -> None:
     """Also with an epilogue, which a prologue never costs."""
-    assert _ops(_scaled(4096, 64, 8)) == [(["subtract", "multiply"], ["matmul", "add", "relu"])]
-    made = compilation(_scaled(4096, 64, 8).program)
+    assert _ops(networks.scaled_dense()) == [(["subtract", "multiply"], ["matmul", "add", "relu"])]
+    made = compilation(networks.scaled_dense().program)
     (value,) = made.recomputed
     assert (value.value.op.name, value.bytes_saved) == ("multiply", 2 * 4096 * 64 * 4)
     assert not any("reads all of multiply" in decision.reason for decision in made.decisions)
 
 
 def test_a_product_of_many_panels_does_not() -> None:
-    function = _scaled(512, 512, 512)
+    function = networks.scaled_dense(512, 512, 512)
     assert all(not first for first, _ in _ops(function))
     (reason,) = _reasons(function)
     assert "multiply" in reason and "cycles more" in reason
@@ -79,7 +72,7 @@ def test_a_product_of_many_panels_does_not() -> None:
 
 def test_threads_do_not_matter() -> None:
     """A choice that did would change the form of tiles, and with it the bits."""
-    program = _scaled(64, 300, 8).program
+    program = networks.scaled_dense(64, 300, 8).program
     groups = [compile_program(program, Options({}, True, 256, n)).groups for n in THREADS]
     ops = [[[node.op.name for node in group.nodes] for group in each] for each in groups]
     assert ops[0] == ops[1] == ops[2]
