@@ -364,6 +364,8 @@ def decision_between(one: Node, other: Node, decisions: Sequence[Decision]) -> D
 def _scratch_reason(live: LiveRange, plan: Plan) -> str:
     row = plan.instructions[live.first]
     if isinstance(row.group, ContractionGroup):
+        if row.group.prologue:
+            return f"what {row.name} packs of an operand while it computes it"
         return f"the packed panel of {row.name}, which reads the right operand row by row"
     if live.last > live.first:
         return f"sums of {row.name}, block by block of rows; {_next_name(live, plan)} adds them up"
