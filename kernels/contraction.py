@@ -17,6 +17,7 @@ RESERVED_NAMES = frozenset(
         *("arguments", "thread", "threads", "task", "row_chunk", "column_panel"),
         *("scratch", "packed", "tile", "left_block", "right_panel"),
         *("rest_left_block", "rest_right_panel"),
+        *("left_values", "right_values", "packed_panel", "block_start", "block_end"),
         *("row_start", "row_end", "column_start", "block_rows", "panel_columns"),
         *("i", "j", "k", "r", "q", "acc"),
     )
@@ -25,13 +26,23 @@ RESERVED_NAMES = frozenset(
 
 @dataclass(frozen=True)
 class MatrixAccess:
-    """Where a batch of matrices stands in a buffer, in elements; strides of any sign or zero."""
+    """Where a batch of matrices stands in a buffer, in elements; strides of any sign or zero.
+
+    computed_cycles: of an operand that a prologue computes while it is packed, the arithmetic of an
+    element; None of one that stands in memory. The strides of a computed operand say in which
+    order it is computed best, and `buffer` is only a name for it.
+    """
 
     buffer: str
     offset: int
     batch_strides: tuple[int, ...]
     row_stride: int
     column_stride: int
+    computed_cycles: float | None = None
+
+    @property
+    def is_computed(self) -> bool:
+        return self.computed_cycles is not None
 
 
 @dataclass(frozen=True)
@@ -50,6 +61,11 @@ class Contraction:
     depth: int
     left: MatrixAccess
     right: MatrixAccess
+
+    @property
+    def is_computed(self) -> bool:
+        """Whether an operand is computed while it is packed."""
+        return self.left.is_computed or self.right.is_computed
 
     def __post_init__(self) -> None:
         if self.dtype not in ITEM_BYTES:
@@ -80,6 +96,8 @@ class Tiling:
     other, as it does of every product of as many rows. `cycles`: estimated, of one core.
     `rest`: how the columns behind the last whole vector are computed, where it is otherwise; all
     else then says how those before are (`column_parts`).
+    `left_rows`: where left is computed, how many of its rows are at once; a multiple of `rows`.
+    `left_first`: a task is all panels, and such a block is computed once for them.
     """
 
     form: Form
@@ -93,6 +111,8 @@ class Tiling:
     by_rows: bool = False
     cycles: float = 0.0
     rest: Tiling | None = None
+    left_rows: int = 0
+    left_first: bool = False
 
 
 def column_parts(contraction: Contraction, tiling: Tiling) -> tuple[Contraction, ...]:
@@ -145,6 +165,22 @@ def _transposed(contraction: Contraction) -> Contraction:
 
 def orientations(contraction: Contraction) -> list[tuple[bool, Contraction]]:
     return [(False, _normalized(contraction)), (True, _transposed(contraction))]
+
+
+def is_computed_by_columns(contraction: Contraction) -> bool:
+    """Whether left, which is computed, is so along its rows' dimension: as it stands transposed."""
+    return contraction.left.row_stride == 1 and contraction.left.column_stride != 1
+
+
+def left_as_read(contraction: Contraction, tiling: Tiling) -> MatrixAccess:
+    """The left operand as microkernels read it: where it stands, or a block of it in scratch."""
+    left = contraction.left
+    if not left.is_computed:
+        return left
+    strides = (contraction.depth, 1)
+    if is_computed_by_columns(contraction):
+        strides = (1, tiling.left_rows)
+    return MatrixAccess("left_values", 0, (), *strides)
 
 
 def parts_of(extent: int, part: int) -> list[tuple[int, int]]:

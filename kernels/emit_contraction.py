@@ -1,19 +1,17 @@
-"""From a contraction group to numba source: tiles of a product with an elementwise epilogue."""
+"""From a contraction group to numba source: tiles of a product with what goes before and after."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
 
 from graphc.ir.graph import Node
 from graphc.ir.op import Strided
 from graphc.ir.types import row_major_strides
-from graphc.kernels.access import (
-    Access,
-    Loop,
-    access_along,
-    index_expression,
-    place_in_memory,
-)
+from graphc.kernels.access import Loop, place_in_memory
 from graphc.kernels.contract import contraction_lines
 from graphc.kernels.contraction import RESERVED_NAMES, Contraction, MatrixAccess, Tiling
+from graphc.kernels.element_lines import ElementLines
 from graphc.kernels.emit import StorageOf
 from graphc.kernels.group import (
     ContractionGroup,
@@ -21,12 +19,10 @@ from graphc.kernels.group import (
     Refusal,
     common_domain,
     external_operands,
-    is_index,
-    is_inline,
     viewed,
 )
-from graphc.kernels.names import Names, described, label
-from graphc.kernels.scalar import constant, index_value, scalar_expression
+from graphc.kernels.names import Names, described
+from graphc.kernels.prologue import chains_of, prologue_lines
 from graphc.kernels.shares import element_cost
 from graphc.kernels.source import (
     RESERVED,
@@ -39,8 +35,9 @@ from graphc.kernels.source import (
 )
 from graphc.kernels.tiling import choose_tiling
 
-ACCUMULATED = "acc"
 SCRATCH = "scratch"
+# What stands for the buffer of an operand that is in none.
+COMPUTED = "computed"
 
 
 def epilogue_domain(group: ContractionGroup) -> Domain | Refusal:
@@ -90,9 +87,22 @@ def _matrix_access(
     return MatrixAccess(buffer, place.offset, batch_strides, row, column)
 
 
-def tiling_of(node: Node, vector_bits: int, threads: int = 1) -> Tiling:
-    """The tile that is chosen for a matmul node, with the reason."""
-    return choose_tiling(contraction_of(node, "left", "right"), vector_bits, threads)
+def contraction_of_group(
+    product: Node, prologue: Sequence[Node], names: tuple[str, str] = ("left", "right")
+) -> Contraction:
+    """The same with each operand that `prologue` makes as one that is computed."""
+    read = contraction_of(product, *names)
+    left, right = (
+        access if chain is None else replace(access, computed_cycles=chain.element_cycles)
+        for access, chain in zip((read.left, read.right), chains_of(product, prologue), strict=True)
+    )
+    return replace(read, left=left, right=right)
+
+
+def tiling_of(group: ContractionGroup, vector_bits: int, threads: int = 1) -> Tiling:
+    """The tile that is chosen for a group's product, with the reason."""
+    contraction = contraction_of_group(group.contraction, group.prologue)
+    return choose_tiling(contraction, vector_bits, threads)
 
 
 def emit_contraction(
@@ -107,11 +117,20 @@ def emit_contraction(
     arguments = Arguments(names)
     for value in (*external_operands(group.nodes), *group.outputs):
         arguments.name(storage_of(value))
-    operands = [arguments.name(storage_of(viewed(operand))) for operand in product.operands]
-    contraction = contraction_of(product, operands[0], operands[1])
+    prologues = [
+        None
+        if chain is None
+        else prologue_lines(chain, position, product.rank, storage_of, arguments, names)
+        for position, chain in enumerate(chains_of(product, group.prologue))
+    ]
+    operands = [
+        COMPUTED if prologue else arguments.name(storage_of(viewed(operand)))
+        for operand, prologue in zip(product.operands, prologues, strict=True)
+    ]
+    contraction = contraction_of_group(product, group.prologue, (operands[0], operands[1]))
     tiling = choose_tiling(contraction, vector_bits, threads)
     epilogue = _Epilogue(group, domain, storage_of, arguments, names)
-    made = contraction_lines(contraction, tiling, epilogue)
+    made = contraction_lines(contraction, tiling, epilogue, (prologues[0], prologues[1]))
     scratch: tuple[Storage, ...] = ()
     if made.scratch:
         scratch = (Storage(SCRATCH, product.dtype, made.scratch * threads, product),)
@@ -148,22 +167,30 @@ def _own_rows(
         return None
     product, left = group.contraction, contraction.left
     row_axis = domain.axes[product][-2]
-    uses = [(node, domain.axes[node]) for node in group.outputs]
+    uses = [(node, domain.axes[node], row_axis) for node in group.outputs]
     uses += [
-        (operand, domain.operand_axes[node, position])
+        (operand, domain.operand_axes[node, position], row_axis)
         for node in group.epilogue
         for position, operand in enumerate(node.operands)
         if viewed(operand) in external_operands(group.nodes)
     ]
-    left_storage, right_storage = (storage_of(viewed(operand)) for operand in product.operands)
-    found, others = set[Storage](), {right_storage}
-    by_rows = (left.offset, left.row_stride, left.column_stride) == (0, contraction.depth, 1)
-    is_whole = contraction.rows * contraction.depth == left_storage.size
-    (found if by_rows and is_whole else others).add(left_storage)
-    for node, axes in uses:
+    left_chain, right_chain = chains_of(product, group.prologue)
+    found, others = set[Storage](), set[Storage]()
+    if left_chain is not None:
+        uses += [(*use, left_chain.axes[left_chain.free_axis]) for use in left_chain.reads()]
+    else:
+        storage = storage_of(viewed(product.operands[0]))
+        by_rows = (left.offset, left.row_stride, left.column_stride) == (0, contraction.depth, 1)
+        is_whole = contraction.rows * contraction.depth == storage.size
+        (found if by_rows and is_whole else others).add(storage)
+    right_reads = [product.operands[1]]
+    if right_chain is not None:
+        right_reads = [operand for operand, _ in right_chain.reads()]
+    others |= {storage_of(viewed(operand)) for operand in right_reads}
+    for node, axes, own_axis in uses:
         storage = storage_of(viewed(node))
         in_order = place_in_memory(node) == Strided(0, row_major_strides(node.type.dims))
-        is_own = in_order and node.rank > 0 and axes[0] == row_axis
+        is_own = in_order and node.rank > 0 and own_axis is not None and axes[0] == own_axis
         (found if is_own and node.type.size == storage.size else others).add(storage)
     return OwnRows(contraction.rows, tiling.rows_per_task, frozenset(found - others))
 
@@ -191,48 +218,20 @@ class _Epilogue:
         """The scalar lines for one element; called once for each form of tile."""
         product = self.group.contraction
         variables = (*batch_indices, row, column)
-        self.loops = [
+        loops = [
             Loop(variable, extent, (axis,))
             for variable, extent, axis in zip(
                 variables, product.type.dims, self.domain.axes[product], strict=True
             )
             if axis is not None
         ]
-        self.known: dict[object, str] = {product: value}
-        self.given = Names(self.names.taken)
-        block = Block()
+        names = Names(self.names.taken)
+        known: dict[object, str] = {product: value}
+        lines = ElementLines(self.domain, loops, self.storage_of, self.arguments, names, known)
         for node in self.group.epilogue:
-            operands = [self._operand(node, p, block) for p in range(len(node.operands))]
-            self.known[node] = self.given.unique(label(node))
-            block.add(f"{self.known[node]} = {scalar_expression(node, operands)}", node)
+            lines.compute(node)
         for node in self.group.outputs:
             place = Strided(0, row_major_strides(node.type.dims))
-            target = self._element(node, place, self.domain.axes[node])
-            block.add(f"{target} = {self.known[node]}")
-        return block.lines
-
-    def _element(self, node: Node, place: Strided, axes: tuple[int | None, ...]) -> str:
-        buffer = self.arguments.name(self.storage_of(viewed(node)))
-        return f"{buffer}[{self._index(place, axes)}]"
-
-    def _index(self, place: Strided, axes: tuple[int | None, ...]) -> str:
-        access: Access = access_along("", place, axes, len(self.domain.extents))
-        return index_expression(access, self.loops)
-
-    def _operand(self, node: Node, position: int, block: Block) -> str:
-        operand = node.operands[position]
-        base = viewed(operand)
-        if base in self.known:
-            return self.known[base]
-        if is_inline(base) and not is_index(base):
-            return constant(base)
-        place = place_in_memory(operand)
-        assert place is not None
-        axes = self.domain.operand_axes[node, position]
-        if is_index(base):
-            return index_value(base, self._index(place, axes))
-        element = self._element(operand, place, axes)
-        if element not in self.known:
-            self.known[element] = self.given.unique(f"{label(base)}_value")
-            block.add(f"{self.known[element]} = {element}", node)
-        return self.known[element]
+            target = lines.place(node, place, self.domain.axes[node])
+            lines.block.add(f"{target} = {lines.known[node]}")
+        return lines.block.lines

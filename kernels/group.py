@@ -35,15 +35,17 @@ class LoopGroup:
 
 @dataclass(frozen=True, eq=False)
 class ContractionGroup:
-    """A matrix product and the elementwise ops applied to its tiles: the epilogue."""
+    """A matrix product, the elementwise ops that make its operands while they are packed (the
+    prologue), and those applied to its tiles (the epilogue)."""
 
     contraction: Node
     epilogue: tuple[Node, ...]
     outputs: tuple[Node, ...]
+    prologue: tuple[Node, ...] = ()
 
     @property
     def nodes(self) -> tuple[Node, ...]:
-        return (self.contraction, *self.epilogue)
+        return (*self.prologue, self.contraction, *self.epilogue)
 
 
 @dataclass(frozen=True, eq=False)

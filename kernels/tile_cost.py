@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from math import ceil, gcd
 
-from graphc.kernels.contraction import Contraction, Tiling, parts_of
+from graphc.kernels.contraction import (
+    Contraction,
+    Tiling,
+    is_computed_by_columns,
+    left_as_read,
+    parts_of,
+)
 from graphc.kernels.microkernel import ITEM_BYTES, vector_segments
 
 SHORTEST_STEP_CYCLES = 8  # fewer accumulators than this leave the FMA unit waiting
@@ -25,6 +31,8 @@ LANE_SUM_CYCLES = 8  # adding up the lanes of one accumulator
 TRANSPOSE_CYCLES = 1.0  # an element packed by transposing in registers
 COPY_CYCLES = 1.5  # an element packed one by one
 VECTOR_COPY_CYCLES = 0.25  # an element of a row packed as it is
+RUN_CYCLES = 10  # the loop over a row that is computed while it is packed
+SCALAR_REST = 4  # times what an element of a vector takes: one behind the last whole vector
 VARIANT_PENALTY = 0.01  # one more microkernel to compile has to gain this share
 FIRST_CACHE_SHARE_BYTES = 16 * 1024  # what one operand may use of a first cache of 32 KiB
 SECOND_CACHE_SHARE_BYTES = 512 * 1024
@@ -48,22 +56,45 @@ def estimated_cycles(contraction: Contraction, tiling: Tiling) -> float:
         if tiling.packing != "none":
             element = packing_cycles(contraction, tiling)
             cycles += panels * columns * contraction.depth * element
+        if not tiling.left_first:
+            cycles += panels * _left_cycles(contraction, tiling)
+    if tiling.left_first:
+        cycles += _left_cycles(contraction, tiling)
     variants = len(row_parts) * len(column_parts)
     return cycles * (1 + VARIANT_PENALTY * variants)
 
 
 def packing_cycles(contraction: Contraction, tiling: Tiling) -> float:
     """For one element of the right operand."""
+    computed = contraction.right.computed_cycles or 0
     if tiling.packing == "transpose":
-        return TRANSPOSE_CYCLES
-    if tiling.form == "inner":
-        return COPY_CYCLES
-    return VECTOR_COPY_CYCLES if contraction.right.column_stride == 1 else COPY_CYCLES
+        between = VECTOR_COPY_CYCLES if contraction.right.is_computed else 0
+        return TRANSPOSE_CYCLES + between + computed
+    if tiling.form == "outer" and contraction.right.column_stride == 1:
+        return VECTOR_COPY_CYCLES + computed
+    return COPY_CYCLES + computed * tiling.lanes
+
+
+def _left_cycles(contraction: Contraction, tiling: Tiling) -> float:
+    """To compute the left operand for one panel: vectors, and what is left of a run of them."""
+    left, lanes = contraction.left, tiling.lanes
+    if left.computed_cycles is None:
+        return 0.0
+    element = VECTOR_COPY_CYCLES + left.computed_cycles
+    if left.column_stride == 1:
+        runs, run = contraction.rows, contraction.depth
+    elif is_computed_by_columns(contraction):
+        runs = contraction.depth * ceil(contraction.rows / tiling.left_rows)
+        run = tiling.left_rows
+    else:
+        return contraction.rows * contraction.depth * element * lanes
+    vectors, rest = divmod(run, lanes)
+    return runs * (vectors * lanes * element + rest * element * SCALAR_REST + RUN_CYCLES)
 
 
 def _outer_cycles(contraction: Contraction, rows: int, columns: int, tiling: Tiling) -> float:
     item = ITEM_BYTES[contraction.dtype]
-    left, right, depth = contraction.left, contraction.right, contraction.depth
+    left, right, depth = left_as_read(contraction, tiling), contraction.right, contraction.depth
     segments = vector_segments(contraction.dtype, columns, tiling.lanes)
     halved = tiling.lanes * item == HALVED_VECTOR_BYTES
     fma = sum(
@@ -71,7 +102,7 @@ def _outer_cycles(contraction: Contraction, rows: int, columns: int, tiling: Til
         for segment in segments
     )
     step = max(rows * fma, rows + len(segments), SHORTEST_STEP_CYCLES)
-    far_bytes = columns * item
+    far_bytes = (contraction.columns if tiling.left_first else columns) * item
     if tiling.packing == "none":
         far_bytes = max(far_bytes, gcd(right.row_stride * item, CACHE_WAY_BYTES))
     if depth * far_bytes > FIRST_CACHE_SHARE_BYTES:

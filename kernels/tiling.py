@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from math import ceil, prod
+from math import ceil, lcm, prod
 
 from graphc.kernels.contraction import (
     Contraction,
@@ -12,11 +12,12 @@ from graphc.kernels.contraction import (
     Packing,
     Tiling,
     cut_columns,
+    is_computed_by_columns,
     orientations,
     parts_of,
 )
 from graphc.kernels.microkernel import ITEM_BYTES, smallest_lanes, vector_segments
-from graphc.kernels.tile_cost import estimated_cycles
+from graphc.kernels.tile_cost import FIRST_CACHE_SHARE_BYTES, estimated_cycles, packing_cycles
 
 VECTOR_REGISTERS = {512: 32, 256: 16, 128: 16}
 MOST_VECTORS = 16  # in a row of a tile
@@ -30,6 +31,7 @@ LARGEST_BY_ROWS = 1 << 22  # multiply-adds of a product whose barriers and cold 
 PARTS_LIMIT = 0.97  # of the cycles in one way that two ways may take: they are more code
 BY_ROWS_LIMIT = 1.4  # times the cycles of the best tiling that a cut by rows may take
 SMALLEST_ROW_SHARE = 2
+FOR_ALL_PANELS_BYTES = 256 * 1024  # of a right operand that is read again for every few rows
 SMALLEST_PACKED_ROWS = 128  # rows of a task that packs a panel of its own
 
 
@@ -44,7 +46,9 @@ def choose_tiling(contraction: Contraction, vector_bits: int, threads: int = 1) 
         known = sorted(VECTOR_REGISTERS)
         raise ValueError(f"vector registers of {vector_bits} bits: expected one of {known}")
     lanes = vector_bits // (8 * ITEM_BYTES[contraction.dtype])
-    if contraction.columns > lanes and contraction.columns % lanes:
+    # A computed operand would be computed for each part.
+    has_rest = contraction.columns > lanes and contraction.columns % lanes
+    if has_rest and not contraction.is_computed:
         # The same for any number of threads: it says in which order elements are summed.
         parts = cut_columns(contraction, lanes)
         apart = sum(_tiling_of_one_part(part, vector_bits, 1).cycles for part in parts)
@@ -66,34 +70,50 @@ def _tiling_of_parts(
 
 
 def _tiling_of_one_part(contraction: Contraction, vector_bits: int, threads: int) -> Tiling:
-    cycles, tiling, oriented = _best(contraction, vector_bits)
+    cycles, tiling, oriented = min(_estimated(contraction, vector_bits), key=_cycles)
     rows = rows_of_share(contraction, threads)
     if rows is not None:
-        # Of the same form: an element is then summed in the same order, for the same bits.
-        part_cycles, part_tiling, part = _best(
-            replace(contraction, rows=rows), vector_bits, tiling.form
-        )
-        whole_cycles = part_cycles * contraction.rows / rows
-        if whole_cycles <= BY_ROWS_LIMIT * cycles:
-            reason = _reason(part, part_tiling, part_cycles)
-            cut = replace(part_tiling, rows_per_task=rows, by_rows=True)
-            return replace(cut, cycles=whole_cycles, reason=reason)
+        cut = _cut_by_rows(contraction, rows, tiling.form, vector_bits)
+        if cut is not None and cut.cycles <= BY_ROWS_LIMIT * cycles:
+            return cut
+    rows_per_task = _rows_per_task(oriented, tiling, threads)
+    if oriented.right.is_computed:
+        again = ceil(oriented.rows / rows_per_task) - 1
+        cycles += again * oriented.columns * oriented.depth * packing_cycles(oriented, tiling)
     return replace(
         tiling,
-        rows_per_task=_rows_per_task(oriented, tiling, threads),
+        rows_per_task=rows_per_task,
         cycles=cycles * prod(contraction.batch),
         reason=_reason(oriented, tiling, cycles),
     )
 
 
+def _cut_by_rows(
+    contraction: Contraction, rows: int, form: Form, vector_bits: int
+) -> Tiling | None:
+    """The best tiling of chunks of so many rows; None where it has none of the form.
+
+    Of the same form as the whole: an element is then summed in the same order, for the same bits.
+    """
+    found = [
+        each
+        for each in _estimated(replace(contraction, rows=rows), vector_bits)
+        # A chunk of a transposed product is some panels, which one block of rows cannot be for.
+        if each[1].form == form and not (contraction.is_computed and each[1].swapped)
+    ]
+    if not found:
+        return None
+    cycles, tiling, part = min(found, key=_cycles)
+    reason = _reason(part, tiling, cycles)
+    whole_cycles = cycles * contraction.rows / rows
+    return replace(tiling, rows_per_task=rows, by_rows=True, cycles=whole_cycles, reason=reason)
+
+
 def ranked_tilings(contraction: Contraction, vector_bits: int) -> list[Tiling]:
     """Every tiling that was considered for one thread, with its cycles, the quickest first."""
-    lanes = vector_bits // (8 * ITEM_BYTES[contraction.dtype])
-    registers = VECTOR_REGISTERS[vector_bits]
     found = [
-        replace(tiling, cycles=estimated_cycles(oriented, tiling) * prod(contraction.batch))
-        for swapped, oriented in orientations(contraction)
-        for tiling in _candidates(oriented, swapped, lanes, registers)
+        replace(tiling, cycles=cycles * prod(contraction.batch))
+        for cycles, tiling, _ in _estimated(contraction, vector_bits)
     ]
     return sorted(found, key=lambda tiling: tiling.cycles)
 
@@ -110,19 +130,22 @@ def rows_of_share(contraction: Contraction, threads: int) -> int | None:
     return ceil(contraction.rows / threads)
 
 
-def _best(
-    contraction: Contraction, vector_bits: int, form: Form | None = None
-) -> tuple[float, Tiling, Contraction]:
-    """The least estimated cycles for one matrix of the batch, their tiling, which is of `form` if
-    that is given, and the contraction in its orientation."""
+# Estimated cycles for one matrix of the batch, their tiling, the contraction in its orientation.
+_Estimated = tuple[float, Tiling, Contraction]
+
+
+def _estimated(contraction: Contraction, vector_bits: int) -> list[_Estimated]:
+    """Every tiling that may be chosen."""
     lanes = vector_bits // (8 * ITEM_BYTES[contraction.dtype])
-    estimated = [
+    return [
         (estimated_cycles(oriented, tiling), tiling, oriented)
         for swapped, oriented in orientations(contraction)
         for tiling in _candidates(oriented, swapped, lanes, VECTOR_REGISTERS[vector_bits])
-        if form in (None, tiling.form)
     ]
-    return min(estimated, key=lambda candidate: candidate[0])
+
+
+def _cycles(estimated: _Estimated) -> float:
+    return estimated[0]
 
 
 def _candidates(
@@ -139,15 +162,17 @@ def _candidates(
         most = (registers - len(segments) - broadcasts) // len(segments)
         for rows in range(min(most, everything), 0, -1):
             for packing in packings:
-                yield Tiling("outer", swapped, rows, columns, lanes, packing, everything)
+                tile = Tiling("outer", swapped, rows, columns, lanes, packing, everything)
+                yield from _with_left(contraction, tile)
         if vectors * lanes >= contraction.columns:
             break
-    if contraction.left.column_stride == 1:
+    if contraction.left.column_stride == 1 and not contraction.right.is_computed:
         panel: Packing = "none" if contraction.right.row_stride == 1 else "copy"
         for rows in range(1, min(INNER_ROWS, everything) + 1):
             for columns in range(1, min(INNER_COLUMNS, max(contraction.columns, 1)) + 1):
                 if rows * columns + rows + columns <= registers:
-                    yield Tiling("inner", swapped, rows, columns, lanes, panel, everything)
+                    tile = Tiling("inner", swapped, rows, columns, lanes, panel, everything)
+                    yield from _with_left(contraction, tile)
 
 
 def _packings(contraction: Contraction, lanes: int) -> tuple[Packing, ...]:
@@ -155,17 +180,43 @@ def _packings(contraction: Contraction, lanes: int) -> tuple[Packing, ...]:
     if contraction.depth == 0:
         return ("none",)
     if contraction.right.column_stride == 1:
-        return ("none", "copy")
+        return ("copy",) if contraction.right.is_computed else ("none", "copy")
     smallest = smallest_lanes(contraction.dtype, lanes)
     if contraction.right.row_stride == 1 and contraction.depth >= smallest:
         return ("transpose",)
     return ("copy",)
 
 
+def _with_left(contraction: Contraction, tile: Tiling) -> Iterator[Tiling]:
+    """The ways in which the tile may get a left operand that is computed: as many rows at once as
+    fit the first cache, in whole tiles (and vectors, where they run along the rows); for each
+    panel, or once for all panels, which the second cache holds beside it."""
+    if not contraction.left.is_computed:
+        yield tile
+        return
+    item, rows = ITEM_BYTES[contraction.dtype], tile.rows
+    least = lcm(rows, tile.lanes) if is_computed_by_columns(contraction) else rows
+    fitting = FIRST_CACHE_SHARE_BYTES // (item * max(contraction.depth, 1))
+    whole = ceil(contraction.rows / rows) * rows
+    for_each = replace(tile, left_rows=min(max(fitting // least, 1) * least, whole))
+    yield for_each
+    right_bytes = contraction.depth * contraction.columns * item
+    if tile.columns < contraction.columns and right_bytes <= FOR_ALL_PANELS_BYTES:
+        yield replace(for_each, left_first=True)
+
+
+def _panels_of_tasks(contraction: Contraction, tiling: Tiling) -> list[int]:
+    """The columns of each task of some rows."""
+    if tiling.left_first:
+        return [contraction.columns]
+    parts = parts_of(contraction.columns, tiling.columns)
+    return [size for size, count in parts for _ in range(count)]
+
+
 def _rows_per_task(contraction: Contraction, tiling: Tiling, threads: int) -> int:
     """Rows of a task: enough tasks to share, none too small, a packed panel used often, and as
     much for each thread as for the others."""
-    panels = ceil(contraction.columns / tiling.columns) * max(prod(contraction.batch), 1)
+    panels = len(_panels_of_tasks(contraction, tiling)) * max(prod(contraction.batch), 1)
     blocks = ceil(contraction.rows / tiling.rows)
     chunks = ceil(TASKS_WANTED / max(panels, 1))
     block_work = max(tiling.rows * tiling.columns * contraction.depth, 1)
@@ -190,9 +241,7 @@ def _busiest_share(contraction: Contraction, tiling: Tiling, blocks: int, thread
         for size, count in parts_of(contraction.rows, blocks * tiling.rows)
         for _ in range(count)
     ]
-    panels = [
-        size for size, count in parts_of(contraction.columns, tiling.columns) for _ in range(count)
-    ]
+    panels = _panels_of_tasks(contraction, tiling)
     tasks = [rows * columns + TASK_ELEMENTS for columns in panels for rows in chunks]
     return max(sum(tasks[thread::threads]) for thread in range(threads))
 
@@ -207,14 +256,23 @@ def _reason(contraction: Contraction, tiling: Tiling, cycles: float) -> str:
         parts = [f"{tile} tile: operands contiguous along the depth, lanes summed at the end"]
     if tiling.swapped:
         parts.append("computed transposed")
-    parts.append(
-        {
-            "none": "operands read in place",
-            "transpose": "right panel transposed into scratch",
-            "copy": "right panel copied into scratch",
-        }[tiling.packing]
-    )
+    if contraction.left.is_computed:
+        times = "for all panels" if tiling.left_first else "for each panel"
+        parts.append(f"{tiling.left_rows} rows of the left operand computed at once {times}")
+    parts.append(_packing_text(contraction, tiling))
     ideal = contraction.rows * contraction.columns * contraction.depth / tiling.lanes
     if cycles:
         parts.append(f"estimated {ideal / cycles:.0%} of the FMA peak")
     return "; ".join(parts)
+
+
+def _packing_text(contraction: Contraction, tiling: Tiling) -> str:
+    if contraction.right.is_computed:
+        after = ", then transposed" if tiling.packing == "transpose" else ""
+        return f"right panel computed into scratch{after}"
+    in_place = "right operand" if contraction.left.is_computed else "operands"
+    return {
+        "none": f"{in_place} read in place",
+        "transpose": "right panel transposed into scratch",
+        "copy": "right panel copied into scratch",
+    }[tiling.packing]

@@ -10,6 +10,7 @@ from graphc.compiler.fuse import Decision, Recomputation, fuse, group_each
 from graphc.compiler.legalize import legalize
 from graphc.compiler.options import Options
 from graphc.compiler.plan import Plan, plan
+from graphc.compiler.prologues import fuse_prologues
 from graphc.compiler.schedule import Schedule, schedule
 from graphc.ir.graph import Program
 from graphc.ir.guard import guard_indices
@@ -75,7 +76,8 @@ def group_nodes(state: Compilation) -> Compilation:
     """Nodes become kernels."""
     if not state.options.fuse:
         return replace(state, groups=group_each(state.program))
-    made = fuse(state.program)
+    options = state.options
+    made = fuse_prologues(state.program, fuse(state.program), options.vector_bits)
     return replace(state, groups=made.groups, decisions=made.decisions, recomputed=made.recomputed)
 
 
