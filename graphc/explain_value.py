@@ -25,7 +25,7 @@ from graphc.ir.graph import Node
 from graphc.ir.op import Composite
 from graphc.ir.ops import leaf
 from graphc.ir.text import value_labels
-from graphc.kernels.group import is_contraction, is_inline, is_view, viewed
+from graphc.kernels.group import ContractionGroup, is_inline, is_view, viewed
 from graphc.kernels.names import described
 from graphc.stages import labels_of
 
@@ -163,7 +163,6 @@ def _explained(node: Node, compilation: Compilation, uses: Uses, names: _Names) 
     is_left = node in set(compilation.program.nodes)
     where = node.location
     memory, live = _memory(node, compilation) if is_left else ("", "")
-    is_product = is_contraction(node) and bool(kernels)
     return ValueExplanation(
         value=described(node),
         names=names.of(node),
@@ -179,8 +178,18 @@ def _explained(node: Node, compilation: Compilation, uses: Uses, names: _Names) 
         reads=tuple(_operands(node, compilation)) if kernels else (),
         read_by=tuple(_readers(node, compilation, uses)) if kernels else (),
         rewrites=tuple(_rewrites(node, compilation)),
-        tile=tile_choice(kernels[0], node, compilation.options) if is_product else None,
+        tile=_tile(node, compilation),
     )
+
+
+def _tile(node: Node, compilation: Compilation) -> TileChoice | None:
+    """That of the kernel whose product `node` is; None where there is none."""
+    plan = compilation.plan
+    assert plan is not None
+    for row in plan.instructions:
+        if isinstance(row.group, ContractionGroup) and row.group.contraction is node:
+            return tile_choice(row.name, row.group, compilation.options)
+    return None
 
 
 def _computed(node: Node, compilation: Compilation, kernels: tuple[str, ...], is_left: bool) -> str:

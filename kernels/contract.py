@@ -35,6 +35,16 @@ class Epilogue(Protocol):
     ) -> list[str]: ...
 
 
+class BlockStart(Protocol):
+    """Source lines that begin the reductions of block number `block` of rows in one column."""
+
+    def __call__(self, *, batch_indices: tuple[str, ...], block: str, column: str) -> list[str]: ...
+
+
+def _nothing_to_begin(*, batch_indices: tuple[str, ...], block: str, column: str) -> list[str]:
+    return []
+
+
 @dataclass(frozen=True)
 class ContractionSource:
     """Lines of a kernel's body, what they call, the `scratch` elements that a thread needs, and
@@ -47,17 +57,21 @@ class ContractionSource:
 
 
 def contraction_lines(
-    contraction: Contraction, tiling: Tiling, epilogue: Epilogue
+    contraction: Contraction,
+    tiling: Tiling,
+    epilogue: Epilogue,
+    begin_block: BlockStart = _nothing_to_begin,
 ) -> ContractionSource:
     """Source of a kernel's body, indented by four: every task of this thread, tile by tile.
 
+    Where the contraction has blocks of rows, the epilogue may use `block`, the number of its row's.
     The lines use `thread`, `threads`, the operands' buffers and, where a panel is packed, a buffer
     `scratch` with `scratch` elements for every thread. They return nothing. A result without
     elements has no lines.
     """
     if contraction.rows == 0 or contraction.columns == 0 or 0 in contraction.batch:
         return ContractionSource((), (), 0, splits=False)
-    return _Writer(oriented(contraction, tiling), tiling, epilogue).source()
+    return _Writer(oriented(contraction, tiling), tiling, epilogue, begin_block).source()
 
 
 def _index(*terms: tuple[str, int], offset: int = 0) -> str:
@@ -75,10 +89,17 @@ def _advanced(buffer: str, index: str) -> str:
 class _Writer:
     """Writes the body of one contraction whose operands are in the order of its tiling."""
 
-    def __init__(self, contraction: Contraction, tiling: Tiling, epilogue: Epilogue) -> None:
+    def __init__(
+        self,
+        contraction: Contraction,
+        tiling: Tiling,
+        epilogue: Epilogue,
+        begin_block: BlockStart,
+    ) -> None:
         self.contraction = contraction
         self.tiling = tiling
         self.epilogue = epilogue
+        self.begin_block = begin_block
         self.batch_indices = tuple(f"b{axis}" for axis in range(len(contraction.batch)))
         self.lines: list[str] = []
         self.microkernels: dict[str, Microkernel] = {}
@@ -153,14 +174,15 @@ class _Writer:
         if tiling.packing != "none":
             self._pack(indent, columns)
         rows, task_rows, block = contraction.rows, tiling.rows_per_task, tiling.rows
-        if task_rows >= rows:
-            self.add(indent, f"for row_start in range(0, {rows}, {block}):")
-        else:
-            last = f"row_end = row_chunk * {task_rows} + {task_rows}"
+        first, end = "0", str(rows)
+        if task_rows < rows:
+            first, end = f"row_chunk * {task_rows}", "row_end"
+            last = f"row_end = {first} + {task_rows}"
             if rows % task_rows:
                 last += f" if row_chunk < {rows // task_rows} else {rows}"
             self.add(indent, last)
-            self.add(indent, f"for row_start in range(row_chunk * {task_rows}, row_end, {block}):")
+        self._begin_blocks(indent, first, end, columns)
+        self.add(indent, f"for row_start in range({first}, {end}, {block}):")
         left = contraction.left
         start = _index(*self._batch_terms(left), ("row_start", left.row_stride), offset=left.offset)
         self.add(indent + 1, f"left_block = {_advanced(left.buffer, start)}")
@@ -169,7 +191,6 @@ class _Writer:
             self.add(indent + 1, self._call(sizes[0], columns))
             self._finish(indent + 1, str(sizes[0]), columns)
             return
-        end = "row_end" if task_rows < rows else str(rows)
         self.add(
             indent + 1,
             f"block_rows = {block} if row_start <= {end} - {block} else {end} - row_start",
@@ -180,6 +201,17 @@ class _Writer:
         self.add(indent + 1, "else:")
         self.add(indent + 2, self._call(sizes[-1], columns))
         self._finish(indent + 1, "block_rows", columns)
+
+    def _begin_blocks(self, indent: int, first: str, end: str, columns: int) -> None:
+        """Begin the reductions of all blocks between two rows, for the panel's columns."""
+        block_rows = self.contraction.block
+        lines = self.begin_block(batch_indices=self.batch_indices, block="block", column="j")
+        if block_rows is None or not lines:
+            return
+        limits = f"({first}) // {block_rows}, {end} // {block_rows}"
+        self.add(indent, f"for block in range({limits}):")
+        self.add(indent + 1, f"for q in range({columns}):")
+        self.add(indent + 2, f"j = {_index(('column_start', 1), ('q', 1))}", *lines)
 
     def _block_sizes(self) -> list[int]:
         """The numbers of rows that a tile may have: whole ones first, then what ends a chunk."""
@@ -223,6 +255,8 @@ class _Writer:
         row, column = ("j", "i") if self.tiling.swapped else ("i", "j")
         self.add(indent, f"for r in range({rows}):")
         self.add(indent + 1, f"{row} = row_start + r")
+        if self.contraction.block is not None:
+            self.add(indent + 1, f"block = {row} // {self.contraction.block}")
         self.add(indent + 1, f"for q in range({columns}):")
         self.add(indent + 2, f"{column} = column_start + q")
         self.add(indent + 2, f"acc = tile[{_index(('r', self.tile_stride), ('q', 1))}]")

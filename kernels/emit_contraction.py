@@ -1,4 +1,4 @@
-"""From a contraction group to numba source: tiles of a product with an elementwise epilogue."""
+"""From a contraction group to numba source: tiles of a product and the epilogue on them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,15 @@ from graphc.kernels.group import (
     viewed,
 )
 from graphc.kernels.names import Names, described, label
-from graphc.kernels.scalar import constant, dtype_name, number, scalar_expression
+from graphc.kernels.row_blocks import rows_of_block
+from graphc.kernels.scalar import (
+    combined_in_order,
+    constant,
+    dtype_name,
+    neutral_element,
+    number,
+    scalar_expression,
+)
 from graphc.kernels.shares import element_cost
 from graphc.kernels.source import (
     RESERVED,
@@ -61,8 +69,9 @@ def epilogue_domain(group: ContractionGroup) -> Domain | Refusal:
     return domain
 
 
-def contraction_of(node: Node, left: str, right: str) -> Contraction:
-    """The static shape and strides of a matmul node whose operands stand in buffers so named."""
+def contraction_of(group: ContractionGroup, left: str, right: str) -> Contraction:
+    """The static shape and strides of a product whose operands stand in buffers so named."""
+    node = group.contraction
     batch = node.type.dims[:-2]
     rows, columns = node.type.dims[-2:]
     transposed = (node.attributes["transpose_x"], node.attributes["transpose_y"])
@@ -74,7 +83,8 @@ def contraction_of(node: Node, left: str, right: str) -> Contraction:
         accesses.append(_matrix_access(name, operand, place, len(batch), flip))
     x_type = node.operands[0].type.dims
     depth = x_type[-2] if transposed[0] else x_type[-1]
-    return Contraction(node.dtype.name, batch, rows, columns, depth, accesses[0], accesses[1])
+    block = rows_of_block(rows) if group.reductions else None
+    return Contraction(node.dtype.name, batch, rows, columns, depth, *accesses, block)
 
 
 def _matrix_access(
@@ -89,9 +99,9 @@ def _matrix_access(
     return MatrixAccess(buffer, place.offset, batch_strides, row, column)
 
 
-def tiling_of(node: Node, vector_bits: int, threads: int = 1) -> Tiling:
-    """The tile that is chosen for a matmul node, with the reason."""
-    return choose_tiling(contraction_of(node, "left", "right"), vector_bits, threads)
+def tiling_of(group: ContractionGroup, vector_bits: int, threads: int = 1) -> Tiling:
+    """The tile that is chosen for a group's product, with the reason."""
+    return choose_tiling(contraction_of(group, "left", "right"), vector_bits, threads)
 
 
 def emit_contraction(
@@ -107,10 +117,10 @@ def emit_contraction(
     for value in (*external_operands(group.nodes), *group.outputs):
         arguments.name(storage_of(value))
     operands = [arguments.name(storage_of(viewed(operand))) for operand in product.operands]
-    contraction = contraction_of(product, operands[0], operands[1])
+    contraction = contraction_of(group, operands[0], operands[1])
     tiling = choose_tiling(contraction, vector_bits, threads)
     epilogue = _Epilogue(group, domain, storage_of, arguments, names)
-    made = contraction_lines(contraction, tiling, epilogue)
+    made = contraction_lines(contraction, tiling, epilogue, epilogue.begin_block)
     scratch: tuple[Storage, ...] = ()
     if made.scratch:
         scratch = (Storage(SCRATCH, product.dtype, made.scratch * threads),)
@@ -130,9 +140,14 @@ def emit_contraction(
         unroll=False,
         writes=(*(storage_of(node) for node in group.outputs), *scratch),
         splits=made.splits,
-        cycles=tiling.cycles + sum(node.type.size * element_cost(node) for node in group.epilogue),
+        cycles=tiling.cycles + product.type.size * _epilogue_cost(group),
         own_rows=_own_rows(group, domain, contraction, tiling, storage_of),
     )
+
+
+def _epilogue_cost(group: ContractionGroup) -> float:
+    """Cycles for each element of the product."""
+    return sum(element_cost(node) for node in (*group.epilogue, *group.reductions))
 
 
 def _own_rows(
@@ -147,7 +162,7 @@ def _own_rows(
         return None
     product, left = group.contraction, contraction.left
     row_axis = domain.axes[product][-2]
-    uses = [(node, domain.axes[node]) for node in group.outputs]
+    uses = [(node, domain.axes[node]) for node in group.outputs if node in domain.axes]
     uses += [
         (operand, domain.operand_axes[node, position])
         for node in group.epilogue
@@ -155,7 +170,7 @@ def _own_rows(
         if viewed(operand) in external_operands(group.nodes)
     ]
     left_storage, right_storage = (storage_of(viewed(operand)) for operand in product.operands)
-    found, others = set[Storage](), {right_storage}
+    found, others = set[Storage](), {right_storage, *map(storage_of, group.reductions)}
     by_rows = (left.offset, left.row_stride, left.column_stride) == (0, contraction.depth, 1)
     is_whole = contraction.rows * contraction.depth == left_storage.size
     (found if by_rows and is_whole else others).add(left_storage)
@@ -204,11 +219,39 @@ class _Epilogue:
             operands = [self._operand(node, p, block) for p in range(len(node.operands))]
             self.known[node] = self.given.unique(label(node))
             block.add(f"{self.known[node]} = {scalar_expression(node, operands)}", node)
+        for node in self.group.reductions:
+            target = self._partial(node, batch_indices, "block", column)
+            value = self.known[viewed(node.operands[0])]
+            block.add(f"{target} = {combined_in_order(node, target, value)}", node)
         for node in self.group.outputs:
+            if node in self.group.reductions:
+                continue
             place = Strided(0, row_major_strides(node.type.dims))
             target = self._element(node, place, self.domain.axes[node])
             block.add(f"{target} = {self.known[node]}")
         return block.lines
+
+    def begin_block(
+        self, *, batch_indices: tuple[str, ...], block: str, column: str
+    ) -> list[str]:
+        """The lines that set the reductions of a block of rows to their neutral elements."""
+        return [
+            f"{self._partial(node, batch_indices, block, column)} = {neutral_element(node)}"
+            for node in self.group.reductions
+        ]
+
+    def _partial(
+        self, node: Node, batch_indices: tuple[str, ...], block: str, column: str
+    ) -> str:
+        """Where a reduction of a block of rows is kept while the rows go by: in the result."""
+        *batch, blocks, _, columns = node.type.dims
+        strides = row_major_strides((*batch, blocks, columns))
+        variables = (*batch_indices, block, column)
+        extents = (*batch, blocks, columns)
+        axes = range(len(extents))
+        loops = [Loop(*each) for each in zip(variables, extents, ((a,) for a in axes), strict=True)]
+        buffer = self.arguments.name(self.storage_of(node))
+        return f"{buffer}[{index_expression(Access('', 0, strides), loops)}]"
 
     def _element(self, node: Node, place: Strided, axes: tuple[int | None, ...]) -> str:
         access: Access = access_along("", place, axes, len(self.domain.extents))

@@ -35,15 +35,20 @@ class LoopGroup:
 
 @dataclass(frozen=True, eq=False)
 class ContractionGroup:
-    """A matrix product and the elementwise ops applied to its tiles: the epilogue."""
+    """A matrix product and the elementwise ops applied to its tiles: the epilogue.
+
+    reductions: of blocks of rows (`kernels/row_blocks.py`) of the product or of the epilogue's
+        values.
+    """
 
     contraction: Node
     epilogue: tuple[Node, ...]
     outputs: tuple[Node, ...]
+    reductions: tuple[Node, ...] = ()
 
     @property
     def nodes(self) -> tuple[Node, ...]:
-        return (self.contraction, *self.epilogue)
+        return (self.contraction, *self.epilogue, *self.reductions)
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,6 +8,7 @@ from math import ceil, gcd, prod
 from typing import Literal
 
 from graphc.kernels.microkernel import ITEM_BYTES, smallest_lanes, vector_segments
+from graphc.kernels.row_blocks import rounded_to_blocks, rows_of_block
 
 VECTOR_REGISTERS = {512: 32, 256: 16, 128: 16}
 # The cost model counts cycles of a core that starts one full-width FMA a cycle.
@@ -53,7 +54,7 @@ RESERVED_NAMES = frozenset(
     (
         *("arguments", "thread", "threads", "task", "row_chunk", "column_panel"),
         *("scratch", "packed", "tile", "left_block", "right_panel"),
-        *("row_start", "row_end", "column_start", "block_rows"),
+        *("row_start", "row_end", "column_start", "block_rows", "block"),
         *("i", "j", "k", "r", "q", "acc"),
     )
 )
@@ -75,7 +76,8 @@ class Contraction:
     """acc[b, i, j] = sum over k of left[b, i, k] * right[b, k, j].
 
     `batch` are the extents of the batch dimensions; left is `rows` x `depth`, right `depth` x
-    `columns`. Raises ValueError for an unknown dtype, a negative extent, or batch strides that
+    `columns`. `block`: rows that the epilogue reduces together, so that one task has them all, and
+    in order: such a product is not computed transposed. Raises ValueError for an unknown dtype, a negative extent, or batch strides that
     do not go with `batch`.
     """
 
@@ -86,6 +88,7 @@ class Contraction:
     depth: int
     left: MatrixAccess
     right: MatrixAccess
+    block: int | None = None
 
     def __post_init__(self) -> None:
         if self.dtype not in ITEM_BYTES:
@@ -111,7 +114,7 @@ class Tiling:
     `form` outer: vectors along the columns, a broadcast element of left times a row of right;
     inner: vectors along the depth. `swapped`: the transpose is computed, `rows` and `columns`
     of the tile then count columns and rows of the result. `packing` is what happens to a panel
-    of the right operand. A task is `rows_per_task` rows of one panel, a multiple of `rows` or all;
+    of the right operand. A task is `rows_per_task` rows of one panel, whole tiles or blocks or all;
     `by_rows`: it is any number of rows of all panels, and a thread takes tasks that follow each
     other, as it does of every product of as many rows. `cycles`: estimated, of one core.
     """
@@ -176,13 +179,15 @@ def ranked_tilings(contraction: Contraction, vector_bits: int) -> list[Tiling]:
 def rows_of_share(contraction: Contraction, threads: int) -> int | None:
     """How many rows a thread takes of a product that is cut by rows; None for other products.
 
-    It depends on the rows and threads alone, so that products of as many rows are cut alike.
+    It depends on the rows and threads alone, so that products of as many rows are cut alike, those
+    whose epilogues reduce blocks of rows among them.
     """
     if threads == 1 or contraction.batch or contraction.rows < SMALLEST_ROW_SHARE * threads:
         return None
     if contraction.rows * contraction.columns * contraction.depth > LARGEST_BY_ROWS:
         return None
-    return ceil(contraction.rows / threads)
+    share = ceil(contraction.rows / threads)
+    return rounded_to_blocks(share, rows_of_block(contraction.rows))
 
 
 def _best(
@@ -234,7 +239,8 @@ def _transposed(contraction: Contraction) -> Contraction:
 
 
 def _orientations(contraction: Contraction) -> list[tuple[bool, Contraction]]:
-    return [(False, _normalized(contraction)), (True, _transposed(contraction))]
+    as_it_is = (False, _normalized(contraction))
+    return [as_it_is, (True, _transposed(contraction))] if contraction.block is None else [as_it_is]
 
 
 def _candidates(
@@ -360,7 +366,9 @@ def _rows_per_task(contraction: Contraction, tiling: Tiling) -> int:
     if tiling.packing != "none":
         fewest = max(fewest, ceil(SMALLEST_PACKED_ROWS / tiling.rows))
     blocks_per_task = max(ceil(blocks / chunks), fewest, 1)
-    return blocks_per_task * tiling.rows if blocks_per_task < blocks else max(contraction.rows, 1)
+    if blocks_per_task >= blocks:
+        return max(contraction.rows, 1)
+    return rounded_to_blocks(blocks_per_task * tiling.rows, contraction.block)
 
 
 def _reason(contraction: Contraction, tiling: Tiling, cycles: float) -> str:

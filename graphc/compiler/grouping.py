@@ -25,6 +25,7 @@ from graphc.kernels.group import (
 from graphc.kernels.loopnest import LoopNest, Phase, plan_loops
 from graphc.kernels.names import described
 from graphc.kernels.passes import RECOMPUTE_COST
+from graphc.kernels.row_blocks import reduced_in_blocks
 
 # More buffers than this in one kernel leave too few address registers.
 MOST_BUFFERS = 30
@@ -114,8 +115,9 @@ def group_storing(nodes: Iterable[Node], outputs: tuple[Node, ...]) -> Group | R
 def _contraction_group(
     product: Node, ordered: tuple[Node, ...], outputs: tuple[Node, ...]
 ) -> Group | Refusal:
-    epilogue = tuple(node for node in ordered if node is not product)
-    inside = set(epilogue)
+    reductions = tuple(node for node in ordered if _is_reduced_in_blocks(node, product, ordered))
+    epilogue = tuple(node for node in ordered if node is not product and node not in reductions)
+    inside = {*epilogue, *reductions}
     for operand in map(viewed, product.operands):
         if operand in inside:
             return Refusal(
@@ -125,12 +127,18 @@ def _contraction_group(
     for node in epilogue:
         if not isinstance(node.op.lowering, Scalar):
             return Refusal(
-                f"an epilogue works element by element on one tile, "
+                f"an epilogue works element by element on one tile, or adds up blocks of rows, "
                 f"but {described(node)} needs more than a tile"
             )
-    group = ContractionGroup(product, epilogue, outputs)
+    group = ContractionGroup(product, epilogue, outputs, reductions)
     domain = epilogue_domain(group)
     return domain if isinstance(domain, Refusal) else group
+
+
+def _is_reduced_in_blocks(node: Node, product: Node, inside: Iterable[Node]) -> bool:
+    """Whether the epilogue of `product` reduces each block of its rows to `node`."""
+    value = reduced_in_blocks(node)
+    return value is not None and value in inside and value.shape == product.shape
 
 
 def _recomputed_by_row(nest: LoopNest) -> Refusal | None:

@@ -6,7 +6,8 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from graphc.compiler.fuse import Decision, Recomputation, fuse, group_each
+from graphc.compiler.epilogue_reductions import fuse_with_reductions
+from graphc.compiler.fuse import Decision, Recomputation, group_each
 from graphc.compiler.legalize import legalize
 from graphc.compiler.plan import Plan, plan
 from graphc.compiler.schedule import Schedule, schedule
@@ -90,8 +91,14 @@ def group_nodes(state: Compilation) -> Compilation:
     """Nodes become kernels."""
     if not state.options.fuse:
         return replace(state, groups=group_each(state.program))
-    made = fuse(state.program)
-    return replace(state, groups=made.groups, decisions=made.decisions, recomputed=made.recomputed)
+    program, made = fuse_with_reductions(state.program)
+    return replace(
+        state,
+        program=program,
+        groups=made.groups,
+        decisions=made.decisions,
+        recomputed=made.recomputed,
+    )
 
 
 def schedule_groups(state: Compilation) -> Compilation:
