@@ -23,6 +23,9 @@ from graphc.kernels.microkernel import (
 from graphc.kernels.source import THREAD_SHARE, share_limits
 from graphc.kernels.tiling import Contraction, MatrixAccess, Tiling, oriented
 
+# Steps of an accumulation that are under way at once: one waits for what the last has stored.
+CHAINS = 4
+
 
 class Epilogue(Protocol):
     """Source lines that use the finished scalar `value`; they stand in the innermost loop.
@@ -35,14 +38,29 @@ class Epilogue(Protocol):
     ) -> list[str]: ...
 
 
-class BlockStart(Protocol):
-    """Source lines that begin the reductions of block number `block` of rows in one column."""
+class RowReductions(Protocol):
+    """Source lines of what an epilogue reduces over each block of rows, a column apart.
 
-    def __call__(self, *, batch_indices: tuple[str, ...], block: str, column: str) -> list[str]: ...
+    It keeps `elements` of its own for each reduction: CHAINS results, each of every CHAINS-th row,
+    so that a row need not wait for the one before it, an element a column of the tile.
+    """
 
+    def declared(self, elements: int) -> list[str]: ...
 
-def _nothing_to_begin(*, batch_indices: tuple[str, ...], block: str, column: str) -> list[str]:
-    return []
+    def begun(self, *, element: str) -> list[str]:
+        """Sets an element to the neutral one."""
+        ...
+
+    def ended(
+        self,
+        *,
+        batch_indices: tuple[str, ...],
+        block: str,
+        column: str,
+        elements: tuple[str, ...],
+    ) -> list[str]:
+        """Stores the result of a block and column, of which `elements` are the parts."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -60,18 +78,19 @@ def contraction_lines(
     contraction: Contraction,
     tiling: Tiling,
     epilogue: Epilogue,
-    begin_block: BlockStart = _nothing_to_begin,
+    reductions: RowReductions | None = None,
 ) -> ContractionSource:
     """Source of a kernel's body, indented by four: every task of this thread, tile by tile.
 
-    Where the contraction has blocks of rows, the epilogue may use `block`, the number of its row's.
+    Where the contraction has blocks of rows, the epilogue adds to element `chain + q` of the
+    reductions.
     The lines use `thread`, `threads`, the operands' buffers and, where a panel is packed, a buffer
     `scratch` with `scratch` elements for every thread. They return nothing. A result without
     elements has no lines.
     """
     if contraction.rows == 0 or contraction.columns == 0 or 0 in contraction.batch:
         return ContractionSource((), (), 0, splits=False)
-    return _Writer(oriented(contraction, tiling), tiling, epilogue, begin_block).source()
+    return _Writer(oriented(contraction, tiling), tiling, epilogue, reductions).source()
 
 
 def _index(*terms: tuple[str, int], offset: int = 0) -> str:
@@ -94,12 +113,12 @@ class _Writer:
         contraction: Contraction,
         tiling: Tiling,
         epilogue: Epilogue,
-        begin_block: BlockStart,
+        reductions: RowReductions | None,
     ) -> None:
         self.contraction = contraction
         self.tiling = tiling
         self.epilogue = epilogue
-        self.begin_block = begin_block
+        self.reductions = reductions
         self.batch_indices = tuple(f"b{axis}" for axis in range(len(contraction.batch)))
         self.lines: list[str] = []
         self.microkernels: dict[str, Microkernel] = {}
@@ -125,6 +144,8 @@ class _Writer:
         packs = tiling.packing != "none"
         scratch = contraction.depth * self.packed_stride if packs else 0
         self.add(1, f"tile = stack({contraction.dtype}, {tiling.rows * self.tile_stride})")
+        if self.reductions is not None and contraction.block is not None:
+            self.add(1, *self.reductions.declared(CHAINS * self.tile_stride))
         if packs:
             self.add(1, f"packed = advance(scratch, thread * {scratch})")
         if tiling.by_rows:
@@ -174,15 +195,14 @@ class _Writer:
         if tiling.packing != "none":
             self._pack(indent, columns)
         rows, task_rows, block = contraction.rows, tiling.rows_per_task, tiling.rows
-        first, end = "0", str(rows)
-        if task_rows < rows:
-            first, end = f"row_chunk * {task_rows}", "row_end"
-            last = f"row_end = {first} + {task_rows}"
+        if task_rows >= rows:
+            self.add(indent, f"for row_start in range(0, {rows}, {block}):")
+        else:
+            last = f"row_end = row_chunk * {task_rows} + {task_rows}"
             if rows % task_rows:
                 last += f" if row_chunk < {rows // task_rows} else {rows}"
             self.add(indent, last)
-        self._begin_blocks(indent, first, end, columns)
-        self.add(indent, f"for row_start in range({first}, {end}, {block}):")
+            self.add(indent, f"for row_start in range(row_chunk * {task_rows}, row_end, {block}):")
         left = contraction.left
         start = _index(*self._batch_terms(left), ("row_start", left.row_stride), offset=left.offset)
         self.add(indent + 1, f"left_block = {_advanced(left.buffer, start)}")
@@ -191,6 +211,7 @@ class _Writer:
             self.add(indent + 1, self._call(sizes[0], columns))
             self._finish(indent + 1, str(sizes[0]), columns)
             return
+        end = "row_end" if task_rows < rows else str(rows)
         self.add(
             indent + 1,
             f"block_rows = {block} if row_start <= {end} - {block} else {end} - row_start",
@@ -201,17 +222,6 @@ class _Writer:
         self.add(indent + 1, "else:")
         self.add(indent + 2, self._call(sizes[-1], columns))
         self._finish(indent + 1, "block_rows", columns)
-
-    def _begin_blocks(self, indent: int, first: str, end: str, columns: int) -> None:
-        """Begin the reductions of all blocks between two rows, for the panel's columns."""
-        block_rows = self.contraction.block
-        lines = self.begin_block(batch_indices=self.batch_indices, block="block", column="j")
-        if block_rows is None or not lines:
-            return
-        limits = f"({first}) // {block_rows}, {end} // {block_rows}"
-        self.add(indent, f"for block in range({limits}):")
-        self.add(indent + 1, f"for q in range({columns}):")
-        self.add(indent + 2, f"j = {_index(('column_start', 1), ('q', 1))}", *lines)
 
     def _block_sizes(self) -> list[int]:
         """The numbers of rows that a tile may have: whole ones first, then what ends a chunk."""
@@ -255,10 +265,36 @@ class _Writer:
         row, column = ("j", "i") if self.tiling.swapped else ("i", "j")
         self.add(indent, f"for r in range({rows}):")
         self.add(indent + 1, f"{row} = row_start + r")
-        if self.contraction.block is not None:
-            self.add(indent + 1, f"block = {row} // {self.contraction.block}")
+        self._begin_block(indent + 1)
         self.add(indent + 1, f"for q in range({columns}):")
         self.add(indent + 2, f"{column} = column_start + q")
         self.add(indent + 2, f"acc = tile[{_index(('r', self.tile_stride), ('q', 1))}]")
         lines = self.epilogue(batch_indices=self.batch_indices, row="i", column="j", value="acc")
         self.add(indent + 2, *lines)
+        self._end_block(indent + 1, columns)
+
+    def _begin_block(self, indent: int) -> None:
+        """Before a row of the tile: where it is added to, neutral elements for a block's first."""
+        if self.contraction.block is None or self.reductions is None:
+            return
+        self.add(indent, f"chain = i % {CHAINS} * {self.tile_stride}")
+        self.add(indent, f"if i % {self.contraction.block} == 0:")
+        self.add(indent + 1, f"for q in range({CHAINS * self.tile_stride}):")
+        self.add(indent + 2, *self.reductions.begun(element="q"))
+
+    def _end_block(self, indent: int, columns: int) -> None:
+        """After a row of the tile: the results of its block, if it is the last."""
+        block = self.contraction.block
+        if block is None or self.reductions is None:
+            return
+        elements = [_index(("q", 1), offset=part * self.tile_stride) for part in range(CHAINS)]
+        lines = self.reductions.ended(
+            batch_indices=self.batch_indices,
+            block="block",
+            column="j",
+            elements=tuple(elements),
+        )
+        self.add(indent, f"if i % {block} == {block - 1}:")
+        self.add(indent + 1, f"block = i // {block}")
+        self.add(indent + 1, f"for q in range({columns}):")
+        self.add(indent + 2, "j = column_start + q", *lines)

@@ -13,6 +13,7 @@ from graphc.kernels.access import (
     iota_axis,
     place_in_memory,
 )
+from graphc.kernels.block_reductions import BlockReductions
 from graphc.kernels.contract import contraction_lines
 from graphc.kernels.emit import StorageOf
 from graphc.kernels.group import (
@@ -26,14 +27,7 @@ from graphc.kernels.group import (
 )
 from graphc.kernels.names import Names, described, label
 from graphc.kernels.row_blocks import rows_of_block
-from graphc.kernels.scalar import (
-    combined_in_order,
-    constant,
-    dtype_name,
-    neutral_element,
-    number,
-    scalar_expression,
-)
+from graphc.kernels.scalar import constant, dtype_name, number, scalar_expression
 from graphc.kernels.shares import element_cost
 from graphc.kernels.source import (
     RESERVED,
@@ -119,8 +113,9 @@ def emit_contraction(
     operands = [arguments.name(storage_of(viewed(operand))) for operand in product.operands]
     contraction = contraction_of(group, operands[0], operands[1])
     tiling = choose_tiling(contraction, vector_bits, threads)
-    epilogue = _Epilogue(group, domain, storage_of, arguments, names)
-    made = contraction_lines(contraction, tiling, epilogue, epilogue.begin_block)
+    reductions = BlockReductions(group.reductions, storage_of, arguments, names)
+    epilogue = _Epilogue(group, domain, storage_of, arguments, names, reductions)
+    made = contraction_lines(contraction, tiling, epilogue, reductions)
     scratch: tuple[Storage, ...] = ()
     if made.scratch:
         scratch = (Storage(SCRATCH, product.dtype, made.scratch * threads),)
@@ -192,7 +187,9 @@ class _Epilogue:
         storage_of: StorageOf,
         arguments: Arguments,
         names: Names,
+        reductions: BlockReductions,
     ) -> None:
+        self.reductions = reductions
         self.group = group
         self.domain = domain
         self.storage_of = storage_of
@@ -220,9 +217,8 @@ class _Epilogue:
             self.known[node] = self.given.unique(label(node))
             block.add(f"{self.known[node]} = {scalar_expression(node, operands)}", node)
         for node in self.group.reductions:
-            target = self._partial(node, batch_indices, "block", column)
             value = self.known[viewed(node.operands[0])]
-            block.add(f"{target} = {combined_in_order(node, target, value)}", node)
+            block.add(self.reductions.accumulated(node, "chain + q", value), node)
         for node in self.group.outputs:
             if node in self.group.reductions:
                 continue
@@ -230,28 +226,6 @@ class _Epilogue:
             target = self._element(node, place, self.domain.axes[node])
             block.add(f"{target} = {self.known[node]}")
         return block.lines
-
-    def begin_block(
-        self, *, batch_indices: tuple[str, ...], block: str, column: str
-    ) -> list[str]:
-        """The lines that set the reductions of a block of rows to their neutral elements."""
-        return [
-            f"{self._partial(node, batch_indices, block, column)} = {neutral_element(node)}"
-            for node in self.group.reductions
-        ]
-
-    def _partial(
-        self, node: Node, batch_indices: tuple[str, ...], block: str, column: str
-    ) -> str:
-        """Where a reduction of a block of rows is kept while the rows go by: in the result."""
-        *batch, blocks, _, columns = node.type.dims
-        strides = row_major_strides((*batch, blocks, columns))
-        variables = (*batch_indices, block, column)
-        extents = (*batch, blocks, columns)
-        axes = range(len(extents))
-        loops = [Loop(*each) for each in zip(variables, extents, ((a,) for a in axes), strict=True)]
-        buffer = self.arguments.name(self.storage_of(node))
-        return f"{buffer}[{index_expression(Access('', 0, strides), loops)}]"
 
     def _element(self, node: Node, place: Strided, axes: tuple[int | None, ...]) -> str:
         access: Access = access_along("", place, axes, len(self.domain.extents))

@@ -54,7 +54,7 @@ RESERVED_NAMES = frozenset(
     (
         *("arguments", "thread", "threads", "task", "row_chunk", "column_panel"),
         *("scratch", "packed", "tile", "left_block", "right_panel"),
-        *("row_start", "row_end", "column_start", "block_rows", "block"),
+        *("row_start", "row_end", "column_start", "block_rows", "block", "chain"),
         *("i", "j", "k", "r", "q", "acc"),
     )
 )

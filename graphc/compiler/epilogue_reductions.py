@@ -8,42 +8,65 @@ read again, and where nothing else needs them never stored.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
 
 from graphc.compiler.fuse import Fused, fuse
 from graphc.compiler.grouping import computed_nodes
 from graphc.ir.graph import Node, Program, depends_on, rebuild
 from graphc.ir.op import Reduction, Scalar
 from graphc.kernels.group import ContractionGroup, is_contraction, viewed
-from graphc.kernels.row_blocks import in_blocks
+from graphc.kernels.row_blocks import in_blocks, reduced_in_blocks
 
 
-def fuse_with_reductions(program: Program) -> tuple[Program, Fused]:
-    """The program with reductions cut in two where an epilogue takes the first part, and its groups.
+# Values that are stored anyway are added up faster by a kernel of their own while the second cache
+# holds them: there a sum needs no load and store of a partial result at every row.
+CACHED_BYTES = 512 * 1024
 
-    Where fusion gives the first part to no epilogue after all, it is tried again without the cut.
+
+@dataclass(frozen=True, eq=False)
+class Cut:
+    """A program whose epilogues begin reductions.
+
+    became: what each value of the program before is in this one; of a reduction that is cut in
+        two the first part.
+    """
+
+    program: Program
+    became: Mapping[Node, Node]
+
+
+def fuse_with_reductions(program: Program) -> tuple[Cut, Fused]:
+    """The program with reductions cut where an epilogue takes the first part, and its groups.
+
+    Where fusion gives the first part to no epilogue after all, or to one that does not gain by it,
+    it is tried again without the cut.
     """
     chosen = [node for node in computed_nodes(program) if _ends_an_epilogue(node)]
     while True:
-        cut, parts = _cut(program, chosen)
-        made = fuse(cut)
+        cut = _cut(program, chosen)
+        made = fuse(cut.program)
         begun = {
             node
             for group in made.groups
             if isinstance(group, ContractionGroup)
             for node in group.reductions
+            if _pays(node, group)
         }
-        taken = [node for node in chosen if parts[node] in begun]
+        taken = [node for node in chosen if cut.became[node] in begun]
         if len(taken) == len(chosen):
             return cut, made
         chosen = taken
 
 
-def _cut(program: Program, chosen: Collection[Node]) -> tuple[Program, dict[Node, Node]]:
-    """The program with the chosen reductions cut, and the first part of each."""
+def _pays(reduction: Node, group: ContractionGroup) -> bool:
+    value = reduced_in_blocks(reduction)
+    assert value is not None
+    return value not in group.outputs or value.type.nbytes > CACHED_BYTES
+
+
+def _cut(program: Program, chosen: Collection[Node]) -> Cut:
     parts: dict[Node, Node] = {}
-    if not chosen:
-        return program, parts
 
     def make(node: Node, operands: tuple[Node, ...]) -> Node:
         made = node
@@ -58,7 +81,8 @@ def _cut(program: Program, chosen: Collection[Node]) -> tuple[Program, dict[Node
         return whole
 
     made = rebuild(program.roots, make)
-    return program.map_roots(made.__getitem__), parts
+    became = {node: parts.get(node, made.get(node, node)) for node in program.nodes}
+    return Cut(program.map_roots(made.__getitem__), became)
 
 
 def _ends_an_epilogue(node: Node) -> bool:

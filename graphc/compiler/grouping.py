@@ -22,7 +22,7 @@ from graphc.kernels.group import (
     is_view,
     viewed,
 )
-from graphc.kernels.loopnest import LoopNest, Phase, plan_loops
+from graphc.kernels.loopnest import LoopNest, Phase, Reduces, plan_loops
 from graphc.kernels.names import described
 from graphc.kernels.passes import RECOMPUTE_COST
 from graphc.kernels.row_blocks import reduced_in_blocks
@@ -108,8 +108,23 @@ def group_storing(nodes: Iterable[Node], outputs: tuple[Node, ...]) -> Group | R
     nest = plan_loops(ordered, outputs)
     if isinstance(nest, Refusal):
         return nest
-    too_costly = _recomputed_by_row(nest)
+    too_costly = _recomputed_by_row(nest) or _reduced_across_rows(nest)
     return too_costly or LoopGroup(ordered, outputs)
+
+
+def _reduced_across_rows(nest: LoopNest) -> Refusal | None:
+    """Refuses sums of sums whose loops would have to step from row to row of memory.
+
+    A kernel a sum runs along the rows, and what goes between them is one row.
+    """
+    last = len(nest.domain.extents) - 1
+    rows = [node for node, kind in nest.reduces.items() if kind is Reduces.ROWS]
+    if not rows or not nest.inner or last in nest.inner:
+        return None
+    return Refusal(
+        f"{described(rows[0])} needs whole sums of another axis, which loops along the rows of "
+        "memory complete only after the last row"
+    )
 
 
 def _contraction_group(
@@ -138,7 +153,11 @@ def _contraction_group(
 def _is_reduced_in_blocks(node: Node, product: Node, inside: Iterable[Node]) -> bool:
     """Whether the epilogue of `product` reduces each block of its rows to `node`."""
     value = reduced_in_blocks(node)
-    return value is not None and value in inside and value.shape == product.shape
+    return (
+        value is not None
+        and value in inside
+        and (value.shape, value.dtype) == (product.shape, product.dtype)
+    )
 
 
 def _recomputed_by_row(nest: LoopNest) -> Refusal | None:
