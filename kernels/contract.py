@@ -153,7 +153,7 @@ class _Writer:
             self.add(2, f"for column_panel in range({panels}):")
             self._column_panel(3)
         else:
-            own_tasks = f"thread, {tasks}, threads" if tasks > 1 else "1"
+            own_tasks = share_limits(THREAD_SHARE, tasks) if tasks > 1 else "1"
             self.add(1, f"for task in range({own_tasks}):")
             self._task_indices(chunks, panels)
             self._column_panel(2)
