@@ -77,8 +77,8 @@ class Contraction:
 
     `batch` are the extents of the batch dimensions; left is `rows` x `depth`, right `depth` x
     `columns`. `block`: rows that the epilogue reduces together, so that one task has them all, and
-    in order: such a product is not computed transposed. Raises ValueError for an unknown dtype, a negative extent, or batch strides that
-    do not go with `batch`.
+    in order: such a product is not computed transposed. Raises ValueError for an unknown dtype, a
+    negative extent, or batch strides that do not go with `batch`.
     """
 
     dtype: str

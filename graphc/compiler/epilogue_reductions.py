@@ -18,7 +18,6 @@ from graphc.ir.op import Reduction, Scalar
 from graphc.kernels.group import ContractionGroup, is_contraction, viewed
 from graphc.kernels.row_blocks import in_blocks, reduced_in_blocks
 
-
 # Values that are stored anyway are added up faster by a kernel of their own while the second cache
 # holds them: there a sum needs no load and store of a partial result at every row.
 CACHED_BYTES = 512 * 1024

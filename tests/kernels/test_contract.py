@@ -324,7 +324,7 @@ def test_nan_and_infinity_stay_where_they_belong(compiler: KernelCompiler) -> No
 GENERATED_SOURCE = """\
     tile = stack(f32, 192)
     packed = advance(scratch, thread * 640)
-    for task in range(thread, 4, threads):
+    for task in range(thread * 4 // threads, (thread + 1) * 4 // threads):
         row_chunk = task % 2
         column_panel = task // 2 % 2
         column_start = column_panel * 32
