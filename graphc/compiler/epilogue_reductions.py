@@ -41,7 +41,7 @@ def fuse_with_reductions(program: Program) -> tuple[Cut, Fused]:
     Where fusion gives the first part to no epilogue after all, or to one that does not gain by it,
     it is tried again without the cut.
     """
-    chosen = [node for node in computed_nodes(program) if _ends_an_epilogue(node)]
+    chosen = {node for node in computed_nodes(program) if _ends_an_epilogue(node)}
     while True:
         cut = _cut(program, chosen)
         made = fuse(cut.program)
@@ -52,7 +52,7 @@ def fuse_with_reductions(program: Program) -> tuple[Cut, Fused]:
             for node in group.reductions
             if _pays(node, group)
         }
-        taken = [node for node in chosen if cut.became[node] in begun]
+        taken = {node for node in chosen if cut.became[node] in begun}
         if len(taken) == len(chosen):
             return cut, made
         chosen = taken
