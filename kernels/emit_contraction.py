@@ -78,7 +78,8 @@ def contraction_of(group: ContractionGroup, left: str, right: str) -> Contractio
     x_type = node.operands[0].type.dims
     depth = x_type[-2] if transposed[0] else x_type[-1]
     block = rows_of_block(rows) if group.reductions else None
-    return Contraction(node.dtype.name, batch, rows, columns, depth, *accesses, block)
+    x, y = accesses
+    return Contraction(node.dtype.name, batch, rows, columns, depth, x, y, block)
 
 
 def _matrix_access(
