@@ -19,7 +19,7 @@ from graphc.ir.graph import Node, Program
 from graphc.ir.rewrite import Firing
 from graphc.kernels.cache import NO_ENTRY
 from graphc.kernels.contraction import Tiling
-from graphc.kernels.emit_contraction import contraction_of_group, tiling_of
+from graphc.kernels.emit_contraction import contraction_of, tiling_of
 from graphc.kernels.group import ContractionGroup, external_operands, viewed
 from graphc.kernels.names import described, label
 from graphc.kernels.source import Storage
@@ -407,7 +407,7 @@ def _alternatives(
     group: ContractionGroup, chosen: Tiling, vector_bits: int
 ) -> tuple[TileAlternative, ...]:
     """The next best of the chosen kind, and the best of every other kind."""
-    contraction = contraction_of_group(group.contraction, group.prologue)
+    contraction = contraction_of(group)
     ranked = ranked_tilings(contraction, vector_bits)
     best: dict[tuple[str, bool, str], Tiling] = {}
     for tiling in ranked:

@@ -19,6 +19,9 @@ from graphc.kernels.microkernel import Microkernel, inner_microkernel, microkern
 from graphc.kernels.operand_blocks import OperandBlocks, Prologue
 from graphc.kernels.source import THREAD_SHARE, flat_index, share_limits
 
+# Steps of an accumulation that are under way at once: one waits for what the last has stored.
+CHAINS = 4
+
 
 class Epilogue(Protocol):
     """Source lines that use the finished scalar `value`; they stand in the innermost loop.
@@ -29,6 +32,31 @@ class Epilogue(Protocol):
     def __call__(
         self, *, batch_indices: tuple[str, ...], row: str, column: str, value: str
     ) -> list[str]: ...
+
+
+class RowReductions(Protocol):
+    """Source lines of what an epilogue reduces over each block of rows, a column apart.
+
+    It keeps `elements` of its own for each reduction: CHAINS results, each of every CHAINS-th row,
+    so that a row need not wait for the one before it, an element a column of the tile.
+    """
+
+    def declared(self, elements: int) -> list[str]: ...
+
+    def begun(self, *, element: str) -> list[str]:
+        """Sets an element to the neutral one."""
+        ...
+
+    def ended(
+        self,
+        *,
+        batch_indices: tuple[str, ...],
+        block: str,
+        column: str,
+        elements: tuple[str, ...],
+    ) -> list[str]:
+        """Stores the result of a block and column, of which `elements` are the parts."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -47,35 +75,43 @@ def contraction_lines(
     tiling: Tiling,
     epilogue: Epilogue,
     prologues: tuple[Prologue | None, Prologue | None] = (None, None),
+    reductions: RowReductions | None = None,
 ) -> ContractionSource:
     """Source of a kernel's body, indented by four: every task of this thread, tile by tile.
 
     The lines use `thread`, `threads`, the operands' buffers and, where a panel is packed, a buffer
     `scratch` with `scratch` elements for every thread. They return nothing. A result without
     elements has no lines. `prologues`: of the first and the second operand, where it is computed.
+    `reductions`: where the contraction has blocks of rows; the epilogue adds to their element
+    `chain + q`.
     """
     if contraction.rows == 0 or contraction.columns == 0 or 0 in contraction.batch:
         return ContractionSource((), (), 0, splits=False)
     for access, prologue in zip((contraction.left, contraction.right), prologues, strict=True):
         if access.is_computed != (prologue is not None):
             raise ValueError(f"operand {access.buffer!r}: computed, but no prologue, or none to be")
+    if (contraction.block is None) != (reductions is None):
+        raise ValueError("blocks of rows, but nothing that is reduced over them, or none to be")
     if tiling.rest is not None and contraction.is_computed:
         raise ValueError("columns apart of a product that computes an operand")
     parts = column_parts(contraction, tiling)
     tilings = (tiling,) if tiling.rest is None else (tiling, tiling.rest)
     first_columns = (0, parts[0].columns)
     writers = [
-        _Writer(oriented(part, each), each, epilogue, prologues, first)
+        _Writer(oriented(part, each), each, epilogue, prologues, reductions, first)
         for part, each, first in zip(parts, tilings, first_columns, strict=False)
     ]
-    return _joined(writers)
+    return _joined(writers, reductions)
 
 
-def _joined(writers: Sequence[_Writer]) -> ContractionSource:
+def _joined(writers: Sequence[_Writer], reductions: RowReductions | None) -> ContractionSource:
     """Parts of the columns one behind the other, with the same memory for tiles and panels."""
     splits = any(writer.tasks > 1 for writer in writers)
     tile = max(writer.tile_elements for writer in writers)
     lines = [f"    tile = stack({writers[0].contraction.dtype}, {tile})"]
+    if reductions is not None:
+        width = max(writer.tile_stride for writer in writers)
+        lines += [f"    {line}" for line in reductions.declared(CHAINS * width)]
     arrays: dict[str, int] = {}
     for writer in writers:
         for name, size in writer.operands.scratch().items():
@@ -107,11 +143,13 @@ class _Writer:
         tiling: Tiling,
         epilogue: Epilogue,
         prologues: tuple[Prologue | None, Prologue | None],
+        reductions: RowReductions | None,
         first_column: int,
     ) -> None:
         self.contraction = contraction
         self.tiling = tiling
         self.epilogue = epilogue
+        self.reductions = reductions
         self.first_column = first_column
         left, right = prologues[::-1] if tiling.swapped else prologues
         # A variable has one type, which says what buffer it points into.
@@ -141,7 +179,7 @@ class _Writer:
         if self.tiling.by_rows:
             self.add(1, f"for row_chunk in range({share_limits(THREAD_SHARE, self.chunks)}):")
         else:
-            own_tasks = f"thread, {self.tasks}, threads" if splits else "1"
+            own_tasks = share_limits(THREAD_SHARE, self.tasks) if splits else "1"
             self.add(1, f"for task in range({own_tasks}):")
             self._task_indices()
         if self.tiling.left_first:
@@ -281,15 +319,43 @@ class _Writer:
 
     def _finish(self, indent: int, rows: str, columns: int) -> None:
         """Run the epilogue over the finished tile."""
-        row, column = self.operands.row, self.operands.column
-        first = {"i": 0, "j": self.first_column}
         self.add(indent, f"for r in range({rows}):")
-        element = flat_index(("row_start", 1), ("r", 1), offset=first[row])
-        self.add(indent + 1, f"{row} = {element}")
+        self._index_of(indent + 1, self.operands.row, "row_start", "r")
+        self._begin_block(indent + 1)
         self.add(indent + 1, f"for q in range({columns}):")
-        element = flat_index(("column_start", 1), ("q", 1), offset=first[column])
-        self.add(indent + 2, f"{column} = {element}")
+        self._index_of(indent + 2, self.operands.column, "column_start", "q")
         self.add(indent + 2, f"acc = tile[{flat_index(('r', self.tile_stride), ('q', 1))}]")
         indices = self.operands.batch_indices
         lines = self.epilogue(batch_indices=indices, row="i", column="j", value="acc")
+        self.add(indent + 2, *lines)
+        self._end_block(indent + 1, columns)
+
+    def _index_of(self, indent: int, variable: str, start: str, step: str) -> None:
+        """The row `i` or column `j` of the result."""
+        offset = self.first_column if variable == "j" else 0
+        self.add(indent, f"{variable} = {flat_index((start, 1), (step, 1), offset=offset)}")
+
+    def _begin_block(self, indent: int) -> None:
+        """Before a row of the tile: where it is added to, neutral elements for a block's first."""
+        if self.reductions is None:
+            return
+        self.add(indent, f"chain = i % {CHAINS} * {self.tile_stride}")
+        self.add(indent, f"if i % {self.contraction.block} == 0:")
+        self.add(indent + 1, f"for q in range({CHAINS * self.tile_stride}):")
+        self.add(indent + 2, *self.reductions.begun(element="q"))
+
+    def _end_block(self, indent: int, columns: int) -> None:
+        """After a row of the tile: the results of its block, if it is the last."""
+        block = self.contraction.block
+        if self.reductions is None or block is None:
+            return
+        parts = [flat_index(("q", 1), offset=part * self.tile_stride) for part in range(CHAINS)]
+        indices = self.operands.batch_indices
+        self.add(indent, f"if i % {block} == {block - 1}:")
+        self.add(indent + 1, f"block = i // {block}")
+        self.add(indent + 1, f"for q in range({columns}):")
+        self._index_of(indent + 2, "j", "column_start", "q")
+        lines = self.reductions.ended(
+            batch_indices=indices, block="block", column="j", elements=tuple(parts)
+        )
         self.add(indent + 2, *lines)

@@ -19,6 +19,7 @@ RESERVED_NAMES = frozenset(
         *("rest_left_block", "rest_right_panel"),
         *("left_values", "right_values", "packed_panel", "block_start", "block_end"),
         *("row_start", "row_end", "column_start", "block_rows", "panel_columns"),
+        *("block", "chain"),
         *("i", "j", "k", "r", "q", "acc"),
     )
 )
@@ -50,8 +51,9 @@ class Contraction:
     """acc[b, i, j] = sum over k of left[b, i, k] * right[b, k, j].
 
     `batch` are the extents of the batch dimensions; left is `rows` x `depth`, right `depth` x
-    `columns`. Raises ValueError for an unknown dtype, a negative extent, or batch strides that
-    do not go with `batch`.
+    `columns`. `block`: rows that the epilogue reduces together, so that one task has them all, and
+    in order: such a product is not computed transposed. Raises ValueError for an unknown dtype, a
+    negative extent, or batch strides that do not go with `batch`.
     """
 
     dtype: str
@@ -61,6 +63,7 @@ class Contraction:
     depth: int
     left: MatrixAccess
     right: MatrixAccess
+    block: int | None = None
 
     @property
     def is_computed(self) -> bool:
@@ -91,7 +94,7 @@ class Tiling:
     `form` outer: vectors along the columns, a broadcast element of left times a row of right;
     inner: vectors along the depth. `swapped`: the transpose is computed, `rows` and `columns`
     of the tile then count columns and rows of the result. `packing` is what happens to a panel
-    of the right operand. A task is `rows_per_task` rows of one panel, a multiple of `rows` or all;
+    of the right operand. A task is `rows_per_task` rows of one panel, whole tiles or blocks or all;
     `by_rows`: it is any number of rows of all panels, and a thread takes tasks that follow each
     other, as it does of every product of as many rows. `cycles`: estimated, of one core.
     `rest`: how the columns behind the last whole vector are computed, where it is otherwise; all
@@ -164,7 +167,9 @@ def _transposed(contraction: Contraction) -> Contraction:
 
 
 def orientations(contraction: Contraction) -> list[tuple[bool, Contraction]]:
-    return [(False, _normalized(contraction)), (True, _transposed(contraction))]
+    """As it is, and transposed where it may be computed so."""
+    as_it_is = (False, _normalized(contraction))
+    return [as_it_is, (True, _transposed(contraction))] if contraction.block is None else [as_it_is]
 
 
 def is_computed_by_columns(contraction: Contraction) -> bool:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 from graphc.ir.graph import Node
 from graphc.ir.op import Strided
 from graphc.ir.types import row_major_strides
 from graphc.kernels.access import Loop, place_in_memory
+from graphc.kernels.block_reductions import BlockReductions
 from graphc.kernels.contract import contraction_lines
 from graphc.kernels.contraction import RESERVED_NAMES, Contraction, MatrixAccess, Tiling
 from graphc.kernels.element_lines import ElementLines
@@ -23,6 +23,7 @@ from graphc.kernels.group import (
 )
 from graphc.kernels.names import Names, described
 from graphc.kernels.prologue import chains_of, prologue_lines
+from graphc.kernels.row_blocks import rows_of_block
 from graphc.kernels.shares import element_cost
 from graphc.kernels.source import (
     RESERVED,
@@ -59,20 +60,29 @@ def epilogue_domain(group: ContractionGroup) -> Domain | Refusal:
     return domain
 
 
-def contraction_of(node: Node, left: str, right: str) -> Contraction:
-    """The static shape and strides of a matmul node whose operands stand in buffers so named."""
+def contraction_of(
+    group: ContractionGroup, names: tuple[str, str] = ("left", "right")
+) -> Contraction:
+    """The static shape and strides of a group's product whose operands stand in buffers so named,
+    or are computed by its prologue."""
+    node = group.contraction
     batch = node.type.dims[:-2]
     rows, columns = node.type.dims[-2:]
     transposed = (node.attributes["transpose_x"], node.attributes["transpose_y"])
     accesses = []
-    for operand, name, flip in zip(node.operands, (left, right), transposed, strict=True):
+    chains = chains_of(node, group.prologue)
+    for operand, name, flip, chain in zip(node.operands, names, transposed, chains, strict=True):
         place = place_in_memory(operand)
         if place is None:
             raise AssertionError(f"{operand!r} has no strides and was not copied")
-        accesses.append(_matrix_access(name, operand, place, len(batch), flip))
+        access = _matrix_access(name, operand, place, len(batch), flip)
+        cycles = None if chain is None else chain.element_cycles
+        accesses.append(replace(access, computed_cycles=cycles))
     x_type = node.operands[0].type.dims
     depth = x_type[-2] if transposed[0] else x_type[-1]
-    return Contraction(node.dtype.name, batch, rows, columns, depth, accesses[0], accesses[1])
+    block = rows_of_block(rows) if group.reductions else None
+    left, right = accesses
+    return Contraction(node.dtype.name, batch, rows, columns, depth, left, right, block)
 
 
 def _matrix_access(
@@ -87,22 +97,9 @@ def _matrix_access(
     return MatrixAccess(buffer, place.offset, batch_strides, row, column)
 
 
-def contraction_of_group(
-    product: Node, prologue: Sequence[Node], names: tuple[str, str] = ("left", "right")
-) -> Contraction:
-    """The same with each operand that `prologue` makes as one that is computed."""
-    read = contraction_of(product, *names)
-    left, right = (
-        access if chain is None else replace(access, computed_cycles=chain.element_cycles)
-        for access, chain in zip((read.left, read.right), chains_of(product, prologue), strict=True)
-    )
-    return replace(read, left=left, right=right)
-
-
 def tiling_of(group: ContractionGroup, vector_bits: int, threads: int = 1) -> Tiling:
     """The tile that is chosen for a group's product, with the reason."""
-    contraction = contraction_of_group(group.contraction, group.prologue)
-    return choose_tiling(contraction, vector_bits, threads)
+    return choose_tiling(contraction_of(group), vector_bits, threads)
 
 
 def emit_contraction(
@@ -127,10 +124,15 @@ def emit_contraction(
         COMPUTED if prologue else arguments.name(storage_of(viewed(operand)))
         for operand, prologue in zip(product.operands, prologues, strict=True)
     ]
-    contraction = contraction_of_group(product, group.prologue, (operands[0], operands[1]))
+    contraction = contraction_of(group, (operands[0], operands[1]))
     tiling = choose_tiling(contraction, vector_bits, threads)
-    epilogue = _Epilogue(group, domain, storage_of, arguments, names)
-    made = contraction_lines(contraction, tiling, epilogue, (prologues[0], prologues[1]))
+    reductions = None
+    if group.reductions:
+        reductions = BlockReductions(group.reductions, storage_of, arguments, names)
+    epilogue = _Epilogue(group, domain, storage_of, arguments, names, reductions)
+    made = contraction_lines(
+        contraction, tiling, epilogue, (prologues[0], prologues[1]), reductions
+    )
     scratch: tuple[Storage, ...] = ()
     if made.scratch:
         scratch = (Storage(SCRATCH, product.dtype, made.scratch * threads, product),)
@@ -150,9 +152,14 @@ def emit_contraction(
         unroll=False,
         writes=(*(storage_of(node) for node in group.outputs), *scratch),
         splits=made.splits,
-        cycles=tiling.cycles + sum(node.type.size * element_cost(node) for node in group.epilogue),
+        cycles=tiling.cycles + product.type.size * _epilogue_cost(group),
         own_rows=_own_rows(group, domain, contraction, tiling, storage_of),
     )
+
+
+def _epilogue_cost(group: ContractionGroup) -> float:
+    """Cycles for each element of the product."""
+    return sum(element_cost(node) for node in (*group.epilogue, *group.reductions))
 
 
 def _own_rows(
@@ -167,7 +174,7 @@ def _own_rows(
         return None
     product, left = group.contraction, contraction.left
     row_axis = domain.axes[product][-2]
-    uses = [(node, domain.axes[node], row_axis) for node in group.outputs]
+    uses = [(node, domain.axes[node], row_axis) for node in group.outputs if node in domain.axes]
     uses += [
         (operand, domain.operand_axes[node, position], row_axis)
         for node in group.epilogue
@@ -175,7 +182,7 @@ def _own_rows(
         if viewed(operand) in external_operands(group.nodes)
     ]
     left_chain, right_chain = chains_of(product, group.prologue)
-    found, others = set[Storage](), set[Storage]()
+    found, others = set[Storage](), set(map(storage_of, group.reductions))
     if left_chain is not None:
         uses += [(*use, left_chain.axes[left_chain.free_axis]) for use in left_chain.reads()]
     else:
@@ -205,12 +212,14 @@ class _Epilogue:
         storage_of: StorageOf,
         arguments: Arguments,
         names: Names,
+        reductions: BlockReductions | None,
     ) -> None:
         self.group = group
         self.domain = domain
         self.storage_of = storage_of
         self.arguments = arguments
         self.names = names
+        self.reductions = reductions
 
     def __call__(
         self, *, batch_indices: tuple[str, ...], row: str, column: str, value: str
@@ -230,7 +239,13 @@ class _Epilogue:
         lines = ElementLines(self.domain, loops, self.storage_of, self.arguments, names, known)
         for node in self.group.epilogue:
             lines.compute(node)
+        if self.reductions is not None:
+            for node in self.group.reductions:
+                value = lines.known[viewed(node.operands[0])]
+                lines.block.add(self.reductions.accumulated(node, "chain + q", value), node)
         for node in self.group.outputs:
+            if node in self.group.reductions:
+                continue
             place = Strided(0, row_major_strides(node.type.dims))
             target = lines.place(node, place, self.domain.axes[node])
             lines.block.add(f"{target} = {lines.known[node]}")

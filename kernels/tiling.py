@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import pairwise
 from math import ceil, lcm, prod
 
 from graphc.kernels.contraction import (
@@ -17,6 +18,7 @@ from graphc.kernels.contraction import (
     parts_of,
 )
 from graphc.kernels.microkernel import ITEM_BYTES, smallest_lanes, vector_segments
+from graphc.kernels.row_blocks import rounded_to_blocks, rows_of_block
 from graphc.kernels.tile_cost import FIRST_CACHE_SHARE_BYTES, estimated_cycles, packing_cycles
 
 VECTOR_REGISTERS = {512: 32, 256: 16, 128: 16}
@@ -121,13 +123,15 @@ def ranked_tilings(contraction: Contraction, vector_bits: int) -> list[Tiling]:
 def rows_of_share(contraction: Contraction, threads: int) -> int | None:
     """How many rows a thread takes of a product that is cut by rows; None for other products.
 
-    It depends on the rows and threads alone, so that products of as many rows are cut alike.
+    It depends on the rows and threads alone, so that products of as many rows are cut alike, those
+    whose epilogues reduce blocks of rows among them.
     """
     if threads == 1 or contraction.batch or contraction.rows < SMALLEST_ROW_SHARE * threads:
         return None
     if contraction.rows * contraction.columns * contraction.depth > LARGEST_BY_ROWS:
         return None
-    return ceil(contraction.rows / threads)
+    share = ceil(contraction.rows / threads)
+    return rounded_to_blocks(share, rows_of_block(contraction.rows))
 
 
 # Estimated cycles for one matrix of the batch, their tiling, the contraction in its orientation.
@@ -201,7 +205,9 @@ def _with_left(contraction: Contraction, tile: Tiling) -> Iterator[Tiling]:
     for_each = replace(tile, left_rows=min(max(fitting // least, 1) * least, whole))
     yield for_each
     right_bytes = contraction.depth * contraction.columns * item
-    if tile.columns < contraction.columns and right_bytes <= FOR_ALL_PANELS_BYTES:
+    # A block of rows is reduced panel by panel.
+    may_be_first = tile.columns < contraction.columns and contraction.block is None
+    if may_be_first and right_bytes <= FOR_ALL_PANELS_BYTES:
         yield replace(for_each, left_first=True)
 
 
@@ -230,20 +236,22 @@ def _rows_per_task(contraction: Contraction, tiling: Tiling, threads: int) -> in
             range(size, smallest - 1, -1),
             key=lambda blocks: _busiest_share(contraction, tiling, blocks, threads),
         )
-    return size * tiling.rows if size < blocks else max(contraction.rows, 1)
+    if size >= blocks:
+        return max(contraction.rows, 1)
+    return rounded_to_blocks(size * tiling.rows, contraction.block)
 
 
 def _busiest_share(contraction: Contraction, tiling: Tiling, blocks: int, threads: int) -> float:
-    """The elements of one matrix that the busiest thread computes when a task has so many blocks
-    of rows, and what each of its tasks costs besides."""
+    """The elements that the busiest thread computes when a task has so many tiles of rows, and what
+    each of its tasks costs besides. A thread takes tasks that follow each other."""
+    rows_per_task = rounded_to_blocks(blocks * tiling.rows, contraction.block)
     chunks = [
-        size
-        for size, count in parts_of(contraction.rows, blocks * tiling.rows)
-        for _ in range(count)
+        size for size, count in parts_of(contraction.rows, rows_per_task) for _ in range(count)
     ]
-    panels = _panels_of_tasks(contraction, tiling)
+    panels = _panels_of_tasks(contraction, tiling) * max(prod(contraction.batch), 1)
     tasks = [rows * columns + TASK_ELEMENTS for columns in panels for rows in chunks]
-    return max(sum(tasks[thread::threads]) for thread in range(threads))
+    limits = [thread * len(tasks) // threads for thread in range(threads + 1)]
+    return max(sum(tasks[start:end]) for start, end in pairwise(limits))
 
 
 def _reason(contraction: Contraction, tiling: Tiling, cycles: float) -> str:

@@ -165,7 +165,8 @@ def _without(value: Node, maker: Group, chain: _Chain) -> Group | Refusal | None
     nodes = needed_for(outputs, maker.nodes)
     if isinstance(maker, ContractionGroup) and maker.prologue:
         epilogue = tuple(node for node in maker.epilogue if node in nodes)
-        return replace(maker, epilogue=epilogue, outputs=outputs)
+        reductions = tuple(node for node in maker.reductions if node in nodes)
+        return replace(maker, epilogue=epilogue, reductions=reductions, outputs=outputs)
     return group_storing(nodes, outputs)
 
 
