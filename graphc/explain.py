@@ -18,11 +18,12 @@ from graphc.function import Function
 from graphc.ir.graph import Node, Program
 from graphc.ir.rewrite import Firing
 from graphc.kernels.cache import NO_ENTRY
+from graphc.kernels.contraction import Tiling
 from graphc.kernels.emit_contraction import contraction_of, tiling_of
 from graphc.kernels.group import ContractionGroup, external_operands, viewed
 from graphc.kernels.names import described, label
 from graphc.kernels.source import Storage
-from graphc.kernels.tiling import Tiling, ranked_tilings
+from graphc.kernels.tiling import ranked_tilings
 from graphc.stages import options_of
 
 # How loop kernels name the rows that they keep between passes.
@@ -362,6 +363,8 @@ def scratch_reason(live: LiveRange, plan: Plan) -> str:
     assert live.storage.of is not None
     value = described(live.storage.of)
     if isinstance(row.group, ContractionGroup):
+        if row.group.prologue:
+            return f"what {row.name} packs of an operand while it computes it"
         return f"the packed panel of {row.name}, which reads the right operand row by row"
     if live.last > live.first:
         following = plan.instructions[live.last].name
@@ -383,25 +386,29 @@ def tiles_of(compilation: Compilation) -> Iterator[TileChoice]:
     assert plan is not None
     for row in plan.instructions:
         if isinstance(row.group, ContractionGroup):
-            yield tile_choice(row.name, row.group.contraction, compilation.options)
+            yield tile_choice(row.name, row.group, compilation.options)
 
 
-def tile_choice(kernel: str, product: Node, options: Options) -> TileChoice:
+def tile_choice(kernel: str, group: ContractionGroup, options: Options) -> TileChoice:
     """The tile of one product."""
+    product = group.contraction
     left, right = product.operands
     types = f"{_operand(product, 'transpose_x', left)} x {_operand(product, 'transpose_y', right)}"
-    tiling = tiling_of(product, options.vector_bits, options.threads)
+    tiling = tiling_of(group, options.vector_bits, options.threads)
     reason = tiling.reason
     if tiling.by_rows:
         reason += "; cut by rows, so that a thread goes on with rows that it has computed itself"
-    others = _alternatives(product, tiling, options.vector_bits)
+    others = _alternatives(group, tiling, options.vector_bits)
     line = str(product.location or "")
     return TileChoice(kernel, f"{types} = {product.type}", line, reason, others)
 
 
-def _alternatives(product: Node, chosen: Tiling, vector_bits: int) -> tuple[TileAlternative, ...]:
+def _alternatives(
+    group: ContractionGroup, chosen: Tiling, vector_bits: int
+) -> tuple[TileAlternative, ...]:
     """The next best of the chosen kind, and the best of every other kind."""
-    ranked = ranked_tilings(contraction_of(product, "left", "right"), vector_bits)
+    contraction = contraction_of(group)
+    ranked = ranked_tilings(contraction, vector_bits)
     best: dict[tuple[str, bool, str], Tiling] = {}
     for tiling in ranked:
         if (_kind(tiling), tiling.rows, tiling.columns) != (

@@ -46,7 +46,7 @@ def print_explanation(explained: Explanation, console: Console) -> None:
     recomputed = explained.recomputed
     saved = sum(each.bytes_saved for each in recomputed)
     if recomputed:
-        out.heading(f"computed again instead of stored: {len(recomputed)} save {saved:,} bytes")
+        out.heading(f"computed by each reader, not stored: {len(recomputed)} save {saved:,} bytes")
         out.entries(recomputed, _recomputed_lines)
     out.heading(f"not fused: {len(refusals)} pairs of kernels that share a value")
     out.entries(refusals, _fusion_lines)

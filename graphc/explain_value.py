@@ -26,7 +26,7 @@ from graphc.ir.graph import Node
 from graphc.ir.op import Composite
 from graphc.ir.ops import leaf
 from graphc.ir.text import value_labels
-from graphc.kernels.group import is_contraction, is_inline, is_view, viewed
+from graphc.kernels.group import ContractionGroup, is_contraction, is_inline, is_view, viewed
 from graphc.kernels.names import described
 from graphc.stages import labels_of
 
@@ -170,7 +170,11 @@ def _explained(node: Node, compilation: Compilation, uses: Uses, names: _Names) 
     is_left = node in set(compilation.program.nodes)
     where = node.location
     memory, live = _memory(node, compilation) if is_left else ("", "")
-    is_product = is_contraction(node) and bool(kernels)
+    tiles = (
+        tile_choice(row.name, row.group, compilation.options)
+        for row in plan.instructions
+        if isinstance(row.group, ContractionGroup) and row.group.contraction is node
+    )
     return ValueExplanation(
         value=described(node),
         names=names.of(node),
@@ -187,7 +191,7 @@ def _explained(node: Node, compilation: Compilation, uses: Uses, names: _Names) 
         reads=tuple(_operands(node, compilation)) if kernels else (),
         read_by=tuple(_readers(node, compilation, uses)) if kernels else (),
         rewrites=tuple(_rewrites(node, compilation)),
-        tile=tile_choice(kernels[0], node, compilation.options) if is_product else None,
+        tile=next(tiles, None),
     )
 
 

@@ -9,27 +9,18 @@ depend on the number of threads, though how small products are cut by rows does.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import ceil, prod
 from typing import Protocol
 
-from graphc.kernels.microkernel import (
-    Microkernel,
-    inner_microkernel,
-    microkernel,
-    padded_columns,
-    transpose_microkernel,
-)
-from graphc.kernels.source import THREAD_SHARE, share_limits
-from graphc.kernels.tiling import (
-    Contraction,
-    MatrixAccess,
-    Tiling,
-    column_parts,
-    oriented,
-    parts_of,
-)
+from graphc.kernels.contraction import Contraction, Tiling, column_parts, oriented, parts_of
+from graphc.kernels.microkernel import Microkernel, inner_microkernel, microkernel, padded_columns
+from graphc.kernels.operand_blocks import OperandBlocks, Prologue
+from graphc.kernels.source import THREAD_SHARE, flat_index, share_limits
+
+# Steps of an accumulation that are under way at once: one waits for what the last has stored.
+CHAINS = 4
 
 
 class Epilogue(Protocol):
@@ -41,6 +32,31 @@ class Epilogue(Protocol):
     def __call__(
         self, *, batch_indices: tuple[str, ...], row: str, column: str, value: str
     ) -> list[str]: ...
+
+
+class RowReductions(Protocol):
+    """Source lines of what an epilogue reduces over each block of rows, a column apart.
+
+    It keeps `elements` of its own for each reduction: CHAINS results, each of every CHAINS-th row,
+    so that a row need not wait for the one before it, an element a column of the tile.
+    """
+
+    def declared(self, elements: int) -> list[str]: ...
+
+    def begun(self, *, element: str) -> list[str]:
+        """Sets an element to the neutral one."""
+        ...
+
+    def ended(
+        self,
+        *,
+        batch_indices: tuple[str, ...],
+        block: str,
+        column: str,
+        elements: tuple[str, ...],
+    ) -> list[str]:
+        """Stores the result of a block and column, of which `elements` are the parts."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -55,73 +71,90 @@ class ContractionSource:
 
 
 def contraction_lines(
-    contraction: Contraction, tiling: Tiling, epilogue: Epilogue
+    contraction: Contraction,
+    tiling: Tiling,
+    epilogue: Epilogue,
+    prologues: tuple[Prologue | None, Prologue | None] = (None, None),
+    reductions: RowReductions | None = None,
 ) -> ContractionSource:
     """Source of a kernel's body, indented by four: every task of this thread, tile by tile.
 
     The lines use `thread`, `threads`, the operands' buffers and, where a panel is packed, a buffer
     `scratch` with `scratch` elements for every thread. They return nothing. A result without
-    elements has no lines.
+    elements has no lines. `prologues`: of the first and the second operand, where it is computed.
+    `reductions`: where the contraction has blocks of rows; the epilogue adds to their element
+    `chain + q`.
     """
     if contraction.rows == 0 or contraction.columns == 0 or 0 in contraction.batch:
         return ContractionSource((), (), 0, splits=False)
+    for access, prologue in zip((contraction.left, contraction.right), prologues, strict=True):
+        if access.is_computed != (prologue is not None):
+            raise ValueError(f"operand {access.buffer!r}: computed, but no prologue, or none to be")
+    if (contraction.block is None) != (reductions is None):
+        raise ValueError("blocks of rows, but nothing that is reduced over them, or none to be")
+    if tiling.rest is not None and contraction.is_computed:
+        raise ValueError("columns apart of a product that computes an operand")
     parts = column_parts(contraction, tiling)
     tilings = (tiling,) if tiling.rest is None else (tiling, tiling.rest)
     first_columns = (0, parts[0].columns)
     writers = [
-        _Writer(oriented(part, each), each, epilogue, first)
+        _Writer(oriented(part, each), each, epilogue, prologues, reductions, first)
         for part, each, first in zip(parts, tilings, first_columns, strict=False)
     ]
-    return _joined(writers)
+    return _joined(writers, reductions)
 
 
-def _joined(writers: Sequence[_Writer]) -> ContractionSource:
+def _joined(writers: Sequence[_Writer], reductions: RowReductions | None) -> ContractionSource:
     """Parts of the columns one behind the other, with the same memory for tiles and panels."""
     splits = any(writer.tasks > 1 for writer in writers)
-    scratch = max(writer.scratch for writer in writers)
     tile = max(writer.tile_elements for writer in writers)
     lines = [f"    tile = stack({writers[0].contraction.dtype}, {tile})"]
-    if scratch:
-        lines.append(f"    packed = advance(scratch, thread * {scratch})")
+    if reductions is not None:
+        width = max(writer.tile_stride for writer in writers)
+        lines += [f"    {line}" for line in reductions.declared(CHAINS * width)]
+    arrays: dict[str, int] = {}
+    for writer in writers:
+        for name, size in writer.operands.scratch().items():
+            arrays[name] = max(size, arrays.get(name, 0))
+    scratch, start = sum(arrays.values()), 0
+    for name, size in arrays.items():
+        index = flat_index(("thread", scratch), offset=start)
+        lines.append(f"    {name} = advance(scratch, {index})")
+        start += size
     microkernels: dict[str, Microkernel] = {}
     for writer in writers:
         if writer.first_column:
             lines.append(f"    # columns from {writer.first_column} on")
         lines += writer.write(splits)
-        microkernels |= writer.microkernels
+        microkernels |= writer.operands.microkernels | writer.microkernels
     return ContractionSource(tuple(lines), tuple(microkernels.values()), scratch, splits)
-
-
-def _index(*terms: tuple[str, int], offset: int = 0) -> str:
-    """Source of offset + sum of name * stride, without what is zero."""
-    parts = [name if stride == 1 else f"{name} * {stride}" for name, stride in terms if stride != 0]
-    if offset or not parts:
-        parts.append(str(offset))
-    return " + ".join(parts)
-
-
-def _advanced(buffer: str, index: str) -> str:
-    return buffer if index == "0" else f"advance({buffer}, {index})"
 
 
 class _Writer:
     """Writes the body of a contraction, or of a part of its columns from `first_column` on.
 
-    Operands are in the order of the tiling. tasks: what threads may share. scratch: elements of
-    packed panels that a thread needs.
+    Operands are in the order of the tiling, prologues in that of the product. tasks: what threads
+    may share.
     """
 
     def __init__(
-        self, contraction: Contraction, tiling: Tiling, epilogue: Epilogue, first_column: int
+        self,
+        contraction: Contraction,
+        tiling: Tiling,
+        epilogue: Epilogue,
+        prologues: tuple[Prologue | None, Prologue | None],
+        reductions: RowReductions | None,
+        first_column: int,
     ) -> None:
         self.contraction = contraction
         self.tiling = tiling
         self.epilogue = epilogue
+        self.reductions = reductions
         self.first_column = first_column
+        left, right = prologues[::-1] if tiling.swapped else prologues
         # A variable has one type, which says what buffer it points into.
         prefix = "rest_" if first_column else ""
-        self.left_block, self.right_panel = f"{prefix}left_block", f"{prefix}right_panel"
-        self.batch_indices = tuple(f"b{axis}" for axis in range(len(contraction.batch)))
+        self.operands = OperandBlocks(contraction, tiling, left, right, prefix)
         self.lines: list[str] = []
         self.microkernels: dict[str, Microkernel] = {}
         # Of a product that is computed transposed and cut by its rows, each chunk has panels.
@@ -131,61 +164,70 @@ class _Writer:
         panelled = min(cut, tiling.rows_per_task) if self.cuts_panels else contraction.columns
         self.task_rows = contraction.rows if self.cuts_panels else tiling.rows_per_task
         self.panels = ceil(panelled / tiling.columns)
-        self.tasks = self.chunks * self.panels * prod(contraction.batch)
+        self.panel_tasks = 1 if tiling.left_first else self.panels
+        self.tasks = self.chunks * self.panel_tasks * prod(contraction.batch)
+        self.tile_stride = tiling.columns
         if tiling.form == "outer":
             self.tile_stride = padded_columns(contraction.dtype, tiling.columns, tiling.lanes)
-            self.packed_stride = ceil(tiling.columns / tiling.lanes) * tiling.lanes
-            panel = contraction.depth * self.packed_stride
-        else:
-            self.tile_stride = tiling.columns
-            self.packed_stride = ceil(contraction.depth / tiling.lanes) * tiling.lanes
-            panel = tiling.columns * self.packed_stride
         self.tile_elements = tiling.rows * self.tile_stride
-        self.scratch = panel if tiling.packing != "none" else 0
 
     def add(self, depth: int, *lines: str) -> None:
         self.lines.extend("    " * depth + line for line in lines)
-
-    def use(self, kernel: Microkernel) -> str:
-        self.microkernels[kernel.name] = kernel
-        return kernel.name
 
     def write(self, splits: bool) -> list[str]:
         """The lines; `splits` says whether several threads may come here."""
         if self.tiling.by_rows:
             self.add(1, f"for row_chunk in range({share_limits(THREAD_SHARE, self.chunks)}):")
-            self.add(2, f"for column_panel in range({self.panels}):")
-            self._column_panel(3)
         else:
-            own_tasks = f"thread, {self.tasks}, threads" if splits else "1"
+            own_tasks = share_limits(THREAD_SHARE, self.tasks) if splits else "1"
             self.add(1, f"for task in range({own_tasks}):")
             self._task_indices()
-            self._column_panel(2)
+        if self.tiling.left_first:
+            self._task_of_all_panels(2)
+        elif self.tiling.by_rows:
+            self.add(2, f"for column_panel in range({self.panels}):")
+            self._each_width(3, self._panel)
+        else:
+            self._each_width(2, self._panel)
         return self.lines
 
-    def _column_panel(self, indent: int) -> None:
-        """A panel of columns, for the rows of a chunk; the last one may be narrower."""
-        contraction, tiling, right = self.contraction, self.tiling, self.contraction.right
-        terms = [("column_panel", tiling.columns)]
+    def _task_of_all_panels(self, indent: int) -> None:
+        """The rows of a chunk, block by block, each against all panels of columns."""
+        if self.operands.packs:
+            self.add(indent, f"for column_panel in range({self.panels}):")
+            self._each_width(indent + 1, self._pack)
+        inside, start, end = self._row_loop(indent)
+        self.add(inside, f"for column_panel in range({self.panels}):")
+
+        def tiles(indent: int, columns: int) -> None:
+            self._tiles(indent, columns, start, end)
+
+        self._each_width(inside + 1, tiles, is_packed=self.operands.packs)
+
+    def _each_width(
+        self, indent: int, write: Callable[[int, int], None], is_packed: bool = False
+    ) -> None:
+        """What is done with a panel of so many columns; the last one may be narrower."""
+        columns, width = self.contraction.columns, self.tiling.columns
+        terms = [("column_panel", width)]
         if self.cuts_panels:
-            terms.insert(0, ("row_chunk", tiling.rows_per_task))
-        self.add(indent, f"column_start = {_index(*terms)}")
-        starts = [*self._batch_terms(right), ("column_start", right.column_stride)]
-        start = _index(*starts, offset=right.offset)
-        self.add(indent, f"{self.right_panel} = {_advanced(right.buffer, start)}")
+            terms.insert(0, ("row_chunk", self.tiling.rows_per_task))
+        self.add(indent, f"column_start = {flat_index(*terms)}")
+        operands = self.operands
+        self.add(indent, *(operands.find_packed_panel() if is_packed else operands.find_panel()))
         if self.cuts_panels:
-            self._panel_of_chunk(indent)
+            self._each_width_of_chunk(indent, write)
             return
-        full, rest = divmod(contraction.columns, tiling.columns)
+        full, rest = divmod(columns, width)
         if full and rest:
             self.add(indent, f"if column_panel < {full}:")
-            self._panel(indent + 1, tiling.columns)
+            write(indent + 1, width)
             self.add(indent, "else:")
-            self._panel(indent + 1, rest)
+            write(indent + 1, rest)
         else:
-            self._panel(indent, tiling.columns if full else rest)
+            write(indent, width if full else rest)
 
-    def _panel_of_chunk(self, indent: int) -> None:
+    def _each_width_of_chunk(self, indent: int, write: Callable[[int, int], None]) -> None:
         """A panel that ends where its chunk does; the last chunk may have fewer of them."""
         columns, chunk = self.contraction.columns, self.tiling.rows_per_task
         last = columns % chunk
@@ -200,44 +242,53 @@ class _Writer:
         self.add(indent, f"panel_columns = {width} if {fits} else row_end - column_start")
         for number, size in enumerate(dict.fromkeys(sizes)):
             self.add(indent, f"{'elif' if number else 'if'} panel_columns == {size}:")
-            self._panel(indent + 1, size)
+            write(indent + 1, size)
 
     def _task_indices(self) -> None:
         """Which chunk of rows, panel of columns and matrix of the batch a task is."""
-        named = [("row_chunk", self.chunks), ("column_panel", self.panels)]
-        axes = [*zip(self.batch_indices, self.contraction.batch, strict=True)]
+        named = [("row_chunk", self.chunks), ("column_panel", self.panel_tasks)]
+        axes = [*zip(self.operands.batch_indices, self.contraction.batch, strict=True)]
         after = 1
         for name, extent in [*named, *reversed(axes)]:
             quotient = "task" if after == 1 else f"task // {after}"
             self.add(2, f"{name} = {quotient} % {extent}" if extent > 1 else f"{name} = 0")
             after *= extent
 
-    def _batch_terms(self, access: MatrixAccess) -> list[tuple[str, int]]:
-        return [*zip(self.batch_indices, access.batch_strides, strict=True)]
-
     def _panel(self, indent: int, columns: int) -> None:
         """All blocks of rows of a task against one panel of `columns` columns."""
-        contraction, tiling = self.contraction, self.tiling
-        if tiling.packing != "none":
+        if self.operands.packs:
             self._pack(indent, columns)
-        rows, task_rows, block = contraction.rows, self.task_rows, tiling.rows
-        if task_rows >= rows:
-            self.add(indent, f"for row_start in range(0, {rows}, {block}):")
-        else:
+        inside, start, end = self._row_loop(indent)
+        self._tiles(inside, columns, start, end)
+
+    def _pack(self, indent: int, columns: int) -> None:
+        self.add(indent, *self.operands.pack(columns))
+
+    def _row_loop(self, indent: int) -> tuple[int, str, str]:
+        """The rows of a task, in blocks where left is computed: (indentation, first row, end)."""
+        rows, task_rows = self.contraction.rows, self.task_rows
+        start, end = "0", str(rows)
+        if task_rows < rows:
+            start, end = f"row_chunk * {task_rows}", "row_end"
             last = f"row_end = row_chunk * {task_rows} + {task_rows}"
             if rows % task_rows:
                 last += f" if row_chunk < {rows // task_rows} else {rows}"
             self.add(indent, last)
-            self.add(indent, f"for row_start in range(row_chunk * {task_rows}, row_end, {block}):")
-        left = contraction.left
-        start = _index(*self._batch_terms(left), ("row_start", left.row_stride), offset=left.offset)
-        self.add(indent + 1, f"{self.left_block} = {_advanced(left.buffer, start)}")
+        if self.operands.left is None:
+            return indent, start, end
+        self.add(indent, *self.operands.compute_left(start, end))
+        return indent + 1, "block_start", "block_end"
+
+    def _tiles(self, indent: int, columns: int, start: str, end: str) -> None:
+        """Every tile of these rows against one panel of `columns` columns."""
+        block = self.tiling.rows
+        self.add(indent, f"for row_start in range({start}, {end}, {block}):")
+        self.add(indent + 1, self.operands.find_left_block())
         sizes = self._block_sizes()
         if len(sizes) == 1:
             self.add(indent + 1, self._call(sizes[0], columns))
             self._finish(indent + 1, str(sizes[0]), columns)
             return
-        end = "row_end" if task_rows < rows else str(rows)
         self.add(
             indent + 1,
             f"block_rows = {block} if row_start <= {end} - {block} else {end} - row_start",
@@ -251,57 +302,60 @@ class _Writer:
 
     def _block_sizes(self) -> list[int]:
         """The numbers of rows that a tile may have: whole ones first, then what ends a chunk."""
+        # A block of a computed left operand is whole tiles, so that only a chunk's last is less.
         rows, task_rows, block = self.contraction.rows, self.task_rows, self.tiling.rows
         chunks = [min(task_rows, rows), rows % task_rows]
         whole = [block] if chunks[0] >= block else []
         return list(dict.fromkeys([*whole, *(chunk % block for chunk in chunks if chunk % block)]))
 
-    def _pack(self, indent: int, columns: int) -> None:
-        """Fill `packed` with the panel's rows, or columns for the inner form, contiguous and
-        `packed_stride` apart."""
-        contraction, right, stride = self.contraction, self.contraction.right, self.packed_stride
-        if self.tiling.packing == "transpose":
-            lanes = self.tiling.lanes
-            while lanes > contraction.depth:
-                lanes //= 2
-            name = self.use(transpose_microkernel(contraction.dtype, columns, lanes))
-            panel = f"{self.right_panel}, {right.column_stride}, {right.row_stride}"
-            unread = f"{self.right_panel}, 0"
-            self.add(indent, f"{name}({contraction.depth}, {panel}, {unread}, packed, {stride})")
-            return
-        element = _index(("k", right.row_stride), ("q", right.column_stride))
-        if self.tiling.form == "inner":
-            self.add(indent, f"for q in range({columns}):")
-            self.add(indent + 1, f"for k in range({contraction.depth}):")
-            self.add(indent + 2, f"packed[q * {stride} + k] = {self.right_panel}[{element}]")
-            return
-        self.add(indent, f"for k in range({contraction.depth}):")
-        self.add(indent + 1, f"for q in range({columns}):")
-        self.add(indent + 2, f"packed[k * {stride} + q] = {self.right_panel}[{element}]")
-
     def _call(self, rows: int, columns: int) -> str:
         """The call that computes `rows` x `columns` results into `tile`."""
-        contraction, tiling = self.contraction, self.tiling
-        left, right = contraction.left, contraction.right
+        contraction, tiling, operands = self.contraction, self.tiling, self.operands
         make = microkernel if tiling.form == "outer" else inner_microkernel
-        name = self.use(make(contraction.dtype, rows, columns, tiling.lanes))
-        right_stride = right.row_stride if tiling.form == "outer" else right.column_stride
-        panel = f"{self.right_panel}, {right_stride}"
-        if tiling.packing != "none":
-            panel = f"packed, {self.packed_stride}"
-        block = f"{self.left_block}, {left.row_stride}, {left.column_stride}"
-        return f"{name}({contraction.depth}, {block}, {panel}, tile, {self.tile_stride})"
+        kernel = make(contraction.dtype, rows, columns, tiling.lanes)
+        self.microkernels[kernel.name] = kernel
+        read = f"{operands.left_read()}, {operands.panel_read()}"
+        return f"{kernel.name}({contraction.depth}, {read}, tile, {self.tile_stride})"
 
     def _finish(self, indent: int, rows: str, columns: int) -> None:
         """Run the epilogue over the finished tile."""
-        row, column = ("j", "i") if self.tiling.swapped else ("i", "j")
-        first = {"i": 0, "j": self.first_column}
         self.add(indent, f"for r in range({rows}):")
-        element = _index(("row_start", 1), ("r", 1), offset=first[row])
-        self.add(indent + 1, f"{row} = {element}")
+        self._index_of(indent + 1, self.operands.row, "row_start", "r")
+        self._begin_block(indent + 1)
         self.add(indent + 1, f"for q in range({columns}):")
-        element = _index(("column_start", 1), ("q", 1), offset=first[column])
-        self.add(indent + 2, f"{column} = {element}")
-        self.add(indent + 2, f"acc = tile[{_index(('r', self.tile_stride), ('q', 1))}]")
-        lines = self.epilogue(batch_indices=self.batch_indices, row="i", column="j", value="acc")
+        self._index_of(indent + 2, self.operands.column, "column_start", "q")
+        self.add(indent + 2, f"acc = tile[{flat_index(('r', self.tile_stride), ('q', 1))}]")
+        indices = self.operands.batch_indices
+        lines = self.epilogue(batch_indices=indices, row="i", column="j", value="acc")
+        self.add(indent + 2, *lines)
+        self._end_block(indent + 1, columns)
+
+    def _index_of(self, indent: int, variable: str, start: str, step: str) -> None:
+        """The row `i` or column `j` of the result."""
+        offset = self.first_column if variable == "j" else 0
+        self.add(indent, f"{variable} = {flat_index((start, 1), (step, 1), offset=offset)}")
+
+    def _begin_block(self, indent: int) -> None:
+        """Before a row of the tile: where it is added to, neutral elements for a block's first."""
+        if self.reductions is None:
+            return
+        self.add(indent, f"chain = i % {CHAINS} * {self.tile_stride}")
+        self.add(indent, f"if i % {self.contraction.block} == 0:")
+        self.add(indent + 1, f"for q in range({CHAINS * self.tile_stride}):")
+        self.add(indent + 2, *self.reductions.begun(element="q"))
+
+    def _end_block(self, indent: int, columns: int) -> None:
+        """After a row of the tile: the results of its block, if it is the last."""
+        block = self.contraction.block
+        if self.reductions is None or block is None:
+            return
+        parts = [flat_index(("q", 1), offset=part * self.tile_stride) for part in range(CHAINS)]
+        indices = self.operands.batch_indices
+        self.add(indent, f"if i % {block} == {block - 1}:")
+        self.add(indent + 1, f"block = i // {block}")
+        self.add(indent + 1, f"for q in range({columns}):")
+        self._index_of(indent + 2, "j", "column_start", "q")
+        lines = self.reductions.ended(
+            batch_indices=indices, block="block", column="j", elements=tuple(parts)
+        )
         self.add(indent + 2, *lines)

@@ -1,18 +1,17 @@
-"""From a contraction group to numba source: tiles of a product with an elementwise epilogue."""
+"""From a contraction group to numba source: tiles of a product with what goes before and after."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 from graphc.ir.graph import Node
 from graphc.ir.op import Strided
 from graphc.ir.types import row_major_strides
-from graphc.kernels.access import (
-    Access,
-    Loop,
-    access_along,
-    index_expression,
-    place_in_memory,
-)
+from graphc.kernels.access import Loop, place_in_memory
+from graphc.kernels.block_reductions import BlockReductions
 from graphc.kernels.contract import contraction_lines
+from graphc.kernels.contraction import RESERVED_NAMES, Contraction, MatrixAccess, Tiling
+from graphc.kernels.element_lines import ElementLines
 from graphc.kernels.emit import StorageOf
 from graphc.kernels.group import (
     ContractionGroup,
@@ -20,12 +19,11 @@ from graphc.kernels.group import (
     Refusal,
     common_domain,
     external_operands,
-    is_index,
-    is_inline,
     viewed,
 )
-from graphc.kernels.names import Names, described, label
-from graphc.kernels.scalar import constant, index_value, scalar_expression
+from graphc.kernels.names import Names, described
+from graphc.kernels.prologue import chains_of, prologue_lines
+from graphc.kernels.row_blocks import rows_of_block
 from graphc.kernels.shares import element_cost
 from graphc.kernels.source import (
     RESERVED,
@@ -36,10 +34,11 @@ from graphc.kernels.source import (
     Storage,
     function_text,
 )
-from graphc.kernels.tiling import RESERVED_NAMES, Contraction, MatrixAccess, Tiling, choose_tiling
+from graphc.kernels.tiling import choose_tiling
 
-ACCUMULATED = "acc"
 SCRATCH = "scratch"
+# What stands for the buffer of an operand that is in none.
+COMPUTED = "computed"
 
 
 def epilogue_domain(group: ContractionGroup) -> Domain | Refusal:
@@ -61,20 +60,29 @@ def epilogue_domain(group: ContractionGroup) -> Domain | Refusal:
     return domain
 
 
-def contraction_of(node: Node, left: str, right: str) -> Contraction:
-    """The static shape and strides of a matmul node whose operands stand in buffers so named."""
+def contraction_of(
+    group: ContractionGroup, names: tuple[str, str] = ("left", "right")
+) -> Contraction:
+    """The static shape and strides of a group's product whose operands stand in buffers so named,
+    or are computed by its prologue."""
+    node = group.contraction
     batch = node.type.dims[:-2]
     rows, columns = node.type.dims[-2:]
     transposed = (node.attributes["transpose_x"], node.attributes["transpose_y"])
     accesses = []
-    for operand, name, flip in zip(node.operands, (left, right), transposed, strict=True):
+    chains = chains_of(node, group.prologue)
+    for operand, name, flip, chain in zip(node.operands, names, transposed, chains, strict=True):
         place = place_in_memory(operand)
         if place is None:
             raise AssertionError(f"{operand!r} has no strides and was not copied")
-        accesses.append(_matrix_access(name, operand, place, len(batch), flip))
+        access = _matrix_access(name, operand, place, len(batch), flip)
+        cycles = None if chain is None else chain.element_cycles
+        accesses.append(replace(access, computed_cycles=cycles))
     x_type = node.operands[0].type.dims
     depth = x_type[-2] if transposed[0] else x_type[-1]
-    return Contraction(node.dtype.name, batch, rows, columns, depth, accesses[0], accesses[1])
+    block = rows_of_block(rows) if group.reductions else None
+    left, right = accesses
+    return Contraction(node.dtype.name, batch, rows, columns, depth, left, right, block)
 
 
 def _matrix_access(
@@ -89,9 +97,9 @@ def _matrix_access(
     return MatrixAccess(buffer, place.offset, batch_strides, row, column)
 
 
-def tiling_of(node: Node, vector_bits: int, threads: int = 1) -> Tiling:
-    """The tile that is chosen for a matmul node, with the reason."""
-    return choose_tiling(contraction_of(node, "left", "right"), vector_bits, threads)
+def tiling_of(group: ContractionGroup, vector_bits: int, threads: int = 1) -> Tiling:
+    """The tile that is chosen for a group's product, with the reason."""
+    return choose_tiling(contraction_of(group), vector_bits, threads)
 
 
 def emit_contraction(
@@ -106,11 +114,25 @@ def emit_contraction(
     arguments = Arguments(names)
     for value in (*external_operands(group.nodes), *group.outputs):
         arguments.name(storage_of(value))
-    operands = [arguments.name(storage_of(viewed(operand))) for operand in product.operands]
-    contraction = contraction_of(product, operands[0], operands[1])
+    prologues = [
+        None
+        if chain is None
+        else prologue_lines(chain, position, product.rank, storage_of, arguments, names)
+        for position, chain in enumerate(chains_of(product, group.prologue))
+    ]
+    operands = [
+        COMPUTED if prologue else arguments.name(storage_of(viewed(operand)))
+        for operand, prologue in zip(product.operands, prologues, strict=True)
+    ]
+    contraction = contraction_of(group, (operands[0], operands[1]))
     tiling = choose_tiling(contraction, vector_bits, threads)
-    epilogue = _Epilogue(group, domain, storage_of, arguments, names)
-    made = contraction_lines(contraction, tiling, epilogue)
+    reductions = None
+    if group.reductions:
+        reductions = BlockReductions(group.reductions, storage_of, arguments, names)
+    epilogue = _Epilogue(group, domain, storage_of, arguments, names, reductions)
+    made = contraction_lines(
+        contraction, tiling, epilogue, (prologues[0], prologues[1]), reductions
+    )
     scratch: tuple[Storage, ...] = ()
     if made.scratch:
         scratch = (Storage(SCRATCH, product.dtype, made.scratch * threads, product),)
@@ -130,9 +152,14 @@ def emit_contraction(
         unroll=False,
         writes=(*(storage_of(node) for node in group.outputs), *scratch),
         splits=made.splits,
-        cycles=tiling.cycles + sum(node.type.size * element_cost(node) for node in group.epilogue),
+        cycles=tiling.cycles + product.type.size * _epilogue_cost(group),
         own_rows=_own_rows(group, domain, contraction, tiling, storage_of),
     )
+
+
+def _epilogue_cost(group: ContractionGroup) -> float:
+    """Cycles for each element of the product."""
+    return sum(element_cost(node) for node in (*group.epilogue, *group.reductions))
 
 
 def _own_rows(
@@ -147,22 +174,30 @@ def _own_rows(
         return None
     product, left = group.contraction, contraction.left
     row_axis = domain.axes[product][-2]
-    uses = [(node, domain.axes[node]) for node in group.outputs]
+    uses = [(node, domain.axes[node], row_axis) for node in group.outputs if node in domain.axes]
     uses += [
-        (operand, domain.operand_axes[node, position])
+        (operand, domain.operand_axes[node, position], row_axis)
         for node in group.epilogue
         for position, operand in enumerate(node.operands)
         if viewed(operand) in external_operands(group.nodes)
     ]
-    left_storage, right_storage = (storage_of(viewed(operand)) for operand in product.operands)
-    found, others = set[Storage](), {right_storage}
-    by_rows = (left.offset, left.row_stride, left.column_stride) == (0, contraction.depth, 1)
-    is_whole = contraction.rows * contraction.depth == left_storage.size
-    (found if by_rows and is_whole else others).add(left_storage)
-    for node, axes in uses:
+    left_chain, right_chain = chains_of(product, group.prologue)
+    found, others = set[Storage](), set(map(storage_of, group.reductions))
+    if left_chain is not None:
+        uses += [(*use, left_chain.axes[left_chain.free_axis]) for use in left_chain.reads()]
+    else:
+        storage = storage_of(viewed(product.operands[0]))
+        by_rows = (left.offset, left.row_stride, left.column_stride) == (0, contraction.depth, 1)
+        is_whole = contraction.rows * contraction.depth == storage.size
+        (found if by_rows and is_whole else others).add(storage)
+    right_reads = [product.operands[1]]
+    if right_chain is not None:
+        right_reads = [operand for operand, _ in right_chain.reads()]
+    others |= {storage_of(viewed(operand)) for operand in right_reads}
+    for node, axes, own_axis in uses:
         storage = storage_of(viewed(node))
         in_order = place_in_memory(node) == Strided(0, row_major_strides(node.type.dims))
-        is_own = in_order and node.rank > 0 and axes[0] == row_axis
+        is_own = in_order and node.rank > 0 and own_axis is not None and axes[0] == own_axis
         (found if is_own and node.type.size == storage.size else others).add(storage)
     return OwnRows(contraction.rows, tiling.rows_per_task, frozenset(found - others))
 
@@ -177,12 +212,14 @@ class _Epilogue:
         storage_of: StorageOf,
         arguments: Arguments,
         names: Names,
+        reductions: BlockReductions | None,
     ) -> None:
         self.group = group
         self.domain = domain
         self.storage_of = storage_of
         self.arguments = arguments
         self.names = names
+        self.reductions = reductions
 
     def __call__(
         self, *, batch_indices: tuple[str, ...], row: str, column: str, value: str
@@ -190,48 +227,26 @@ class _Epilogue:
         """The scalar lines for one element; called once for each form of tile."""
         product = self.group.contraction
         variables = (*batch_indices, row, column)
-        self.loops = [
+        loops = [
             Loop(variable, extent, (axis,))
             for variable, extent, axis in zip(
                 variables, product.type.dims, self.domain.axes[product], strict=True
             )
             if axis is not None
         ]
-        self.known: dict[object, str] = {product: value}
-        self.given = Names(self.names.taken)
-        block = Block()
+        names = Names(self.names.taken)
+        known: dict[object, str] = {product: value}
+        lines = ElementLines(self.domain, loops, self.storage_of, self.arguments, names, known)
         for node in self.group.epilogue:
-            operands = [self._operand(node, p, block) for p in range(len(node.operands))]
-            self.known[node] = self.given.unique(label(node))
-            block.add(f"{self.known[node]} = {scalar_expression(node, operands)}", node)
+            lines.compute(node)
+        if self.reductions is not None:
+            for node in self.group.reductions:
+                value = lines.known[viewed(node.operands[0])]
+                lines.block.add(self.reductions.accumulated(node, "chain + q", value), node)
         for node in self.group.outputs:
+            if node in self.group.reductions:
+                continue
             place = Strided(0, row_major_strides(node.type.dims))
-            target = self._element(node, place, self.domain.axes[node])
-            block.add(f"{target} = {self.known[node]}")
-        return block.lines
-
-    def _element(self, node: Node, place: Strided, axes: tuple[int | None, ...]) -> str:
-        buffer = self.arguments.name(self.storage_of(viewed(node)))
-        return f"{buffer}[{self._index(place, axes)}]"
-
-    def _index(self, place: Strided, axes: tuple[int | None, ...]) -> str:
-        access: Access = access_along("", place, axes, len(self.domain.extents))
-        return index_expression(access, self.loops)
-
-    def _operand(self, node: Node, position: int, block: Block) -> str:
-        operand = node.operands[position]
-        base = viewed(operand)
-        if base in self.known:
-            return self.known[base]
-        if is_inline(base) and not is_index(base):
-            return constant(base)
-        place = place_in_memory(operand)
-        assert place is not None
-        axes = self.domain.operand_axes[node, position]
-        if is_index(base):
-            return index_value(base, self._index(place, axes))
-        element = self._element(operand, place, axes)
-        if element not in self.known:
-            self.known[element] = self.given.unique(f"{label(base)}_value")
-            block.add(f"{self.known[element]} = {element}", node)
-        return self.known[element]
+            target = lines.place(node, place, self.domain.axes[node])
+            lines.block.add(f"{target} = {lines.known[node]}")
+        return lines.block.lines

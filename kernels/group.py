@@ -35,15 +35,22 @@ class LoopGroup:
 
 @dataclass(frozen=True, eq=False)
 class ContractionGroup:
-    """A matrix product and the elementwise ops applied to its tiles: the epilogue."""
+    """A matrix product, the elementwise ops that make its operands while they are packed (the
+    prologue), and those applied to its tiles (the epilogue).
+
+    reductions: of blocks of rows (`kernels/row_blocks.py`) of the product or of the epilogue's
+        values.
+    """
 
     contraction: Node
     epilogue: tuple[Node, ...]
     outputs: tuple[Node, ...]
+    prologue: tuple[Node, ...] = ()
+    reductions: tuple[Node, ...] = ()
 
     @property
     def nodes(self) -> tuple[Node, ...]:
-        return (self.contraction, *self.epilogue)
+        return (*self.prologue, self.contraction, *self.epilogue, *self.reductions)
 
 
 @dataclass(frozen=True, eq=False)

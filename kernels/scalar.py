@@ -14,6 +14,9 @@ _ONE_CALL = re.compile(r"[\w{}]+\([^()]*\)")
 
 OPERAND_NAMES = ("x", "y", "z")
 
+# One step of a reduction that LLVM may not regroup, by the combining primitive.
+_IN_ORDER = {"add": "{x} + {y}", "maximum": "maximum({x}, {y})", "minimum": "minimum({x}, {y})"}
+
 
 def dtype_name(dtype: DType) -> str:
     """The dtype's name in kernel source, which is also its cast."""
@@ -65,7 +68,15 @@ def neutral_element(node: Node) -> str:
 
 
 def combined(node: Node, accumulator: str, value: str) -> str:
-    """The reduction's accumulator with one more value in it."""
+    """The reduction's accumulator with one more value in it; LLVM may regroup the steps."""
     lowering = node.op.lowering
     assert isinstance(lowering, Reduction)
     return f"{lowering.combine}_reassoc({accumulator}, {value})"
+
+
+def combined_in_order(node: Node, accumulator: str, value: str) -> str:
+    """The same where the steps must stay in their order."""
+    lowering = node.op.lowering
+    assert isinstance(lowering, Reduction)
+    expression = _IN_ORDER[lowering.combine].format(x=accumulator, y=value)
+    return f"{dtype_name(node.dtype)}({expression})" if node.dtype.is_integer else expression

@@ -154,6 +154,19 @@ def share_limits(share: Share, extent: int) -> str:
     return f"{part} * {extent} // {count}, ({part} + 1) * {extent} // {count}"
 
 
+def flat_index(*terms: tuple[str, int], offset: int = 0) -> str:
+    """Source of offset + sum of name * stride, without what is zero."""
+    parts = [name if stride == 1 else f"{name} * {stride}" for name, stride in terms if stride != 0]
+    if offset or not parts:
+        parts.append(str(offset))
+    return " + ".join(parts)
+
+
+def advanced(buffer: str, index: str) -> str:
+    """Source of the buffer from an element on."""
+    return buffer if index == "0" else f"advance({buffer}, {index})"
+
+
 def function_text(name: str, arguments: Arguments, body: Sequence[str]) -> str:
     """The whole kernel: `def name(arguments, thread, threads)`, buffers, body, status 0."""
     lines = [f"def {name}(arguments, thread, threads):"]

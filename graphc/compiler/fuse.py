@@ -361,7 +361,7 @@ def _without_storing(value: Node, groups: list[Group]) -> tuple[list[Group], int
             result.append(group)
             continue
         outputs = tuple(node for node in group.outputs if node is not value)
-        nodes = (*group.nodes, value) if reads else _needed_for(outputs, group.nodes)
+        nodes = (*group.nodes, value) if reads else needed_for(outputs, group.nodes)
         saved += traffic(group.nodes, group.outputs)
         if not nodes:
             continue
@@ -379,7 +379,8 @@ def traffic(nodes: Iterable[Node], outputs: Iterable[Node]) -> int:
     return sum(value.type.nbytes for value in values)
 
 
-def _needed_for(outputs: tuple[Node, ...], nodes: tuple[Node, ...]) -> tuple[Node, ...]:
+def needed_for(outputs: tuple[Node, ...], nodes: tuple[Node, ...]) -> tuple[Node, ...]:
+    """Those of `nodes`, operands first, that `outputs` depend on."""
     needed, inside = set(outputs), set(nodes)
     for node in sorted(nodes, key=lambda n: n.number, reverse=True):
         if node in needed:

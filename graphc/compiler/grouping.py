@@ -22,9 +22,10 @@ from graphc.kernels.group import (
     is_view,
     viewed,
 )
-from graphc.kernels.loopnest import LoopNest, Phase, plan_loops
+from graphc.kernels.loopnest import LoopNest, Phase, Reduces, plan_loops
 from graphc.kernels.names import described
 from graphc.kernels.passes import RECOMPUTE_COST
+from graphc.kernels.row_blocks import reduced_in_blocks
 
 # More buffers than this in one kernel leave too few address registers.
 MOST_BUFFERS = 30
@@ -107,15 +108,31 @@ def group_storing(nodes: Iterable[Node], outputs: tuple[Node, ...]) -> Group | R
     nest = plan_loops(ordered, outputs)
     if isinstance(nest, Refusal):
         return nest
-    too_costly = _recomputed_by_row(nest)
+    too_costly = _recomputed_by_row(nest) or _reduced_across_rows(nest)
     return too_costly or LoopGroup(ordered, outputs)
+
+
+def _reduced_across_rows(nest: LoopNest) -> Refusal | None:
+    """Refuses sums of sums whose loops would have to step from row to row of memory.
+
+    A kernel a sum runs along the rows, and what goes between them is one row.
+    """
+    last = len(nest.domain.extents) - 1
+    rows = [node for node, kind in nest.reduces.items() if kind is Reduces.ROWS]
+    if not rows or not nest.inner or last in nest.inner:
+        return None
+    return Refusal(
+        f"{described(rows[0])} needs whole sums of another axis, which loops along the rows of "
+        "memory complete only after the last row"
+    )
 
 
 def _contraction_group(
     product: Node, ordered: tuple[Node, ...], outputs: tuple[Node, ...]
 ) -> Group | Refusal:
-    epilogue = tuple(node for node in ordered if node is not product)
-    inside = set(epilogue)
+    reductions = tuple(node for node in ordered if _is_reduced_in_blocks(node, product, ordered))
+    epilogue = tuple(node for node in ordered if node is not product and node not in reductions)
+    inside = {*epilogue, *reductions}
     for operand in map(viewed, product.operands):
         if operand in inside:
             return Refusal(
@@ -125,12 +142,22 @@ def _contraction_group(
     for node in epilogue:
         if not isinstance(node.op.lowering, Scalar):
             return Refusal(
-                f"an epilogue works element by element on one tile, "
+                f"an epilogue works element by element on one tile, or adds up blocks of rows, "
                 f"but {described(node)} needs more than a tile"
             )
-    group = ContractionGroup(product, epilogue, outputs)
+    group = ContractionGroup(product, epilogue, outputs, reductions=reductions)
     domain = epilogue_domain(group)
     return domain if isinstance(domain, Refusal) else group
+
+
+def _is_reduced_in_blocks(node: Node, product: Node, inside: Iterable[Node]) -> bool:
+    """Whether the epilogue of `product` reduces each block of its rows to `node`."""
+    value = reduced_in_blocks(node)
+    return (
+        value is not None
+        and value in inside
+        and (value.shape, value.dtype) == (product.shape, product.dtype)
+    )
 
 
 def _recomputed_by_row(nest: LoopNest) -> Refusal | None:

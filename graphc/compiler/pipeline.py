@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 
-from graphc.compiler.fuse import Decision, Recomputation, fuse, group_each
+from graphc.compiler.epilogue_reductions import fuse_with_reductions
+from graphc.compiler.fuse import Decision, Recomputation, group_each
 from graphc.compiler.legalize import legalize
 from graphc.compiler.options import Options
 from graphc.compiler.plan import Plan, plan
+from graphc.compiler.prologues import fuse_prologues
 from graphc.compiler.schedule import Schedule, schedule
-from graphc.ir.graph import Program
+from graphc.ir.graph import Node, Program
 from graphc.ir.guard import guard_indices
 from graphc.ir.lower import expand_composites, specialize
 from graphc.ir.rewrite import Firing, rewrite
@@ -22,11 +24,16 @@ from graphc.kernels.group import Group
 
 @dataclass(frozen=True, eq=False)
 class Compilation:
-    """What is known of a program between passes; later passes fill in later fields."""
+    """What is known of a program between passes; later passes fill in later fields.
+
+    became: in the order of the program that was grouped what each of its nodes is in `program`,
+        where epilogues begin some of its reductions.
+    """
 
     options: Options
     program: Program
     firings: tuple[Firing, ...] = ()
+    became: Mapping[Node, Node] = field(default_factory=dict)
     groups: tuple[Group, ...] = ()
     decisions: tuple[Decision, ...] = ()
     recomputed: tuple[Recomputation, ...] = ()
@@ -74,9 +81,18 @@ def legalize_program(state: Compilation) -> Compilation:
 def group_nodes(state: Compilation) -> Compilation:
     """Nodes become kernels."""
     if not state.options.fuse:
-        return replace(state, groups=group_each(state.program))
-    made = fuse(state.program)
-    return replace(state, groups=made.groups, decisions=made.decisions, recomputed=made.recomputed)
+        became = {node: node for node in state.program.nodes}
+        return replace(state, became=became, groups=group_each(state.program))
+    cut, fused = fuse_with_reductions(state.program)
+    made = fuse_prologues(cut.program, fused, state.options.vector_bits)
+    return replace(
+        state,
+        program=cut.program,
+        became=cut.became,
+        groups=made.groups,
+        decisions=made.decisions,
+        recomputed=made.recomputed,
+    )
 
 
 def schedule_groups(state: Compilation) -> Compilation:

@@ -20,11 +20,10 @@ def savings(
 ) -> list[Saving | None]:
     """One a row of the fused program; None for rows that no op of their own has.
 
-    Both programs are the same, node by node: only how nodes are grouped differs.
+    Both programs were the same, node by node, when their nodes were grouped.
     """
-    same = dict(
-        zip(unfused.compilation.program.nodes, fused.compilation.program.nodes, strict=True)
-    )
+    pairs = zip(unfused.compilation.became, fused.compilation.became.values(), strict=True)
+    same = dict(pairs)
     charged: dict[Node, list[int]] = {}
     for row, instruction in enumerate(unfused.plan.instructions):
         if instruction.checked is None:

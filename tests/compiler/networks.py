@@ -75,6 +75,15 @@ def dropout_step(activation: Any = gc.relu, rows: int = 24) -> gc.Function:
     return gc.function([x, labels], loss, gc.optim.SGD(0.5).updates(loss))
 
 
+def scaled_dense(rows: int = 4096, depth: int = 64, columns: int = 8) -> gc.Function:
+    """relu(((x - mean) * scale) w + bias)"""
+    graph = gc.Graph()
+    x, w = graph.input("x", (rows, depth)), graph.parameter("w", (depth, columns))
+    mean, scale = graph.input("mean", (depth,)), graph.input("scale", (depth,))
+    bias = graph.parameter("bias", (columns,), 0.0)
+    return gc.function([x, mean, scale], gc.relu(((x - mean) * scale) @ w + bias))
+
+
 def softmax(rows: int = 64, columns: int = 1000) -> gc.Function:
     graph = gc.Graph()
     x = graph.input("x", (rows, columns))

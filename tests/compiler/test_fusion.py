@@ -120,13 +120,13 @@ def test_gradient_of_an_activation_is_an_epilogue() -> None:
 # --- what does not ---------------------------------------------------------------------------
 
 
-def test_product_does_not_take_its_operands_in() -> None:
+def test_product_does_not_take_sums_over_its_operand_in() -> None:
     graph = gc.Graph()
     x, w = graph.input("x", (16, 8)), graph.input("w", (8, 4))
-    function = gc.function([x, w], gc.tanh(x) @ w)
-    assert [_ops(row) for row in _kernels(function)] == [{"tanh"}, {"matmul"}]
+    function = gc.function([x, w], gc.sum(gc.expand(x, 0, 3) * 2, 0) @ w)
+    assert [_ops(row) for row in _kernels(function)] == [{"multiply", "sum"}, {"matmul"}]
     (reason,) = _reasons(function)
-    assert re.fullmatch(r"the product matmul \(.*\) reads all of tanh \(.*\), .*", reason)
+    assert re.fullmatch(r"the product matmul \(.*\) reads all of sum \(.*\), .*", reason)
 
 
 def test_two_products_do_not_fuse() -> None:

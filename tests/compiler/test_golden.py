@@ -108,6 +108,11 @@ def test_source_dense(golden: Golden) -> None:
     golden(_sources(compilation(networks.dense().program)))
 
 
+def test_source_scaled_dense(golden: Golden) -> None:
+    """A prologue."""
+    golden(_sources(compilation(networks.scaled_dense().program)))
+
+
 def test_source_classifier_unfused(golden: Golden) -> None:
     golden(_sources(compilation(networks.classifier(8, 4, 3).program, fuse=False)))
 

@@ -29,6 +29,7 @@ WHOLE: dict[str, Callable[[], gc.Function]] = {
     "sgd": lambda: networks.sgd(8192),
     "dense": lambda: networks.dense(gc.tanh, 64, 48, 64),
     "dropout": lambda: networks.dropout_layer(64, 48, 64),
+    "scaled dense": lambda: networks.scaled_dense(4096, 64, 64),
 }
 # Rows with a rest, or shared among threads at any element: they may take a second, scalar loop.
 WITH_REST: dict[str, Callable[[], gc.Function]] = {

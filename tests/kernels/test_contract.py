@@ -6,12 +6,14 @@ import ctypes
 import re
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import pytest
 
 from graphc.kernels.contract import ContractionSource, contraction_lines
+from graphc.kernels.contraction import Contraction, MatrixAccess, Tiling, column_parts
 from graphc.kernels.jit import KernelCompiler
 from graphc.kernels.llvm import CompiledKernel, compile_ir, default_target, host_vector_bits
 from graphc.kernels.microkernel import (
@@ -21,13 +23,7 @@ from graphc.kernels.microkernel import (
     microkernel,
     transpose_microkernel,
 )
-from graphc.kernels.tiling import (
-    Contraction,
-    MatrixAccess,
-    Tiling,
-    choose_tiling,
-    column_parts,
-)
+from graphc.kernels.tiling import choose_tiling
 
 NUMPY_DTYPES: dict[str, type[np.floating]] = {"f32": np.float32, "f64": np.float64}
 BUFFERS = ("x", "w", "bias", "y", "scratch")
@@ -381,7 +377,8 @@ def test_threads_get_equal_shares(threads: int) -> None:
     chunks = [min(tiling.rows_per_task, rows - r) for r in range(0, rows, tiling.rows_per_task)]
     panels = [min(tiling.columns, columns - c) for c in range(0, columns, tiling.columns)]
     tasks = [chunk * panel for panel in panels for chunk in chunks]
-    busiest = max(sum(tasks[thread::threads]) for thread in range(threads))
+    limits = [thread * len(tasks) // threads for thread in range(threads + 1)]
+    busiest = max(sum(tasks[start:end]) for start, end in pairwise(limits))
     assert busiest <= 1.1 * rows * columns / threads
 
 
@@ -409,7 +406,7 @@ def test_nan_and_infinity_stay_where_they_belong(compiler: KernelCompiler) -> No
 GENERATED_SOURCE = """\
     tile = stack(f32, 192)
     packed = advance(scratch, thread * 640)
-    for task in range(thread, 4, threads):
+    for task in range(thread * 4 // threads, (thread + 1) * 4 // threads):
         row_chunk = task % 2
         column_panel = task // 2 % 2
         column_start = column_panel * 32

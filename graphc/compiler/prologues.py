@@ -1,0 +1,215 @@
+"""Prologues: elementwise values that products compute while they pack their operands.
+
+It comes after all merges, so that no epilogue is lost to it. A value that products read as their
+operand is not stored when each of them computes it from what is stored anyway. A product that
+takes an operand in several panels computes it as many times, so the estimate of tiles decides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+
+from graphc.compiler.fuse import Decision, Fused, Recomputation, needed_for, traffic
+from graphc.compiler.grouping import MOST_BUFFERS, group_storing, inside_order, uses_of
+from graphc.ir.graph import Node, Program
+from graphc.ir.op import Scalar
+from graphc.kernels.emit_contraction import tiling_of
+from graphc.kernels.group import (
+    ContractionGroup,
+    Group,
+    LoopGroup,
+    MovementGroup,
+    Refusal,
+    external_operands,
+    is_inline,
+    viewed,
+)
+from graphc.kernels.names import described
+from graphc.kernels.prologue import operand_chain
+from graphc.kernels.shares import element_cost
+from graphc.kernels.tile_cost import VECTOR_COPY_CYCLES
+
+# The cost model, in cycles of one core. A value that the second cache holds is stored and loaded
+# while something else is computed; of one that it does not hold, the bytes that move count too.
+SECOND_CACHE_BYTES = 512 * 1024
+FAR_BYTES_A_CYCLE = 32
+KERNEL_CYCLES = 1_000  # a kernel less, and the barrier before it
+
+
+def fuse_prologues(program: Program, fused: Fused, vector_bits: int) -> Fused:
+    """The groups with every prologue that pays, and the decisions with what came of each.
+
+    The estimates are those of one thread, at any number of threads: else the form of a tile, and
+    with it the bits of a result, would depend on their number.
+    """
+    uses = uses_of(program)
+    groups, recomputed = list(fused.groups), list(fused.recomputed)
+    outcomes: dict[Node, str | None] = {}
+    stored = {node for group in groups for node in group.outputs}
+    for value in sorted(stored, key=lambda node: -node.number):
+        readers = _products_reading(value, groups)
+        if not readers or value in uses.kept:
+            continue
+        maker = next(group for group in groups if value in group.outputs)
+        chain = _chain(value, maker)
+        if chain is None:
+            continue
+        found = _computed_by_readers(value, chain, maker, groups, vector_bits)
+        outcomes[value] = found.reason if isinstance(found, Refusal) else None
+        if not isinstance(found, Refusal):
+            groups = found.groups
+            recomputed.append(Recomputation(value, found.bytes_saved))
+    decisions = tuple(_with_outcomes(fused.decisions, outcomes))
+    return Fused(tuple(groups), decisions, tuple(recomputed))
+
+
+def _with_outcomes(
+    decisions: Iterable[Decision], outcomes: dict[Node, str | None]
+) -> Iterator[Decision]:
+    """Decisions with the present reason why a product does not compute its operand; those that
+    hold no more are left out."""
+    for decision in decisions:
+        value = decision.producer
+        reads = value in map(viewed, decision.consumer.operands)
+        if decision.fused or value not in outcomes or not reads:
+            yield decision
+            continue
+        reason = outcomes[value]
+        if reason is not None:
+            yield replace(decision, reason=reason)
+
+
+@dataclass(frozen=True, eq=False)
+class _Change:
+    groups: list[Group]
+    bytes_saved: int
+
+
+def _products_reading(value: Node, groups: Iterable[Group]) -> list[ContractionGroup]:
+    """The groups whose product has `value` as an operand."""
+    return [
+        group
+        for group in groups
+        if isinstance(group, ContractionGroup)
+        and value in map(viewed, group.contraction.operands)
+        and value not in group.nodes
+    ]
+
+
+def _computed_by_readers(
+    value: Node, chain: _Chain, maker: Group, groups: list[Group], vector_bits: int
+) -> _Change | Refusal:
+    """The groups when all that read `value` compute it, or why they do not."""
+    changed: dict[Group, Group | None] = {}
+    for group in groups:
+        if group is maker:
+            made = _without(value, maker, chain)
+        elif value in external_operands(group.nodes):
+            made = _with_chain(value, group, chain.nodes)
+        else:
+            continue
+        if isinstance(made, Refusal):
+            return made
+        changed[group] = made
+    saved = sum(_bytes(group) - _bytes(made) for group, made in changed.items())
+    if saved <= 0:
+        return Refusal(f"to compute {described(value)} again moves no fewer bytes than to store it")
+    spent = sum(
+        _cycles(made, vector_bits) - _cycles(group, vector_bits) for group, made in changed.items()
+    )
+    gained = _cycles_to_store(value, saved) + KERNEL_CYCLES * (changed[maker] is None)
+    if spent > gained:
+        return Refusal(
+            f"{described(value)} is stored: products that compute it while they pack it would take "
+            f"{spent:,.0f} cycles more, but save {gained:,.0f} by not storing it"
+        )
+    result = [changed.get(group, group) for group in groups]
+    return _Change([group for group in result if group is not None], saved)
+
+
+@dataclass(frozen=True, eq=False)
+class _Chain:
+    """nodes: what makes a value from what is stored. needed: what has to be stored for it."""
+
+    nodes: tuple[Node, ...]
+    needed: tuple[Node, ...]
+
+
+def _chain(value: Node, maker: Group) -> _Chain | None:
+    """The elementwise ops of `maker` that make `value`, each as large as that; None where it is
+    made of something else. Smaller values that they read, such as a row's mean, are stored for
+    them."""
+    inside, stored = set(maker.nodes), set(maker.outputs)
+    nodes, needed, waiting = set[Node](), set[Node](), [value]
+    while waiting:
+        node = waiting.pop()
+        if not isinstance(node.op.lowering, Scalar):
+            return None
+        nodes.add(node)
+        for base in map(viewed, node.operands):
+            if base not in inside or base in stored or base in nodes or is_inline(base):
+                continue
+            if base.type.size < value.type.size:
+                needed.add(base)
+            else:
+                waiting.append(base)
+    return _Chain(tuple(inside_order(nodes)), tuple(inside_order(needed)))
+
+
+def _without(value: Node, maker: Group, chain: _Chain) -> Group | Refusal | None:
+    """The group that makes all it did but `value`, and what the chain needs; None if nothing."""
+    outputs = tuple(inside_order({*maker.outputs, *chain.needed} - {value}))
+    if not outputs:
+        return None
+    nodes = needed_for(outputs, maker.nodes)
+    if isinstance(maker, ContractionGroup) and maker.prologue:
+        epilogue = tuple(node for node in maker.epilogue if node in nodes)
+        reductions = tuple(node for node in maker.reductions if node in nodes)
+        return replace(maker, epilogue=epilogue, reductions=reductions, outputs=outputs)
+    return group_storing(nodes, outputs)
+
+
+def _with_chain(value: Node, group: Group, chain: tuple[Node, ...]) -> Group | Refusal:
+    """The reader `group`, with the chain computed in it."""
+    if isinstance(group, MovementGroup):
+        return Refusal(f"{described(group.node)} moves {described(value)} from where it is stored")
+    if isinstance(group, LoopGroup):
+        return group_storing((*group.nodes, *chain), group.outputs)
+    product = group.contraction
+    for node in (*group.prologue, *group.epilogue):
+        if value in map(viewed, node.operands) or node in chain:
+            return Refusal(
+                f"{described(node)} reads {described(value)} too, in the kernel of a product, "
+                "which computes it only while it packs an operand"
+            )
+    made = replace(group, prologue=tuple(inside_order({*group.prologue, *chain})))
+    for position, operand in enumerate(product.operands):
+        if viewed(operand) is value:
+            found = operand_chain(product, position, made.prologue)
+            if isinstance(found, Refusal):
+                return found
+    buffers = len(external_operands(made.nodes)) + len(made.outputs)
+    if buffers > MOST_BUFFERS:
+        return Refusal(f"{buffers} buffers, but a kernel takes at most {MOST_BUFFERS}")
+    return made
+
+
+def _bytes(group: Group | None) -> int:
+    return traffic(group.nodes, group.outputs) if group is not None else 0
+
+
+def _cycles_to_store(value: Node, bytes_saved: int) -> float:
+    """What is gained when `value` is not stored, its arithmetic apart."""
+    is_near = value.type.nbytes <= SECOND_CACHE_BYTES
+    far = 0.0 if is_near else bytes_saved / FAR_BYTES_A_CYCLE
+    return value.type.size * VECTOR_COPY_CYCLES + far
+
+
+def _cycles(group: Group | None, vector_bits: int) -> float:
+    """Of the product, or of the arithmetic of loops; no movement is changed."""
+    if group is None:
+        return 0.0
+    if isinstance(group, ContractionGroup):
+        return tiling_of(group, vector_bits).cycles
+    return sum(node.type.size * element_cost(node) for node in group.nodes)

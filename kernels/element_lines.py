@@ -1,0 +1,79 @@
+"""Source lines that compute one element of elementwise ops at given indices."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from graphc.ir.graph import Node
+from graphc.ir.op import Strided
+from graphc.kernels.access import (
+    Access,
+    Loop,
+    access_along,
+    index_expression,
+    place_in_memory,
+)
+from graphc.kernels.emit import StorageOf
+from graphc.kernels.group import Domain, is_index, is_inline, viewed
+from graphc.kernels.names import Names, label
+from graphc.kernels.scalar import constant, index_value, scalar_expression
+from graphc.kernels.source import Arguments, Block
+
+
+class ElementLines:
+    """The lines of one element; each value is loaded or computed once, under a name of its own.
+
+    loops: the variables along the loop axes of `domain`. names: gives those of the values; known:
+    what is at hand has them already.
+    """
+
+    def __init__(
+        self,
+        domain: Domain,
+        loops: Sequence[Loop],
+        storage_of: StorageOf,
+        arguments: Arguments,
+        names: Names,
+        known: dict[object, str],
+    ) -> None:
+        self.domain = domain
+        self.loops = loops
+        self.storage_of = storage_of
+        self.arguments = arguments
+        self.names = names
+        self.known = known
+        self.block = Block()
+
+    def compute(self, node: Node) -> str:
+        """The name of the node's element, whose operands are at hand or in memory."""
+        operands = [self._operand(node, position) for position in range(len(node.operands))]
+        self.known[node] = self.names.unique(label(node))
+        self.block.add(f"{self.known[node]} = {scalar_expression(node, operands)}", node)
+        return self.known[node]
+
+    def place(self, node: Node, place: Strided, axes: tuple[int | None, ...]) -> str:
+        """The element of `node` in memory, as source."""
+        buffer = self.arguments.name(self.storage_of(viewed(node)))
+        return f"{buffer}[{self._index(place, axes)}]"
+
+    def _index(self, place: Strided, axes: tuple[int | None, ...]) -> str:
+        access: Access = access_along("", place, axes, len(self.domain.extents))
+        return index_expression(access, self.loops)
+
+    def _operand(self, node: Node, position: int) -> str:
+        operand = node.operands[position]
+        base = viewed(operand)
+        if base in self.known:
+            return self.known[base]
+        if is_inline(base) and not is_index(base):
+            return constant(base)
+        place = place_in_memory(operand)
+        assert place is not None
+        axes = self.domain.operand_axes[node, position]
+        if is_index(base):
+            return index_value(base, self._index(place, axes))
+        element = self.place(operand, place, axes)
+        if element not in self.known:
+            self.known[element] = self.names.unique(f"{label(base)}_value")
+            self.block.add(f"{self.known[element]} = {element}", node)
+        return self.known[element]

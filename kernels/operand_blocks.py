@@ -1,0 +1,187 @@
+"""How the tiles of a contraction get their operands: from where they stand, packed, or computed.
+
+The right operand comes as a panel of columns, the left one as a block of rows. What is packed or
+computed stands in a thread's part of `scratch`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import ceil
+
+from graphc.kernels.contraction import Contraction, MatrixAccess, Tiling, left_as_read
+from graphc.kernels.microkernel import Microkernel, transpose_microkernel
+from graphc.kernels.source import INDENT, advanced, flat_index
+
+
+@dataclass(frozen=True)
+class Prologue:
+    """Source lines that compute an element of an operand, and the expression that is then it.
+
+    They use the batch indices b0, b1, ...; `k` along the depth; and `i` along the result's rows
+    for the first operand, `j` along its columns for the second.
+    """
+
+    lines: tuple[str, ...]
+    value: str
+
+
+class OperandBlocks:
+    """Source lines of one contraction, whose operands are in the order of its tiling.
+
+    prefix: of the variables that hold operands. row, column: those along the rows and columns of
+    what is computed. microkernels: what the lines call.
+    """
+
+    def __init__(
+        self,
+        contraction: Contraction,
+        tiling: Tiling,
+        left: Prologue | None,
+        right: Prologue | None,
+        prefix: str = "",
+    ) -> None:
+        self.contraction = contraction
+        self.tiling = tiling
+        self.left = left
+        self.right = right
+        self.left_block, self.right_panel = f"{prefix}left_block", f"{prefix}right_panel"
+        self.row, self.column = ("j", "i") if tiling.swapped else ("i", "j")
+        self.batch_indices = tuple(f"b{axis}" for axis in range(len(contraction.batch)))
+        self.microkernels: dict[str, Microkernel] = {}
+        length, count = contraction.depth, tiling.columns
+        if tiling.form == "outer":
+            length, count = count, length
+        self.packed_stride = ceil(length / tiling.lanes) * tiling.lanes
+        self.panel_size = count * self.packed_stride
+
+    @property
+    def packs(self) -> bool:
+        """Whether a panel of the right operand is put into scratch."""
+        return self.tiling.packing != "none"
+
+    def scratch(self) -> dict[str, int]:
+        """The elements of each array that a thread packs or computes operands into."""
+        contraction, tiling = self.contraction, self.tiling
+        arrays: dict[str, int] = {}
+        if self.packs:
+            panels = ceil(contraction.columns / tiling.columns) if tiling.left_first else 1
+            arrays["packed"] = panels * self.panel_size
+        if self.right is not None and tiling.packing == "transpose":
+            arrays["right_values"] = contraction.depth * tiling.columns
+        if self.left is not None:
+            arrays["left_values"] = contraction.depth * tiling.left_rows
+        return arrays
+
+    # --- the right operand -----------------------------------------------------------------------
+
+    def find_panel(self) -> list[str]:
+        """The panel of the right operand from `column_start` on, where it stands in memory."""
+        if self.right is not None:
+            return []
+        right = self.contraction.right
+        terms = [*self._batch_terms(right), ("column_start", right.column_stride)]
+        start = flat_index(*terms, offset=right.offset)
+        return [f"{self.right_panel} = {advanced(right.buffer, start)}"]
+
+    def find_packed_panel(self) -> list[str]:
+        """The panel in scratch, where that holds all of them."""
+        start = flat_index(("column_panel", self.panel_size))
+        return [f"packed_panel = {advanced('packed', start)}"]
+
+    def pack(self, columns: int) -> list[str]:
+        """Fill the packed panel with rows, or columns for the inner form, contiguous and
+        `packed_stride` apart."""
+        found = self.find_packed_panel() if self.tiling.left_first else []
+        if self.tiling.packing == "transpose":
+            return [*found, *self._transpose(columns)]
+        right, stride, depth = self.contraction.right, self.packed_stride, self.contraction.depth
+        loops, target = [("k", depth), ("q", columns)], f"{self._packed}[k * {stride} + q]"
+        if self.tiling.form == "inner":
+            loops, target = loops[::-1], f"{self._packed}[q * {stride} + k]"
+        if self.right is not None:
+            return [*found, *self._compute_right(self.right, loops, target)]
+        element = flat_index(("k", right.row_stride), ("q", right.column_stride))
+        return [*found, *_nested(loops, [f"{target} = {self.right_panel}[{element}]"])]
+
+    def panel_read(self) -> str:
+        """The panel as arguments of a microkernel: where, and the stride of its rows or, for the
+        inner form, columns."""
+        if self.packs:
+            return f"{self._packed}, {self.packed_stride}"
+        right = self.contraction.right
+        stride = right.row_stride if self.tiling.form == "outer" else right.column_stride
+        return f"{self.right_panel}, {stride}"
+
+    @property
+    def _packed(self) -> str:
+        return "packed_panel" if self.tiling.left_first else "packed"
+
+    def _transpose(self, columns: int) -> list[str]:
+        right, depth, lanes = self.contraction.right, self.contraction.depth, self.tiling.lanes
+        lines: list[str] = []
+        panel, column_stride = self.right_panel, right.column_stride
+        if self.right is not None:
+            panel, column_stride = "right_values", depth
+            target = f"right_values[q * {column_stride} + k]"
+            lines = self._compute_right(self.right, [("q", columns), ("k", depth)], target)
+        while lanes > depth:
+            lanes //= 2
+        kernel = transpose_microkernel(self.contraction.dtype, columns, lanes)
+        self.microkernels[kernel.name] = kernel
+        panels = f"{panel}, {column_stride}, {right.row_stride}, {panel}, 0"
+        return [*lines, f"{kernel.name}({depth}, {panels}, {self._packed}, {self.packed_stride})"]
+
+    def _compute_right(
+        self, prologue: Prologue, loops: list[tuple[str, int]], target: str
+    ) -> list[str]:
+        lines = [f"{self.column} = column_start + q", *prologue.lines]
+        return _nested(loops, [*lines, f"{target} = {prologue.value}"])
+
+    # --- the left operand ------------------------------------------------------------------------
+
+    def compute_left(self, start: str, end: str) -> list[str]:
+        """The loop over blocks of rows from `start` to `end`, with a block of left computed in
+        each; what uses it goes behind, as deep as the loop's body."""
+        assert self.left is not None
+        contraction, rows = self.contraction, self.tiling.left_rows
+        values = left_as_read(contraction, self.tiling)
+        clipped = f"block_start + {rows} if block_start <= {end} - {rows} else {end}"
+        loops: list[tuple[str, int | str]]
+        loops = [("r", "block_end - block_start"), ("k", contraction.depth)]
+        if values.row_stride == 1:
+            loops.reverse()
+        target = flat_index(("r", values.row_stride), ("k", values.column_stride))
+        element = [f"{self.row} = block_start + r", *self.left.lines]
+        element.append(f"left_values[{target}] = {self.left.value}")
+        body = [f"block_end = {clipped}", *_nested(loops, element)]
+        return _nested([("block_start", f"{start}, {end}, {rows}")], body)
+
+    def find_left_block(self) -> str:
+        """The rows of left from `row_start` on."""
+        left = self.contraction.left
+        if self.left is None:
+            terms = [*self._batch_terms(left), ("row_start", left.row_stride)]
+            index = flat_index(*terms, offset=left.offset)
+            return f"{self.left_block} = {advanced(left.buffer, index)}"
+        row_stride = left_as_read(self.contraction, self.tiling).row_stride
+        index = flat_index(("(row_start - block_start)", row_stride))
+        return f"{self.left_block} = {advanced('left_values', index)}"
+
+    def left_read(self) -> str:
+        """The block of left as arguments of a microkernel."""
+        left = left_as_read(self.contraction, self.tiling)
+        return f"{self.left_block}, {left.row_stride}, {left.column_stride}"
+
+    def _batch_terms(self, access: MatrixAccess) -> list[tuple[str, int]]:
+        return [*zip(self.batch_indices, access.batch_strides, strict=True)]
+
+
+def _nested(loops: Sequence[tuple[str, int | str]], body: Sequence[str]) -> list[str]:
+    """`body` inside loops over ranges, the outermost first."""
+    lines = [
+        f"{INDENT * depth}for {variable} in range({limits}):"
+        for depth, (variable, limits) in enumerate(loops)
+    ]
+    return [*lines, *(INDENT * len(loops) + line for line in body)]
