@@ -14,9 +14,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from graphc.ir.graph import Node
-from graphc.ir.op import Reduction
-from graphc.kernels.group import Domain, Refusal, common_domain, viewed
+from graphc.ir.op import Reduction, Scalar
+from graphc.ir.types import row_major_strides
+from graphc.kernels.access import place_in_memory
+from graphc.kernels.group import Domain, Refusal, common_domain, is_index, is_inline, viewed
 from graphc.kernels.names import described
+
+# Elements of a row that fill few vectors, so that starting its loop counts.
+SHORT_ROW = 64
 
 
 class Phase(enum.Enum):
@@ -69,8 +74,8 @@ class LoopNest:
 def plan_loops(nodes: tuple[Node, ...], outputs: Iterable[Node]) -> LoopNest | Refusal:
     """The loops that compute `nodes` in one kernel, or why there are none.
 
-    Inner axes are tried in the order: those that some reduction runs over, then the last axis
-    alone, then all.
+    Inner axes are tried in the order: all where rows are short and one loop can run over them,
+    those that some reduction runs over, then the last axis alone, then all.
     """
     domain = common_domain(nodes)
     if isinstance(domain, Refusal):
@@ -86,6 +91,8 @@ def plan_loops(nodes: tuple[Node, ...], outputs: Iterable[Node]) -> LoopNest | R
 
 def _candidates(nodes: tuple[Node, ...], domain: Domain) -> list[frozenset[int]]:
     everything = frozenset(range(len(domain.extents)))
+    if everything and domain.extents[-1] <= SHORT_ROW and _is_one_loop(nodes, domain):
+        return [everything]
     last = frozenset([max(everything)]) if everything else everything
     reduced = [reduced_axes(node, domain) for node in nodes if is_reduction(node)]
     with_last = [axes for axes in reduced if axes and axes >= last]
@@ -93,6 +100,28 @@ def _candidates(nodes: tuple[Node, ...], domain: Domain) -> list[frozenset[int]]
     partial = sorted((axes for axes in with_last if axes != everything), key=len)
     ordered = [*partial, last, *others, *([everything] if everything in with_last else [])]
     return list(dict.fromkeys([*ordered, everything]))
+
+
+def _is_one_loop(nodes: tuple[Node, ...], domain: Domain) -> bool:
+    """Whether every value is computed and read element after element, so that the length of rows
+    does not matter."""
+    axes, inside = tuple(range(len(domain.extents))), set(nodes)
+    for node in nodes:
+        if not isinstance(node.op.lowering, Scalar) or _axes_that_vary(domain.axes[node]) != axes:
+            return False
+        for position, operand in enumerate(node.operands):
+            base = viewed(operand)
+            if base in inside or (is_inline(base) and not is_index(base)):
+                continue
+            place = place_in_memory(operand)
+            in_order = place is not None and place.strides == row_major_strides(operand.type.dims)
+            if not in_order or _axes_that_vary(domain.operand_axes[node, position]) != axes:
+                return False
+    return True
+
+
+def _axes_that_vary(axes: tuple[int | None, ...]) -> tuple[int, ...]:
+    return tuple(axis for axis in axes if axis is not None)
 
 
 def is_reduction(node: Node) -> bool:
