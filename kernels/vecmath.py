@@ -43,11 +43,19 @@ FOUR = F64.two * F64.two
 
 
 def _polynomial(coefficients: Constants, x: Any) -> Any:
-    """Horner's scheme, highest power first."""
-    result = coefficients[0]
-    for coefficient in coefficients[1:]:
-        result = fma(result, x, coefficient)
-    return result
+    """The sum of the coefficients times powers of x, highest power first.
+
+    Horner's scheme in x**2 over pairs of terms, which need not wait for each other (Estrin): half
+    the latency for one more product. The last step is Horner's in x, which is more accurate.
+    """
+    *higher, last = coefficients
+    square = x * x
+    is_odd = len(higher) % 2
+    result = higher[0] if is_odd else fma(higher[0], x, higher[1])
+    rest = higher[1:] if is_odd else higher[2:]
+    for first, second in zip(rest[::2], rest[1::2], strict=True):
+        result = fma(result, square, fma(first, x, second))
+    return fma(result, x, last)
 
 
 def _clamp_high(x: Any, highest: Any) -> Any:
@@ -60,35 +68,36 @@ def _clamp_low(x: Any, lowest: Any) -> Any:
     return select(x < lowest, lowest, x)
 
 
-def _exp_parts(x: Any, k: FloatFormat) -> tuple[Any, Any]:
-    """(p, i) with exp(x) = (1 + p) * 2**n, n in the low bits of the integer i (Cody and Waite)."""
-    shifted = fma(x, k.log2_e, k.integer_shift)
-    n = shifted - k.integer_shift
-    leading = fma(n, -k.ln2_high, x)
-    # `leading` is exact; what it lacks joins the small terms, so that p is rounded once.
+def _exp_parts(x: Any, shift: Any, k: FloatFormat) -> tuple[Any, Any, Any, Any]:
+    """(first, rest, n, power) with exp(x) = (1 + first + rest) * 2**n (Cody and Waite).
+
+    `first` is exact, and x itself where n = 0; `rest` is small. `power` is 2**n times what the
+    `shift` has in its low bits.
+    """
+    shifted = fma(x, k.log2_e, shift)
+    n = shifted - shift
+    first = fma(n, -k.ln2_high, x)
+    # What `first` lacks joins the small terms, so that the sum of both is rounded once.
     missing = n * -k.ln2_low
-    r = leading + missing
-    p = leading + fma(_polynomial(k.expm1, r), r * r, missing)
-    return p, bits_from_float(shifted)
-
-
-def _scale(y: Any, integer_bits: Any, is_below_zero: Any, k: FloatFormat) -> Any:
-    """y * 2**n with n as `_exp_parts` gives it, in two steps: subnormal results round once."""
-    exponent_bits = select(is_below_zero, k.below_zero_bits, k.above_zero_bits)
-    factor = select(is_below_zero, k.below_zero_factor, k.above_zero_factor)
-    return y * float_from_bits((integer_bits << k.mantissa_bits) + exponent_bits) * factor
+    r = first + missing
+    rest = fma(_polynomial(k.expm1, r), r * r, missing)
+    return first, rest, n, float_from_bits(bits_from_float(shifted) << k.mantissa_bits)
 
 
 def _exp(x: Any, k: FloatFormat) -> Any:
-    p, integer_bits = _exp_parts(_clamp_low(_clamp_high(x, k.exp_highest), k.exp_lowest), k)
-    return _scale(k.one + p, integer_bits, x < k.zero, k)
+    bounded = _clamp_low(_clamp_high(x, k.exp_highest), k.exp_lowest)
+    is_below_zero = x < k.zero
+    shift = select(is_below_zero, k.lifted_power_shift, k.half_power_shift)
+    first, rest, _, power = _exp_parts(bounded, shift, k)
+    factor = select(is_below_zero, k.lifted_power_factor, k.two)
+    return fma(first + rest, power, power) * factor
 
 
 def _exp_nonpositive(x: Any, k: FloatFormat) -> Any:
     """exp(x) on x <= 0"""
-    p, integer_bits = _exp_parts(_clamp_low(x, k.exp_lowest), k)
-    lifted = float_from_bits((integer_bits << k.mantissa_bits) + k.below_zero_bits)
-    return (k.one + p) * lifted * k.below_zero_factor
+    bounded = _clamp_low(x, k.exp_lowest)
+    first, rest, _, power = _exp_parts(bounded, k.lifted_power_shift, k)
+    return fma(first + rest, power, power) * k.lifted_power_factor
 
 
 def _exp_factors(x: Any, k: FloatFormat) -> tuple[Any, Any]:
@@ -96,32 +105,39 @@ def _exp_factors(x: Any, k: FloatFormat) -> tuple[Any, Any]:
 
     For results in which exp(x) is the smaller term, and its last bit counts for less.
     """
-    shifted = fma(x, k.log2_e, k.integer_shift)
-    n = shifted - k.integer_shift
+    shifted = fma(x, k.log2_e, k.power_shift)
+    n = shifted - k.power_shift
     r = fma(n, -k.ln2_low, fma(n, -k.ln2_high, x))
     y = k.one + fma(_polynomial(k.expm1, r), r * r, r)
-    return y, float_from_bits((bits_from_float(shifted) << k.mantissa_bits) + k.one_bits)
+    return y, float_from_bits(bits_from_float(shifted) << k.mantissa_bits)
 
 
 def _expm1(x: Any, k: FloatFormat) -> Any:
     """p * 2**n + (2**n - 1)"""
     bounded = _clamp_low(_clamp_high(x, k.exp_highest), k.expm1_lowest)
-    p, integer_bits = _exp_parts(bounded, k)
     # Half the power of two, since 2**n itself can be out of range where the result is not.
-    half_power = float_from_bits(((integer_bits - k.bit_one) << k.mantissa_bits) + k.one_bits)
-    result = k.two * fma(p, half_power, half_power - k.half)
+    first, rest, _, half_power = _exp_parts(bounded, k.half_power_shift, k)
+    result = k.two * fma(first + rest, half_power, half_power - k.half)
     return select(absolute(x) < k.negligible, x, result)
 
 
 def _tanh(x: Any, k: FloatFormat) -> Any:
-    """x + x**3 P(x**2) near 0, 1 - 2 / (exp(2|x|) + 1) further out"""
-    magnitude = absolute(x)
-    square = x * x
-    near = fma(_polynomial(k.tanh, square), square * magnitude, magnitude)
-    bounded = _clamp_high(magnitude, k.tanh_highest)
-    y, power = _exp_factors(bounded + bounded, k)
-    far = k.one - k.two / fma(y, power, k.one)
-    return copysign(select(magnitude < k.tanh_split, near, far), x)
+    """base + numerator / (exp(2|x|) + 1), where exp(2|x|) = (1 + p) * 2**n.
+
+    The base is |x| where n = 0, and 1 - s / 2**n elsewhere; the numerator follows from it. So the
+    quotient is small, and its error smaller than the last rounding. Any s is right; the one taken
+    makes the largest error small.
+    """
+    magnitude = _clamp_high(absolute(x), k.tanh_highest)
+    first, rest, n, power = _exp_parts(magnitude + magnitude, k.power_shift, k)
+    p = first + rest
+    scaled = float_from_bits(k.tanh_scale_and_one_bits - bits_from_float(power))
+    is_far = n != k.zero
+    base = select(is_far, k.one - scaled, magnitude)
+    # s p + s / 2**n - (2 - s), or p - 2|x| - |x| p, in which p - 2|x| is `rest`.
+    addend = select(is_far, scaled - (k.two - k.tanh_scale), rest)
+    numerator = fma(-select(is_far, -k.tanh_scale, magnitude), p, addend)
+    return copysign(base + numerator / fma(p, power, power + k.one), x)
 
 
 def _sigmoid(x: Any, k: FloatFormat) -> Any:
@@ -423,12 +439,16 @@ def pow_f64(x: Any, y: Any) -> Any:
     exponent = high * y
     exponent_error = fma(high, y, -exponent) + low * y
     bounded = _clamp_low(_clamp_high(exponent, F64.exp_highest), F64.exp_lowest)
-    shifted = fma(bounded, F64.log2_e, F64.integer_shift)
-    n = shifted - F64.integer_shift
+    is_below_zero = bounded < F64.zero
+    shift = select(is_below_zero, F64.lifted_power_shift, F64.half_power_shift)
+    shifted = fma(bounded, F64.log2_e, shift)
+    n = shifted - shift
     r = fma(n, -F64.ln2_low, fma(n, -F64.ln2_high, bounded))
     r = select(bounded == exponent, r + exponent_error, r)
     p = fma(_polynomial(F64.expm1, r), r * r, r)
-    magnitude = _scale(F64.one + p, bits_from_float(shifted), bounded < F64.zero, F64)
+    power = float_from_bits(bits_from_float(shifted) << F64.mantissa_bits)
+    factor = select(is_below_zero, F64.lifted_power_factor, F64.two)
+    magnitude = fma(p, power, power) * factor
     return _pow_specials(x, y, magnitude, F64)
 
 

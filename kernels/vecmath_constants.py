@@ -29,6 +29,13 @@ class FloatFormat:
     # Adding 1.5 * 2**(mantissa bits) rounds to an integer and leaves it in the low bits.
     integer_shift: Any
     integer_shift_bits: Any
+    # The same with the exponent's bias among the low bits, so that these, shifted up, are 2**n.
+    power_shift: Any
+    # 2**(n - 1) and 2**(n + 64), which are normal where exp(x) is infinite or subnormal; what
+    # undoes the latter.
+    half_power_shift: Any
+    lifted_power_shift: Any
+    lifted_power_factor: Any
     mantissa_bits: Any
     exponent_mask: Any
     one_bits: Any
@@ -48,14 +55,10 @@ class FloatFormat:
     exp_highest: Any
     expm1_lowest: Any
     tanh_highest: Any
-    tanh_split: Any
+    tanh_scale: Any
+    # bits(tanh_scale) + bits(1)
+    tanh_scale_and_one_bits: Any
     third: Any
-    # exp scales by 2**n in two steps, so that neither factor is subnormal or infinite: 2**(n + 64)
-    # and 2**-64 below 0, 2**(n - 1) and 2 above.
-    below_zero_bits: Any
-    below_zero_factor: Any
-    above_zero_bits: Any
-    above_zero_factor: Any
     erf_split: Any
     erf_highest: Any
     erf_center: Any
@@ -70,8 +73,6 @@ class FloatFormat:
     erf_small: Constants
     # -log(erfc(x)), in x - erf_center, on [erf_split, erf_highest]
     erf_large: Constants
-    # (tanh(x) - x) / x**3, in x**2, on |x| <= tanh_split
-    tanh: Constants
 
 
 def _constants(scalar: Any, *values: float) -> Constants:
@@ -89,6 +90,10 @@ F32 = FloatFormat(
     negligible=np.float32(2.0**-30),
     integer_shift=np.float32(1.5 * 2.0**23),
     integer_shift_bits=np.int32(0x4B400000),
+    power_shift=np.float32(1.5 * 2.0**23 + 127),
+    half_power_shift=np.float32(1.5 * 2.0**23 + 127 - 1),
+    lifted_power_shift=np.float32(1.5 * 2.0**23 + 127 + 64),
+    lifted_power_factor=np.float32(2.0**-64),
     mantissa_bits=np.int32(23),
     exponent_mask=np.int32(-0x800000),
     one_bits=np.int32(0x3F800000),
@@ -106,12 +111,9 @@ F32 = FloatFormat(
     exp_highest=np.float32(89),
     expm1_lowest=np.float32(-20),
     tanh_highest=np.float32(10),
-    tanh_split=np.float32(0.5625),
+    tanh_scale=np.float32(1.625),
+    tanh_scale_and_one_bits=np.int32(0x3FD00000 + 0x3F800000),
     third=np.float32(1 / 3),
-    below_zero_bits=np.int32((127 + 64) << 23),
-    below_zero_factor=np.float32(2.0**-64),
-    above_zero_bits=np.int32((127 - 1) << 23),
-    above_zero_factor=np.float32(2),
     erf_split=np.float32(0.875),
     erf_highest=np.float32(3.95),
     erf_center=np.float32(0),
@@ -168,14 +170,6 @@ F32 = FloatFormat(
         1.1279306,
         0.00013491146,
     ),
-    tanh=_constants(
-        np.float32,
-        -0.0061786836,
-        0.021006495,
-        -0.05383713,
-        0.13332449,
-        -0.33333313,
-    ),
 )
 
 F64 = FloatFormat(
@@ -189,6 +183,10 @@ F64 = FloatFormat(
     negligible=np.float64(2.0**-60),
     integer_shift=np.float64(1.5 * 2.0**52),
     integer_shift_bits=np.int64(0x4338000000000000),
+    power_shift=np.float64(1.5 * 2.0**52 + 1023),
+    half_power_shift=np.float64(1.5 * 2.0**52 + 1023 - 1),
+    lifted_power_shift=np.float64(1.5 * 2.0**52 + 1023 + 64),
+    lifted_power_factor=np.float64(2.0**-64),
     mantissa_bits=np.int64(52),
     exponent_mask=np.int64(-0x10000000000000),
     one_bits=np.int64(0x3FF0000000000000),
@@ -206,12 +204,9 @@ F64 = FloatFormat(
     exp_highest=np.float64(710),
     expm1_lowest=np.float64(-40),
     tanh_highest=np.float64(22),
-    tanh_split=np.float64(0.5625),
+    tanh_scale=np.float64(1.625),
+    tanh_scale_and_one_bits=np.int64(0x3FFA000000000000 + 0x3FF0000000000000),
     third=np.float64(1 / 3),
-    below_zero_bits=np.int64((1023 + 64) << 52),
-    below_zero_factor=np.float64(2.0**-64),
-    above_zero_bits=np.int64((1023 - 1) << 52),
-    above_zero_factor=np.float64(2),
     erf_split=np.float64(0.875),
     erf_highest=np.float64(6),
     erf_center=np.float64(2),
@@ -312,21 +307,6 @@ F64 = FloatFormat(
         0.9237508418237766,
         4.418160805994415,
         5.364941264616638,
-    ),
-    tanh=_constants(
-        np.float64,
-        7.203702512963352e-06,
-        -3.2531689500993455e-05,
-        9.363144446698253e-05,
-        -0.0002380653510066499,
-        0.0005897913822765506,
-        -0.0014557981722668,
-        0.0035921242242402886,
-        -0.008863235261272754,
-        0.02186948852407208,
-        -0.053968253967934886,
-        0.1333333333333291,
-        -0.3333333333333333,
     ),
 )
 
