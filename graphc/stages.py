@@ -305,6 +305,7 @@ def _commented_code(source: KernelSource, stage: Stage) -> str:
         filename=f"<graphc {source.name}>",
         microkernels=source.microkernels,
         unroll=source.unroll,
+        long_rows=source.long_rows,
         lines=True,
     )
     heading = [f"{sign} kernel {source.name}"]

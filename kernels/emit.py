@@ -36,6 +36,15 @@ from graphc.kernels.source import (
     function_text,
     share_limits,
 )
+from graphc.kernels.stages import (
+    STRIP_END,
+    STRIP_START,
+    StagedPass,
+    prefetched_operands,
+    stages_of_pass,
+    strip_declaration,
+    wrap_in_strips,
+)
 
 StorageOf = Callable[[Node], Storage]
 
@@ -73,7 +82,9 @@ class _Function:
 
 
 def _new_function(name: str) -> _Function:
-    names = Names({*RESERVED, *OUTER_VARIABLES, *INNER_VARIABLES, BLOCK, name})
+    names = Names(
+        {*RESERVED, *OUTER_VARIABLES, *INNER_VARIABLES, BLOCK, STRIP_START, STRIP_END, name}
+    )
     return _Function(name, names, Arguments(names))
 
 
@@ -96,6 +107,7 @@ class _LoopEmitter:
         self.block_start, self.block_end = Block(), Block()
         self.rows = {level: Block() for level in range(-1, nest.passes)}
         self.passes = [Block() for _ in range(nest.passes)]
+        self.stages = [StagedPass() for _ in range(nest.passes)]
         self.finish, self.finish_inner = Block(), Block()
         self.accumulators: dict[Node, str] = {}
         self.row_parts: dict[Node, str] = {}
@@ -134,6 +146,7 @@ class _LoopEmitter:
             tuple(storage for storage in self.scratch.values() if storage in storages),
             writes=tuple(dict.fromkeys(function.writes)),
             unroll=unroll,
+            long_rows=any(staged.blocks for staged in self.stages),
             splits=splits,
             cycles=cycles(self.nest) if function is self.main else 0.0,
         )
@@ -238,6 +251,7 @@ class _LoopEmitter:
         block = self.passes[level]
         sinks = pass_sinks(self.nest, level)
         wanted = {*sinks, *(node for node, made in kept.items() if made == level)}
+        self._emit_stages(level, wanted, kept)
         for node in self.nest.nodes:
             if node not in wanted:
                 continue
@@ -250,6 +264,32 @@ class _LoopEmitter:
                 block.add(f"{buffer}[{self.loops.row_index}] = {value}")
             if node in sinks:
                 self._store(node, value, block)
+
+    def _emit_stages(self, level: int, wanted: set[Node], kept: dict[Node, int]) -> None:
+        """The stages before the last, which is the pass's own block."""
+        staged = self.stages[level]
+        at_hand = frozenset(
+            node
+            for node in self.nest.nodes
+            if kept.get(node, level) < level or is_reloaded(self.nest, node, level)
+        )
+        for made in stages_of_pass(self.nest, self.loops, wanted, at_hand):
+            block = Block()
+            for node in made:
+                value = self._value(node, block, level)
+                buffer = self.main.names.unique(f"{label(node)}_{STRIP_START}")
+                self.main.prologue.add(strip_declaration(buffer, node))
+                block.store(f"{buffer}[{self._strip_index}] = {value}")
+                staged.kept[node] = buffer
+            staged.blocks.append(block)
+
+    @property
+    def _strip_index(self) -> str:
+        return f"{self.loops.row_index} - {STRIP_START}"
+
+    def _strip_of(self, node: Node, level: int) -> str | None:
+        """The buffer of a value that a stage of the pass keeps for later ones."""
+        return self.stages[level].kept.get(node) if level in range(self.nest.passes) else None
 
     def _emit_row_level(self, level: int) -> None:
         block = self.rows[level]
@@ -312,10 +352,27 @@ class _LoopEmitter:
         shared_inner = share is not None and not self.loops.outer
         row = Block()
         row.extend(self.rows[-1])
-        for level, block in enumerate(self.passes):
-            wrap_in_loops(row, self.loops.inner, block, share if shared_inner else None)
+        for level in range(self.nest.passes):
+            self._nest_pass(row, level, share if shared_inner else None)
             row.extend(self.rows[level])
         wrap_in_loops(into, self.loops.outer, row, None if shared_inner else share)
+
+    def _nest_pass(self, into: Block, level: int, share: Share | None) -> None:
+        """A pass over a row, as one loop or in strips."""
+        stages = self.stages[level].blocks
+        loop = self.loops.row_loop
+        if not stages or loop is None:
+            wrap_in_loops(into, self.loops.inner, self.passes[level], share)
+            return
+        prefetches = [
+            (
+                self.main.arguments.name(self.storage_of(value)),
+                self.loops.operand_index(*reader),
+                value.dtype.itemsize,
+            )
+            for value, reader in prefetched_operands(self.nest, self.loops).items()
+        ]
+        wrap_in_strips(into, loop, [*stages, self.passes[level]], prefetches, share)
 
     # --- values ----------------------------------------------------------------------------
 
@@ -357,6 +414,8 @@ class _LoopEmitter:
             return self.accumulators[node]
         if node in self.nest.reduces:
             storage, index = self._accumulator_storage(node), self._accumulator_index(node)
+        elif strip := self._strip_of(node, level):
+            return self._named(node, f"{strip}[{self._strip_index}]", block, (id(block), node))
         elif node in self.scratch:
             storage, index = self.scratch[node], self.loops.row_index
         else:
@@ -368,6 +427,8 @@ class _LoopEmitter:
         """The block that computes the value for `block`, and its pass; None when it is kept."""
         role = self.nest.roles[node]
         if node in self.nest.reduces:
+            return None
+        if self._strip_of(node, level) and (id(block), node) not in self.function.known:
             return None
         if role.inner:
             in_later_pass = role.phase is Phase.MAIN and role.level < level < self.nest.passes

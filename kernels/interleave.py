@@ -12,16 +12,19 @@ from collections.abc import Iterator, Sequence
 
 # Vectors at a time. Four need more registers than there are.
 INTERLEAVED = 2
-# Calls of vector math from which on a loop is long.
+# Calls of vector math from which on a loop has much arithmetic.
 LONG_LOOP_CALLS = 2
 
 _BLOCK = re.compile(r'("?[\w.$]+"?):')
 _JUMP = re.compile(r'  br label %("?[\w.$]+"?)(?:, !dbg !\d+)?$')
 
 
-def interleave_long_loops(llvm_ir: str, vector_math_prefix: str) -> str:
-    """The module with a hint at each innermost loop that has so many calls of functions whose
-    names begin with the prefix; itself where there is none.
+def interleave_long_loops(llvm_ir: str, vector_math_prefix: str, long_rows: bool) -> str:
+    """The module with a hint at each innermost loop with several calls of functions whose names
+    begin with the prefix; itself where there is none.
+
+    long_rows: whether all loops run over many vectors, so that one call is enough. In a loop over
+    fewer than `INTERLEAVED` vectors the hint would leave everything to the loop's scalar tail.
 
     llvm_ir: as numba writes it, before optimisation: a loop's last block jumps to its first, which
     stands before it.
@@ -30,8 +33,9 @@ def interleave_long_loops(llvm_ir: str, vector_math_prefix: str) -> str:
     call = f"@{vector_math_prefix}"
     number = _first_free_metadata(lines)
     hints = []
+    calls = 1 if long_rows else LONG_LOOP_CALLS
     for first, last in _innermost_loops(lines):
-        if sum(call in line for line in lines[first:last]) < LONG_LOOP_CALLS:
+        if sum(call in line for line in lines[first:last]) < calls:
             continue
         lines[last] += f", !llvm.loop !{number}"
         hints += [

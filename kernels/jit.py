@@ -139,12 +139,14 @@ class KernelCompiler:
         filename: str,
         microkernels: Sequence[MicrokernelLike] = (),
         unroll: bool = True,
+        long_rows: bool = False,
         lines: bool = False,
     ) -> CompiledKernel:
         """Compile the function `name` of `source`: `def name(args, thread, threads)`, an int
         result.
 
         `filename` is what tracebacks and profilers show. `microkernels` are callable by name.
+        `unroll` and `long_rows` are those of `KernelSource`.
         `lines` keeps the lines of the source beside the code, which is the same without: for
         reading LLVM IR and assembly.
         Raises numba's errors, with a note that names the kernel, when the source cannot be typed.
@@ -155,7 +157,7 @@ class KernelCompiler:
         namespace.update({kernel.name: call_microkernel(kernel) for kernel in microkernels})
         exec(compile(source, filename, "exec"), namespace)
         try:
-            module = self._translate(namespace[name], name, lines)
+            module = self._translate(namespace[name], name, long_rows, lines)
         except Exception as error:
             error.add_note(f"while compiling kernel {name} of {filename}")
             raise
@@ -168,7 +170,9 @@ class KernelCompiler:
         native = build(module, self.target, unroll)
         return CompiledKernel(name, source, filename, native.address(name), native)
 
-    def _translate(self, function: Callable[..., Any], name: str, lines: bool) -> Any:
+    def _translate(
+        self, function: Callable[..., Any], name: str, long_rows: bool, lines: bool
+    ) -> Any:
         """The LLVM module of a kernel function: what numba made, and the entry point."""
         pointers = types.CPointer(types.voidptr)
         with global_compiler_lock:
@@ -185,7 +189,8 @@ class KernelCompiler:
             )
         module = result.library._final_module.clone()
         if any(function.name.startswith(VECTOR_MATH_PREFIX) for function in module.functions):
-            module = llvm.parse_assembly(interleave_long_loops(str(module), VECTOR_MATH_PREFIX))
+            text = interleave_long_loops(str(module), VECTOR_MATH_PREFIX, long_rows)
+            module = llvm.parse_assembly(text)
         native_name = result.fndesc.mangled_name
         module.get_function(native_name).add_function_attribute("alwaysinline")
         module.link_in(llvm.parse_assembly(_entry_point(name, native_name, self.target, lines)))

@@ -187,6 +187,23 @@ def _advance(typing_context: Any, buffer: Any, offset: Any) -> Any:
     return buffer(buffer, types.intp), lower
 
 
+@intrinsic
+def _prefetch(typing_context: Any, buffer: Any, index: Any) -> Any:
+    """`prefetch(x, index)`: asks for the cache line of an element, which need not exist."""
+    if not isinstance(buffer, Buffer):
+        return None
+
+    def lower(context: Any, builder: Any, sig: Any, values: Any) -> Any:
+        flag = ir.IntType(32)
+        address = builder.bitcast(builder.gep(values[0], [values[1]]), ir.IntType(8).as_pointer())
+        function_type = ir.FunctionType(ir.VoidType(), [address.type, flag, flag, flag])
+        function = cgutils.get_or_insert_function(builder.module, function_type, "llvm.prefetch")
+        builder.call(function, [address, flag(0), flag(3), flag(1)])
+        return context.get_dummy_value()
+
+    return types.none(buffer, types.intp), lower
+
+
 def _is_float(kind: types.Type) -> bool:
     return isinstance(kind, types.Float)
 
@@ -378,6 +395,7 @@ def kernel_namespace() -> dict[str, Any]:
         "buffer": _buffer,
         "stack": _stack,
         "advance": _advance,
+        "prefetch": _prefetch,
         "select": _ternary(_type_select),
         "fma": _call_llvm("fmuladd", 3),
         "round_even": _call_llvm("roundeven", 1),

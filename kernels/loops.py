@@ -43,6 +43,12 @@ class Loops:
         return size
 
     @property
+    def row_loop(self) -> Loop | None:
+        """The loop over a row, where it is one."""
+        loops = [loop for loop in self.inner if loop.extent != 1]
+        return loops[0] if len(loops) == 1 else None
+
+    @property
     def row_index(self) -> str:
         """The index of the current element within its row."""
         strides = row_major_strides([loop.extent for loop in self.inner])
@@ -56,6 +62,12 @@ class Loops:
     def operand_index(self, node: Node, position: int) -> str:
         """The index of the current element of an operand in the buffer of the value it views."""
         return self._index(_operand_access(self.nest, node, position))
+
+    def is_streamed(self, node: Node, position: int) -> bool:
+        """Whether the loops read an operand's elements one after the other, each once in a row."""
+        access = _operand_access(self.nest, node, position)
+        strides = [access.strides[loop.axes[-1]] for loop in (*self.outer, *self.inner)]
+        return all(strides) and strides[-1] == 1
 
     def result_index(self, node: Node) -> str:
         """The index of the current element of a value that is stored whole."""

@@ -61,7 +61,7 @@ def values_kept_between_passes(nest: LoopNest) -> dict[Node, int]:
         seen: set[Node] = set()
         while wanted:
             for operand in map(viewed, wanted.pop().operands):
-                if operand in seen or not _is_inner_value(nest, operand):
+                if operand in seen or not is_inner_value(nest, operand):
                     continue
                 seen.add(operand)
                 if is_reloaded(nest, operand, level) or operand in kept:
@@ -74,7 +74,7 @@ def values_kept_between_passes(nest: LoopNest) -> dict[Node, int]:
     return kept
 
 
-def _is_inner_value(nest: LoopNest, node: Node) -> bool:
+def is_inner_value(nest: LoopNest, node: Node) -> bool:
     return node in nest.roles and nest.roles[node].inner and node not in nest.reduces
 
 
@@ -88,7 +88,7 @@ def _cost_in_pass(nest: LoopNest, node: Node, level: int, kept: dict[Node, int])
         for operand in map(viewed, current.operands):
             at_hand = (
                 operand in seen
-                or not _is_inner_value(nest, operand)
+                or not is_inner_value(nest, operand)
                 or operand in kept
                 or is_reloaded(nest, operand, level)
             )

@@ -19,7 +19,8 @@ INDENT = "    "
 
 # What kernel source already uses: its parameters, the primitives and the vector math.
 RESERVED = frozenset(
-    {"arguments", "thread", "threads", "buffer", "stack", "advance", "range", "inf", "nan"}
+    {"arguments", "thread", "threads", "buffer", "stack", "advance", "prefetch", "range"}
+    | {"inf", "nan"}
     | {dtype_name(dtype) for dtype in DTYPES.values()}
     | {name for name, value in vars(primitives).items() if callable(value)}
     | set(VECTOR_MATH)
@@ -59,6 +60,7 @@ class KernelSource:
 
     unroll: whether short loops are unrolled whole, so that the loop around them is vectorised: good
     for rows of a few classes, bad for the tiles of a product.
+    long_rows: whether its loops over the elements of a row are long, strips of many vectors.
     writes: the arguments that it writes to.
     splits: whether threads may call it together, each for its share.
     cycles: estimated, of one core.
@@ -72,6 +74,7 @@ class KernelSource:
     scratch: tuple[Storage, ...] = ()
     microkernels: tuple[Microkernel, ...] = ()
     unroll: bool = True
+    long_rows: bool = False
     writes: tuple[Storage, ...] = ()
     splits: bool = False
     cycles: float = 0.0
@@ -197,5 +200,6 @@ def canonical_text(source: KernelSource) -> str:
 def kernel_digest(source: KernelSource) -> str:
     """What a kernel's machine code depends on besides the build; equal kernels of other names have
     the same."""
+    flags = (f"unroll={source.unroll}", f"long_rows={source.long_rows}")
     microkernels = (kernel.llvm_ir for kernel in source.microkernels)
-    return source_digest([canonical_text(source), f"unroll={source.unroll}", *microkernels])
+    return source_digest([canonical_text(source), *flags, *microkernels])

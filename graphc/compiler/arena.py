@@ -9,6 +9,11 @@ from graphc.kernels.source import Storage
 
 ALIGNMENT = 64
 
+# Values of whole pages would stand at equal places of them, and the nearest cache has room for few
+# lines of equal places: a loop over many values would evict its own. So they are set off by this.
+PAGE_BYTES = 4096
+OFFSET_BYTES = 11 * ALIGNMENT
+
 # Temporaries of so few bytes stay in the second cache of a core wherever they are.
 NO_REUSE_BYTES = 128 * 1024
 
@@ -62,12 +67,12 @@ def plan_arena(ranges: Sequence[LiveRange], threads: int = 1) -> Arena:
     Inference, 2020. With several threads no place of a small arena is used again, so that none
     waits for another only because of that.
     """
-    nbytes = sum(_aligned(live.storage.nbytes) for live in ranges)
+    nbytes = sum(_place_bytes(live.storage.nbytes) for live in ranges)
     reuses = threads == 1 or nbytes > NO_REUSE_BYTES
     placed: list[tuple[int, int, LiveRange]] = []
     offsets: dict[Storage, int] = {}
     for live in sorted(ranges, key=lambda r: (-r.storage.nbytes, r.first)):
-        size = _aligned(live.storage.nbytes)
+        size = _place_bytes(live.storage.nbytes)
         offset = 0
         for start, end, other in sorted(placed, key=lambda item: item[0]):
             if not reuses or live.overlaps(other):
@@ -79,5 +84,6 @@ def plan_arena(ranges: Sequence[LiveRange], threads: int = 1) -> Arena:
     return Arena(tuple(ranges), offsets, max((end for _, end, _ in placed), default=0))
 
 
-def _aligned(nbytes: int) -> int:
-    return -(-max(nbytes, 1) // ALIGNMENT) * ALIGNMENT
+def _place_bytes(nbytes: int) -> int:
+    set_off = OFFSET_BYTES if nbytes >= PAGE_BYTES else 0
+    return -(-max(nbytes, 1) // ALIGNMENT) * ALIGNMENT + set_off

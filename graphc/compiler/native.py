@@ -122,6 +122,7 @@ class Native:
                 filename=f"<graphc {made.name}>",
                 microkernels=made.microkernels,
                 unroll=made.unroll,
+                long_rows=made.long_rows,
             )
             return kernel.native, kernel.name
 

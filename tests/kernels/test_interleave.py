@@ -36,7 +36,7 @@ last:
 
 
 def test_innermost_loops_with_much_vector_math_get_the_hint() -> None:
-    lines = interleave_long_loops(NESTED, PREFIX).splitlines()
+    lines = interleave_long_loops(NESTED, PREFIX, long_rows=False).splitlines()
     assert [line for line in lines if "!llvm.loop" in line] == [
         "  br label %long, !llvm.loop !8",
         "  br label %lines, !dbg !5, !llvm.loop !10",
@@ -45,10 +45,17 @@ def test_innermost_loops_with_much_vector_math_get_the_hint() -> None:
     assert '!9 = !{!"llvm.loop.interleave.count", i32 2}' in lines
 
 
+def test_one_call_is_enough_where_rows_are_long() -> None:
+    lines = interleave_long_loops(NESTED, PREFIX, long_rows=True).splitlines()
+    assert [line.split(",")[0] for line in lines if "!llvm.loop" in line] == [
+        "  br label %long", "  br label %lines", "  br label %short",
+    ]  # fmt: skip
+
+
 def test_a_module_without_such_loops_stays_as_it_is() -> None:
     text = NESTED.replace("@graphc.log.f32", "@other.f32")
     assert text != NESTED
-    assert interleave_long_loops(text, PREFIX) is text
+    assert interleave_long_loops(text, PREFIX, long_rows=False) is text
 
 
 def _divisions(compiler: KernelCompiler) -> int:
@@ -69,5 +76,5 @@ def _divisions(compiler: KernelCompiler) -> int:
 def test_a_long_loop_works_on_two_vectors_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     compiler = KernelCompiler()
     assert _divisions(compiler) == 4
-    monkeypatch.setattr(jit, "interleave_long_loops", lambda llvm_ir, prefix: llvm_ir)
+    monkeypatch.setattr(jit, "interleave_long_loops", lambda llvm_ir, *_: llvm_ir)
     assert _divisions(compiler) == 2

@@ -1,0 +1,176 @@
+"""A pass over a row in stages: each value of vector math in a loop of its own, strip by strip.
+
+Several of them in one loop are a chain too long for a processor to find enough independent
+operations in, and keep too many registers. What a stage makes for later ones stays, for a strip of
+a few vectors, in the nearest cache.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from graphc.ir.graph import Node
+from graphc.ir.op import Scalar
+from graphc.kernels.access import Loop
+from graphc.kernels.group import viewed
+from graphc.kernels.loopnest import LoopNest
+from graphc.kernels.loops import Loops
+from graphc.kernels.passes import RECOMPUTE_COST, is_inner_value
+from graphc.kernels.scalar import dtype_name
+from graphc.kernels.source import Block, Share, share_limits
+
+# Elements of a strip: a few vectors for each loop, and no more, so that what the processor fetches
+# ahead by itself is not outrun by a loop that does little with it.
+STRIP = 128
+# The variable that holds a strip's first element, and the one behind its last.
+STRIP_START, STRIP_END = "strip", "strip_end"
+# The cost of an op from which on it is vector math.
+VECTOR_MATH_COST = 12
+# Operands of so many bytes come from beyond the second cache; how far ahead they are asked for.
+PREFETCHED_BYTES = 512 * 1024
+BYTES_AHEAD = 2048
+CACHE_LINE_BYTES = 64
+
+
+@dataclass
+class StagedPass:
+    """The blocks of a pass's stages but the last, and the buffers of the values that they keep."""
+
+    blocks: list[Block] = field(default_factory=list)
+    kept: dict[Node, str] = field(default_factory=dict)
+
+
+def stages_of_pass(
+    nest: LoopNest, loops: Loops, sinks: Iterable[Node], at_hand: frozenset[Node]
+) -> tuple[tuple[Node, ...], ...]:
+    """For each stage but the last of a pass that brings about `sinks` the values that it leaves
+    for later ones; empty where the pass has one value of vector math.
+
+    at_hand: values that earlier passes have kept.
+    """
+    if loops.row_size < STRIP or loops.row_loop is None:
+        return ()
+    sinks = tuple(sinks)
+    needed = set(_made_for(nest, sinks, at_hand))
+    mathematics = [node for node in nest.nodes if node in needed and _is_vector_math(node)]
+    if len(mathematics) < 2:
+        return ()
+    made_in: dict[Node, int] = {}
+    kept: dict[Node, int] = {}
+    for stage, targets in enumerate([*((node,) for node in mathematics), sinks]):
+        _walk_stage(nest, targets, stage, at_hand, made_in, kept)
+        kept.update((node, stage) for node in targets if stage < len(mathematics))
+    return tuple(
+        tuple(node for node in nest.nodes if kept.get(node) == stage)
+        for stage in range(len(mathematics))
+    )
+
+
+def strip_declaration(buffer: str, node: Node) -> str:
+    """The source line that makes a strip's buffer for a value."""
+    return f"{buffer} = stack({dtype_name(node.dtype)}, {STRIP})"
+
+
+def wrap_in_strips(
+    into: Block,
+    loop: Loop,
+    stages: Sequence[Block],
+    prefetches: Sequence[tuple[str, str, int]],
+    share: Share | None,
+) -> None:
+    """Appends the stages, each in a loop over a strip, in a loop over strips.
+
+    prefetches: (buffer, index, bytes of an element) of what is read in order from far away.
+    share: of the loop's extent; all of it without.
+    """
+    strip = Block()
+    limits = share_limits(share, loop.extent) if share else f"0, {loop.extent}"
+    end = f"{STRIP_START} + {STRIP}"
+    if share is not None or loop.extent % STRIP:
+        last = limits.split(", ")[1]
+        strip.add(f"{STRIP_END} = {end} if {end} < {last} else {last}")
+        end = STRIP_END
+    for buffer, index, itemsize in prefetches:
+        ahead = BYTES_AHEAD // itemsize
+        first, behind = f"{STRIP_START} + {ahead}", f"{STRIP_START} + {ahead + STRIP}"
+        body = Block()
+        body.add(f"prefetch({buffer}, {index})")
+        line = CACHE_LINE_BYTES // itemsize
+        strip.nest(f"for {loop.variable} in range({first}, {behind}, {line}):", body)
+    for stage in stages:
+        strip.nest(f"for {loop.variable} in range({STRIP_START}, {end}):", stage)
+    into.nest(f"for {STRIP_START} in range({limits}, {STRIP}):", strip)
+
+
+def prefetched_operands(nest: LoopNest, loops: Loops) -> dict[Node, tuple[Node, int]]:
+    """Values that the nest reads in order from beyond the caches, with a node that reads each and
+    the number of its operand."""
+    found: dict[Node, tuple[Node, int]] = {}
+    for node in nest.nodes:
+        for position, operand in enumerate(node.operands):
+            base = viewed(operand)
+            is_large = base not in nest.roles and base.type.nbytes >= PREFETCHED_BYTES
+            if is_large and loops.is_streamed(node, position):
+                found.setdefault(base, (node, position))
+    return found
+
+
+def _is_vector_math(node: Node) -> bool:
+    return isinstance(node.op.lowering, Scalar) and node.op.lowering.cost >= VECTOR_MATH_COST
+
+
+def _made_for(
+    nest: LoopNest, sinks: Iterable[Node], at_hand: Iterable[Node] | Mapping[Node, int]
+) -> Iterator[Node]:
+    """What a loop computes for its sinks, and the sinks that it computes, each once."""
+    wanted = list(sinks)
+    seen = set(wanted)
+    while wanted:
+        current = wanted.pop()
+        if is_inner_value(nest, current):
+            yield current
+        for operand in map(viewed, current.operands):
+            if operand not in seen and is_inner_value(nest, operand) and operand not in at_hand:
+                seen.add(operand)
+                wanted.append(operand)
+
+
+def _walk_stage(
+    nest: LoopNest,
+    targets: Iterable[Node],
+    stage: int,
+    at_hand: frozenset[Node],
+    made_in: dict[Node, int],
+    kept: dict[Node, int],
+) -> None:
+    """Notes what the stage computes, and what it takes from an earlier one that computes it too,
+    since that costs less."""
+    wanted = list(targets)
+    seen = set(wanted)
+    while wanted:
+        current = wanted.pop()
+        if is_inner_value(nest, current):
+            made_in.setdefault(current, stage)
+        for operand in map(viewed, current.operands):
+            if operand in seen or operand in at_hand or operand in kept:
+                continue
+            if not is_inner_value(nest, operand):
+                continue
+            seen.add(operand)
+            first = made_in.get(operand, stage)
+            if first < stage and _costs_much(nest, operand, at_hand, kept):
+                kept[operand] = first
+            else:
+                wanted.append(operand)
+
+
+def _costs_much(
+    nest: LoopNest, node: Node, at_hand: frozenset[Node], kept: Mapping[Node, int]
+) -> bool:
+    cost = 0
+    for made in _made_for(nest, [node], {**dict.fromkeys(at_hand, 0), **kept}):
+        cost += made.op.lowering.cost if isinstance(made.op.lowering, Scalar) else 0
+        if cost > RECOMPUTE_COST:
+            return True
+    return False
