@@ -62,7 +62,7 @@ def test_unary_operators() -> None:
     np.testing.assert_array_equal(value_of(b | b[::-1], b=flags), flags | flags[::-1])
 
 
-@pytest.mark.parametrize("exponent", [2, -1, 3, 0.5, 0, -2.5])
+@pytest.mark.parametrize("exponent", [2, -1, 3, 4.0, 0.5, 0, -2.5])
 def test_power(exponent: float) -> None:
     graph = Graph()
     x = graph.input("x", (3,), "f64")
@@ -75,6 +75,12 @@ def test_power(exponent: float) -> None:
 def test_power_of_two_is_a_square() -> None:
     x = Graph().input("x", ())
     assert (x**2).op is ops.square and (x**-1).op is ops.reciprocal
+
+
+def test_small_powers_are_products() -> None:
+    x = Graph().input("x", ())
+    assert x**3 is x * ops.square(x) and x**4 is ops.square(ops.square(x))
+    assert (x**5).op is ops.power and ops.power(x, 3).op is ops.power
 
 
 def test_matmul_operator() -> None:
