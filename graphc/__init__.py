@@ -42,6 +42,7 @@ from graphc.ir.build import (
     sum,
     take,
     transpose,
+    where,
 )
 from graphc.ir.ops.elementwise import absolute as abs
 from graphc.ir.ops.elementwise import (
@@ -75,7 +76,6 @@ from graphc.ir.ops.elementwise import (
     square,
     subtract,
     tanh,
-    where,
 )
 from graphc.ir.types import Dim, DType, bool_, f32, f64, i32, i64, u8
 from graphc.model import Model

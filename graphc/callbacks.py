@@ -51,6 +51,15 @@ class Callback:
         """After a batch, with its own loss and metrics."""
 
 
+def check_callbacks(callbacks: object) -> None:
+    """Raises TypeError unless it is a sequence of callbacks."""
+    if not isinstance(callbacks, Sequence):
+        raise TypeError(f"callbacks: a list of them expected, not {callbacks!r}")
+    for each in callbacks:
+        if not isinstance(each, Callback):
+            raise TypeError(f"callbacks: a gc.callbacks.Callback expected, not {each!r}")
+
+
 def overrides(callback: Callback, hook: str) -> bool:
     """Whether the callback has a `hook` of its own, so that calling it is worth the time."""
     return getattr(type(callback), hook) is not getattr(Callback, hook)

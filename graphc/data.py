@@ -112,6 +112,12 @@ def split_rows(arrays: Sequence[Array], share: float) -> tuple[list[Array], list
     return [array[:first] for array in arrays], [array[first:] for array in arrays]
 
 
+def check_batch_size(batch_size: object) -> None:
+    """Raises DataError for what is no integer of at least 1."""
+    if not isinstance(batch_size, int | np.integer) or batch_size < 1:
+        raise DataError(f"a batch size of at least 1 expected, not {batch_size!r}")
+
+
 class Batches:
     """Arrays of equally many rows, handed out in batches; the last may be smaller.
 
@@ -121,8 +127,7 @@ class Batches:
 
     def __init__(self, arrays: Sequence[Array], batch_size: int) -> None:
         """Raises DataError for a batch size below 1 and for no rows."""
-        if batch_size < 1:
-            raise DataError(f"a batch size of at least 1 expected, not {batch_size}")
+        check_batch_size(batch_size)
         self.rows = len(arrays[0])
         if self.rows == 0:
             raise DataError("no data: there are no rows")

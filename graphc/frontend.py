@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, overload
 
 import numpy as np
@@ -15,6 +15,7 @@ from graphc.ir.build import broadcast_to
 from graphc.ir.graph import Graph as NodeGraph
 from graphc.ir.graph import Node, default_dtype, topological
 from graphc.ir.inference import inference_values
+from graphc.ir.location import callers_location, located
 from graphc.ir.ops import leaf
 from graphc.ir.rewrite import rewrite_values
 from graphc.ir.simplify import RULES
@@ -107,9 +108,24 @@ class Graph(NodeGraph):
     def reserve_name(self, name: str) -> str:
         """`name`, now taken. Raises GraphError when a layer before has taken it."""
         if self._is_taken(name):
-            raise GraphError(f"the name {name!r} is taken")
+            raise GraphError(located(f"the name {name!r} is taken", callers_location()))
         self._scopes.add(name)
         return name
+
+    @property
+    def names(self) -> frozenset[str]:
+        """Every name that is taken: of inputs, of states and of what they stand below."""
+        return frozenset([*self._scopes, *self.inputs, *self.states])
+
+    def forget(self, names: Collection[str]) -> None:
+        """Takes states with their values, and what states stand below, out again: their names are
+        free. What was compiled with the states keeps their memory."""
+        for name in names:
+            self.states.pop(name, None)
+            self.initializers.pop(name, None)
+        self._scopes -= set(names)
+        self.streams -= set(names)
+        self.variables.forget(names)
 
     def _is_taken(self, name: str) -> bool:
         return name in self._scopes or name in self.inputs or name in self.states

@@ -34,7 +34,7 @@ Updates = Mapping[Node, Node] | Sequence[tuple[Node, Node]]
 
 
 def function(
-    inputs: Sequence[Node],
+    inputs: Node | Sequence[Node],
     outputs: Nodes,
     updates: Updates | None = None,
     *,
@@ -46,6 +46,7 @@ def function(
 ) -> Function:
     """A function of `inputs` that returns `outputs` and then makes `updates`, all at once.
 
+    inputs: a node or several.
     outputs: a node, a sequence of nodes or a mapping of names to nodes; calls return arrays in the
         same form.
     updates: states and their next values.
@@ -78,7 +79,7 @@ class Function:
 
     def __init__(
         self,
-        inputs: Sequence[Node],
+        inputs: Node | Sequence[Node],
         outputs: Nodes,
         updates: Updates | None,
         *,
@@ -278,7 +279,11 @@ def _misfit(node: Node, array: Array, found: Mapping[str, int] | None = None) ->
     return f"input {node.name!r}: shape {node.type.shape}{known} expected, {array.shape} given"
 
 
-def _program(name: str, inputs: Sequence[Node], outputs: Nodes, updates: Updates | None) -> Program:
+def _program(
+    name: str, inputs: Node | Sequence[Node], outputs: Nodes, updates: Updates | None
+) -> Program:
+    if outputs is None:
+        raise GraphError("outputs: a node, a list or a mapping expected, not None; [] for none")
     if isinstance(outputs, Node):
         named: tuple[tuple[str, Node], ...] = (("output", outputs),)
     elif isinstance(outputs, Mapping):
@@ -286,7 +291,8 @@ def _program(name: str, inputs: Sequence[Node], outputs: Nodes, updates: Updates
     else:
         named = tuple((f"output{i}", node) for i, node in enumerate(outputs))
     pairs = tuple(updates.items() if isinstance(updates, Mapping) else updates or ())
-    program = Program(name, tuple(inputs), named, pairs)
+    listed_inputs = (inputs,) if isinstance(inputs, Node) else tuple(inputs)
+    program = Program(name, listed_inputs, named, pairs)
     _check(program)
     return program
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from graphc.arrays import batch_dimension, check_labels, matched, row_count
-from graphc.callbacks import Callback
-from graphc.data import Batches, split_rows
+from graphc.callbacks import Callback, check_callbacks
+from graphc.data import Batches, check_batch_size, split_rows
 from graphc.epoch import CompiledEpochs
 from graphc.errors import DataError, GraphError, NotCompiledError
 from graphc.forms import Nodes, form_of, in_form, listed
@@ -78,6 +78,7 @@ class Model:
         self.logged_names: list[str] = []
         self.batch_size = DEFAULT_BATCH_SIZE
         self._rate: Node | None = None
+        self._optimizer_names: frozenset[str] = frozenset()
         self._mode: Mode = "compiled"
         self._fuse = True
         self._threads: int | None = None
@@ -139,8 +140,12 @@ class Model:
 
         `fuse`, `mode` and `threads` are those of `gc.function`. With a batch size the step is
         compiled at once, else by `fit`. Compiling again with the same optimizer keeps its slots;
-        another one starts afresh. Raises GraphError for an optimizer without a loss or parameters.
+        another one starts afresh, with states of the same names as in a new model. Raises
+        GraphError for an optimizer without a loss or parameters, TypeError for what is none, and
+        DataError for a batch size that is no positive integer.
         """
+        if batch_size is not None:
+            check_batch_size(batch_size)
         if optimizer is not self.optimizer:
             self._set_optimizer(optimizer)
         self._mode, self._fuse, self._threads = mode, fuse, threads
@@ -235,6 +240,7 @@ class Model:
         """
         if debug not in (None, "nan"):
             raise ValueError(f"debug {debug!r}: None or 'nan' expected")
+        check_callbacks(callbacks)
         nan_watch = nan_watch or debug is not None
         step = self.watched_train_function if nan_watch else self.train_function
         recorder = self._recorder(step, record) if record else None
@@ -435,11 +441,22 @@ class Model:
         return self._rate
 
     def _set_optimizer(self, optimizer: Optimizer | None) -> None:
-        if optimizer is None:
-            self.optimizer, self._rate, self.updates = None, None, {}
-            return
-        if self.loss is None:
+        if optimizer is not None and not isinstance(optimizer, Optimizer):
+            raise TypeError(f"an optimizer such as gc.optim.Adam() expected, not {optimizer!r}")
+        if optimizer is not None and self.loss is None:
             raise GraphError("a model without a loss cannot be trained")
+        self.optimizer, self._rate, self.updates = None, None, {}
+        self.graph.forget(self._optimizer_names)
+        self.variables.forget(self._optimizer_names)
+        before = self.graph.names
+        try:
+            if optimizer is not None:
+                self._declare_updates(optimizer)
+        finally:
+            self._optimizer_names = self.graph.names - before
+
+    def _declare_updates(self, optimizer: Optimizer) -> None:
+        assert self.loss is not None
         rate = self.graph.variable(
             self.graph.unique_name("learning_rate"),
             optimizer.learning_rate,

@@ -113,7 +113,9 @@ def check_dimensions(program: Program, dimensions: Mapping[str, int]) -> None:
     wanted = {e.name for node in program.inputs for e in node.shape if isinstance(e, Dim)}
     missing = sorted(wanted - dimensions.keys())
     if missing:
-        raise DataError(f"{program.name}: extents for the dimensions {missing} are missing")
+        raise DataError(
+            f"{program.name}: extents for the dimensions {missing} are missing; --dim gives one"
+        )
 
 
 def _restore(step: Function, values: Mapping[Node, Array]) -> None:

@@ -90,6 +90,11 @@ class Variables:
         for state, array in zip(states, fitting, strict=True):
             self._write(state, array)
 
+    def forget(self, names: Collection[str]) -> None:
+        """Lets go of the values of states that the graph no longer has."""
+        for name in names:
+            self._arrays.pop(name, None)
+
     def copy(self) -> Variables:
         """Variables of the same graph with equal values in arrays of their own."""
         other = Variables(self.graph, self.seed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -137,12 +138,12 @@ class TensorType:
         """Whether no extent is left open."""
         return all(isinstance(extent, int) for extent in self.shape)
 
-    @property
+    @functools.cached_property
     def dims(self) -> tuple[int, ...]:
         """The shape as integers. Raises ShapeError while a named dimension is open."""
         return static_shape(self.shape)
 
-    @property
+    @functools.cached_property
     def size(self) -> int:
         """Number of elements. Raises ShapeError while a named dimension is open."""
         return math.prod(self.dims)

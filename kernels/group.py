@@ -107,13 +107,8 @@ def viewed(node: Node) -> Node:
 def external_operands(nodes: Iterable[Node]) -> tuple[Node, ...]:
     """The stored values that kernels of `nodes` read, each once, in order of first use."""
     inside = set(nodes)
-    found = {
-        viewed(operand): None
-        for node in nodes
-        for operand in node.operands
-        if viewed(operand) not in inside and not is_inline(viewed(operand))
-    }
-    return tuple(found)
+    read = {base: None for node in nodes for base in map(viewed, node.operands)}
+    return tuple(base for base in read if base not in inside and not is_inline(base))
 
 
 # --- the common loops of a set of nodes ------------------------------------------------------

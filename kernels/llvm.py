@@ -14,6 +14,9 @@ from graphc.kernels.vector_width import VECTOR_BITS, default_vector_bits
 
 # How the names of the features of x86 that come with 512-bit vectors begin, in LLVM.
 AVX512 = "avx512"
+# Loads and stores of each lane apart take far longer than short rows do in turn. LLVM would
+# unroll such rows whole and then take the lanes of a vector from as many rows.
+LANES_APART = ("prefer-no-gather", "prefer-no-scatter")
 
 
 def host_vector_bits() -> int:
@@ -50,6 +53,8 @@ def host_target(vector_bits: int | None = None) -> Target:
         for name in features:
             if name.startswith(AVX512):
                 features[name] = False
+    if "avx2" in features:
+        features.update(dict.fromkeys(LANES_APART, True))
     return Target(llvm.get_host_cpu_name(), features.flatten(), wanted)
 
 

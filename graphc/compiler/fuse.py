@@ -110,6 +110,7 @@ class _Fusion:
             self.members[number] = frozenset([node])
             self.number_of[node] = number
         self.next_number = len(self.members)
+        self.traffic_of: dict[int, int] = {}
         self.consumers = {number: self._readers(number) for number in self.members}
         self.readers_of = _readers_of_stored(computed_nodes(program))
         # At first a group is one node, and operands have lower numbers than who reads them.
@@ -179,12 +180,15 @@ class _Fusion:
 
     def _scored(self, one: int, other: int) -> tuple[int, int, int]:
         """Pairs that save most bytes come first: what both move alone less what they do as one."""
-        parts, whole = self._traffic(one), self._traffic(one, other)
-        return whole - parts - self._traffic(other), one, other
+        nodes = self.members[one] | self.members[other]
+        whole = traffic(nodes, self.uses.outputs_of(nodes))
+        return whole - self._traffic(one) - self._traffic(other), one, other
 
-    def _traffic(self, *numbers: int) -> int:
-        nodes = frozenset().union(*(self.members[number] for number in numbers))
-        return traffic(nodes, self.uses.outputs_of(nodes))
+    def _traffic(self, number: int) -> int:
+        if number not in self.traffic_of:
+            nodes = self.members[number]
+            self.traffic_of[number] = traffic(nodes, self.uses.outputs_of(nodes))
+        return self.traffic_of[number]
 
     def _try_merge(self, one: int, other: int, saved: int) -> int | None:
         refusal = self._refusal(one, other)
@@ -334,7 +338,7 @@ def _recompute_cheap_values(
         for value in sorted(stored, key=lambda node: -node.number):
             if value in uses.kept or not _is_cheap(value, stored):
                 continue
-            cheaper = _without_storing(value, groups)
+            cheaper = _without_storing(value, groups, uses.readers[value])
             if cheaper is not None:
                 (groups, saved), changed = cheaper, True
                 recomputed.append(Recomputation(value, saved))
@@ -349,13 +353,15 @@ def _is_cheap(value: Node, stored: set[Node]) -> bool:
     return all(x in stored or not x.operands for x in external_operands([value]))
 
 
-def _without_storing(value: Node, groups: list[Group]) -> tuple[list[Group], int] | None:
+def _without_storing(
+    value: Node, groups: list[Group], readers: tuple[Node, ...]
+) -> tuple[list[Group], int] | None:
     """The groups with `value` computed in each that reads it, and the bytes that this saves; None
     where it does not work or saves none."""
     result: list[Group] = []
     saved = 0
     for group in groups:
-        reads = value not in group.nodes and value in external_operands(group.nodes)
+        reads = value not in group.nodes and any(each in group.nodes for each in readers)
         makes = value in group.outputs
         if not (reads or makes):
             result.append(group)

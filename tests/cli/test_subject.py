@@ -64,7 +64,7 @@ def test_what_there_is_is_listed(graphc, write, text, options, said):
 @pytest.mark.parametrize(
     ("line", "options", "said"),
     [
-        ("", [], "extents for the dimensions ['batch'] are missing"),
+        ("", [], "extents for the dimensions ['batch'] are missing; --dim gives one"),
         ("x = graph.input('s', (4,))", ROWS, "inputs, but there is none"),
         ("y = graph.input('y', ('n', 4))", ROWS, "but there is more than one: batch, n"),
     ],

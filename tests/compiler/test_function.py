@@ -53,6 +53,11 @@ def test_forms_of_outputs(mode: Any) -> None:
     assert list(results) == ["double", "total"] and results["total"] == 6
 
 
+def test_one_input_needs_no_list(mode: Any) -> None:
+    x = gc.Graph().input("x", (2,))
+    assert gc.function(x, x * 2, mode=mode)([1, 2]).tolist() == [2, 4]
+
+
 def test_function_without_inputs_and_without_outputs(mode: Any) -> None:
     graph = gc.Graph()
     count = graph.variable("count", 0)
@@ -179,6 +184,8 @@ def test_wrong_declarations() -> None:
         gc.function([x], x, [(w, gc.sum(x))])
     with pytest.raises(gc.GraphError):
         gc.function([], [])
+    with pytest.raises(gc.GraphError, match="not None"):
+        gc.function([x], None)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="mode"):
         gc.function([x], x, mode="quick")  # type: ignore[arg-type]
 

@@ -31,6 +31,12 @@ WHOLE: dict[str, Callable[[], gc.Function]] = {
     "dropout": lambda: networks.dropout_layer(64, 48, 64),
     "scaled dense": lambda: networks.scaled_dense(4096, 64, 64),
 }
+# Rows that LLVM unrolls whole, of a length that shuffles of whole vectors do not serve.
+SHORT: dict[str, Callable[[gc.Node], gc.Node]] = {
+    "a row beside rows": lambda x: x + gc.sum(x * 0, axis=0),
+    "normalized rows": lambda x: x / gc.sum(x * x, axis=1, keepdims=True),
+    "slices by index": lambda x: gc.take(x, gc.argmax(x, axis=1)),
+}
 # Rows with a rest, or shared among threads at any element: they may take a second, scalar loop.
 WITH_REST: dict[str, Callable[[], gc.Function]] = {
     "softmax": lambda: networks.softmax(64, 1001),
@@ -93,6 +99,14 @@ def test_inner_loops_work_on_whole_vectors(name: str) -> None:
         bits = native().vector_bits
         may_spill = name == INTERLEAVED and bits != MANY_REGISTERS
         assert _problems(kernel.assembly, bits, may_spill) == [], kernel.source
+
+
+@pytest.mark.parametrize("columns", [10, 16, 20])
+@pytest.mark.parametrize("name", SHORT)
+def test_short_rows_are_neither_gathered_nor_scattered(name: str, columns: int) -> None:
+    x = gc.Graph().input("x", (400, columns))
+    for kernel in gc.function(x, SHORT[name](x)).loaded().kernels:
+        assert not re.search(r"\tv?p?(gather|scatter)[dq]", kernel.assembly), kernel.source
 
 
 @pytest.mark.parametrize("name", WITH_REST)

@@ -146,6 +146,45 @@ def test_compiling_again(model, mode):
     model.fit(POINTS, LABELS)
 
 
+def test_compiling_again_takes_the_names_of_a_new_model(model, tmp_path):
+    names = [state.name for state in model.states]
+    model.fit(POINTS, LABELS, batch_size=15)
+    for _ in range(2):
+        model.compile(gc.optim.Adam(0.1))
+        assert [state.name for state in model.states] == names
+        assert not model.variables["adam.mean.dense.kernel"].any()
+    assert list(model.graph.states) == names
+    assert model.learning_rate == pytest.approx(0.1)
+    model.fit(POINTS, LABELS, batch_size=15)
+    model.save(tmp_path / "model")
+    fresh = classifier()
+    fresh.compile(gc.optim.Adam(0.1))
+    fresh.load(tmp_path / "model")
+    for name, value in model.values().items():
+        np.testing.assert_array_equal(fresh.variables[name], value)
+
+
+def test_two_models_of_a_graph_keep_their_optimizers_apart(model):
+    other = gc.Model(model.inputs, model.outputs, model.targets, model.loss)
+    other.compile(gc.optim.Adam(0.2))
+    model.compile(gc.optim.Adam(0.1))
+    assert (model.learning_rate, other.learning_rate) == pytest.approx((0.1, 0.2))
+    slots = [{state.name for state in each.states} - set(model.weights) for each in (model, other)]
+    assert {"adam.steps"} <= slots[0] - slots[1] and {"adam_1.steps"} <= slots[1] - slots[0]
+
+
+@pytest.mark.parametrize("wrong", ["adam", gc.optim.Adam, 0.1])
+def test_what_is_no_optimizer_changes_nothing(model, wrong):
+    states = model.values()
+    with pytest.raises(TypeError, match="an optimizer such as"):
+        model.compile(wrong)
+    assert model.values().keys() == states.keys()
+    for size in (0, -1, 2.5, "many"):
+        with pytest.raises(gc.DataError, match="a batch size of at least 1 expected"):
+            model.compile(gc.optim.SGD(), batch_size=size)
+    assert model.batch_size == 15 and isinstance(model.optimizer, gc.optim.Adam)
+
+
 def test_validation_split_takes_the_last_rows(mode):
     model = classifier("f64")
     model.compile(gc.optim.SGD(0.0), mode=mode)

@@ -71,6 +71,12 @@ def test_hooks_in_order(model):
     assert recorder.calls == [*expected, "end"]
 
 
+@pytest.mark.parametrize("wrong", [[EarlyStopping], [lambda: None], EarlyStopping("loss")])
+def test_what_is_no_list_of_callbacks(model, wrong):
+    with pytest.raises(TypeError, match=r"^callbacks: "):
+        model.fit(X, Y, callbacks=wrong)
+
+
 def test_stop_from_a_batch(model):
     class Stop(Callback):
         def on_batch_end(self, epoch, batch, logs):

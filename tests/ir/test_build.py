@@ -62,7 +62,7 @@ def test_unary_operators() -> None:
     np.testing.assert_array_equal(value_of(b | b[::-1], b=flags), flags | flags[::-1])
 
 
-@pytest.mark.parametrize("exponent", [2, -1, 3, 0.5, 0, -2.5])
+@pytest.mark.parametrize("exponent", [2, -1, 3, 4.0, 0.5, 0, -2.5])
 def test_power(exponent: float) -> None:
     graph = Graph()
     x = graph.input("x", (3,), "f64")
@@ -75,6 +75,12 @@ def test_power(exponent: float) -> None:
 def test_power_of_two_is_a_square() -> None:
     x = Graph().input("x", ())
     assert (x**2).op is ops.square and (x**-1).op is ops.reciprocal
+
+
+def test_small_powers_are_products() -> None:
+    x = Graph().input("x", ())
+    assert x**3 is x * ops.square(x) and x**4 is ops.square(ops.square(x))
+    assert (x**5).op is ops.power and ops.power(x, 3).op is ops.power
 
 
 def test_matmul_operator() -> None:
@@ -182,6 +188,9 @@ def test_other_constructors() -> None:
             A, (indices[:, :3] % 2)[..., None], -1
         )[..., 0],
         build.cast(x, "i64"): A.astype(np.int64),
+        build.squeeze(x[:, :1], 1): A[:, 0],
+        build.squeeze(x[:, :1, :1], (-1, 1)): A[:, 0, 0],
+        build.squeeze(x[:, :1, :1]): A[:, 0, 0],
         x.transpose(2, 0, 1): A.transpose(2, 0, 1),
         x.transpose(): A.T,
         x.T: A.T,
@@ -215,12 +224,45 @@ def test_constructors_that_change_nothing_make_no_node() -> None:
         (lambda x: build.gather(x, [0, 0, 0], 2), r"gather\(f32\[3,4\]\): axis 2"),
         (lambda x: build.mean(x, 2), r"mean\(f32\[3,4\]\): axis 2"),
         (lambda x: build.concatenate([]), "concatenate: at least one"),
+        (lambda x: build.squeeze(x, -1), r"squeeze\(f32\[3,4\]\): axis 1 has the extent 4"),
+        (lambda x: build.squeeze(x, 2), r"squeeze\(f32\[3,4\]\): axis 2"),
     ],
 )
 def test_refused_constructors(build_node: Callable[[Node], Node], match: str) -> None:
     x = Graph().input("x", (3, 4))
     with pytest.raises(ShapeError, match=match):
         build_node(x)
+
+
+@pytest.mark.parametrize(
+    ("build_node", "match"),
+    [
+        (lambda x: build.take(x, [0, 4], 1), r"take\(f32\[3,4\]\): index 4 is outside 0 to 3\n "),
+        (lambda x: build.take(x, -1), r"take\(f32\[3,4\]\): index -1 is outside 0 to 2\n  at"),
+        (lambda x: build.pick(x, [0, 4, 9]), r"pick\(f32\[3,4\]\): index 4 is outside 0 to 3\n"),
+    ],
+)
+def test_numbers_that_are_no_index(build_node: Callable[[Node], Node], match: str) -> None:
+    x = Graph().input("x", (3, 4))
+    with pytest.raises(IndexError, match=match):
+        build_node(x)
+
+
+def test_where_of_arrays_and_numbers() -> None:
+    graph = Graph()
+    x, condition = graph.input("x", (3,), "f64"), graph.input("c", (3,), "bool")
+    a, c = np.array([1.0, -2.0, 3.0]), np.array([True, False, True])
+    np.testing.assert_array_equal(value_of(build.where(c, x, -1.0), x=a), [1, -1, 3])
+    np.testing.assert_array_equal(value_of(build.where(c.tolist(), 0, x), x=a), [0, -2, 0])
+    chosen = build.where(condition, 1, 0.5)
+    assert chosen.dtype == f32
+    np.testing.assert_array_equal(value_of(chosen, c=c), [1, 0.5, 1])
+    assert build.where(condition, 1, 0).dtype.is_integer
+    assert build.where(condition, True, False).dtype.is_bool
+    with pytest.raises(DTypeError, match=r"where\(f32\[3\], .*: a bool condition expected"):
+        build.where(np.ones(3), x, 0.0)
+    with pytest.raises(TypeError, match="where: no operand is a tensor"):
+        build.where(True, 1.0, 0.0)
 
 
 # --- indexing --------------------------------------------------------------------------------
