@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from graphc.compiler.epilogue_reductions import fuse_with_reductions
 from graphc.compiler.fuse import Decision, Recomputation, group_each
+from graphc.compiler.gathers import fuse_gathers
 from graphc.compiler.legalize import legalize
 from graphc.compiler.options import Options
 from graphc.compiler.plan import Plan, plan
@@ -84,7 +85,10 @@ def group_nodes(state: Compilation) -> Compilation:
         became = {node: node for node in state.program.nodes}
         return replace(state, became=became, groups=group_each(state.program))
     cut, fused = fuse_with_reductions(state.program)
-    made = fuse_prologues(cut.program, fused, state.options.vector_bits)
+    options = state.options
+    made = fuse_prologues(cut.program, fused, options.vector_bits)
+    # Behind prologues, after which tiles do not change.
+    made = fuse_gathers(cut.program, made, options.vector_bits, options.threads)
     return replace(
         state,
         program=cut.program,
