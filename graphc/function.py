@@ -14,6 +14,7 @@ from graphc.compiler.memory import PlanMemory, check_memory, plan_memory
 from graphc.compiler.native import LoadedProgram, native
 from graphc.compiler.options import Options
 from graphc.compiler.plan_cache import compiled_or_stored
+from graphc.compiler.row_inputs import copied_rows, readable_in_place
 from graphc.compiler.row_loop import RowLoop
 from graphc.errors import DataError
 from graphc.forms import Nodes, form_of, in_form
@@ -100,7 +101,8 @@ class Function:
         graph = graph_of(next(iter((*self.program.inputs, *self.program.roots))))
         self.variables = graph.variables if variables is None else variables
         self._form = form_of(outputs)
-        self._loaded: dict[tuple[int, ...], LoadedProgram] = {}
+        # By the extents, and by the inputs that are whole arrays (`Options.row_inputs`).
+        self._loaded: dict[tuple[tuple[int, ...], tuple[str, ...]], LoadedProgram] = {}
         self._lock = threading.Lock()
         self.dimensions = _named_dimensions(self.program)
 
@@ -117,7 +119,7 @@ class Function:
         if self.mode == "reference":
             return self._run_reference(values, extents)
         with self._lock:
-            loaded = self._loaded.get(extents) or self._load(extents)
+            loaded = self._loaded.get((extents, ())) or self._load(extents)
             self._run(loaded, values)
             return in_form(self._form, [output.copy() for output in loaded.outputs.values()])
 
@@ -134,7 +136,7 @@ class Function:
         """
         extents = self._given_extents(bindings)
         with self._lock:
-            return self._loaded.get(extents) or self._load(extents)
+            return self._loaded.get((extents, ())) or self._load(extents)
 
     def memory(self, bindings: Mapping[str, int] | None = None) -> PlanMemory:
         """What the function takes for the given extents; nothing is allocated for it.
@@ -157,7 +159,7 @@ class Function:
                 self._run_reference(values, extents)
             return
         with self._lock:
-            loaded = self._loaded.get(extents) or self._load(extents)
+            loaded = self._loaded.get((extents, ())) or self._load(extents)
             self._run(loaded, values, times)
 
     def row_loop(
@@ -184,11 +186,34 @@ class Function:
         if len({len(value) for value in values}) != 1:
             raise DataError(f"equally many rows expected, not {[len(value) for value in values]}")
         check_labels(self.program.roots, self.program.inputs, values)
+        in_place: tuple[str, ...] = ()
+        if gathers and self.fuse:
+            in_place = readable_in_place(self.program, values, batch_size)
         with self._lock:
-            loaded = self._loaded.get(extents) or self._load(extents)
+            loaded, in_place = self._taking_rows(extents, in_place)
         return RowLoop(
-            loaded, values, batch_size, self._lock, gathers=gathers, stop_unless=stop_unless
+            loaded,
+            values,
+            batch_size,
+            self._lock,
+            gathers=gathers,
+            in_place=in_place,
+            stop_unless=stop_unless,
         )
+
+    def _taking_rows(
+        self, extents: tuple[int, ...], names: tuple[str, ...]
+    ) -> tuple[LoadedProgram, tuple[str, ...]]:
+        """The program that takes the rows of its inputs `names` itself, and the names without those
+        that no product reads in place after all."""
+        found = self._loaded.get((extents, names))
+        if found is not None:
+            return found, names
+        program = self._compiled(extents, names)
+        copied = copied_rows(program.executable, names) if names else ()
+        if copied:
+            return self._taking_rows(extents, tuple(name for name in names if name not in copied))
+        return self._bound(program, extents, names), names
 
     def _run(self, loaded: LoadedProgram, values: Sequence[Array], times: int = 1) -> None:
         try:
@@ -198,15 +223,22 @@ class Function:
             raise
 
     def _load(self, extents: tuple[int, ...]) -> LoadedProgram:
-        program = self._compiled(extents)
-        check_memory(program, memory_limit(), self.variables.allocated)
-        self._loaded[extents] = LoadedProgram(program, self._states())
-        return self._loaded[extents]
+        return self._bound(self._compiled(extents), extents)
 
-    def _compiled(self, extents: tuple[int, ...]) -> CompiledProgram:
+    def _bound(
+        self, program: CompiledProgram, extents: tuple[int, ...], row_inputs: tuple[str, ...] = ()
+    ) -> LoadedProgram:
+        """The compiled program in memory, kept for the extents."""
+        check_memory(program, memory_limit(), self.variables.allocated)
+        self._loaded[extents, row_inputs] = LoadedProgram(program, self._states())
+        return self._loaded[extents, row_inputs]
+
+    def _compiled(
+        self, extents: tuple[int, ...], row_inputs: tuple[str, ...] = ()
+    ) -> CompiledProgram:
         """The program ready to be loaded, without machine code."""
         bindings = dict(zip(self.dimensions, extents, strict=True))
-        options = Options(bindings, self.fuse, native().vector_bits, self.threads)
+        options = Options(bindings, self.fuse, native().vector_bits, self.threads, row_inputs)
         return compiled_or_stored(self.program, options, native().plans)
 
     def _given_extents(self, bindings: Mapping[str, int] | None) -> tuple[int, ...]:

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from graphc.ir.graph import Node, Program, rebuild
 from graphc.ir.ops import movement
 
 
-def guard_indices(program: Program) -> Program:
-    """The program with `in_range` around every index operand, in the same graph."""
+def guard_indices(program: Program, checked: Collection[Node] = ()) -> Program:
+    """The program with `in_range` around every index operand but those that are checked already, in
+    the same graph."""
 
     def make(node: Node, operands: tuple[Node, ...]) -> Node:
         guarded = list(operands)
         if node.op.indices is not None and node.op is not movement.in_range:
             position, limit_of = node.op.indices
             limit = limit_of(*(operand.type for operand in node.operands), **node.attributes)
-            with node.graph.at(node.location):
-                guarded[position] = movement.in_range(guarded[position], limit=limit)
+            if node.operands[position] not in checked:
+                with node.graph.at(node.location):
+                    guarded[position] = movement.in_range(guarded[position], limit=limit)
         if tuple(guarded) == node.operands:
             return node
         with node.graph.at(node.location):

@@ -312,10 +312,11 @@ class _Writer:
         """The call that computes `rows` x `columns` results into `tile`."""
         contraction, tiling, operands = self.contraction, self.tiling, self.operands
         make = microkernel if tiling.form == "outer" else inner_microkernel
-        kernel = make(contraction.dtype, rows, columns, tiling.lanes)
+        kernel = make(contraction.dtype, rows, columns, tiling.lanes, operands.indices())
         self.microkernels[kernel.name] = kernel
         read = f"{operands.left_read()}, {operands.panel_read()}"
-        return f"{kernel.name}({contraction.depth}, {read}, tile, {self.tile_stride})"
+        last = "".join(f", {each}" for each in operands.indices_read())
+        return f"{kernel.name}({contraction.depth}, {read}, tile, {self.tile_stride}{last})"
 
     def _finish(self, indent: int, rows: str, columns: int) -> None:
         """Run the epilogue over the finished tile."""

@@ -9,6 +9,7 @@ from graphc.kernels.microkernel import ITEM_BYTES
 
 Form = Literal["outer", "inner"]
 Packing = Literal["none", "transpose", "copy"]
+Along = Literal["rows", "columns"]
 
 
 # Names that the generated lines use: no buffer may be called so, `scratch` apart.
@@ -26,12 +27,25 @@ RESERVED_NAMES = frozenset(
 
 
 @dataclass(frozen=True)
+class RowIndices:
+    """What stands in a buffer from element `offset` on, of a dtype: which rows of memory the rows,
+    or the columns, of an operand are. They say nothing of how it is computed."""
+
+    buffer: str
+    dtype: str
+    along: Along
+    offset: int = 0
+
+
+@dataclass(frozen=True)
 class MatrixAccess:
     """Where a batch of matrices stands in a buffer, in elements; strides of any sign or zero.
 
     computed_cycles: of an operand that a prologue computes while it is packed, the arithmetic of an
     element; None of one that stands in memory. The strides of a computed operand say in which
     order it is computed best, and `buffer` is only a name for it.
+    indices: of an operand that is gathered while it is read; a stride then leads from one row of
+    memory to the next, and an index says how many times.
     """
 
     buffer: str
@@ -40,6 +54,7 @@ class MatrixAccess:
     row_stride: int
     column_stride: int
     computed_cycles: float | None = None
+    indices: RowIndices | None = None
 
     @property
     def is_computed(self) -> bool:
@@ -69,6 +84,11 @@ class Contraction:
     def is_computed(self) -> bool:
         """Whether an operand is computed while it is packed."""
         return self.left.is_computed or self.right.is_computed
+
+    @property
+    def is_gathered(self) -> bool:
+        """Whether rows of an operand are chosen by indices."""
+        return self.left.indices is not None or self.right.indices is not None
 
     def __post_init__(self) -> None:
         if self.dtype not in ITEM_BYTES:
@@ -129,7 +149,11 @@ def cut_columns(contraction: Contraction, lanes: int) -> tuple[Contraction, Cont
     """The columns that fill vectors, and the rest."""
     right, rest = contraction.right, contraction.columns % lanes
     whole = contraction.columns - rest
-    moved = replace(right, offset=right.offset + whole * right.column_stride)
+    if right.indices is not None and right.indices.along == "columns":
+        indices = replace(right.indices, offset=right.indices.offset + whole)
+        moved = replace(right, indices=indices)
+    else:
+        moved = replace(right, offset=right.offset + whole * right.column_stride)
     return replace(contraction, columns=whole), replace(contraction, columns=rest, right=moved)
 
 
@@ -154,7 +178,16 @@ def _transposed(contraction: Contraction) -> Contraction:
     """acc[b, j, i]: the operands change places and each is transposed."""
 
     def transpose(access: MatrixAccess) -> MatrixAccess:
-        return replace(access, row_stride=access.column_stride, column_stride=access.row_stride)
+        indices = access.indices
+        if indices is not None:
+            along: Along = "columns" if indices.along == "rows" else "rows"
+            indices = replace(indices, along=along)
+        return replace(
+            access,
+            row_stride=access.column_stride,
+            column_stride=access.row_stride,
+            indices=indices,
+        )
 
     normal = _normalized(contraction)
     return replace(
@@ -175,6 +208,25 @@ def orientations(contraction: Contraction) -> list[tuple[bool, Contraction]]:
 def is_computed_by_columns(contraction: Contraction) -> bool:
     """Whether left, which is computed, is so along its rows' dimension: as it stands transposed."""
     return contraction.left.row_stride == 1 and contraction.left.column_stride != 1
+
+
+def reads_by_index(contraction: Contraction, tiling: Tiling) -> bool:
+    """Whether a product so computed can gather the rows of its operands while it reads them: from
+    where they stand, or while it copies a panel of the right one."""
+    tilings = (tiling,) if tiling.rest is None else (tiling, tiling.rest)
+    return all(
+        _part_reads_by_index(oriented(part, each), each)
+        for part, each in zip(column_parts(contraction, tiling), tilings, strict=True)
+    )
+
+
+def _part_reads_by_index(part: Contraction, tiling: Tiling) -> bool:
+    left, right = part.left.indices, part.right.indices
+    if left is not None and left.along == "columns" and tiling.form == "inner":
+        return False
+    if right is None or tiling.packing == "copy":
+        return True
+    return right.along == "rows" and tiling.form == "outer" and tiling.packing == "none"
 
 
 def left_as_read(contraction: Contraction, tiling: Tiling) -> MatrixAccess:

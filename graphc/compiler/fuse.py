@@ -9,7 +9,7 @@ rather than stored.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from graphc.compiler.grouping import (
@@ -22,7 +22,7 @@ from graphc.compiler.grouping import (
     uses_of,
 )
 from graphc.ir.graph import Node, Program
-from graphc.ir.op import Scalar
+from graphc.ir.op import Gather, Scalar
 from graphc.kernels.group import (
     Group,
     Refusal,
@@ -379,10 +379,16 @@ def _without_storing(
     return (result, saved) if saved > 0 else None
 
 
-def traffic(nodes: Iterable[Node], outputs: Iterable[Node]) -> int:
-    """Bytes that a kernel reads and writes at the least: each stored value once."""
-    values = {*external_operands(nodes), *outputs}
-    return sum(value.type.nbytes for value in values)
+def traffic(nodes: Collection[Node], outputs: Iterable[Node]) -> int:
+    """Bytes that a kernel reads and writes at the least: each stored value once, and of a table the
+    slices alone that are gathered."""
+    gathers = [node for node in nodes if isinstance(node.op.lowering, Gather)]
+    others = [node for node in nodes if node not in gathers]
+    chosen = [viewed(operand) for node in gathers for operand in node.operands[1:]]
+    read = {*external_operands(others), *chosen} - set(gathers)
+    tables = {viewed(node.operands[0]): node for node in gathers}
+    slices = sum(node.type.nbytes for table, node in tables.items() if table not in read)
+    return slices + sum(value.type.nbytes for value in {*read, *outputs})
 
 
 def needed_for(outputs: tuple[Node, ...], nodes: tuple[Node, ...]) -> tuple[Node, ...]:

@@ -14,9 +14,12 @@ class Options:
     fuse: False gives one kernel an op; everything else is the same.
     vector_bits: the width of the vector registers that kernels are made for.
     threads: the greatest number of threads that will run the program.
+    row_inputs: the inputs that are whole arrays, whose rows the program takes in an order that is
+        one more input.
     """
 
     bindings: Mapping[str, int]
     fuse: bool
     vector_bits: int
     threads: int = 1
+    row_inputs: tuple[str, ...] = ()

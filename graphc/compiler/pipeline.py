@@ -8,10 +8,12 @@ from dataclasses import dataclass, field, replace
 
 from graphc.compiler.epilogue_reductions import fuse_with_reductions
 from graphc.compiler.fuse import Decision, Recomputation, group_each
+from graphc.compiler.gathers import fuse_gathers
 from graphc.compiler.legalize import legalize
 from graphc.compiler.options import Options
 from graphc.compiler.plan import Plan, plan
 from graphc.compiler.prologues import fuse_prologues
+from graphc.compiler.row_inputs import take_rows
 from graphc.compiler.schedule import Schedule, schedule
 from graphc.ir.graph import Node, Program
 from graphc.ir.guard import guard_indices
@@ -49,6 +51,11 @@ def specialize_dimensions(state: Compilation) -> Compilation:
     return replace(state, program=specialize(state.program, state.options.bindings))
 
 
+def take_rows_of_inputs(state: Compilation) -> Compilation:
+    """Inputs that are whole arrays become the rows of a batch."""
+    return replace(state, program=take_rows(state.program, state.options.row_inputs))
+
+
 def simplify_program(state: Compilation) -> Compilation:
     """What was written becomes what is stable and cheap."""
     firings = list(state.firings)
@@ -65,7 +72,9 @@ def simplify_primitives(state: Compilation) -> Compilation:
 
 def guard_program(state: Compilation) -> Compilation:
     """Every index operand is marked, so that its range is checked before it is read."""
-    return replace(state, program=guard_indices(state.program))
+    # Who gives an order of rows has checked it.
+    given = len(state.program.inputs) - bool(state.options.row_inputs)
+    return replace(state, program=guard_indices(state.program, state.program.inputs[given:]))
 
 
 def expand_program(state: Compilation) -> Compilation:
@@ -84,7 +93,10 @@ def group_nodes(state: Compilation) -> Compilation:
         became = {node: node for node in state.program.nodes}
         return replace(state, became=became, groups=group_each(state.program))
     cut, fused = fuse_with_reductions(state.program)
-    made = fuse_prologues(cut.program, fused, state.options.vector_bits)
+    options = state.options
+    made = fuse_prologues(cut.program, fused, options.vector_bits)
+    # Behind prologues, after which tiles do not change.
+    made = fuse_gathers(cut.program, made, options.vector_bits, options.threads)
     return replace(
         state,
         program=cut.program,
@@ -111,6 +123,8 @@ def plan_instructions(state: Compilation) -> Compilation:
 PASSES: tuple[tuple[str, Pass], ...] = (
     # First, so that everything later sees integers only.
     ("specialize", specialize_dimensions),
+    # Behind that, since it makes the graph that gets one more input.
+    ("rows", take_rows_of_inputs),
     # Before expansion, while softmax and its like still have names.
     ("simplify", simplify_program),
     # After simplification, which drops indices that nothing needs; before pick is expanded.

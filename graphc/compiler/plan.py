@@ -11,6 +11,7 @@ from graphc.compiler.fuse import traffic
 from graphc.compiler.schedule import Schedule
 from graphc.compiler.sharing import share
 from graphc.ir.graph import Node, Program
+from graphc.ir.op import Gather
 from graphc.ir.ops import leaf
 from graphc.ir.ops.movement import in_range
 from graphc.kernels.emit import emit_loops
@@ -221,13 +222,14 @@ def bytes_moved(group: Group) -> int:
 
 
 def operations(group: Group) -> int:
-    """Multiplications and additions of products, and one operation for each other element."""
+    """Multiplications and additions of products, and one operation for each other element that is
+    not gathered."""
     count = 0
     for node in group.nodes:
         if isinstance(group, ContractionGroup) and node is group.contraction:
             transposed = node.attributes["transpose_x"]
             depth = node.operands[0].type.dims[-2 if transposed else -1]
             count += 2 * math.prod(node.type.dims) * depth
-        else:
+        elif not isinstance(node.op.lowering, Gather):
             count += max((node.type.size, *(x.type.size for x in node.operands)))
     return count

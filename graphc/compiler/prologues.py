@@ -60,11 +60,11 @@ def fuse_prologues(program: Program, fused: Fused, vector_bits: int) -> Fused:
         if not isinstance(found, Refusal):
             groups = found.groups
             recomputed.append(Recomputation(value, found.bytes_saved))
-    decisions = tuple(_with_outcomes(fused.decisions, outcomes))
+    decisions = tuple(with_outcomes(fused.decisions, outcomes))
     return Fused(tuple(groups), decisions, tuple(recomputed))
 
 
-def _with_outcomes(
+def with_outcomes(
     decisions: Iterable[Decision], outcomes: dict[Node, str | None]
 ) -> Iterator[Decision]:
     """Decisions with the present reason why a product does not compute its operand; those that

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -24,11 +24,13 @@ class RowLoop:
 
     Rows in order are read where they are: between two steps the inputs' addresses move on. With
     `gathers` a run is given an order, and the table begins with a kernel an input that copies the
-    rows of the batch side by side. Behind the program a kernel an output copies it, a scalar, to
-    its place among those of all steps. One that can stop the loop comes last.
+    rows of the batch side by side; inputs that are in place the program reads by the order itself,
+    which is its last input. Behind the program a kernel an output copies it, a scalar, to its place
+    among those of all steps. One that can stop the loop comes last.
 
     arrays: for each input, C-contiguous, of its dtype, and with the rows of all batches.
     lock: held while the loop runs, since all runs of the program use the same memory.
+    in_place: the inputs that the program takes whole (`Options.row_inputs`).
     stop_unless: a bool output; the loop ends with the first step in which it is false.
     """
 
@@ -40,6 +42,7 @@ class RowLoop:
         lock: threading.Lock,
         *,
         gathers: bool,
+        in_place: Collection[str] = (),
         stop_unless: str | None = None,
     ) -> None:
         """Raises ValueError for an output that is no scalar."""
@@ -50,6 +53,7 @@ class RowLoop:
         self._loaded = loaded
         self._lock = lock
         self._gathers = gathers
+        self._in_place = in_place
         self._arrays = list(arrays)
         self._rows = len(arrays[0])
         self._addresses = list(loaded.addresses)
@@ -58,6 +62,11 @@ class RowLoop:
         self._memory: list[Array] = []
         self._first, table = self._make_table(stop_unless)
         self._runner = TableRunner(table)
+
+    @property
+    def instructions(self) -> tuple[Instruction, ...]:
+        """The table, of which every step is a walk."""
+        return self._runner.table.instructions
 
     def run(self, first: int, steps: int, order: Array | None = None) -> dict[str, Array]:
         """Makes `steps` steps, the first on the `batch_size` rows from `first` on.
@@ -109,8 +118,9 @@ class RowLoop:
         before: list[Instruction] = []
         external = list(range(len(self._arrays)))
         if self._gathers:
-            external = [self._buffer(None)]
+            external = [len(self._arrays) if self._in_place else self._buffer(None)]
             before = self._gathering(external[0])
+        if before:
             program[0] = replace(program[0], barrier=True)
         after: list[Instruction] = []
         for output in self._loaded.outputs.values():
@@ -143,6 +153,9 @@ class RowLoop:
         instructions = []
         for number, array in enumerate(self._arrays):
             if number not in used:
+                continue
+            if self._loaded.executable.buffers[number].name in self._in_place:
+                self._addresses[number] = data_address(array)
                 continue
             batch = array[: self.batch_size]
             target = aligned_empty(batch.nbytes)

@@ -10,6 +10,7 @@ import graphc as gc
 from graphc import epoch, progress
 from graphc import model as model_module
 from graphc.callbacks import Callback, LearningRateSchedule
+from graphc.compiler import row_inputs
 from graphc.data import Batches
 from graphc.epoch import CompiledEpochs, Steps
 from graphc.training import Averages
@@ -123,6 +124,68 @@ def test_the_same_bits_where_threads_share_the_gathering():
     assert_same_bits(shared, fitted(models[1], wide=wide, nan_watch=True))
     results = [failed(models[0], callbacks, broken) for callbacks in ([], [EachBatch()])]
     assert_same_bits(*results)
+
+
+def wide_model(threads):
+    """A batch of rows that its products gather themselves."""
+    graph = gc.Graph(seed=3)
+    wide = graph.input("wide", ("batch", 2000))
+    labels = graph.input("labels", ("batch",), "i32")
+    scores = gc.nn.dense(gc.nn.dense(wide, 50, gc.tanh), 4)
+    model = gc.Model(wide, scores, labels, gc.losses.softmax_cross_entropy(scores, labels))
+    model.compile(gc.optim.SGD(0.02), batch_size=BATCH, threads=threads)
+    return model
+
+
+def gathers(loop):
+    return [each.name for each in loop.instructions].count("gather")
+
+
+@pytest.fixture
+def small_arrays(monkeypatch):
+    """Arrays of any size are worth a program of their own."""
+    monkeypatch.setattr(row_inputs, "SMALLEST_ARRAY_BYTES", 0)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_the_same_bits_where_products_gather_rows(small_arrays, threads):
+    model = wide_model(threads)
+    wide = RNG.standard_normal((ROWS, 2000)).astype("f4")
+    loop = model.train_function.row_loop([wide, LABELS], BATCH, gathers=True)
+    assert gathers(loop) == 1  # of the labels
+    assert gathers(model.train_function.row_loop([wide, LABELS], 5, gathers=True)) == 2
+    start = model.values()
+    for watch in (False, True):
+        results = []
+        for callbacks in ([], [EachBatch()]):
+            history = model.fit(wide, LABELS, epochs=2, callbacks=callbacks, nan_watch=watch)
+            results.append((model.values(), history.history))
+            model.variables.update(start)
+        assert_same_bits(*results)
+    # Another array, of more rows, is read by the same program.
+    longer = np.concatenate([wide, wide])
+    order = np.concatenate([np.arange(ROWS, 2 * ROWS), np.arange(ROWS)])
+    labels = np.concatenate([LABELS, LABELS])
+    again = model.train_function.row_loop([longer, labels], BATCH, gathers=True)
+    made = again.run(0, 3, order)["loss"]
+    model.variables.update(start)
+    assert made.tobytes() == loop.run(0, 3, np.arange(ROWS))["loss"].tobytes()
+
+
+def test_rows_that_no_product_can_gather_are_copied(small_arrays):
+    """One that reads them on both sides, and one that reads them as other rows."""
+    graph = gc.Graph()
+    x, y = graph.input("x", ("batch", 400)), graph.input("y", ("batch", 400))
+    w = graph.input("row_order", ("batch", 1))
+    loss = gc.sum(gc.transpose(x) @ x) + gc.sum(gc.transpose(y) @ w)
+    run = gc.function([x, y, w], loss)
+    arrays = [RNG.integers(-3, 4, (100, n)).astype("f4") for n in (400, 400, 1)]
+    loop = run.row_loop(arrays, 50, gathers=True)
+    assert gathers(loop) == 2
+    order = np.random.default_rng(1).permutation(100)
+    made = loop.run(0, 2, order)["output"]
+    wanted = [run(*(array[rows] for array in arrays)) for rows in (order[:50], order[50:])]
+    np.testing.assert_array_equal(made, wanted)
 
 
 def test_evaluation_has_the_bits_of_batches():

@@ -1,0 +1,129 @@
+"""Gathers of rows that products make while they read their operands.
+
+The tile of a product is chosen as if the rows stood side by side, so that it sums in the same order
+and its results have the same bits. What remains to be asked is whether such a tile can read rows
+where they are: then nothing is stored and loaded again, and what is far comes while the product
+computes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from math import ceil
+
+from graphc.compiler.fuse import Fused, Recomputation, traffic
+from graphc.compiler.grouping import MOST_BUFFERS, uses_of
+from graphc.compiler.prologues import SECOND_CACHE_BYTES, with_outcomes
+from graphc.ir.graph import Node, Program
+from graphc.ir.op import Gather
+from graphc.kernels.contraction import oriented, reads_by_index
+from graphc.kernels.emit_contraction import contraction_of, tiling_of
+from graphc.kernels.gathered_rows import gathered_rows
+from graphc.kernels.group import (
+    ContractionGroup,
+    Group,
+    MovementGroup,
+    Refusal,
+    external_operands,
+    viewed,
+)
+from graphc.kernels.names import described
+
+# Measured: to read rows beyond the second cache so often, each from another place, costs as much as
+# to copy them once.
+MOST_FAR_PASSES = 4
+
+
+def fuse_gathers(program: Program, fused: Fused, vector_bits: int, threads: int) -> Fused:
+    """The groups with every gather in the products that read it, where each of its readers is one
+    that can make it; and the decisions with what came of each."""
+    kept = uses_of(program).kept
+    groups, recomputed = list(fused.groups), list(fused.recomputed)
+    outcomes: dict[Node, str | None] = {}
+    for maker in fused.groups:
+        if not isinstance(maker, MovementGroup) or not isinstance(maker.node.op.lowering, Gather):
+            continue
+        gather = maker.node
+        readers = [group for group in groups if gather in external_operands(group.nodes)]
+        if gather in kept or not any(_multiplies(group, gather) for group in readers):
+            continue
+        made = _gathering_all(readers, gather, vector_bits, threads)
+        outcomes[gather] = made.reason if isinstance(made, Refusal) else None
+        if isinstance(made, Refusal):
+            continue
+        groups = [made.get(group, group) for group in groups if group is not maker]
+        saved = _traffic((maker, *readers)) - _traffic(made.values())
+        recomputed.append(Recomputation(gather, saved))
+    decisions = tuple(with_outcomes(fused.decisions, outcomes))
+    return Fused(tuple(groups), decisions, tuple(recomputed))
+
+
+def _traffic(groups: Iterable[Group]) -> int:
+    return sum(traffic(group.nodes, group.outputs) for group in groups)
+
+
+def _multiplies(group: Group, value: Node) -> bool:
+    return isinstance(group, ContractionGroup) and value in map(viewed, group.contraction.operands)
+
+
+def _gathering_all(
+    readers: Iterable[Group], gather: Node, vector_bits: int, threads: int
+) -> dict[Group, ContractionGroup] | Refusal:
+    """Every reader of a gather with the gather made in it, or why one is not to make it."""
+    made: dict[Group, ContractionGroup] = {}
+    passes = 0
+    for group in readers:
+        found = _gathering(group, gather, vector_bits, threads)
+        if isinstance(found, Refusal):
+            return found
+        made[group] = found
+        passes += _passes(found, vector_bits, threads)
+    if gather.type.nbytes > SECOND_CACHE_BYTES and passes > MOST_FAR_PASSES:
+        return Refusal(
+            f"{described(gather)} is stored: products read its {gather.type.nbytes:,} bytes "
+            f"{passes} times, which have left the second cache by then; rows that stand side by "
+            "side come sooner from beyond it"
+        )
+    return made
+
+
+def _gathering(
+    group: Group, gather: Node, vector_bits: int, threads: int
+) -> ContractionGroup | Refusal:
+    """The reader `group` with the gather made in it."""
+    readers = [node for node in group.nodes if gather in map(viewed, node.operands)]
+    if not isinstance(group, ContractionGroup) or readers != [group.contraction]:
+        reader = next(node for node in readers if not _is_product(node, group))
+        return Refusal(
+            f"{described(reader)} reads {described(gather)} too, and products alone read rows "
+            "where they stand"
+        )
+    product = group.contraction
+    positions = [p for p, operand in enumerate(product.operands) if viewed(operand) is gather]
+    if len(positions) > 1 or group.gathered:
+        return Refusal(f"{described(product)} would gather both of its operands")
+    found = gathered_rows(product, positions[0])
+    if isinstance(found, Refusal):
+        return found
+    made = replace(group, gathered=(gather,))
+    if len(external_operands(made.nodes)) + len(made.outputs) > MOST_BUFFERS:
+        return Refusal(f"more than {MOST_BUFFERS} buffers")
+    tiling = tiling_of(made, vector_bits, threads)
+    if not reads_by_index(contraction_of(made), tiling):
+        return Refusal(
+            f"the tiles of {described(product)} need rows of {described(gather)} side by side "
+            f"({tiling.reason})"
+        )
+    return made
+
+
+def _passes(group: ContractionGroup, vector_bits: int, threads: int) -> int:
+    """How often the tiles of a product go through all rows that it gathers."""
+    tiling = tiling_of(group, vector_bits, threads)
+    columns = oriented(contraction_of(group), tiling).columns
+    return ceil(columns / tiling.columns) + (tiling.rest is not None)
+
+
+def _is_product(node: Node, group: Group) -> bool:
+    return isinstance(group, ContractionGroup) and node is group.contraction

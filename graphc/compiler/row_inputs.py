@@ -1,0 +1,95 @@
+"""Inputs of a step that are whole arrays, whose rows it takes in a given order."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+
+from graphc.compiler.executable import Executable
+from graphc.ir.graph import Node, Program, rebuild
+from graphc.ir.op import Array
+from graphc.ir.ops import movement
+from graphc.kernels.group import is_contraction, is_view, viewed
+
+# The last input of such a step: the numbers of the rows, one for each row of a batch.
+ROW_ORDER = "row_order"
+
+# Batches of fewer bytes, or from smaller arrays, are copied sooner than a program is compiled that
+# need not copy them.
+SMALLEST_BATCH_BYTES = 1 << 16
+SMALLEST_ARRAY_BYTES = 1 << 24
+
+# What a kernel reads and writes that does nothing but copy rows: they, the order, the copies.
+COPYING_BUFFERS = 3
+
+
+def readable_in_place(
+    program: Program, arrays: Sequence[Array], batch_size: int
+) -> tuple[str, ...]:
+    """The inputs whose rows products might take themselves, and for which that pays.
+
+    arrays: those given for the inputs, whole.
+    """
+    names = _read_by_products(program)
+    return tuple(
+        node.name
+        for node, array in zip(program.inputs, arrays, strict=True)
+        if node.name in names
+        and array.nbytes >= SMALLEST_ARRAY_BYTES
+        and array[:batch_size].nbytes >= SMALLEST_BATCH_BYTES
+    )
+
+
+def _read_by_products(program: Program) -> set[str]:
+    """The inputs that nothing but products of matrices reads."""
+    others = {viewed(root) for root in program.roots}
+    found: set[Node] = set()
+    for node in program.nodes:
+        if not is_view(node):
+            by_product = is_contraction(node) and node.rank == 2
+            (found if by_product else others).update(map(viewed, node.operands))
+    return {each.name for each in program.inputs if each in found - others}
+
+
+def take_rows(program: Program, names: Collection[str]) -> Program:
+    """The program on rows that it takes itself, in the same graph, with one more input: an order
+    (i64) as long as a batch.
+
+    What the inputs so named are given begins with row 0 of a whole array. How many rows that has
+    is no part of the program, so that one serves all arrays; its type is still that of a batch.
+    """
+    tables = [each for each in program.inputs if each.name in names]
+    if not tables:
+        return program
+    graph = tables[0].graph
+    name = ROW_ORDER
+    while name in graph.inputs or name in graph.states:
+        name += "_"
+    order = graph.input(name, tables[0].shape[:1], "i64")
+
+    def make(node: Node, operands: tuple[Node, ...]) -> Node:
+        with graph.at(node.location):
+            if node in tables:
+                return movement.take(node, order, axis=0)
+            if operands == node.operands:
+                return node
+            return graph.apply(node.op, operands, node.attributes)
+
+    made = rebuild(program.roots, make)
+    return replace(program.map_roots(made.__getitem__), inputs=(*program.inputs, order))
+
+
+def copied_rows(executable: Executable, names: Collection[str]) -> tuple[str, ...]:
+    """Those of the row inputs `names` that the program copies, for no product reads them in place.
+
+    `RowLoop` copies them better.
+    """
+    buffers = executable.buffers
+    order = executable.inputs - 1
+    copying = [
+        row.arguments
+        for row in executable.rows
+        if len(row.arguments) == COPYING_BUFFERS and order in row.arguments
+    ]
+    read = {buffers[number].name for arguments in copying for number in arguments}
+    return tuple(name for name in names if name in read)

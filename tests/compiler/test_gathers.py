@@ -1,0 +1,216 @@
+"""Rows that products gather by index while they read their operands."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import graphc as gc
+from graphc.compiler.assemble import compiled
+from graphc.compiler.native import LoadedProgram, native
+from graphc.compiler.pipeline import Options, compile_program
+from graphc.compiler.plan import bytes_moved, operations
+from graphc.ir.graph import Program
+from graphc.ir.op import Array
+from graphc.ir.ops.movement import scatter_add
+from graphc.ir.reference import run_program
+from graphc.kernels import tiling
+from graphc.kernels.group import ContractionGroup, viewed
+from tests.compiler.execution import compilation, run_loaded
+from tests.compiler.test_random_graphs import compare
+
+THREADS = (1, 2, 3)
+TABLE_ROWS = 23
+
+
+def _gathered(function: gc.Function) -> list[str]:
+    """Of each kernel of a product what its rows are gathered from."""
+    groups = compilation(function.program).groups
+    products = [group for group in groups if isinstance(group, ContractionGroup)]
+    return [viewed(node.operands[0]).name for group in products for node in group.gathered]
+
+
+def _reasons(function: gc.Function) -> list[str]:
+    return [d.reason for d in compilation(function.program).decisions if not d.fused]
+
+
+# --- what is gathered in a product, and what is not -------------------------------------------
+
+
+def _embedding(rows: int, width: int, columns: int) -> gc.Function:
+    graph = gc.Graph()
+    table, indices = graph.input("table", (1000, width)), graph.input("indices", (rows,), "i32")
+    w = graph.input("w", (width, columns))
+    return gc.function([table, indices, w], gc.relu(gc.take(table, indices) @ w))
+
+
+def test_rows_of_a_table_are_not_stored_for_a_product() -> None:
+    function = _embedding(64, 100, 40)
+    made = compilation(function.program)
+    (group,) = made.groups
+    assert [node.op.name for node in group.nodes] == ["take", "matmul", "relu"]
+    (value,) = made.recomputed
+    assert (value.value.op.name, value.bytes_saved) == ("take", 2 * 64 * 100 * 4)
+    assert not _reasons(function)
+    # The rows that it takes, once; not all of the table.
+    assert bytes_moved(group) == 4 * (64 * 100 + 64 + 100 * 40 + 64 * 40)
+    assert operations(group) == 2 * 64 * 100 * 40 + 64 * 40
+
+
+def test_what_leaves_the_cache_is_copied_unless_it_is_read_seldom() -> None:
+    assert _gathered(_embedding(4096, 256, 32)) == ["table"]
+    function = _embedding(4096, 256, 512)
+    assert not _gathered(function)
+    assert any("have left the second cache" in reason for reason in _reasons(function))
+
+
+def _is_an_output(x: Any, w: Any) -> list[Any]:
+    return [x, x @ w]
+
+
+def _is_read_in_an_epilogue(x: Any, w: Any) -> list[Any]:
+    return [x @ w + x]
+
+
+def _is_read_by_loops(x: Any, w: Any) -> list[Any]:
+    return [x @ w, gc.sum(gc.tanh(x), 1)]
+
+
+def _is_transposed_in_registers(x: Any, w: Any) -> list[Any]:
+    return [w @ gc.transpose(x)]
+
+
+def _is_both_operands(x: Any, w: Any) -> list[Any]:
+    return [gc.transpose(x) @ x]
+
+
+def _is_a_batch(x: Any, w: Any) -> list[Any]:
+    return [gc.reshape(x, (2, 16, 32)) @ gc.reshape(w, (2, 32, 16))]
+
+
+def _has_other_rows(x: Any, w: Any) -> list[Any]:
+    return [gc.reshape(x, (16, 64)) @ gc.reshape(w, (64, 16))]
+
+
+REFUSED = {
+    _is_an_output: "movement is a kernel of its own",
+    _is_read_in_an_epilogue: "products alone read rows",
+    _is_read_by_loops: "products alone read rows",
+    _is_transposed_in_registers: "need rows of take",
+    _is_both_operands: "would gather both of its operands",
+    _is_a_batch: "is a batch of products",
+    _has_other_rows: "whose rows are others",
+}
+
+
+@pytest.mark.parametrize("declare", REFUSED, ids=lambda declare: declare.__name__[1:])
+def test_what_is_stored(declare: Callable[..., list[Any]]) -> None:
+    graph = gc.Graph()
+    table, indices = graph.input("table", (99, 32)), graph.input("indices", (32,), "i32")
+    w = graph.input("w", (32, 32))
+    function = gc.function([table, indices, w], declare(gc.take(table, indices), w))
+    assert not _gathered(function)
+    assert any(REFUSED[declare] in reason for reason in _reasons(function)), _reasons(function)
+
+
+# --- what it computes -------------------------------------------------------------------------
+
+
+def _declared(rows: int, width: int, columns: int, dtype: str, index: str) -> gc.Function:
+    """Rows of a table on the left and on the right, as they stand and transposed; rows that are
+    images, part of another array, and chosen by indices of two axes; a table that is trained."""
+    graph = gc.Graph()
+    table = graph.parameter("table", (TABLE_ROWS, width), np.zeros((TABLE_ROWS, width)), dtype)
+    images = graph.input("images", (TABLE_ROWS, width, 2), dtype)
+    long = graph.input("long", (TABLE_ROWS, 2 * width), dtype)
+    indices, pairs = graph.input("indices", (rows,), index), graph.input("pairs", (rows, 2), index)
+    w, ct = graph.input("w", (width, columns), dtype), graph.input("ct", (rows, columns), dtype)
+    v = graph.input("v", (2 * width, columns), dtype)
+    x = gc.take(table, indices)
+    y = gc.reshape(gc.take(images, indices), (rows, 2 * width))
+    z = gc.reshape(gc.take(long[:, width:], pairs), (2 * rows, width))
+    outputs = [
+        gc.tanh(x @ w),
+        gc.transpose(y) @ ct,
+        gc.transpose(ct) @ gc.take(table, indices + indices),
+        y @ v,
+        z @ w,
+    ]
+    step = scatter_add(ct @ gc.transpose(w), indices, axis=0, shape=(TABLE_ROWS, width))
+    inputs = [images, long, indices, pairs, w, ct, v]
+    return gc.function(inputs, outputs, {table: table - step})
+
+
+def _values(program: Program) -> tuple[dict[str, Array], dict[str, Array]]:
+    rng = np.random.default_rng(7)
+
+    def value(node: Any) -> Array:
+        shape = node.type.dims
+        if node.dtype.is_integer:
+            return rng.integers(0, TABLE_ROWS // 2, shape).astype(node.dtype.numpy)
+        return rng.standard_normal(shape).astype(node.dtype.numpy)
+
+    return {n.name: value(n) for n in program.inputs}, {n.name: value(n) for n in program.states}
+
+
+def _results(program: Program, threads: int, bits: int, fuse: bool) -> dict[str, Array]:
+    inputs, states = _values(program)
+    options = Options({}, fuse, bits, threads)
+    outputs = run_loaded(LoadedProgram(compiled(compile_program(program, options)), states), inputs)
+    return outputs | {f"state {name}": value for name, value in states.items()}
+
+
+SHAPES = [(17, 33, 50), (2, 16, 15), (33, 70, 2), (100, 9, 1), (1, 5, 4), (5, 7, 0)]
+
+
+@pytest.mark.parametrize(("number", "shape"), list(enumerate(SHAPES)))
+def test_as_the_reference(
+    monkeypatch: pytest.MonkeyPatch, number: int, shape: tuple[int, int, int]
+) -> None:
+    """The same bits as of rows that are stored, at any number of threads."""
+    monkeypatch.setattr(tiling, "SMALLEST_TASK", 1)
+    monkeypatch.setattr(tiling, "SMALLEST_PACKED_ROWS", 1)
+    dtype, index = ("f32", "f64")[number % 2], ("i32", "i64")[number // 2 % 2]
+    function = _declared(*shape, dtype, index)
+    program = function.program
+    if min(shape) > 1:
+        assert len(_gathered(function)) >= 4
+    outputs, updates = run_program(program, *_values(program))
+    wanted = outputs | {f"state {name}": value for name, value in updates.items()}
+    bits = native().vector_bits
+    alone = _results(program, 1, bits, True)
+    for name, value in wanted.items():
+        compare(alone[name], value, program)
+    others = [_results(program, threads, bits, True) for threads in THREADS[1:]]
+    for results in (*others, _results(program, 1, bits, False)):
+        for name, value in alone.items():
+            assert results[name].tobytes() == value.tobytes(), name
+
+
+def test_indices_of_one_byte_are_not_negative() -> None:
+    graph = gc.Graph()
+    table, indices = graph.input("table", (256, 20)), graph.input("indices", (30,), "u8")
+    w = graph.input("w", (20, 3))
+    function = gc.function([table, indices, w], gc.take(table, indices) @ w)
+    assert _gathered(function) == ["table"]
+    rng = np.random.default_rng(1)
+    rows, chosen = rng.integers(-9, 9, (256, 20)), rng.integers(128, 256, 30)
+    weights = rng.integers(-9, 9, (20, 3))
+    made = function(rows.astype("f4"), chosen.astype("u1"), weights.astype("f4"))
+    np.testing.assert_array_equal(made, rows[chosen] @ weights)
+
+
+def test_an_index_out_of_range_stops_before_any_update() -> None:
+    graph = gc.Graph()
+    table, indices = graph.input("table", (9, 8)), graph.input("indices", (4,), "i32")
+    w = graph.parameter("w", (8, 3), np.ones((8, 3)))
+    y = gc.take(table, indices) @ w
+    function = gc.function([table, indices], y, {w: w * 2})
+    assert _gathered(function) == ["table"]
+    for bad in (-1, 9):
+        with pytest.raises(IndexError, match="test_gathers"):
+            function(np.ones((9, 8), "f4"), np.array([0, 1, bad, 2], "i4"))
+    np.testing.assert_array_equal(graph.variables["w"], np.ones((8, 3), "f4"))
