@@ -40,6 +40,7 @@ class ContractionGroup:
 
     reductions: of blocks of rows (`kernels/row_blocks.py`) of the product or of the epilogue's
         values.
+    An epilogue may also reduce whole rows of the product (`kernels/row_epilogue.py`).
     """
 
     contraction: Node
@@ -51,6 +52,11 @@ class ContractionGroup:
     @property
     def nodes(self) -> tuple[Node, ...]:
         return (*self.prologue, self.contraction, *self.epilogue, *self.reductions)
+
+    @property
+    def reduces_rows(self) -> bool:
+        """Whether the epilogue has reductions of whole rows."""
+        return any(isinstance(node.op.lowering, Reduction) for node in self.epilogue)
 
 
 @dataclass(frozen=True, eq=False)

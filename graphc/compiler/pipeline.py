@@ -12,6 +12,7 @@ from graphc.compiler.legalize import legalize
 from graphc.compiler.options import Options
 from graphc.compiler.plan import Plan, plan
 from graphc.compiler.prologues import fuse_prologues
+from graphc.compiler.row_epilogues import fuse_row_epilogues
 from graphc.compiler.schedule import Schedule, schedule
 from graphc.ir.graph import Node, Program
 from graphc.ir.guard import guard_indices
@@ -84,7 +85,8 @@ def group_nodes(state: Compilation) -> Compilation:
         became = {node: node for node in state.program.nodes}
         return replace(state, became=became, groups=group_each(state.program))
     cut, fused = fuse_with_reductions(state.program)
-    made = fuse_prologues(cut.program, fused, state.options.vector_bits)
+    bits = state.options.vector_bits
+    made = fuse_row_epilogues(cut.program, fuse_prologues(cut.program, fused, bits), bits)
     return replace(
         state,
         program=cut.program,
