@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import ceil, prod
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from graphc.kernels.contraction import Contraction, Tiling, column_parts, oriented, parts_of
 from graphc.kernels.microkernel import Microkernel, inner_microkernel, microkernel, padded_columns
@@ -59,6 +59,25 @@ class RowReductions(Protocol):
         ...
 
 
+@runtime_checkable
+class WholeRows(Protocol):
+    """Source lines of an epilogue that takes rows of all columns, block by block.
+
+    microkernels: what the lines call, by name.
+    """
+
+    microkernels: dict[str, Microkernel]
+
+    def rows_at_once(self, tile_rows: int, task_rows: int, lanes: int) -> int:
+        """The most rows of a block, of tasks of so many rows."""
+        ...
+
+    def lines(self, rows: int, lanes: int, tile_stride: int) -> tuple[list[str], list[str]]:
+        """What comes before all tiles, and what finishes a block of at most `rows`: those from
+        `block_start` to `block_end`, which stand in `tile`."""
+        ...
+
+
 @dataclass(frozen=True)
 class ContractionSource:
     """Lines of a kernel's body, what they call, the `scratch` elements that a thread needs, and
@@ -73,7 +92,7 @@ class ContractionSource:
 def contraction_lines(
     contraction: Contraction,
     tiling: Tiling,
-    epilogue: Epilogue,
+    epilogue: Epilogue | WholeRows,
     prologues: tuple[Prologue | None, Prologue | None] = (None, None),
     reductions: RowReductions | None = None,
 ) -> ContractionSource:
@@ -83,7 +102,7 @@ def contraction_lines(
     `scratch` with `scratch` elements for every thread. They return nothing. A result without
     elements has no lines. `prologues`: of the first and the second operand, where it is computed.
     `reductions`: where the contraction has blocks of rows; the epilogue adds to their element
-    `chain + q`.
+    `chain + q`. `epilogue`: of whole rows where the contraction says so.
     """
     if contraction.rows == 0 or contraction.columns == 0 or 0 in contraction.batch:
         return ContractionSource((), (), 0, splits=False)
@@ -92,6 +111,8 @@ def contraction_lines(
             raise ValueError(f"operand {access.buffer!r}: computed, but no prologue, or none to be")
     if (contraction.block is None) != (reductions is None):
         raise ValueError("blocks of rows, but nothing that is reduced over them, or none to be")
+    if contraction.whole_rows != isinstance(epilogue, WholeRows):
+        raise ValueError("an epilogue of whole rows, but no tiles of all columns, or none")
     if tiling.rest is not None and contraction.is_computed:
         raise ValueError("columns apart of a product that computes an operand")
     parts = column_parts(contraction, tiling)
@@ -141,7 +162,7 @@ class _Writer:
         self,
         contraction: Contraction,
         tiling: Tiling,
-        epilogue: Epilogue,
+        epilogue: Epilogue | WholeRows,
         prologues: tuple[Prologue | None, Prologue | None],
         reductions: RowReductions | None,
         first_column: int,
@@ -170,12 +191,24 @@ class _Writer:
         if tiling.form == "outer":
             self.tile_stride = padded_columns(contraction.dtype, tiling.columns, tiling.lanes)
         self.tile_elements = tiling.rows * self.tile_stride
+        # Of an epilogue of whole rows: how many there are at once, and their lines.
+        self.whole_rows = 0
+        self.whole_row_lines: list[str] = []
+        if isinstance(epilogue, WholeRows):
+            task_rows, lanes = min(self.task_rows, contraction.rows), tiling.lanes
+            self.whole_rows = epilogue.rows_at_once(tiling.rows, task_rows, lanes)
+            self.tile_elements = ceil(self.whole_rows / lanes) * lanes * self.tile_stride
 
     def add(self, depth: int, *lines: str) -> None:
         self.lines.extend("    " * depth + line for line in lines)
 
     def write(self, splits: bool) -> list[str]:
         """The lines; `splits` says whether several threads may come here."""
+        if isinstance(self.epilogue, WholeRows):
+            lanes, stride = self.tiling.lanes, self.tile_stride
+            before, self.whole_row_lines = self.epilogue.lines(self.whole_rows, lanes, stride)
+            self.add(1, *before)
+            self.microkernels |= self.epilogue.microkernels
         if self.tiling.by_rows:
             self.add(1, f"for row_chunk in range({share_limits(THREAD_SHARE, self.chunks)}):")
         else:
@@ -281,13 +314,17 @@ class _Writer:
 
     def _tiles(self, indent: int, columns: int, start: str, end: str) -> None:
         """Every tile of these rows against one panel of `columns` columns."""
+        if self.whole_rows and start != "block_start":
+            self._blocks_of_whole_rows(indent, columns, start, end)
+            return
         block = self.tiling.rows
         self.add(indent, f"for row_start in range({start}, {end}, {block}):")
         self.add(indent + 1, self.operands.find_left_block())
         sizes = self._block_sizes()
         if len(sizes) == 1:
             self.add(indent + 1, self._call(sizes[0], columns))
-            self._finish(indent + 1, str(sizes[0]), columns)
+            if not self.whole_rows:
+                self._finish(indent + 1, str(sizes[0]), columns)
             return
         self.add(
             indent + 1,
@@ -298,7 +335,17 @@ class _Writer:
             self.add(indent + 2, self._call(size, columns))
         self.add(indent + 1, "else:")
         self.add(indent + 2, self._call(sizes[-1], columns))
-        self._finish(indent + 1, "block_rows", columns)
+        if not self.whole_rows:
+            self._finish(indent + 1, "block_rows", columns)
+
+    def _blocks_of_whole_rows(self, indent: int, columns: int, start: str, end: str) -> None:
+        """Blocks of rows of all columns: all tiles of one, then its epilogue."""
+        rows = self.whole_rows
+        self.add(indent, f"for block_start in range({start}, {end}, {rows}):")
+        last = f"block_start + {rows} if block_start <= {end} - {rows} else {end}"
+        self.add(indent + 1, f"block_end = {last}")
+        self._tiles(indent + 1, columns, "block_start", "block_end")
+        self.add(indent + 1, *self.whole_row_lines)
 
     def _block_sizes(self) -> list[int]:
         """The numbers of rows that a tile may have: whole ones first, then what ends a chunk."""
@@ -315,11 +362,15 @@ class _Writer:
         kernel = make(contraction.dtype, rows, columns, tiling.lanes, operands.indices())
         self.microkernels[kernel.name] = kernel
         read = f"{operands.left_read()}, {operands.panel_read()}"
+        tile = "tile"
+        if self.whole_rows > tiling.rows:
+            tile = f"advance(tile, (row_start - block_start) * {self.tile_stride})"
         last = "".join(f", {each}" for each in operands.indices_read())
-        return f"{kernel.name}({contraction.depth}, {read}, tile, {self.tile_stride}{last})"
+        return f"{kernel.name}({contraction.depth}, {read}, {tile}, {self.tile_stride}{last})"
 
     def _finish(self, indent: int, rows: str, columns: int) -> None:
         """Run the epilogue over the finished tile."""
+        assert not isinstance(self.epilogue, WholeRows)
         self.add(indent, f"for r in range({rows}):")
         self._index_of(indent + 1, self.operands.row, "row_start", "r")
         self._begin_block(indent + 1)

@@ -67,8 +67,9 @@ class Contraction:
 
     `batch` are the extents of the batch dimensions; left is `rows` x `depth`, right `depth` x
     `columns`. `block`: rows that the epilogue reduces together, so that one task has them all, and
-    in order: such a product is not computed transposed. Raises ValueError for an unknown dtype, a
-    negative extent, or batch strides that do not go with `batch`.
+    in order. `whole_rows`: a tile has all columns, since the epilogue takes whole rows. Neither of
+    the two is computed transposed. Raises ValueError for an unknown dtype, a negative extent, or
+    batch strides that do not go with `batch`.
     """
 
     dtype: str
@@ -79,6 +80,7 @@ class Contraction:
     left: MatrixAccess
     right: MatrixAccess
     block: int | None = None
+    whole_rows: bool = False
 
     @property
     def is_computed(self) -> bool:
@@ -202,7 +204,9 @@ def _transposed(contraction: Contraction) -> Contraction:
 def orientations(contraction: Contraction) -> list[tuple[bool, Contraction]]:
     """As it is, and transposed where it may be computed so."""
     as_it_is = (False, _normalized(contraction))
-    return [as_it_is, (True, _transposed(contraction))] if contraction.block is None else [as_it_is]
+    if contraction.block is not None or contraction.whole_rows:
+        return [as_it_is]
+    return [as_it_is, (True, _transposed(contraction))]
 
 
 def is_computed_by_columns(contraction: Contraction) -> bool:

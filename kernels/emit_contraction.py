@@ -22,9 +22,11 @@ from graphc.kernels.group import (
     external_operands,
     viewed,
 )
+from graphc.kernels.loopnest import LoopNest
 from graphc.kernels.names import Names, described
 from graphc.kernels.prologue import chains_of, prologue_lines
 from graphc.kernels.row_blocks import rows_of_block
+from graphc.kernels.row_epilogue import RowEpilogue, plan_rows
 from graphc.kernels.shares import element_cost
 from graphc.kernels.source import (
     RESERVED,
@@ -45,9 +47,13 @@ COMPUTED = "computed"
 def epilogue_domain(group: ContractionGroup) -> Domain | Refusal:
     """The loops over the product's tile that the epilogue shares, or why it cannot.
 
-    Every epilogue value must vary as the product does, so that each element is computed once.
+    Every epilogue value must vary as the product does, so that each element is computed once,
+    unless whole rows are reduced.
     """
     product = group.contraction
+    if group.reduces_rows:
+        nest = plan_rows((product, *group.epilogue), group.outputs)
+        return nest if isinstance(nest, Refusal) else nest.domain
     domain = common_domain((*group.epilogue, product))
     if isinstance(domain, Refusal):
         return domain
@@ -91,7 +97,8 @@ def contraction_of(
     depth = x_type[-2] if transposed[0] else x_type[-1]
     block = rows_of_block(rows) if group.reductions else None
     left, right = accesses
-    return Contraction(node.dtype.name, batch, rows, columns, depth, left, right, block)
+    whole = group.reduces_rows
+    return Contraction(node.dtype.name, batch, rows, columns, depth, left, right, block, whole)
 
 
 def gathers_of(group: ContractionGroup) -> list[GatheredRows | None]:
@@ -157,7 +164,13 @@ def emit_contraction(
     reductions = None
     if group.reductions:
         reductions = BlockReductions(group.reductions, storage_of, arguments, names)
-    epilogue = _Epilogue(group, domain, storage_of, arguments, names, reductions)
+    epilogue: _Epilogue | RowEpilogue
+    if group.reduces_rows:
+        nest = plan_rows((product, *group.epilogue), group.outputs)
+        assert isinstance(nest, LoopNest)
+        epilogue = RowEpilogue(nest, storage_of, arguments, names)
+    else:
+        epilogue = _Epilogue(group, domain, storage_of, arguments, names, reductions)
     made = contraction_lines(
         contraction, tiling, epilogue, (prologues[0], prologues[1]), reductions
     )

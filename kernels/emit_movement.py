@@ -42,6 +42,7 @@ def emit_movement(name: str, node: Node, storage_of: StorageOf) -> KernelSource:
         function_text(name, arguments, block.lines),
         arguments.storages,
         writes=(storage_of(node),),
+        indexes=not isinstance(lowering, Assemble),
     )
 
 

@@ -41,6 +41,7 @@ class ContractionGroup:
     gathered: the gathers of rows that it makes while it reads its operands.
     reductions: of blocks of rows (`kernels/row_blocks.py`) of the product or of the epilogue's
         values.
+    An epilogue may also reduce whole rows of the product (`kernels/row_epilogue.py`).
     """
 
     contraction: Node
@@ -54,6 +55,11 @@ class ContractionGroup:
     def nodes(self) -> tuple[Node, ...]:
         before = (*self.gathered, *self.prologue)
         return (*before, self.contraction, *self.epilogue, *self.reductions)
+
+    @property
+    def reduces_rows(self) -> bool:
+        """Whether the epilogue has reductions of whole rows."""
+        return any(isinstance(node.op.lowering, Reduction) for node in self.epilogue)
 
 
 @dataclass(frozen=True, eq=False)

@@ -172,7 +172,9 @@ def _stack(typing_context: Any, dtype: Any, count: Any) -> Any:
 
     def lower(context: Any, builder: Any, sig: Any, values: Any) -> Any:
         element = _memory_type(context.data_model_manager, buffer.dtype)
-        allocation = cgutils.alloca_once(builder, ir.ArrayType(element, count.literal_value))
+        # Not with numba's alloca_once, which sets the memory to zero at every call of the kernel.
+        with builder.goto_entry_block():
+            allocation = builder.alloca(ir.ArrayType(element, count.literal_value))
         allocation.align = STACK_ALIGNMENT_BYTES
         return builder.bitcast(allocation, element.as_pointer())
 

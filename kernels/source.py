@@ -66,6 +66,7 @@ class KernelSource:
     cycles: estimated, of one core.
     own_rows: where it splits by rows, what a thread reads and writes of its own rows alone.
     can_stop: whether it may stop the run.
+    indexes: whether it touches memory at places that an argument says, which are checked before.
     """
 
     name: str
@@ -80,6 +81,7 @@ class KernelSource:
     cycles: float = 0.0
     own_rows: OwnRows | None = None
     can_stop: bool = False
+    indexes: bool = False
 
 
 @dataclass

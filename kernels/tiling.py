@@ -50,7 +50,7 @@ def choose_tiling(contraction: Contraction, vector_bits: int, threads: int = 1) 
     lanes = vector_bits // (8 * ITEM_BYTES[contraction.dtype])
     # A computed operand would be computed for each part.
     has_rest = contraction.columns > lanes and contraction.columns % lanes
-    if has_rest and not contraction.is_computed:
+    if has_rest and not (contraction.is_computed or contraction.whole_rows):
         # The same for any number of threads: it says in which order elements are summed.
         parts = cut_columns(contraction, lanes)
         apart = sum(_tiling_of_one_part(part, vector_bits, 1).cycles for part in parts)
@@ -111,6 +111,11 @@ def _cut_by_rows(
     return replace(tiling, rows_per_task=rows, by_rows=True, cycles=whole_cycles, reason=reason)
 
 
+def has_whole_rows(contraction: Contraction, vector_bits: int) -> bool:
+    """Whether a tile of registers can have all columns of the product."""
+    return bool(_estimated(replace(contraction, whole_rows=True), vector_bits))
+
+
 def ranked_tilings(contraction: Contraction, vector_bits: int) -> list[Tiling]:
     """Every tiling that was considered for one thread, with its cycles, the quickest first."""
     found = [
@@ -145,6 +150,7 @@ def _estimated(contraction: Contraction, vector_bits: int) -> list[_Estimated]:
         (estimated_cycles(oriented, tiling), tiling, oriented)
         for swapped, oriented in orientations(contraction)
         for tiling in _candidates(oriented, swapped, lanes, VECTOR_REGISTERS[vector_bits])
+        if tiling.columns >= contraction.columns or not contraction.whole_rows
     ]
 
 

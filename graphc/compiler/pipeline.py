@@ -13,6 +13,7 @@ from graphc.compiler.legalize import legalize
 from graphc.compiler.options import Options
 from graphc.compiler.plan import Plan, plan
 from graphc.compiler.prologues import fuse_prologues
+from graphc.compiler.row_epilogues import fuse_row_epilogues
 from graphc.compiler.row_inputs import take_rows
 from graphc.compiler.schedule import Schedule, schedule
 from graphc.ir.graph import Node, Program
@@ -93,10 +94,10 @@ def group_nodes(state: Compilation) -> Compilation:
         became = {node: node for node in state.program.nodes}
         return replace(state, became=became, groups=group_each(state.program))
     cut, fused = fuse_with_reductions(state.program)
-    options = state.options
-    made = fuse_prologues(cut.program, fused, options.vector_bits)
-    # Behind prologues, after which tiles do not change.
-    made = fuse_gathers(cut.program, made, options.vector_bits, options.threads)
+    bits, threads = state.options.vector_bits, state.options.threads
+    made = fuse_row_epilogues(cut.program, fuse_prologues(cut.program, fused, bits), bits)
+    # Last, since tiles do not change any more.
+    made = fuse_gathers(cut.program, made, bits, threads)
     return replace(
         state,
         program=cut.program,

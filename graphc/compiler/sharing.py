@@ -84,8 +84,9 @@ class _Conflicts:
         """For each kernel whether all threads must have finished those before it.
 
         Kernels that are not shared run one after the other on the first thread and need no barrier
-        among themselves. What reads indices waits for their check, and so does whatever writes
-        memory that is not the arena's: a run that stops changes no state.
+        among themselves. What touches memory by index waits for the check of indices, and so does
+        whatever writes memory that is not the arena's: a run that stops changes no state. What only
+        compares them does not wait.
         """
         sharing = sum(1 << number for number, is_shared in enumerate(shared) if is_shared)
         flags = []
@@ -131,7 +132,8 @@ class _Conflicts:
 
     def _must_await(self, check: KernelSource, later: KernelSource) -> bool:
         lasting = (storage not in self._arena.offsets for storage in later.writes)
-        return any(lasting) or not set(check.arguments).isdisjoint(later.arguments)
+        by_index = later.indexes and not set(check.arguments).isdisjoint(later.arguments)
+        return any(lasting) or by_index
 
 
 def _common_rows(one: KernelSource, other: KernelSource) -> frozenset[Storage]:

@@ -1,0 +1,244 @@
+"""Epilogues that reduce whole rows of a product: softmax, its loss and its gradient.
+
+It comes after all merges. A loop group that reads a product's result row by row is cut in two: what
+needs a row alone is computed in the product's kernel, while the row is in the first cache, and what
+needs all rows, such as the gradient of a bias, stays in kernels of its own. The result need then
+not be stored, and threads that share the product's rows need not meet before its softmax.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from graphc.compiler.fuse import Decision, Fused, needed_for, traffic
+from graphc.compiler.grouping import MOST_BUFFERS, group_storing, inside_order, uses_of
+from graphc.ir.graph import Node, Program
+from graphc.kernels.emit_contraction import contraction_of, tiling_of
+from graphc.kernels.group import (
+    ContractionGroup,
+    Group,
+    LoopGroup,
+    Refusal,
+    external_operands,
+    viewed,
+)
+from graphc.kernels.loopnest import LoopNest, Reduces, plan_loops
+from graphc.kernels.microkernel import ITEM_BYTES
+from graphc.kernels.names import described
+from graphc.kernels.row_epilogue import plan_rows
+from graphc.kernels.tiling import has_whole_rows
+
+# The cost model, in cycles of one core.
+KERNEL_CYCLES = 1_000  # the barrier before a kernel, and what it then fetches from other cores
+ROW_CYCLES = 15  # a row whose reductions need no loop of their own
+FINISHING_CYCLES = 100  # a kernel more, which waits for the same barrier as others
+
+
+def fuse_row_epilogues(program: Program, fused: Fused, vector_bits: int) -> Fused:
+    """The groups with every epilogue of whole rows that pays, and the decisions.
+
+    The estimates are those of one thread, at any number of threads: results depend on them.
+    """
+    kept = uses_of(program).kept
+    groups, decisions = list(fused.groups), list(fused.decisions)
+    pairs = [(maker, reader) for maker in groups for reader in groups if _are_rows(maker, reader)]
+    for maker, reader in pairs:
+        if maker not in groups or reader not in groups:
+            continue
+        assert isinstance(maker, ContractionGroup) and isinstance(reader, LoopGroup)
+        found = _changed(maker, reader, groups, kept, vector_bits)
+        parts = (frozenset(maker.nodes), frozenset(reader.nodes))
+        passed = next(node for node in maker.outputs if node in external_operands(reader.nodes))
+        first = next(node for node in reader.nodes if passed in map(viewed, node.operands))
+        decisions = [each for each in decisions if each.fused or each.parts != parts]
+        if isinstance(found, Refusal):
+            decisions.append(Decision(passed, first, False, 0, found.reason, parts))
+            continue
+        groups = found.groups
+        decisions, undone = _with_parts_of(decisions, found.made)
+        saved = found.bytes_saved + undone
+        parts = (parts[0], parts[1] & frozenset(found.made[0].nodes))
+        decisions.append(Decision(passed, first, True, saved, found.reason, parts))
+    fusions = [each for each in decisions if each.fused]
+    refusals = [each for each in decisions if not each.fused]
+    return replace(fused, groups=tuple(groups), decisions=(*fusions, *refusals))
+
+
+def _with_parts_of(
+    decisions: Iterable[Decision], made: tuple[Group, ...]
+) -> tuple[list[Decision], int]:
+    """The decisions when `made` stand in the place of fewer groups, and the bytes of the fusions
+    that are undone by it."""
+    result: list[Decision] = []
+    undone = 0
+    groups = [frozenset(group.nodes) for group in made]
+    for each in decisions:
+        makers = [nodes for nodes in groups if each.producer in nodes]
+        readers = [nodes for nodes in groups if each.consumer in nodes]
+        if not each.fused or not makers or not readers:
+            result.append(each)
+        elif makers == readers:
+            one, other = (part & makers[0] for part in each.parts)
+            result.append(replace(each, parts=(one, other)))
+        else:
+            undone += each.bytes_saved
+            reason = (
+                f"{described(each.consumer)} needs all rows, and a kernel of a product has some"
+            )
+            result.append(replace(each, fused=False, reason=reason))
+    return result, undone
+
+
+@dataclass(frozen=True, eq=False)
+class _Change:
+    """made: the groups in the place of the two, the product's first."""
+
+    groups: list[Group]
+    made: tuple[Group, ...]
+    bytes_saved: int
+    reason: str
+
+
+def _are_rows(maker: Group, reader: Group) -> bool:
+    """Whether `reader` reduces rows of what the product `maker` makes."""
+    if not (isinstance(maker, ContractionGroup) and isinstance(reader, LoopGroup)):
+        return False
+    read = external_operands(reader.nodes)
+    if not any(node in read and node.shape == maker.contraction.shape for node in maker.outputs):
+        return False
+    nest = plan_loops(reader.nodes, reader.outputs)
+    return isinstance(nest, LoopNest) and Reduces.ROW in nest.reduces.values()
+
+
+def _changed(
+    maker: ContractionGroup,
+    reader: LoopGroup,
+    groups: Sequence[Group],
+    kept: frozenset[Node],
+    vector_bits: int,
+) -> _Change | Refusal:
+    """The groups with the rows of `reader` computed by `maker`, or why they are not."""
+    if maker.prologue or maker.reductions or maker.reduces_rows:
+        return Refusal(f"{described(maker.contraction)} has a prologue or other reductions already")
+    between = _between(maker, reader, groups)
+    if between is not None:
+        return Refusal(f"the kernel of {described(between.nodes[0])} must run between them")
+    rows, rest = _split(reader)
+    others = [group for group in groups if group is not maker and group is not reader]
+    read = {node for group in others for node in external_operands(group.nodes)}
+    read |= {base for node in rest for base in map(viewed, node.operands)} | kept
+    inside = inside_order({maker.contraction, *maker.epilogue, *rows})
+    stored = {*maker.outputs, *reader.outputs} & read
+    outputs = tuple(n for n in inside if n in stored or (n in rows and n in read))
+    nest = plan_rows(tuple(inside), outputs)
+    if isinstance(nest, Refusal):
+        return nest
+    epilogue = tuple(node for node in inside if node is not maker.contraction)
+    made = ContractionGroup(maker.contraction, epilogue, outputs)
+    finishing = _finishing_groups(rest, reader.outputs)
+    if isinstance(finishing, Refusal):
+        return finishing
+    buffers = len(external_operands(made.nodes)) + len(outputs)
+    if buffers > MOST_BUFFERS:
+        return Refusal(f"{buffers} buffers, but a kernel takes at most {MOST_BUFFERS}")
+    after: tuple[Group, ...] = (made, *finishing)
+    saved = _bytes((maker, reader)) - _bytes(after)
+    refusal = _does_not_pay(maker, made, len(finishing), saved, vector_bits)
+    if refusal is not None:
+        return refusal
+    result = [each for group in groups for each in _replaced(group, maker, reader, after)]
+    alone = [described(node) for group in finishing for node in group.outputs]
+    reason = f"rows of {described(maker.contraction)} are reduced while they are in cache"
+    if alone:
+        reason += f"; {', '.join(alone)} of all rows after it"
+    return _Change(result, after, saved, reason)
+
+
+def _replaced(
+    group: Group, maker: Group, reader: Group, after: tuple[Group, ...]
+) -> tuple[Group, ...]:
+    if group is maker:
+        return after
+    return () if group is reader else (group,)
+
+
+def _between(maker: Group, reader: Group, groups: Iterable[Group]) -> Group | None:
+    """A group that reads what `maker` makes, directly or not, and makes what `reader` reads."""
+    reads = {group: set(external_operands(group.nodes)) for group in groups}
+    reached, waiting = {maker}, [maker]
+    while waiting:
+        made = waiting.pop().outputs
+        later = [g for g in reads if g not in reached and not reads[g].isdisjoint(made)]
+        reached.update(later)
+        waiting += [group for group in later if group is not reader]
+    for group in reached - {maker, reader}:
+        if not reads[reader].isdisjoint(group.outputs):
+            return group
+    return None
+
+
+def _split(reader: LoopGroup) -> tuple[set[Node], tuple[Node, ...]]:
+    """The nodes that need a row alone, and those that need all rows."""
+    nest = plan_loops(reader.nodes, reader.outputs)
+    assert isinstance(nest, LoopNest)
+    rest: dict[Node, None] = {}
+    for node in reader.nodes:
+        if nest.reduces.get(node) is Reduces.ROWS or any(
+            base in rest for base in map(viewed, node.operands)
+        ):
+            rest[node] = None
+    return {node for node in reader.nodes if node not in rest}, tuple(rest)
+
+
+def _finishing_groups(
+    rest: tuple[Node, ...], outputs: tuple[Node, ...]
+) -> tuple[LoopGroup, ...] | Refusal:
+    """What needs all rows, as a kernel for each part that depends on no other."""
+    parts: list[set[Node]] = []
+    for node in rest:
+        joined = {node}
+        for part in [p for p in parts if not p.isdisjoint(map(viewed, node.operands))]:
+            parts.remove(part)
+            joined |= part
+        parts.append(joined)
+    groups: list[LoopGroup] = []
+    for part in parts:
+        wanted = tuple(node for node in outputs if node in part)
+        group = group_storing(needed_for(wanted, tuple(inside_order(part))), wanted)
+        if not isinstance(group, LoopGroup):
+            assert isinstance(group, Refusal)
+            return group
+        groups.append(group)
+    return tuple(groups)
+
+
+def _does_not_pay(
+    maker: ContractionGroup,
+    made: ContractionGroup,
+    finishing: int,
+    bytes_saved: int,
+    vector_bits: int,
+) -> Refusal | None:
+    product = maker.contraction
+    rows, columns = product.type.dims
+    lanes = vector_bits // (8 * ITEM_BYTES[product.dtype.name])
+    if rows < lanes:
+        return Refusal(f"{rows} rows do not fill a vector of {lanes}")
+    if not has_whole_rows(contraction_of(made), vector_bits):
+        return Refusal(f"rows of {columns} columns fit no tile of registers")
+    if bytes_saved <= 0:
+        return Refusal("what needs all rows would read more than is saved")
+    spent = tiling_of(made, vector_bits).cycles - tiling_of(maker, vector_bits).cycles
+    spent += FINISHING_CYCLES * finishing
+    gained = KERNEL_CYCLES + ROW_CYCLES * rows
+    if spent > gained:
+        return Refusal(
+            f"tiles that have whole rows would take {spent:,.0f} cycles more, but a kernel less "
+            f"saves {gained:,}"
+        )
+    return None
+
+
+def _bytes(groups: Iterable[Group]) -> int:
+    return sum(traffic(group.nodes, group.outputs) for group in groups)
