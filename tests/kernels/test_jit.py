@@ -209,6 +209,7 @@ class ScaleRow:
     name: str
     dtype: str
     llvm_ir: str
+    is_indexed: bool = False
 
 
 SCALE_ROW = ScaleRow(
