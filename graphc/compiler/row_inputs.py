@@ -8,7 +8,7 @@ from dataclasses import replace
 from graphc.compiler.executable import Executable
 from graphc.ir.graph import Node, Program, rebuild
 from graphc.ir.op import Array
-from graphc.ir.ops import movement
+from graphc.ir.ops import leaf, movement
 from graphc.kernels.group import is_contraction, is_view, viewed
 
 # The last input of such a step: the numbers of the rows, one for each row of a batch.
@@ -65,7 +65,9 @@ def take_rows(program: Program, names: Collection[str]) -> Program:
     name = ROW_ORDER
     while name in graph.inputs or name in graph.states:
         name += "_"
-    order = graph.input(name, tables[0].shape[:1], "i64")
+    # Not by graph.input: the name is the program's and stays free in the user's graph.
+    attributes = {"name": name, "shape": tables[0].shape[:1], "dtype": "i64"}
+    order = graph.apply(leaf.input_, (), attributes)
 
     def make(node: Node, operands: tuple[Node, ...]) -> Node:
         with graph.at(node.location):

@@ -162,6 +162,7 @@ def test_the_same_bits_where_products_gather_rows(small_arrays, threads):
             results.append((model.values(), history.history))
             model.variables.update(start)
         assert_same_bits(*results)
+    assert set(model.loss.graph.inputs) == {"wide", "labels"}, "the order is the program's own"
     # Another array, of more rows, is read by the same program.
     longer = np.concatenate([wide, wide])
     order = np.concatenate([np.arange(ROWS, 2 * ROWS), np.arange(ROWS)])
