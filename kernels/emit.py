@@ -44,6 +44,7 @@ from graphc.kernels.stages import (
     strip_declaration,
     wrap_in_strips,
 )
+from graphc.kernels.transposed_tiles import transposed_tiles
 
 StorageOf = Callable[[Node], Storage]
 
@@ -75,7 +76,8 @@ class _LoopEmitter:
         self.threads = threads
         self.loops = loops_of(nest)
         self.strips = row_strips(nest, self.loops)
-        self.blocks = block_count(nest, self.strips)
+        self.tiles = transposed_tiles(nest, self.loops)
+        self.blocks = block_count(nest, self.strips or self.tiles)
         # Sums over rows are kept block by block; what the finishing phase makes needs them all.
         self.has_partials = self.blocks > 1 and _has_finishing_phase(nest)
         self.function = self.main = new_function(name)
@@ -103,7 +105,11 @@ class _LoopEmitter:
         if self.has_partials:
             self._emit_partials()
         self._emit_finish()
-        sources = [self._source(self.main, self._main_lines(), splits=self.blocks > 1)]
+        sources = [
+            self._source(
+                self.main, self._main_lines(), splits=self.blocks > 1, unroll=self.tiles is None
+            )
+        ]
         if self.has_partials:
             sources.append(
                 self._source(self.finishing, self._finishing_lines(), splits=False, unroll=False)
@@ -120,7 +126,7 @@ class _LoopEmitter:
             storages,
             tuple(storage for storage in self.scratch.values() if storage in storages),
             writes=tuple(dict.fromkeys(function.writes)),
-            unroll=unroll,
+            unroll=unroll and self.tiles is None,
             long_rows=any(staged.blocks for staged in self.stages),
             splits=splits,
             cycles=cycles(self.nest) if function is self.main else 0.0,
@@ -260,8 +266,8 @@ class _LoopEmitter:
 
     def _emit_stages(self, level: int, wanted: set[Node], kept: dict[Node, int]) -> None:
         """The stages before the last, which is the pass's own block."""
-        if self.strips is not None:
-            return  # A loop over rows would have to be cut once more.
+        if self.strips or self.tiles:
+            return
         staged = self.stages[level]
         at_hand = frozenset(
             node
@@ -346,6 +352,9 @@ class _LoopEmitter:
         """The loops over rows, the outermost over a share of its extent."""
         if self.strips is not None:
             self._nest_strips(into, self.strips, share)
+            return
+        if self.tiles is not None:
+            self.tiles.wrap(into, self.rows[-1], self.passes[0], share)
             return
         shared_inner = share is not None and not self.loops.outer
         row = Block()

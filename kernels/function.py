@@ -9,6 +9,7 @@ from graphc.kernels.names import Names
 from graphc.kernels.row_strips import STRIP_NUMBER
 from graphc.kernels.source import RESERVED, Arguments, Block, Storage
 from graphc.kernels.stages import STRIP_END, STRIP_START
+from graphc.kernels.transposed_tiles import TILE_COLUMN, TILE_ROW
 
 BLOCK = "block"
 
@@ -31,6 +32,6 @@ class Function:
 
 def new_function(name: str) -> Function:
     """An empty function whose names are none that loops and primitives have."""
-    variables = {*OUTER_VARIABLES, *INNER_VARIABLES, BLOCK, STRIP_NUMBER, STRIP_START, STRIP_END}
-    names = Names({*RESERVED, *variables, name})
+    cuts = {BLOCK, STRIP_NUMBER, STRIP_START, STRIP_END, TILE_ROW, TILE_COLUMN}
+    names = Names({*RESERVED, *OUTER_VARIABLES, *INNER_VARIABLES, *cuts, name})
     return Function(name, names, Arguments(names))

@@ -73,6 +73,13 @@ class Loops:
         """Whether along the loop all that is read or stored steps by one element or by none."""
         return all(a.strides[loop.axes[-1]] in (0, 1) for a in _accesses(self.nest))
 
+    def is_transposed(self, rows: Loop, elements: Loop) -> bool:
+        """Whether something steps by one element from row to row, and by more along a row."""
+        return any(
+            access.strides[rows.axes[-1]] == 1 and access.strides[elements.axes[-1]] not in (0, 1)
+            for access in _accesses(self.nest)
+        )
+
     def result_index(self, node: Node) -> str:
         """The index of the current element of a value that is stored whole."""
         return self._index(_result_access(self.nest, node))

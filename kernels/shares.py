@@ -8,6 +8,7 @@ from graphc.ir.graph import Node
 from graphc.ir.op import Scalar
 from graphc.kernels.loopnest import LoopNest, Reduces
 from graphc.kernels.row_strips import RowStrips
+from graphc.kernels.transposed_tiles import TransposedTiles
 
 # Cost model, in cycles of one core. Constants were measured; they need to be right within a
 # factor of two, since a block is far longer than a barrier (about 300 cycles) takes.
@@ -18,10 +19,10 @@ SMALLEST_BLOCK_ELEMENTS = 256  # so that no block is unrolled whole
 MOST_BLOCKS = 16
 
 
-def block_count(nest: LoopNest, strips: RowStrips | None = None) -> int:
+def block_count(nest: LoopNest, cut: RowStrips | TransposedTiles | None = None) -> int:
     """Into how many blocks the outermost loop is cut; 1 where sharing does not pay.
 
-    strips: those in which the nest runs over its rows; none is cut.
+    cut: the strips or tiles in which the nest runs over its rows; each stays whole.
 
     The cut depends on shapes and ops only, so that results have the same bits at any number of
     threads: sums over rows are added up block by block.
@@ -31,7 +32,7 @@ def block_count(nest: LoopNest, strips: RowStrips | None = None) -> int:
         return 1
     by_work = int(cycles(nest) // SMALLEST_BLOCK_CYCLES)
     by_size = math.prod(nest.domain.extents) // SMALLEST_BLOCK_ELEMENTS
-    most = nest.domain.extents[loop] if strips is None else strips.shared
+    most = nest.domain.extents[loop] if cut is None else cut.shared
     return max(1, min(MOST_BLOCKS, by_work, by_size, most))
 
 
