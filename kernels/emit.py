@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 from graphc.ir.graph import Node
 from graphc.ir.op import Reduction
+from graphc.kernels.function import BLOCK, Function, new_function
 from graphc.kernels.group import is_index, is_inline, viewed
 from graphc.kernels.loopnest import LoopNest, Phase, Reduces, reduced_axes
-from graphc.kernels.loops import INNER_VARIABLES, OUTER_VARIABLES, loops_of, wrap_in_loops
-from graphc.kernels.names import Names, label
+from graphc.kernels.loops import loops_of, wrap_in_loops
+from graphc.kernels.names import label
 from graphc.kernels.passes import (
     is_reloaded,
     pass_sinks,
     row_sinks,
     values_kept_between_passes,
 )
+from graphc.kernels.row_strips import RowStrips, row_strips
 from graphc.kernels.scalar import (
     combined,
+    combined_in_order,
     constant,
     index_value,
     neutral_element,
@@ -26,9 +28,7 @@ from graphc.kernels.scalar import (
 )
 from graphc.kernels.shares import block_count, cycles
 from graphc.kernels.source import (
-    RESERVED,
     THREAD_SHARE,
-    Arguments,
     Block,
     KernelSource,
     Share,
@@ -37,7 +37,6 @@ from graphc.kernels.source import (
     share_limits,
 )
 from graphc.kernels.stages import (
-    STRIP_END,
     STRIP_START,
     StagedPass,
     prefetched_operands,
@@ -45,13 +44,12 @@ from graphc.kernels.stages import (
     strip_declaration,
     wrap_in_strips,
 )
+from graphc.kernels.transposed_tiles import transposed_tiles
 
 StorageOf = Callable[[Node], Storage]
 
 # Elements of a cache line at the least: rows that threads keep for themselves do not share one.
 ROW_ALIGNMENT = 64
-
-BLOCK = "block"
 
 
 def emit_loops(
@@ -65,29 +63,6 @@ def emit_loops(
     return _LoopEmitter(name, nest, storage_of, threads).emit()
 
 
-@dataclass
-class _Function:
-    """A kernel function that is being written.
-
-    known: names of values by (id of the block that computes them, value).
-    prologue: what is computed once, before any loop.
-    """
-
-    name: str
-    names: Names
-    arguments: Arguments
-    known: dict[tuple[int, object], str] = field(default_factory=dict)
-    prologue: Block = field(default_factory=Block)
-    writes: list[Storage] = field(default_factory=list)
-
-
-def _new_function(name: str) -> _Function:
-    names = Names(
-        {*RESERVED, *OUTER_VARIABLES, *INNER_VARIABLES, BLOCK, STRIP_START, STRIP_END, name}
-    )
-    return _Function(name, names, Arguments(names))
-
-
 def _has_finishing_phase(nest: LoopNest) -> bool:
     finished = any(nest.roles[node].phase is Phase.FINISH for node in nest.outputs)
     return finished or Reduces.ROWS in nest.reduces.values()
@@ -99,11 +74,14 @@ class _LoopEmitter:
         self.domain = nest.domain
         self.storage_of = storage_of
         self.threads = threads
-        self.blocks = block_count(nest)
+        self.loops = loops_of(nest)
+        self.strips = row_strips(nest, self.loops)
+        self.tiles = transposed_tiles(nest, self.loops)
+        self.blocks = block_count(nest, self.strips or self.tiles)
         # Sums over rows are kept block by block; what the finishing phase makes needs them all.
         self.has_partials = self.blocks > 1 and _has_finishing_phase(nest)
-        self.function = self.main = _new_function(name)
-        self.finishing = _new_function(f"{name}_finish") if self.has_partials else self.main
+        self.function = self.main = new_function(name)
+        self.finishing = new_function(f"{name}_finish") if self.has_partials else self.main
         self.block_start, self.block_end = Block(), Block()
         self.rows = {level: Block() for level in range(-1, nest.passes)}
         self.passes = [Block() for _ in range(nest.passes)]
@@ -112,7 +90,6 @@ class _LoopEmitter:
         self.accumulators: dict[Node, str] = {}
         self.row_parts: dict[Node, str] = {}
         self.scratch: dict[Node, Storage] = {}
-        self.loops = loops_of(nest)
 
     def emit(self) -> tuple[KernelSource, ...]:
         kept = values_kept_between_passes(self.nest)
@@ -128,7 +105,11 @@ class _LoopEmitter:
         if self.has_partials:
             self._emit_partials()
         self._emit_finish()
-        sources = [self._source(self.main, self._main_lines(), splits=self.blocks > 1)]
+        sources = [
+            self._source(
+                self.main, self._main_lines(), splits=self.blocks > 1, unroll=self.tiles is None
+            )
+        ]
         if self.has_partials:
             sources.append(
                 self._source(self.finishing, self._finishing_lines(), splits=False, unroll=False)
@@ -136,7 +117,7 @@ class _LoopEmitter:
         return tuple(sources)
 
     def _source(
-        self, function: _Function, body: Block, splits: bool, unroll: bool = True
+        self, function: Function, body: Block, splits: bool, unroll: bool = True
     ) -> KernelSource:
         storages = function.arguments.storages
         return KernelSource(
@@ -145,7 +126,7 @@ class _LoopEmitter:
             storages,
             tuple(storage for storage in self.scratch.values() if storage in storages),
             writes=tuple(dict.fromkeys(function.writes)),
-            unroll=unroll,
+            unroll=unroll and self.tiles is None,
             long_rows=any(staged.blocks for staged in self.stages),
             splits=splits,
             cycles=cycles(self.nest) if function is self.main else 0.0,
@@ -154,8 +135,8 @@ class _LoopEmitter:
     # --- memory ----------------------------------------------------------------------------
 
     def _keep_row(self, node: Node) -> None:
-        """Memory for one row of a value, for each thread that computes rows of its own."""
-        size = self.loops.row_size
+        """Memory for a row of a value, or a strip of them, for each thread that has its own."""
+        size = self.loops.row_size * (self.strips.width if self.strips else 1)
         padded = -(-size // ROW_ALIGNMENT) * ROW_ALIGNMENT
         sharing = self.threads if self.blocks > 1 else 1
         storage = Storage(f"{label(node)}_row", node.dtype, padded * sharing, node)
@@ -163,6 +144,22 @@ class _LoopEmitter:
         buffer = self._written(storage)
         if sharing > 1:
             self.main.prologue.add(f"{buffer} = advance({buffer}, thread * {padded})")
+
+    @property
+    def _kept_index(self) -> str:
+        """The index of the current element in what is kept of a row, or of a strip of rows."""
+        if self.strips is None:
+            return self.loops.row_index
+        return self.strips.index_within(self.loops.row_index)
+
+    def _row_variable(self, node: Node, name: str) -> str:
+        """What holds a value that each row has once: a variable, or an element for each row of a
+        strip."""
+        variable = self.main.names.unique(name)
+        if self.strips is None:
+            return variable
+        self.main.prologue.add(self.strips.declaration(variable, node))
+        return f"{variable}[{self.strips.index}]"
 
     def _written(self, storage: Storage) -> str:
         self.function.writes.append(storage)
@@ -180,11 +177,12 @@ class _LoopEmitter:
             zero.add(f"{buffer}[{self._accumulator_index(node)}] = {neutral}")
             wrap_in_loops(self.block_start, self.loops.inner, zero)
             return
+        if kind is Reduces.ROW:
+            self.accumulators[node] = self._row_variable(node, label(node))
+            self.rows[level - 1].add(f"{self.accumulators[node]} = {neutral}", node)
+            return
         variable = self.main.names.unique(label(node))
         self.accumulators[node] = variable
-        if kind is Reduces.ROW:
-            self.rows[level - 1].add(f"{variable} = {neutral}", node)
-            return
         self.block_start.add(f"{variable} = {neutral}", node)
         if self.domain.operand_span(node, 0) & frozenset(self.nest.inner):
             self.row_parts[node] = self.main.names.unique(f"{variable}_of_row")
@@ -222,7 +220,8 @@ class _LoopEmitter:
             self.rows[level].add(f"{total} = {combined(node, total, target)}")
         else:
             target = self.accumulators[node]
-        block.add(f"{target} = {combined(node, target, value)}", node)
+        step = combined if self.strips is None else combined_in_order
+        block.add(f"{target} = {step(node, target, value)}", node)
 
     def _emit_partials(self) -> None:
         """Adds up what the blocks have accumulated: rows into the first block's row."""
@@ -261,12 +260,14 @@ class _LoopEmitter:
             value = self._value(node, block, level)
             if node in kept:
                 buffer = self.main.arguments.name(self.scratch[node])
-                block.add(f"{buffer}[{self.loops.row_index}] = {value}")
+                block.add(f"{buffer}[{self._kept_index}] = {value}")
             if node in sinks:
                 self._store(node, value, block)
 
     def _emit_stages(self, level: int, wanted: set[Node], kept: dict[Node, int]) -> None:
         """The stages before the last, which is the pass's own block."""
+        if self.strips or self.tiles:
+            return
         staged = self.stages[level]
         at_hand = frozenset(
             node
@@ -349,6 +350,12 @@ class _LoopEmitter:
 
     def _nest_rows(self, into: Block, share: Share | None) -> None:
         """The loops over rows, the outermost over a share of its extent."""
+        if self.strips is not None:
+            self._nest_strips(into, self.strips, share)
+            return
+        if self.tiles is not None:
+            self.tiles.wrap(into, self.rows[-1], self.passes[0], share)
+            return
         shared_inner = share is not None and not self.loops.outer
         row = Block()
         row.extend(self.rows[-1])
@@ -356,6 +363,18 @@ class _LoopEmitter:
             self._nest_pass(row, level, share if shared_inner else None)
             row.extend(self.rows[level])
         wrap_in_loops(into, self.loops.outer, row, None if shared_inner else share)
+
+    def _nest_strips(self, into: Block, strips: RowStrips, share: Share | None) -> None:
+        """The loops over rows where a strip of them goes side by side."""
+        strip, around = Block(), Block()
+        strips.wrap_in_rows(strip, [self.rows[-1]])
+        for level in range(self.nest.passes):
+            element = Block()
+            strips.wrap_in_rows(element, [self.passes[level]])
+            wrap_in_loops(strip, self.loops.inner, element)
+            strips.wrap_in_rows(strip, [self.rows[level]])
+        strips.wrap_in_strips(around, strip, None if strips.outer else share)
+        wrap_in_loops(into, strips.outer, around, share)
 
     def _nest_pass(self, into: Block, level: int, share: Share | None) -> None:
         """A pass over a row, as one loop or in strips."""
@@ -397,7 +416,8 @@ class _LoopEmitter:
         element = f"{buffer}[{self.loops.operand_index(node, position)}]"
         key = (id(block), element)
         if key not in self.function.known:
-            self.function.known[key] = self.function.names.unique(f"{label(viewed(operand))}_value")
+            name = f"{label(viewed(operand))}_value"
+            self.function.known[key] = self._variable_in(block, viewed(operand), name)
             block.add(f"{self.function.known[key]} = {element}", node)
         return self.function.known[key]
 
@@ -417,7 +437,7 @@ class _LoopEmitter:
         elif strip := self._strip_of(node, level):
             return self._named(node, f"{strip}[{self._strip_index}]", block, (id(block), node))
         elif node in self.scratch:
-            storage, index = self.scratch[node], self.loops.row_index
+            storage, index = self.scratch[node], self._kept_index
         else:
             storage, index = self.storage_of(node), self.loops.result_index(node)
         element = f"{self.function.arguments.name(storage)}[{index}]"
@@ -478,6 +498,12 @@ class _LoopEmitter:
 
     def _named(self, node: Node, expression: str, block: Block, key: tuple[int, object]) -> str:
         if key not in self.function.known:
-            self.function.known[key] = self.function.names.unique(label(node))
+            self.function.known[key] = self._variable_in(block, node, label(node))
             block.add(f"{self.function.known[key]} = {expression}", node)
         return self.function.known[key]
+
+    def _variable_in(self, block: Block, node: Node, name: str) -> str:
+        """What holds a value that `block` computes."""
+        if any(block is row for row in self.rows.values()):
+            return self._row_variable(node, name)
+        return self.function.names.unique(name)

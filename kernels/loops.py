@@ -69,6 +69,17 @@ class Loops:
         strides = [access.strides[loop.axes[-1]] for loop in (*self.outer, *self.inner)]
         return all(strides) and strides[-1] == 1
 
+    def steps_by_one(self, loop: Loop) -> bool:
+        """Whether along the loop all that is read or stored steps by one element or by none."""
+        return all(a.strides[loop.axes[-1]] in (0, 1) for a in _accesses(self.nest))
+
+    def is_transposed(self, rows: Loop, elements: Loop) -> bool:
+        """Whether something steps by one element from row to row, and by more along a row."""
+        return any(
+            access.strides[rows.axes[-1]] == 1 and access.strides[elements.axes[-1]] not in (0, 1)
+            for access in _accesses(self.nest)
+        )
+
     def result_index(self, node: Node) -> str:
         """The index of the current element of a value that is stored whole."""
         return self._index(_result_access(self.nest, node))
@@ -79,6 +90,17 @@ class Loops:
 
 def loops_of(nest: LoopNest) -> Loops:
     """The loops of `nest`: axes that all values step through evenly are one loop."""
+    accesses = _accesses(nest)
+    extents = nest.domain.extents
+    return Loops(
+        nest,
+        merge_axes(nest.outer, extents, accesses, OUTER_VARIABLES),
+        merge_axes(nest.inner, extents, accesses, INNER_VARIABLES),
+    )
+
+
+def _accesses(nest: LoopNest) -> list[Access]:
+    """Of all that is read, stored, or an index."""
     accesses = [
         _operand_access(nest, node, position)
         for node in nest.nodes
@@ -87,12 +109,7 @@ def loops_of(nest: LoopNest) -> Loops:
     ]
     accesses += [_result_access(nest, node) for node in nest.outputs]
     accesses += [_result_access(nest, node) for node in nest.nodes if is_index(node)]
-    extents = nest.domain.extents
-    return Loops(
-        nest,
-        merge_axes(nest.outer, extents, accesses, OUTER_VARIABLES),
-        merge_axes(nest.inner, extents, accesses, INNER_VARIABLES),
-    )
+    return accesses
 
 
 def wrap_in_loops(

@@ -7,6 +7,8 @@ import math
 from graphc.ir.graph import Node
 from graphc.ir.op import Scalar
 from graphc.kernels.loopnest import LoopNest, Reduces
+from graphc.kernels.row_strips import RowStrips
+from graphc.kernels.transposed_tiles import TransposedTiles
 
 # Cost model, in cycles of one core. Constants were measured; they need to be right within a
 # factor of two, since a block is far longer than a barrier (about 300 cycles) takes.
@@ -17,8 +19,10 @@ SMALLEST_BLOCK_ELEMENTS = 256  # so that no block is unrolled whole
 MOST_BLOCKS = 16
 
 
-def block_count(nest: LoopNest) -> int:
+def block_count(nest: LoopNest, cut: RowStrips | TransposedTiles | None = None) -> int:
     """Into how many blocks the outermost loop is cut; 1 where sharing does not pay.
+
+    cut: the strips or tiles in which the nest runs over its rows; each stays whole.
 
     The cut depends on shapes and ops only, so that results have the same bits at any number of
     threads: sums over rows are added up block by block.
@@ -28,7 +32,8 @@ def block_count(nest: LoopNest) -> int:
         return 1
     by_work = int(cycles(nest) // SMALLEST_BLOCK_CYCLES)
     by_size = math.prod(nest.domain.extents) // SMALLEST_BLOCK_ELEMENTS
-    return max(1, min(MOST_BLOCKS, by_work, by_size, nest.domain.extents[loop]))
+    most = nest.domain.extents[loop] if cut is None else cut.shared
+    return max(1, min(MOST_BLOCKS, by_work, by_size, most))
 
 
 def _shared_axis(nest: LoopNest) -> int | None:

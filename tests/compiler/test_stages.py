@@ -111,7 +111,7 @@ def test_results(
         )
     }
     states = {state.name: function.variables[state] for state in function.program.states}
-    _check(function.program, given, states)
+    check_results(function.program, given, states)
 
 
 @pytest.mark.parametrize("seed", range(RANDOM_PROGRAMS))
@@ -123,10 +123,10 @@ def test_random_graphs(monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
     monkeypatch.setattr(shares, "SMALLEST_BLOCK_CYCLES", 1)
     monkeypatch.setattr(shares, "SMALLEST_BLOCK_ELEMENTS", 64)
     program = random_program(seed, steps=6)
-    _check(program, *random_values(program, seed))
+    check_results(program, *random_values(program, seed))
 
 
-def _check(program: Program, inputs: Any, states: Any) -> None:
+def check_results(program: Program, inputs: Any, states: Any) -> None:
     """The reference's results, with the same bits at any number of threads."""
     results = []
     for threads in THREADS:

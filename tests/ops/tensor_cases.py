@@ -114,6 +114,7 @@ REDUCED: tuple[tuple[tuple[int, ...], tuple[int, ...]], ...] = (
     ((), ()), ((1,), (0,)), ((15,), (0,)), ((16,), (0,)), ((17,), (0,)), ((7,), (0,)), ((8,), (0,)),
     ((9,), (0,)), ((100,), (0,)), ((3, 5), ()), ((3, 17), (1,)), ((17, 3), (0,)), ((5, 4), (0, 1)),
     ((5, 1), (1,)), ((2, 3, 4), (1,)), ((2, 3, 4), (0, 2)), ((2, 3, 2, 4), (1, 3)), ((3, 0), (0,)),
+    ((2, 9, 15), (1,)), ((2, 9, 16), (1,)), ((2, 9, 17), (1,)), ((2, 9, 33), (1,)),
 )  # fmt: skip
 
 
@@ -159,6 +160,10 @@ def _reduction_cases() -> Iterator[Case]:
         yield Case(
             op, "special", (Operand((17, 3), sample=special),), {"axes": (0,)}, gradient=False
         )
+        yield Case(
+            op, "special_rows", (Operand((2, 9, 17), sample=special),), {"axes": (1,)},
+            gradient=False,
+        )  # fmt: skip
     yield Case(
         "sum", "empty", (Operand((0, 3)),), {"axes": (0,)}, lambda x: np.zeros((1, 3)),
     )  # fmt: skip
@@ -411,7 +416,7 @@ def _composite_cases() -> Iterator[Case]:
     along: tuple[tuple[Any, int, Layout], ...] = (
         ((1,), 0, PLAIN), ((17,), 0, PLAIN), ((3, 10), 1, PLAIN), ((3, 16), 1, TRANSPOSED),
         ((15, 4), 0, PLAIN), ((2, 3, 4), 1, STEPPED), ((2, 3, 2, 4), 3, REVERSED),
-        ((3, 1), 1, PLAIN),
+        ((3, 1), 1, PLAIN), ((2, 9, 17), 1, PLAIN), ((9, 16), 0, PLAIN),
         ((0, 4), 1, PLAIN), (("batch", 5), 1, PLAIN), (("batch", 5), 0, PLAIN),
     )  # fmt: skip
     for shape, axis, layout in along:

@@ -1,0 +1,125 @@
+"""Rows whose elements stand far apart in memory are run over side by side, a strip of rows at once.
+
+A reduction over an axis that is not the last has such rows: each step along one is a jump to the
+next line of the cache. Elements of neighbouring rows are neighbours there, so the innermost loop
+runs from row to row of a strip, and what a row accumulates or computes once stands in a buffer with
+an element for each row of the strip. A row's own elements are added up in their order, whatever
+the strip, so that results have the same bits at any number of threads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from graphc.ir.graph import Node
+from graphc.kernels.access import Loop
+from graphc.kernels.group import is_inline, viewed
+from graphc.kernels.loopnest import LoopNest, Phase, Reduces
+from graphc.kernels.loops import Loops
+from graphc.kernels.scalar import dtype_name
+from graphc.kernels.source import Block, Share, share_limits
+from graphc.kernels.stages import STRIP, STRIP_END, STRIP_START
+
+# Fewer rows side by side do not fill a vector.
+FEWEST_ROWS = 16
+# Shorter rows are unrolled whole, so that the loop over rows is vectorised.
+SHORTEST_ROW = 8
+# A strip's rows are as many as a stage's elements at most, and two vectors at least.
+NARROWEST = 32
+# Bytes of a strip that later passes find in the second cache.
+STRIP_BYTES = 128 * 1024
+# Strips are shared among threads where no other loop is.
+STRIPS_TO_SHARE = 16
+# Values that a row has once each take a buffer on the stack.
+MOST_ROW_VALUES = 64
+
+STRIP_NUMBER = "strip_number"
+
+
+@dataclass(frozen=True)
+class RowStrips:
+    """Strips of `width` rows along the innermost of the loops over rows.
+
+    outer: the loops around it.
+    """
+
+    outer: tuple[Loop, ...]
+    loop: Loop
+    width: int
+
+    @property
+    def count(self) -> int:
+        return -(-self.loop.extent // self.width)
+
+    @property
+    def shared(self) -> int:
+        """What threads can share: steps of the outermost loop."""
+        return self.outer[0].extent if self.outer else self.count
+
+    @property
+    def index(self) -> str:
+        """The place of the current row in its strip."""
+        return f"{self.loop.variable} - {STRIP_START}"
+
+    def index_within(self, row_index: str) -> str:
+        """The place of a row's element in an array of the strip: [elements of a row, rows]."""
+        element = f"({row_index})" if "+" in row_index else row_index
+        return f"{element} * {self.width} + {self.index}"
+
+    def declaration(self, buffer: str, node: Node) -> str:
+        """The source line that makes a buffer with a value's element for each row of a strip."""
+        return f"{buffer} = stack({dtype_name(node.dtype)}, {self.width})"
+
+    def wrap_in_rows(self, into: Block, bodies: Iterable[Block]) -> None:
+        """Appends the bodies, each in a loop over the rows of a strip."""
+        for body in bodies:
+            into.nest(f"for {self.loop.variable} in range({STRIP_START}, {STRIP_END}):", body)
+
+    def wrap_in_strips(self, into: Block, body: Block, share: Share | None) -> None:
+        """Appends `body` in a loop over strips, or over a share of their number."""
+        limits = share_limits(share, self.count) if share else str(self.count)
+        strip = Block()
+        strip.add(f"{STRIP_START} = {STRIP_NUMBER} * {self.width}")
+        end, extent = f"{STRIP_START} + {self.width}", self.loop.extent
+        strip.add(f"{STRIP_END} = {end} if {end} < {extent} else {extent}")
+        strip.extend(body)
+        into.nest(f"for {STRIP_NUMBER} in range({limits}):", strip)
+
+
+def row_strips(nest: LoopNest, loops: Loops) -> RowStrips | None:
+    """The strips in which the nest runs over its rows; None where it takes one row at a time.
+
+    Strips are for reductions of rows where everything steps by one element or none from row to
+    row, and by more along a row.
+    """
+    if set(nest.reduces.values()) != {Reduces.ROW} or loops.row_size < SHORTEST_ROW:
+        return None
+    finishes = any(role.phase is Phase.FINISH for role in nest.roles.values())
+    if finishes or _row_values(nest) > MOST_ROW_VALUES or not loops.outer:
+        return None
+    *outer, loop = loops.outer
+    if loop.extent < FEWEST_ROWS or not loops.steps_by_one(loop):
+        return None
+    if any(loops.steps_by_one(each) for each in loops.inner):
+        return None
+    width = STRIP
+    if nest.passes > 1:
+        itemsize = max(node.dtype.itemsize for node in nest.nodes)
+        width = min(width, STRIP_BYTES // (loops.row_size * itemsize))
+    if not outer:
+        width = min(width, loop.extent // STRIPS_TO_SHARE)
+    width = max(NARROWEST, width // NARROWEST * NARROWEST)
+    return RowStrips(tuple(outer), loop, min(width, loop.extent))
+
+
+def _row_values(nest: LoopNest) -> int:
+    """How many values each row has once, at most: computed, or read."""
+    inner = frozenset(nest.inner)
+    read = sum(
+        not nest.domain.operand_span(node, position) & inner
+        for node in nest.nodes
+        for position, operand in enumerate(node.operands)
+        if viewed(operand) not in nest.roles and not is_inline(viewed(operand))
+    )
+    return read + sum(not role.inner for role in nest.roles.values())

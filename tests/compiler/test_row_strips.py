@@ -1,0 +1,146 @@
+"""Reductions over an axis that is not the last: rows side by side, strip by strip."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import graphc as gc
+from graphc.ir.graph import Program
+from graphc.kernels import row_strips, shares
+from graphc.kernels.source import KernelSource
+from tests.compiler.execution import Machine, compilation
+from tests.compiler.test_stages import check_results
+from tests.random_graphs import random_program, random_values
+
+# Random programs with reductions that can run in strips.
+SEEDS = (2, 21, 44, 50)
+
+
+def _program(build: Callable[[gc.Node], gc.Node], shape: tuple[int, ...]) -> Program:
+    x = gc.Graph().input("x", shape)
+    return gc.function([x], build(x)).program
+
+
+def _kernel(program: Program) -> KernelSource:
+    return compilation(program).plan.instructions[0].source
+
+
+def _loops(program: Program) -> list[str]:
+    """The headers of the kernel's loops, in order."""
+    lines = (re.sub(r"  # .*", "", line) for line in _kernel(program).text.splitlines())
+    return [line.strip() for line in lines if line.strip().startswith("for ")]
+
+
+def _has_strips(program: Program) -> bool:
+    """Whether some kernel of the program runs over rows in strips."""
+    instructions = compilation(program).plan.instructions
+    return any(row_strips.STRIP_NUMBER in each.source.text for each in instructions)
+
+
+# --- which loops ------------------------------------------------------------------------------
+
+
+def test_the_innermost_loop_runs_along_memory() -> None:
+    rows, elements = "for i1 in range(strip, strip_end):", "for j in range(16):"
+    assert _loops(_program(lambda x: gc.sum(x, axis=1), (3, 16, 130))) == [
+        "for i in range(3):", "for strip_number in range(2):", rows, elements, rows, rows,
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("shape", "axis"), [((3, 32, 15), 1), ((3, 7, 200), 1), ((3, 32, 200), 2), ((200, 32), 1)]
+)
+def test_short_rows_few_rows_and_rows_along_memory_go_one_by_one(
+    shape: tuple[int, ...], axis: int
+) -> None:
+    assert not _has_strips(_program(lambda x: gc.softmax(x, axis=axis), shape))
+
+
+def test_rows_of_a_transposed_operand_go_one_by_one() -> None:
+    def sums(x: gc.Node) -> gc.Node:
+        return gc.sum(gc.transpose(x, (0, 2, 1)), axis=1)
+
+    assert not _has_strips(_program(sums, (3, 200, 32)))
+
+
+def test_sums_of_columns_run_over_whole_rows() -> None:
+    assert not _has_strips(_program(lambda x: gc.sum(x, axis=0), (300, 200)))
+
+
+def test_many_values_of_a_row_are_not_kept_on_the_stack() -> None:
+    def chain(steps: int) -> Callable[[gc.Node], gc.Node]:
+        def build(x: gc.Node) -> gc.Node:
+            total = gc.sum(x, axis=1)
+            for _ in range(steps):
+                total = gc.sin(total) + 1.0
+            return total
+
+        return build
+
+    assert _has_strips(_program(chain(2), (3, 32, 64)))
+    assert not _has_strips(_program(chain(row_strips.MOST_ROW_VALUES), (3, 32, 64)))
+
+
+def test_threads_share_whole_strips(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shares, "SMALLEST_BLOCK_CYCLES", 1)
+    program = _program(lambda x: gc.softmax(x, axis=0), (40, 100))
+    assert _loops(program)[:2] == [
+        "for block in range(thread * 4 // threads, (thread + 1) * 4 // threads):",
+        "for strip_number in range(block * 4 // 4, (block + 1) * 4 // 4):",
+    ]
+
+
+# --- what they compute ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", ["f32", "f64"])
+@pytest.mark.parametrize(
+    ("shape", "axis"), [((37, 16), 0), ((9, 300), 0), ((3, 8, 33), 1), ((2, 3, 17, 129), 2)]
+)
+def test_results(
+    machine: Machine,
+    monkeypatch: pytest.MonkeyPatch,
+    shape: tuple[int, ...],
+    axis: int,
+    dtype: str,
+) -> None:
+    """Passes that need one another, values of a row, one that is read, and a state that is updated
+    where the kernel reads it."""
+    monkeypatch.setattr(shares, "SMALLEST_BLOCK_CYCLES", 1)
+    monkeypatch.setattr(shares, "SMALLEST_BLOCK_ELEMENTS", 1)
+    graph = gc.Graph()
+    x = graph.input("x", shape, dtype)
+    kept = tuple(1 if each == axis else extent for each, extent in enumerate(shape))
+    scale = graph.parameter("scale", kept, np.full(kept, 1.5), dtype)
+    running = graph.parameter("running", shape, np.full(shape, 0.25), dtype)
+    y = gc.softmax(gc.tanh(x) * scale, axis=axis)
+    total = gc.sum(y * running, axis=axis, keepdims=True)
+    outputs = {"y": y, "most": gc.max(x, axis=axis), "total": gc.sqrt(total + scale)}
+    function = gc.function([x], outputs, {running: running - y * total})
+    assert _has_strips(function.program)
+    rng = np.random.default_rng(axis)
+    given = {"x": rng.uniform(-3, 3, shape).astype(dtype.replace("f32", "f4").replace("f64", "f8"))}
+    states = {state.name: function.variables[state] for state in function.program.states}
+    check_results(function.program, given, states)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_random_graphs(monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
+    """Strips of two rows wherever a kernel may have them."""
+    for name, value in (("FEWEST_ROWS", 2), ("SHORTEST_ROW", 2), ("NARROWEST", 2), ("STRIP", 2)):
+        monkeypatch.setattr(row_strips, name, value)
+    monkeypatch.setattr(shares, "SMALLEST_BLOCK_CYCLES", 1)
+    monkeypatch.setattr(shares, "SMALLEST_BLOCK_ELEMENTS", 1)
+    program = random_program(seed, steps=10)
+    assert _has_strips(program)
+    check_results(program, *random_values(program, seed))
+
+
+def test_source(golden: Any) -> None:
+    source = _kernel(_program(lambda x: gc.softmax(x, axis=1), (3, 8, 200)))
+    golden(re.sub(r"(test_row_strips\.py):\d+", r"\1", source.text))
