@@ -10,7 +10,6 @@ from typing import Any
 from graphc.compiler.arena import LiveRange
 from graphc.compiler.fuse import Decision, Recomputation
 from graphc.compiler.native import native
-from graphc.compiler.options import Options
 from graphc.compiler.pipeline import Compilation, Trace, compile_program
 from graphc.compiler.plan import Plan, PlannedInstruction, bytes_moved
 from graphc.explain_cache import CachedEntry, cached_entries
@@ -23,7 +22,7 @@ from graphc.kernels.emit_contraction import contraction_of, tiling_of
 from graphc.kernels.group import ContractionGroup, external_operands, viewed
 from graphc.kernels.names import described, label
 from graphc.kernels.source import Storage
-from graphc.kernels.tiling import ranked_tilings
+from graphc.kernels.tiling import Tilings
 from graphc.stages import options_of
 
 # How loop kernels name the rows that they keep between passes.
@@ -386,29 +385,28 @@ def tiles_of(compilation: Compilation) -> Iterator[TileChoice]:
     assert plan is not None
     for row in plan.instructions:
         if isinstance(row.group, ContractionGroup):
-            yield tile_choice(row.name, row.group, compilation.options)
+            yield tile_choice(row.name, row.group, compilation)
 
 
-def tile_choice(kernel: str, group: ContractionGroup, options: Options) -> TileChoice:
+def tile_choice(kernel: str, group: ContractionGroup, compilation: Compilation) -> TileChoice:
     """The tile of one product."""
     product = group.contraction
     left, right = product.operands
     types = f"{_operand(product, 'transpose_x', left)} x {_operand(product, 'transpose_y', right)}"
-    tiling = tiling_of(group, options.vector_bits, options.threads)
+    tiling = tiling_of(group, compilation.tilings, compilation.options.threads)
     reason = tiling.reason
     if tiling.by_rows:
         reason += "; cut by rows, so that a thread goes on with rows that it has computed itself"
-    others = _alternatives(group, tiling, options.vector_bits)
+    others = _alternatives(group, tiling, compilation.tilings)
     line = str(product.location or "")
     return TileChoice(kernel, f"{types} = {product.type}", line, reason, others)
 
 
 def _alternatives(
-    group: ContractionGroup, chosen: Tiling, vector_bits: int
+    group: ContractionGroup, chosen: Tiling, tilings: Tilings
 ) -> tuple[TileAlternative, ...]:
     """The next best of the chosen kind, and the best of every other kind."""
-    contraction = contraction_of(group)
-    ranked = ranked_tilings(contraction, vector_bits)
+    ranked = tilings.ranked(contraction_of(group))
     best: dict[tuple[str, bool, str], Tiling] = {}
     for tiling in ranked:
         if (_kind(tiling), tiling.rows, tiling.columns) != (

@@ -28,6 +28,7 @@ from graphc.kernels.group import (
 from graphc.kernels.loopnest import plan_loops
 from graphc.kernels.names import Names, label
 from graphc.kernels.source import RESERVED, KernelSource, Storage
+from graphc.kernels.tiling import Tilings
 
 # A kernel's name lists at most so many of the ops whose values it stores.
 LABELS_IN_NAME = 3
@@ -96,7 +97,7 @@ class Plan:
         return len(self.instructions)
 
 
-def plan(program: Program, order: Schedule, vector_bits: int, threads: int = 1) -> Plan:
+def plan(program: Program, order: Schedule, tilings: Tilings, threads: int = 1) -> Plan:
     """Names, storages, kernel sources and arena offsets for the scheduled groups."""
     storages = _assign_storages(program, order)
     names = Names(RESERVED)
@@ -104,7 +105,7 @@ def plan(program: Program, order: Schedule, vector_bits: int, threads: int = 1) 
     checks = _checks(program)
     for group in order.groups:
         name = names.unique(kernel_name(group))
-        first, *finishing = _emit(name, group, storages, vector_bits, threads)
+        first, *finishing = _emit(name, group, storages, tilings, threads)
         instructions.append(PlannedInstruction(first, group))
         instructions += [PlannedInstruction(source, finishes=group) for source in finishing]
         for checked in checks:
@@ -129,10 +130,10 @@ def kernel_name(group: Group) -> str:
 
 
 def _emit(
-    name: str, group: Group, storages: Storages, vector_bits: int, threads: int
+    name: str, group: Group, storages: Storages, tilings: Tilings, threads: int
 ) -> tuple[KernelSource, ...]:
     if isinstance(group, ContractionGroup):
-        return (emit_contraction(name, group, storages.of, vector_bits, threads),)
+        return (emit_contraction(name, group, storages.of, tilings, threads),)
     if isinstance(group, LoopGroup):
         nest = plan_loops(group.nodes, group.outputs)
         if isinstance(nest, Refusal):

@@ -29,6 +29,7 @@ from graphc.kernels.names import described
 from graphc.kernels.prologue import operand_chain
 from graphc.kernels.shares import element_cost
 from graphc.kernels.tile_cost import VECTOR_COPY_CYCLES
+from graphc.kernels.tiling import Tilings
 
 # The cost model, in cycles of one core. A value that the second cache holds is stored and loaded
 # while something else is computed; of one that it does not hold, the bytes that move count too.
@@ -37,7 +38,7 @@ FAR_BYTES_A_CYCLE = 32
 KERNEL_CYCLES = 1_000  # a kernel less, and the barrier before it
 
 
-def fuse_prologues(program: Program, fused: Fused, vector_bits: int) -> Fused:
+def fuse_prologues(program: Program, fused: Fused, tilings: Tilings) -> Fused:
     """The groups with every prologue that pays, and the decisions with what came of each.
 
     The estimates are those of one thread, at any number of threads: else the form of a tile, and
@@ -55,7 +56,7 @@ def fuse_prologues(program: Program, fused: Fused, vector_bits: int) -> Fused:
         chain = _chain(value, maker)
         if chain is None:
             continue
-        found = _computed_by_readers(value, chain, maker, groups, vector_bits)
+        found = _computed_by_readers(value, chain, maker, groups, tilings)
         outcomes[value] = found.reason if isinstance(found, Refusal) else None
         if not isinstance(found, Refusal):
             groups = found.groups
@@ -98,7 +99,7 @@ def _products_reading(value: Node, groups: Iterable[Group]) -> list[ContractionG
 
 
 def _computed_by_readers(
-    value: Node, chain: _Chain, maker: Group, groups: list[Group], vector_bits: int
+    value: Node, chain: _Chain, maker: Group, groups: list[Group], tilings: Tilings
 ) -> _Change | Refusal:
     """The groups when all that read `value` compute it, or why they do not."""
     changed: dict[Group, Group | None] = {}
@@ -115,9 +116,7 @@ def _computed_by_readers(
     saved = sum(_bytes(group) - _bytes(made) for group, made in changed.items())
     if saved <= 0:
         return Refusal(f"to compute {described(value)} again moves no fewer bytes than to store it")
-    spent = sum(
-        _cycles(made, vector_bits) - _cycles(group, vector_bits) for group, made in changed.items()
-    )
+    spent = sum(_cycles(made, tilings) - _cycles(group, tilings) for group, made in changed.items())
     gained = _cycles_to_store(value, saved) + KERNEL_CYCLES * (changed[maker] is None)
     if spent > gained:
         return Refusal(
@@ -206,10 +205,10 @@ def _cycles_to_store(value: Node, bytes_saved: int) -> float:
     return value.type.size * VECTOR_COPY_CYCLES + far
 
 
-def _cycles(group: Group | None, vector_bits: int) -> float:
+def _cycles(group: Group | None, tilings: Tilings) -> float:
     """Of the product, or of the arithmetic of loops; no movement is changed."""
     if group is None:
         return 0.0
     if isinstance(group, ContractionGroup):
-        return tiling_of(group, vector_bits).cycles
+        return tiling_of(group, tilings).cycles
     return sum(node.type.size * element_cost(node) for node in group.nodes)
