@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from graphc.compiler.arena import LiveRange
-from graphc.compiler.fuse import Decision, Recomputation
+from graphc.compiler.fuse import Decision, Recomputation, group_each
 from graphc.compiler.native import native
 from graphc.compiler.pipeline import Compilation, Trace, compile_program
 from graphc.compiler.plan import Plan, PlannedInstruction, bytes_moved
@@ -19,7 +19,7 @@ from graphc.ir.rewrite import Firing
 from graphc.kernels.cache import NO_ENTRY
 from graphc.kernels.contraction import Tiling
 from graphc.kernels.emit_contraction import contraction_of, tiling_of
-from graphc.kernels.group import ContractionGroup, external_operands, viewed
+from graphc.kernels.group import ContractionGroup, Group, external_operands, viewed
 from graphc.kernels.names import described, label
 from graphc.kernels.source import Storage
 from graphc.kernels.tiling import Tilings
@@ -147,12 +147,12 @@ class Explanation:
 @dataclass(frozen=True, eq=False)
 class Explained:
     """A compilation with what `explain` looks at: the program as it was declared and as it was
-    after simplification, and the same program with a kernel an op."""
+    after simplification, and the groups of the same program with a kernel an op."""
 
     declared: Program
     compilation: Compilation
     simplified: Program
-    unfused: Compilation
+    unfused: tuple[Group, ...]
 
     @property
     def plan(self) -> Plan:
@@ -165,9 +165,10 @@ def compiled_for_explaining(step: Function, dimensions: dict[str, int]) -> Expla
     traces: list[Trace] = []
     options = options_of(step, dimensions)
     compilation = compile_program(step.program, options, traces.append)
-    (simplified,) = (trace.after.program for trace in traces if trace.name == "simplify")
-    unfused = compile_program(step.program, replace(options, fuse=False))
-    return Explained(step.program, compilation, simplified, unfused)
+    after = {trace.name: trace.after.program for trace in traces}
+    # What no fusion has changed yet.
+    unfused = group_each(after["legalize"])
+    return Explained(step.program, compilation, after["simplify"], unfused)
 
 
 def explain(made: Explained) -> Explanation:
@@ -180,8 +181,8 @@ def explain(made: Explained) -> Explanation:
         vector_bits=compilation.options.vector_bits,
         threads=compilation.options.threads,
         kernels=tuple(row.name for row in plan.instructions),
-        ops=len(made.unfused.groups),
-        bytes_unfused=sum(map(bytes_moved, made.unfused.groups)),
+        ops=len(made.unfused),
+        bytes_unfused=sum(map(bytes_moved, made.unfused)),
         bytes_fused=sum(map(bytes_moved, compilation.groups)),
         fusions=tuple(each for each in decisions if each.fused),
         refusals=tuple(each for each in decisions if not each.fused),
