@@ -19,7 +19,7 @@ from graphc.ir.rewrite import Firing
 from graphc.kernels.cache import NO_ENTRY
 from graphc.kernels.contraction import Tiling
 from graphc.kernels.emit_contraction import contraction_of, tiling_of
-from graphc.kernels.group import ContractionGroup, Group, external_operands, viewed
+from graphc.kernels.group import ContractionGroup, Group, viewed
 from graphc.kernels.names import described, label
 from graphc.kernels.source import Storage
 from graphc.kernels.tiling import Tilings
@@ -203,7 +203,7 @@ def explain(made: Explained) -> Explanation:
 
 def kernels_of(plan: Plan, node: Node) -> tuple[str, ...]:
     """The names of the kernels that compute `node`, in their order."""
-    return tuple(row.name for row in _rows(plan) if row.group and node in row.group.nodes)
+    return plan.computing.get(node, ())
 
 
 def _rows(plan: Plan) -> Sequence[PlannedInstruction]:
@@ -328,9 +328,7 @@ def storing_reason(node: Node, compilation: Compilation) -> str:
             f"next value of {', '.join(states)}, whose old value is read or may be read later"
         )
     readers = [
-        f"{row.name} ({_why_apart(node, row, compilation)})"
-        for row in _rows(plan)
-        if row.group and node not in row.group.nodes and node in external_operands(row.group.nodes)
+        f"{row.name} ({_why_apart(node, row, compilation)})" for row in plan.reading.get(node, ())
     ]
     if readers:
         reasons.append(f"read by {'; '.join(readers)}")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from graphc.compiler.arena import Arena, live_ranges, plan_arena
@@ -95,6 +96,24 @@ class Plan:
     @property
     def kernels(self) -> int:
         return len(self.instructions)
+
+    @functools.cached_property
+    def computing(self) -> Mapping[Node, tuple[str, ...]]:
+        """The names of the kernels that compute each node, in their order."""
+        found: dict[Node, list[str]] = {}
+        for row in self.instructions:
+            for node in row.group.nodes if row.group else ():
+                found.setdefault(node, []).append(row.name)
+        return {node: tuple(names) for node, names in found.items()}
+
+    @functools.cached_property
+    def reading(self) -> Mapping[Node, tuple[PlannedInstruction, ...]]:
+        """The kernels that read each value of memory, in their order."""
+        found: dict[Node, list[PlannedInstruction]] = {}
+        for row in self.instructions:
+            for node in external_operands(row.group.nodes) if row.group else ():
+                found.setdefault(node, []).append(row)
+        return {node: tuple(rows) for node, rows in found.items()}
 
 
 def plan(program: Program, order: Schedule, tilings: Tilings, threads: int = 1) -> Plan:
