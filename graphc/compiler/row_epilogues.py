@@ -8,7 +8,7 @@ not be stored, and threads that share the product's rows need not meet before it
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from graphc.compiler.fuse import Decision, Fused, needed_for, traffic
@@ -42,7 +42,15 @@ def fuse_row_epilogues(program: Program, fused: Fused, tilings: Tilings) -> Fuse
     """
     kept = uses_of(program).kept
     groups, decisions = list(fused.groups), list(fused.decisions)
-    pairs = [(maker, reader) for maker in groups for reader in groups if _are_rows(maker, reader)]
+    read = {
+        each: set(external_operands(each.nodes)) for each in groups if isinstance(each, LoopGroup)
+    }
+    pairs = [
+        (maker, reader)
+        for maker in groups
+        for reader in read
+        if _are_rows(maker, reader, read[reader])
+    ]
     for maker, reader in pairs:
         if maker not in groups or reader not in groups:
             continue
@@ -100,11 +108,11 @@ class _Change:
     reason: str
 
 
-def _are_rows(maker: Group, reader: Group) -> bool:
-    """Whether `reader` reduces rows of what the product `maker` makes."""
-    if not (isinstance(maker, ContractionGroup) and isinstance(reader, LoopGroup)):
+def _are_rows(maker: Group, reader: LoopGroup, read: Collection[Node]) -> bool:
+    """Whether `reader`, which reads the values `read`, reduces rows of what the product `maker`
+    makes."""
+    if not isinstance(maker, ContractionGroup):
         return False
-    read = external_operands(reader.nodes)
     if not any(node in read and node.shape == maker.contraction.shape for node in maker.outputs):
         return False
     nest = plan_loops(reader.nodes, reader.outputs)
