@@ -8,9 +8,8 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from graphc.compiler.arena import LiveRange
-from graphc.compiler.fuse import Decision, Recomputation
+from graphc.compiler.fuse import Decision, Recomputation, group_each
 from graphc.compiler.native import native
-from graphc.compiler.options import Options
 from graphc.compiler.pipeline import Compilation, Trace, compile_program
 from graphc.compiler.plan import Plan, PlannedInstruction, bytes_moved
 from graphc.explain_cache import CachedEntry, cached_entries
@@ -20,10 +19,10 @@ from graphc.ir.rewrite import Firing
 from graphc.kernels.cache import NO_ENTRY
 from graphc.kernels.contraction import Tiling
 from graphc.kernels.emit_contraction import contraction_of, tiling_of
-from graphc.kernels.group import ContractionGroup, external_operands, viewed
+from graphc.kernels.group import ContractionGroup, Group, viewed
 from graphc.kernels.names import described, label
 from graphc.kernels.source import Storage
-from graphc.kernels.tiling import ranked_tilings
+from graphc.kernels.tiling import Tilings
 from graphc.stages import options_of
 
 # How loop kernels name the rows that they keep between passes.
@@ -148,12 +147,12 @@ class Explanation:
 @dataclass(frozen=True, eq=False)
 class Explained:
     """A compilation with what `explain` looks at: the program as it was declared and as it was
-    after simplification, and the same program with a kernel an op."""
+    after simplification, and the groups of the same program with a kernel an op."""
 
     declared: Program
     compilation: Compilation
     simplified: Program
-    unfused: Compilation
+    unfused: tuple[Group, ...]
 
     @property
     def plan(self) -> Plan:
@@ -166,9 +165,10 @@ def compiled_for_explaining(step: Function, dimensions: dict[str, int]) -> Expla
     traces: list[Trace] = []
     options = options_of(step, dimensions)
     compilation = compile_program(step.program, options, traces.append)
-    (simplified,) = (trace.after.program for trace in traces if trace.name == "simplify")
-    unfused = compile_program(step.program, replace(options, fuse=False))
-    return Explained(step.program, compilation, simplified, unfused)
+    after = {trace.name: trace.after.program for trace in traces}
+    # What no fusion has changed yet.
+    unfused = group_each(after["legalize"])
+    return Explained(step.program, compilation, after["simplify"], unfused)
 
 
 def explain(made: Explained) -> Explanation:
@@ -181,8 +181,8 @@ def explain(made: Explained) -> Explanation:
         vector_bits=compilation.options.vector_bits,
         threads=compilation.options.threads,
         kernels=tuple(row.name for row in plan.instructions),
-        ops=len(made.unfused.groups),
-        bytes_unfused=sum(map(bytes_moved, made.unfused.groups)),
+        ops=len(made.unfused),
+        bytes_unfused=sum(map(bytes_moved, made.unfused)),
         bytes_fused=sum(map(bytes_moved, compilation.groups)),
         fusions=tuple(each for each in decisions if each.fused),
         refusals=tuple(each for each in decisions if not each.fused),
@@ -203,7 +203,7 @@ def explain(made: Explained) -> Explanation:
 
 def kernels_of(plan: Plan, node: Node) -> tuple[str, ...]:
     """The names of the kernels that compute `node`, in their order."""
-    return tuple(row.name for row in _rows(plan) if row.group and node in row.group.nodes)
+    return plan.computing.get(node, ())
 
 
 def _rows(plan: Plan) -> Sequence[PlannedInstruction]:
@@ -328,9 +328,7 @@ def storing_reason(node: Node, compilation: Compilation) -> str:
             f"next value of {', '.join(states)}, whose old value is read or may be read later"
         )
     readers = [
-        f"{row.name} ({_why_apart(node, row, compilation)})"
-        for row in _rows(plan)
-        if row.group and node not in row.group.nodes and node in external_operands(row.group.nodes)
+        f"{row.name} ({_why_apart(node, row, compilation)})" for row in plan.reading.get(node, ())
     ]
     if readers:
         reasons.append(f"read by {'; '.join(readers)}")
@@ -386,29 +384,28 @@ def tiles_of(compilation: Compilation) -> Iterator[TileChoice]:
     assert plan is not None
     for row in plan.instructions:
         if isinstance(row.group, ContractionGroup):
-            yield tile_choice(row.name, row.group, compilation.options)
+            yield tile_choice(row.name, row.group, compilation)
 
 
-def tile_choice(kernel: str, group: ContractionGroup, options: Options) -> TileChoice:
+def tile_choice(kernel: str, group: ContractionGroup, compilation: Compilation) -> TileChoice:
     """The tile of one product."""
     product = group.contraction
     left, right = product.operands
     types = f"{_operand(product, 'transpose_x', left)} x {_operand(product, 'transpose_y', right)}"
-    tiling = tiling_of(group, options.vector_bits, options.threads)
+    tiling = tiling_of(group, compilation.tilings, compilation.options.threads)
     reason = tiling.reason
     if tiling.by_rows:
         reason += "; cut by rows, so that a thread goes on with rows that it has computed itself"
-    others = _alternatives(group, tiling, options.vector_bits)
+    others = _alternatives(group, tiling, compilation.tilings)
     line = str(product.location or "")
     return TileChoice(kernel, f"{types} = {product.type}", line, reason, others)
 
 
 def _alternatives(
-    group: ContractionGroup, chosen: Tiling, vector_bits: int
+    group: ContractionGroup, chosen: Tiling, tilings: Tilings
 ) -> tuple[TileAlternative, ...]:
     """The next best of the chosen kind, and the best of every other kind."""
-    contraction = contraction_of(group)
-    ranked = ranked_tilings(contraction, vector_bits)
+    ranked = tilings.ranked(contraction_of(group))
     best: dict[tuple[str, bool, str], Tiling] = {}
     for tiling in ranked:
         if (_kind(tiling), tiling.rows, tiling.columns) != (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from graphc.compiler.native import EXECUTOR_DIGEST, Native
@@ -37,7 +37,7 @@ def cached_entries(
     declared: as it is before all passes. Raises OSError, RefusedError for a directory that cannot
     be used.
     """
-    stored = machine.cache.entries() if machine.cache is not None else []
+    stored = _by_source(machine.cache.entries() if machine.cache is not None else [])
     digest = program_digest(declared, options)
     yield _entry(PLAN, declared.name, digest, machine.plans, stored)
     yield _entry(KERNEL, "executor", EXECUTOR_DIGEST, machine.cache, stored)
@@ -45,8 +45,27 @@ def cached_entries(
         yield _entry(KERNEL, row.name, kernel_digest(row.source), machine.cache, stored)
 
 
+# The source of entries that cannot be read.
+UNKNOWN_SOURCE = ""
+
+
+def _by_source(stored: Iterable[StoredEntry]) -> dict[str, list[StoredEntry]]:
+    found: dict[str, list[StoredEntry]] = {}
+    for each in stored:
+        source = UNKNOWN_SOURCE if each.entry is None else each.entry.source
+        found.setdefault(source, []).append(each)
+    return found
+
+
 def _entry(
-    kind: str, name: str, digest: str, opened: DiskCache | None, stored: Sequence[StoredEntry]
+    kind: str,
+    name: str,
+    digest: str,
+    opened: DiskCache | None,
+    stored: Mapping[str, Sequence[StoredEntry]],
 ) -> CachedEntry:
-    reason = CACHE_OFF if opened is None else opened.explain(digest, stored)
+    reason = CACHE_OFF
+    if opened is not None:
+        candidates = (*stored.get(digest, ()), *stored.get(UNKNOWN_SOURCE, ()))
+        reason = opened.explain(digest, candidates)
     return CachedEntry(kind, name, not reason, reason)

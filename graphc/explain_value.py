@@ -171,7 +171,7 @@ def _explained(node: Node, compilation: Compilation, uses: Uses, names: _Names) 
     where = node.location
     memory, live = _memory(node, compilation) if is_left else ("", "")
     tiles = (
-        tile_choice(row.name, row.group, compilation.options)
+        tile_choice(row.name, row.group, compilation)
         for row in plan.instructions
         if isinstance(row.group, ContractionGroup) and row.group.contraction is node
     )

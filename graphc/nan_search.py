@@ -169,7 +169,8 @@ def _all_values(
     step = compilation.program
     nodes = computed_nodes(step)
     outputs = tuple((f"value{number}", node) for number, node in enumerate(nodes))
-    watched = Compilation(compilation.options, Program(step.name, step.inputs, outputs))
+    program = Program(step.name, step.inputs, outputs)
+    watched = Compilation(compilation.options, program, compilation.tilings)
     planned = plan_instructions(schedule_groups(group_nodes(watched)))
     loaded = LoadedProgram(compiled(planned), states)
     loaded.run([data_address(array) for array in inputs])

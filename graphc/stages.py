@@ -19,7 +19,7 @@ from graphc.ir.text import print_program
 from graphc.kernels.code_comments import commented_assembly, commented_llvm, user_lines
 from graphc.kernels.group import Group, external_operands, is_view
 from graphc.kernels.names import Names, described, label
-from graphc.kernels.source import KernelSource, Storage
+from graphc.kernels.source import KernelSource, Storage, kernel_digest
 from graphc.profile import kind_of
 
 INDENT = "  "
@@ -291,14 +291,34 @@ def _plan(step: Function, dimensions: dict[str, int]) -> Plan:
 
 
 def _machine_code(plan: Plan, stage: Stage, kernel: str | None) -> StageText:
-    """Code compiled for reading: with line directives, which change nothing in it."""
-    texts = [_commented_code(row.source, stage) for row in _chosen(plan.instructions, kernel)]
+    """Code compiled for reading: with line directives, which change nothing in it.
+
+    That of equal kernels, which a run compiles once, is shown for the first of them.
+    """
+    shown: dict[str, str] = {}
+    texts: list[str] = []
+    for row in _chosen(plan.instructions, kernel):
+        first = shown.setdefault(kernel_digest(row.source), row.name)
+        heading = _code_heading(row.source, stage)
+        if first == row.name:
+            texts += [*heading, _commented_code(row.source, stage)]
+        else:
+            texts += [
+                *heading,
+                f"{_COMMENT[stage]} the code of kernel {first}, but for names; --kernel shows it\n",
+            ]
     return StageText("\n".join(texts), _LEXER[stage])
 
 
-def _commented_code(source: KernelSource, stage: Stage) -> str:
-    """The user's lines of a kernel, and its code with the lines of source that it came from."""
+def _code_heading(source: KernelSource, stage: Stage) -> list[str]:
+    """The kernel's name and the user's lines."""
     sign = _COMMENT[stage]
+    lines = [f"{sign}   {line}" for line in user_lines(source.text)]
+    return [f"{sign} kernel {source.name}", *lines]
+
+
+def _commented_code(source: KernelSource, stage: Stage) -> str:
+    """The code with the lines of source that it came from."""
     code = native().compiler.compile_kernel(
         source.text,
         source.name,
@@ -308,12 +328,10 @@ def _commented_code(source: KernelSource, stage: Stage) -> str:
         long_rows=source.long_rows,
         lines=True,
     )
-    heading = [f"{sign} kernel {source.name}"]
-    heading += [f"{sign}   {line}" for line in user_lines(source.text)]
-    heading.append(f"{sign} numbers in comments are lines of --stage source")
+    heading = f"{_COMMENT[stage]} numbers in comments are lines of --stage source"
     callees = [microkernel.name for microkernel in source.microkernels]
     if stage is Stage.LLVM:
         text = commented_llvm(code.llvm, source.text, callees)
     else:
         text = commented_assembly(code.assembly, source.text, callees)
-    return "\n".join([*heading, text])
+    return f"{heading}\n{text}"

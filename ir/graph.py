@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -13,7 +14,7 @@ import numpy as np
 from graphc.ir.attributes import Literal
 from graphc.ir.errors import DTypeError, ForeignTensorError, GraphError, ShapeError
 from graphc.ir.location import Location, callers_location, located
-from graphc.ir.op import Array, Op
+from graphc.ir.op import Array, Op, View
 from graphc.ir.operators import Operators
 from graphc.ir.ops import leaf
 from graphc.ir.types import DType, Shape, TensorType, as_dtype, bool_, f32, f64, static_shape
@@ -46,6 +47,14 @@ class Node(Operators):
     @property
     def rank(self) -> int:
         return len(self.type.shape)
+
+    @functools.cached_property
+    def viewed(self) -> Node:
+        """The value whose memory this one shows: itself unless it is a view."""
+        node = self
+        while isinstance(node.op.lowering, View):
+            node = node.operands[0]
+        return node
 
     @property
     def name(self) -> str:

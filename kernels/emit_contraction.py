@@ -37,7 +37,7 @@ from graphc.kernels.source import (
     Storage,
     function_text,
 )
-from graphc.kernels.tiling import choose_tiling
+from graphc.kernels.tiling import Tilings
 
 SCRATCH = "scratch"
 # What stands for the buffer of an operand that is in none.
@@ -125,13 +125,13 @@ def _matrix_access(
     return MatrixAccess(buffer, place.offset, batch_strides, row, column)
 
 
-def tiling_of(group: ContractionGroup, vector_bits: int, threads: int = 1) -> Tiling:
+def tiling_of(group: ContractionGroup, tilings: Tilings, threads: int = 1) -> Tiling:
     """The tile that is chosen for a group's product, with the reason."""
-    return choose_tiling(contraction_of(group), vector_bits, threads)
+    return tilings.choose(contraction_of(group), threads)
 
 
 def emit_contraction(
-    name: str, group: ContractionGroup, storage_of: StorageOf, vector_bits: int, threads: int = 1
+    name: str, group: ContractionGroup, storage_of: StorageOf, tilings: Tilings, threads: int = 1
 ) -> KernelSource:
     """The kernel of a matrix product and its epilogue, for at most `threads` threads."""
     domain = epilogue_domain(group)
@@ -160,7 +160,7 @@ def emit_contraction(
     chosen = [gathered.indices for gathered in gathers if gathered is not None]
     indices = arguments.name(storage_of(viewed(chosen[0]))) if chosen else ""
     contraction = contraction_of(group, (operands[0], operands[1]), indices)
-    tiling = choose_tiling(contraction, vector_bits, threads)
+    tiling = tilings.choose(contraction, threads)
     reductions = None
     if group.reductions:
         reductions = BlockReductions(group.reductions, storage_of, arguments, names)

@@ -91,7 +91,8 @@ def is_index(node: Node) -> bool:
 
 def is_inline(node: Node) -> bool:
     """Whether every kernel computes the value where it needs it: scalar constants and indices."""
-    return is_index(node) or (node.op is leaf.constant and node.rank == 0)
+    # Most nodes have operands, and this is asked for very often.
+    return not node.operands and (is_index(node) or (node.op is leaf.constant and node.rank == 0))
 
 
 def is_loop_node(node: Node) -> bool:
@@ -108,15 +109,13 @@ def is_movement(node: Node) -> bool:
 
 def viewed(node: Node) -> Node:
     """The value whose memory `node` shows: the node itself unless it is a view."""
-    while is_view(node):
-        node = node.operands[0]
-    return node
+    return node.viewed
 
 
 def external_operands(nodes: Iterable[Node]) -> tuple[Node, ...]:
     """The stored values that kernels of `nodes` read, each once, in order of first use."""
     inside = set(nodes)
-    read = {base: None for node in nodes for base in map(viewed, node.operands)}
+    read = {operand.viewed: None for node in nodes for operand in node.operands}
     return tuple(base for base in read if base not in inside and not is_inline(base))
 
 

@@ -10,6 +10,7 @@ from math import ceil, lcm, prod
 from graphc.kernels.contraction import (
     Contraction,
     Form,
+    MatrixAccess,
     Packing,
     Tiling,
     cut_columns,
@@ -123,6 +124,46 @@ def ranked_tilings(contraction: Contraction, vector_bits: int) -> list[Tiling]:
         for cycles, tiling, _ in _estimated(contraction, vector_bits)
     ]
     return sorted(found, key=lambda tiling: tiling.cycles)
+
+
+class Tilings:
+    """The tilings of one compilation: each product of a shape is estimated once.
+
+    Layers that are alike have products that are alike, and fusion and emission ask for the same.
+    """
+
+    def __init__(self, vector_bits: int) -> None:
+        """`vector_bits` as `choose_tiling` takes it."""
+        self.vector_bits = vector_bits
+        self._chosen: dict[tuple[Contraction, int], Tiling] = {}
+        self._ranked: dict[Contraction, list[Tiling]] = {}
+
+    def choose(self, contraction: Contraction, threads: int = 1) -> Tiling:
+        """What `choose_tiling` chooses."""
+        key = (_of_any_buffers(contraction), threads)
+        if key not in self._chosen:
+            self._chosen[key] = choose_tiling(contraction, self.vector_bits, threads)
+        return self._chosen[key]
+
+    def ranked(self, contraction: Contraction) -> list[Tiling]:
+        """What `ranked_tilings` ranks."""
+        key = _of_any_buffers(contraction)
+        if key not in self._ranked:
+            self._ranked[key] = ranked_tilings(contraction, self.vector_bits)
+        return self._ranked[key]
+
+
+def _of_any_buffers(contraction: Contraction) -> Contraction:
+    """The contraction without the names of its buffers, which no tiling depends on."""
+    left, right = map(_of_any_buffer, (contraction.left, contraction.right))
+    return replace(contraction, left=left, right=right)
+
+
+def _of_any_buffer(access: MatrixAccess) -> MatrixAccess:
+    indices = access.indices
+    if indices is not None:
+        indices = replace(indices, buffer="")
+    return replace(access, buffer="", indices=indices)
 
 
 def rows_of_share(contraction: Contraction, threads: int) -> int | None:

@@ -83,12 +83,11 @@ def draw(
         )
         chosen = [Stage(stage)] if stage is not None else [Stage.DECLARED]
         try:
+            all_stages = html_file is not None and stage is None
+            drawn = stage_diagrams(names, script, request, STAGES if all_stages else chosen)
             if svg_file is not None:
-                drawn = stage_diagrams(names, script, request, chosen)
                 svg_file.write_text(svg_text(drawn[chosen[0]][-1]), "utf-8")
             if html_file is not None:
-                shown = chosen if stage is not None else STAGES
-                drawn = stage_diagrams(names, script, request, shown)
                 html_file.write_text(page_text(script.name, drawn), "utf-8")
         except MissingExtraError as error:
             raise click.ClickException(str(error)) from error

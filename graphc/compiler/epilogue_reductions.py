@@ -12,10 +12,10 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 from graphc.compiler.fuse import Fused, fuse
-from graphc.compiler.grouping import computed_nodes
+from graphc.compiler.grouping import Uses, uses_of
 from graphc.ir.graph import Node, Program, depends_on, rebuild
 from graphc.ir.op import Reduction, Scalar
-from graphc.kernels.group import ContractionGroup, is_contraction, viewed
+from graphc.kernels.group import ContractionGroup, is_contraction, is_movement, viewed
 from graphc.kernels.row_blocks import in_blocks, reduced_in_blocks
 
 # Values that are stored anyway are added up faster by a kernel of their own while the second cache
@@ -41,7 +41,12 @@ def fuse_with_reductions(program: Program) -> tuple[Cut, Fused]:
     Where fusion gives the first part to no epilogue after all, or to one that does not gain by it,
     it is tried again without the cut.
     """
-    chosen = {node for node in computed_nodes(program) if _ends_an_epilogue(node)}
+    uses = uses_of(program)
+    chosen = {
+        node
+        for node in uses.readers
+        if _ends_an_epilogue(node) and not _never_pays(node.operands[0], uses)
+    }
     while True:
         cut = _cut(program, chosen)
         made = fuse(cut.program)
@@ -62,6 +67,14 @@ def _pays(reduction: Node, group: ContractionGroup) -> bool:
     value = reduced_in_blocks(reduction)
     assert value is not None
     return value not in group.outputs or value.type.nbytes > CACHED_BYTES
+
+
+def _never_pays(value: Node, uses: Uses) -> bool:
+    """Whether a reduced value is stored however groups are made, and the second cache holds it."""
+    if viewed(value) is not value or value.type.nbytes > CACHED_BYTES:
+        return False
+    readers = uses.readers.get(value, ())
+    return value in uses.kept or any(is_contraction(each) or is_movement(each) for each in readers)
 
 
 def _cut(program: Program, chosen: Collection[Node]) -> Cut:

@@ -383,6 +383,8 @@ def traffic(nodes: Collection[Node], outputs: Iterable[Node]) -> int:
     """Bytes that a kernel reads and writes at the least: each stored value once, and of a table the
     slices alone that are gathered."""
     gathers = [node for node in nodes if isinstance(node.op.lowering, Gather)]
+    if not gathers:
+        return sum(value.type.nbytes for value in {*external_operands(nodes), *outputs})
     others = [node for node in nodes if node not in gathers]
     chosen = [viewed(operand) for node in gathers for operand in node.operands[1:]]
     read = {*external_operands(others), *chosen} - set(gathers)

@@ -29,13 +29,14 @@ from graphc.kernels.group import (
     viewed,
 )
 from graphc.kernels.names import described
+from graphc.kernels.tiling import Tilings
 
 # Measured: to read rows beyond the second cache so often, each from another place, costs as much as
 # to copy them once.
 MOST_FAR_PASSES = 4
 
 
-def fuse_gathers(program: Program, fused: Fused, vector_bits: int, threads: int) -> Fused:
+def fuse_gathers(program: Program, fused: Fused, tilings: Tilings, threads: int) -> Fused:
     """The groups with every gather in the products that read it, where each of its readers is one
     that can make it; and the decisions with what came of each."""
     kept = uses_of(program).kept
@@ -48,7 +49,7 @@ def fuse_gathers(program: Program, fused: Fused, vector_bits: int, threads: int)
         readers = [group for group in groups if gather in external_operands(group.nodes)]
         if gather in kept or not any(_multiplies(group, gather) for group in readers):
             continue
-        made = _gathering_all(readers, gather, vector_bits, threads)
+        made = _gathering_all(readers, gather, tilings, threads)
         outcomes[gather] = made.reason if isinstance(made, Refusal) else None
         if isinstance(made, Refusal):
             continue
@@ -68,17 +69,17 @@ def _multiplies(group: Group, value: Node) -> bool:
 
 
 def _gathering_all(
-    readers: Iterable[Group], gather: Node, vector_bits: int, threads: int
+    readers: Iterable[Group], gather: Node, tilings: Tilings, threads: int
 ) -> dict[Group, ContractionGroup] | Refusal:
     """Every reader of a gather with the gather made in it, or why one is not to make it."""
     made: dict[Group, ContractionGroup] = {}
     passes = 0
     for group in readers:
-        found = _gathering(group, gather, vector_bits, threads)
+        found = _gathering(group, gather, tilings, threads)
         if isinstance(found, Refusal):
             return found
         made[group] = found
-        passes += _passes(found, vector_bits, threads)
+        passes += _passes(found, tilings, threads)
     if gather.type.nbytes > SECOND_CACHE_BYTES and passes > MOST_FAR_PASSES:
         return Refusal(
             f"{described(gather)} is stored: products read its {gather.type.nbytes:,} bytes "
@@ -89,7 +90,7 @@ def _gathering_all(
 
 
 def _gathering(
-    group: Group, gather: Node, vector_bits: int, threads: int
+    group: Group, gather: Node, tilings: Tilings, threads: int
 ) -> ContractionGroup | Refusal:
     """The reader `group` with the gather made in it."""
     readers = [node for node in group.nodes if gather in map(viewed, node.operands)]
@@ -109,7 +110,7 @@ def _gathering(
     made = replace(group, gathered=(gather,))
     if len(external_operands(made.nodes)) + len(made.outputs) > MOST_BUFFERS:
         return Refusal(f"more than {MOST_BUFFERS} buffers")
-    tiling = tiling_of(made, vector_bits, threads)
+    tiling = tiling_of(made, tilings, threads)
     if not reads_by_index(contraction_of(made), tiling):
         return Refusal(
             f"the tiles of {described(product)} need rows of {described(gather)} side by side "
@@ -118,9 +119,9 @@ def _gathering(
     return made
 
 
-def _passes(group: ContractionGroup, vector_bits: int, threads: int) -> int:
+def _passes(group: ContractionGroup, tilings: Tilings, threads: int) -> int:
     """How often the tiles of a product go through all rows that it gathers."""
-    tiling = tiling_of(group, vector_bits, threads)
+    tiling = tiling_of(group, tilings, threads)
     columns = oriented(contraction_of(group), tiling).columns
     return ceil(columns / tiling.columns) + (tiling.rest is not None)
 

@@ -23,6 +23,7 @@ from graphc.ir.rewrite import Firing, rewrite
 from graphc.ir.simplify import PRIMITIVE_RULES, simplify
 from graphc.ir.verify import verify
 from graphc.kernels.group import Group
+from graphc.kernels.tiling import Tilings
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,10 +32,12 @@ class Compilation:
 
     became: in the order of the program that was grouped what each of its nodes is in `program`,
         where epilogues begin some of its reductions.
+    tilings: those of its products, as far as passes have asked for them.
     """
 
     options: Options
     program: Program
+    tilings: Tilings
     firings: tuple[Firing, ...] = ()
     became: Mapping[Node, Node] = field(default_factory=dict)
     groups: tuple[Group, ...] = ()
@@ -94,10 +97,11 @@ def group_nodes(state: Compilation) -> Compilation:
         became = {node: node for node in state.program.nodes}
         return replace(state, became=became, groups=group_each(state.program))
     cut, fused = fuse_with_reductions(state.program)
-    bits, threads = state.options.vector_bits, state.options.threads
-    made = fuse_row_epilogues(cut.program, fuse_prologues(cut.program, fused, bits), bits)
+    tilings = state.tilings
+    made = fuse_prologues(cut.program, fused, tilings)
+    made = fuse_row_epilogues(cut.program, made, tilings)
     # Last, since tiles do not change any more.
-    made = fuse_gathers(cut.program, made, bits, threads)
+    made = fuse_gathers(cut.program, made, tilings, state.options.threads)
     return replace(
         state,
         program=cut.program,
@@ -116,8 +120,7 @@ def schedule_groups(state: Compilation) -> Compilation:
 def plan_instructions(state: Compilation) -> Compilation:
     """Kernel sources, the arena and the rows of the table."""
     assert state.schedule is not None
-    options = state.options
-    made = plan(state.program, state.schedule, options.vector_bits, options.threads)
+    made = plan(state.program, state.schedule, state.tilings, state.options.threads)
     return replace(state, plan=made)
 
 
@@ -155,7 +158,7 @@ def compile_program(
     program: Program, options: Options, on_pass: Callable[[Trace], None] | None = None
 ) -> Compilation:
     """Runs all passes, verifying the program after each. Raises GraphError for a broken program."""
-    state = Compilation(options, program)
+    state = Compilation(options, program, Tilings(options.vector_bits))
     verify(program)
     for name, apply in PASSES:
         start = time.perf_counter()

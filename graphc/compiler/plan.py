@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from graphc.compiler.arena import Arena, live_ranges, plan_arena
@@ -28,6 +29,7 @@ from graphc.kernels.group import (
 from graphc.kernels.loopnest import plan_loops
 from graphc.kernels.names import Names, label
 from graphc.kernels.source import RESERVED, KernelSource, Storage
+from graphc.kernels.tiling import Tilings
 
 # A kernel's name lists at most so many of the ops whose values it stores.
 LABELS_IN_NAME = 3
@@ -95,8 +97,26 @@ class Plan:
     def kernels(self) -> int:
         return len(self.instructions)
 
+    @functools.cached_property
+    def computing(self) -> Mapping[Node, tuple[str, ...]]:
+        """The names of the kernels that compute each node, in their order."""
+        found: dict[Node, list[str]] = {}
+        for row in self.instructions:
+            for node in row.group.nodes if row.group else ():
+                found.setdefault(node, []).append(row.name)
+        return {node: tuple(names) for node, names in found.items()}
 
-def plan(program: Program, order: Schedule, vector_bits: int, threads: int = 1) -> Plan:
+    @functools.cached_property
+    def reading(self) -> Mapping[Node, tuple[PlannedInstruction, ...]]:
+        """The kernels that read each value of memory, in their order."""
+        found: dict[Node, list[PlannedInstruction]] = {}
+        for row in self.instructions:
+            for node in external_operands(row.group.nodes) if row.group else ():
+                found.setdefault(node, []).append(row)
+        return {node: tuple(rows) for node, rows in found.items()}
+
+
+def plan(program: Program, order: Schedule, tilings: Tilings, threads: int = 1) -> Plan:
     """Names, storages, kernel sources and arena offsets for the scheduled groups."""
     storages = _assign_storages(program, order)
     names = Names(RESERVED)
@@ -104,7 +124,7 @@ def plan(program: Program, order: Schedule, vector_bits: int, threads: int = 1) 
     checks = _checks(program)
     for group in order.groups:
         name = names.unique(kernel_name(group))
-        first, *finishing = _emit(name, group, storages, vector_bits, threads)
+        first, *finishing = _emit(name, group, storages, tilings, threads)
         instructions.append(PlannedInstruction(first, group))
         instructions += [PlannedInstruction(source, finishes=group) for source in finishing]
         for checked in checks:
@@ -129,10 +149,10 @@ def kernel_name(group: Group) -> str:
 
 
 def _emit(
-    name: str, group: Group, storages: Storages, vector_bits: int, threads: int
+    name: str, group: Group, storages: Storages, tilings: Tilings, threads: int
 ) -> tuple[KernelSource, ...]:
     if isinstance(group, ContractionGroup):
-        return (emit_contraction(name, group, storages.of, vector_bits, threads),)
+        return (emit_contraction(name, group, storages.of, tilings, threads),)
     if isinstance(group, LoopGroup):
         nest = plan_loops(group.nodes, group.outputs)
         if isinstance(nest, Refusal):

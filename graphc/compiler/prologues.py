@@ -7,7 +7,7 @@ takes an operand in several panels computes it as many times, so the estimate of
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from graphc.compiler.fuse import Decision, Fused, Recomputation, needed_for, traffic
@@ -29,6 +29,7 @@ from graphc.kernels.names import described
 from graphc.kernels.prologue import operand_chain
 from graphc.kernels.shares import element_cost
 from graphc.kernels.tile_cost import VECTOR_COPY_CYCLES
+from graphc.kernels.tiling import Tilings
 
 # The cost model, in cycles of one core. A value that the second cache holds is stored and loaded
 # while something else is computed; of one that it does not hold, the bytes that move count too.
@@ -37,31 +38,29 @@ FAR_BYTES_A_CYCLE = 32
 KERNEL_CYCLES = 1_000  # a kernel less, and the barrier before it
 
 
-def fuse_prologues(program: Program, fused: Fused, vector_bits: int) -> Fused:
+def fuse_prologues(program: Program, fused: Fused, tilings: Tilings) -> Fused:
     """The groups with every prologue that pays, and the decisions with what came of each.
 
     The estimates are those of one thread, at any number of threads: else the form of a tile, and
     with it the bits of a result, would depend on their number.
     """
     uses = uses_of(program)
-    groups, recomputed = list(fused.groups), list(fused.recomputed)
+    groups, recomputed = _Groups(fused.groups), list(fused.recomputed)
     outcomes: dict[Node, str | None] = {}
-    stored = {node for group in groups for node in group.outputs}
-    for value in sorted(stored, key=lambda node: -node.number):
-        readers = _products_reading(value, groups)
-        if not readers or value in uses.kept:
+    for value in sorted(groups.stored(), key=lambda node: -node.number):
+        if value in uses.kept or not any(_multiplies(each, value) for each in groups.using(value)):
             continue
-        maker = next(group for group in groups if value in group.outputs)
+        maker = groups.maker(value)
         chain = _chain(value, maker)
         if chain is None:
             continue
-        found = _computed_by_readers(value, chain, maker, groups, vector_bits)
+        found = _computed_by_readers(value, chain, maker, groups.using(value), tilings)
         outcomes[value] = found.reason if isinstance(found, Refusal) else None
         if not isinstance(found, Refusal):
-            groups = found.groups
+            groups.change(found.groups)
             recomputed.append(Recomputation(value, found.bytes_saved))
     decisions = tuple(with_outcomes(fused.decisions, outcomes))
-    return Fused(tuple(groups), decisions, tuple(recomputed))
+    return Fused(groups.all(), decisions, tuple(recomputed))
 
 
 def with_outcomes(
@@ -80,52 +79,94 @@ def with_outcomes(
             yield replace(decision, reason=reason)
 
 
+class _Groups:
+    """Groups in their order, under numbers that what takes the place of a group inherits; and for
+    each value the groups that read or store it."""
+
+    def __init__(self, groups: Iterable[Group]) -> None:
+        self._groups: dict[int, Group] = {}
+        self._numbers: dict[Group, int] = {}
+        self._using: dict[Node, set[int]] = {}
+        for number, group in enumerate(groups):
+            self._add(number, group)
+
+    def all(self) -> tuple[Group, ...]:
+        return tuple(self._groups.values())
+
+    def stored(self) -> set[Node]:
+        return {node for group in self._groups.values() for node in group.outputs}
+
+    def using(self, value: Node) -> list[Group]:
+        """The groups that read `value` of memory or store it, in their order."""
+        return [self._groups[number] for number in sorted(self._using[value])]
+
+    def maker(self, value: Node) -> Group:
+        return next(group for group in self.using(value) if value in group.outputs)
+
+    def change(self, changed: Mapping[Group, Group | None]) -> None:
+        """Puts other groups in the place of some, or none."""
+        for group, made in changed.items():
+            number = self._numbers.pop(group)
+            for value in _used(group):
+                self._using[value].discard(number)
+            if made is None:
+                del self._groups[number]
+            else:
+                self._add(number, made)
+
+    def _add(self, number: int, group: Group) -> None:
+        self._groups[number] = group
+        self._numbers[group] = number
+        for value in _used(group):
+            self._using.setdefault(value, set()).add(number)
+
+
+def _used(group: Group) -> tuple[Node, ...]:
+    return (*external_operands(group.nodes), *group.outputs)
+
+
 @dataclass(frozen=True, eq=False)
 class _Change:
-    groups: list[Group]
+    """groups: what takes the place of each that changes; None where nothing does."""
+
+    groups: Mapping[Group, Group | None]
     bytes_saved: int
 
 
-def _products_reading(value: Node, groups: Iterable[Group]) -> list[ContractionGroup]:
-    """The groups whose product has `value` as an operand."""
-    return [
-        group
-        for group in groups
-        if isinstance(group, ContractionGroup)
+def _multiplies(group: Group, value: Node) -> bool:
+    """Whether the product of `group` has `value` as an operand that stands in memory."""
+    return (
+        isinstance(group, ContractionGroup)
         and value in map(viewed, group.contraction.operands)
         and value not in group.nodes
-    ]
+    )
 
 
 def _computed_by_readers(
-    value: Node, chain: _Chain, maker: Group, groups: list[Group], vector_bits: int
+    value: Node, chain: _Chain, maker: Group, users: Iterable[Group], tilings: Tilings
 ) -> _Change | Refusal:
-    """The groups when all that read `value` compute it, or why they do not."""
+    """What changes when all that read `value` compute it, or why they do not. users: the groups
+    that read or store it."""
     changed: dict[Group, Group | None] = {}
-    for group in groups:
+    for group in users:
         if group is maker:
             made = _without(value, maker, chain)
-        elif value in external_operands(group.nodes):
-            made = _with_chain(value, group, chain.nodes)
         else:
-            continue
+            made = _with_chain(value, group, chain.nodes)
         if isinstance(made, Refusal):
             return made
         changed[group] = made
     saved = sum(_bytes(group) - _bytes(made) for group, made in changed.items())
     if saved <= 0:
         return Refusal(f"to compute {described(value)} again moves no fewer bytes than to store it")
-    spent = sum(
-        _cycles(made, vector_bits) - _cycles(group, vector_bits) for group, made in changed.items()
-    )
+    spent = sum(_cycles(made, tilings) - _cycles(group, tilings) for group, made in changed.items())
     gained = _cycles_to_store(value, saved) + KERNEL_CYCLES * (changed[maker] is None)
     if spent > gained:
         return Refusal(
             f"{described(value)} is stored: products that compute it while they pack it would take "
             f"{spent:,.0f} cycles more, but save {gained:,.0f} by not storing it"
         )
-    result = [changed.get(group, group) for group in groups]
-    return _Change([group for group in result if group is not None], saved)
+    return _Change(changed, saved)
 
 
 @dataclass(frozen=True, eq=False)
@@ -206,10 +247,10 @@ def _cycles_to_store(value: Node, bytes_saved: int) -> float:
     return value.type.size * VECTOR_COPY_CYCLES + far
 
 
-def _cycles(group: Group | None, vector_bits: int) -> float:
+def _cycles(group: Group | None, tilings: Tilings) -> float:
     """Of the product, or of the arithmetic of loops; no movement is changed."""
     if group is None:
         return 0.0
     if isinstance(group, ContractionGroup):
-        return tiling_of(group, vector_bits).cycles
+        return tiling_of(group, tilings).cycles
     return sum(node.type.size * element_cost(node) for node in group.nodes)

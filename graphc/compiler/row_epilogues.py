@@ -8,7 +8,7 @@ not be stored, and threads that share the product's rows need not meet before it
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from graphc.compiler.fuse import Decision, Fused, needed_for, traffic
@@ -27,7 +27,7 @@ from graphc.kernels.loopnest import LoopNest, Reduces, plan_loops
 from graphc.kernels.microkernel import ITEM_BYTES
 from graphc.kernels.names import described
 from graphc.kernels.row_epilogue import plan_rows
-from graphc.kernels.tiling import has_whole_rows
+from graphc.kernels.tiling import Tilings, has_whole_rows
 
 # The cost model, in cycles of one core.
 KERNEL_CYCLES = 1_000  # the barrier before a kernel, and what it then fetches from other cores
@@ -35,19 +35,27 @@ ROW_CYCLES = 15  # a row whose reductions need no loop of their own
 FINISHING_CYCLES = 100  # a kernel more, which waits for the same barrier as others
 
 
-def fuse_row_epilogues(program: Program, fused: Fused, vector_bits: int) -> Fused:
+def fuse_row_epilogues(program: Program, fused: Fused, tilings: Tilings) -> Fused:
     """The groups with every epilogue of whole rows that pays, and the decisions.
 
     The estimates are those of one thread, at any number of threads: results depend on them.
     """
     kept = uses_of(program).kept
     groups, decisions = list(fused.groups), list(fused.decisions)
-    pairs = [(maker, reader) for maker in groups for reader in groups if _are_rows(maker, reader)]
+    read = {
+        each: set(external_operands(each.nodes)) for each in groups if isinstance(each, LoopGroup)
+    }
+    pairs = [
+        (maker, reader)
+        for maker in groups
+        for reader in read
+        if _are_rows(maker, reader, read[reader])
+    ]
     for maker, reader in pairs:
         if maker not in groups or reader not in groups:
             continue
         assert isinstance(maker, ContractionGroup) and isinstance(reader, LoopGroup)
-        found = _changed(maker, reader, groups, kept, vector_bits)
+        found = _changed(maker, reader, groups, kept, tilings)
         parts = (frozenset(maker.nodes), frozenset(reader.nodes))
         passed = next(node for node in maker.outputs if node in external_operands(reader.nodes))
         first = next(node for node in reader.nodes if passed in map(viewed, node.operands))
@@ -100,11 +108,11 @@ class _Change:
     reason: str
 
 
-def _are_rows(maker: Group, reader: Group) -> bool:
-    """Whether `reader` reduces rows of what the product `maker` makes."""
-    if not (isinstance(maker, ContractionGroup) and isinstance(reader, LoopGroup)):
+def _are_rows(maker: Group, reader: LoopGroup, read: Collection[Node]) -> bool:
+    """Whether `reader`, which reads the values `read`, reduces rows of what the product `maker`
+    makes."""
+    if not isinstance(maker, ContractionGroup):
         return False
-    read = external_operands(reader.nodes)
     if not any(node in read and node.shape == maker.contraction.shape for node in maker.outputs):
         return False
     nest = plan_loops(reader.nodes, reader.outputs)
@@ -116,7 +124,7 @@ def _changed(
     reader: LoopGroup,
     groups: Sequence[Group],
     kept: frozenset[Node],
-    vector_bits: int,
+    tilings: Tilings,
 ) -> _Change | Refusal:
     """The groups with the rows of `reader` computed by `maker`, or why they are not."""
     if maker.prologue or maker.reductions or maker.reduces_rows:
@@ -144,7 +152,7 @@ def _changed(
         return Refusal(f"{buffers} buffers, but a kernel takes at most {MOST_BUFFERS}")
     after: tuple[Group, ...] = (made, *finishing)
     saved = _bytes((maker, reader)) - _bytes(after)
-    refusal = _does_not_pay(maker, made, len(finishing), saved, vector_bits)
+    refusal = _does_not_pay(maker, made, len(finishing), saved, tilings)
     if refusal is not None:
         return refusal
     result = [each for group in groups for each in _replaced(group, maker, reader, after)]
@@ -218,18 +226,18 @@ def _does_not_pay(
     made: ContractionGroup,
     finishing: int,
     bytes_saved: int,
-    vector_bits: int,
+    tilings: Tilings,
 ) -> Refusal | None:
     product = maker.contraction
     rows, columns = product.type.dims
-    lanes = vector_bits // (8 * ITEM_BYTES[product.dtype.name])
+    lanes = tilings.vector_bits // (8 * ITEM_BYTES[product.dtype.name])
     if rows < lanes:
         return Refusal(f"{rows} rows do not fill a vector of {lanes}")
-    if not has_whole_rows(contraction_of(made), vector_bits):
+    if not has_whole_rows(contraction_of(made), tilings.vector_bits):
         return Refusal(f"rows of {columns} columns fit no tile of registers")
     if bytes_saved <= 0:
         return Refusal("what needs all rows would read more than is saved")
-    spent = tiling_of(made, vector_bits).cycles - tiling_of(maker, vector_bits).cycles
+    spent = tiling_of(made, tilings).cycles - tiling_of(maker, tilings).cycles
     spent += FINISHING_CYCLES * finishing
     gained = KERNEL_CYCLES + ROW_CYCLES * rows
     if spent > gained:

@@ -25,9 +25,11 @@ def asset(name: str) -> str:
 
 @dataclass(frozen=True)
 class Placed:
-    """A diagram with its first view laid out: `view` as the page keeps it, `layout` in pixels."""
+    """A diagram, and `data` as the page keeps it, with its first view laid out: `view` as the page
+    keeps it, `layout` in pixels."""
 
     diagram: Diagram
+    data: dict[str, Any]
     view: dict[str, Any]
     layout: dict[str, Any]
 
@@ -42,8 +44,9 @@ def place_all(diagrams: Sequence[Diagram]) -> list[Placed]:
     result = []
     for diagram in diagrams:
         view = first_view(diagram)
-        layout = engine.call("place", diagram.as_dict(), view)
-        result.append(Placed(diagram, view, layout))
+        data = diagram.as_dict()
+        layout = engine.call("place", data, view)
+        result.append(Placed(diagram, data, view, layout))
     return result
 
 

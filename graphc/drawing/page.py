@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from string import Template
 
 from graphc.drawing.diagram import Diagram
-from graphc.drawing.engine import SCRIPTS, asset, place_all
+from graphc.drawing.engine import SCRIPTS, Placed, asset, place_all
 from graphc.stages import Stage
 
 DAGRE_LICENSE = "dagre.LICENSE"
@@ -68,7 +68,7 @@ class _Panels:
     def panel(self, diagrams: Sequence[Diagram], name: str) -> str:
         data = [
             {
-                "diagram": self._with_shared_sources(placed.diagram, [name, number]),
+                "diagram": self._with_shared_sources(placed, [name, number]),
                 "view": placed.view,
                 "layout": placed.layout,
             }
@@ -80,14 +80,14 @@ class _Panels:
             f'<script type="application/json">{script_json(data)}</script></section>'
         )
 
-    def _with_shared_sources(self, diagram: Diagram, place: list[str | int]) -> dict[str, object]:
+    def _with_shared_sources(self, placed: Placed, place: list[str | int]) -> dict[str, object]:
         """The diagram's data; instead of sources the panel and number of who has the same."""
-        data = diagram.as_dict()
-        holder = self.holders.setdefault(tuple(diagram.sources.values()), place)
-        if diagram.sources and holder is not place:
-            del data["sources"]
-            data["sources_in"] = holder
-        return data
+        sources = placed.diagram.sources
+        holder = self.holders.setdefault(tuple(sources.values()), place)
+        if not sources or holder is place:
+            return placed.data
+        data = {name: each for name, each in placed.data.items() if name != "sources"}
+        return {**data, "sources_in": holder}
 
 
 def script_json(data: object) -> str:

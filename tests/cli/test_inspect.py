@@ -111,6 +111,22 @@ def test_machine_code_has_the_lines_of_source_and_user_as_comments(inspect):
         assert not re.search(r"!dbg|#dbg|DILocation|\.loc\b|\.cfi", text)
 
 
+def test_machine_code_of_equal_kernels_is_shown_once(graphc, write):
+    path = write(
+        "import graphc as gc\n"
+        "x = gc.Graph().input('x', (4, 4))\n"
+        "y = gc.matmul(gc.matmul(x, x), x)\n"
+        "square = gc.function([x], gc.matmul(y, y))\n"
+    )
+    result = graphc("inspect", path, "--stage", "asm")
+    assert result.exit_code == 0, result.output
+    first, *others = kernels_of(result.stdout)
+    assert first == "matmul" and len(others) == 2
+    alone = graphc("inspect", path, "--stage", "asm", "--kernel", "matmul").stdout
+    assert result.stdout.startswith(alone)
+    assert result.stdout.count("# the code of kernel matmul, but for names") == 1
+
+
 def test_predict_needs_no_optimizer(graphc, write):
     path = write(
         "import graphc as gc\n"

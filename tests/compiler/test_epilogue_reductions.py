@@ -20,6 +20,7 @@ from graphc.kernels import tiling
 from graphc.kernels.emit_contraction import tiling_of
 from graphc.kernels.group import ContractionGroup, viewed
 from graphc.kernels.row_blocks import rounded_to_blocks, rows_of_block
+from graphc.kernels.tiling import Tilings
 from tests.compiler.execution import compilation, run_loaded
 from tests.random_graphs import LARGEST
 from tests.tolerance import assert_close
@@ -98,7 +99,7 @@ def test_so_do_products_whose_last_columns_are_apart(
     monkeypatch.setattr(tiling, "PARTS_LIMIT", math.inf)
     program = _reductions(shape, "f32")
     (group,) = (g for g in compilation(program).groups if isinstance(g, ContractionGroup))
-    assert group.reductions and tiling_of(group, native().vector_bits).rest is not None
+    assert group.reductions and tiling_of(group, Tilings(native().vector_bits)).rest is not None
     _check_bits(program, DEPTH + math.prod(shape))
 
 
@@ -221,7 +222,7 @@ def test_no_task_has_a_part_of_a_block() -> None:
             block = rows_of_block(rows)
             assert block is not None and group.reductions
             for threads in THREADS:
-                chosen = tiling_of(group, 512, threads)
+                chosen = tiling_of(group, Tilings(512), threads)
                 for part in (chosen, chosen.rest or chosen):
                     assert not part.swapped and part.rows_per_task % block == 0
 
