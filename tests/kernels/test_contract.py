@@ -312,7 +312,8 @@ def test_products_that_threads_cut_by_rows(
 ) -> None:
     """A chunk a thread, each with a rest of its own; the same bits as the whole in one piece."""
     contraction, sizes = plain("f32", 37, 24, 45, left)
-    tiling = choose_tiling(contraction, compiler.target.vector_bits, threads)
+    # As on a host with wide vectors, whose tiles have few enough rows for a part of five.
+    tiling = choose_tiling(contraction, 512, threads)
     assert tiling.by_rows and tiling.rows_per_task == -(-37 // threads)
     check(compiler, contraction, sizes, (1, 2, 3, threads), tiling)
 
@@ -341,7 +342,7 @@ def test_forced_parts(compiler: KernelCompiler, form: str, swapped: bool) -> Non
     right = "columns" if form == "inner" and swapped else "rows"
     contraction, sizes = plain("f32", 23, 29, 2 * lanes + 3, "rows", right)
     packing = "copy" if right == "columns" else "none"
-    main = forced(contraction, form="outer", rows=4, columns=lanes, packing=packing)
+    main = forced(contraction, form="outer", rows=4, columns=lanes, lanes=lanes, packing=packing)
     rest_contraction = column_parts(contraction, replace(main, rest=main))[1]
     rest = forced(
         rest_contraction,
@@ -349,6 +350,7 @@ def test_forced_parts(compiler: KernelCompiler, form: str, swapped: bool) -> Non
         swapped=swapped,
         rows=2,
         columns=3,
+        lanes=lanes,
         packing="copy" if swapped or form == "inner" else "none",
         rows_per_task=2 if swapped else 8,
     )
