@@ -21,8 +21,6 @@ from graphc.kernels.group import LoopGroup
 from graphc.kernels.loopnest import LoopNest, plan_loops
 
 SECONDS_A_ROUND = 0.05
-# The project asks for this ratio at least.
-LEAST_RATIO = 5
 # Sums over this many rows, whose order differs between the systems.
 TOLERANCE = ELEMENTWISE_ROWS * float(np.finfo(np.float32).eps)
 
@@ -93,9 +91,7 @@ def main(json_file: Path | None) -> None:
             for row in rows
         ],
     )
-    print(
-        f"fused over unfused: {seconds['unfused'] / seconds['fused']:.1f}x (asked: {LEAST_RATIO}x)"
-    )
+    print(f"fused over unfused: {seconds['unfused'] / seconds['fused']:.1f}x")
     write_json(json_file, {"rows": rows})
 
 
