@@ -319,15 +319,7 @@ def _code_heading(source: KernelSource, stage: Stage) -> list[str]:
 
 def _commented_code(source: KernelSource, stage: Stage) -> str:
     """The code with the lines of source that it came from."""
-    code = native().compiler.compile_kernel(
-        source.text,
-        source.name,
-        filename=f"<graphc {source.name}>",
-        microkernels=source.microkernels,
-        unroll=source.unroll,
-        long_rows=source.long_rows,
-        lines=True,
-    )
+    code = native().compiler.compile_source(source, lines=True)
     heading = f"{_COMMENT[stage]} numbers in comments are lines of --stage source"
     callees = [microkernel.name for microkernel in source.microkernels]
     if stage is Stage.LLVM:

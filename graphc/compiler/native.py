@@ -115,15 +115,7 @@ class Native:
         """The kernel of a digest; `source` is asked for where it is neither in use nor on disk."""
 
         def compiled() -> tuple[NativeModule, str]:
-            made = source()
-            kernel = self.compiler.compile_kernel(
-                made.text,
-                made.name,
-                filename=f"<graphc {made.name}>",
-                microkernels=made.microkernels,
-                unroll=made.unroll,
-                long_rows=made.long_rows,
-            )
+            kernel = self.compiler.compile_source(source())
             return kernel.native, kernel.name
 
         with self._lock:
