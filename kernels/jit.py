@@ -37,7 +37,6 @@ from graphc.kernels.jit_primitives import (
 )
 from graphc.kernels.llvm import CompiledKernel, Target, build, default_target, host_target
 from graphc.kernels.record import record_function, recordable
-from graphc.kernels.source import KernelSource
 
 # What numba's native function reports is nonzero only if it raised, which kernels do not do.
 RAISED_STATUS = -1
@@ -131,18 +130,6 @@ class KernelCompiler:
         self._recordable = recordable(vecmath)
         self._vector_math_ir: dict[str, str] = {}
         install_buffers()
-
-    def compile_source(self, source: KernelSource, *, lines: bool = False) -> CompiledKernel:
-        """`compile_kernel` of a whole kernel source."""
-        return self.compile_kernel(
-            source.text,
-            source.name,
-            filename=f"<graphc {source.name}>",
-            microkernels=source.microkernels,
-            unroll=source.unroll,
-            long_rows=source.long_rows,
-            lines=lines,
-        )
 
     def compile_kernel(
         self,

@@ -115,7 +115,7 @@ class Native:
         """The kernel of a digest; `source` is asked for where it is neither in use nor on disk."""
 
         def compiled() -> tuple[NativeModule, str]:
-            kernel = self.compiler.compile_source(source())
+            kernel = self.machine_code(source())
             return kernel.native, kernel.name
 
         with self._lock:
@@ -125,6 +125,18 @@ class Native:
                 found = KernelCode(module.address(symbol), module)
                 self._kernels[digest] = found
             return found
+
+    def machine_code(self, source: KernelSource, *, lines: bool = False) -> CompiledKernel:
+        """A kernel compiled anew; `lines` as in `KernelCompiler.compile_kernel`."""
+        return self.compiler.compile_kernel(
+            source.text,
+            source.name,
+            filename=f"<graphc {source.name}>",
+            microkernels=source.microkernels,
+            unroll=source.unroll,
+            long_rows=source.long_rows,
+            lines=lines,
+        )
 
     def _module(
         self, name: str, digest: str, compiled: Callable[[], tuple[NativeModule, str]]
