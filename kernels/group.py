@@ -76,6 +76,11 @@ class MovementGroup:
     def outputs(self) -> tuple[Node, ...]:
         return (self.node,)
 
+    @property
+    def gathers(self) -> bool:
+        """Whether the op copies slices that indices choose."""
+        return isinstance(self.node.op.lowering, Gather)
+
 
 Group = LoopGroup | ContractionGroup | MovementGroup
 

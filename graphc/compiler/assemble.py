@@ -30,6 +30,7 @@ def executable_of(compilation: Compilation) -> Executable:
             row.shared,
             row.barrier,
             row.checked is not None,
+            row.gathers,
         )
         for row in plan.instructions
     )

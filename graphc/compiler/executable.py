@@ -53,6 +53,7 @@ class Row:
     arguments: numbers of buffers.
     shared, barrier: as in `graphc.compiler.plan.PlannedInstruction`.
     checks_indices: whether it stops the run where an index is out of range.
+    gathers: whether it copies slices that indices choose, and does nothing else.
     """
 
     name: str
@@ -61,6 +62,7 @@ class Row:
     shared: bool
     barrier: bool
     checks_indices: bool
+    gathers: bool
 
 
 @dataclass(frozen=True)

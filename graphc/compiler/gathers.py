@@ -16,7 +16,6 @@ from graphc.compiler.fuse import Fused, Recomputation, traffic
 from graphc.compiler.grouping import MOST_BUFFERS, uses_of
 from graphc.compiler.prologues import SECOND_CACHE_BYTES, with_outcomes
 from graphc.ir.graph import Node, Program
-from graphc.ir.op import Gather
 from graphc.kernels.contraction import oriented, reads_by_index
 from graphc.kernels.emit_contraction import contraction_of, tiling_of
 from graphc.kernels.gathered_rows import gathered_rows
@@ -43,7 +42,7 @@ def fuse_gathers(program: Program, fused: Fused, tilings: Tilings, threads: int)
     groups, recomputed = list(fused.groups), list(fused.recomputed)
     outcomes: dict[Node, str | None] = {}
     for maker in fused.groups:
-        if not isinstance(maker, MovementGroup) or not isinstance(maker.node.op.lowering, Gather):
+        if not isinstance(maker, MovementGroup) or not maker.gathers:
             continue
         gather = maker.node
         readers = [group for group in groups if gather in external_operands(group.nodes)]

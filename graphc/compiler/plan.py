@@ -22,6 +22,7 @@ from graphc.kernels.group import (
     ContractionGroup,
     Group,
     LoopGroup,
+    MovementGroup,
     Refusal,
     external_operands,
     viewed,
@@ -56,6 +57,11 @@ class PlannedInstruction:
     @property
     def name(self) -> str:
         return self.source.name
+
+    @property
+    def gathers(self) -> bool:
+        """Whether the kernel copies slices that indices choose, and does nothing else."""
+        return isinstance(self.group, MovementGroup) and self.group.gathers
 
 
 @dataclass(frozen=True, eq=False)

@@ -19,9 +19,6 @@ ROW_ORDER = "row_order"
 SMALLEST_BATCH_BYTES = 1 << 16
 SMALLEST_ARRAY_BYTES = 1 << 24
 
-# What a kernel reads and writes that does nothing but copy rows: they, the order, the copies.
-COPYING_BUFFERS = 3
-
 
 def readable_in_place(
     program: Program, arrays: Sequence[Array], batch_size: int
@@ -88,10 +85,6 @@ def copied_rows(executable: Executable, names: Collection[str]) -> tuple[str, ..
     """
     buffers = executable.buffers
     order = executable.inputs - 1
-    copying = [
-        row.arguments
-        for row in executable.rows
-        if len(row.arguments) == COPYING_BUFFERS and order in row.arguments
-    ]
-    read = {buffers[number].name for arguments in copying for number in arguments}
+    copying = [row for row in executable.rows if row.gathers and order in row.arguments]
+    read = {buffers[number].name for row in copying for number in row.arguments}
     return tuple(name for name in names if name in read)

@@ -13,6 +13,7 @@ from graphc.compiler.assemble import compiled
 from graphc.compiler.native import LoadedProgram, native
 from graphc.compiler.pipeline import Options, compile_program
 from graphc.compiler.plan import bytes_moved, operations
+from graphc.compiler.row_inputs import copied_rows
 from graphc.ir.graph import Program
 from graphc.ir.op import Array
 from graphc.ir.ops.movement import scatter_add
@@ -65,6 +66,20 @@ def test_what_leaves_the_cache_is_copied_unless_it_is_read_seldom() -> None:
     function = _embedding(4096, 256, 512)
     assert not _gathered(function)
     assert any("have left the second cache" in reason for reason in _reasons(function))
+
+
+def test_only_a_gather_copies_rows() -> None:
+    """The other kernel has as many buffers, the order of the rows among them."""
+    graph = gc.Graph()
+    taken, added = graph.input("taken", (9, 4)), graph.input("added", (6, 4))
+    order = graph.input("order", (6,), "i64")
+    outputs = [gc.take(taken, order), scatter_add(added, order, axis=0, shape=(9, 4))]
+    program = gc.function([taken, added, order], outputs).program
+    executable = compiled(compilation(program)).executable
+    rows = {row.name: row for row in executable.rows if not row.checks_indices}
+    assert [len(row.arguments) for row in rows.values()] == [3, 3]
+    assert {name: row.gathers for name, row in rows.items()} == {"take": True, "scatter_add": False}
+    assert copied_rows(executable, ("taken", "added")) == ("taken",)
 
 
 def _is_an_output(x: Any, w: Any) -> list[Any]:
