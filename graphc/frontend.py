@@ -203,5 +203,5 @@ def jacobian(y: Node, x: Node) -> Node:
 
 def _stable(value: Node, wrt: Sequence[Node]) -> Node:
     """`value` simplified, but for what lies below a `wrt` that is computed itself."""
-    opaque = frozenset(node for node in wrt if node.operands)
+    opaque = [node for node in wrt if node.operands]
     return rewrite_values([value], RULES, opaque)[value]

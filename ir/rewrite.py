@@ -73,7 +73,7 @@ def rewrite(program: Program, rules: Iterable[Rule], on_fire: OnFire | None = No
 def rewrite_values(
     roots: Iterable[Node],
     rules: Iterable[Rule],
-    opaque: frozenset[Node] = frozenset(),
+    opaque: Iterable[Node] = (),
     on_fire: OnFire | None = None,
 ) -> dict[Node, Node]:
     """Maps each of `roots` to its rewritten value.

@@ -249,11 +249,9 @@ class _LoopEmitter:
     def _emit_pass(self, level: int, kept: dict[Node, int]) -> None:
         block = self.passes[level]
         sinks = pass_sinks(self.nest, level)
-        wanted = {*sinks, *(node for node, made in kept.items() if made == level)}
+        wanted = [node for node in self.nest.nodes if node in sinks or kept.get(node) == level]
         self._emit_stages(level, wanted, kept)
-        for node in self.nest.nodes:
-            if node not in wanted:
-                continue
+        for node in wanted:
             if node in self.nest.reduces:
                 self._accumulate(node, self._operand(node, 0, block, level), block)
                 continue
@@ -264,7 +262,7 @@ class _LoopEmitter:
             if node in sinks:
                 self._store(node, value, block)
 
-    def _emit_stages(self, level: int, wanted: set[Node], kept: dict[Node, int]) -> None:
+    def _emit_stages(self, level: int, wanted: list[Node], kept: dict[Node, int]) -> None:
         """The stages before the last, which is the pass's own block."""
         if self.strips or self.tiles:
             return

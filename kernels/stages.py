@@ -42,7 +42,7 @@ class StagedPass:
 
 
 def stages_of_pass(
-    nest: LoopNest, loops: Loops, sinks: Iterable[Node], at_hand: frozenset[Node]
+    nest: LoopNest, loops: Loops, sinks: Sequence[Node], at_hand: frozenset[Node]
 ) -> tuple[tuple[Node, ...], ...]:
     """For each stage but the last of a pass that brings about `sinks` the values that it leaves
     for later ones; empty where the pass has one value of vector math.
@@ -51,7 +51,6 @@ def stages_of_pass(
     """
     if loops.row_size < STRIP or loops.row_loop is None:
         return ()
-    sinks = tuple(sinks)
     needed = set(_made_for(nest, sinks, at_hand))
     mathematics = [node for node in nest.nodes if node in needed and _is_vector_math(node)]
     if len(mathematics) < 2:

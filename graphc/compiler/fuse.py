@@ -97,6 +97,9 @@ def _known_group(nodes: Iterable[Node], uses: Uses) -> Group:
 class _Fusion:
     """Groups as sets of nodes under numbers; numbers of merged groups are never used again.
 
+    A set has no order that is the same from run to run: no decision, and no reason for one, may
+    follow from it.
+
     levels: a group's is greater than those of all that it reads, directly or not.
     """
 
@@ -160,14 +163,13 @@ class _Fusion:
         return [(number, consumer) for number in found if number != consumer]
 
     def _readers(self, producer: int) -> dict[int, None]:
-        """The groups that read what `producer` makes, in order of their numbers' appearance."""
+        """The groups that read what `producer` makes, in order of their numbers."""
         found = {
-            self.number_of[reader]: None
+            self.number_of[reader]
             for node in self.members[producer]
             for reader in self.uses.readers[node]
         }
-        found.pop(producer, None)
-        return found
+        return dict.fromkeys(sorted(found - {producer}))
 
     def _sharing(self, number: int) -> list[tuple[int, int]]:
         """Pairs of `number` and the next group that reads the same tensor."""
@@ -382,7 +384,7 @@ def _without_storing(
 def traffic(nodes: Collection[Node], outputs: Iterable[Node]) -> int:
     """Bytes that a kernel reads and writes at the least: each stored value once, and of a table the
     slices alone that are gathered."""
-    gathers = [node for node in nodes if isinstance(node.op.lowering, Gather)]
+    gathers = inside_order(node for node in nodes if isinstance(node.op.lowering, Gather))
     if not gathers:
         return sum(value.type.nbytes for value in {*external_operands(nodes), *outputs})
     others = [node for node in nodes if node not in gathers]

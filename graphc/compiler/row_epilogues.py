@@ -174,16 +174,14 @@ def _replaced(
 def _between(maker: Group, reader: Group, groups: Iterable[Group]) -> Group | None:
     """A group that reads what `maker` makes, directly or not, and makes what `reader` reads."""
     reads = {group: set(external_operands(group.nodes)) for group in groups}
-    reached, waiting = {maker}, [maker]
+    reached, waiting = {maker: None}, [maker]
     while waiting:
         made = waiting.pop().outputs
         later = [g for g in reads if g not in reached and not reads[g].isdisjoint(made)]
-        reached.update(later)
+        reached |= dict.fromkeys(later)
         waiting += [group for group in later if group is not reader]
-    for group in reached - {maker, reader}:
-        if not reads[reader].isdisjoint(group.outputs):
-            return group
-    return None
+    between = (group for group in reached if group is not maker and group is not reader)
+    return next((each for each in between if not reads[reader].isdisjoint(each.outputs)), None)
 
 
 def _split(reader: LoopGroup) -> tuple[set[Node], tuple[Node, ...]]:
