@@ -15,7 +15,8 @@ from math import ceil, prod
 from typing import Protocol, runtime_checkable
 
 from graphc.kernels.contraction import Contraction, Tiling, column_parts, oriented, parts_of
-from graphc.kernels.microkernel import Microkernel, inner_microkernel, microkernel, padded_columns
+from graphc.kernels.inner_microkernel import inner_microkernel
+from graphc.kernels.microkernel import Microkernel, microkernel, padded_columns
 from graphc.kernels.operand_blocks import OperandBlocks, Prologue
 from graphc.kernels.source import THREAD_SHARE, flat_index, share_limits
 

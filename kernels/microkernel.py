@@ -2,7 +2,7 @@
 
 A microkernel keeps a small block of the result in vector registers while it walks the whole
 depth (Goto and van de Geijn, "Anatomy of High-Performance Matrix Multiplication", 2008). Three
-forms share one C signature,
+forms, one of them in `inner_microkernel.py`, share one C signature,
 
     void NAME(i64 depth, ptr a, i64 a_row_stride, i64 a_depth_stride,
               ptr b, i64 b_stride, ptr c, i64 c_row_stride)
@@ -15,6 +15,7 @@ are fetched meanwhile, since no processor foresees where they are.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -87,7 +88,8 @@ def padded_columns(dtype: str, columns: int, lanes: int) -> int:
     return last.start + last.lanes
 
 
-def _check(dtype: str, rows: int, columns: int, lanes: int) -> None:
+def check_tile(dtype: str, rows: int, columns: int, lanes: int) -> None:
+    """Raises ValueError for an unknown dtype or an impossible shape."""
     if dtype not in LLVM_TYPES:
         raise ValueError(f"microkernel of dtype {dtype!r}: expected one of {sorted(LLVM_TYPES)}")
     if rows < 1 or columns < 1:
@@ -96,7 +98,7 @@ def _check(dtype: str, rows: int, columns: int, lanes: int) -> None:
         raise ValueError(f"microkernel of {lanes} lanes: expected a power of two")
 
 
-class _Text:
+class MicrokernelText:
     """The lines of one LLVM function, and the intrinsics that it has to declare."""
 
     def __init__(self, dtype: str) -> None:
@@ -195,8 +197,8 @@ def microkernel(
 
     indices: along which dimension of which operand its index is taken in the place of r or k.
     """
-    _check(dtype, rows, columns, lanes)
-    text = _Text(dtype)
+    check_tile(dtype, rows, columns, lanes)
+    text = MicrokernelText(dtype)
     segments = vector_segments(dtype, columns, lanes)
     accumulators = [(r, q) for r in range(rows) for q in range(len(segments))]
     kinds = {(r, q): text.vector(segments[q].lanes) for r, q in accumulators}
@@ -221,12 +223,28 @@ def microkernel(
             stride = f"%{operand}_depth_stride"
             text.offset(f"%{operand}_offset", stride, "%k", f"{operand}_depth", indices)
             text.element(f"%{operand}_k", f"%{operand}", f"%{operand}_offset")
-    if indices is not None and indices.along == "a_rows":
-        _fetch_rows_ahead(text, rows, indices)
-    if indices is not None and indices.along == "a_depth":
-        _fetch_steps_ahead(text, "a", rows, indices)
-    if indices is not None and indices.along == "b_depth":
-        _fetch_steps_ahead(text, "b", columns, indices)
+    if indices is not None:
+        _fetch_ahead(text, rows, columns, indices)
+    _multiply_step(text, rows, segments)
+    for operand in walked:
+        text.element(f"%next_{operand}_k", f"%{operand}_k", f"%{operand}_depth_stride")
+    text.add("%next_k = add i64 %k, 1")
+    text.add("%more = icmp ne i64 %next_k, %depth")
+    text.add("br i1 %more, label %step, label %done, !llvm.loop !0")
+
+    text.label("done")
+    for r, q in accumulators:
+        incoming = f"[ zeroinitializer, %entry ], [ %next_c{r}_{q}, %step ]"
+        text.add(f"%sum{r}_{q} = phi {kinds[r, q]} {incoming}")
+    _store_rows(text, rows, segments)
+    text.add("ret void")
+    name = f"microkernel_{dtype}_{rows}x{columns}{indices_suffix(indices)}"
+    made = text.function(name, "b_depth_stride", indices)
+    return Microkernel(name, dtype, rows, columns, lanes, made, indices is not None)
+
+
+def _multiply_step(text: MicrokernelText, rows: int, segments: Sequence[VectorSegment]) -> None:
+    """In a step of the depth: every accumulator and the product that is added to it."""
     for q, segment in enumerate(segments):
         text.element(f"%b{q}_at", "%b_k", segment.start)
         text.load(f"%b{q}", f"%b{q}_at", segment)
@@ -238,30 +256,30 @@ def microkernel(
         for q, segment in enumerate(segments):
             width = segment.lanes
             text.fma(f"%next_c{r}_{q}", f"%a{r}x{width}", f"%b{q}", f"%c{r}_{q}", width)
-    for operand in walked:
-        text.element(f"%next_{operand}_k", f"%{operand}_k", f"%{operand}_depth_stride")
-    text.add("%next_k = add i64 %k, 1")
-    text.add("%more = icmp ne i64 %next_k, %depth")
-    text.add("br i1 %more, label %step, label %done, !llvm.loop !0")
 
-    text.label("done")
-    for r, q in accumulators:
-        incoming = f"[ zeroinitializer, %entry ], [ %next_c{r}_{q}, %step ]"
-        text.add(f"%sum{r}_{q} = phi {kinds[r, q]} {incoming}")
+
+def _store_rows(text: MicrokernelText, rows: int, segments: Sequence[VectorSegment]) -> None:
+    """Stores the sums, each row's last vector whole."""
     for r in range(rows):
         text.add(f"%c_row{r} = mul i64 %c_row_stride, {r}")
         for q, segment in enumerate(segments):
             text.add(f"%c{r}_{q}_index = add i64 %c_row{r}, {segment.start}")
             text.element(f"%c{r}_{q}_at", "%c", f"%c{r}_{q}_index")
-            value = f"{kinds[r, q]} %sum{r}_{q}"
+            value = f"{text.vector(segment.lanes)} %sum{r}_{q}"
             text.add(f"store {value}, ptr %c{r}_{q}_at, align {text.align}")
-    text.add("ret void")
-    name = f"microkernel_{dtype}_{rows}x{columns}{_name_suffix(indices)}"
-    made = text.function(name, "b_depth_stride", indices)
-    return Microkernel(name, dtype, rows, columns, lanes, made, indices is not None)
 
 
-def _fetch_rows_ahead(text: _Text, rows: int, indices: Indices) -> None:
+def _fetch_ahead(text: MicrokernelText, rows: int, columns: int, indices: Indices) -> None:
+    """In a step of the depth: cache lines of what the indices choose and no processor foresees."""
+    if indices.along == "a_rows":
+        _fetch_rows_ahead(text, rows, indices)
+    elif indices.along == "a_depth":
+        _fetch_steps_ahead(text, "a", rows, indices)
+    else:
+        _fetch_steps_ahead(text, "b", columns, indices)
+
+
+def _fetch_rows_ahead(text: MicrokernelText, rows: int, indices: Indices) -> None:
     """In a step of the depth: cache lines of some of the rows that the next call reads.
 
     In the steps that go through one line of each row, each row has its turn.
@@ -280,7 +298,7 @@ def _fetch_rows_ahead(text: _Text, rows: int, indices: Indices) -> None:
         text.add(f"call void @llvm.prefetch.p0(ptr {name}_line, i32 0, i32 2, i32 1)")
 
 
-def _fetch_steps_ahead(text: _Text, operand: str, extent: int, indices: Indices) -> None:
+def _fetch_steps_ahead(text: MicrokernelText, operand: str, extent: int, indices: Indices) -> None:
     """In a step of the depth: the cache lines that a later step reads of an operand."""
     text.declarations["declare void @llvm.prefetch.p0(ptr, i32, i32, i32)"] = None
     text.declarations["declare i64 @llvm.umin.i64(i64, i64)"] = None
@@ -296,95 +314,9 @@ def _fetch_steps_ahead(text: _Text, operand: str, extent: int, indices: Indices)
         text.add(f"call void @llvm.prefetch.p0(ptr %ahead_at{place}, i32 0, i32 3, i32 1)")
 
 
-def _name_suffix(indices: Indices | None) -> str:
+def indices_suffix(indices: Indices | None) -> str:
+    """What a microkernel's name ends with."""
     return "" if indices is None else f"_{indices.along}_by_{indices.dtype}"
-
-
-def inner_microkernel(
-    dtype: str, rows: int, columns: int, lanes: int, indices: Indices | None = None
-) -> Microkernel:
-    """c[r, q] = sum over k < depth of a[r, k] * b[k, q], vectorised over the depth.
-
-    For operands that are both contiguous along the depth: a[r, k] stands at
-    `a[r * a_row_stride + k]` (`a_depth_stride` is taken to be 1), b[k, q] at
-    `b[k + q * b_column_stride]`. The last vector of the depth is masked. A row of `c` needs room
-    for `columns`. Of indices only those of rows of `a`. Raises ValueError for an unknown dtype or
-    an impossible shape.
-    """
-    _check(dtype, rows, columns, lanes)
-    if indices is not None and indices.along != "a_rows":
-        raise ValueError(f"lanes along the depth, and indices along {indices.along}")
-    text = _Text(dtype)
-    vector = text.vector(lanes)
-    pairs = [(r, q) for r in range(rows) for q in range(columns)]
-    operands = [f"a{r}" for r in range(rows)] + [f"b{q}" for q in range(columns)]
-
-    def step(source: str, target: str, index: str, mask: str | None) -> None:
-        for operand in operands:
-            text.element(f"%{target}_{operand}_at", f"%{operand}_start", index)
-            result, pointer = f"%{target}_{operand}", f"%{target}_{operand}_at"
-            if mask is None:
-                text.load(result, pointer, VectorSegment(0, lanes, lanes))
-            else:
-                text.masked_load(result, pointer, lanes, mask)
-        for r, q in pairs:
-            factors = (f"%{target}_a{r}", f"%{target}_b{q}")
-            text.fma(f"%{target}_c{r}_{q}", *factors, f"%{source}_c{r}_{q}", lanes)
-
-    def merge(name: str, *arms: tuple[str, str]) -> None:
-        for r, q in pairs:
-            incoming = ", ".join(
-                f"[ {f'%{v}_c{r}_{q}' if v else 'zeroinitializer'}, %{block} ]" for v, block in arms
-            )
-            text.add(f"%{name}_c{r}_{q} = phi {vector} {incoming}")
-
-    text.label("entry")
-    for operand in operands:
-        base, stride = operand[0], {"a": "a_row", "b": "b_column"}[operand[0]]
-        text.offset(f"%{operand}_offset", f"%{stride}_stride", operand[1:], f"{base}_rows", indices)
-        text.element(f"%{operand}_start", f"%{base}", f"%{operand}_offset")
-    text.add(f"%remaining = urem i64 %depth, {lanes}")
-    text.add("%full = sub i64 %depth, %remaining")
-    text.add("%any_full = icmp ne i64 %full, 0")
-    text.add("br i1 %any_full, label %steps, label %between")
-    text.label("steps")
-    text.add("%k = phi i64 [ 0, %entry ], [ %next_k, %steps ]")
-    merge("before", ("", "entry"), ("after", "steps"))
-    step("before", "after", "%k", None)
-    text.add(f"%next_k = add i64 %k, {lanes}")
-    text.add("%more = icmp ne i64 %next_k, %full")
-    text.add("br i1 %more, label %steps, label %between, !llvm.loop !0")
-    text.label("between")
-    merge("partial", ("", "entry"), ("after", "steps"))
-    text.add("%any_remaining = icmp ne i64 %remaining, 0")
-    text.add("br i1 %any_remaining, label %masked, label %done")
-    text.label("masked")
-    numbers = ", ".join(f"i64 {q}" for q in range(lanes))
-    many = f"<{lanes} x i64>"
-    text.add(f"%remaining_low = insertelement {many} poison, i64 %remaining, i64 0")
-    text.add(
-        f"%remaining_all = shufflevector {many} %remaining_low, {many} poison, "
-        f"<{lanes} x i32> zeroinitializer"
-    )
-    text.add(f"%mask = icmp ult {many} <{numbers}>, %remaining_all")
-    step("partial", "rest", "%full", "%mask")
-    text.add("br label %done")
-    text.label("done")
-    merge("sum", ("partial", "between"), ("rest", "masked"))
-    reduce = f"@llvm.vector.reduce.fadd.{text.suffix(lanes)}"
-    text.declarations[f"declare {text.scalar} {reduce}({text.scalar}, {vector})"] = None
-    for r, q in pairs:
-        # Only this sum of lanes may be reassociated, into a tree of fixed shape.
-        arguments = f"{text.scalar} -0.0, {vector} %sum_c{r}_{q}"
-        text.add(f"%c{r}_{q} = call reassoc {text.scalar} {reduce}({arguments})")
-        text.add(f"%c{r}_{q}_row = mul i64 %c_row_stride, {r}")
-        text.add(f"%c{r}_{q}_index = add i64 %c{r}_{q}_row, {q}")
-        text.element(f"%c{r}_{q}_at", "%c", f"%c{r}_{q}_index")
-        text.add(f"store {text.scalar} %c{r}_{q}, ptr %c{r}_{q}_at, align {text.align}")
-    text.add("ret void")
-    name = f"inner_microkernel_{dtype}_{rows}x{columns}{_name_suffix(indices)}"
-    made = text.function(name, "b_column_stride", indices)
-    return Microkernel(name, dtype, rows, columns, lanes, made, indices is not None)
 
 
 def transpose_microkernel(dtype: str, columns: int, lanes: int) -> Microkernel:
@@ -395,8 +327,8 @@ def transpose_microkernel(dtype: str, columns: int, lanes: int) -> Microkernel:
     before. A row of `c` needs room for `columns` rounded up to `lanes`; what stands there behind
     `columns` is unspecified. Raises ValueError for an unknown dtype or an impossible shape.
     """
-    _check(dtype, 1, columns, lanes)
-    text = _Text(dtype)
+    check_tile(dtype, 1, columns, lanes)
+    text = MicrokernelText(dtype)
     vector = text.vector(lanes)
     text.label("entry")
     text.add(f"%last_k = sub i64 %depth, {lanes}")
@@ -416,7 +348,7 @@ def transpose_microkernel(dtype: str, columns: int, lanes: int) -> Microkernel:
 
 
 def _transpose_group_loop(
-    text: _Text,
+    text: MicrokernelText,
     vector: str,
     lanes: int,
     valid: int,
@@ -460,7 +392,7 @@ def _transpose_group_loop(
 
 
 def _transpose_registers(
-    text: _Text, vector: str, lanes: int, values: list[str], block: str
+    text: MicrokernelText, vector: str, lanes: int, values: list[str], block: str
 ) -> list[str]:
     """Transpose `lanes` vectors by exchanging blocks of 1, 2, 4, ... elements between pairs."""
     size = 1

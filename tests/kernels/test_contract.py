@@ -14,12 +14,12 @@ import pytest
 
 from graphc.kernels.contract import ContractionSource, contraction_lines
 from graphc.kernels.contraction import Contraction, MatrixAccess, Tiling, column_parts
+from graphc.kernels.inner_microkernel import inner_microkernel
 from graphc.kernels.jit import KernelCompiler
 from graphc.kernels.llvm import CompiledKernel, compile_ir, default_target, host_vector_bits
 from graphc.kernels.microkernel import (
     ITEM_BYTES,
     Microkernel,
-    inner_microkernel,
     microkernel,
     transpose_microkernel,
 )
