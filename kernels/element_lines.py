@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 from graphc.ir.graph import Node
 from graphc.ir.op import Strided
@@ -20,6 +21,7 @@ from graphc.kernels.scalar import constant, index_value, scalar_expression
 from graphc.kernels.source import Arguments, Block
 
 
+@dataclass(frozen=True, eq=False)
 class ElementLines:
     """The lines of one element; each value is loaded or computed once, under a name of its own.
 
@@ -27,22 +29,13 @@ class ElementLines:
     what is at hand has them already.
     """
 
-    def __init__(
-        self,
-        domain: Domain,
-        loops: Sequence[Loop],
-        storage_of: StorageOf,
-        arguments: Arguments,
-        names: Names,
-        known: dict[object, str],
-    ) -> None:
-        self.domain = domain
-        self.loops = loops
-        self.storage_of = storage_of
-        self.arguments = arguments
-        self.names = names
-        self.known = known
-        self.block = Block()
+    domain: Domain
+    loops: Sequence[Loop]
+    storage_of: StorageOf
+    arguments: Arguments
+    names: Names
+    known: dict[object, str]
+    block: Block = field(default_factory=Block)
 
     def compute(self, node: Node) -> str:
         """The name of the node's element, whose operands are at hand or in memory."""

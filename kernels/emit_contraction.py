@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from graphc.ir.graph import Node
 from graphc.ir.op import Strided
@@ -24,6 +24,7 @@ from graphc.kernels.group import (
 )
 from graphc.kernels.loopnest import LoopNest
 from graphc.kernels.names import Names, described
+from graphc.kernels.operand_blocks import Prologue
 from graphc.kernels.prologue import chains_of, prologue_lines
 from graphc.kernels.row_blocks import rows_of_block
 from graphc.kernels.row_epilogue import RowEpilogue, plan_rows
@@ -142,24 +143,13 @@ def emit_contraction(
     arguments = Arguments(names)
     for value in (*external_operands(group.nodes), *group.outputs):
         arguments.name(storage_of(value))
-    prologues = [
+    left, right = (
         None
         if chain is None
         else prologue_lines(chain, position, product.rank, storage_of, arguments, names)
         for position, chain in enumerate(chains_of(product, group.prologue))
-    ]
-    gathers = gathers_of(group)
-    stored = [
-        operand if gathered is None else gathered.table
-        for operand, gathered in zip(product.operands, gathers, strict=True)
-    ]
-    operands = [
-        COMPUTED if prologue else arguments.name(storage_of(viewed(operand)))
-        for operand, prologue in zip(stored, prologues, strict=True)
-    ]
-    chosen = [gathered.indices for gathered in gathers if gathered is not None]
-    indices = arguments.name(storage_of(viewed(chosen[0]))) if chosen else ""
-    contraction = contraction_of(group, (operands[0], operands[1]), indices)
+    )
+    contraction = _contraction_in_buffers(group, (left, right), storage_of, arguments)
     tiling = tilings.choose(contraction, threads)
     reductions = None
     if group.reductions:
@@ -171,9 +161,7 @@ def emit_contraction(
         epilogue = RowEpilogue(nest, storage_of, arguments, names)
     else:
         epilogue = _Epilogue(group, domain, storage_of, arguments, names, reductions)
-    made = contraction_lines(
-        contraction, tiling, epilogue, (prologues[0], prologues[1]), reductions
-    )
+    made = contraction_lines(contraction, tiling, epilogue, (left, right), reductions)
     scratch: tuple[Storage, ...] = ()
     if made.scratch:
         scratch = (Storage(SCRATCH, product.dtype, made.scratch * threads, product),)
@@ -196,6 +184,27 @@ def emit_contraction(
         cycles=tiling.cycles + product.type.size * _epilogue_cost(group),
         own_rows=_own_rows(group, domain, contraction, tiling, storage_of),
     )
+
+
+def _contraction_in_buffers(
+    group: ContractionGroup,
+    prologues: tuple[Prologue | None, Prologue | None],
+    storage_of: StorageOf,
+    arguments: Arguments,
+) -> Contraction:
+    """The group's product on the kernel's arguments; an operand with a prologue is computed."""
+    gathers = gathers_of(group)
+    stored = [
+        operand if gathered is None else gathered.table
+        for operand, gathered in zip(group.contraction.operands, gathers, strict=True)
+    ]
+    left, right = (
+        COMPUTED if prologue else arguments.name(storage_of(viewed(operand)))
+        for operand, prologue in zip(stored, prologues, strict=True)
+    )
+    chosen = [gathered.indices for gathered in gathers if gathered is not None]
+    indices = arguments.name(storage_of(viewed(chosen[0]))) if chosen else ""
+    return contraction_of(group, (left, right), indices)
 
 
 def _epilogue_cost(group: ContractionGroup) -> float:
@@ -248,24 +257,16 @@ def _own_rows(
     return OwnRows(contraction.rows, tiling.rows_per_task, frozenset(found - others))
 
 
+@dataclass(frozen=True, eq=False)
 class _Epilogue:
     """The lines that turn one accumulated element into the group's outputs."""
 
-    def __init__(
-        self,
-        group: ContractionGroup,
-        domain: Domain,
-        storage_of: StorageOf,
-        arguments: Arguments,
-        names: Names,
-        reductions: BlockReductions | None,
-    ) -> None:
-        self.group = group
-        self.domain = domain
-        self.storage_of = storage_of
-        self.arguments = arguments
-        self.names = names
-        self.reductions = reductions
+    group: ContractionGroup
+    domain: Domain
+    storage_of: StorageOf
+    arguments: Arguments
+    names: Names
+    reductions: BlockReductions | None
 
     def __call__(
         self, *, batch_indices: tuple[str, ...], row: str, column: str, value: str
