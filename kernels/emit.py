@@ -17,7 +17,8 @@ from graphc.kernels.passes import (
     row_sinks,
     values_kept_between_passes,
 )
-from graphc.kernels.row_strips import RowStrips, row_strips
+from graphc.kernels.row_nest import RowPass, nest_rows, nest_strips
+from graphc.kernels.row_strips import row_strips
 from graphc.kernels.scalar import (
     combined,
     combined_in_order,
@@ -38,11 +39,11 @@ from graphc.kernels.source import (
 )
 from graphc.kernels.stages import (
     STRIP_START,
+    Prefetch,
     StagedPass,
     prefetched_operands,
     stages_of_pass,
     strip_declaration,
-    wrap_in_strips,
 )
 from graphc.kernels.transposed_tiles import transposed_tiles
 
@@ -348,48 +349,29 @@ class _LoopEmitter:
 
     def _nest_rows(self, into: Block, share: Share | None) -> None:
         """The loops over rows, the outermost over a share of its extent."""
+        passes = [
+            RowPass([*staged.blocks, self.passes[level]], self.rows[level])
+            for level, staged in enumerate(self.stages)
+        ]
         if self.strips is not None:
-            self._nest_strips(into, self.strips, share)
-            return
-        if self.tiles is not None:
+            nest_strips(into, self.loops, self.strips, self.rows[-1], passes, share)
+        elif self.tiles is not None:
             self.tiles.wrap(into, self.rows[-1], self.passes[0], share)
-            return
-        shared_inner = share is not None and not self.loops.outer
-        row = Block()
-        row.extend(self.rows[-1])
-        for level in range(self.nest.passes):
-            self._nest_pass(row, level, share if shared_inner else None)
-            row.extend(self.rows[level])
-        wrap_in_loops(into, self.loops.outer, row, None if shared_inner else share)
+        else:
+            nest_rows(into, self.loops, self.rows[-1], passes, self._prefetches(), share)
 
-    def _nest_strips(self, into: Block, strips: RowStrips, share: Share | None) -> None:
-        """The loops over rows where a strip of them goes side by side."""
-        strip, around = Block(), Block()
-        strips.wrap_in_rows(strip, [self.rows[-1]])
-        for level in range(self.nest.passes):
-            element = Block()
-            strips.wrap_in_rows(element, [self.passes[level]])
-            wrap_in_loops(strip, self.loops.inner, element)
-            strips.wrap_in_rows(strip, [self.rows[level]])
-        strips.wrap_in_strips(around, strip, None if strips.outer else share)
-        wrap_in_loops(into, strips.outer, around, share)
-
-    def _nest_pass(self, into: Block, level: int, share: Share | None) -> None:
-        """A pass over a row, as one loop or in strips."""
-        stages = self.stages[level].blocks
-        loop = self.loops.row_loop
-        if not stages or loop is None:
-            wrap_in_loops(into, self.loops.inner, self.passes[level], share)
-            return
-        prefetches = [
-            (
+    def _prefetches(self) -> list[Prefetch]:
+        """What the passes in stages read in order from far away."""
+        if not any(staged.blocks for staged in self.stages):
+            return []
+        return [
+            Prefetch(
                 self.main.arguments.name(self.storage_of(value)),
                 self.loops.operand_index(*reader),
                 value.dtype.itemsize,
             )
             for value, reader in prefetched_operands(self.nest, self.loops).items()
         ]
-        wrap_in_strips(into, loop, [*stages, self.passes[level]], prefetches, share)
 
     # --- values ----------------------------------------------------------------------------
 

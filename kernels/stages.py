@@ -41,6 +41,15 @@ class StagedPass:
     kept: dict[Node, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Prefetch:
+    """What is read in order from far away: element `index` of `buffer`, of `itemsize` bytes."""
+
+    buffer: str
+    index: str
+    itemsize: int
+
+
 def stages_of_pass(
     nest: LoopNest, loops: Loops, sinks: Sequence[Node], at_hand: frozenset[Node]
 ) -> tuple[tuple[Node, ...], ...]:
@@ -75,12 +84,11 @@ def wrap_in_strips(
     into: Block,
     loop: Loop,
     stages: Sequence[Block],
-    prefetches: Sequence[tuple[str, str, int]],
+    prefetches: Sequence[Prefetch],
     share: Share | None,
 ) -> None:
     """Appends the stages, each in a loop over a strip, in a loop over strips.
 
-    prefetches: (buffer, index, bytes of an element) of what is read in order from far away.
     share: of the loop's extent; all of it without.
     """
     strip = Block()
@@ -90,12 +98,12 @@ def wrap_in_strips(
         last = limits.split(", ")[1]
         strip.add(f"{STRIP_END} = {end} if {end} < {last} else {last}")
         end = STRIP_END
-    for buffer, index, itemsize in prefetches:
-        ahead = BYTES_AHEAD // itemsize
+    for each in prefetches:
+        ahead = BYTES_AHEAD // each.itemsize
         first, behind = f"{STRIP_START} + {ahead}", f"{STRIP_START} + {ahead + STRIP}"
         body = Block()
-        body.add(f"prefetch({buffer}, {index})")
-        line = CACHE_LINE_BYTES // itemsize
+        body.add(f"prefetch({each.buffer}, {each.index})")
+        line = CACHE_LINE_BYTES // each.itemsize
         strip.nest(f"for {loop.variable} in range({first}, {behind}, {line}):", body)
     for stage in stages:
         strip.nest(f"for {loop.variable} in range({STRIP_START}, {end}):", stage)

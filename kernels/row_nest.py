@@ -1,0 +1,78 @@
+"""The loops around what is computed of each row: pass by pass, row by row or in strips of rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from graphc.kernels.loops import Loops, wrap_in_loops
+from graphc.kernels.row_strips import RowStrips
+from graphc.kernels.source import Block, Share
+from graphc.kernels.stages import Prefetch, wrap_in_strips
+
+
+@dataclass(frozen=True)
+class RowPass:
+    """A pass over a row.
+
+    stages: what is computed of each element, stage by stage. row: what of the row after it.
+    """
+
+    stages: Sequence[Block]
+    row: Block
+
+
+def nest_rows(
+    into: Block,
+    loops: Loops,
+    before: Block,
+    passes: Sequence[RowPass],
+    prefetches: Sequence[Prefetch],
+    share: Share | None,
+) -> None:
+    """Appends the loops over rows, the outermost over a share of its extent.
+
+    before: what is computed of a row before the first pass. prefetches: for passes of several
+    stages.
+    """
+    shared_inner = share is not None and not loops.outer
+    row = Block()
+    row.extend(before)
+    for each in passes:
+        _nest_pass(row, loops, each, prefetches, share if shared_inner else None)
+        row.extend(each.row)
+    wrap_in_loops(into, loops.outer, row, None if shared_inner else share)
+
+
+def _nest_pass(
+    into: Block,
+    loops: Loops,
+    each: RowPass,
+    prefetches: Sequence[Prefetch],
+    share: Share | None,
+) -> None:
+    """A pass over a row, as one loop or, in stages, strip by strip."""
+    if len(each.stages) > 1 and loops.row_loop is not None:
+        wrap_in_strips(into, loops.row_loop, each.stages, prefetches, share)
+    else:
+        wrap_in_loops(into, loops.inner, each.stages[-1], share)
+
+
+def nest_strips(
+    into: Block,
+    loops: Loops,
+    strips: RowStrips,
+    before: Block,
+    passes: Sequence[RowPass],
+    share: Share | None,
+) -> None:
+    """Appends the loops over rows where a strip of them goes side by side; no pass has stages."""
+    strip, around = Block(), Block()
+    strips.wrap_in_rows(strip, [before])
+    for each in passes:
+        element = Block()
+        strips.wrap_in_rows(element, each.stages)
+        wrap_in_loops(strip, loops.inner, element)
+        strips.wrap_in_rows(strip, [each.row])
+    strips.wrap_in_strips(around, strip, None if strips.outer else share)
+    wrap_in_loops(into, strips.outer, around, share)
