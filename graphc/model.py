@@ -13,16 +13,15 @@ from graphc.callbacks import Callback, check_callbacks
 from graphc.data import Batches, check_batch_size, split_rows
 from graphc.epoch import CompiledEpochs
 from graphc.errors import DataError, GraphError, NotCompiledError
-from graphc.forms import Nodes, form_of, in_form, listed
+from graphc.forms import Nodes, listed
 from graphc.frontend import Node, Variables, graph_of, inference, parameters_of, states_of
 from graphc.function import Function, function
 from graphc.ir import build
-from graphc.ir.graph import topological
-from graphc.ir.location import located
 from graphc.ir.ops import elementwise as ops
-from graphc.ir.ops import leaf
 from graphc.ir.types import Dim
+from graphc.model_parts import check_parts
 from graphc.optim import Optimizer
+from graphc.prediction import predict_rows
 from graphc.progress import Verbosity, make_reporter
 from graphc.recording import RECORD_EVERY, RecordedEpochs, Recorder, recording_step
 from graphc.summary import print_memory, print_summary
@@ -66,7 +65,7 @@ class Model:
         self.targets = listed(targets)
         self.loss = loss
         self.metrics = dict(metrics or {})
-        self._check()
+        check_parts(self.inputs, listed(outputs), self.targets, self.loss, self.metrics)
         self.graph = graph_of(self.inputs[0])
         self.batch_dimension = batch_dimension([*self.inputs, *self.targets])
         self.variables = variables if variables is not None else self.graph.variables
@@ -244,32 +243,18 @@ class Model:
         nan_watch = nan_watch or debug is not None
         step = self.watched_train_function if nan_watch else self.train_function
         recorder = self._recorder(step, record) if record else None
-        arrays = self._checked_arrays(x, y)
-        validation = self._checked_arrays(*validation_data) if validation_data else None
-        if validation_split:
-            if validation is not None:
-                raise DataError("validation_data and validation_split exclude each other")
-            arrays, validation = split_rows(arrays, validation_split)
-        size = self.batch_size if batch_size is None else batch_size
+        arrays, validation = self._divided(x, y, validation_data, validation_split)
+        size = self._rows_of_batch(batch_size)
         batches = Batches(arrays, size)
         held_out = Batches(validation, size) if validation is not None else None
         self._prepare(step, batches.sizes)
-        self.steps_per_epoch = len(batches)
         names = list(self._judged())
-        self.logged_names = names + [f"val_{name}" for name in names if held_out]
-        self.logged_names += recorder.names if recorder is not None else []
-        self.stop_training = False
-        self.history = History()
-        for callback in callbacks:
-            callback.model = self
-        native: CompiledEpochs | RecordedEpochs | None = None
-        if self._mode == "compiled" and not any(one.wants_batches() for one in callbacks):
-            flag = IS_FINITE if nan_watch else None
-            native = (
-                CompiledEpochs(step, batches, shuffled=shuffle, stop_unless=flag)
-                if recorder is None
-                else RecordedEpochs(recorder, batches, shuffled=shuffle, stop_unless=flag)
-            )
+        names += [f"val_{name}" for name in names if held_out]
+        names += recorder.names if recorder is not None else []
+        self._begin_training(callbacks, len(batches), names)
+        native = None
+        if not any(callback.wants_batches() for callback in callbacks):
+            native = self._native_epochs(recorder or step, batches, shuffle, nan_watch)
         Training(
             model=self,
             step=step,
@@ -291,21 +276,22 @@ class Model:
     def evaluate(self, x: Any, y: Any = None, batch_size: int | None = None) -> dict[str, float]:
         """Means over all rows of loss and metrics, by name. Raises as `fit` does."""
         arrays = self._checked_arrays(x, y)
-        size = self.batch_size if batch_size is None else batch_size
-        return averages_over(self.test_function, Batches(arrays, size))
+        return averages_over(self.test_function, Batches(arrays, self._rows_of_batch(batch_size)))
 
     def predict(self, x: Any, batch_size: int | None = None) -> Any:
         """The outputs for all rows, in the structure of the outputs. Raises as `fit` does.
 
         Every output must have the batch as its first dimension (GraphError).
         """
-        return self._predict(self.predict_function, self.outputs, x, batch_size)
+        rows = self._rows_of_batch(batch_size)
+        return predict_rows(self.predict_function, self.inputs, self.outputs, x, rows)
 
     def predict_classes(self, x: Any, batch_size: int | None = None) -> Array:
         """The class (i64) with the greatest output for every row. Raises as `predict` does."""
         classify = self.classify_function
         classes = build.argmax(listed(self.outputs)[0], -1)
-        result: Array = self._predict(classify, classes, x, batch_size)
+        rows = self._rows_of_batch(batch_size)
+        result: Array = predict_rows(classify, self.inputs, classes, x, rows)
         return result
 
     def profile(
@@ -355,20 +341,6 @@ class Model:
         loss = [self.loss] if self.loss is not None else []
         return [*listed(self.outputs), *loss, *self.metrics.values()]
 
-    def _check(self) -> None:
-        given = [*self.inputs, *self.targets]
-        if not self.inputs or any(node.op is not leaf.input_ for node in given):
-            raise GraphError("inputs and targets must be inputs of a graph")
-        if "loss" in self.metrics or IS_FINITE in self.metrics:
-            raise GraphError(f"a metric cannot be named 'loss' or {IS_FINITE!r}")
-        for name, node in {"loss": self.loss, **self.metrics}.items():
-            if node is not None and (node.shape != () or not node.dtype.is_float):
-                raise GraphError(_at(node, f"{name}: a float scalar expected, not {node.type}"))
-        for root in listed(self.outputs):
-            _check_reads(root, self.inputs, "an output")
-        for root in self._roots():
-            _check_reads(root, given, "the model")
-
     def _judged(self) -> dict[str, Node]:
         if self.loss is None:
             raise GraphError("the model has no loss")
@@ -399,25 +371,42 @@ class Model:
         check_labels(self._roots(), nodes, arrays)
         return arrays
 
-    def _predict(self, run: Function, outputs: Nodes, x: Any, batch_size: int | None) -> Any:
-        arrays = matched(self.inputs, x, "x")
-        rows = row_count(self.inputs, arrays)
-        check_labels(listed(outputs), self.inputs, arrays)
-        for node in listed(outputs):
-            if not node.rank or node.shape[0] != Dim(self.batch_dimension):
-                raise GraphError(_at(node, f"{node.type} has no batch to be predicted by rows"))
-        collected: list[Array] = []
-        size = self.batch_size if batch_size is None else batch_size
-        start = 0
-        for batch in Batches(arrays, size)():
-            stop = start + len(batch[0])
-            parts = listed(run(*batch))
-            if not collected:
-                collected = [np.empty((rows, *part.shape[1:]), part.dtype) for part in parts]
-            for whole, part in zip(collected, parts, strict=True):
-                whole[start:stop] = part
-            start = stop
-        return in_form(form_of(outputs), collected)
+    def _divided(
+        self, x: Any, y: Any, validation_data: tuple[Any, Any] | None, validation_split: float
+    ) -> tuple[list[Array], list[Array] | None]:
+        """What is trained on, and what is kept for validation."""
+        arrays = self._checked_arrays(x, y)
+        validation = self._checked_arrays(*validation_data) if validation_data else None
+        if not validation_split:
+            return arrays, validation
+        if validation is not None:
+            raise DataError("validation_data and validation_split exclude each other")
+        return split_rows(arrays, validation_split)
+
+    def _rows_of_batch(self, batch_size: int | None) -> int:
+        return self.batch_size if batch_size is None else batch_size
+
+    def _begin_training(
+        self, callbacks: Sequence[Callback], steps_per_epoch: int, logged_names: list[str]
+    ) -> None:
+        """Sets what callbacks look at."""
+        self.steps_per_epoch = steps_per_epoch
+        self.logged_names = logged_names
+        self.stop_training = False
+        self.history = History()
+        for callback in callbacks:
+            callback.model = self
+
+    def _native_epochs(
+        self, step: Function | Recorder, batches: Batches, shuffled: bool, watched: bool
+    ) -> CompiledEpochs | RecordedEpochs | None:
+        """The steps in native code; None in reference mode."""
+        if self._mode == "reference":
+            return None
+        stop_unless = IS_FINITE if watched else None
+        if isinstance(step, Recorder):
+            return RecordedEpochs(step, batches, shuffled=shuffled, stop_unless=stop_unless)
+        return CompiledEpochs(step, batches, shuffled=shuffled, stop_unless=stop_unless)
 
     def _recorder(self, step: Function, record: bool | int) -> Recorder:
         assert self.loss is not None
@@ -490,13 +479,3 @@ def all_finite(values: Sequence[Node]) -> Node:
     for zero in zeros[1:]:
         total = total + build.cast(zero, total.dtype)
     return ops.equal(total, 0)
-
-
-def _check_reads(root: Node, allowed: Sequence[Node], what: str) -> None:
-    for node in topological([root]):
-        if node.op is leaf.input_ and node not in allowed:
-            raise GraphError(_at(root, f"{what} reads the input {node.name!r}, not given here"))
-
-
-def _at(node: Node, problem: str) -> str:
-    return located(problem, node.location)
