@@ -17,6 +17,7 @@ from graphc.ir.ops import OPS
 from graphc.ir.types import DType, as_dtype, bind_shape, f32, f64, static_shape
 
 FLOAT = "float"  # in the place of a dtype: the case runs in f32 and in f64
+BATCH = {"batch": 3}  # the extents of open dimensions
 
 Sampler = Callable[[np.random.Generator, tuple[int, ...]], Any]
 
@@ -53,6 +54,7 @@ def fixed(values: Any) -> Sampler:
     return lambda rng, shape: np.resize(np.asarray(values), shape)
 
 
+BYTES = integers(0, 256)
 spread = uniform(-2.0, 2.0)
 positive = uniform(0.5, 2.0)
 TINY = 1e-40  # denormal in f32
@@ -148,6 +150,14 @@ class Case:
 
     def __str__(self) -> str:
         return f"{self.op}-{self.name}"
+
+
+def case_name(*parts: Any) -> str:
+    """A case's name from shapes, axes and words."""
+    return "_".join(
+        "x".join(map(str, part)) or "none" if isinstance(part, tuple) else str(part)
+        for part in parts
+    )
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from tests.ops.case import (
     operand_arrays,
     operand_names,
 )
+from tests.ops.composite_cases import COMPOSITE_CASES
 from tests.ops.elementwise_cases import ELEMENTWISE_CASES, ELEMENTWISE_ERRORS
 from tests.ops.random_cases import RANDOM_CASES, RANDOM_ERRORS
 from tests.ops.tensor_cases import TENSOR_CASES
@@ -27,11 +28,9 @@ __all__ = [
     "differentiable", "every_case", "every_case_and_dtype", "operand_arrays", "operand_names",
 ]  # fmt: skip
 
+_CASES = (*ELEMENTWISE_CASES, *TENSOR_CASES, *COMPOSITE_CASES, *RANDOM_CASES)
 CASES: Mapping[str, tuple[Case, ...]] = {
-    name: tuple(
-        case for case in (*ELEMENTWISE_CASES, *TENSOR_CASES, *RANDOM_CASES) if case.op == name
-    )
-    for name in OPS
+    name: tuple(case for case in _CASES if case.op == name) for name in OPS
 }
 
 ERRORS: Mapping[str, tuple[ErrorCase, ...]] = {

@@ -11,9 +11,8 @@ from graphc.ir import build
 from graphc.ir.errors import DTypeError, GraphError, ShapeError
 from graphc.ir.graph import Graph, Node
 from graphc.ir.ops import random
-from tests.ops.case import TRANSPOSED, Case, ErrorCase, Operand, fixed
+from tests.ops.case import BATCH, TRANSPOSED, Case, ErrorCase, Operand, fixed
 
-BATCH = {"batch": 3}
 WORD = 0xFFFFFFFF
 KEY = 0x0123456789ABCDEF
 

@@ -1,4 +1,4 @@
-"""Cases of leaves, reductions, movements, products and composites."""
+"""Cases of leaves, reductions, movements and products."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ import numpy as np
 
 from graphc.ir import build
 from tests.ops.case import (
+    BATCH,
+    BYTES,
     FLOAT,
     PLAIN,
     REVERSED,
@@ -22,23 +24,11 @@ from tests.ops.case import (
     Sampler,
     apart,
     bools,
-    fixed,
+    case_name,
     integers,
     special,
     spread,
 )
-
-BATCH = {"batch": 3}
-BYTES = integers(0, 256)
-
-
-def _name(*parts: Any) -> str:
-    """A test's name from shapes, axes and words."""
-    return "_".join(
-        "x".join(map(str, part)) or "none" if isinstance(part, tuple) else str(part)
-        for part in parts
-    )
-
 
 # An index of 35 elements as it is read beside a tensor of (5, 7); `to` is numpy or graphc.ir.build.
 INDEX_READERS: Mapping[str, Callable[[Any, Any, Any], Any]] = {
@@ -62,7 +52,8 @@ def _leaf_cases() -> Iterator[Case]:
         for op, is_state in (("input", False), ("state", True)):
             for shape in (), (0,), (1,), (17,), (2, 3, 1, 2):
                 yield Case(
-                    op, _name(dtype, shape), (Operand(shape, dtype, sample, is_state=is_state),),
+                    op, case_name(dtype, shape),
+                    (Operand(shape, dtype, sample, is_state=is_state),),
                     expect=lambda x: x, build=lambda graph, operands, dtype: operands[0],
                 )  # fmt: skip
     yield Case(
@@ -71,7 +62,7 @@ def _leaf_cases() -> Iterator[Case]:
     )  # fmt: skip
     for value in (0.0, -1.5, [], [1.0], [[1.0, 2.0, 3.0], [4.0, np.inf, np.nan]]):
         yield Case(
-            "constant", _name("float", np.shape(value), str(value)[:4].strip("[]")), (),
+            "constant", case_name("float", np.shape(value), str(value)[:4].strip("[]")), (),
             expect=lambda value=value: np.array(value, float),
             build=lambda graph, operands, dtype, value=value: graph.constant(value, dtype),
         )  # fmt: skip
@@ -83,18 +74,18 @@ def _leaf_cases() -> Iterator[Case]:
     for extents, count in (((), 1), (("batch",), 3), (("batch", 4), 12), ((0, "batch"), 0)):
         for dtype in (FLOAT, "i64"):
             yield Case(
-                "extent", _name(dtype, extents), (), {"shape": extents, "dtype": dtype},
+                "extent", case_name(dtype, extents), (), {"shape": extents, "dtype": dtype},
                 expect=lambda count=count: np.array(count), bindings=BATCH,
             )  # fmt: skip
     for length, dtype in itertools.product((0, 1, 17, "batch"), (FLOAT, "i32", "i64")):
         yield Case(
-            "iota", _name(dtype, length), (), {"shape": (length,), "dtype": dtype},
+            "iota", case_name(dtype, length), (), {"shape": (length,), "dtype": dtype},
             expect=lambda n=length: np.array(list(range(BATCH.get(n, n)))), bindings=BATCH,
         )  # fmt: skip
     for shape in (), (1, 1), (0, 2), (5, 3), ("batch", 17), (2, 1, 3):
         extents = tuple(BATCH.get(extent, extent) for extent in shape)
         yield Case(
-            "iota", _name(shape), (), {"shape": shape, "dtype": "i32"},
+            "iota", case_name(shape), (), {"shape": shape, "dtype": "i32"},
             expect=lambda e=extents: np.reshape([n for n, _ in enumerate(np.ndindex(e))], e),
             bindings=BATCH,
         )  # fmt: skip
@@ -149,7 +140,7 @@ def _reduction_cases() -> Iterator[Case]:
             )  # fmt: skip
 
         for shape, axes in REDUCED:
-            yield case(_name(shape, axes), shape, axes)
+            yield case(case_name(shape, axes), shape, axes)
         yield case("transposed", (4, 17), (1,), layout=TRANSPOSED)
         yield case("stepped", (3, 9), (1,), layout=STEPPED)
         yield case("reversed", (3, 9), (0,), layout=REVERSED)
@@ -190,12 +181,12 @@ def _view_cases() -> Iterator[Case]:
         for dtype, sample in KINDS if shape == (6,) else KINDS[:1]:
             operand = Operand(shape, dtype, sample, layout)
             yield Case(
-                "reshape", _name(shape, wanted, layout.name, dtype), (operand,),
+                "reshape", case_name(shape, wanted, layout.name, dtype), (operand,),
                 {"shape": wanted}, _in_order(wanted),
             )  # fmt: skip
     for wanted, bound in ((("batch", 8), (3, 8)), ((2, "batch", 4), (2, 3, 4))):
         yield Case(
-            "reshape", _name("open", wanted), (Operand(("batch", 2, 4)),), {"shape": wanted},
+            "reshape", case_name("open", wanted), (Operand(("batch", 2, 4)),), {"shape": wanted},
             _in_order(bound), bindings=BATCH,
         )  # fmt: skip
     permuted: tuple[tuple[Any, tuple[int, ...], Layout], ...] = (
@@ -209,7 +200,7 @@ def _view_cases() -> Iterator[Case]:
         equation = f"{letters}->{''.join(letters[axis] for axis in axes)}"
         for dtype, sample in KINDS if shape == (3, 5) else KINDS[:1]:
             yield Case(
-                "transpose", _name(shape, axes, layout.name, dtype),
+                "transpose", case_name(shape, axes, layout.name, dtype),
                 (Operand(shape, dtype, sample, layout),), {"axes": axes},
                 lambda x, equation=equation: np.einsum(equation, x), bindings=BATCH,
             )  # fmt: skip
@@ -224,7 +215,7 @@ def _view_cases() -> Iterator[Case]:
         bound = tuple(BATCH.get(extent, extent) for extent in wanted)
         for dtype, sample in KINDS if shape == (3,) else KINDS[:1]:
             yield Case(
-                "broadcast_to", _name(shape, wanted, layout.name, dtype),
+                "broadcast_to", case_name(shape, wanted, layout.name, dtype),
                 (Operand(shape, dtype, sample, layout),), {"shape": wanted},
                 lambda x, bound=bound: np.where(np.ones(bound, bool), x, x), bindings=BATCH,
                 reduction_length=24,
@@ -261,7 +252,7 @@ def _slice_cases() -> Iterator[Case]:
 
         for layout in (PLAIN, TRANSPOSED) if shape == (4, 5) else (PLAIN,):
             for dtype, sample in KINDS if shape == (5,) else KINDS[:1]:
-                name = _name(shape, starts, counts, steps, layout.name, dtype)
+                name = case_name(shape, starts, counts, steps, layout.name, dtype)
                 yield Case(
                     "slice", name, (Operand(shape, dtype, sample, layout),),
                     {**place, "counts": counts}, lambda x, region=region: x[region], bindings=BATCH,
@@ -288,7 +279,7 @@ def _concatenate_cases() -> Iterator[Case]:
         for dtype, sample in KINDS if len(shapes) == 2 else KINDS[:1]:
             operands = tuple(Operand(shape, dtype, sample) for shape in shapes)
             yield Case(
-                "concatenate", _name(*shapes, axis, dtype), operands, {"axis": axis},
+                "concatenate", case_name(*shapes, axis, dtype), operands, {"axis": axis},
                 lambda *xs, axis=axis: _joined(xs, axis), bindings=BATCH,
             )  # fmt: skip
     operands = (Operand((4, 3), layout=TRANSPOSED), Operand((4, 2), layout=STEPPED))
@@ -327,7 +318,7 @@ def _take_cases() -> Iterator[Case]:
             return np.moveaxis((chosen.T @ front).reshape(bound[axis], *rest), 0, axis)
 
         for kind, sample in KINDS[:2] if dtype == "i32" else KINDS[:1]:
-            name = _name(shape, axis, index_shape, dtype, kind)
+            name = case_name(shape, axis, index_shape, dtype, kind)
             yield Case(
                 "take", name, (Operand(shape, kind, sample), indices), {"axis": axis},
                 taken_by_loop, bindings=BATCH, reduction_length=17,
@@ -354,7 +345,7 @@ def _range_cases() -> Iterator[Case]:
         operand = Operand(shape, dtype, integers(0, 5))
         yield Case(
             "in_range",
-            _name(shape, dtype),
+            case_name(shape, dtype),
             (operand,),
             {"limit": 5},
             lambda i: i,
@@ -387,7 +378,7 @@ def _matmul_cases() -> Iterator[Case]:
             x = (*batch_x, depth, rows) if tx else (*batch_x, rows, depth)
             y = (*batch_y, columns, depth) if ty else (*batch_y, depth, columns)
             yield Case(
-                "matmul", _name(x, y, "t" * tx + "n" * (not tx) + "t" * ty + "n" * (not ty)),
+                "matmul", case_name(x, y, "t" * tx + "n" * (not tx) + "t" * ty + "n" * (not ty)),
                 (Operand(x), Operand(y)), {"transpose_x": tx, "transpose_y": ty},
                 _product_expected(tx, ty), bindings=BATCH, reduction_length=64,
             )  # fmt: skip
@@ -399,103 +390,7 @@ def _matmul_cases() -> Iterator[Case]:
         )  # fmt: skip
 
 
-# --- composites ------------------------------------------------------------------------------
-
-
-def _softmax(x: Any) -> Any:
-    e = [math.exp(value) for value in x]
-    return np.array([value / math.fsum(e) for value in e])
-
-
-def _log_softmax(x: Any) -> Any:
-    total = math.log(math.fsum(math.exp(value) for value in x))
-    return np.array([value - total for value in x])
-
-
-def _composite_cases() -> Iterator[Case]:
-    along: tuple[tuple[Any, int, Layout], ...] = (
-        ((1,), 0, PLAIN), ((17,), 0, PLAIN), ((3, 10), 1, PLAIN), ((3, 16), 1, TRANSPOSED),
-        ((15, 4), 0, PLAIN), ((2, 3, 4), 1, STEPPED), ((2, 3, 2, 4), 3, REVERSED),
-        ((3, 1), 1, PLAIN), ((2, 9, 17), 1, PLAIN), ((9, 16), 0, PLAIN),
-        ((0, 4), 1, PLAIN), (("batch", 5), 1, PLAIN), (("batch", 5), 0, PLAIN),
-    )  # fmt: skip
-    for shape, axis, layout in along:
-        for op, function in (("softmax", _softmax), ("log_softmax", _log_softmax)):
-            yield Case(
-                op, _name(shape, axis, layout.name), (Operand(shape, layout=layout),),
-                {"axis": axis},
-                lambda x, f=function, axis=axis: np.apply_along_axis(f, axis, x) if x.size else x,
-                bindings=BATCH, reduction_length=17,
-            )  # fmt: skip
-        yield Case(
-            "argmax", _name(shape, axis, layout.name),
-            (Operand(shape, sample=apart, layout=layout),),
-            {"axis": axis},
-            lambda x, axis=axis: np.expand_dims(np.argsort(x, axis=axis).take(-1, axis), axis),
-            bindings=BATCH,
-        )  # fmt: skip
-    far = Operand((2, 3), sample=fixed([1000.0, 0.0, -1000.0]))
-    yield Case(
-        "softmax", "far", (far,), {"axis": 1}, lambda x: np.array([[1.0, 0, 0]] * 2), gradient=False
-    )
-    yield Case(
-        "log_softmax", "far", (far,), {"axis": 1}, lambda x: np.array([[0.0, -1000, -2000]] * 2),
-        gradient=False,
-    )  # fmt: skip
-    for op in ("softmax", "log_softmax", "argmax"):
-        operand = Operand((17, 3), sample=special)
-        yield Case(op, "special", (operand,), {"axis": 1}, gradient=False)
-    first = {"ties": [1.0, 3.0, 3.0], "nan": [1.0, np.nan, np.nan], "low": [-np.inf] * 3}
-    for name, values in first.items():
-        expect = {"ties": 1, "nan": 1, "low": 0}[name]
-        yield Case(
-            "argmax", name, (Operand((3,), sample=fixed(values)),), {"axis": 0},
-            lambda x, expect=expect: np.array([expect]),
-        )  # fmt: skip
-    for dtype in ("i32", "i64"):
-        operand = Operand((4, 5), dtype, integers(-50, 50))
-        yield Case(
-            "argmax", dtype, (operand,), {"axis": 1},
-            lambda x: np.array([[list(row).index(max(row))] for row in x]),
-        )  # fmt: skip
-
-
-def _label_cases() -> Iterator[Case]:
-    for shape, depth, dtype in (
-        ((), 3, "i64"), ((0,), 2, "i64"), ((5,), 1, "i32"), ((17,), 10, "i64"), ((2, 3), 16, "i32"),
-        (("batch",), 4, "i64"), ((9,), 10, "u8"), ((9,), 600, "u8"),
-    ):  # fmt: skip
-        labels = Operand(shape, dtype, integers(0, min(depth, 256)))
-        for kind in (FLOAT, "i64", "bool") if shape == (17,) else (FLOAT,):
-            yield Case(
-                "one_hot", _name(shape, depth, dtype, kind), (labels,),
-                {"depth": depth, "dtype": kind},
-                lambda i, n=depth, kind=kind: np.eye(n, dtype=bool if kind == "bool" else int)[i],
-                bindings=BATCH,
-            )  # fmt: skip
-        yield Case(
-            "pick", _name(shape, depth, dtype), (Operand((*shape, depth)), labels),
-            expect=lambda x, i: np.einsum("...n,...n->...", x, np.eye(x.shape[-1])[i]),
-            bindings=BATCH,
-        )  # fmt: skip
-    operands = (Operand((4, 5), layout=TRANSPOSED), Operand((4,), "i64", integers(0, 5), REVERSED))
-    yield Case(
-        "pick",
-        "strided",
-        operands,
-        expect=lambda x, i: np.array([r[j] for r, j in zip(x, i, strict=True)]),
-    )
-    for dtype, sample in (("i32", integers(-9, 9)), ("u8", BYTES), ("bool", bools)):
-        whole = (Operand((4, 5), dtype, sample), Operand((4,), "i64", integers(0, 5)))
-        yield Case(
-            "pick", dtype, whole,
-            expect=lambda x, i: np.array([r[j] for r, j in zip(x, i, strict=True)]),
-        )  # fmt: skip
-    unpicked = (Operand((3, 2), sample=fixed([np.nan, 5.0])), Operand((3,), "i64", fixed([1])))
-    yield Case("pick", "beside_nan", unpicked, expect=lambda x, i: np.full(3, 5.0), gradient=False)
-
-
 TENSOR_CASES: tuple[Case, ...] = (
     *_leaf_cases(), *_reduction_cases(), *_view_cases(), *_slice_cases(), *_concatenate_cases(),
-    *_take_cases(), *_range_cases(), *_matmul_cases(), *_composite_cases(), *_label_cases(),
+    *_take_cases(), *_range_cases(), *_matmul_cases(),
 )  # fmt: skip
