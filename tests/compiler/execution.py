@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+import graphc as gc
 from graphc.compiler.assemble import compiled
 from graphc.compiler.native import LoadedProgram, native
 from graphc.compiler.options import Options
@@ -25,6 +26,12 @@ def compilation(
 ) -> Compilation:
     """`program` after all passes, for no host in particular: there is no machine code."""
     return compile_program(program, Options(dict(bindings or {}), fuse, VECTOR_BITS))
+
+
+def refusals(function: gc.Function) -> list[str]:
+    """Why values of the function share no kernel."""
+    decisions = compilation(function.program).decisions
+    return [decision.reason for decision in decisions if not decision.fused]
 
 
 class Machine:
@@ -68,3 +75,9 @@ def run_loaded(loaded: LoadedProgram, inputs: Values) -> dict[str, Array]:
     arrays = [np.ascontiguousarray(inputs[node.name]) for node in program.inputs]
     loaded.run([data_address(array) for array in arrays])
     return {name: value.copy() for name, value in loaded.outputs.items()}
+
+
+def run_on_threads(program: Program, inputs: Values, threads: int, bits: int) -> dict[str, Array]:
+    """The outputs of a program without states, compiled for so many threads and vectors."""
+    made = compile_program(program, Options({}, True, bits, threads))
+    return run_loaded(LoadedProgram(compiled(made), {}), inputs)

@@ -14,14 +14,13 @@ from graphc.compiler.native import LoadedProgram, native
 from graphc.compiler.options import Options
 from graphc.compiler.pipeline import Compilation, compile_program
 from graphc.ir.graph import Node, Program
-from graphc.ir.op import Array
 from graphc.ir.reference import run_program
 from graphc.kernels import tiling
 from graphc.kernels.emit_contraction import tiling_of
 from graphc.kernels.group import ContractionGroup, viewed
 from graphc.kernels.row_blocks import rounded_to_blocks, rows_of_block
 from graphc.kernels.tiling import Tilings
-from tests.compiler.execution import compilation, run_loaded
+from tests.compiler.execution import compilation, run_loaded, run_on_threads
 from tests.random_graphs import LARGEST
 from tests.tolerance import assert_close
 
@@ -30,12 +29,10 @@ DEPTH = 7
 
 
 @pytest.fixture
-def everything_is_shared(monkeypatch: pytest.MonkeyPatch) -> None:
+def everything_is_shared(monkeypatch: pytest.MonkeyPatch, tasks_of_a_tile: None) -> None:
     """Small products too; and values that are stored anyway are added up by the epilogue."""
     monkeypatch.setattr(epilogue_reductions, "CACHED_BYTES", 0)
     monkeypatch.setattr(sharing, "SURELY_SHARED_CYCLES", 0)
-    monkeypatch.setattr(tiling, "SMALLEST_TASK", 1)
-    monkeypatch.setattr(tiling, "SMALLEST_PACKED_ROWS", 1)
 
 
 def _begun(made: Compilation) -> list[Node]:
@@ -57,11 +54,6 @@ def _reductions(shape: tuple[int, ...], dtype: str) -> Program:
     if rows:
         outputs["largest"] = gc.max(abs(value), len(batch))
     return gc.function([x, w], outputs).program
-
-
-def _run(program: Program, inputs: dict[str, Array], threads: int, bits: int) -> dict[str, Array]:
-    made = compile_program(program, Options({}, True, bits, threads))
-    return run_loaded(LoadedProgram(compiled(made), {}), inputs)
 
 
 SHAPES: list[tuple[int, ...]] = [
@@ -122,7 +114,7 @@ def _check_bits(program: Program, length: int) -> None:
     inputs = {
         x.name: random.standard_normal(x.type.dims).astype(x.dtype.numpy) for x in program.inputs
     }
-    alone, *together = (_run(program, inputs, n, native().vector_bits) for n in THREADS)
+    alone, *together = (run_on_threads(program, inputs, n, native().vector_bits) for n in THREADS)
     expected, _ = run_program(program, inputs, {})
     for name, value in alone.items():
         assert_close(value, expected[name], value.dtype, reduction_length=length, scale=LARGEST)

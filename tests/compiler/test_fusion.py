@@ -16,7 +16,7 @@ from graphc.compiler.plan import PlannedInstruction
 from graphc.kernels.group import ContractionGroup, LoopGroup, external_operands
 from graphc.kernels.loopnest import LoopNest, plan_loops
 from tests.compiler import networks
-from tests.compiler.execution import Machine, compilation
+from tests.compiler.execution import Machine, compilation, refusals
 from tests.random_graphs import random_program
 
 
@@ -30,10 +30,6 @@ def _kernels(function: gc.Function) -> list[PlannedInstruction]:
 def _ops(row: PlannedInstruction) -> set[str]:
     assert row.group is not None
     return {node.op.name for node in row.group.nodes}
-
-
-def _reasons(function: gc.Function) -> set[str]:
-    return {d.reason for d in compilation(function.program).decisions if not d.fused}
 
 
 def test_elementwise_workload_is_one_pass() -> None:
@@ -126,7 +122,7 @@ def test_product_does_not_take_sums_over_its_operand_in() -> None:
     x, w = graph.input("x", (16, 8)), graph.input("w", (8, 4))
     function = gc.function([x, w], gc.sum(gc.expand(x, 0, 3) * 2, 0) @ w)
     assert [_ops(row) for row in _kernels(function)] == [{"multiply", "sum"}, {"matmul"}]
-    (reason,) = _reasons(function)
+    (reason,) = refusals(function)
     assert re.fullmatch(r"the product matmul \(.*\) reads all of sum \(.*\), .*", reason)
 
 
@@ -135,7 +131,7 @@ def test_two_products_do_not_fuse() -> None:
     x, v, w = graph.input("x", (16, 8)), graph.input("v", (8, 4)), graph.input("w", (8, 4))
     function = gc.function([x, v, w], x @ v + x @ w)
     assert len(_kernels(function)) == 2
-    assert any("two matrix products" in reason for reason in _reasons(function))
+    assert any("two matrix products" in reason for reason in refusals(function))
 
 
 def test_reduction_of_more_than_a_tile_is_no_epilogue() -> None:
@@ -143,7 +139,7 @@ def test_reduction_of_more_than_a_tile_is_no_epilogue() -> None:
     x, w = graph.input("x", (16, 8)), graph.input("w", (8, 400))
     function = gc.function([x, w], gc.sum(x @ w, 1))
     assert len(_kernels(function)) == 2
-    assert any("fit no tile of registers" in each for each in _reasons(function))
+    assert any("fit no tile of registers" in each for each in refusals(function))
 
 
 def test_movement_stays_alone() -> None:
@@ -151,7 +147,7 @@ def test_movement_stays_alone() -> None:
     x, rows = graph.input("x", (16, 8)), graph.input("rows", (5,), "i64")
     function = gc.function([x, rows], gc.exp(gc.take(gc.tanh(x), rows)))
     assert [_ops(row) for row in _kernels(function)] == [{"tanh"}, {"take"}, {"exp"}]
-    assert any("a movement is a kernel of its own" in reason for reason in _reasons(function))
+    assert any("a movement is a kernel of its own" in reason for reason in refusals(function))
 
 
 def test_whole_sum_that_rows_need_is_complete_before() -> None:
@@ -177,7 +173,7 @@ def test_too_many_buffers() -> None:
     assert 1 < len(kernels) <= 4
     assert all(len(row.source.arguments) <= grouping.MOST_BUFFERS for row in kernels)
     most = f"a kernel takes at most {grouping.MOST_BUFFERS}"
-    assert any(most in reason for reason in _reasons(function))
+    assert any(most in reason for reason in refusals(function))
 
 
 def test_costly_value_is_not_computed_by_each_reader() -> None:

@@ -18,9 +18,8 @@ from graphc.ir.graph import Program
 from graphc.ir.op import Array
 from graphc.ir.ops.movement import scatter_add
 from graphc.ir.reference import run_program
-from graphc.kernels import tiling
 from graphc.kernels.group import ContractionGroup, viewed
-from tests.compiler.execution import compilation, run_loaded
+from tests.compiler.execution import compilation, refusals, run_loaded
 from tests.compiler.test_random_graphs import compare
 
 THREADS = (1, 2, 3)
@@ -32,10 +31,6 @@ def _gathered(function: gc.Function) -> list[str]:
     groups = compilation(function.program).groups
     products = [group for group in groups if isinstance(group, ContractionGroup)]
     return [viewed(node.operands[0]).name for group in products for node in group.gathered]
-
-
-def _reasons(function: gc.Function) -> list[str]:
-    return [d.reason for d in compilation(function.program).decisions if not d.fused]
 
 
 # --- what is gathered in a product, and what is not -------------------------------------------
@@ -55,7 +50,7 @@ def test_rows_of_a_table_are_not_stored_for_a_product() -> None:
     assert [node.op.name for node in group.nodes] == ["take", "matmul", "relu"]
     (value,) = made.recomputed
     assert (value.value.op.name, value.bytes_saved) == ("take", 2 * 64 * 100 * 4)
-    assert not _reasons(function)
+    assert not refusals(function)
     # The rows that it takes, once; not all of the table.
     assert bytes_moved(group) == 4 * (64 * 100 + 64 + 100 * 40 + 64 * 40)
     assert operations(group) == 2 * 64 * 100 * 40 + 64 * 40
@@ -65,7 +60,7 @@ def test_what_leaves_the_cache_is_copied_unless_it_is_read_seldom() -> None:
     assert _gathered(_embedding(4096, 256, 32)) == ["table"]
     function = _embedding(4096, 256, 512)
     assert not _gathered(function)
-    assert any("have left the second cache" in reason for reason in _reasons(function))
+    assert any("have left the second cache" in reason for reason in refusals(function))
 
 
 def test_only_a_gather_copies_rows() -> None:
@@ -128,7 +123,7 @@ def test_what_is_stored(declare: Callable[..., list[Any]]) -> None:
     w = graph.input("w", (32, 32))
     function = gc.function([table, indices, w], declare(gc.take(table, indices), w))
     assert not _gathered(function)
-    assert any(REFUSED[declare] in reason for reason in _reasons(function)), _reasons(function)
+    assert any(REFUSED[declare] in reason for reason in refusals(function)), refusals(function)
 
 
 # --- what it computes -------------------------------------------------------------------------
@@ -182,12 +177,9 @@ SHAPES = [(17, 33, 50), (2, 16, 15), (33, 70, 2), (100, 9, 1), (1, 5, 4), (5, 7,
 
 
 @pytest.mark.parametrize(("number", "shape"), list(enumerate(SHAPES)))
-def test_as_the_reference(
-    monkeypatch: pytest.MonkeyPatch, number: int, shape: tuple[int, int, int]
-) -> None:
+@pytest.mark.usefixtures("tasks_of_a_tile")
+def test_as_the_reference(number: int, shape: tuple[int, int, int]) -> None:
     """The same bits as of rows that are stored, at any number of threads."""
-    monkeypatch.setattr(tiling, "SMALLEST_TASK", 1)
-    monkeypatch.setattr(tiling, "SMALLEST_PACKED_ROWS", 1)
     dtype, index = ("f32", "f64")[number % 2], ("i32", "i64")[number // 2 % 2]
     function = _declared(*shape, dtype, index)
     program = function.program

@@ -16,10 +16,9 @@ from graphc.compiler.pipeline import Options, compile_program
 from graphc.ir.graph import Program
 from graphc.ir.op import Array
 from graphc.ir.reference import run_program
-from graphc.kernels import tiling
 from graphc.kernels.group import ContractionGroup
 from tests.compiler import networks
-from tests.compiler.execution import compilation, run_loaded
+from tests.compiler.execution import compilation, refusals, run_loaded
 from tests.compiler.test_random_graphs import compare
 from tests.random_graphs import random_program, random_values
 
@@ -30,12 +29,10 @@ STEPS = 6
 
 
 @pytest.fixture
-def always(monkeypatch: pytest.MonkeyPatch) -> None:
+def always(monkeypatch: pytest.MonkeyPatch, tasks_of_a_tile: None) -> None:
     """Every prologue that there can be, however much it costs, and tasks of a tile."""
     monkeypatch.setattr(prologues, "KERNEL_CYCLES", 0)
     monkeypatch.setattr(prologues, "VECTOR_COPY_CYCLES", 1e12)
-    monkeypatch.setattr(tiling, "SMALLEST_TASK", 1)
-    monkeypatch.setattr(tiling, "SMALLEST_PACKED_ROWS", 1)
 
 
 def _ops(function: gc.Function) -> list[tuple[list[str], list[str]]]:
@@ -46,10 +43,6 @@ def _ops(function: gc.Function) -> list[tuple[list[str], list[str]]]:
         rest = [node.op.name for node in group.nodes if node not in first]
         found.append(([node.op.name for node in first], rest))
     return found
-
-
-def _reasons(function: gc.Function) -> list[str]:
-    return [d.reason for d in compilation(function.program).decisions if not d.fused]
 
 
 # --- what becomes one, and what does not ------------------------------------------------------
@@ -67,7 +60,7 @@ def test_a_narrow_product_scales_its_operand() -> None:
 def test_a_product_of_many_panels_does_not() -> None:
     function = networks.scaled_dense(512, 512, 512)
     assert all(not first for first, _ in _ops(function))
-    (reason,) = _reasons(function)
+    (reason,) = refusals(function)
     assert "multiply" in reason and "cycles more" in reason
 
 
@@ -123,7 +116,7 @@ def test_what_cannot_be_one(always: None, declare: Callable[..., list[Any]]) -> 
     x, w = graph.input("x", (16, 16)), graph.input("w", (16, 40))
     function = gc.function([x, w], declare(x, w))
     assert all(not first for first, _ in _ops(function))
-    assert any(REFUSED[declare] in reason for reason in _reasons(function)), _reasons(function)
+    assert any(REFUSED[declare] in reason for reason in refusals(function)), refusals(function)
 
 
 # --- what they compute ------------------------------------------------------------------------

@@ -14,9 +14,9 @@ from graphc.compiler.pipeline import Compilation, compile_program
 from graphc.ir.graph import Program
 from graphc.ir.op import Array
 from graphc.ir.reference import run_program
-from graphc.kernels import row_epilogue, tiling
+from graphc.kernels import row_epilogue
 from graphc.kernels.group import ContractionGroup
-from tests.compiler.execution import compilation, run_loaded
+from tests.compiler.execution import compilation, run_loaded, run_on_threads
 from tests.tolerance import assert_close
 
 THREADS = (1, 2, 3, 4)
@@ -24,12 +24,10 @@ DEPTH = 7
 
 
 @pytest.fixture
-def everything_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+def everything_is_taken(monkeypatch: pytest.MonkeyPatch, tasks_of_a_tile: None) -> None:
     """At any cost, and small products are shared too."""
     monkeypatch.setattr(row_epilogues, "KERNEL_CYCLES", 10**12)
     monkeypatch.setattr(sharing, "SURELY_SHARED_CYCLES", 0)
-    monkeypatch.setattr(tiling, "SMALLEST_TASK", 1)
-    monkeypatch.setattr(tiling, "SMALLEST_PACKED_ROWS", 1)
 
 
 def _row_groups(made: Compilation) -> list[ContractionGroup]:
@@ -78,18 +76,13 @@ def _inputs(program: Program) -> dict[str, Array]:
     return found
 
 
-def _run(program: Program, inputs: dict[str, Array], threads: int, bits: int) -> dict[str, Array]:
-    made = compile_program(program, Options({}, True, bits, threads))
-    return run_loaded(LoadedProgram(compiled(made), {}), inputs)
-
-
 def _check(program: Program, bits: int, length: int) -> None:
     """As the reference, and the same bits at any number of threads."""
     inputs = _inputs(program)
     made = compile_program(program, Options({}, True, bits))
     assert len(_row_groups(made)) == 1, [d.reason for d in made.decisions if not d.fused]
     expected, _ = run_program(program, inputs, {})
-    alone, *together = (_run(program, inputs, threads, bits) for threads in THREADS)
+    alone, *together = (run_on_threads(program, inputs, threads, bits) for threads in THREADS)
     for name, value in alone.items():
         assert_close(value, expected[name], value.dtype, reduction_length=length, ulps=32)
         for other in together:
@@ -183,7 +176,7 @@ def test_rows_that_wait_for_a_product_of_them_are_reduced_after_it() -> None:
     program = gc.function([x, w, v], gc.sum(gc.softmax(scores + again) * scores, 1)).program
     inputs = _inputs(program)
     expected, _ = run_program(program, inputs, {})
-    (value,) = _run(program, inputs, 2, native().vector_bits).values()
+    (value,) = run_on_threads(program, inputs, 2, native().vector_bits).values()
     (wanted,) = expected.values()
     assert_close(value, wanted, value.dtype, reduction_length=32, ulps=32)
     assert len(_row_groups(compilation(program))) == 1, "the second product's rows alone"

@@ -22,7 +22,7 @@ from graphc.ir.op import Array
 from graphc.ir.ops import OPS
 from graphc.ir.reference import run_program
 from graphc.ir.types import DType, f32, f64
-from graphc.kernels import shares, tiling
+from graphc.kernels import shares
 from graphc.kernels.cache import open_cache
 from graphc.kernels.llvm import host_target, host_vector_bits
 from graphc.kernels.machine_code import inner_loops
@@ -133,6 +133,7 @@ def test_rows(load: Load, declare: Callable[[], gc.Function]) -> None:
     _check(load, program, inputs, {s.name: function.variables[s] for s in program.states})
 
 
+@pytest.mark.usefixtures("tasks_of_a_tile")
 def test_training_has_the_same_bits_on_two_threads(
     load: Load, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -140,8 +141,6 @@ def test_training_has_the_same_bits_on_two_threads(
     monkeypatch.setattr(shares, "SMALLEST_BLOCK_CYCLES", 1)
     monkeypatch.setattr(shares, "SMALLEST_BLOCK_ELEMENTS", 64)
     monkeypatch.setattr(sharing, "SURELY_SHARED_CYCLES", 0)
-    monkeypatch.setattr(tiling, "SMALLEST_TASK", 1)
-    monkeypatch.setattr(tiling, "SMALLEST_PACKED_ROWS", 1)
     graph = gc.Graph(seed=0)
     x, t = graph.input("x", (37, 23)), graph.input("t", (37,), "i32")
     hidden = gc.nn.dense(x, 29, gc.sigmoid)
