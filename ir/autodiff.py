@@ -37,7 +37,7 @@ def vector_jacobian_product(
     Each cotangent has its result's type. Raises as `gradients` does.
     """
     dependent = depends_on(results, wrt)
-    _check_dependence(results, wrt, dependent)
+    _check_dependence(results, wrt)
     accumulated: dict[Node, Node] = {}
     for result, cotangent in zip(results, cotangents, strict=True):
         _accumulate(accumulated, result, cotangent)
@@ -146,7 +146,7 @@ def _diagonal(values: Node) -> Node:
     return build.reshape(identity * column, (*values.shape, *values.shape))
 
 
-def _check_dependence(results: Sequence[Node], wrt: Sequence[Node], dependent: set[Node]) -> None:
+def _check_dependence(results: Sequence[Node], wrt: Sequence[Node]) -> None:
     below = set(topological(results))
     for w in wrt:
         if w not in below:
