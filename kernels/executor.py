@@ -198,10 +198,6 @@ class Timing:
             raise RuntimeError("the cycle counter did not advance during the timed run")
         return self.nanoseconds / self.total_cycles
 
-    def instruction_nanoseconds(self) -> NDArray[np.float64]:
-        """float64 (instructions,): nanoseconds an instruction took in one walk, on average."""
-        return self.cycles.astype(np.float64) * (self.nanoseconds_per_cycle / self.repeats)
-
 
 class _TableWords(ctypes.Structure):
     """%Table of the executor's LLVM IR."""
