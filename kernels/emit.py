@@ -70,6 +70,18 @@ def _has_finishing_phase(nest: LoopNest) -> bool:
 
 
 class _LoopEmitter:
+    """The lines of a nest, block by block of source, and at last the loops around them.
+
+    blocks: in how many blocks of rows threads share the nest. has_partials: whether each of them
+        accumulates sums over its own rows, which a second kernel, `finishing`, adds up.
+    block_start, block_end: lines before and behind the rows of such a block.
+    rows: by pass, lines that a row has once behind it; those of -1 come before the first pass.
+    passes: of each pass the lines of an element; stages: what precedes them in loops of their own.
+    finish, finish_inner: lines behind the last row, and those for each element of a row there.
+    accumulators: the variables of reductions; row_parts: of those over all rows what a row adds.
+    scratch: memory for values that are kept for a later pass or summed over rows.
+    """
+
     def __init__(self, name: str, nest: LoopNest, storage_of: StorageOf, threads: int) -> None:
         self.nest = nest
         self.domain = nest.domain
@@ -106,20 +118,14 @@ class _LoopEmitter:
         if self.has_partials:
             self._emit_partials()
         self._emit_finish()
-        sources = [
-            self._source(
-                self.main, self._main_lines(), splits=self.blocks > 1, unroll=self.tiles is None
-            )
-        ]
-        if self.has_partials:
-            sources.append(
-                self._source(self.finishing, self._finishing_lines(), splits=False, unroll=False)
-            )
-        return tuple(sources)
+        splits, unroll = self.blocks > 1, self.tiles is None
+        main = self._source(self.main, self._main_lines(), splits, unroll)
+        if not self.has_partials:
+            return (main,)
+        lines = self._finishing_lines()
+        return main, self._source(self.finishing, lines, splits=False, unroll=False)
 
-    def _source(
-        self, function: Function, body: Block, splits: bool, unroll: bool = True
-    ) -> KernelSource:
+    def _source(self, function: Function, body: Block, splits: bool, unroll: bool) -> KernelSource:
         storages = function.arguments.storages
         return KernelSource(
             function.name,
@@ -127,7 +133,7 @@ class _LoopEmitter:
             storages,
             tuple(storage for storage in self.scratch.values() if storage in storages),
             writes=tuple(dict.fromkeys(function.writes)),
-            unroll=unroll and self.tiles is None,
+            unroll=unroll,
             long_rows=any(staged.blocks for staged in self.stages),
             splits=splits,
             cycles=cycles(self.nest) if function is self.main else 0.0,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from graphc.ir.graph import Node
@@ -37,10 +38,7 @@ class Loops:
     @property
     def row_size(self) -> int:
         """The number of elements of a row."""
-        size = 1
-        for loop in self.inner:
-            size *= loop.extent
-        return size
+        return math.prod(loop.extent for loop in self.inner)
 
     @property
     def row_loop(self) -> Loop | None:
