@@ -50,12 +50,8 @@ class RowStrips:
 
     @property
     def count(self) -> int:
+        """The steps of the loop over strips."""
         return -(-self.loop.extent // self.width)
-
-    @property
-    def shared(self) -> int:
-        """What threads can share: steps of the outermost loop."""
-        return self.outer[0].extent if self.outer else self.count
 
     @property
     def index(self) -> str:

@@ -32,8 +32,13 @@ def block_count(nest: LoopNest, cut: RowStrips | TransposedTiles | None = None) 
         return 1
     by_work = int(cycles(nest) // SMALLEST_BLOCK_CYCLES)
     by_size = math.prod(nest.domain.extents) // SMALLEST_BLOCK_ELEMENTS
-    most = nest.domain.extents[loop] if cut is None else cut.shared
+    most = nest.domain.extents[loop] if cut is None else _outermost_steps(cut)
     return max(1, min(MOST_BLOCKS, by_work, by_size, most))
+
+
+def _outermost_steps(cut: RowStrips | TransposedTiles) -> int:
+    """The steps of the loop that threads share."""
+    return cut.outer[0].extent if cut.outer else cut.count
 
 
 def _shared_axis(nest: LoopNest) -> int | None:

@@ -37,9 +37,9 @@ class TransposedTiles:
     elements: Loop
 
     @property
-    def shared(self) -> int:
-        """What threads can share: steps of the outermost loop."""
-        return self.outer[0].extent if self.outer else self.rows.extent // TILE
+    def count(self) -> int:
+        """The steps of the loop over tiles side by side along the rows' loop."""
+        return self.rows.extent // TILE
 
     def wrap(self, into: Block, row: Block, element: Block, share: Share | None) -> None:
         """Appends the loops: `row` is what comes before a row's elements, `element` is each."""
@@ -49,9 +49,8 @@ class TransposedTiles:
         tile, tiles, around = Block(), Block(), Block()
         tile.nest(_within(self.rows, TILE_ROW), inside)
         tiles.nest(f"for {TILE_COLUMN} in range({self.elements.extent // TILE}):", tile)
-        count = self.rows.extent // TILE
         is_cut = share is not None and not self.outer
-        limits = share_limits(share, count) if share and is_cut else str(count)
+        limits = share_limits(share, self.count) if share and is_cut else str(self.count)
         around.nest(f"for {TILE_ROW} in range({limits}):", tiles)
         wrap_in_loops(into, self.outer, around, share)
 
