@@ -68,6 +68,7 @@ CODE_GENERATORS = (
             "scalar.py",
             "vecmath.py",
             "vecmath_constants.py",
+            "vector_variants.py",
         )
     ),
     # The constants of random numbers.

@@ -36,7 +36,8 @@ from graphc.kernels.jit_primitives import (
     kernel_namespace,
 )
 from graphc.kernels.llvm import CompiledKernel, Target, build, default_target, host_target
-from graphc.kernels.record import record_function, recordable
+from graphc.kernels.record import RecordedFunction, record_function, recordable
+from graphc.kernels.vector_variants import Variant, called_variants, declare_variants
 
 # What numba's native function reports is nonzero only if it raised, which kernels do not do.
 RAISED_STATUS = -1
@@ -128,7 +129,7 @@ class KernelCompiler:
         self.target = default_target() if vector_bits is None else host_target(vector_bits)
         self._namespace = kernel_namespace()
         self._recordable = recordable(vecmath)
-        self._vector_math_ir: dict[str, str] = {}
+        self._vector_math: dict[Variant, RecordedFunction] = {}
         install_buffers()
 
     def compile_kernel(
@@ -157,23 +158,30 @@ class KernelCompiler:
         namespace.update({kernel.name: call_microkernel(kernel) for kernel in microkernels})
         exec(compile(source, filename, "exec"), namespace)
         try:
-            module = self._translate(namespace[name], name, long_rows, lines)
+            module, called, late = self._translate(namespace[name], name, long_rows, lines)
         except Exception as error:
             error.add_note(f"while compiling kernel {name} of {filename}")
             raise
         for microkernel in microkernels:
             module.link_in(llvm.parse_assembly(microkernel.llvm_ir))
-        self._link_vector_math(module)
-        for function in module.functions:
-            if not function.is_declaration and function.name != name:
-                function.linkage = "internal"
-        native = build(module, self.target, unroll)
+        self._link(module, called, name)
+
+        def link_late(vectorized: Any) -> Any:
+            text, variants = called_variants(str(vectorized), late)
+            module = llvm.parse_assembly(text)
+            self._link(module, variants, name)
+            return module
+
+        native = build(module, self.target, unroll, link_late if late else None)
         return CompiledKernel(name, source, filename, native.address(name), native)
 
     def _translate(
         self, function: Callable[..., Any], name: str, long_rows: bool, lines: bool
-    ) -> Any:
-        """The LLVM module of a kernel function: what numba made, and the entry point."""
+    ) -> tuple[Any, list[Variant], list[str]]:
+        """The LLVM module of a kernel function: what numba made, and the entry point.
+
+        With it come the functions of vector math that it calls, those with a branch by symbol.
+        """
         pointers = types.CPointer(types.voidptr)
         with global_compiler_lock:
             result = compile_extra(
@@ -188,30 +196,40 @@ class KernelCompiler:
                 library=_UnoptimizedLibrary(cpu_target.target_context.codegen(), name),
             )
         module = result.library._final_module.clone()
-        if any(function.name.startswith(VECTOR_MATH_PREFIX) for function in module.functions):
-            text = interleave_long_loops(str(module), VECTOR_MATH_PREFIX, long_rows)
-            module = llvm.parse_assembly(text)
+        called, late = self._called_vector_math(module)
+        if called or late:
+            text = interleave_long_loops(str(module), VECTOR_MATH_PREFIX, long_rows, late)
+            module = llvm.parse_assembly(declare_variants(text, late))
         native_name = result.fndesc.mangled_name
         module.get_function(native_name).add_function_attribute("alwaysinline")
         module.link_in(llvm.parse_assembly(_entry_point(name, native_name, self.target, lines)))
         for variable in module.global_variables:
-            variable.linkage = "internal"
-        return module
+            if not variable.name.startswith("llvm."):
+                variable.linkage = "internal"
+        return module, called, late
 
-    def _link_vector_math(self, module: Any) -> None:
-        called = [
-            function.name
-            for function in module.functions
-            if function.is_declaration and function.name.startswith(VECTOR_MATH_PREFIX)
-        ]
-        for symbol in called:
-            if symbol not in self._vector_math_ir:
-                self._vector_math_ir[symbol] = self._record(symbol)
-            module.link_in(llvm.parse_assembly(self._vector_math_ir[symbol]))
+    def _called_vector_math(self, module: Any) -> tuple[list[Variant], list[str]]:
+        """The functions that the module declares: straight-line code, and symbols of others."""
+        names = [function.name for function in module.functions if function.is_declaration]
+        called = [Variant(name, 1) for name in names if name.startswith(VECTOR_MATH_PREFIX)]
+        straight = [each for each in called if not self._record(each).has_branch]
+        return straight, [each.symbol for each in called if each not in straight]
 
-    def _record(self, symbol: str) -> str:
-        """LLVM IR of the vector math function with this symbol."""
-        _, name, dtype = symbol.split(".")
-        function = vecmath.VECTOR_MATH[name][dtype]
-        rebuilt = self._recordable[function.__name__]
-        return record_function(rebuilt, symbol, dtype, function.__code__.co_argcount)
+    def _link(self, module: Any, functions: Sequence[Variant], name: str) -> None:
+        """Adds the definitions of vector math; the kernel `name` alone stays visible."""
+        for each in functions:
+            module.link_in(llvm.parse_assembly(self._record(each).llvm_ir))
+        for function in module.functions:
+            if not function.is_declaration and function.name != name:
+                function.linkage = "internal"
+
+    def _record(self, variant: Variant) -> RecordedFunction:
+        """LLVM IR of a vector math function."""
+        if variant not in self._vector_math:
+            _, name, dtype = variant.symbol.split(".")
+            function = vecmath.VECTOR_MATH[name][dtype]
+            rebuilt = self._recordable[function.__name__]
+            self._vector_math[variant] = record_function(
+                rebuilt, variant.name, dtype, function.__code__.co_argcount, variant.lanes
+            )
+        return self._vector_math[variant]

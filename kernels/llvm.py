@@ -5,6 +5,7 @@ Imports llvmlite and no numba, so that a process whose object code is on disk st
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -132,20 +133,36 @@ def _target_machine(target: Target) -> Any:
     )
 
 
-def build(module: Any, target: Target, unroll: bool = True) -> NativeModule:
+def build(
+    module: Any,
+    target: Target,
+    unroll: bool = True,
+    link_late: Callable[[Any], Any] | None = None,
+) -> NativeModule:
     """Optimise and load an LLVM module. `unroll` lets short loops be unrolled whole, before loops
-    around them are vectorised."""
+    around them are vectorised.
+
+    link_late: makes of the optimised module the one with what it calls, which is optimised again.
+    """
     machine = _target_machine(target)
     module.triple = llvm.get_process_triple()
     module.data_layout = str(machine.target_data)
     module.verify()
+    _optimize(module, machine, vectorize=True, unroll=unroll)
+    if link_late is not None:
+        module = link_late(module)
+        module.verify()
+        _optimize(module, machine, vectorize=False, unroll=False)
+    return load_object(machine.emit_object(module), target, module.as_bitcode())
+
+
+def _optimize(module: Any, machine: Any, vectorize: bool, unroll: bool) -> None:
     options = llvm.create_pipeline_tuning_options(speed_level=3)
     options.loop_unrolling = unroll
-    options.loop_vectorization = True
-    options.slp_vectorization = True
+    options.loop_vectorization = vectorize
+    options.slp_vectorization = vectorize
     builder = llvm.create_pass_builder(machine, options)
     builder.getModulePassManager().run(module, builder)
-    return load_object(machine.emit_object(module), target, module.as_bitcode())
 
 
 def load_object(object_code: bytes, target: Target, bitcode: bytes = b"") -> NativeModule:

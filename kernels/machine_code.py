@@ -47,7 +47,11 @@ class _Instruction:
 
 
 def inner_loops(assembly: str) -> list[InnerLoop]:
-    """Every innermost loop, a backward jump to a label with no other such loop inside."""
+    """Every innermost loop, a backward jump to a label with no other such loop inside.
+
+    A jump from behind a loop into its middle makes none: it comes back from a block that stands
+    apart since it seldom runs.
+    """
     labels: dict[str, int] = {}
     instructions: list[_Instruction] = []
     spans: list[tuple[int, int, str]] = []
@@ -66,12 +70,16 @@ def inner_loops(assembly: str) -> list[InnerLoop]:
             instructions.append(_Instruction(function, mnemonic, operands, frame))
             if mnemonic.startswith("j") and operands in labels:
                 spans.append((labels[operands], len(instructions), operands))
+    loops: list[tuple[int, int, str]] = []
+    for span in sorted(spans, key=lambda span: span[1]):
+        if not any(other[0] < span[0] < other[1] for other in loops):
+            loops.append(span)
     innermost = [
         span
-        for span in spans
+        for span in loops
         if not any(
             other != span and span[0] <= other[0] and other[1] <= span[1] and other[2] != span[2]
-            for other in spans
+            for other in loops
         )
     ]
     return [_describe(label, instructions[first:last]) for first, last, label in innermost]

@@ -5,6 +5,7 @@ compiled counterparts give the same bits, NaN payloads aside; `fma` is a true fu
 here as on the hosts that have the instruction.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,19 @@ _FLOAT_OF_INTEGER = {np.dtype(np.int32): np.float32, np.dtype(np.int64): np.floa
 def select(condition: Any, x: Any, y: Any) -> Any:
     """`x` where `condition` holds, else `y`; both sides are computed."""
     return np.where(condition, x, y)
+
+
+def select_rare(
+    condition: Any, function: Callable[..., Any], operands: tuple[Any, ...], common: Any
+) -> Any:
+    """`function(*operands)` where `condition` holds, else `common`; compiled code passes by the
+    function where the condition holds nowhere in a vector."""
+    return np.where(condition, function(*operands), common)
+
+
+def lookup(table: np.ndarray, index: Any) -> Any:
+    """The table's element: an f64 for an i64 that is in range."""
+    return table[index]
 
 
 def fma(x: Any, y: Any, z: Any) -> Any:

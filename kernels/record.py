@@ -1,13 +1,16 @@
-"""Straight-line functions over the primitives, recorded as textual LLVM IR.
+"""Functions over the primitives, recorded as textual LLVM IR of a scalar or of a vector.
 
 A function of `vecmath` is called once with values that write down what is done to them. It is
 rebuilt with the primitives of this file in place of numpy's, so that one text serves as numpy
 reference and as machine code. Nothing here may be contracted or reassociated by LLVM: the compiled
-function gives the bits that numpy gives.
+function gives the bits that numpy gives, and a vector's lane those of a scalar.
+
+The functions are straight-line code but for `select_rare`, which becomes a branch.
 """
 
 import struct
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from types import FunctionType, ModuleType
 from typing import Any
 
@@ -30,12 +33,33 @@ _DTYPE_NAMES = {
 }
 
 
-class Recording:
-    """The instructions written so far and the intrinsics that they need."""
+# How much likelier it is that a branch passes by what is rare.
+_RARE_WEIGHT = 2000
+_FIRST_BLOCK = "first"
 
-    def __init__(self) -> None:
+
+class Recording:
+    """The instructions written so far and what they need, for vectors of `lanes` or a scalar.
+
+    block: the label of the block that is being written.
+    """
+
+    def __init__(self, symbol: str, lanes: int = 1) -> None:
+        self.symbol = symbol
+        self.lanes = lanes
         self.lines: list[str] = []
+        self.block = _FIRST_BLOCK
+        self.has_branch = False
         self.declarations: dict[str, str] = {}
+        self.tables: list[str] = []
+
+    def llvm_type(self, dtype: str) -> str:
+        """A value's type."""
+        return _vector_of(LLVM_TYPES[dtype], self.lanes)
+
+    def constant(self, text: str, dtype: str) -> str:
+        """A constant with the same value in each lane."""
+        return text if self.lanes == 1 else f"splat ({LLVM_TYPES[dtype]} {text})"
 
     def emit(self, instruction: str, dtype: str) -> "Recorded":
         """Append an instruction; returns its result."""
@@ -46,12 +70,24 @@ class Recording:
     def call(self, intrinsic: str, *arguments: "Recorded") -> "Recorded":
         """Call the LLVM intrinsic of the arguments' common type."""
         dtype = arguments[0].dtype
-        llvm_type = LLVM_TYPES[dtype]
-        symbol = f"@llvm.{intrinsic}.{dtype}"
+        llvm_type = self.llvm_type(dtype)
+        symbol = f"@llvm.{intrinsic}.{dtype if self.lanes == 1 else f'v{self.lanes}{dtype}'}"
         parameters = ", ".join([llvm_type] * len(arguments))
         self.declarations[symbol] = f"declare {llvm_type} {symbol}({parameters})"
         operands = ", ".join(f"{llvm_type} {argument.name}" for argument in arguments)
         return self.emit(f"call {llvm_type} {symbol}({operands})", dtype)
+
+    def table(self, values: np.ndarray) -> str:
+        """A constant array of f64; returns its symbol."""
+        name = f'@"{self.symbol}.table{len(self.tables)}"'
+        elements = ", ".join(f"double {_float_pattern(value)}" for value in values)
+        self.tables.append(f"{name} = private constant [{len(values)} x double] [{elements}]")
+        return name
+
+    def begin_block(self, label: str) -> None:
+        """What follows stands in a block of its own."""
+        self.lines.append(f"{label}:")
+        self.block = label
 
 
 class Recorded:
@@ -65,6 +101,10 @@ class Recorded:
         self.recording = recording
         self.name = name
         self.dtype = dtype
+
+    @property
+    def llvm_type(self) -> str:
+        return self.recording.llvm_type(self.dtype)
 
     def _is_float(self) -> bool:
         return self.dtype in ("f32", "f64")
@@ -81,7 +121,7 @@ class Recorded:
         first, second = (operand, self) if swap else (self, operand)
         is_comparison = instruction.startswith(("fcmp", "icmp"))
         return self.recording.emit(
-            f"{instruction} {LLVM_TYPES[self.dtype]} {first.name}, {second.name}",
+            f"{instruction} {self.llvm_type} {first.name}, {second.name}",
             "bool" if is_comparison else self.dtype,
         )
 
@@ -110,7 +150,7 @@ class Recorded:
         return self._binary("fdiv", None, other, True)
 
     def __neg__(self) -> Any:
-        return self.recording.emit(f"fneg {LLVM_TYPES[self.dtype]} {self.name}", self.dtype)
+        return self.recording.emit(f"fneg {self.llvm_type} {self.name}", self.dtype)
 
     def __and__(self, other: Any) -> Any:
         return self._binary(None, "and", other, False)
@@ -154,10 +194,18 @@ def _as_recorded(recording: Recording, value: Any) -> Recorded:
         raise TypeError(f"a constant must be a numpy scalar of a definite dtype, not {value!r}")
     dtype = _DTYPE_NAMES[value.dtype]
     if dtype in ("f32", "f64"):
-        # LLVM writes a float constant as the bits of the double of the same value.
-        (pattern,) = struct.unpack("<Q", struct.pack("<d", float(value)))
-        return Recorded(recording, f"0x{pattern:016X}", dtype)
-    return Recorded(recording, str(int(value)), dtype)
+        return Recorded(recording, recording.constant(_float_pattern(value), dtype), dtype)
+    return Recorded(recording, recording.constant(str(int(value)), dtype), dtype)
+
+
+def _float_pattern(value: Any) -> str:
+    """A float constant: LLVM writes it as the bits of the double of the same value."""
+    (pattern,) = struct.unpack("<Q", struct.pack("<d", float(value)))
+    return f"0x{pattern:016X}"
+
+
+def _vector_of(element: str, lanes: int) -> str:
+    return element if lanes == 1 else f"<{lanes} x {element}>"
 
 
 def _all_recorded(*values: Any) -> tuple[Recording, list[Recorded]]:
@@ -177,28 +225,79 @@ def _select(condition: Any, x: Any, y: Any) -> Recorded:
     recording, (test, first, second) = _all_recorded(condition, x, y)
     if first.dtype != second.dtype:
         raise TypeError(f"select between {first.dtype} and {second.dtype}")
-    kind = LLVM_TYPES[first.dtype]
+    kind = first.llvm_type
     return recording.emit(
-        f"select i1 {test.name}, {kind} {first.name}, {kind} {second.name}", first.dtype
+        f"select {test.llvm_type} {test.name}, {kind} {first.name}, {kind} {second.name}",
+        first.dtype,
     )
+
+
+def _select_rare(
+    condition: Recorded, function: Callable[..., Any], operands: tuple[Any, ...], common: Recorded
+) -> Recorded:
+    """Control passes by `function` where the condition holds in no lane."""
+    recording = condition.recording
+    before, number = recording.block, len(recording.lines)
+    rare, after = f"rare{number}", f"after{number}"
+    is_any = condition.name
+    if recording.lanes > 1:
+        mask = f"i{recording.lanes}"
+        bits = f"%mask{number}"
+        recording.lines.append(f"  {bits} = bitcast {condition.llvm_type} {is_any} to {mask}")
+        is_any = f"%any{number}"
+        recording.lines.append(f"  {is_any} = icmp ne {mask} {bits}, 0")
+    recording.lines.append(f"  br i1 {is_any}, label %{rare}, label %{after}, !prof !0")
+    recording.has_branch = True
+    recording.begin_block(rare)
+    chosen = _select(condition, function(*operands), common)
+    last = recording.block
+    recording.lines.append(f"  br label %{after}")
+    recording.begin_block(after)
+    sources = f"[ {common.name}, %{before} ], [ {chosen.name}, %{last} ]"
+    return recording.emit(f"phi {common.llvm_type} {sources}", common.dtype)
+
+
+def _lookup(table: np.ndarray, index: Recorded) -> Recorded:
+    recording = index.recording
+    name, lanes = recording.table(table), recording.lanes
+    if lanes == 1:
+        address = recording.emit(f"getelementptr double, ptr {name}, i64 {index.name}", "i64")
+        return recording.emit(f"load double, ptr {address.name}", "f64")
+    kind = recording.llvm_type("f64")
+    result = Recorded(recording, "poison", "f64")
+    for lane in range(lanes):
+        at = recording.emit(f"extractelement {index.llvm_type} {index.name}, i64 {lane}", "i64")
+        address = recording.emit(f"getelementptr double, ptr {name}, i64 {at.name}", "i64")
+        element = recording.emit(f"load double, ptr {address.name}", "f64")
+        result = recording.emit(
+            f"insertelement {kind} {result.name}, double {element.name}, i64 {lane}", "f64"
+        )
+    return result
 
 
 def _bitcast(x: Recorded) -> Recorded:
     partner = _BIT_PARTNERS[x.dtype]
-    instruction = f"bitcast {LLVM_TYPES[x.dtype]} {x.name} to {LLVM_TYPES[partner]}"
+    instruction = f"bitcast {x.llvm_type} {x.name} to {x.recording.llvm_type(partner)}"
     return x.recording.emit(instruction, partner)
 
 
 def _widen(x: Recorded) -> Recorded:
-    return x.recording.emit(f"fpext float {x.name} to double", "f64")
+    return _converted("fpext", x, "f64")
 
 
 def _narrow(x: Recorded) -> Recorded:
-    return x.recording.emit(f"fptrunc double {x.name} to float", "f32")
+    return _converted("fptrunc", x, "f32")
+
+
+def _converted(instruction: str, x: Recorded, dtype: str) -> Recorded:
+    kind = x.recording.llvm_type(dtype)
+    return x.recording.emit(f"{instruction} {x.llvm_type} {x.name} to {kind}", dtype)
 
 
 RECORDED_PRIMITIVES: Mapping[str, Callable[..., Any]] = {
     "select": _select,
+    "select_rare": _select_rare,
+    "lookup": _lookup,
     "fma": _intrinsic("fmuladd"),
     "round_even": _intrinsic("roundeven"),
     "floor": _intrinsic("floor"),
@@ -227,21 +326,41 @@ def recordable(module: ModuleType) -> dict[str, Any]:
     return namespace
 
 
-def record_function(function: Callable[..., Any], symbol: str, dtype: str, arity: int) -> str:
-    """LLVM IR of `dtype symbol(dtype, ...)`: a pure function, inlined wherever it is called.
+@dataclass(frozen=True)
+class RecordedFunction:
+    """LLVM IR of a pure function that is inlined wherever it is called.
+
+    has_branch: whether it is more than straight-line code, which loops around it are vectorised
+    with.
+    """
+
+    llvm_ir: str
+    has_branch: bool
+
+
+def record_function(
+    function: Callable[..., Any], symbol: str, dtype: str, arity: int, lanes: int = 1
+) -> RecordedFunction:
+    """`dtype symbol(dtype, ...)`, of scalars or of vectors of `lanes`.
 
     `function` comes out of `recordable`. Raises TypeError where dtypes do not fit.
     """
-    recording = Recording()
+    recording = Recording(symbol, lanes)
     arguments = [Recorded(recording, f"%x{index}", dtype) for index in range(arity)]
     result = function(*arguments)
     if result.dtype != dtype:
         raise TypeError(f"{symbol} takes {dtype} and returns {result.dtype}")
-    llvm_type = LLVM_TYPES[dtype]
+    llvm_type = recording.llvm_type(dtype)
     parameters = ", ".join(f"{llvm_type} {argument.name}" for argument in arguments)
-    body = "\n".join(recording.lines)
-    declarations = "\n".join(recording.declarations.values())
-    return (
-        f'define {llvm_type} @"{symbol}"({parameters}) alwaysinline {{\n{body}\n'
-        f"  ret {llvm_type} {result.name}\n}}\n{declarations}\n"
-    )
+    lines = [
+        *recording.tables,
+        f'define {llvm_type} @"{symbol}"({parameters}) alwaysinline {{',
+        f"{_FIRST_BLOCK}:",
+        *recording.lines,
+        f"  ret {llvm_type} {result.name}",
+        "}",
+        *recording.declarations.values(),
+    ]
+    if recording.has_branch:
+        lines.append(f'!0 = !{{!"branch_weights", i32 1, i32 {_RARE_WEIGHT}}}')
+    return RecordedFunction("\n".join([*lines, ""]), recording.has_branch)

@@ -1,7 +1,8 @@
 """exp, log, tanh, sigmoid, erf, pow and their like, as straight-line code over the primitives.
 
-No branch, no loop at run time and no table, so that LLVM vectorises a loop around them, and each
-element gets the same bits wherever it stands. The functions run on numpy arrays as they are;
+No loop at run time, and no branch but around what is rare (`select_rare`), which is there for
+vectors of each width, so that LLVM vectorises a loop around them, and each element gets the same
+bits wherever it stands. The functions run on numpy arrays as they are;
 `record` turns them into LLVM IR. Special values are those of C99 (annex F). Errors are within 2
 units in the last place; `benchmarks/ulp.py` measures them.
 """
@@ -9,37 +10,46 @@ units in the last place; `benchmarks/ulp.py` measures them.
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
+
 from graphc.kernels.primitives import (
     absolute,
     bits_from_float,
     copysign,
     float_from_bits,
     fma,
+    lookup,
     narrow,
     round_even,
     select,
+    select_rare,
     widen,
 )
 from graphc.kernels.vecmath_constants import (
     F32,
     F64,
     HALF_PI,
+    HALF_PI_F32,
     POW32_EXP2,
     POW32_LOG2,
     POW64_ATANH,
-    TWO_OVER_PI,
+    TURNS_PIECES,
+    TURNS_SCALE,
     TWO_OVER_PI_PIECES,
     TWO_THIRDS,
     Constants,
     FloatFormat,
 )
 
-# Beyond this f64 sin and cos know no digit of the result; they return NaN.
-TRIGONOMETRIC_LIMIT_F64 = F64.one * 2.0**50
 # f32 pow: log2(result) beyond this over- or underflows in f32 and stays finite in f64.
 POW_LIMIT_F32 = F64.one * 300.0
 QUARTER = F64.half * F64.half
 FOUR = F64.two * F64.two
+# Large f64 arguments of sin and cos: the low bits of the exponent's field, whose highest is set; 32
+# exponents go by one row of the table; the field of 2**(51 - 32 row).
+FAR_EXPONENT_MASK = np.int64(2**10 - 1)
+FAR_ROW_SHIFT = np.int64(5)
+FAR_SCALE_EXPONENT = np.int64(1023 + TURNS_SCALE)
 
 
 def _polynomial(coefficients: Constants, x: Any) -> Any:
@@ -230,9 +240,20 @@ def _sin_cos_reduced(r: Any, r_error: Any, quadrant: Any, k: FloatFormat) -> Any
     return select((quadrant & k.bit_two) == k.bit_zero, magnitude, -magnitude)
 
 
-def _reduce_quarter_turns_f32(x: Any) -> tuple[Any, Any]:
-    """(quadrant, r) in f64 with x = quadrant * pi/2 + r modulo 2 pi, for every f32 x (Payne and
-    Hanek 1983).
+def _near_sin_cos_f32(x: Any, first_quadrant: Any) -> Any:
+    """Where |x| is at most the near limit (Cody and Waite)."""
+    shifted = fma(x, F32.two_over_pi, F32.integer_shift)
+    n = shifted - F32.integer_shift
+    first = fma(n, -HALF_PI_F32[0], x)
+    product = n * HALF_PI_F32[1]
+    product_error = fma(n, HALF_PI_F32[1], -product)
+    r = first - product
+    r_error = ((first - r) - product) - fma(n, HALF_PI_F32[2], product_error)
+    return _sin_cos_reduced(r, r_error, bits_from_float(shifted) + first_quadrant, F32)
+
+
+def _far_sin_cos_f32(x: Any, first_quadrant: Any) -> Any:
+    """For every x, by reduction in f64 (Payne and Hanek 1983).
 
     Each product of x and a piece of 2/pi is exact. Whole quarter turns are taken off after each
     piece, so that the fraction, which can be as small as 2**-30, keeps its digits.
@@ -247,29 +268,83 @@ def _reduce_quarter_turns_f32(x: Any) -> tuple[Any, Any]:
         whole = round_even(fraction)
         fraction = fraction - whole
         quadrant = quadrant + fma(round_even(whole * QUARTER), -FOUR, whole)
-    return quadrant, fraction * HALF_PI[0]
-
-
-def _sin_cos_f32(x: Any, first_quadrant: Any) -> Any:
-    quadrant, r = _reduce_quarter_turns_f32(x)
     quadrant_bits = bits_from_float(narrow(quadrant) + F32.integer_shift)
+    r = fraction * HALF_PI[0]
     reduced = narrow(r)
     return _sin_cos_reduced(
         reduced, narrow(r - widen(reduced)), quadrant_bits + first_quadrant, F32
     )
 
 
-def _sin_cos_f64(x: Any, first_quadrant: Any) -> Any:
-    n = round_even(x * TWO_OVER_PI)
+def _sin_cos_f32(x: Any, first_quadrant: Any) -> Any:
+    near = _near_sin_cos_f32(x, first_quadrant)
+    is_far = absolute(x) > F32.near_limit
+    return select_rare(is_far, _far_sin_cos_f32, (x, first_quadrant), near)
+
+
+def _near_sin_cos_f64(x: Any, first_quadrant: Any) -> Any:
+    """Where |x| is at most the near limit (Cody and Waite)."""
+    shifted = fma(x, F64.two_over_pi, F64.integer_shift)
+    n = shifted - F64.integer_shift
     first = fma(n, -HALF_PI[0], x)
     product = n * HALF_PI[1]
     product_error = fma(n, HALF_PI[1], -product)
     r = first - product
     r_error = ((first - r) - product) - fma(n, HALF_PI[2], product_error)
-    quadrant = fma(round_even(n * QUARTER), -FOUR, n)
-    quadrant_bits = bits_from_float(quadrant + F64.integer_shift)
-    result = _sin_cos_reduced(r, r_error, quadrant_bits + first_quadrant, F64)
-    return select(absolute(x) <= TRIGONOMETRIC_LIMIT_F64, result, F64.not_a_number)
+    return _sin_cos_reduced(r, r_error, bits_from_float(shifted) + first_quadrant, F64)
+
+
+def _without_whole(x: Any) -> Any:
+    return x - round_even(x)
+
+
+def _two_sum(x: Any, y: Any) -> tuple[Any, Any]:
+    """The rounded sum and its error (Knuth)."""
+    total = x + y
+    part = total - x
+    return total, (x - (total - part)) + (y - part)
+
+
+def _two_product(x: Any, y: Any) -> tuple[Any, Any]:
+    """The rounded product and its error."""
+    product = x * y
+    return product, fma(x, y, -product)
+
+
+def _far_sin_cos_f64(x: Any, first_quadrant: Any) -> Any:
+    """Where |x| is 2 or more: reduction by the digits of 1 / (2 pi) that count (Payne and Hanek
+    1983).
+
+    Near a multiple of pi/2 as few as 2**-62 of a turn are left; the sums lose less than 2**-120.
+    """
+    exponent = (bits_from_float(x) >> F64.mantissa_bits) & FAR_EXPONENT_MASK
+    row = exponent >> FAR_ROW_SHIFT
+    scale_exponent = FAR_SCALE_EXPONENT - (row << FAR_ROW_SHIFT)
+    m = x * float_from_bits(scale_exponent << F64.mantissa_bits)
+    (product0, error0), (product1, error1), (product2, error2) = (
+        _two_product(m, lookup(piece, row)) for piece in TURNS_PIECES[:3]
+    )
+    # Multiples of 2**-53 so far: the sum is exact.
+    turns = _without_whole(_without_whole(product0) + _without_whole(error0))
+    turns, lost = _two_sum(turns, _without_whole(product1))
+    quarters = FOUR * turns
+    whole = round_even(quarters)
+    fraction = quarters - whole
+    rest = error2 + m * lookup(TURNS_PIECES[3], row)
+    for addend in (error1, product2, lost):
+        fraction, error = _two_sum(fraction, FOUR * addend)
+        rest = fma(QUARTER, error, rest)
+    fraction, fraction_error = _two_sum(fraction, FOUR * rest)
+    r, r_error = _two_product(fraction, HALF_PI[0])
+    r_error = fma(fraction_error, HALF_PI[0], fma(fraction, HALF_PI[1], r_error))
+    quadrant_bits = bits_from_float(whole + F64.integer_shift)
+    return _sin_cos_reduced(r, r_error, quadrant_bits + first_quadrant, F64)
+
+
+def _sin_cos_f64(x: Any, first_quadrant: Any) -> Any:
+    near = _near_sin_cos_f64(x, first_quadrant)
+    is_far = absolute(x) > F64.near_limit
+    return select_rare(is_far, _far_sin_cos_f64, (x, first_quadrant), near)
 
 
 def _pow_specials(x: Any, y: Any, magnitude: Any, k: FloatFormat) -> Any:
@@ -376,7 +451,7 @@ def sin_f32(x: Any) -> Any:
 
 
 def sin_f64(x: Any) -> Any:
-    """Sine up to |x| = 2**50, NaN beyond."""
+    """Sine, of every finite argument."""
     return select(absolute(x) < F64.negligible, x, _sin_cos_f64(x, F64.bit_zero))
 
 
@@ -386,7 +461,7 @@ def cos_f32(x: Any) -> Any:
 
 
 def cos_f64(x: Any) -> Any:
-    """Cosine up to |x| = 2**50, NaN beyond."""
+    """Cosine, of every finite argument."""
     return _sin_cos_f64(x, F64.bit_one)
 
 

@@ -66,6 +66,9 @@ class FloatFormat:
     expm1: Constants
     # (log(1 + f) - f) / f**2 on |f| <= 1/3
     log1p: Constants
+    two_over_pi: Any
+    # Up to this magnitude sin and cos take off multiples of pi/2 in three parts.
+    near_limit: Any
     # (sin(r) - r) / r**3 and (cos(r) - 1 + r**2 / 2) / r**4, in r**2, on |r| <= pi / 4
     sin: Constants
     cos: Constants
@@ -117,6 +120,8 @@ F32 = FloatFormat(
     erf_split=np.float32(0.875),
     erf_highest=np.float32(3.95),
     erf_center=np.float32(0),
+    two_over_pi=np.float32(0.63661975),
+    near_limit=np.float32(2.0**20),
     expm1=_constants(
         np.float32,
         0.001394555,
@@ -210,6 +215,8 @@ F64 = FloatFormat(
     erf_split=np.float64(0.875),
     erf_highest=np.float64(6),
     erf_center=np.float64(2),
+    two_over_pi=np.float64(0.6366197723675814),
+    near_limit=np.float64(2.0**30),
     expm1=_constants(
         np.float64,
         2.0924187067050873e-09,
@@ -368,7 +375,12 @@ HALF_PI = _constants(
     6.123233995736766e-17,
     -1.4973849048591698e-33,
 )
-TWO_OVER_PI = np.float64(0.6366197723675814)
+HALF_PI_F32 = _constants(
+    np.float32,
+    1.5707964,
+    -4.371139e-08,
+    -1.7151245e-15,
+)
 
 # 2/pi in pieces of 29 bits: the product of an f32 and a piece is exact in f64
 TWO_OVER_PI_PIECES = _constants(
@@ -381,3 +393,32 @@ TWO_OVER_PI_PIECES = _constants(
     90590992 * 2.0**-174,
     478285810 * 2.0**-203,
 )
+
+# The binary digits of 1 / (2 pi) behind the point.
+_TURNS_DIGITS = (
+    "28BE60DB9391054A7F09D5F47D4D377036D8A5664F10E4107F9458EAF7AEF158"
+    "6DC91B8E909374B801924BBA827464873F877AC72C4A69CFBA208D7D4BAED121"
+    "3A671C09AD17DF904E64758E60D4CE7D272117E2EF7E4A0EC7FE25FFF7816603"
+    "FBCBC462D6829B47DB4D9FB3C9F2C26DD3D18FD9A797FA8B5D49EEB1FAF97C5E"
+    "CF41CE7DE294A4BA9AFED7EC47E357421580CC11"
+)
+# x = m * 2**(32 k - 51), an f64 with exponent 32 k + 1 to 32 k + 32: m is an integer below 2**84.
+TURNS_EXPONENTS = 32
+TURNS_SCALE = 51
+
+
+def _turns_pieces() -> tuple[np.ndarray, ...]:
+    """2**(32 k - 51) / (2 pi) without its whole part, in four pieces of 53 bits: piece p of all k
+    is array p. Products of m and what is left out are below 2**-128 turns."""
+    digits = int("".join(_TURNS_DIGITS), 16)
+    count = 4 * len("".join(_TURNS_DIGITS))
+    piece_bits = np.finfo(np.float64).nmant + 1
+    pieces = []
+    for end in range(piece_bits, 5 * piece_bits, piece_bits):
+        shifts = [count - (TURNS_EXPONENTS * k - TURNS_SCALE + end) for k in range(32)]
+        whole = [(digits >> shift) & (2**piece_bits - 1) for shift in shifts]
+        pieces.append(np.array([value * 2.0**-end for value in whole], np.float64))
+    return tuple(pieces)
+
+
+TURNS_PIECES = _turns_pieces()

@@ -154,10 +154,10 @@ log1p: Op = elementwise(
     "log1p", 1, np.log1p, "log1p({x})", cost=POLYNOMIAL, vjp=[lambda ct, r, x: ct / (x + 1)]
 )
 sin: Op = elementwise(
-    "sin", 1, np.sin, "sin({x})", cost=LONG_POLYNOMIAL, vjp=[lambda ct, r, x: ct * cos(x)]
+    "sin", 1, np.sin, "sin({x})", cost=2 * POLYNOMIAL, vjp=[lambda ct, r, x: ct * cos(x)]
 )
 cos: Op = elementwise(
-    "cos", 1, np.cos, "cos({x})", cost=LONG_POLYNOMIAL, vjp=[lambda ct, r, x: -(ct * sin(x))]
+    "cos", 1, np.cos, "cos({x})", cost=2 * POLYNOMIAL, vjp=[lambda ct, r, x: -(ct * sin(x))]
 )
 tanh: Op = elementwise(
     "tanh", 1, np.tanh, "tanh({x})", cost=POLYNOMIAL,
