@@ -220,10 +220,14 @@ def _same(*kinds: types.Type) -> bool:
 
 
 def _call_llvm(
-    floats: str, arity: int, signed: str | None = None, unsigned: str | None = None
+    floats: str,
+    arity: int,
+    signed: str | None = None,
+    unsigned: str | None = None,
+    flags: tuple[str, ...] = (),
 ) -> Any:
-    """The LLVM intrinsic `floats`, and those for integers with and without a sign where there are
-    any."""
+    """The LLVM intrinsic `floats`, with `flags`, and those for integers with and without a sign
+    where there are any."""
 
     def typed(*operands: types.Type) -> Any:
         name = _intrinsic_for(operands[0])
@@ -238,7 +242,7 @@ def _call_llvm(
             function_type = ir.FunctionType(kind, [value.type for value in values])
             symbol = f"llvm.{name}.{kind.intrinsic_name}"
             function = cgutils.get_or_insert_function(builder.module, function_type, symbol)
-            return builder.call(function, values)
+            return builder.call(function, values, fastmath=flags if name == floats else ())
 
         return operands[0](*operands), lower
 
@@ -419,8 +423,8 @@ def kernel_namespace() -> dict[str, Any]:
         "unit_interval": _unary(_type_unit_interval),
         "add_reassoc": _reduce("fadd", "add"),
         "multiply_reassoc": _reduce("fmul", "mul"),
-        "minimum_reassoc": _call_llvm("minimum", 2, "smin", "umin"),
-        "maximum_reassoc": _call_llvm("maximum", 2, "smax", "umax"),
+        "minimum_reassoc": _call_llvm("minimum", 2, "smin", "umin", REDUCTION_FLAGS),
+        "maximum_reassoc": _call_llvm("maximum", 2, "smax", "umax", REDUCTION_FLAGS),
     }
     for name, by_dtype in vecmath.VECTOR_MATH.items():
         arity = by_dtype["f32"].__code__.co_argcount

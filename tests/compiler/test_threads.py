@@ -88,6 +88,18 @@ def test_dropout_has_the_same_bits(fuse: bool) -> None:
     _check(function.program, inputs, states, fuse)
 
 
+@pytest.mark.parametrize("axis", [0, 1])
+@pytest.mark.parametrize("shape", [(301, 10), (77, 65)], ids=str)
+def test_extremes_of_zeros_of_both_signs_have_the_same_bits(
+    shape: tuple[int, int], axis: int
+) -> None:
+    """Which zero wins is open, but not by thread."""
+    x = gc.Graph().input("x", shape)
+    extremes = [gc.max(x, axis=axis), gc.min(x, axis=axis)]
+    zeros = np.random.default_rng(10).choice(np.array([0.0, -0.0], np.float32), shape)
+    _check(gc.function(x, extremes).program, {"x": zeros}, {}, fuse=True)
+
+
 @pytest.mark.parametrize("seed", range(RANDOM_PROGRAMS))
 def test_random_graphs_have_the_same_bits(seed: int) -> None:
     program = random_program(seed, steps=6)
