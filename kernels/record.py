@@ -9,6 +9,7 @@ The functions are straight-line code but for `select_rare`, which becomes a bran
 """
 
 import struct
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import FunctionType, ModuleType
@@ -315,13 +316,18 @@ RECORDED_PRIMITIVES: Mapping[str, Callable[..., Any]] = {
 
 
 def recordable(module: ModuleType) -> dict[str, Any]:
-    """The module's names, its functions rebuilt to call each other and the recording primitives."""
+    """The module's names, its functions and those that it imports rebuilt to call each other and
+    the recording primitives."""
     namespace = dict(vars(module))
     for name, value in vars(module).items():
-        if isinstance(value, FunctionType) and value.__module__ == module.__name__:
+        if not isinstance(value, FunctionType) or name in RECORDED_PRIMITIVES:
+            continue
+        if value.__module__ == module.__name__:
             namespace[name] = FunctionType(
                 value.__code__, namespace, name, value.__defaults__, value.__closure__
             )
+        else:
+            namespace[name] = recordable(sys.modules[value.__module__])[name]
     namespace.update(RECORDED_PRIMITIVES)
     return namespace
 

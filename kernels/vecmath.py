@@ -10,62 +10,31 @@ units in the last place; `benchmarks/ulp.py` measures them.
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import numpy as np
-
+from graphc.kernels.polynomial import polynomial
 from graphc.kernels.primitives import (
     absolute,
     bits_from_float,
     copysign,
     float_from_bits,
     fma,
-    lookup,
     narrow,
     round_even,
     select,
-    select_rare,
     widen,
 )
+from graphc.kernels.sin_cos import cos_f32, cos_f64, sin_f32, sin_f64
 from graphc.kernels.vecmath_constants import (
     F32,
     F64,
-    HALF_PI,
-    HALF_PI_F32,
     POW32_EXP2,
     POW32_LOG2,
     POW64_ATANH,
-    TURNS_PIECES,
-    TURNS_SCALE,
-    TWO_OVER_PI_PIECES,
     TWO_THIRDS,
-    Constants,
     FloatFormat,
 )
 
 # f32 pow: log2(result) beyond this over- or underflows in f32 and stays finite in f64.
 POW_LIMIT_F32 = F64.one * 300.0
-QUARTER = F64.half * F64.half
-FOUR = F64.two * F64.two
-# Large f64 arguments of sin and cos: the low bits of the exponent's field, whose highest is set; 32
-# exponents go by one row of the table; the field of 2**(51 - 32 row).
-FAR_EXPONENT_MASK = np.int64(2**10 - 1)
-FAR_ROW_SHIFT = np.int64(5)
-FAR_SCALE_EXPONENT = np.int64(1023 + TURNS_SCALE)
-
-
-def _polynomial(coefficients: Constants, x: Any) -> Any:
-    """The sum of the coefficients times powers of x, highest power first.
-
-    Horner's scheme in x**2 over pairs of terms, which need not wait for each other (Estrin): half
-    the latency for one more product. The last step is Horner's in x, which is more accurate.
-    """
-    *higher, last = coefficients
-    square = x * x
-    is_odd = len(higher) % 2
-    result = higher[0] if is_odd else fma(higher[0], x, higher[1])
-    rest = higher[1:] if is_odd else higher[2:]
-    for first, second in zip(rest[::2], rest[1::2], strict=True):
-        result = fma(result, square, fma(first, x, second))
-    return fma(result, x, last)
 
 
 def _clamp_high(x: Any, highest: Any) -> Any:
@@ -90,7 +59,7 @@ def _exp_parts(x: Any, shift: Any, k: FloatFormat) -> tuple[Any, Any, Any, Any]:
     # What `first` lacks joins the small terms, so that the sum of both is rounded once.
     missing = n * -k.ln2_low
     r = first + missing
-    rest = fma(_polynomial(k.expm1, r), r * r, missing)
+    rest = fma(polynomial(k.expm1, r), r * r, missing)
     return first, rest, n, float_from_bits(bits_from_float(shifted) << k.mantissa_bits)
 
 
@@ -118,7 +87,7 @@ def _exp_factors(x: Any, k: FloatFormat) -> tuple[Any, Any]:
     shifted = fma(x, k.log2_e, k.power_shift)
     n = shifted - k.power_shift
     r = fma(n, -k.ln2_low, fma(n, -k.ln2_high, x))
-    y = k.one + fma(_polynomial(k.expm1, r), r * r, r)
+    y = k.one + fma(polynomial(k.expm1, r), r * r, r)
     return y, float_from_bits(bits_from_float(shifted) << k.mantissa_bits)
 
 
@@ -161,7 +130,7 @@ def _sigmoid(x: Any, k: FloatFormat) -> Any:
 
 def _log1p_reduced(f: Any, k: FloatFormat) -> Any:
     """log(1 + f) on |f| <= 1/3"""
-    return fma(_polynomial(k.log1p, f), f * f, f)
+    return fma(polynomial(k.log1p, f), f * f, f)
 
 
 def _softplus(x: Any, k: FloatFormat) -> Any:
@@ -221,130 +190,11 @@ def _log1p(x: Any, k: FloatFormat) -> Any:
 def _erf(x: Any, k: FloatFormat) -> Any:
     """x + x P(x**2) near 0, 1 - exp(-Q(|x|)) further out"""
     magnitude = absolute(x)
-    near = fma(_polynomial(k.erf_small, x * x), x, x)
+    near = fma(polynomial(k.erf_small, x * x), x, x)
     bounded = _clamp_high(magnitude, k.erf_highest)
-    y, power = _exp_factors(-_polynomial(k.erf_large, bounded - k.erf_center), k)
+    y, power = _exp_factors(-polynomial(k.erf_large, bounded - k.erf_center), k)
     far = fma(-y, power, k.one)
     return select(magnitude < k.erf_split, near, copysign(far, x))
-
-
-def _sin_cos_reduced(r: Any, r_error: Any, quadrant: Any, k: FloatFormat) -> Any:
-    """sin(r + quadrant * pi/2) on |r| <= pi/4, `quadrant` an integer; r_error is what r lacks."""
-    square = r * r
-    sine = r + fma(_polynomial(k.sin, square), square * r, r_error)
-    cosine_rest = fma(_polynomial(k.cos, square), square * square, -(r * r_error))
-    half_square = k.half * square
-    leading = k.one - half_square
-    cosine = leading + (((k.one - leading) - half_square) + cosine_rest)
-    magnitude = select((quadrant & k.bit_one) == k.bit_zero, sine, cosine)
-    return select((quadrant & k.bit_two) == k.bit_zero, magnitude, -magnitude)
-
-
-def _near_sin_cos_f32(x: Any, first_quadrant: Any) -> Any:
-    """Where |x| is at most the near limit (Cody and Waite)."""
-    shifted = fma(x, F32.two_over_pi, F32.integer_shift)
-    n = shifted - F32.integer_shift
-    first = fma(n, -HALF_PI_F32[0], x)
-    product = n * HALF_PI_F32[1]
-    product_error = fma(n, HALF_PI_F32[1], -product)
-    r = first - product
-    r_error = ((first - r) - product) - fma(n, HALF_PI_F32[2], product_error)
-    return _sin_cos_reduced(r, r_error, bits_from_float(shifted) + first_quadrant, F32)
-
-
-def _far_sin_cos_f32(x: Any, first_quadrant: Any) -> Any:
-    """For every x, by reduction in f64 (Payne and Hanek 1983).
-
-    Each product of x and a piece of 2/pi is exact. Whole quarter turns are taken off after each
-    piece, so that the fraction, which can be as small as 2**-30, keeps its digits.
-    """
-    x = widen(x)
-    fraction = x * TWO_OVER_PI_PIECES[0]
-    whole = round_even(fraction)
-    fraction = fraction - whole
-    quadrant = fma(round_even(whole * QUARTER), -FOUR, whole)
-    for piece in TWO_OVER_PI_PIECES[1:]:
-        fraction = fma(x, piece, fraction)
-        whole = round_even(fraction)
-        fraction = fraction - whole
-        quadrant = quadrant + fma(round_even(whole * QUARTER), -FOUR, whole)
-    quadrant_bits = bits_from_float(narrow(quadrant) + F32.integer_shift)
-    r = fraction * HALF_PI[0]
-    reduced = narrow(r)
-    return _sin_cos_reduced(
-        reduced, narrow(r - widen(reduced)), quadrant_bits + first_quadrant, F32
-    )
-
-
-def _sin_cos_f32(x: Any, first_quadrant: Any) -> Any:
-    near = _near_sin_cos_f32(x, first_quadrant)
-    is_far = absolute(x) > F32.near_limit
-    return select_rare(is_far, _far_sin_cos_f32, (x, first_quadrant), near)
-
-
-def _near_sin_cos_f64(x: Any, first_quadrant: Any) -> Any:
-    """Where |x| is at most the near limit (Cody and Waite)."""
-    shifted = fma(x, F64.two_over_pi, F64.integer_shift)
-    n = shifted - F64.integer_shift
-    first = fma(n, -HALF_PI[0], x)
-    product = n * HALF_PI[1]
-    product_error = fma(n, HALF_PI[1], -product)
-    r = first - product
-    r_error = ((first - r) - product) - fma(n, HALF_PI[2], product_error)
-    return _sin_cos_reduced(r, r_error, bits_from_float(shifted) + first_quadrant, F64)
-
-
-def _without_whole(x: Any) -> Any:
-    return x - round_even(x)
-
-
-def _two_sum(x: Any, y: Any) -> tuple[Any, Any]:
-    """The rounded sum and its error (Knuth)."""
-    total = x + y
-    part = total - x
-    return total, (x - (total - part)) + (y - part)
-
-
-def _two_product(x: Any, y: Any) -> tuple[Any, Any]:
-    """The rounded product and its error."""
-    product = x * y
-    return product, fma(x, y, -product)
-
-
-def _far_sin_cos_f64(x: Any, first_quadrant: Any) -> Any:
-    """Where |x| is 2 or more: reduction by the digits of 1 / (2 pi) that count (Payne and Hanek
-    1983).
-
-    Near a multiple of pi/2 as few as 2**-62 of a turn are left; the sums lose less than 2**-120.
-    """
-    exponent = (bits_from_float(x) >> F64.mantissa_bits) & FAR_EXPONENT_MASK
-    row = exponent >> FAR_ROW_SHIFT
-    scale_exponent = FAR_SCALE_EXPONENT - (row << FAR_ROW_SHIFT)
-    m = x * float_from_bits(scale_exponent << F64.mantissa_bits)
-    (product0, error0), (product1, error1), (product2, error2) = (
-        _two_product(m, lookup(piece, row)) for piece in TURNS_PIECES[:3]
-    )
-    # Multiples of 2**-53 so far: the sum is exact.
-    turns = _without_whole(_without_whole(product0) + _without_whole(error0))
-    turns, lost = _two_sum(turns, _without_whole(product1))
-    quarters = FOUR * turns
-    whole = round_even(quarters)
-    fraction = quarters - whole
-    rest = error2 + m * lookup(TURNS_PIECES[3], row)
-    for addend in (error1, product2, lost):
-        fraction, error = _two_sum(fraction, FOUR * addend)
-        rest = fma(QUARTER, error, rest)
-    fraction, fraction_error = _two_sum(fraction, FOUR * rest)
-    r, r_error = _two_product(fraction, HALF_PI[0])
-    r_error = fma(fraction_error, HALF_PI[0], fma(fraction, HALF_PI[1], r_error))
-    quadrant_bits = bits_from_float(whole + F64.integer_shift)
-    return _sin_cos_reduced(r, r_error, quadrant_bits + first_quadrant, F64)
-
-
-def _sin_cos_f64(x: Any, first_quadrant: Any) -> Any:
-    near = _near_sin_cos_f64(x, first_quadrant)
-    is_far = absolute(x) > F64.near_limit
-    return select_rare(is_far, _far_sin_cos_f64, (x, first_quadrant), near)
 
 
 def _pow_specials(x: Any, y: Any, magnitude: Any, k: FloatFormat) -> Any:
@@ -445,36 +295,16 @@ def erf_f64(x: Any) -> Any:
     return _erf(x, F64)
 
 
-def sin_f32(x: Any) -> Any:
-    """Sine, of every finite argument."""
-    return select(absolute(x) < F32.negligible, x, _sin_cos_f32(x, F32.bit_zero))
-
-
-def sin_f64(x: Any) -> Any:
-    """Sine, of every finite argument."""
-    return select(absolute(x) < F64.negligible, x, _sin_cos_f64(x, F64.bit_zero))
-
-
-def cos_f32(x: Any) -> Any:
-    """Cosine, of every finite argument."""
-    return _sin_cos_f32(x, F32.bit_one)
-
-
-def cos_f64(x: Any) -> Any:
-    """Cosine, of every finite argument."""
-    return _sin_cos_f64(x, F64.bit_one)
-
-
 def pow_f32(x: Any, y: Any) -> Any:
     """x**y as C99 defines it, computed in f64."""
     m, n = _split_exponent(widen(absolute(x)), F64)
     f = m - F64.one
-    exponent = widen(y) * fma(_polynomial(POW32_LOG2, f), f, n)
+    exponent = widen(y) * fma(polynomial(POW32_LOG2, f), f, n)
     exponent = _clamp_low(_clamp_high(exponent, POW_LIMIT_F32), -POW_LIMIT_F32)
     shifted = exponent + F64.integer_shift
     r = exponent - (shifted - F64.integer_shift)
     power = float_from_bits((bits_from_float(shifted) << F64.mantissa_bits) + F64.one_bits)
-    magnitude = fma(_polynomial(POW32_EXP2, r) * r, power, power)
+    magnitude = fma(polynomial(POW32_EXP2, r) * r, power, power)
     return _pow_specials(x, y, narrow(magnitude), F32)
 
 
@@ -493,7 +323,7 @@ def _log_double_f64(x: Any) -> tuple[Any, Any]:
     s_error = (fma(-s, denominator, f) - s * denominator_error) * reciprocal
     z = s * s
     z_error = fma(s, s, -z) + F64.two * s * s_error
-    tail = z * _polynomial(POW64_ATANH, z)
+    tail = z * polynomial(POW64_ATANH, z)
     factor = TWO_THIRDS[0] + tail
     factor_error = (TWO_THIRDS[0] - factor) + tail + TWO_THIRDS[1]
     product = z * factor
@@ -520,7 +350,7 @@ def pow_f64(x: Any, y: Any) -> Any:
     n = shifted - shift
     r = fma(n, -F64.ln2_low, fma(n, -F64.ln2_high, bounded))
     r = select(bounded == exponent, r + exponent_error, r)
-    p = fma(_polynomial(F64.expm1, r), r * r, r)
+    p = fma(polynomial(F64.expm1, r), r * r, r)
     power = float_from_bits(bits_from_float(shifted) << F64.mantissa_bits)
     factor = select(is_below_zero, F64.lifted_power_factor, F64.two)
     magnitude = fma(p, power, power) * factor
