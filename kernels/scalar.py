@@ -14,8 +14,13 @@ _ONE_CALL = re.compile(r"[\w{}]+\([^()]*\)")
 
 OPERAND_NAMES = ("x", "y", "z")
 
-# One step of a reduction that LLVM may not regroup, by the combining primitive.
-_IN_ORDER = {"add": "{x} + {y}", "maximum": "maximum({x}, {y})", "minimum": "minimum({x}, {y})"}
+# One step of a reduction that LLVM may not regroup, by the combining primitive. Extremes it may:
+# their order does not matter.
+_IN_ORDER = {
+    "add": "{x} + {y}",
+    "maximum": "maximum_reassoc({x}, {y})",
+    "minimum": "minimum_reassoc({x}, {y})",
+}
 
 
 def dtype_name(dtype: DType) -> str:

@@ -2,9 +2,9 @@
 
 No loop at run time, and no branch but around what is rare (`select_rare`), which is there for
 vectors of each width, so that LLVM vectorises a loop around them, and each element gets the same
-bits wherever it stands. The functions run on numpy arrays as they are;
-`record` turns them into LLVM IR. Special values are those of C99 (annex F). Errors are within 2
-units in the last place; `benchmarks/ulp.py` measures them.
+bits wherever it stands. The functions run on numpy arrays as they are; `record` turns them into
+LLVM IR. Special values are those of C99 (annex F). Errors are within 2 units in the last place;
+`benchmarks/ulp.py` measures them.
 """
 
 from collections.abc import Callable, Mapping

@@ -89,9 +89,9 @@ def test_dropout_has_the_same_bits(fuse: bool) -> None:
 
 
 @pytest.mark.parametrize("axis", [0, 1])
-@pytest.mark.parametrize("shape", [(301, 10), (77, 65)], ids=str)
+@pytest.mark.parametrize("shape", [(301, 10), (77, 65), (5, 9, 70)], ids=str)
 def test_extremes_of_zeros_of_both_signs_have_the_same_bits(
-    shape: tuple[int, int], axis: int
+    shape: tuple[int, ...], axis: int
 ) -> None:
     """Which zero wins is open, but not by thread."""
     x = gc.Graph().input("x", shape)
