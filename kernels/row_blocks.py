@@ -8,6 +8,7 @@ bits at any number of threads.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from math import ceil
 
 from graphc.ir.graph import Node
@@ -28,13 +29,16 @@ def rows_of_block(rows: int) -> int | None:
 
     Of the cuts that are the most even for a few threads it has the fewest blocks.
     """
-    cuts = [
-        (_unevenness(rows, rows // blocks), blocks)
-        for blocks in range(2, min(MOST_BLOCKS, rows // SMALLEST_BLOCK_ROWS) + 1)
-        if rows % blocks == 0
-    ]
+    blocks = even_cut(rows, range(2, min(MOST_BLOCKS, rows // SMALLEST_BLOCK_ROWS) + 1))
+    return None if blocks is None else rows // blocks
+
+
+def even_cut(rows: int, counts: Iterable[int]) -> int | None:
+    """Of some numbers of equal blocks the one that a few threads share most evenly, the least of
+    several; None where none cuts `rows` or lets threads share them evenly."""
+    cuts = [(_unevenness(rows, rows // blocks), blocks) for blocks in counts if rows % blocks == 0]
     uneven, blocks = min(cuts, default=(MOST_UNEVEN + 1, 1))
-    return rows // blocks if uneven <= MOST_UNEVEN else None
+    return blocks if uneven <= MOST_UNEVEN else None
 
 
 def _unevenness(rows: int, block: int) -> float:

@@ -32,7 +32,9 @@ MOST_PANELS_TO_BALANCE = 64  # with more panels than this threads are about equa
 SIZES_TO_BALANCE = 16  # numbers of blocks for a task that are compared
 LARGEST_BY_ROWS = 1 << 22  # multiply-adds of a product whose barriers and cold caches still show
 PARTS_LIMIT = 0.97  # of the cycles in one way that two ways may take: they are more code
-BY_ROWS_LIMIT = 1.4  # times the cycles of the best tiling that a cut by rows may take
+# Times the cycles of the best tiling that a cut by rows may take, of a small product ...
+BY_ROWS_LIMIT = 1.4
+LARGE_BY_ROWS_LIMIT = 1.02  # ... and of another, where nothing but the place of rows is gained
 SMALLEST_ROW_SHARE = 2
 FOR_ALL_PANELS_BYTES = 256 * 1024  # of a right operand that is read again for every few rows
 SMALLEST_PACKED_ROWS = 128  # rows of a task that packs a panel of its own
@@ -42,8 +44,8 @@ def choose_tiling(contraction: Contraction, vector_bits: int, threads: int = 1) 
     """The tiling with the least estimated cycles for the static shape.
 
     `vector_bits` is the width of the vector registers: 512, 256 or 128. Up to `threads` threads
-    share the tasks; those of a small product are cut by rows, so that a thread can go on with
-    rows that it has computed itself. Raises ValueError for another width.
+    share the tasks; those of a small or tall product are cut by rows, so that a thread can go on
+    with rows that it has computed itself. Raises ValueError for another width.
     """
     if vector_bits not in VECTOR_REGISTERS:
         known = sorted(VECTOR_REGISTERS)
@@ -77,7 +79,8 @@ def _tiling_of_one_part(contraction: Contraction, vector_bits: int, threads: int
     rows = rows_of_share(contraction, threads)
     if rows is not None:
         cut = _cut_by_rows(contraction, rows, tiling.form, vector_bits)
-        if cut is not None and cut.cycles <= BY_ROWS_LIMIT * cycles:
+        limit = BY_ROWS_LIMIT if _is_small(contraction) else LARGE_BY_ROWS_LIMIT
+        if cut is not None and cut.cycles <= limit * cycles:
             return cut
     rows_per_task = _rows_per_task(oriented, tiling, threads)
     if oriented.right.is_computed:
@@ -174,10 +177,20 @@ def rows_of_share(contraction: Contraction, threads: int) -> int | None:
     """
     if threads == 1 or contraction.batch or contraction.rows < SMALLEST_ROW_SHARE * threads:
         return None
-    if contraction.rows * contraction.columns * contraction.depth > LARGEST_BY_ROWS:
+    if not (_is_small(contraction) or _is_tall(contraction)):
         return None
     share = ceil(contraction.rows / threads)
     return rounded_to_blocks(share, rows_of_block(contraction.rows))
+
+
+def _is_small(contraction: Contraction) -> bool:
+    return contraction.rows * contraction.columns * contraction.depth <= LARGEST_BY_ROWS
+
+
+def _is_tall(contraction: Contraction) -> bool:
+    """Whether rows are most of what the product reads and writes, and stand as they are read."""
+    fewest = max(contraction.columns, contraction.depth)
+    return contraction.rows >= fewest and contraction.left.column_stride == 1
 
 
 # Estimated cycles for one matrix of the batch, their tiling, the contraction in its orientation.

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
+from graphc.compiler import depth_blocks
 from graphc.compiler.epilogue_reductions import fuse_with_reductions
 from graphc.compiler.fuse import Decision, Recomputation, group_each
 from graphc.compiler.gathers import fuse_gathers
@@ -86,6 +87,13 @@ def expand_program(state: Compilation) -> Compilation:
     return replace(state, program=expand_composites(state.program))
 
 
+def cut_long_depths(state: Compilation) -> Compilation:
+    """Products that add up very many rows do so in blocks."""
+    firings = list(state.firings)
+    program = rewrite(state.program, depth_blocks.RULES, firings.append)
+    return replace(state, program=program, firings=tuple(firings))
+
+
 def legalize_program(state: Compilation) -> Compilation:
     """Copies where strides cannot express a view or a value has no memory of its own."""
     return replace(state, program=legalize(state.program))
@@ -136,6 +144,8 @@ PASSES: tuple[tuple[str, Pass], ...] = (
     ("expand", expand_program),
     # Again, since expansion makes constants, casts and reshapes side by side.
     ("simplify-primitives", simplify_primitives),
+    # After rewriting, which finds gradients of weights as plain products.
+    ("depth", cut_long_depths),
     # Last of the passes on nodes: a simplification would drop its copies.
     ("legalize", legalize_program),
     ("group", group_nodes),

@@ -183,6 +183,25 @@ def test_products_that_threads_cut_by_rows(
     check(compiler, contraction, sizes, (1, 2, 3, threads), tiling)
 
 
+@pytest.mark.parametrize(
+    ("rows", "depth", "columns", "left", "by_rows"),
+    [
+        (4096, 64, 64, "rows", True),
+        (4096, 64, 64, "columns", False),
+        # Neither small nor tall.
+        (250, 256, 256, "rows", False),
+        (256, 64, 512, "rows", False),
+    ],
+)
+def test_tall_products_are_cut_by_rows_too(
+    rows: int, depth: int, columns: int, left: str, by_rows: bool
+) -> None:
+    contraction, _ = plain("f32", rows, depth, columns, left)
+    tiling = choose_tiling(contraction, 512, 2)
+    assert tiling.by_rows == by_rows
+    assert tiling.rows_per_task == rows // 2 or not by_rows
+
+
 @pytest.mark.parametrize("threads", [1, 2, 3])
 @pytest.mark.parametrize("dtype", ["f32", "f64"])
 @pytest.mark.parametrize("left", ["rows", "columns"])
