@@ -27,6 +27,8 @@ FEWEST_ROWS = 16
 SHORTEST_ROW = 8
 # A strip's rows are as many as a stage's elements at most, and two vectors at least.
 NARROWEST = 32
+# Threads that write to one line take it from each other: a strip has whole lines of every result.
+LINE_BYTES = 64
 # Bytes of a strip that later passes find in the second cache.
 STRIP_BYTES = 128 * 1024
 # Strips are shared among threads where no other loop is.
@@ -105,7 +107,9 @@ def row_strips(nest: LoopNest, loops: Loops) -> RowStrips | None:
         width = min(width, STRIP_BYTES // (loops.row_size * itemsize))
     if not outer:
         width = min(width, loop.extent // STRIPS_TO_SHARE)
-    width = max(NARROWEST, width // NARROWEST * NARROWEST)
+    stored = [node.dtype.itemsize for node in nest.outputs if nest.roles[node].inner]
+    least = max(NARROWEST, LINE_BYTES // min(stored, default=LINE_BYTES))
+    width = max(least, width // least * least)
     return RowStrips(tuple(outer), loop, min(width, loop.extent))
 
 

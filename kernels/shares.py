@@ -16,7 +16,8 @@ ELEMENTS_A_COST = 16  # elements of a vector instruction
 BYTES_A_CYCLE = 8  # from beyond the second cache
 SMALLEST_BLOCK_CYCLES = 8_000
 SMALLEST_BLOCK_ELEMENTS = 256  # so that no block is unrolled whole
-MOST_BLOCKS = 16
+# Numbers of blocks that two, three and four threads share evenly, or nearly so.
+EVEN_COUNTS = (16, 12, 8, 6, 4, 2, 1)
 
 
 def block_count(nest: LoopNest, cut: RowStrips | TransposedTiles | None = None) -> int:
@@ -33,7 +34,8 @@ def block_count(nest: LoopNest, cut: RowStrips | TransposedTiles | None = None) 
     by_work = int(cycles(nest) // SMALLEST_BLOCK_CYCLES)
     by_size = math.prod(nest.domain.extents) // SMALLEST_BLOCK_ELEMENTS
     most = nest.domain.extents[loop] if cut is None else _outermost_steps(cut)
-    return max(1, min(MOST_BLOCKS, by_work, by_size, most))
+    limit = max(1, min(by_work, by_size, most))
+    return next(count for count in EVEN_COUNTS if count <= limit)
 
 
 def _outermost_steps(cut: RowStrips | TransposedTiles) -> int:

@@ -61,6 +61,15 @@ def test_short_rows_few_rows_and_rows_along_memory_go_one_by_one(
     assert not _has_strips(_program(lambda x: gc.softmax(x, axis=axis), shape))
 
 
+def test_strips_have_whole_lines_of_each_result() -> None:
+    def centred(x: gc.Node) -> gc.Node:
+        return x - gc.mean(x, axis=0, keepdims=True)
+
+    floats = _kernel(_program(centred, (64, 256))).text
+    bools = _kernel(_program(lambda x: centred(x) > 0.0, (64, 256))).text
+    assert "strip = strip_number * 32" in floats and "strip = strip_number * 64" in bools
+
+
 def test_rows_of_a_transposed_operand_go_one_by_one() -> None:
     def sums(x: gc.Node) -> gc.Node:
         return gc.sum(gc.transpose(x, (0, 2, 1)), axis=1)
@@ -132,8 +141,9 @@ def test_results(
 @pytest.mark.parametrize("seed", SEEDS)
 def test_random_graphs(monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
     """Strips of two rows wherever a kernel may have them."""
-    for name, value in (("FEWEST_ROWS", 2), ("SHORTEST_ROW", 2), ("NARROWEST", 2), ("STRIP", 2)):
-        monkeypatch.setattr(row_strips, name, value)
+    for name in ("FEWEST_ROWS", "SHORTEST_ROW", "NARROWEST", "STRIP"):
+        monkeypatch.setattr(row_strips, name, 2)
+    monkeypatch.setattr(row_strips, "LINE_BYTES", 2)
     monkeypatch.setattr(shares, "SMALLEST_BLOCK_CYCLES", 1)
     monkeypatch.setattr(shares, "SMALLEST_BLOCK_ELEMENTS", 1)
     program = random_program(seed, steps=10)

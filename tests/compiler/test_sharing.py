@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+import graphc as gc
 from graphc.compiler.arena import Arena
 from graphc.compiler.sharing import SURELY_SHARED_CYCLES, Sharing, share
 from graphc.ir.types import f32
 from graphc.kernels.source import KernelSource, OwnRows, Storage
+from tests.compiler.execution import compilation
 
 LONG = 2 * SURELY_SHARED_CYCLES
 A, B, C, STATE = (Storage(name, f32, 64) for name in ("a", "b", "c", "state"))
@@ -106,3 +108,14 @@ def test_a_short_kernel_is_shared_where_that_costs_no_barrier() -> None:
 def test_one_thread_shares_nothing() -> None:
     sharing = share([kernel([A], [B])], Arena((), {A: 0, B: 256}, 512), threads=1)
     assert sharing == Sharing((False,), (False,))
+
+
+@pytest.mark.parametrize(
+    ("rows", "blocks"), [(24, 2), (44, 4), (56, 6), (88, 8), (120, 12), (400, 16)]
+)
+def test_blocks_of_rows_are_shared_evenly(rows: int, blocks: int) -> None:
+    """A sum over rows, whose number of blocks is not that of the rows."""
+    x = gc.Graph().input("x", (rows, 1024))
+    program = gc.function([x], gc.sum(gc.exp(x), axis=0)).program
+    first = compilation(program).plan.instructions[0]
+    assert f"for block in range(thread * {blocks} // threads" in first.source.text
