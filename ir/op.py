@@ -113,7 +113,10 @@ class Gather:
 
 @dataclass(frozen=True)
 class ScatterAdd:
-    """Lowering of take's adjoint: slices of operand 0 added at the indices in operand 1."""
+    """Lowering of take's adjoint: slices, the last operand but one, added at the indices in the
+    last one: to operand 0 where it `has_base`, else to zeros."""
+
+    has_base: bool
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,7 @@ def emit_movement(name: str, node: Node, storage_of: StorageOf) -> KernelSource:
     elif isinstance(lowering, Gather):
         _emit_gather(node, storage_of, arguments, block)
     elif isinstance(lowering, ScatterAdd):
-        _emit_scatter(node, storage_of, arguments, block)
+        _emit_scatter(node, lowering, storage_of, arguments, block)
     else:
         raise AssertionError(f"{node!r} is no movement")
     return KernelSource(
@@ -133,14 +133,23 @@ def _emit_gather(node: Node, storage_of: StorageOf, arguments: Arguments, block:
     )
 
 
-def _emit_scatter(node: Node, storage_of: StorageOf, arguments: Arguments, block: Block) -> None:
-    """result[a, indices[i], c] += x[a, i, c], in the order of the indices"""
-    x, indices = node.operands
+def _emit_scatter(
+    node: Node, lowering: ScatterAdd, storage_of: StorageOf, arguments: Arguments, block: Block
+) -> None:
+    """result[a, indices[i], c] += x[a, i, c], in the order of the indices
+
+    The result is the base from the start where it overwrites it.
+    """
+    x, indices = node.operands[-2:]
     axis = node.attributes["axis"]
     target = arguments.name(storage_of(node))
     source = arguments.name(storage_of(viewed(x)))
     index = arguments.name(storage_of(viewed(indices)))
-    _emit_zero(node, target, block)
+    if not lowering.has_base:
+        _emit_zero(node, target, block)
+    elif storage_of(viewed(node.operands[0])) is not storage_of(node):
+        whole = RegionCopy(0, _whole(node))
+        _emit_region(node, whole, target, storage_of, arguments, block)
     result = _whole(node)
     sliced, chosen = _split(result, axis, _place(indices))
     stride = result.strides[axis]

@@ -362,9 +362,8 @@ def _infer_scatter(x: TensorType, indices: TensorType, axis: int, shape: Shape) 
 def _reference_scatter(
     result: TensorType, x: Array, indices: Array, axis: int, shape: Shape
 ) -> Array:
-    value = np.zeros(static_shape(shape), result.dtype.numpy)
-    np.add.at(np.moveaxis(value, axis, 0), indices, _indices_first(x, axis, indices.ndim))
-    return value
+    zeros = np.zeros(static_shape(shape), result.dtype.numpy)
+    return _reference_index_add(result, zeros, x, indices, axis)
 
 
 def _indices_first(x: Array, axis: int, index_rank: int) -> Array:
@@ -395,8 +394,39 @@ scatter_add: Op = Op(
     infer=_infer_scatter,
     reference=_reference_scatter,
     vjp=[lambda ct, r, x, indices, axis, shape: take(ct, indices, axis=axis), _INDEX],
-    lowering=ScatterAdd(),
+    lowering=ScatterAdd(has_base=False),
     indices=(1, lambda x, indices, axis, shape: shape[axis]),
+)
+
+
+def _infer_index_add(base: TensorType, x: TensorType, indices: TensorType, axis: int) -> TensorType:
+    if base.dtype != x.dtype:
+        raise DTypeError("slices of the base's dtype expected; cast one")
+    return _infer_scatter(x, indices, axis, base.shape)
+
+
+def _reference_index_add(
+    result: TensorType, base: Array, x: Array, indices: Array, axis: int
+) -> Array:
+    value = np.array(base)
+    np.add.at(np.moveaxis(value, axis, 0), indices, _indices_first(x, axis, indices.ndim))
+    return value
+
+
+# base + scatter_add(x), each slice of x added in turn.
+index_add: Op = Op(
+    "index_add",
+    arity=3,
+    attributes={"axis": INT},
+    infer=_infer_index_add,
+    reference=_reference_index_add,
+    vjp=[
+        lambda ct, r, base, x, indices, axis: ct,
+        lambda ct, r, base, x, indices, axis: take(ct, indices, axis=axis),
+        _INDEX,
+    ],
+    lowering=ScatterAdd(has_base=True),
+    indices=(2, lambda base, x, indices, axis: base.shape[axis]),
 )
 
 # --- in_range --------------------------------------------------------------------------------
@@ -421,4 +451,15 @@ in_range: Op = Op(
     indices=(0, lambda indices, limit: limit),
 )
 
-OPS = (in_range, reshape, transpose, broadcast_to, slice_, embed, concatenate, take, scatter_add)
+OPS = (
+    in_range,
+    reshape,
+    transpose,
+    broadcast_to,
+    slice_,
+    embed,
+    concatenate,
+    take,
+    scatter_add,
+    index_add,
+)

@@ -242,6 +242,9 @@ MOVED: dict[str, Callable[[Node], Node]] = {
     "scatter_add": lambda x: movement.scatter_add(
         x, x.graph.constant([1, 1, 4]), axis=0, shape=(5, 4)
     ),
+    "index_add": lambda x: movement.index_add(
+        ops.square(x), x[:2] * 3, x.graph.constant([1, 1]), axis=0
+    ),
     "scatter_add_columns": lambda x: movement.scatter_add(
         x, x.graph.constant([[0, 1], [1, 0]]), axis=1, shape=(3, 2)
     ) if x.rank == 3 else movement.scatter_add(

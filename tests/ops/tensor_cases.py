@@ -327,10 +327,21 @@ def _take_cases() -> Iterator[Case]:
                 "scatter_add", name, (Operand(result, kind, sample), indices),
                 {"axis": axis, "shape": shape}, scattered, bindings=BATCH, reduction_length=17,
             )  # fmt: skip
+            yield Case(
+                "index_add", name,
+                (Operand(shape, kind, sample), Operand(result, kind, sample), indices),
+                {"axis": axis}, lambda base, x, i, scattered=scattered: base + scattered(x, i),
+                bindings=BATCH, reduction_length=18,
+            )  # fmt: skip
     bytes_taken = (Operand((5, 17), "u8", BYTES), Operand((4,), "u8", integers(0, 5)))
     yield Case("take", "bytes", bytes_taken, {"axis": 0}, lambda x, i: np.array([x[j] for j in i]))
     operands = (Operand((4, 5), layout=TRANSPOSED), Operand((3,), "i64", integers(0, 4), STEPPED))
     yield Case("take", "strided", operands, {"axis": 0}, lambda x, i: np.eye(4)[i] @ x)
+    slices = Operand((3, 5), layout=STEPPED)
+    yield Case(
+        "index_add", "strided", (operands[0], slices, operands[1]), {"axis": 0},
+        lambda base, x, i: base + np.eye(4)[i].T @ x, reduction_length=4,
+    )  # fmt: skip
 
 
 def _range_cases() -> Iterator[Case]:

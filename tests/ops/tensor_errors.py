@@ -246,6 +246,28 @@ _INDEXING = (
         IndexError, "^scatter_add: .* outside 0 to 8", {"x": _VALUES, "i": [0, 9, 1]},
     ),
     ErrorCase(
+        "index_add", "slices",
+        lambda g: movement.index_add(_x(g), g.input("y", (3, 4)), _i(g), axis=0),
+        ShapeError, r"^index_add\(f32.*, i64\[2\]\): slices of f32\[2,4\] expected",
+    ),
+    ErrorCase(
+        "index_add", "dtypes",
+        lambda g: movement.index_add(_x(g), g.input("y", (2, 4), "f64"), _i(g), axis=0),
+        DTypeError, r"^index_add\(f32\[3,4\], f64\[2,4\], i64\[2\]\): slices of the base's dtype",
+    ),
+    ErrorCase(
+        "index_add", "bytes",
+        lambda g: movement.index_add(
+            _x(g, (2, 4), "u8"), g.input("y", (2, 4), "u8"), _i(g), axis=0
+        ),
+        DTypeError, r"^index_add\(u8\[2,4\], u8\[2,4\], i64\[2\]\): .* not u8; cast first",
+    ),
+    ErrorCase(
+        "index_add", "beyond",
+        lambda g: movement.index_add(_x(g), g.constant(np.zeros((2, 4)), "f32"), _i(g), axis=0),
+        IndexError, "^index_add: .* outside 0 to 2", {"x": _VALUES, "i": [0, 3]},
+    ),
+    ErrorCase(
         "in_range", "floats", lambda g: movement.in_range(_x(g), limit=3),
         DTypeError, r"^in_range\(f32\[3,4\]\): integer indices expected",
     ),
