@@ -21,6 +21,7 @@ from graphc.ir.graph import Node, Program
 from graphc.ir.guard import guard_indices
 from graphc.ir.lower import expand_composites, specialize
 from graphc.ir.rewrite import Firing, rewrite
+from graphc.ir.row_updates import update_rows
 from graphc.ir.simplify import PRIMITIVE_RULES, simplify
 from graphc.ir.verify import verify
 from graphc.kernels.group import Group
@@ -65,6 +66,8 @@ def simplify_program(state: Compilation) -> Compilation:
     """What was written becomes what is stable and cheap."""
     firings = list(state.firings)
     program = simplify(state.program, firings.append)
+    # Behind it, when what only seemed to need a gradient is gone.
+    program = update_rows(program, firings.append)
     return replace(state, program=program, firings=tuple(firings))
 
 

@@ -10,15 +10,21 @@ import pytest
 
 import graphc as gc
 from graphc.compiler.plan import PlannedInstruction
+from graphc.ir.ops.movement import index_add, scatter_add
 from tests.tolerance import assert_close
 
 STEPS = 3
+ROWS = [5, 0, 5, 8]
 Declare = Callable[[gc.Graph], tuple[Any, list[tuple[Any, Any]]]]
 
 
 def _state(graph: gc.Graph, name: str, shape: tuple[int, ...]) -> Any:
     rng = np.random.default_rng(len(graph.states) + 1)
     return graph.variable(name, rng.uniform(-1, 1, shape), shape, "f64")
+
+
+def _rows(graph: gc.Graph) -> Any:
+    return graph.constant(ROWS, "i64")
 
 
 def _check(declare: Declare, *, fuse: bool, kernels: int | None = None) -> gc.Function:
@@ -221,6 +227,39 @@ def _taken_rows(graph: gc.Graph) -> Any:
     return [], [(a, gc.take(a, [4, 3, 2, 1, 0]))]
 
 
+def _rows_added(graph: gc.Graph) -> Any:
+    """Some of them twice, some never; the old rows are read before."""
+    a, x = _state(graph, "a", (9, 7)), graph.input("x", (4, 7), "f64")
+    y = gc.tanh(gc.take(a, ROWS)) * x
+    return [gc.sum(a, 0)], [(a, a - 0.1 * scatter_add(y, _rows(graph), axis=0, shape=a.shape))]
+
+
+def _columns_added(graph: gc.Graph) -> Any:
+    a, x = _state(graph, "a", (3, 9)), graph.input("x", (3, 4), "f64")
+    rate = _state(graph, "rate", ())
+    step = rate * scatter_add(x, _rows(graph), axis=1, shape=a.shape)
+    return [], [(a, a + step), (rate, rate * 0.9)]
+
+
+def _rows_added_and_read(graph: gc.Graph) -> Any:
+    """The new value is read beside the old one, which may therefore not be overwritten by it."""
+    a, x = _state(graph, "a", (9, 7)), graph.input("x", (4, 7), "f64")
+    new = a + scatter_add(x, _rows(graph), axis=0, shape=a.shape)
+    return [gc.sum(new * a, 0)], [(a, new)]
+
+
+def _own_rows_added(graph: gc.Graph) -> Any:
+    a = _state(graph, "a", (9, 7))
+    return [], [(a, index_add(a, a[1:5], _rows(graph), axis=0))]
+
+
+def _rows_of_another_added(graph: gc.Graph) -> Any:
+    a, x = _state(graph, "a", (9, 7)), graph.input("x", (4, 7), "f64")
+    b = _state(graph, "b", (9, 7))
+    from_a = index_add(a.T, x.T, _rows(graph), axis=1).T
+    return [], [(a, index_add(b, x, _rows(graph), axis=0)), (b, from_a)]
+
+
 def _swap_beside_an_input(graph: gc.Graph) -> Any:
     """One kernel reads both old values, since both updates read x."""
     x = graph.input("x", (5, 7), "f64")
@@ -238,7 +277,7 @@ def _moments_in_finish(graph: gc.Graph) -> Any:
     return [], updates
 
 
-HELPERS = ("_state", "_check", "_random_updates", "_fitted")
+HELPERS = ("_state", "_check", "_rows", "_random_updates", "_fitted")
 CASES = [
     value for name, value in globals().items() if name.startswith("_") and callable(value)
     and value.__module__ == __name__ and name not in HELPERS
@@ -297,11 +336,12 @@ def _writers(function: gc.Function, state: str) -> list[PlannedInstruction]:
 
 IN_PLACE = [
     _product_epilogue_in_place, _new_value, _own_row_sums, _bias_in_finish, _own_column_sums,
-    _own_sum, _moments_in_finish,
+    _own_sum, _moments_in_finish, _rows_added, _columns_added,
 ]  # fmt: skip
 COPIED = [
     _own_transpose, _own_symmetric_part, _own_first_row, _own_square, _own_product_with_epilogue,
-    _product_epilogue_transposed, _product_epilogue_first_row,
+    _product_epilogue_transposed, _product_epilogue_first_row, _rows_added_and_read,
+    _own_rows_added,
 ]  # fmt: skip
 
 
@@ -331,6 +371,7 @@ def test_not_written_in_place(declare: Declare) -> None:
 def test_index_error_changes_no_state(fuse: bool, mode: Any) -> None:
     graph = gc.Graph()
     a, b, c = _state(graph, "a", (5, 4)), _state(graph, "b", (4,)), _state(graph, "c", (3,))
+    d = _state(graph, "d", (5, 4))
     unrelated = c * 2
     rows = graph.input("rows", (2,), "i64")
     computed = rows + 1
@@ -338,6 +379,7 @@ def test_index_error_changes_no_state(fuse: bool, mode: Any) -> None:
         (c, unrelated),
         (a, a * 2),
         (b, b + gc.sum(gc.take(a, rows), 0) + gc.sum(gc.take(a, computed), 0)),
+        (d, d - 0.1 * scatter_add(gc.take(a, computed), computed, axis=0, shape=d.shape)),
     ]
     function = gc.function([rows], gc.sum(a), updates, mode=mode, fuse=fuse)
     function(np.array([0, 3]))
