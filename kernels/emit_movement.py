@@ -9,7 +9,7 @@ from graphc.ir.op import Assemble, Gather, RegionCopy, ScatterAdd, Strided
 from graphc.ir.types import row_major_strides
 from graphc.kernels.access import Access, index_expression, merge_axes, place_in_memory
 from graphc.kernels.emit import StorageOf
-from graphc.kernels.group import viewed
+from graphc.kernels.group import adds_to_base, viewed
 from graphc.kernels.loops import INNER_VARIABLES
 from graphc.kernels.names import Names
 from graphc.kernels.scalar import dtype_name, number
@@ -34,7 +34,7 @@ def emit_movement(name: str, node: Node, storage_of: StorageOf) -> KernelSource:
     elif isinstance(lowering, Gather):
         _emit_gather(node, storage_of, arguments, block)
     elif isinstance(lowering, ScatterAdd):
-        _emit_scatter(node, lowering, storage_of, arguments, block)
+        _emit_scatter(node, storage_of, arguments, block)
     else:
         raise AssertionError(f"{node!r} is no movement")
     return KernelSource(
@@ -133,9 +133,7 @@ def _emit_gather(node: Node, storage_of: StorageOf, arguments: Arguments, block:
     )
 
 
-def _emit_scatter(
-    node: Node, lowering: ScatterAdd, storage_of: StorageOf, arguments: Arguments, block: Block
-) -> None:
+def _emit_scatter(node: Node, storage_of: StorageOf, arguments: Arguments, block: Block) -> None:
     """result[a, indices[i], c] += x[a, i, c], in the order of the indices
 
     The result is the base from the start where it overwrites it.
@@ -145,7 +143,7 @@ def _emit_scatter(
     target = arguments.name(storage_of(node))
     source = arguments.name(storage_of(viewed(x)))
     index = arguments.name(storage_of(viewed(indices)))
-    if not lowering.has_base:
+    if not adds_to_base(node):
         _emit_zero(node, target, block)
     elif storage_of(viewed(node.operands[0])) is not storage_of(node):
         whole = RegionCopy(0, _whole(node))

@@ -112,6 +112,12 @@ def is_movement(node: Node) -> bool:
     return isinstance(node.op.lowering, Assemble | Gather | ScatterAdd)
 
 
+def adds_to_base(node: Node) -> bool:
+    """Whether the node is its operand 0 but for slices that are added at indices."""
+    lowering = node.op.lowering
+    return isinstance(lowering, ScatterAdd) and lowering.has_base
+
+
 def viewed(node: Node) -> Node:
     """The value whose memory `node` shows: the node itself unless it is a view."""
     return node.viewed

@@ -24,6 +24,7 @@ from graphc.kernels.group import (
     LoopGroup,
     MovementGroup,
     Refusal,
+    adds_to_base,
     external_operands,
     viewed,
 )
@@ -243,19 +244,26 @@ def _plan_memory(
 
 
 def bytes_moved(group: Group) -> int:
-    """Bytes that the kernel reads and writes at the least."""
+    """Bytes that the kernel reads and writes at the least; of a base that is added to, the slices
+    alone."""
+    if isinstance(group, MovementGroup) and adds_to_base(group.node):
+        _, *added = group.node.operands
+        touched = min(added[0].type.nbytes, group.node.type.nbytes)
+        return 2 * touched + sum(viewed(operand).type.nbytes for operand in added)
     return traffic(group.nodes, group.outputs)
 
 
 def operations(group: Group) -> int:
     """Multiplications and additions of products, and one operation for each other element that is
-    not gathered."""
+    neither gathered nor left as it is."""
     count = 0
     for node in group.nodes:
         if isinstance(group, ContractionGroup) and node is group.contraction:
             transposed = node.attributes["transpose_x"]
             depth = node.operands[0].type.dims[-2 if transposed else -1]
             count += 2 * math.prod(node.type.dims) * depth
+        elif adds_to_base(node):
+            count += node.operands[1].type.size
         elif not isinstance(node.op.lowering, Gather):
             count += max((node.type.size, *(x.type.size for x in node.operands)))
     return count

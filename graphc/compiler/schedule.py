@@ -7,11 +7,17 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from graphc.ir.graph import Node, Program
-from graphc.ir.op import ScatterAdd
 from graphc.ir.ops import elementwise
 from graphc.ir.ops.movement import in_range
 from graphc.kernels.access import place_in_memory
-from graphc.kernels.group import ContractionGroup, Group, LoopGroup, external_operands, viewed
+from graphc.kernels.group import (
+    ContractionGroup,
+    Group,
+    LoopGroup,
+    adds_to_base,
+    external_operands,
+    viewed,
+)
 from graphc.kernels.loopnest import LoopNest, Phase, plan_loops
 
 # Results of so few bytes stay in the second cache of a core through the whole step.
@@ -176,14 +182,8 @@ def _writes_in_place(group: Group, state: Node, value: Node) -> bool:
         nest = plan_loops(group.nodes, group.outputs)
         assert isinstance(nest, LoopNest)
         return all(_read_precedes(nest, node, position, state, value) for node, position in reads)
-    return _is_added_to(group.node, state) and len(reads) == 1
-
-
-def _is_added_to(movement: Node, state: Node) -> bool:
-    """Whether a movement adds slices to the state, whose other elements stay as they are."""
-    lowering = movement.op.lowering
-    has_base = isinstance(lowering, ScatterAdd) and lowering.has_base
-    return has_base and movement.operands[0] is state
+    is_base = group.node.operands[0] is state and len(reads) == 1
+    return is_base and adds_to_base(group.node)
 
 
 def _reads_same_element(node: Node, position: int, state: Node) -> bool:

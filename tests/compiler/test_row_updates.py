@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import graphc as gc
+from graphc.compiler.plan import bytes_moved, operations
 from graphc.ir.op import Array
 from tests.tolerance import assert_close
 
@@ -69,8 +70,12 @@ def test_rows_are_updated_in_place(name: str, dtype: str) -> None:
     step, results = _trained(*given, threads=2)
     plan = step.loaded().plan
     (row,) = [row for row in plan.instructions if "index_add" in row.name]
-    assert len(plan.storages.states) == len(results)
     assert [storage.size for storage in row.source.writes] == [ROWS * WIDTH]
+    assert row.group is not None
+    added, itemsize = BATCH * LENGTH * WIDTH, results["table"].itemsize
+    assert operations(row.group) == added
+    rows_of_means = BATCH * WIDTH * itemsize
+    assert bytes_moved(row.group) == 2 * added * itemsize + rows_of_means + BATCH * LENGTH * 4
     assert not any(storage.size >= ROWS * WIDTH for storage in plan.arena.offsets)
     _, alone = _trained(*given, threads=1)
     for key, value in results.items():
