@@ -250,7 +250,7 @@ def _rows_added_and_read(graph: gc.Graph) -> Any:
 
 def _own_rows_added(graph: gc.Graph) -> Any:
     a = _state(graph, "a", (9, 7))
-    return [], [(a, index_add(a, a[1:5], _rows(graph), axis=0))]
+    return [], [(a, index_add(a, a[2:6], _rows(graph), axis=0))]
 
 
 def _rows_of_another_added(graph: gc.Graph) -> Any:
