@@ -80,7 +80,9 @@ class RowStrips:
         strip = Block()
         strip.add(f"{STRIP_START} = {STRIP_NUMBER} * {self.width}")
         end, extent = f"{STRIP_START} + {self.width}", self.loop.extent
-        strip.add(f"{STRIP_END} = {end} if {end} < {extent} else {extent}")
+        if extent % self.width:
+            end = f"{end} if {end} < {extent} else {extent}"
+        strip.add(f"{STRIP_END} = {end}")
         strip.extend(body)
         into.nest(f"for {STRIP_NUMBER} in range({limits}):", strip)
 
