@@ -1,6 +1,6 @@
 """Training steps that the benchmarks measure: networks, data and initial weights.
 
-Float32 throughout. S, A, B and C are sigmoid layers with softmax cross-entropy and SGD; E is
+Float32 throughout. S, A, B, C and L are sigmoid layers with softmax cross-entropy and SGD; E is
 elementwise work alone, mean((tanh(a x + b) sigmoid(c x + d) - t)^2) with its four vectors trained.
 """
 
@@ -28,6 +28,7 @@ LAYERED = {
     "A": ((784, 50, 10), 100),
     "B": ((784, 512, 512, 10), 128),
     "C": ((1024, 1024, 1024, 1024, 10), 512),
+    "L": ((32, 64, 64, 4), 4096),
 }
 NAMES = (*LAYERED, "E")
 
