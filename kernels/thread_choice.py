@@ -18,8 +18,8 @@ from graphc.kernels.executor import InstructionTable, KernelStopped
 # Walks of this length are shared without a question: what threads say to each other is nothing
 # beside it.
 SURELY_SHARED_NANOSECONDS = 1_000_000
-# After such a time the other way is tried for the first time, and later whenever trials so far
-# would take this share of the time.
+# After such a time the other way is tried for the first time, then each time after twice as long,
+# until trials take no more than this share of the time.
 FIRST_TRIAL_NANOSECONDS = 1_000_000
 TRIAL_SHARE = 0.01
 # A trial compares so many measurements, each of at least this time if there are enough walks.
@@ -52,6 +52,8 @@ class ThreadChoice:
         self._trial: list[float] | None = None
         self._is_first_of_trial = False
         self._trial_nanoseconds = 0.0
+        # From one trial to the next.
+        self._pause: float = FIRST_TRIAL_NANOSECONDS
         self._nanoseconds_since = 0.0
 
     def next_walks(self, left: int) -> tuple[bool, int]:
@@ -63,7 +65,7 @@ class ThreadChoice:
             return self.alone, min(left, _fitting(MEASUREMENT_NANOSECONDS, usual))
         if usual >= SURELY_SHARED_NANOSECONDS and not self.alone:
             return False, left
-        if self._trial is None and self._nanoseconds_since >= self._pause():
+        if self._trial is None and self._nanoseconds_since >= self._pause:
             self._trial, self._is_first_of_trial = [], True
             self._trial_nanoseconds = 0.0
         if self._trial is None:
@@ -94,26 +96,27 @@ class ThreadChoice:
         self._trial.append(nanoseconds / walks)
         usual = _median(self._usual)
         if self._trial[0] > HOPELESS * usual:
-            self._end_trial()
+            self._end_trial(is_better=False)
         elif len(self._trial) == TRIAL_MEASUREMENTS:
-            if _median(self._trial) < WORTHWHILE * usual:
+            is_better = _median(self._trial) < WORTHWHILE * usual
+            if is_better:
                 self.alone = not self.alone
                 self._usual = deque(self._trial, TRIAL_MEASUREMENTS)
-                # Soon asked again: a single trial may err.
-                self._trial_nanoseconds = 0.0
-            self._end_trial()
+            self._end_trial(is_better)
 
     def _is_known(self) -> bool:
         """Whether there are measurements enough to compare with."""
         return len(self._usual) == TRIAL_MEASUREMENTS
 
-    def _pause(self) -> float:
-        """Nanoseconds from one trial to the next."""
-        return max(FIRST_TRIAL_NANOSECONDS, self._trial_nanoseconds / TRIAL_SHARE)
-
-    def _end_trial(self) -> None:
+    def _end_trial(self, is_better: bool) -> None:
         self._trial = None
         self._nanoseconds_since = 0.0
+        if is_better:
+            # Soon asked again: a single trial may err, and what disturbed it may be over.
+            self._pause = FIRST_TRIAL_NANOSECONDS
+        else:
+            self._pause = min(2 * self._pause, self._trial_nanoseconds / TRIAL_SHARE)
+            self._pause = max(self._pause, FIRST_TRIAL_NANOSECONDS)
 
 
 def _median(values: Iterable[float]) -> float:

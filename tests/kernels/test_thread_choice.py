@@ -78,6 +78,19 @@ def test_the_faster_kind_is_found_and_followed_when_it_changes(at_once: int) -> 
     assert machine.share_alone() < 2 * TRIAL_SHARE
 
 
+def test_a_short_disturbance_is_soon_forgotten() -> None:
+    machine = Machine(together=80_000, alone=150_000)
+    machine.walk(SECOND // 4)
+    machine.nanoseconds[False] = 400_000
+    machine.walk(SECOND // 16)
+    assert machine.choice.alone
+    machine.nanoseconds[False] = 80_000
+    machine.share_alone()
+    machine.walk(SECOND // 10)
+    # The next trial waits no longer than the disturbance lasted.
+    assert machine.share_alone() < 0.4
+
+
 def test_long_walks_are_shared_without_trials() -> None:
     machine = Machine(together=2 * SURELY_SHARED_NANOSECONDS, alone=SURELY_SHARED_NANOSECONDS)
     machine.walk(SECOND)
