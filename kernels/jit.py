@@ -11,19 +11,12 @@ from typing import Any
 
 import llvmlite.binding as llvm
 from numba.core import types
-from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import CompilerBase, Flags, compile_extra
 from numba.core.compiler_lock import global_compiler_lock
 from numba.core.compiler_machinery import PassManager
 from numba.core.cpu_options import FastMathOptions
-from numba.core.registry import cpu_target
-from numba.core.typed_passes import (
-    AnnotateTypes,
-    IRLegalization,
-    NativeLowering,
-    NoPythonBackend,
-    NopythonTypeInference,
-)
+from numba.core.target_extension import target_override
+from numba.core.typed_passes import IRLegalization, NopythonTypeInference
 from numba.core.untyped_passes import FixupArgs, IRProcessing, TranslateByteCode
 
 from graphc.kernels import vecmath
@@ -35,6 +28,7 @@ from graphc.kernels.jit_primitives import (
     install_buffers,
     kernel_namespace,
 )
+from graphc.kernels.jit_target import TARGET_NAME, KernelLowering, KernelText, kernel_target
 from graphc.kernels.llvm import CompiledKernel, Target, build, default_target, host_target
 from graphc.kernels.record import RecordedFunction, record_function, recordable
 from graphc.kernels.vector_variants import Variant, called_variants, declare_variants
@@ -103,22 +97,12 @@ class _KernelPipeline(CompilerBase):
             FixupArgs,
             IRProcessing,
             NopythonTypeInference,
-            AnnotateTypes,
             IRLegalization,
-            NativeLowering,
-            NoPythonBackend,
+            KernelLowering,
         ):
             passes.add_pass(each, each.__name__)
         passes.finalize()
         return [passes]
-
-
-class _UnoptimizedLibrary(JITCodeLibrary):
-    """What numba generates, left as it is: it would fully unroll short loops, which the vectoriser
-    has to see whole."""
-
-    def _optimize_functions(self, ll_module: Any) -> None:
-        ll_module.data_layout = self._codegen._data_layout
 
 
 class KernelCompiler:
@@ -130,7 +114,8 @@ class KernelCompiler:
         self._namespace = kernel_namespace()
         self._recordable = recordable(vecmath)
         self._vector_math: dict[Variant, RecordedFunction] = {}
-        install_buffers()
+        self._numba = kernel_target()
+        install_buffers(self._numba)
 
     def compile_kernel(
         self,
@@ -183,24 +168,24 @@ class KernelCompiler:
         With it come the functions of vector math that it calls, those with a branch by symbol.
         """
         pointers = types.CPointer(types.voidptr)
-        with global_compiler_lock:
-            result = compile_extra(
-                cpu_target.typing_context,
-                cpu_target.target_context,
+        generated = KernelText()
+        with global_compiler_lock, target_override(TARGET_NAME):
+            native_name = compile_extra(
+                self._numba.typing_context,
+                self._numba.target_context,
                 function,
                 (pointers, types.int64, types.int64),
                 types.int32,
                 _kernel_flags(lines),
                 {},
                 pipeline_class=_KernelPipeline,
-                library=_UnoptimizedLibrary(cpu_target.target_context.codegen(), name),
+                library=generated,
             )
-        module = result.library._final_module.clone()
+        module = llvm.parse_assembly(generated.llvm_ir)
         called, late = self._called_vector_math(module)
         if called or late:
             text = interleave_long_loops(str(module), VECTOR_MATH_PREFIX, long_rows, late)
             module = llvm.parse_assembly(declare_variants(text, late))
-        native_name = result.fndesc.mangled_name
         module.get_function(native_name).add_function_attribute("alwaysinline")
         module.link_in(llvm.parse_assembly(_entry_point(name, native_name, self.target, lines)))
         for variable in module.global_variables:

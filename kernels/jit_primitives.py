@@ -13,7 +13,7 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.core.datamodel import models
 from numba.core.imputils import Registry as LoweringRegistry
-from numba.core.registry import cpu_target
+from numba.core.target_extension import target_override
 from numba.core.typing.templates import AbstractTemplate, signature
 from numba.core.typing.templates import Registry as TypingRegistry
 from numba.extending import intrinsic
@@ -21,6 +21,7 @@ from numba.extending import intrinsic
 from graphc.ir.ops import random
 from graphc.ir.types import DTYPES
 from graphc.kernels import vecmath
+from graphc.kernels.jit_target import TARGET_NAME, KernelTargetDescriptor
 from graphc.kernels.scalar import dtype_name
 
 STACK_ALIGNMENT_BYTES = 64
@@ -144,13 +145,13 @@ def _store_element(context: Any, builder: Any, sig: Any, args: Any) -> Any:
     return context.get_dummy_value()
 
 
-def install_buffers() -> None:
-    """Teaches numba's CPU target, of which a process has one, to type and lower buffers."""
-    cpu_target.typing_context.refresh()
-    cpu_target.target_context.refresh()
-    cpu_target.typing_context.install_registry(_typing)
-    cpu_target.target_context.install_registry(_lowering)
-    cpu_target.target_context.data_model_manager.register(Buffer, BufferModel)
+def install_buffers(target: KernelTargetDescriptor) -> None:
+    """Teaches a target to type and lower buffers."""
+    with target_override(TARGET_NAME):
+        target.target_context.refresh()
+        target.typing_context.install_registry(_typing)
+        target.target_context.install_registry(_lowering)
+    target.target_context.data_model_manager.register(Buffer, BufferModel)
 
 
 @intrinsic(prefer_literal=True)

@@ -1,4 +1,4 @@
-"""Who may import whom: graphc -> graphc.kernels -> graphc.ir; two files import numba."""
+"""Who may import whom: graphc -> graphc.kernels -> graphc.ir; three files import numba."""
 
 import ast
 import subprocess
@@ -13,6 +13,7 @@ COMPILERS = {"numba", "llvmlite"}
 IMPORTERS = {
     Path("kernels/jit.py"): {"numba", "llvmlite"},
     Path("kernels/jit_primitives.py"): {"numba", "llvmlite"},
+    Path("kernels/jit_target.py"): {"numba", "llvmlite"},
     # Loads what is on disk, without the time that importing numba takes.
     Path("kernels/llvm.py"): {"llvmlite"},
     # Reads the sections of object code.
