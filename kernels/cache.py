@@ -62,6 +62,7 @@ CODE_GENERATORS = (
             "interleave.py",
             "jit.py",
             "jit_primitives.py",
+            "jit_target.py",
             "llvm.py",
             "polynomial.py",
             "primitives.py",

@@ -5,8 +5,11 @@ microkernels that it calls, optimised once for the chosen target, and loaded. Th
 no symbol of numba or of Python.
 """
 
+from __future__ import annotations
+
 import linecache
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import llvmlite.binding as llvm
@@ -105,6 +108,24 @@ class _KernelPipeline(CompilerBase):
         return [passes]
 
 
+@dataclass(frozen=True)
+class TranslatedKernel:
+    """A kernel as numba's LLVM IR, in which its function is `native_name`.
+
+    microkernels: the LLVM IR of those that it calls. The rest is as `compile_kernel` was given it.
+    """
+
+    source: str
+    name: str
+    filename: str
+    llvm_ir: str
+    native_name: str
+    microkernels: tuple[str, ...]
+    unroll: bool
+    long_rows: bool
+    lines: bool
+
+
 class KernelCompiler:
     """Compiles kernel source; holds the primitives and the LLVM IR of the vector math."""
 
@@ -137,18 +158,57 @@ class KernelCompiler:
         reading LLVM IR and assembly.
         Raises numba's errors, with a note that names the kernel, when the source cannot be typed.
         """
+        translated = self.translate(
+            source,
+            name,
+            filename=filename,
+            microkernels=microkernels,
+            unroll=unroll,
+            long_rows=long_rows,
+            lines=lines,
+        )
+        return self.finish(translated)
+
+    def translate(
+        self,
+        source: str,
+        name: str,
+        *,
+        filename: str,
+        microkernels: Sequence[MicrokernelLike] = (),
+        unroll: bool = True,
+        long_rows: bool = False,
+        lines: bool = False,
+    ) -> TranslatedKernel:
+        """The first half of `compile_kernel`, which is Python's and asks nothing of LLVM."""
         text = source.splitlines(keepends=True)
         linecache.cache[filename] = (len(source), None, text, filename)
         namespace = dict(self._namespace)
         namespace.update({kernel.name: call_microkernel(kernel) for kernel in microkernels})
         exec(compile(source, filename, "exec"), namespace)
         try:
-            module, called, late = self._translate(namespace[name], name, long_rows, lines)
+            llvm_ir, native_name = self._generate(namespace[name], lines)
         except Exception as error:
             error.add_note(f"while compiling kernel {name} of {filename}")
             raise
-        for microkernel in microkernels:
-            module.link_in(llvm.parse_assembly(microkernel.llvm_ir))
+        return TranslatedKernel(
+            source,
+            name,
+            filename,
+            llvm_ir,
+            native_name,
+            tuple(kernel.llvm_ir for kernel in microkernels),
+            unroll,
+            long_rows,
+            lines,
+        )
+
+    def finish(self, kernel: TranslatedKernel) -> CompiledKernel:
+        """The second half, which is LLVM's: Python's other threads run meanwhile."""
+        name = kernel.name
+        module, called, late = self._module(kernel)
+        for llvm_ir in kernel.microkernels:
+            module.link_in(llvm.parse_assembly(llvm_ir))
         self._link(module, called, name)
 
         def link_late(vectorized: Any) -> Any:
@@ -157,16 +217,11 @@ class KernelCompiler:
             self._link(module, variants, name)
             return module
 
-        native = build(module, self.target, unroll, link_late if late else None)
-        return CompiledKernel(name, source, filename, native.address(name), native)
+        native = build(module, self.target, kernel.unroll, link_late if late else None)
+        return CompiledKernel(name, kernel.source, kernel.filename, native.address(name), native)
 
-    def _translate(
-        self, function: Callable[..., Any], name: str, long_rows: bool, lines: bool
-    ) -> tuple[Any, list[Variant], list[str]]:
-        """The LLVM module of a kernel function: what numba made, and the entry point.
-
-        With it come the functions of vector math that it calls, those with a branch by symbol.
-        """
+    def _generate(self, function: Callable[..., Any], lines: bool) -> tuple[str, str]:
+        """What numba makes of a kernel function, and the name that it gives it."""
         pointers = types.CPointer(types.voidptr)
         generated = KernelText()
         with global_compiler_lock, target_override(TARGET_NAME):
@@ -181,13 +236,21 @@ class KernelCompiler:
                 pipeline_class=_KernelPipeline,
                 library=generated,
             )
-        module = llvm.parse_assembly(generated.llvm_ir)
+        return generated.llvm_ir, native_name
+
+    def _module(self, kernel: TranslatedKernel) -> tuple[Any, list[Variant], list[str]]:
+        """The LLVM module of a kernel: what numba made, and the entry point.
+
+        With it come the functions of vector math that it calls, those with a branch by symbol.
+        """
+        module = llvm.parse_assembly(kernel.llvm_ir)
         called, late = self._called_vector_math(module)
         if called or late:
-            text = interleave_long_loops(str(module), VECTOR_MATH_PREFIX, long_rows, late)
+            text = interleave_long_loops(str(module), VECTOR_MATH_PREFIX, kernel.long_rows, late)
             module = llvm.parse_assembly(declare_variants(text, late))
-        module.get_function(native_name).add_function_attribute("alwaysinline")
-        module.link_in(llvm.parse_assembly(_entry_point(name, native_name, self.target, lines)))
+        module.get_function(kernel.native_name).add_function_attribute("alwaysinline")
+        entry = _entry_point(kernel.name, kernel.native_name, self.target, kernel.lines)
+        module.link_in(llvm.parse_assembly(entry))
         for variable in module.global_variables:
             if not variable.name.startswith("llvm."):
                 variable.linkage = "internal"
