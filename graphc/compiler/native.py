@@ -7,12 +7,13 @@ import threading
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from graphc.compiler.executable import Buffer, CompiledProgram, Output, Role
 from graphc.compiler.plan_cache import plan_cache
+from graphc.compiler.two_stages import in_two_stages
 from graphc.ir.op import Array
 from graphc.kernels.cache import KERNEL, DiskCache, open_cache
 from graphc.kernels.cache_entry import Entry, source_digest
@@ -33,6 +34,7 @@ from graphc.kernels.row_kernels import (
     load_row_kernels,
 )
 from graphc.kernels.thread_choice import TableRunner
+from graphc.kernels.thread_count import available_processors
 
 # The passes, llvmlite and numba are imported where they are first needed, which may be never.
 if TYPE_CHECKING:
@@ -53,6 +55,15 @@ class KernelCode:
 
     address: int
     module: NativeModule
+
+
+@dataclass(frozen=True)
+class WantedKernel:
+    """A kernel by the digest of its source, which is asked for where it has to be compiled."""
+
+    name: str
+    digest: str
+    source: Callable[[], KernelSource]
 
 
 class Native:
@@ -109,67 +120,108 @@ class Native:
         """The kernel, or an equal one of other names that is in use or on disk."""
         from graphc.kernels.source import kernel_digest
 
-        return self.kernel(source.name, kernel_digest(source), lambda: source)
+        return self.kernels([WantedKernel(source.name, kernel_digest(source), lambda: source)])[0]
 
-    def kernel(self, name: str, digest: str, source: Callable[[], KernelSource]) -> KernelCode:
-        """The kernel of a digest; `source` is asked for where it is neither in use nor on disk."""
+    def kernels(self, wanted: Sequence[WantedKernel]) -> list[KernelCode]:
+        """The kernels of some digests, in order; those in use or on disk are not compiled.
 
-        def compiled() -> tuple[NativeModule, str]:
-            kernel = self.machine_code(source())
-            return kernel.native, kernel.name
-
+        While LLVM makes machine code of one, numba translates the next, where there are processors
+        for both. Raises the error of the first kernel, in order, that has one.
+        """
         with self._lock:
-            found = self._kernels.get(digest)
-            if found is None:
-                module, symbol = self._module(name, digest, compiled)
-                found = KernelCode(module.address(symbol), module)
-                self._kernels[digest] = found
-            return found
+            found: dict[str, KernelCode] = {}
+            missing: dict[str, WantedKernel] = {}
+            for each in wanted:
+                if each.digest not in found and each.digest not in missing:
+                    code = self._kernels.get(each.digest) or self._stored_kernel(each)
+                    if code is None:
+                        missing[each.digest] = each
+                    else:
+                        found[each.digest] = code
+            found.update(zip(missing, self._compiled(list(missing.values())), strict=True))
+            self._kernels.update(found)
+            return [found[each.digest] for each in wanted]
+
+    def _stored_kernel(self, wanted: WantedKernel) -> KernelCode | None:
+        stored = self._stored(wanted.digest)
+        return None if stored is None else self._code(wanted.name, *stored)
+
+    def _compiled(self, missing: Sequence[WantedKernel]) -> list[KernelCode]:
+        if len(missing) < 2 or available_processors() < 2:
+            return [self._finished(each, self.machine_code(each.source())) for each in missing]
+
+        def translated(each: WantedKernel) -> Callable[[], KernelCode]:
+            kernel = self.compiler.translate(**_translation(each.source()))
+            return lambda: self._finished(each, self.compiler.finish(kernel))
+
+        # The executor is LLVM's work too, and there is none of it while numba is imported.
+        return in_two_stages(
+            [functools.partial(translated, each) for each in missing], lambda: self.executor
+        )
+
+    def _finished(self, wanted: WantedKernel, kernel: CompiledKernel) -> KernelCode:
+        """A new kernel, which is stored."""
+        self._store(wanted.name, wanted.digest, kernel.native, kernel.name)
+        return self._code(wanted.name, kernel.native, kernel.name)
+
+    def _code(self, name: str, module: NativeModule, symbol: str) -> KernelCode:
+        _tell_perf(name, symbol, module)
+        return KernelCode(module.address(symbol), module)
 
     def machine_code(self, source: KernelSource, *, lines: bool = False) -> CompiledKernel:
         """A kernel compiled anew; `lines` as in `KernelCompiler.compile_kernel`."""
-        return self.compiler.compile_kernel(
-            source.text,
-            source.name,
-            filename=f"<graphc {source.name}>",
-            microkernels=source.microkernels,
-            unroll=source.unroll,
-            long_rows=source.long_rows,
-            lines=lines,
-        )
+        return self.compiler.compile_kernel(**_translation(source), lines=lines)
 
     def _module(
         self, name: str, digest: str, compiled: Callable[[], tuple[NativeModule, str]]
     ) -> tuple[NativeModule, str]:
-        """Machine code and the symbol that it defines, which perf is told where it is wanted."""
-        from graphc.kernels import perf_map
-
-        module, symbol = self._found_or_compiled(name, digest, compiled)
-        if perf_map.is_wanted():
-            perf_map.append_to_map(name, symbol, module)
+        """Machine code and the symbol that it defines: from disk, or else compiled and stored."""
+        stored = self._stored(digest)
+        module, symbol = stored or compiled()
+        if stored is None:
+            self._store(name, digest, module, symbol)
+        _tell_perf(name, symbol, module)
         return module, symbol
 
-    def _found_or_compiled(
-        self, name: str, digest: str, compiled: Callable[[], tuple[NativeModule, str]]
-    ) -> tuple[NativeModule, str]:
-        """From disk, or else compiled and stored."""
+    def _stored(self, digest: str) -> tuple[NativeModule, str] | None:
         from graphc.kernels.llvm import load_object
 
+        entry = None if self.cache is None else self.cache.load(digest)
+        if entry is None:
+            return None
+        parts = entry.parts
+        module = load_object(parts["object_code"], self.target, parts["bitcode"])
+        return module, parts["symbol"].decode()
+
+    def _store(self, name: str, digest: str, module: NativeModule, symbol: str) -> None:
         if self.cache is None:
-            return compiled()
-        entry = self.cache.load(digest)
-        if entry is not None:
-            parts = entry.parts
-            module = load_object(parts["object_code"], self.target, parts["bitcode"])
-            return module, parts["symbol"].decode()
-        module, symbol = compiled()
+            return
         parts = {
             "symbol": symbol.encode(),
             "object_code": module.object_code,
             "bitcode": module.bitcode,
         }
         self.cache.store(Entry(KERNEL, name, digest, self.cache.build, parts))
-        return module, symbol
+
+
+def _tell_perf(name: str, symbol: str, module: NativeModule) -> None:
+    """Writes machine code to perf's map, where that is wanted."""
+    from graphc.kernels import perf_map
+
+    if perf_map.is_wanted():
+        perf_map.append_to_map(name, symbol, module)
+
+
+def _translation(source: KernelSource) -> dict[str, Any]:
+    """The arguments of `KernelCompiler.translate` and `compile_kernel`."""
+    return {
+        "source": source.text,
+        "name": source.name,
+        "filename": f"<graphc {source.name}>",
+        "microkernels": source.microkernels,
+        "unroll": source.unroll,
+        "long_rows": source.long_rows,
+    }
 
 
 @functools.cache
@@ -194,10 +246,12 @@ class LoadedProgram:
         self.compiled = compiled
         self.executable = compiled.executable
         # Equal kernels are compiled once.
-        self._machine_code = [
-            native().kernel(row.name, row.kernel, functools.partial(self._source, number))
-            for number, row in enumerate(self.executable.rows)
-        ]
+        self._machine_code = native().kernels(
+            [
+                WantedKernel(row.name, row.kernel, functools.partial(self._source, number))
+                for number, row in enumerate(self.executable.rows)
+            ]
+        )
         self._arena = aligned_empty(self.executable.arena_bytes)
         # Of each buffer that is no input its elements as a flat array.
         self._memory = [self._memory_of(b, states) for b in self.executable.buffers]
