@@ -11,13 +11,14 @@ from typing import Any
 
 from llvmlite import ir
 from numba import jit
-from numba.core import target_extension, typing
+from numba.core import target_extension
 from numba.core.compiler_machinery import LoweringPass, register_pass
 from numba.core.cpu import CPUContext
 from numba.core.descriptors import TargetDescriptor
 from numba.core.funcdesc import PythonFunctionDescriptor
 from numba.core.lowering import Lower
 from numba.core.registry import CPUDispatcher
+from numba.core.typing.context import BaseContext
 from numba.cpython import builtins, numbers, rangeobj
 
 # The modules that lower what kernel source is made of; importing them fills numba's registry.
@@ -29,7 +30,7 @@ class KernelTarget(target_extension.CPU):
     """Takes the declarations that numba has for any target, and those for CPUs."""
 
 
-class KernelTypingContext(typing.BaseContext):
+class KernelTypingContext(BaseContext):
     """Types operators and loops of scalars: what numba declares for all targets."""
 
 
@@ -110,7 +111,7 @@ class KernelTargetDescriptor(TargetDescriptor):
 class _KernelDispatcher(CPUDispatcher):
     """Where numba looks up the contexts of a target; nothing is dispatched."""
 
-    targetdescr: KernelTargetDescriptor
+    targetdescr: Any
 
 
 def kernel_target() -> KernelTargetDescriptor:
@@ -121,4 +122,5 @@ def kernel_target() -> KernelTargetDescriptor:
         target_extension.dispatcher_registry[KernelTarget] = _KernelDispatcher
         # Asked for before an overload has said that it does not apply, as none does.
         target_extension.jit_registry[KernelTarget] = jit
-    return target_extension.dispatcher_registry[KernelTarget].targetdescr
+    found: KernelTargetDescriptor = _KernelDispatcher.targetdescr
+    return found
