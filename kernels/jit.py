@@ -112,7 +112,7 @@ class _KernelPipeline(CompilerBase):
 class TranslatedKernel:
     """A kernel as numba's LLVM IR, in which its function is `native_name`.
 
-    microkernels: the LLVM IR of those that it calls. The rest is as `compile_kernel` was given it.
+    microkernels: the LLVM IR of those that it calls. The rest is as `translate` was given it.
     """
 
     source: str
@@ -138,36 +138,9 @@ class KernelCompiler:
         self._numba = kernel_target()
         install_buffers(self._numba)
 
-    def compile_kernel(
-        self,
-        source: str,
-        name: str,
-        *,
-        filename: str,
-        microkernels: Sequence[MicrokernelLike] = (),
-        unroll: bool = True,
-        long_rows: bool = False,
-        lines: bool = False,
-    ) -> CompiledKernel:
-        """Compile the function `name` of `source`: `def name(args, thread, threads)`, an int
-        result.
-
-        `filename` is what tracebacks and profilers show. `microkernels` are callable by name.
-        `unroll` and `long_rows` are those of `KernelSource`.
-        `lines` keeps the lines of the source beside the code, which is the same without: for
-        reading LLVM IR and assembly.
-        Raises numba's errors, with a note that names the kernel, when the source cannot be typed.
-        """
-        translated = self.translate(
-            source,
-            name,
-            filename=filename,
-            microkernels=microkernels,
-            unroll=unroll,
-            long_rows=long_rows,
-            lines=lines,
-        )
-        return self.finish(translated)
+    def compile_kernel(self, source: str, name: str, **options: Any) -> CompiledKernel:
+        """Compile the function `name` of `source`; the options and errors are `translate`'s."""
+        return self.finish(self.translate(source, name, **options))
 
     def translate(
         self,
@@ -180,7 +153,15 @@ class KernelCompiler:
         long_rows: bool = False,
         lines: bool = False,
     ) -> TranslatedKernel:
-        """The first half of `compile_kernel`, which is Python's and asks nothing of LLVM."""
+        """The first half of `compile_kernel`, which is Python's and asks nothing of LLVM.
+
+        `source` has `def name(args, thread, threads)`, with an int result.
+        `filename` is what tracebacks and profilers show. `microkernels` are callable by name.
+        `unroll` and `long_rows` are those of `KernelSource`.
+        `lines` keeps the lines of the source beside the code, which is the same without: for
+        reading LLVM IR and assembly.
+        Raises numba's errors, with a note that names the kernel, when the source cannot be typed.
+        """
         text = source.splitlines(keepends=True)
         linecache.cache[filename] = (len(source), None, text, filename)
         namespace = dict(self._namespace)

@@ -169,7 +169,7 @@ class Native:
         return KernelCode(module.address(symbol), module)
 
     def machine_code(self, source: KernelSource, *, lines: bool = False) -> CompiledKernel:
-        """A kernel compiled anew; `lines` as in `KernelCompiler.compile_kernel`."""
+        """A kernel compiled anew; `lines` as in `KernelCompiler.translate`."""
         return self.compiler.compile_kernel(**_translation(source), lines=lines)
 
     def _module(
@@ -213,7 +213,7 @@ def _tell_perf(name: str, symbol: str, module: NativeModule) -> None:
 
 
 def _translation(source: KernelSource) -> dict[str, Any]:
-    """The arguments of `KernelCompiler.translate` and `compile_kernel`."""
+    """The arguments of `KernelCompiler.translate`."""
     return {
         "source": source.text,
         "name": source.name,

@@ -29,8 +29,8 @@ def in_two_stages(
         begun: list[Future[T]] = []
         try:
             for first in work:
-                # Not in one expression: what was begun counts when the next one fails.
-                begun.append(other.submit(first()))  # noqa: PERF401
+                second = first()
+                begun.append(other.submit(second))
         except BaseException:
             for each in begun:
                 each.result()
