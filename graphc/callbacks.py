@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 import os
+import string
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from graphc.schedules import Schedule
+from graphc.whole_file import check_folder, check_writable
 
 if TYPE_CHECKING:
     from graphc.model import Model
@@ -141,6 +143,8 @@ class ModelCheckpoint(Callback):
     """Saves the model after each epoch, or only after one that improves `monitor`.
 
     `path` may hold `{epoch}` (from 0) and logged names, as in "digits-{epoch:03d}.safetensors".
+    Folders whose names hold such fields are made; others must be there. Training does not begin,
+    with ValueError or OSError, when the path is no such template or could not be written to.
     """
 
     def __init__(
@@ -161,12 +165,35 @@ class ModelCheckpoint(Callback):
         self._best = _Best(*self._arguments)
         if self.save_best_only:
             self._best.check_is_logged(self.model.logged_names)
+        self._check_path()
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
         if self.save_best_only and not self._best.improves(logs):
             return
         path = self.path.format(epoch=epoch, **logs)
+        if _has_fields(os.path.dirname(self.path)):
+            os.makedirs(os.path.dirname(path), exist_ok=True)
         self.model.save(path, weights_only=self.weights_only)
+
+    def _check_path(self) -> None:
+        names = self.model.logged_names
+        try:
+            path = self.path.format(epoch=0, **dict.fromkeys(names, 0.0))
+        except (LookupError, ValueError, TypeError, AttributeError) as error:
+            problem = f"{self.path!r} cannot be filled in ({type(error).__name__}: {error})"
+            known = ", ".join(["epoch", *names])
+            raise ValueError(f"ModelCheckpoint: {problem}; there are: {known}") from None
+        folder = os.path.dirname(self.path)
+        if not _has_fields(folder):
+            check_writable(path)
+        while _has_fields(folder):
+            folder = os.path.dirname(folder)
+        check_folder(folder)
+
+
+def _has_fields(template: str) -> bool:
+    """Whether a format string, or the part of one before a slash, has something to fill in."""
+    return any(field is not None for _, field, _, _ in string.Formatter().parse(template))
 
 
 class LearningRateSchedule(Callback):

@@ -321,19 +321,25 @@ class Model:
 
     def save(self, path: str | os.PathLike[str], weights_only: bool = False) -> None:
         """Writes the weights, and unless `weights_only` also the optimizer's states and the random
-        streams, as safetensors."""
+        streams, as safetensors: `model.save("digits.safetensors")`.
+
+        As `Variables.save` does: whole or not at all. Raises OSError.
+        """
         states = self.weights if weights_only else self.states
         self.variables.save(path, [state.name for state in states])
 
-    def load(self, path: str | os.PathLike[str], weights_only: bool = False) -> None:
+    def load(
+        self, path: str | os.PathLike[str], weights_only: bool = False, allow_nan: bool = False
+    ) -> None:
         """Reads what `save` wrote, or of it the weights alone.
 
         A file with the optimizer's states is for a model compiled with the same optimizer. Raises
-        VariableError, with nothing changed, when names, shapes or dtypes differ.
+        VariableError, with nothing changed, when names, shapes or dtypes differ, and for NaN unless
+        `allow_nan`; OSError when the file cannot be read.
         """
         states = self.weights if weights_only else self.states
         names = [state.name for state in states]
-        self.variables.load(path, names, allow_others=weights_only)
+        self.variables.load(path, names, allow_others=weights_only, allow_nan=allow_nan)
 
     # --- helpers -----------------------------------------------------------------------------
 

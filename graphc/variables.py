@@ -5,17 +5,15 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import safetensors
-import safetensors.numpy
 
 from graphc.errors import DTypeError, VariableError
 from graphc.ir.graph import Node, check_fits
 from graphc.ir.types import DType, TensorType
 from graphc.kernels.memory import aligned_empty
+from graphc.value_files import listed, read_values, shown_path, write_values
 
 if TYPE_CHECKING:
     from graphc.frontend import Graph
@@ -106,17 +104,12 @@ class Variables:
     def save(self, path: str | os.PathLike[str], names: Iterable[str] | None = None) -> None:
         """Writes the values (those of `names` alone, when given) to a safetensors file.
 
-        The file appears whole or not at all. Raises VariableError for an unknown name.
+        The file appears whole or not at all; one that was there keeps its mode and owner, and a
+        link leads to what is written. Raises VariableError for an unknown name, OSError when the
+        file cannot be written.
         """
         wanted = list(self) if names is None else list(names)
-        values = {name: self.storage(name) for name in wanted}
-        target = Path(path)
-        partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
-        try:
-            partial.write_bytes(safetensors.numpy.save(values))
-            partial.replace(target)
-        finally:
-            partial.unlink(missing_ok=True)
+        write_values(path, {name: self.storage(name) for name in wanted})
 
     def load(
         self,
@@ -124,26 +117,25 @@ class Variables:
         names: Iterable[str] | None = None,
         *,
         allow_others: bool = False,
+        allow_nan: bool = False,
     ) -> None:
         """Sets the values of `names` (all states unless given) from a safetensors file.
 
-        The file holds these names and no others, unless `allow_others`. Raises VariableError, with
-        nothing changed, for a file that is no safetensors file and for missing, unknown or
-        mismatching values; OSError when it cannot be read.
+        The file holds these names and no others, unless `allow_others`, in the states' own shapes
+        and dtypes, and no NaN, unless `allow_nan`. Raises VariableError, with nothing changed, for
+        a file that is no safetensors file and for missing, unknown or mismatching values; OSError
+        when it cannot be read.
         """
-        data = Path(path).read_bytes()
-        try:
-            found = safetensors.numpy.load(data)
-        except safetensors.SafetensorError as error:
-            raise VariableError(f"{path} is no safetensors file: {error}") from None
+        found = read_values(path)
         wanted = list(self) if names is None else list(names)
-        problems = _differences(set(wanted), set(found), allow_others)
-        if problems:
-            raise VariableError(f"{path} does not fit the graph: {'; '.join(problems)}")
+        states = {name: self._state(name) for name in wanted}
         try:
-            self.update({name: found[name] for name in wanted})
+            _check_names(set(wanted), set(found), allow_others)
+            arrays = {n: found[n].array(s.dtype, allow_nan) for n, s in states.items()}
+            self.update(arrays)
         except VariableError as error:
-            raise VariableError(f"{path} does not fit the graph: {error}") from None
+            problem = f"{shown_path(path)} does not fit the graph: {error}"
+            raise VariableError(problem) from None
 
     def _state(self, key: Node | str) -> Node:
         if isinstance(key, Node):
@@ -208,10 +200,12 @@ def converts(given: np.dtype[Any], wanted: DType) -> bool:
     return given.kind == "b"
 
 
-def _differences(wanted: set[str], found: set[str], allow_others: bool) -> list[str]:
+def _check_names(wanted: set[str], found: set[str], allow_others: bool) -> None:
+    """Raises VariableError where the file's names are not those that are wanted."""
     problems = []
     if wanted - found:
-        problems.append(f"it lacks {', '.join(sorted(wanted - found))}")
+        problems.append(f"it lacks {listed(wanted - found)}")
     if not allow_others and found - wanted:
-        problems.append(f"no state is expected for its {', '.join(sorted(found - wanted))}")
-    return problems
+        problems.append(f"no state is expected for its {listed(found - wanted)}")
+    if problems:
+        raise VariableError("; ".join(problems))

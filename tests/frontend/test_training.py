@@ -134,6 +134,31 @@ def test_checkpoints(model, tmp_path):
     assert model.variables["dense.kernel"] == -1
 
 
+def test_checkpoints_in_folders_of_their_own(model, tmp_path):
+    model.fit(X, Y, epochs=2, callbacks=[ModelCheckpoint(tmp_path / "{epoch}-{loss:.0e}" / "m")])
+    assert len(list(tmp_path.glob("?-*/m"))) == 2
+
+
+@pytest.mark.parametrize(
+    ("path", "error", "message"),
+    [
+        ("missing/m", FileNotFoundError, "no such folder.*missing"),
+        ("missing/{epoch}/m", FileNotFoundError, "no such folder.*missing"),
+        ("", IsADirectoryError, "directory"),
+        ("m-{epoch:q}", ValueError, "cannot be filled in"),
+        ("m-{nothing}", ValueError, "KeyError: 'nothing'.*there are: epoch, loss"),
+        ("m-{}", ValueError, "cannot be filled in"),
+        ("m-{epoch", ValueError, "cannot be filled in"),
+    ],
+)
+def test_a_bad_checkpoint_is_known_before_training(model, tmp_path, path, error, message):
+    before = model.values()
+    with pytest.raises(error, match=message):
+        model.fit(X, Y, callbacks=[ModelCheckpoint(f"{tmp_path}/{path}")])
+    assert all((model.variables[name] == value).all() for name, value in before.items())
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("per", ["epoch", "step"])
 def test_schedule(model, per):
     rates = []

@@ -1,5 +1,8 @@
 """Graph.parameter, Graph.variable and the values behind them."""
 
+import json
+import struct
+
 import numpy as np
 import pytest
 import safetensors.numpy
@@ -113,7 +116,7 @@ def test_save_and_load(tmp_path):
     [
         (lambda values: values.pop("kernel"), "lacks kernel"),
         (lambda values: values.update(extra=np.zeros(1)), "extra"),
-        (lambda values: values.update(kernel=np.zeros((2, 2))), "shape"),
+        (lambda values: values.update(kernel=np.zeros((2, 2), "f4")), "shape"),
         (lambda values: values.update(count=np.float32(1)), "dtype"),
     ],
 )
@@ -129,6 +132,102 @@ def test_load_refuses_and_changes_nothing(tmp_path, change, message):
         variables.load(path)
     for name, value in variables.items():
         np.testing.assert_array_equal(value, before[name])
+
+
+# --- files of others -------------------------------------------------------------------------
+
+
+def _file(tensors: dict[str, tuple[str, list[int], bytes]]) -> bytes:
+    """A safetensors file of (dtype, shape, bytes) by name, made by hand: any dtype, any name."""
+    header, start = {}, 0
+    for name, (dtype, shape, data) in tensors.items():
+        header[name] = {"dtype": dtype, "shape": shape, "data_offsets": [start, start + len(data)]}
+        start += len(data)
+    text = json.dumps(header).encode()
+    return struct.pack("<Q", len(text)) + text + b"".join(data for *_, data in tensors.values())
+
+
+# Every dtype that a file may have, with the bytes of two elements.
+STORED = {
+    "F64": 16, "F32": 8, "F16": 4, "BF16": 4, "F8_E4M3": 2, "F8_E5M2": 2, "I64": 16, "I32": 8,
+    "I16": 4, "I8": 2, "U64": 16, "U32": 8, "U16": 4, "U8": 2, "BOOL": 2,
+}  # fmt: skip
+NAMES = {"f32": "F32", "f64": "F64", "i32": "I32", "i64": "I64", "u8": "U8", "bool": "BOOL"}
+
+
+@pytest.mark.parametrize("wanted", NAMES)
+@pytest.mark.parametrize("stored", STORED)
+def test_no_dtype_is_converted(tmp_path, stored, wanted):
+    graph = gc.Graph()
+    graph.variable("v", gc.init.zeros, (2,), wanted)
+    before = graph.variables["v"]
+    path = tmp_path / "values.safetensors"
+    path.write_bytes(_file({"v": (stored, [2], bytes(STORED[stored]))}))
+    if NAMES[wanted] == stored:
+        graph.variables.load(path)
+        return
+    shown = next((name for name, given in NAMES.items() if given == stored), stored)
+    with pytest.raises(gc.VariableError, match=f"v has dtype {shown}, and {wanted} is expected"):
+        graph.variables.load(path)
+    np.testing.assert_array_equal(graph.variables["v"], before)
+
+
+def test_values_that_are_not_asked_for_may_have_any_dtype(tmp_path):
+    variables = vectors("v")
+    path = tmp_path / "values.safetensors"
+    path.write_bytes(_file({"v": ("F32", [2], bytes(8)), "other": ("BF16", [1], bytes(2))}))
+    variables.load(path, allow_others=True)
+
+
+def vectors(*names):
+    graph = gc.Graph()
+    for name in names:
+        graph.variable(name, gc.init.ones, (2,), "f32")
+    return graph.variables
+
+
+def test_nan_is_loaded_only_when_asked_for(tmp_path):
+    variables = vectors("w", "v")
+    variables["v"] = [np.nan, np.inf]
+    variables["w"] = 2 * np.ones(2)
+    path = tmp_path / "values.safetensors"
+    variables.save(path)
+    other = vectors("w", "v")
+    with pytest.raises(gc.VariableError, match=r"v has NaN; allow_nan=True loads it"):
+        other.load(path)
+    assert (other["w"] == 1).all() and (other["v"] == 1).all()
+    other.load(path, allow_nan=True)
+    np.testing.assert_array_equal(other["v"], np.float32([np.nan, np.inf]))
+
+
+def test_bytes_that_are_no_bools_are_refused(tmp_path):
+    graph = gc.Graph()
+    graph.variable("mask", np.array([True, False]))
+    path = tmp_path / "values.safetensors"
+    path.write_bytes(_file({"mask": ("BOOL", [2], b"\x01\x02")}))
+    with pytest.raises(gc.VariableError, match="mask has bytes that are neither 0 nor 1"):
+        graph.variables.load(path)
+
+
+@pytest.mark.parametrize("name", ["\x1b[2J", "a\nb", "\u202e", "\x9b31m"])
+def test_a_terminal_obeys_no_name(tmp_path, name):
+    path = tmp_path / "values.safetensors"
+    path.write_bytes(_file({name: ("F32", [2], bytes(8))}))
+    with pytest.raises(gc.VariableError) as unknown:
+        vectors("v").load(path)
+    path.write_bytes(_file({name: ("BF16", [2], bytes(4))}))
+    with pytest.raises(gc.VariableError) as mismatched:
+        vectors(name).load(path)
+    for raised in (unknown, mismatched):
+        assert str(raised.value).isprintable()
+        assert name.encode("unicode_escape").decode() in str(raised.value)
+
+
+def test_of_many_names_a_message_has_a_few(tmp_path):
+    path = tmp_path / "values.safetensors"
+    path.write_bytes(_file({f"n{i}": ("F32", [1], bytes(4)) for i in range(1000)}))
+    with pytest.raises(gc.VariableError, match="and 988 more"):
+        vectors("v").load(path)
 
 
 def test_load_of_something_else(tmp_path):
