@@ -40,6 +40,9 @@ DIRECTORY_VARIABLE = "GRAPHC_CACHE_DIR"
 # Least recently used entries are removed when all together are larger; a kernel has about 20 KiB.
 SIZE_LIMIT_BYTES = 512 * 2**20
 
+# A kernel has about 20 KiB; a plan's constants may have 16 MiB. More is none of graphc's making.
+LARGEST_ENTRY_BYTES = 64 * 2**20
+
 # The directory is measured at a process' first store, and then after so many.
 STORES_BETWEEN_SWEEPS = 256
 
@@ -112,10 +115,18 @@ def check_owner(found: os.stat_result) -> None:
 
 
 def _read(path: Path) -> bytes:
-    """The whole file. Raises OSError, or RefusedError for a file that others may have written."""
-    with open(path, "rb") as file:
-        check_owner(os.fstat(file.fileno()))
-        return file.read()
+    """The whole file. Raises OSError, or RefusedError, before a byte is read, for what is no file,
+    for one that others may have written, and for one that is larger than entries get."""
+    # O_NONBLOCK: a pipe in the place of a file would be waited for.
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    with open(os.open(path, flags), "rb") as file:
+        found = os.fstat(file.fileno())
+        if not stat.S_ISREG(found.st_mode):
+            raise RefusedError("no regular file")
+        check_owner(found)
+        if found.st_size > LARGEST_ENTRY_BYTES:
+            raise RefusedError(f"{found.st_size:,} bytes, more than an entry may have")
+        return file.read(LARGEST_ENTRY_BYTES)
 
 
 # --- the directory -------------------------------------------------------------------------------
@@ -171,14 +182,18 @@ class DiskCache:
         """Writes the entry, whole or not at all; processes that do so at once do no harm.
 
         Nothing is written when the generators' files have changed since the build was looked at:
-        who edits them must not find what the old ones made under the new ones' name.
+        who edits them must not find what the old ones made under the new ones' name. Nor is an
+        entry that is too large to be read back.
         """
         try:
             if entry.build.generators != files_digest(self.generators):
                 return
+            data = encode(entry)
+            if len(data) > LARGEST_ENTRY_BYTES:
+                return
             self.directory.mkdir(mode=DIRECTORY_MODE, parents=True, exist_ok=True)
             check_owner(self.directory.stat())
-            self._write(self.directory / f"{entry.key}.{entry.kind}", encode(entry))
+            self._write(self.directory / f"{entry.key}.{entry.kind}", data)
             if self._stores % STORES_BETWEEN_SWEEPS == 0:
                 self._sweep()
             self._stores += 1

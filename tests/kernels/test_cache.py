@@ -153,6 +153,20 @@ def _empty(path: Path) -> None:
     path.write_bytes(b"")
 
 
+def _make_a_pipe(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path, 0o600)
+
+
+def _make_a_directory(path: Path) -> None:
+    path.unlink()
+    path.mkdir(mode=0o700)
+
+
+def _enlarge(path: Path) -> None:
+    os.truncate(path, cache.LARGEST_ENTRY_BYTES + 1)
+
+
 def _make_writable(path: Path) -> None:
     path.chmod(0o620)
 
@@ -167,6 +181,9 @@ def _make_directory_writable(path: Path) -> None:
         (_truncate, "damaged"),
         (_change, "damaged"),
         (_empty, "damaged"),
+        (_make_a_pipe, "no regular file"),
+        (_make_a_directory, "directory"),
+        (_enlarge, "more than an entry may have"),
         (_make_writable, "writable by other users"),
         (_make_directory_writable, "writable by other users"),
     ],
@@ -185,9 +202,24 @@ def test_a_spoilt_cache_warns_once(
     assert len(caught) == 1
 
 
-def test_a_damaged_entry_is_replaced(objects: DiskCache) -> None:
+def test_what_is_too_large_is_not_read(objects: DiskCache, monkeypatch: pytest.MonkeyPatch) -> None:
     objects.store(ENTRY)
-    _truncate(objects.path(SOURCE))
+    size = objects.path(SOURCE).stat().st_size
+    monkeypatch.setattr(cache, "LARGEST_ENTRY_BYTES", size)
+    assert objects.load(SOURCE) == ENTRY
+    monkeypatch.setattr(cache, "LARGEST_ENTRY_BYTES", size - 1)
+    monkeypatch.setattr(cache, "decode", None)
+    with pytest.warns(CacheWarning, match=f"{size} bytes"):
+        assert objects.load(SOURCE) is None
+    objects.clear()
+    objects.store(ENTRY)
+    assert os.listdir(objects.directory) == []
+
+
+@pytest.mark.parametrize("spoil", [_truncate, _make_a_pipe, _enlarge])
+def test_a_damaged_entry_is_replaced(objects: DiskCache, spoil: Callable[[Path], None]) -> None:
+    objects.store(ENTRY)
+    spoil(objects.path(SOURCE))
     with pytest.warns(CacheWarning):
         objects.load(SOURCE)
     objects.store(ENTRY)
