@@ -20,6 +20,7 @@ from graphc.kernels.group import (
     Refusal,
     common_domain,
     external_operands,
+    loaded_operands,
     viewed,
 )
 from graphc.kernels.loopnest import LoopNest
@@ -226,10 +227,9 @@ def _own_rows(
     row_axis = domain.axes[product][-2]
     uses = [(node, domain.axes[node], row_axis) for node in group.outputs if node in domain.axes]
     uses += [
-        (operand, domain.operand_axes[node, position], row_axis)
-        for node in group.epilogue
-        for position, operand in enumerate(node.operands)
-        if viewed(operand) in external_operands(group.nodes)
+        (node.operands[position], domain.operand_axes[node, position], row_axis)
+        for node, position in loaded_operands(group.nodes)
+        if node in group.epilogue
     ]
     left_chain, right_chain = chains_of(product, group.prologue)
     found, others = set[Storage](), set(map(storage_of, group.reductions))

@@ -7,7 +7,7 @@ is computed in the same group, through the correspondence of axes).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from graphc.ir.graph import Node
@@ -128,6 +128,18 @@ def external_operands(nodes: Iterable[Node]) -> tuple[Node, ...]:
     inside = set(nodes)
     read = {operand.viewed: None for node in nodes for operand in node.operands}
     return tuple(base for base in read if base not in inside and not is_inline(base))
+
+
+def loaded_operands(nodes: Collection[Node]) -> Iterator[tuple[Node, int]]:
+    """Each operand that kernels of `nodes` read from memory: who reads it, and its number.
+
+    What they compute is not among them, nor scalar constants and indices, which have no memory.
+    """
+    inside = set(nodes)
+    for node in nodes:
+        for position, operand in enumerate(node.operands):
+            if operand.viewed not in inside and not is_inline(operand.viewed):
+                yield node, position
 
 
 # --- the common loops of a set of nodes ------------------------------------------------------

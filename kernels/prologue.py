@@ -14,8 +14,8 @@ from graphc.kernels.group import (
     Domain,
     Refusal,
     common_domain,
-    external_operands,
     is_view,
+    loaded_operands,
     view_axes,
     viewed,
 )
@@ -49,12 +49,9 @@ class OperandChain:
 
     def reads(self) -> list[tuple[Node, tuple[int | None, ...]]]:
         """What the chain reads of memory, as it sees it, and along which loop axes."""
-        stored = external_operands(self.nodes)
         return [
-            (operand, self.domain.operand_axes[node, position])
-            for node in self.nodes
-            for position, operand in enumerate(node.operands)
-            if viewed(operand) in stored
+            (node.operands[position], self.domain.operand_axes[node, position])
+            for node, position in loaded_operands(self.nodes)
         ]
 
     @property

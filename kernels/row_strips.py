@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from graphc.ir.graph import Node
 from graphc.kernels.access import Loop
-from graphc.kernels.group import is_inline, viewed
+from graphc.kernels.group import loaded_operands
 from graphc.kernels.loopnest import LoopNest, Phase, Reduces
 from graphc.kernels.loops import Loops
 from graphc.kernels.scalar import dtype_name
@@ -120,8 +120,6 @@ def _row_values(nest: LoopNest) -> int:
     inner = frozenset(nest.inner)
     read = sum(
         not nest.domain.operand_span(node, position) & inner
-        for node in nest.nodes
-        for position, operand in enumerate(node.operands)
-        if viewed(operand) not in nest.roles and not is_inline(viewed(operand))
+        for node, position in loaded_operands(nest.nodes)
     )
     return read + sum(not role.inner for role in nest.roles.values())

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from graphc.ir.graph import Node
 from graphc.ir.op import Scalar
 from graphc.kernels.access import Loop
-from graphc.kernels.group import viewed
+from graphc.kernels.group import loaded_operands, viewed
 from graphc.kernels.loopnest import LoopNest
 from graphc.kernels.loops import Loops
 from graphc.kernels.passes import RECOMPUTE_COST, is_inner_value
@@ -114,12 +114,10 @@ def prefetched_operands(nest: LoopNest, loops: Loops) -> dict[Node, tuple[Node, 
     """Values that the nest reads in order from beyond the caches, with a node that reads each and
     the number of its operand."""
     found: dict[Node, tuple[Node, int]] = {}
-    for node in nest.nodes:
-        for position, operand in enumerate(node.operands):
-            base = viewed(operand)
-            is_large = base not in nest.roles and base.type.nbytes >= PREFETCHED_BYTES
-            if is_large and loops.is_streamed(node, position):
-                found.setdefault(base, (node, position))
+    for node, position in loaded_operands(nest.nodes):
+        base = viewed(node.operands[position])
+        if base.type.nbytes >= PREFETCHED_BYTES and loops.is_streamed(node, position):
+            found.setdefault(base, (node, position))
     return found
 
 

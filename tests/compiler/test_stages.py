@@ -120,10 +120,34 @@ def test_random_graphs(monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
     monkeypatch.setattr(stages, "STRIP", 3)
     monkeypatch.setattr(stages, "VECTOR_MATH_COST", 1)
     monkeypatch.setattr(stages, "RECOMPUTE_COST", seed % 3)
+    monkeypatch.setattr(stages, "PREFETCHED_BYTES", 0)
     monkeypatch.setattr(shares, "SMALLEST_BLOCK_CYCLES", 1)
     monkeypatch.setattr(shares, "SMALLEST_BLOCK_ELEMENTS", 64)
     program = random_program(seed, steps=6)
     check_results(program, *random_values(program, seed))
+
+
+@pytest.mark.parametrize("columns", [131_071, 131_072])
+@pytest.mark.parametrize("kind", ["dropout", "normal", "two dropouts", "positions"])
+def test_indices_of_long_rows(kind: str, columns: int) -> None:
+    """An index has no memory to be asked for, however many elements it counts."""
+    graph = gc.Graph(seed=0)
+    x = graph.input("x", (columns,))
+    position = gc.cast(graph.iota(columns, "i64"), "f32") * 1e-5
+
+    def uniform() -> gc.Node:
+        return 1 - gc.random.uniform(graph, (columns,))
+
+    made = {
+        "dropout": lambda: gc.dropout(gc.tanh(x), 0.3),
+        "normal": lambda: x + gc.sqrt(-2 * gc.log(uniform())) * gc.cos(6.25 * uniform()),
+        "two dropouts": lambda: gc.dropout(gc.tanh(x), 0.3) + gc.dropout(gc.exp(x), 0.5),
+        "positions": lambda: gc.sin(x * position) + gc.tanh(position),
+    }
+    function = gc.function([x], {"y": made[kind]()})
+    states = {state.name: function.variables[state] for state in function.program.states}
+    given = {"x": np.linspace(-1, 1, columns, dtype="f4")}
+    check_results(function.program, given, states)
 
 
 def check_results(program: Program, inputs: Any, states: Any) -> None:
