@@ -10,7 +10,7 @@ from __future__ import annotations
 import linecache
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import llvmlite.binding as llvm
 from numba.core import types
@@ -26,7 +26,7 @@ from graphc.kernels import vecmath
 from graphc.kernels.interleave import interleave_long_loops
 from graphc.kernels.jit_primitives import (
     VECTOR_MATH_PREFIX,
-    MicrokernelLike,
+    call_indexed_microkernel,
     call_microkernel,
     install_buffers,
     kernel_namespace,
@@ -108,6 +108,20 @@ class _KernelPipeline(CompilerBase):
         return [passes]
 
 
+class MicrokernelLike(Protocol):
+    """Textual LLVM IR that defines `void @name(i64, ptr, i64, i64, ptr, i64, ptr, i64)`, with one
+    more `ptr` when it is indexed."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def llvm_ir(self) -> str: ...
+
+    @property
+    def is_indexed(self) -> bool: ...
+
+
 @dataclass(frozen=True)
 class TranslatedKernel:
     """A kernel as numba's LLVM IR, in which its function is `native_name`.
@@ -135,6 +149,8 @@ class KernelCompiler:
         self._namespace = kernel_namespace()
         self._recordable = recordable(vecmath)
         self._vector_math: dict[Variant, RecordedFunction] = {}
+        # Calls of microkernels by symbol: numba keeps each that is made as long as it lives.
+        self._calls: dict[tuple[str, bool], Any] = {}
         self._numba = kernel_target()
         install_buffers(self._numba)
 
@@ -165,7 +181,7 @@ class KernelCompiler:
         text = source.splitlines(keepends=True)
         linecache.cache[filename] = (len(source), None, text, filename)
         namespace = dict(self._namespace)
-        namespace.update({kernel.name: call_microkernel(kernel) for kernel in microkernels})
+        namespace.update({kernel.name: self._call(kernel) for kernel in microkernels})
         exec(compile(source, filename, "exec"), namespace)
         try:
             llvm_ir, native_name = self._generate(namespace[name], lines)
@@ -251,6 +267,14 @@ class KernelCompiler:
         for function in module.functions:
             if not function.is_declaration and function.name != name:
                 function.linkage = "internal"
+
+    def _call(self, microkernel: MicrokernelLike) -> Any:
+        """What kernel source calls by the microkernel's name."""
+        key = (microkernel.name, microkernel.is_indexed)
+        if key not in self._calls:
+            make = call_indexed_microkernel if microkernel.is_indexed else call_microkernel
+            self._calls[key] = make(microkernel.name)
+        return self._calls[key]
 
     def _record(self, variant: Variant) -> RecordedFunction:
         """LLVM IR of a vector math function."""

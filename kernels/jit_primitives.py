@@ -6,7 +6,7 @@ needs no symbol of numba or of Python.
 
 import operator
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from llvmlite import ir
@@ -35,20 +35,6 @@ _TRIED_FIRST = {"target": "cpu"}
 
 _typing = TypingRegistry()
 _lowering = LoweringRegistry()
-
-
-class MicrokernelLike(Protocol):
-    """Textual LLVM IR that defines `void @name(i64, ptr, i64, i64, ptr, i64, ptr, i64)`, with one
-    more `ptr` when it is indexed."""
-
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def llvm_ir(self) -> str: ...
-
-    @property
-    def is_indexed(self) -> bool: ...
 
 
 class Buffer(types.Type):
@@ -433,15 +419,9 @@ def kernel_namespace() -> dict[str, Any]:
     return namespace
 
 
-def call_microkernel(microkernel: MicrokernelLike) -> Any:
-    """`name(depth, a, a_row_stride, a_depth_stride, b, b_stride, c, c_row_stride)` in source, with
-    `indices` behind them when it is indexed."""
-
-    def lower(context: Any, builder: Any, sig: Any, values: Any) -> Any:
-        function_type = ir.FunctionType(ir.VoidType(), [value.type for value in values])
-        function = cgutils.get_or_insert_function(builder.module, function_type, microkernel.name)
-        builder.call(function, values)
-        return context.get_dummy_value()
+def call_microkernel(symbol: str) -> Any:
+    """`name(depth, a, a_row_stride, a_depth_stride, b, b_stride, c, c_row_stride)` in source."""
+    lower = _call_symbol(symbol)
 
     @intrinsic
     def call(
@@ -458,8 +438,15 @@ def call_microkernel(microkernel: MicrokernelLike) -> Any:
         size = types.intp
         return types.void(size, a, size, size, b, size, c, size), lower
 
+    return call
+
+
+def call_indexed_microkernel(symbol: str) -> Any:
+    """As `call_microkernel`, with `indices` and `ahead` behind the other arguments."""
+    lower = _call_symbol(symbol)
+
     @intrinsic
-    def call_indexed(
+    def call(
         typing_context: Any,
         depth: Any,
         a: Any,
@@ -475,4 +462,16 @@ def call_microkernel(microkernel: MicrokernelLike) -> Any:
         size = types.intp
         return types.void(size, a, size, size, b, size, c, size, indices, size), lower
 
-    return call_indexed if microkernel.is_indexed else call
+    return call
+
+
+def _call_symbol(symbol: str) -> Callable[..., Any]:
+    """The lowering of a call of a function that another module defines."""
+
+    def lower(context: Any, builder: Any, sig: Any, values: Any) -> Any:
+        function_type = ir.FunctionType(ir.VoidType(), [value.type for value in values])
+        function = cgutils.get_or_insert_function(builder.module, function_type, symbol)
+        builder.call(function, values)
+        return context.get_dummy_value()
+
+    return lower

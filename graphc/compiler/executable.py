@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import enum
-import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -103,13 +102,26 @@ class CompiledProgram:
     """What runs a program, and what the passes know of it, for those who ask.
 
     run_passes: gives the compilation that the executable is of.
+    compilation: that, where the passes have just run.
     """
 
-    def __init__(self, executable: Executable, run_passes: Callable[[], Compilation]) -> None:
+    def __init__(
+        self,
+        executable: Executable,
+        run_passes: Callable[[], Compilation],
+        compilation: Compilation | None = None,
+    ) -> None:
         self.executable = executable
         self._run_passes = run_passes
+        self._compilation = compilation
 
-    @functools.cached_property
+    @property
     def compilation(self) -> Compilation:
-        """Made when it is first asked for, where the executable was on disk."""
-        return self._run_passes()
+        """Made when it is asked for and not at hand, and kept from then on."""
+        if self._compilation is None:
+            self._compilation = self._run_passes()
+        return self._compilation
+
+    def let_go_of_compilation(self) -> None:
+        """Frees what a run does not need: several times the memory of the executable."""
+        self._compilation = None

@@ -261,6 +261,7 @@ class LoadedProgram:
         self.table = self._table()
         self._runner = TableRunner(self.table)
         self.outputs = {output.name: self._view(output) for output in self.executable.outputs}
+        compiled.let_go_of_compilation()
 
     def run(self, addresses: Sequence[int], repeats: int = 1) -> None:
         """Runs the program on inputs at `addresses`; results stand in `outputs` until the next run.

@@ -60,10 +60,11 @@ def compiled_or_stored(
     from_disk = None if plans is None else stored(program, options, plans)
     if from_disk is not None:
         return from_disk
-    from graphc.compiler.assemble import compiled
+    from graphc.compiler.assemble import executable_of
     from graphc.compiler.pipeline import compile_program
 
-    made = compiled(compile_program(program, options))
+    compilation = compile_program(program, options)
+    made = _compiled(program, options, executable_of(compilation), compilation)
     if plans is not None and plan_memory(made.executable).constants <= MOST_CONSTANT_BYTES:
         digest = program_digest(program, options)
         # A name may hold anything, a line of the entry may not.
@@ -83,18 +84,29 @@ def stored(program: Program, options: Options, plans: DiskCache) -> CompiledProg
     except (LookupError, TypeError, ValueError) as error:
         plans.refuse(digest, DamagedError(f"damaged: it holds no plan: {error}"))
         return None
-    return CompiledProgram(executable, lambda: _compiled_again(program, options, executable))
+    return _compiled(program, options, executable, None)
+
+
+def _compiled(
+    program: Program, options: Options, executable: Executable, compilation: Compilation | None
+) -> CompiledProgram:
+    """The executable with the way to its compilation, which is given where it is at hand."""
+
+    def again() -> Compilation:
+        return _compiled_again(program, options, executable)
+
+    return CompiledProgram(executable, again, compilation)
 
 
 def _compiled_again(program: Program, options: Options, executable: Executable) -> Compilation:
-    """The compilation that the plan on disk is of. Raises RuntimeError when it is of another: then
+    """The compilation that the executable is of. Raises RuntimeError when it is of another: then
     the passes do not do the same each time."""
     from graphc.compiler.assemble import executable_of
     from graphc.compiler.pipeline import compile_program
 
     compilation = compile_program(program, options)
     if executable_of(compilation) != executable:
-        raise RuntimeError(f"{program.name}: compiled again, the plan differs from that on disk")
+        raise RuntimeError(f"{program.name}: compiled again, the plan differs from the first")
     return compilation
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc as garbage
 import json
 import os
 import subprocess
 import sys
+import weakref
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +21,7 @@ from graphc.compiler import pipeline
 from graphc.compiler.assemble import compiled, executable_of
 from graphc.compiler.executable import Role
 from graphc.compiler.executable_text import CONSTANTS, TEXT, read_executable, write_executable
+from graphc.compiler.native import LoadedProgram
 from graphc.compiler.options import Options
 from graphc.compiler.plan_cache import (
     PLAN,
@@ -106,7 +109,7 @@ def test_passes_that_do_otherwise_are_noticed(
     other = compilation(networks.dense().program)
     monkeypatch.setattr(pipeline, "compile_program", lambda *arguments: other)
     assert found is not None
-    with pytest.raises(RuntimeError, match="the plan differs from that on disk"):
+    with pytest.raises(RuntimeError, match="the plan differs from the first"):
         found.compilation  # noqa: B018 - made when it is first asked for
 
 
@@ -333,6 +336,19 @@ def _function(filename: str, lines_before: int, source: str = TAKING) -> gc.Func
     exec(compile("\n" * lines_before + source, filename, "exec"), names)
     function: gc.Function = names["function"]
     return function
+
+
+def test_what_runs_does_not_keep_what_the_passes_made(plans: DiskCache) -> None:
+    program = networks.dense().program
+    made = compiled_or_stored(program, OPTIONS, plans)
+    passes = weakref.ref(made.compilation)
+    states = {node.name: np.zeros(node.type.dims, node.dtype.numpy) for node in program.states}
+    loaded = LoadedProgram(made, states)
+    garbage.collect()
+    assert passes() is None
+    # Whoever asks has it made again.
+    assert executable_of(loaded.compilation) == made.executable
+    assert loaded.compilation is loaded.compilation
 
 
 def test_an_error_names_the_line_as_it_is_now() -> None:
