@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from graphc.logged import EPOCH, LOSS
 from graphc.schedules import Schedule
 from graphc.whole_file import check_folder, check_writable
 
@@ -181,7 +182,7 @@ class ModelCheckpoint(Callback):
             path = self.path.format(epoch=0, **dict.fromkeys(names, 0.0))
         except (LookupError, ValueError, TypeError, AttributeError) as error:
             problem = f"{self.path!r} cannot be filled in ({type(error).__name__}: {error})"
-            known = ", ".join(["epoch", *names])
+            known = ", ".join([EPOCH, *names])
             raise ValueError(f"ModelCheckpoint: {problem}; there are: {known}") from None
         folder = os.path.dirname(self.path)
         if not _has_fields(folder):
@@ -228,5 +229,5 @@ class TerminateOnNaN(Callback):
     """
 
     def on_batch_end(self, epoch: int, batch: int, logs: Logs) -> None:
-        if not math.isfinite(logs["loss"]):
+        if not math.isfinite(logs[LOSS]):
             self.model.stop_training = True

@@ -5,10 +5,12 @@ from __future__ import annotations
 import gzip
 import math
 import os
+import secrets
 import struct
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -98,18 +100,42 @@ def _find(directory: PathLike, name: str) -> Path:
     raise FileNotFoundError(f"neither {name}.gz nor {name} is in {directory}")
 
 
+def fresh_seed() -> int:
+    """A seed that the operating system draws."""
+    return secrets.randbits(128)
+
+
 def shuffled_rows(rows: int, seed: int, epoch: int) -> Array:
     """The order (i64) of the rows in an epoch: the same for the same seed and epoch."""
     return np.random.default_rng([seed, epoch]).permutation(rows)
 
 
 def split_rows(arrays: Sequence[Array], share: float) -> tuple[list[Array], list[Array]]:
-    """The first rows, and the last `share` of them. Raises DataError when one part is empty."""
+    """The first rows, and the last `share` of them, at least one.
+
+    Raises DataError unless the share is between 0 and 1 and leaves rows to train on.
+    """
+    if not 0 < share < 1:
+        raise DataError(f"a validation_split from 0 to less than 1 expected, not {share}")
     rows = len(arrays[0])
-    first = int(rows * (1 - share))
-    if not 0 < share < 1 or first == 0 or first == rows:
-        raise DataError(f"a validation_split of {share} leaves {first} of {rows} rows to train on")
+    # A share is a rounded number: 0.9 of 10 rows are 9 of them, though 1 - 0.9 is less than 0.1.
+    rounding = 4 * Fraction(float(np.finfo(np.asarray(share).dtype).eps))
+    first = math.floor(rows * (1 - Fraction(float(share)) * (1 - rounding)))
+    if first == 0:
+        raise DataError(f"a validation_split of {share} leaves none of {rows} rows to train on")
     return [array[:first] for array in arrays], [array[first:] for array in arrays]
+
+
+def as_pair(validation_data: object) -> tuple[Any, Any]:
+    """What is validated on: x and y. Raises DataError for anything but two of them."""
+    if not isinstance(validation_data, tuple | list):
+        given = f"of type {type(validation_data).__name__}"
+    elif len(validation_data) != 2:
+        given = f"{len(validation_data)} parts"
+    else:
+        x, y = validation_data
+        return x, y
+    raise DataError(f"validation_data: a pair (x, y) expected, not {given}")
 
 
 def check_batch_size(batch_size: object) -> None:

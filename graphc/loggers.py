@@ -8,15 +8,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TextIO
 
 from graphc.callbacks import Callback, Logs
+from graphc.logged import EPOCH, NORMS, VALIDATION, layer_and_kind
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 PLOT_WIDTH_INCHES = 7.0
 PLOT_ROW_INCHES = 2.6
-VALIDATION = "val_"
-# What follows the layer's name in what `fit(record=True)` logs; norms span decades.
-NORMS = ("activation", "gradient", "update")
 
 
 class MissingExtraError(ImportError):
@@ -43,7 +41,7 @@ class CSVLogger(Callback):
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
         assert self._file is not None
-        row = {"epoch": epoch, **logs}
+        row = {EPOCH: epoch, **logs}
         writer = csv.writer(self._file)
         if not self._columns:
             self._columns = list(row)
@@ -111,7 +109,7 @@ def plot_curves(epochs: Sequence[int], curves: Mapping[str, Sequence[float]]) ->
     for position, (title, names) in enumerate(groups.items(), 1):
         axes = figure.add_subplot(len(groups), 1, position)
         for name in names:
-            label = name.rpartition("/")[0] or name
+            label = layer_and_kind(name)[0] or name
             axes.plot(epochs, curves[name], label=label, marker="." if len(epochs) == 1 else "")
         if _is_norm(names[0]):
             axes.set_yscale("log")
@@ -121,7 +119,7 @@ def plot_curves(epochs: Sequence[int], curves: Mapping[str, Sequence[float]]) ->
         if len(names) > 1:
             axes.legend(fontsize="small")
     if groups:
-        axes.set_xlabel("epoch")
+        axes.set_xlabel(EPOCH)
     return figure
 
 
@@ -129,13 +127,13 @@ def _grouped(names: Iterable[str]) -> dict[str, list[str]]:
     """The names that share a plot, by what stands beside its axis."""
     groups: dict[str, list[str]] = {}
     for name in names:
-        layer, _, kind = name.rpartition("/")
+        layer, kind = layer_and_kind(name)
         groups.setdefault(kind if layer else name.removeprefix(VALIDATION), []).append(name)
     return groups
 
 
 def _is_norm(name: str) -> bool:
-    layer, _, kind = name.rpartition("/")
+    layer, kind = layer_and_kind(name)
     return bool(layer) and kind in NORMS
 
 

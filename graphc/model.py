@@ -10,7 +10,7 @@ import numpy as np
 
 from graphc.arrays import batch_dimension, check_labels, matched, row_count
 from graphc.callbacks import Callback, check_callbacks
-from graphc.data import Batches, check_batch_size, split_rows
+from graphc.data import Batches, as_pair, check_batch_size, fresh_seed, split_rows
 from graphc.epoch import CompiledEpochs
 from graphc.errors import DataError, GraphError, NotCompiledError
 from graphc.forms import Nodes, listed
@@ -19,13 +19,14 @@ from graphc.function import Function, function
 from graphc.ir import build
 from graphc.ir.ops import elementwise as ops
 from graphc.ir.types import Dim
+from graphc.logged import IS_FINITE, LOSS, VALIDATION
 from graphc.model_parts import check_parts
 from graphc.optim import Optimizer
 from graphc.prediction import predict_rows
 from graphc.progress import Verbosity, make_reporter
 from graphc.recording import RECORD_EVERY, RecordedEpochs, Recorder, recording_step
 from graphc.summary import print_memory, print_summary
-from graphc.training import IS_FINITE, History, Training, averages_over
+from graphc.training import History, Training, averages_over
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -211,7 +212,7 @@ class Model:
         validation_split: float = 0.0,
         callbacks: Sequence[Callback] = (),
         shuffle: bool = True,
-        seed: int = 0,
+        seed: int | None = 0,
         verbose: Verbosity = "auto",
         initial_epoch: int = 0,
         nan_watch: bool = False,
@@ -223,8 +224,9 @@ class Model:
         x, y: an array for one input or target, else a sequence in order or a mapping by name, all
         with equally many rows. Everything is checked, and converted once to the inputs' dtypes,
         before the first step. The last batch may be smaller, and counts by its rows.
-        validation_split: the share of the rows, from the end, that is kept for validation.
-        seed: with the epoch's number it fixes the order of the rows.
+        validation_data: a pair of x and y, whose loss and metrics are logged as `val_...`.
+        validation_split: the share of the rows, from the end, that is kept for validation instead.
+        seed: with the epoch's number it fixes the order of the rows; None is another in every run.
         nan_watch: checks loss and updates of every step and raises NotFiniteError, with all
         variables as they were before the step.
         debug: "nan" watches too, and runs a step that is not finite again, a kernel an op, so that
@@ -244,12 +246,13 @@ class Model:
         step = self.watched_train_function if nan_watch else self.train_function
         recorder = self._recorder(step, record) if record else None
         arrays, validation = self._divided(x, y, validation_data, validation_split)
+        order_seed = (fresh_seed() if seed is None else seed) if shuffle else None
         size = self._rows_of_batch(batch_size)
         batches = Batches(arrays, size)
         held_out = Batches(validation, size) if validation is not None else None
         self._prepare(step, batches.sizes)
         names = list(self._judged())
-        names += [f"val_{name}" for name in names if held_out]
+        names += [VALIDATION + name for name in names if held_out]
         names += recorder.names if recorder is not None else []
         self._begin_training(callbacks, len(batches), names)
         native = None
@@ -262,7 +265,7 @@ class Model:
             native=native,
             first_epoch=initial_epoch,
             epochs=epochs,
-            seed=seed if shuffle else None,
+            order_seed=order_seed,
             watched=nan_watch,
             validate=(lambda: averages_over(self.test_function, held_out)) if held_out else None,
             callbacks=callbacks,
@@ -350,7 +353,7 @@ class Model:
     def _judged(self) -> dict[str, Node]:
         if self.loss is None:
             raise GraphError("the model has no loss")
-        return {"loss": self.loss, **self.metrics}
+        return {LOSS: self.loss, **self.metrics}
 
     def _function(
         self, name: str, outputs: Callable[[], Nodes], updates: Mapping[Node, Node] | None
@@ -382,12 +385,11 @@ class Model:
     ) -> tuple[list[Array], list[Array] | None]:
         """What is trained on, and what is kept for validation."""
         arrays = self._checked_arrays(x, y)
-        validation = self._checked_arrays(*validation_data) if validation_data else None
-        if not validation_split:
-            return arrays, validation
-        if validation is not None:
+        if validation_data is None:
+            return (arrays, None) if validation_split == 0 else split_rows(arrays, validation_split)
+        if validation_split != 0:
             raise DataError("validation_data and validation_split exclude each other")
-        return split_rows(arrays, validation_split)
+        return arrays, self._checked_arrays(*as_pair(validation_data))
 
     def _rows_of_batch(self, batch_size: int | None) -> int:
         return self.batch_size if batch_size is None else batch_size

@@ -8,7 +8,7 @@ from graphc.errors import GraphError
 from graphc.ir.graph import Node, topological
 from graphc.ir.location import located
 from graphc.ir.ops import leaf
-from graphc.training import IS_FINITE
+from graphc.logged import LOSS, check_metric_name
 
 
 def check_parts(
@@ -23,9 +23,9 @@ def check_parts(
     given = [*inputs, *targets]
     if not inputs or any(node.op is not leaf.input_ for node in given):
         raise GraphError("inputs and targets must be inputs of a graph")
-    if "loss" in metrics or IS_FINITE in metrics:
-        raise GraphError(f"a metric cannot be named 'loss' or {IS_FINITE!r}")
-    judged = dict(metrics) if loss is None else {"loss": loss, **metrics}
+    for name in metrics:
+        check_metric_name(name)
+    judged = dict(metrics) if loss is None else {LOSS: loss, **metrics}
     for name, node in judged.items():
         if node.shape != () or not node.dtype.is_float:
             problem = f"{name}: a float scalar expected, not {node.type}"

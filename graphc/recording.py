@@ -15,6 +15,7 @@ from graphc.ir import build
 from graphc.ir.graph import topological
 from graphc.ir.op import Array
 from graphc.ir.ops import elementwise as ops
+from graphc.logged import DEAD, NORMS, recorded_name
 
 # One step of so many records: its norms take 3 % of a large step, but a fifth and more of a small
 # one, where each sum is one more kernel that one thread runs alone.
@@ -84,14 +85,15 @@ def recorded_values(
     2-norms of a batch's activations and of all its parameters' gradients and changes, and
     `dense/dead`, the share of units that are 0 in every row."""
     gradients = gradients_of(layers, loss)
+    activation, gradient, update = NORMS
     values: dict[str, Node] = {}
     for layer in layers:
         changes = [ops.subtract(updates[p], p) for p in layer.parameters if p in updates]
-        values[f"{layer.name}/activation"] = norm([layer.activation])
-        values[f"{layer.name}/gradient"] = norm([gradients[p] for p in layer.parameters])
+        values[recorded_name(layer.name, activation)] = norm([layer.activation])
+        values[recorded_name(layer.name, gradient)] = norm([gradients[p] for p in layer.parameters])
         if changes:
-            values[f"{layer.name}/update"] = norm(changes)
-        values[f"{layer.name}/dead"] = dead_share(layer.activation)
+            values[recorded_name(layer.name, update)] = norm(changes)
+        values[recorded_name(layer.name, DEAD)] = dead_share(layer.activation)
     return values
 
 

@@ -23,6 +23,7 @@ from graphc.data import Batches, shuffled_rows
 from graphc.epoch import CompiledEpochs, Steps
 from graphc.errors import NotFiniteError
 from graphc.function import Function
+from graphc.logged import IS_FINITE, LOSS, VALIDATION
 from graphc.loggers import plot_curves
 from graphc.progress import Reporter
 from graphc.recording import RecordedEpochs, Recorder
@@ -34,9 +35,6 @@ if TYPE_CHECKING:
     from graphc.nan_search import NanReport
 
 Array = np.ndarray[Any, np.dtype[Any]]
-
-# The output of a watched step that says whether the loss and every update are finite.
-IS_FINITE = "is_finite"
 
 
 @dataclass
@@ -100,9 +98,9 @@ def averages_over(step: Function, batches: Batches) -> dict[str, float]:
 class Training:
     """One run of training.
 
-    Epochs go from `first_epoch` to before `epochs`. Rows are shuffled by `seed` and epoch alone,
-    so that a run continued at a later epoch goes on as the whole would have; None leaves them in
-    order. A `watched` step makes no update that is not finite, and says so.
+    Epochs go from `first_epoch` to before `epochs`. Rows are shuffled by `order_seed` and epoch
+    alone, so that a run continued at a later epoch goes on as the whole would have; None leaves
+    them in order. A `watched` step makes no update that is not finite, and says so.
     native: the same steps in native code, unless each shall be called from here.
     recorder: what some of the steps record of the layers besides.
     find_nan: says of a batch where a step on it is not finite first; asked when one is not.
@@ -114,7 +112,7 @@ class Training:
     native: CompiledEpochs | RecordedEpochs | None
     first_epoch: int
     epochs: int
-    seed: int | None
+    order_seed: int | None
     watched: bool
     validate: Callable[[], Mapping[str, float]] | None
     callbacks: Sequence[Callback]
@@ -148,7 +146,7 @@ class Training:
             callback.on_epoch_begin(epoch)
         logs = self._run_steps(epoch, check_interrupt)
         if self.validate is not None:
-            logs |= {f"val_{name}": value for name, value in self.validate().items()}
+            logs |= {VALIDATION + name: value for name, value in self.validate().items()}
         self.reporter.end_epoch(epoch, logs)
         if self.recorder is not None:
             logs |= self.recorder.take_means()
@@ -163,9 +161,9 @@ class Training:
         return self._run_one_by_one(epoch, order, check_interrupt)
 
     def _order(self, epoch: int) -> Array | None:
-        if self.seed is None:
+        if self.order_seed is None:
             return None
-        return shuffled_rows(self.batches.rows, self.seed, epoch)
+        return shuffled_rows(self.batches.rows, self.order_seed, epoch)
 
     def _run_natively(
         self,
@@ -223,7 +221,7 @@ class Training:
         """`values` without the flag. Raises NotFiniteError when it is false."""
         if values.pop(IS_FINITE):
             return values
-        loss = float(values["loss"])
+        loss = float(values[LOSS])
         problem = (
             f"the loss is {loss:g}, but an update is not finite"
             if math.isfinite(loss)

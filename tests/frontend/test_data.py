@@ -1,6 +1,7 @@
 """IDX files, MNIST's four files, batches."""
 
 import gzip
+import math
 import os
 import struct
 from pathlib import Path
@@ -122,6 +123,41 @@ def test_order_depends_on_seed_and_epoch():
     assert orders[0] == data.shuffled_rows(50, 0, 0).tolist()
     assert len({tuple(order) for order in orders}) == 3
     assert all(sorted(order) == list(range(50)) for order in orders)
+
+
+@pytest.mark.parametrize(
+    ("rows", "share", "kept"),
+    [
+        (10, 0.9, 9),
+        (10, np.float32(0.9), 9),
+        (10, np.float32(0.1), 1),
+        (10, 1 - 0.7, 3),
+        (6, 5 / 6, 5),
+        (1000, 0.999, 999),
+        (10, 0.25, 3),
+        (10, 1e-9, 1),
+        (10, 5e-324, 1),
+        (2, 0.5, 1),
+    ],
+)
+def test_the_share_that_is_kept_is_what_it_says(rows, share, kept):
+    """Of k rows of n, k / n is the share; a part of a row is a whole one."""
+    first, last = data.split_rows([np.arange(rows)], share)
+    assert first[0].tolist() == list(range(rows - kept))
+    assert last[0].tolist() == list(range(rows - kept, rows))
+
+
+def test_every_share_of_whole_rows_is_exact():
+    for rows in range(2, 60):
+        for kept in range(1, rows):
+            _, (last,) = data.split_rows([np.arange(rows)], kept / rows)
+            assert len(last) == kept
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0, -0.1, 0.95, 1 - 1e-16, math.nan, math.inf])
+def test_shares_that_leave_nothing(share):
+    with pytest.raises(DataError, match="validation_split"):
+        data.split_rows([np.arange(10)], share)
 
 
 def test_impossible_batches():

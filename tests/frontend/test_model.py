@@ -1,6 +1,7 @@
 """Model: declaring, compiling, training, evaluating, predicting, saving."""
 
 import io
+import math
 
 import numpy as np
 import pytest
@@ -191,11 +192,27 @@ def test_validation_split_takes_the_last_rows(mode):
     history = model.fit(POINTS, LABELS, validation_split=0.2)
     expected = model.evaluate(POINTS[36:], LABELS[36:])["loss"]
     assert history.history["val_loss"] == pytest.approx([expected])
-    for share in (1.0, -0.5, 0.9):
+    for share in (1.0, -0.5, 0.9, 1 - 1e-9, math.nan):
         with pytest.raises(gc.DataError, match="validation_split"):
             model.fit(POINTS[:5], LABELS[:5], validation_split=share)
     with pytest.raises(gc.DataError, match="exclude"):
         model.fit(POINTS, LABELS, validation_split=0.5, validation_data=(POINTS, LABELS))
+
+
+@pytest.mark.parametrize("given", [(), (POINTS,), (POINTS, LABELS, LABELS), POINTS, {"x": POINTS}])
+def test_validation_data_is_a_pair(model, given):
+    with pytest.raises(gc.DataError, match=r"^validation_data: a pair \(x, y\) expected, not "):
+        model.fit(POINTS, LABELS, validation_data=given)
+
+
+def test_without_a_seed_every_run_has_another_order(mode):
+    reached = []
+    for options in ({"seed": None}, {"seed": None}, {"shuffle": False, "seed": None}):
+        model = classifier()
+        model.compile(gc.optim.SGD(0.1), mode=mode)
+        model.fit(POINTS, LABELS, batch_size=9, **options)
+        reached.append(model.variables["dense.kernel"].tolist())
+    assert all(reached.count(kernel) == 1 for kernel in reached)
 
 
 def two_by_two():
@@ -284,13 +301,34 @@ def test_wrong_declarations():
         (([a], outputs, targets, loss), "reads the input 'b'"),
         ((inputs, outputs, targets[:1], loss), "reads the input 't'"),
         ((inputs, outputs, targets, outputs["y"]), "loss: a float scalar"),
-        ((inputs, outputs, targets, loss, {"loss": loss}), "cannot be named"),
         ((inputs, outputs, targets, loss, {"m": outputs["y"]}), "m: a float scalar"),
         ((graph.input("fixed", (5, 2)), []), "named first dimension"),
         ((other.input("x", ("batch",)), [a]), "reads the input 'a'"),
     ]:
         with pytest.raises(gc.GraphError, match=message):
             gc.Model(*arguments)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["loss", "epoch", "is_finite", "val_loss", "val_", "dense/activation", "a/dead", "", "a\nb", 3],
+)
+def test_names_that_a_metric_cannot_have(name):
+    inputs, outputs, targets, loss = two_by_two()
+    with pytest.raises(gc.GraphError, match=r"a metric (cannot be|is) named"):
+        gc.Model(inputs, outputs, targets, loss, {name: loss})
+
+
+def test_what_is_logged_is_reserved(mode):
+    """Every name that training and recording log, but those of metrics."""
+    model = classifier()
+    model.compile(gc.optim.Adam(), mode=mode)
+    history = model.fit(POINTS, LABELS, validation_split=0.2, record=True, nan_watch=True)
+    names = set(history.history) - {"accuracy"}
+    assert "val_accuracy" in names and "dense/update" in names
+    for name in names:
+        with pytest.raises(gc.GraphError, match="cannot be named"):
+            gc.Model(model.inputs, [], model.targets, model.loss, {name: model.loss})
 
 
 def test_output_without_batch_is_not_predicted(mode):
