@@ -23,13 +23,14 @@ def softmax_cross_entropy(logits: Node, labels: Node, reduction: Reduction = "me
     """-sum_j t_j log softmax(z)_j for logits z [..., classes].
 
     `labels` are class indices, integers [...], or probabilities t of the logits' type (one-hot or
-    soft). Raises ShapeError or DTypeError for any other.
+    soft). Raises ShapeError or DTypeError for any other, and ShapeError for a single class.
     """
+    check_several_classes("softmax_cross_entropy", logits, labels, "sigmoid_cross_entropy")
     log_probabilities = build.log_softmax(logits, -1)
     if labels.dtype.is_integer:
         losses = -build.pick(log_probabilities, labels)
     else:
-        _check_like("softmax_cross_entropy", logits, labels)
+        check_like("softmax_cross_entropy", logits, labels)
         losses = -build.sum(labels * log_probabilities, -1)
     return reduce_losses(losses, reduction)
 
@@ -39,7 +40,7 @@ def sigmoid_cross_entropy(logits: Node, targets: Node, reduction: Reduction = "m
 
     `targets` are probabilities of the logits' type. Raises ShapeError or DTypeError for any other.
     """
-    _check_like("sigmoid_cross_entropy", logits, targets)
+    check_like("sigmoid_cross_entropy", logits, targets)
     return reduce_losses(ops.sigmoid_cross_entropy(logits, targets), reduction)
 
 
@@ -48,7 +49,7 @@ def mean_squared_error(predictions: Node, targets: Node, reduction: Reduction = 
 
     Raises ShapeError or DTypeError when the types differ.
     """
-    _check_like("mean_squared_error", predictions, targets)
+    check_like("mean_squared_error", predictions, targets)
     return reduce_losses(ops.square(predictions - targets), reduction)
 
 
@@ -58,11 +59,13 @@ def multiclass_hinge(
     """sum_{j != t} max(0, margin + z_j - z_t) for scores z [..., classes], integer labels t [...].
 
     Source: Weston and Watkins, Support vector machines for multi-class pattern recognition, 1999.
-    Raises ShapeError or DTypeError for labels of another type, and for an open number of classes.
+    Raises ShapeError or DTypeError for labels of another type, and ShapeError for an open number of
+    classes or a single one.
     """
     classes = scores.shape[-1] if scores.rank else None
     if classes is None or isinstance(classes, Dim):
-        raise ShapeError(_message("multiclass_hinge", scores, labels, "fixed classes expected"))
+        raise ShapeError(message_of("multiclass_hinge", scores, labels, "fixed classes expected"))
+    check_several_classes("multiclass_hinge", scores, labels, "sigmoid_cross_entropy")
     correct = build.expand_dims(build.pick(scores, labels), -1)
     excess = ops.relu(scores - correct + margin)
     is_correct = build.one_hot(labels, classes, "bool")
@@ -99,14 +102,21 @@ def _penalty(terms: list[Node], strength: float) -> Node:
     return strength * total
 
 
-def _check_like(loss: str, predictions: Node, targets: Node) -> None:
+def check_like(loss: str, predictions: Node, targets: Node) -> None:
     """Nothing is broadcast in a loss: a column against a row is nearly always a mistake."""
     if targets.dtype != predictions.dtype:
         problem = f"targets of {predictions.dtype} expected"
-        raise DTypeError(_message(loss, predictions, targets, problem))
+        raise DTypeError(message_of(loss, predictions, targets, problem))
     if targets.shape != predictions.shape:
-        raise ShapeError(_message(loss, predictions, targets, "equal shapes expected"))
+        raise ShapeError(message_of(loss, predictions, targets, "equal shapes expected"))
 
 
-def _message(loss: str, predictions: Node, targets: Node, problem: str) -> str:
+def check_several_classes(name: str, scores: Node, labels: Node, binary: str) -> None:
+    """Refuses scores [..., 1]: a single class is always the right one, whatever its score."""
+    if scores.rank and scores.shape[-1] == 1:
+        problem = f"a single class is always right; {binary} judges one logit of yes or no"
+        raise ShapeError(message_of(name, scores, labels, problem))
+
+
+def message_of(loss: str, predictions: Node, targets: Node, problem: str) -> str:
     return located(f"{loss}({predictions.type}, {targets.type}): {problem}", callers_location())

@@ -22,7 +22,7 @@ from graphc.ir.types import Dim
 from graphc.logged import IS_FINITE, LOSS, VALIDATION
 from graphc.model_parts import check_parts
 from graphc.optim import Optimizer
-from graphc.prediction import predict_rows
+from graphc.prediction import classes_of, predict_rows
 from graphc.progress import Verbosity, make_reporter
 from graphc.recording import RECORD_EVERY, RecordedEpochs, Recorder, recording_step
 from graphc.summary import print_memory, print_summary
@@ -194,11 +194,11 @@ class Model:
 
     @property
     def classify_function(self) -> Function:
-        """inputs -> class with the greatest output (i64), which needs neither softmax nor loss."""
+        """inputs -> class (i64) of each row, which needs neither softmax nor loss."""
         if not isinstance(self.outputs, Node):
             raise GraphError("classes of a model with a single output alone")
-        outputs = self.outputs
-        return self._function("classify", lambda: build.argmax(inference(outputs), -1), None)
+        output = self.outputs
+        return self._function("classify", lambda: classes_of(output, self.loss), None)
 
     # --- running -----------------------------------------------------------------------------
 
@@ -290,9 +290,13 @@ class Model:
         return predict_rows(self.predict_function, self.inputs, self.outputs, x, rows)
 
     def predict_classes(self, x: Any, batch_size: int | None = None) -> Array:
-        """The class (i64) with the greatest output for every row. Raises as `predict` does."""
+        """The class (i64) of every row: of several scores the greatest as `argmax` finds it, of one
+        logit under a binary loss 1 where it is positive and else 0.
+
+        Raises GraphError for one number a row under another loss, and as `predict` does.
+        """
         classify = self.classify_function
-        classes = build.argmax(listed(self.outputs)[0], -1)
+        ((_, classes),) = classify.program.outputs
         rows = self._rows_of_batch(batch_size)
         result: Array = predict_rows(classify, self.inputs, classes, x, rows)
         return result

@@ -1,4 +1,4 @@
-"""Outputs of a model for all rows of arrays, batch after batch."""
+"""Outputs of a model for all rows of arrays, batch after batch, and the classes that they mean."""
 
 from __future__ import annotations
 
@@ -11,10 +11,16 @@ from graphc.arrays import check_labels, matched, row_count
 from graphc.data import Batches
 from graphc.errors import GraphError
 from graphc.forms import Nodes, form_of, in_form, listed
+from graphc.frontend import inference
 from graphc.function import Function
-from graphc.ir.graph import Node
+from graphc.ir import build
+from graphc.ir.graph import Node, topological
 from graphc.ir.location import located
 from graphc.ir.op import Array
+from graphc.ir.ops import elementwise as ops
+from graphc.ir.ops import movement
+from graphc.ir.rewrite import rewrite_values
+from graphc.ir.simplify import RULES
 
 
 def predict_rows(
@@ -44,3 +50,41 @@ def predict_rows(
             whole[start:stop] = part
         start = stop
     return in_form(form_of(outputs), collected)
+
+
+def classes_of(output: Node, loss: Node | None) -> Node:
+    """The class (i64) of each row in inference, from what a model puts out for it.
+
+    Of scores [batch, ..., classes] it is the greatest. One logit a row, [batch] or [batch, ..., 1],
+    or its sigmoid, is of class 1 where the logit is positive and else of class 0, where the loss is
+    the sigmoid cross-entropy of that logit. Raises GraphError for one number a row under another
+    loss.
+    """
+    output = inference(output)
+    has_axis = output.rank > 1
+    if has_axis and output.shape[-1] != 1:
+        return build.argmax(output, -1)
+    logit = None if loss is None else _binary_logit(output, inference(loss))
+    if logit is None:
+        problem = f"{output.type} is one number a row, which tells two classes apart only where "
+        problem += "the loss is gc.losses.sigmoid_cross_entropy of it"
+        raise GraphError(located(f"predict_classes: {problem}", output.location))
+    classes = build.cast(ops.greater(logit, 0), "i64")
+    return build.reshape(classes, output.shape[:-1] if has_axis else output.shape)
+
+
+def _binary_logit(output: Node, loss: Node) -> Node | None:
+    """What `output` is the logit of, if `loss` is the cross-entropy of that very logit."""
+    simplified = rewrite_values([output, loss], RULES)
+    logit = _reshaped(simplified[output])
+    if logit.op is ops.sigmoid:
+        logit = _reshaped(logit.operands[0])
+    losses = (n for n in topological([simplified[loss]]) if n.op is ops.sigmoid_cross_entropy)
+    return logit if any(_reshaped(each.operands[0]) is logit for each in losses) else None
+
+
+def _reshaped(node: Node) -> Node:
+    """What `node` has the elements of, in the same order."""
+    while node.op is movement.reshape:
+        (node,) = node.operands
+    return node

@@ -13,14 +13,14 @@ ONE_HOT = np.eye(CLASSES)[LABELS]
 SOFT = RNG.dirichlet(np.ones(CLASSES), ROWS)
 
 
-def evaluate(build, *arrays, mode):
+def evaluate(build, *arrays, **options):
     """The value of `build(*inputs)` on arrays of any number of rows."""
     graph = gc.Graph()
     inputs = [
         graph.input(f"x{i}", ("batch", *array.shape[1:]), array.dtype)
         for i, array in enumerate(arrays)
     ]
-    return gc.function(inputs, build(*inputs), mode=mode)(*arrays)
+    return gc.function(inputs, build(*inputs), **options)(*arrays)
 
 
 def log_softmax(z):

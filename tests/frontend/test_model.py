@@ -241,6 +241,49 @@ def test_several_inputs_outputs_and_targets(mode, as_mapping):
         model.predict_classes(x)
 
 
+def written_cross_entropy(z, t):
+    p = 1 / (1 + gc.exp(-z))
+    return -gc.mean(t * gc.log(p) + (1 - t) * gc.log(1 - p))
+
+
+def yes_or_no(shape, output, loss):
+    """One logit a row, or its sigmoid, for whether the first coordinate is positive."""
+    graph = gc.Graph(1)
+    x, t = graph.input("x", ("batch", 2)), graph.input("t", shape)
+    hidden = gc.dropout(gc.nn.dense(x, 4, gc.tanh), 0.5)
+    z = gc.reshape(gc.nn.dense(hidden, 1), shape)
+    return gc.Model(x, output(z), t, loss(z, t))
+
+
+@pytest.mark.parametrize("shape", [("batch",), ("batch", 1), ("batch", 1, 1)])
+@pytest.mark.parametrize(
+    ("output", "threshold"),
+    [(lambda z: z, 0), (gc.sigmoid, 0.5), (lambda z: 1 / (1 + gc.exp(-z)), 0.5)],
+)
+@pytest.mark.parametrize("loss", [gc.losses.sigmoid_cross_entropy, written_cross_entropy])
+def test_classes_of_one_logit(mode, shape, output, threshold, loss):
+    model = yes_or_no(shape, output, loss)
+    model.compile(mode=mode)
+    classes = model.predict_classes(POINTS, batch_size=20)
+    assert classes.dtype == np.int64 and classes.shape == (45, 1)[: max(len(shape) - 1, 1)]
+    expected = model.predict(POINTS).reshape(classes.shape) > threshold
+    assert 0 < expected.mean() < 1
+    np.testing.assert_array_equal(classes, expected)
+
+
+@pytest.mark.parametrize("shape", [("batch",), ("batch", 1)])
+def test_one_number_a_row_is_no_class_under_another_loss(shape):
+    for loss in (
+        gc.losses.mean_squared_error,
+        lambda z, t: gc.losses.sigmoid_cross_entropy(z + 1, t),
+        lambda z, t: None,
+    ):
+        model = yes_or_no(shape, lambda z: z, loss)
+        model.compile(mode="reference")
+        with pytest.raises(gc.GraphError, match=r"predict_classes: .*sigmoid_cross_entropy"):
+            model.predict_classes(POINTS)
+
+
 def test_without_loss_it_predicts(mode):
     graph = gc.Graph()
     x = graph.input("x", ("batch", 2))
@@ -319,10 +362,10 @@ def test_names_that_a_metric_cannot_have(name):
         gc.Model(inputs, outputs, targets, loss, {name: loss})
 
 
-def test_what_is_logged_is_reserved(mode):
+def test_what_is_logged_is_reserved():
     """Every name that training and recording log, but those of metrics."""
     model = classifier()
-    model.compile(gc.optim.Adam(), mode=mode)
+    model.compile(gc.optim.Adam(), mode="reference")
     history = model.fit(POINTS, LABELS, validation_split=0.2, record=True, nan_watch=True)
     names = set(history.history) - {"accuracy"}
     assert "val_accuracy" in names and "dense/update" in names
