@@ -10,6 +10,7 @@ from typing import Literal
 
 from graphc.errors import DTypeError, ShapeError
 from graphc.forms import listed
+from graphc.hyperparameters import check_number
 from graphc.ir import build
 from graphc.ir.graph import Node
 from graphc.ir.location import callers_location, located
@@ -60,11 +61,13 @@ def multiclass_hinge(
 
     Source: Weston and Watkins, Support vector machines for multi-class pattern recognition, 1999.
     Raises ShapeError or DTypeError for labels of another type, and ShapeError for an open number of
-    classes or a single one.
+    classes or a single one,
+    ValueError unless the margin is finite.
     """
     classes = scores.shape[-1] if scores.rank else None
     if classes is None or isinstance(classes, Dim):
         raise ShapeError(message_of("multiclass_hinge", scores, labels, "fixed classes expected"))
+    check_number("margin", margin, dtype=scores.dtype)
     check_several_classes("multiclass_hinge", scores, labels, "sigmoid_cross_entropy")
     correct = build.expand_dims(build.pick(scores, labels), -1)
     excess = ops.relu(scores - correct + margin)
@@ -73,12 +76,13 @@ def multiclass_hinge(
 
 
 def l1(parameters: Node | Sequence[Node], strength: float) -> Node:
-    """strength * sum |w| over all parameters. Raises ValueError when there are none."""
+    """strength * sum |w| over all parameters. Raises ValueError when there are none, and unless the
+    strength is finite."""
     return _penalty([build.sum(ops.absolute(w)) for w in listed(parameters)], strength)
 
 
 def l2(parameters: Node | Sequence[Node], strength: float) -> Node:
-    """strength * sum w^2 over all parameters. Raises ValueError when there are none."""
+    """strength * sum w^2 over all parameters. Raises as `l1` does."""
     return _penalty([build.sum(ops.square(w)) for w in listed(parameters)], strength)
 
 
@@ -96,6 +100,7 @@ def reduce_losses(losses: Node, reduction: Reduction) -> Node:
 def _penalty(terms: list[Node], strength: float) -> Node:
     if not terms:
         raise ValueError("a penalty of no parameters was asked for")
+    check_number("strength", strength, dtype=terms[0].dtype)
     total = terms[0]
     for term in terms[1:]:
         total = total + term

@@ -16,12 +16,13 @@ from graphc.errors import DataError, GraphError, NotCompiledError
 from graphc.forms import Nodes, listed
 from graphc.frontend import Node, Variables, graph_of, inference, parameters_of, states_of
 from graphc.function import Function, function
+from graphc.hyperparameters import check_number
 from graphc.ir import build
 from graphc.ir.ops import elementwise as ops
 from graphc.ir.types import Dim
 from graphc.logged import IS_FINITE, LOSS, VALIDATION
 from graphc.model_parts import check_parts
-from graphc.optim import Optimizer
+from graphc.optim import Optimizer, widest
 from graphc.prediction import classes_of, predict_rows
 from graphc.progress import Verbosity, make_reporter
 from graphc.recording import RECORD_EVERY, RecordedEpochs, Recorder, recording_step
@@ -106,13 +107,16 @@ class Model:
     def learning_rate(self) -> float:
         """The rate of the next step; setting it compiles nothing.
 
-        Raises NotCompiledError before `compile`.
+        Raises NotCompiledError before `compile`; setting it ValueError for what is negative, NaN
+        or infinite, TypeError for what is no number.
         """
         return float(self.variables.storage(self._rate_state()))
 
     @learning_rate.setter
     def learning_rate(self, rate: float) -> None:
-        self.variables[self._rate_state()] = rate
+        state = self._rate_state()
+        check_number("learning_rate", rate, least=0, dtype=state.dtype)
+        self.variables[state] = rate
 
     def values(self) -> dict[str, Array]:
         """Copies of the values of all states, by name; `variables.update` puts them back."""
@@ -461,7 +465,7 @@ class Model:
         rate = self.graph.variable(
             self.graph.unique_name("learning_rate"),
             optimizer.learning_rate,
-            dtype=self.loss.dtype,
+            dtype=widest(self.parameters),
         )
         self.updates = optimizer.updates(self.loss, self.parameters, rate)
         self.optimizer, self._rate = optimizer, rate

@@ -3,22 +3,24 @@
 An optimizer is plain data. `updates` declares its slots as variables of the graph and returns
 the next value of every state that it changes. The learning rate, the momentum and the weight
 decay are variables too: setting one compiles nothing. Decay rates of moving averages are
-constants, since 1 - beta must be exact also in f32.
+constants, since 1 - beta must be exact also in f32. What a parameter's step is computed with has
+the parameter's dtype: a variable is as wide as the widest parameter.
 """
 
 from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, fields
 
 from graphc.errors import GraphError
 from graphc.frontend import Graph, Node, grad, graph_of, parameters_of
+from graphc.hyperparameters import check_number
 from graphc.init import zeros
 from graphc.ir import build
 from graphc.ir.ops import elementwise as ops
-from graphc.ir.types import DType
+from graphc.ir.types import DType, f32, f64
 from graphc.random import advanced
 
 # torch.nn.utils.clip_grad_norm_ adds this to the norm that it divides by.
@@ -26,7 +28,10 @@ NORM_EPSILON = 1e-6
 
 
 class Slots:
-    """The variables of one optimizer on one graph, named below `scope`, and their next values."""
+    """The variables of one optimizer on one graph, named below `scope`, and their next values.
+
+    dtype: of those that the parameters share.
+    """
 
     def __init__(self, graph: Graph, scope: str, dtype: DType) -> None:
         self.graph = graph
@@ -67,7 +72,8 @@ class Optimizer(ABC):
     """What every optimizer has: a rate, and gradients clipped before anything else.
 
     clip_value: each element of every gradient is limited to +-clip_value.
-    clip_norm: all gradients are scaled so that their common 2-norm is at most clip_norm.
+    clip_norm: all gradients are scaled so that their common 2-norm is at most clip_norm. Where one
+    of them is NaN or infinite, all become NaN.
     """
 
     learning_rate: float = 1e-3
@@ -75,11 +81,23 @@ class Optimizer(ABC):
     clip_norm: float | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
-        """Raises ValueError for a negative hyperparameter."""
-        for name, value in vars(self).items():
-            for number in value if isinstance(value, tuple) else (value,):
-                if number is not None and number < 0:
-                    raise ValueError(f"{type(self).__name__}: {name} is negative: {value}")
+        """Raises ValueError for a hyperparameter that is negative, NaN or infinite, TypeError for
+        one that is no number."""
+        self._check_numbers(None)
+
+    def _check_numbers(self, dtype: DType | None) -> None:
+        for name, number in self._numbers():
+            check_number(f"{type(self).__name__}: {name}", number, least=0, dtype=dtype)
+
+    def _numbers(self) -> Iterator[tuple[str, object]]:
+        """The hyperparameters by name; not flags, nor what is left out."""
+        for each in fields(self):
+            value = getattr(self, each.name)
+            is_left_out = value is None and each.default is None
+            if isinstance(value, tuple):
+                yield from ((each.name, number) for number in value)
+            elif not isinstance(each.default, bool) and not is_left_out:
+                yield each.name, value
 
     def updates(
         self,
@@ -92,13 +110,17 @@ class Optimizer(ABC):
 
         `parameters` are trainable states, those that the loss reads unless given. `rate` is a
         scalar node that replaces the variable `<optimizer>.learning_rate`. Raises GraphError when
-        there is no parameter, and as `grad` does.
+        there is no parameter, ValueError when a hyperparameter is infinite in the dtype of one, and
+        as `grad` does.
         """
         chosen = parameters_of(loss) if parameters is None else list(parameters)
         if not chosen:
             raise GraphError(f"{loss!r} depends on no parameter")
+        for dtype in dict.fromkeys(parameter.dtype for parameter in chosen):
+            self._check_numbers(dtype)
         graph = graph_of(loss)
-        slots = Slots(graph, graph.unique_name(type(self).__name__.lower()), loss.dtype)
+        scope = graph.unique_name(type(self).__name__.lower())
+        slots = Slots(graph, scope, widest(chosen))
         gradients = clip(grad(loss, chosen), self.clip_value, self.clip_norm)
         for parameter, gradient in zip(chosen, gradients, strict=True):
             if rate is None:
@@ -113,18 +135,52 @@ class Optimizer(ABC):
         """The parameter's next value; `gradient` and `rate` have its dtype."""
 
 
+def widest(nodes: Sequence[Node]) -> DType:
+    """The dtype that holds the numbers of all: f64 where one of them is f64."""
+    return f64 if any(node.dtype is f64 for node in nodes) else f32
+
+
 def clip(gradients: list[Node], value: float | None, norm: float | None) -> list[Node]:
     """The gradients limited elementwise to +-value, then in their common 2-norm to `norm`."""
     if value is not None:
         gradients = [ops.minimum(ops.maximum(g, -value), value) for g in gradients]
-    if norm is not None:
-        squares = [build.sum(ops.square(g)) for g in gradients]
-        total = squares[0]
-        for square in squares[1:]:
-            total = total + build.cast(square, total.dtype)
-        factor = ops.minimum(norm / (ops.sqrt(total) + NORM_EPSILON), 1.0)
-        gradients = [g * build.cast(factor, g.dtype) for g in gradients]
-    return gradients
+    return gradients if norm is None else _clip_norm(gradients, norm)
+
+
+def _clip_norm(gradients: list[Node], norm: float) -> list[Node]:
+    """g where |g| + epsilon <= norm, else g norm / (|g| + epsilon), |g| being the common 2-norm.
+
+    Each gradient is divided by its greatest element first, and these by the greatest of all, so
+    that no square overflows and the greatest does not underflow.
+    """
+    dtype = widest(gradients)
+    wide = [build.cast(g, dtype) for g in gradients]
+    peaks = [build.max(ops.absolute(g)) for g in wide]
+    units = [g / _not_zero(peak) for g, peak in zip(wide, peaks, strict=True)]
+    greatest = peaks[0]
+    for peak in peaks[1:]:
+        greatest = ops.maximum(greatest, peak)
+    greatest = _not_zero(greatest)
+    shares = [peak / greatest for peak in peaks]
+    squares = [
+        build.sum(ops.square(unit)) * ops.square(share)
+        for unit, share in zip(units, shares, strict=True)
+    ]
+    total = squares[0]
+    for square in squares[1:]:
+        total = total + square
+    length = ops.sqrt(total)  # in units of the greatest element
+    is_short = ops.less_equal(length * greatest + NORM_EPSILON, norm)
+    factor = norm / (length + NORM_EPSILON / greatest)
+    return [
+        ops.where(is_short, g, build.cast(unit * (share * factor), g.dtype))
+        for g, unit, share in zip(gradients, units, shares, strict=True)
+    ]
+
+
+def _not_zero(peak: Node) -> Node:
+    """What elements that are all 0 may be divided by too."""
+    return ops.where(ops.equal(peak, 0), 1, peak)
 
 
 def _with_weight_decay(gradient: Node, parameter: Node, decay: float, slots: Slots) -> Node:
@@ -247,8 +303,8 @@ class Adam(Optimizer):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not all(0 <= beta < 1 for beta in self.betas):
-            raise ValueError(f"{type(self).__name__}: betas below 1 expected, not {self.betas}")
+        if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):
+            raise ValueError(f"{type(self).__name__}: two betas below 1 expected, not {self.betas}")
 
     def step(self, parameter: Node, gradient: Node, rate: Node, slots: Slots) -> Node:
         gradient = _with_weight_decay(gradient, parameter, self.weight_decay, slots)

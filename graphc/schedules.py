@@ -1,26 +1,37 @@
-"""Learning-rate schedules: functions from an epoch or a step, counted from 0, to a rate."""
+"""Learning-rate schedules: functions from an epoch or a step, counted from 0, to a rate.
+
+Each raises ValueError for a number that is NaN or infinite and for a length below 1, TypeError for
+what is no number.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
 
+from graphc.hyperparameters import check_number
+
 Schedule = Callable[[int], float]
 
 
 def constant(rate: float) -> Schedule:
     """The same rate always."""
+    check_number("rate", rate)
     return lambda time: rate
 
 
 def step(rate: float, factor: float = 0.1, every: int = 10) -> Schedule:
     """rate * factor^floor(t / every)."""
-    _check_positive("every", every)
+    check_number("rate", rate)
+    check_number("factor", factor)
+    check_number("every", every, least=1)
     return lambda time: rate * factor ** (time // every)
 
 
 def exponential(rate: float, factor: float) -> Schedule:
     """rate * factor^t."""
+    check_number("rate", rate)
+    check_number("factor", factor)
     return lambda time: rate * factor**time
 
 
@@ -29,7 +40,9 @@ def cosine(rate: float, length: int, floor: float = 0.0) -> Schedule:
 
     Source: Loshchilov and Hutter, SGDR, 2017, without restarts.
     """
-    _check_positive("length", length)
+    check_number("rate", rate)
+    check_number("floor", floor)
+    check_number("length", length, least=1)
     return lambda time: (
         floor + (rate - floor) * (1 + math.cos(math.pi * min(time, length) / length)) / 2
     )
@@ -42,8 +55,10 @@ def warm_up(length: int, then: Schedule, start: float = 0.0) -> Schedule:
 
 def linear(first: float, last: float, length: int) -> Schedule:
     """From `first` to `last` over `length`, straight; `last` after that."""
-    _check_positive("length", length)
-    return lambda time: first + (last - first) * min(time, length) / length
+    check_number("first", first)
+    check_number("last", last)
+    check_number("length", length, least=1)
+    return lambda time: first + (last - first) * time / length if time < length else last
 
 
 def chain(*parts: tuple[Schedule, int] | Schedule) -> Schedule:
@@ -63,8 +78,3 @@ def chain(*parts: tuple[Schedule, int] | Schedule) -> Schedule:
         return final(time)
 
     return rate
-
-
-def _check_positive(name: str, value: int) -> None:
-    if value < 1:
-        raise ValueError(f"{name}: at least 1 expected, not {value}")

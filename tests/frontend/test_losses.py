@@ -102,6 +102,21 @@ def test_penalties(mode):
         gc.losses.l2([], 0.5)
 
 
+@pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf, 1e39])
+def test_strengths_and_margins_are_finite(number):
+    graph = gc.Graph()
+    w, t = graph.parameter("w", (4, 3)), graph.input("t", (4,), "i32")
+    for judge in (
+        lambda: gc.losses.l1(w, number),
+        lambda: gc.losses.l2([w], number),
+        lambda: gc.losses.multiclass_hinge(w, t, number),
+    ):
+        with pytest.raises(ValueError, match="a finite number of f32 expected"):
+            judge()
+    with pytest.raises(gc.GraphError, match="rate"):
+        gc.dropout(w, number)
+
+
 def test_unfitting_targets():
     graph = gc.Graph()
     z = graph.input("z", ("batch", 3))

@@ -136,6 +136,16 @@ def test_learning_rate_is_a_variable(model):
     assert model.train_function is step
 
 
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, -0.1, 1e39, True, "0.1", None])
+def test_what_is_no_learning_rate_changes_nothing(model, wrong):
+    with pytest.raises((ValueError, TypeError), match=r"^learning_rate: "):
+        model.learning_rate = wrong
+    schedule = gc.callbacks.LearningRateSchedule(lambda epoch: wrong)
+    with pytest.raises((ValueError, TypeError), match=r"^learning_rate: "):
+        model.fit(POINTS, LABELS, callbacks=[schedule])
+    assert model.learning_rate == pytest.approx(0.05)
+
+
 def test_compiling_again(model, mode):
     model.fit(POINTS, LABELS)
     states = [state.name for state in model.states]

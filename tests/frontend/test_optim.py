@@ -1,5 +1,6 @@
 """Optimizers against PyTorch's published algorithms, written independently in numpy."""
 
+import dataclasses
 import math
 
 import numpy as np
@@ -173,6 +174,64 @@ def test_clipping_by_norm(limit, mode):
         np.testing.assert_allclose(graph.variables[name], STARTS[name] - factor * slope)
 
 
+SCALES = {
+    "huge": (("f4", 1e20), ("f4", 1e19)),
+    "near the end": (("f4", 3e38), ("f4", 3e38)),
+    "subnormal": (("f4", 1e-40), ("f4", 1e-44)),
+    "squares of which are 0": (("f4", 1e-25), ("f4", 1e-22)),
+    "huge f64": (("f8", 1e200), ("f8", 1e250)),
+    "subnormal f64": (("f8", 1e-310), ("f8", 1e-320)),
+    "huge f64 beside f32": (("f4", 1e30), ("f8", 1e60)),
+    "usual f32 beside f64": (("f4", 1.0), ("f8", 1.0)),
+    "none": (("f4", 0.0), ("f4", 0.0)),
+    "none beside huge": (("f4", 0.0), ("f4", 1e20)),
+}
+
+
+def clipped(gradients, limit, **options):
+    """What SGD with a rate of 1 takes away from parameters of these gradients."""
+    graph, loss = gc.Graph(), None
+    for number, gradient in enumerate(gradients):
+        slope = graph.input(f"g{number}", gradient.shape, gradient.dtype)
+        parameter = graph.parameter(f"w{number}", gradient.shape, 0.0, gradient.dtype)
+        # A sum in f64, so that the loss does not overflow; its value does not matter.
+        term = gc.cast(gc.sum(slope * parameter), "f64")
+        loss = term if loss is None else loss + term
+    updates = gc.optim.SGD(1.0, clip_norm=limit).updates(loss)
+    gc.function(graph.inputs.values(), loss, updates, **options)(*gradients)
+    return [-graph.variables[parameter] for parameter in graph.parameters]
+
+
+@pytest.mark.parametrize("scales", SCALES.values(), ids=SCALES.keys())
+def test_clipping_by_norm_at_any_scale(scales, mode):
+    rng = np.random.default_rng(1)
+    shapes = ((5, 4), (7,))
+    gradients = [
+        (np.clip(rng.normal(size=shape), -1, 1) * scale).astype(dtype)
+        for shape, (dtype, scale) in zip(shapes, scales, strict=True)
+    ]
+    wide = [gradient.astype(np.longdouble) for gradient in gradients]
+    norm = np.sqrt(sum((g**2).sum() for g in wide))
+    for limit in (1.0, 1e-3) if mode == "reference" else (1.0,):
+        factor = min(1, limit / (norm + 1e-6))
+        for found, gradient, exact in zip(
+            clipped(gradients, limit, mode=mode), gradients, wide, strict=True
+        ):
+            limits = np.finfo(gradient.dtype)
+            if factor == 1:
+                np.testing.assert_array_equal(found, gradient)
+            error = np.abs(found - exact * factor).max()
+            assert error <= 8 * (
+                limits.eps * np.abs(exact).max() * factor + limits.smallest_subnormal
+            )
+
+
+@pytest.mark.parametrize("wrong", [np.inf, -np.inf, np.nan])
+def test_clipping_by_norm_of_what_is_not_finite_is_nan(wrong, mode):
+    gradients = [np.array([1, wrong, 2], "f4"), np.array([1, 2], "f4")]
+    assert all(np.isnan(found).all() for found in clipped(gradients, 1.0, mode=mode))
+
+
 def test_clipping_by_value(mode):
     graph, loss = declare()
     gc.function([], loss, gc.optim.SGD(1.0, clip_value=0.2).updates(loss), mode=mode)()
@@ -205,6 +264,68 @@ def test_only_named_parameters_change(mode):
 def test_impossible_hyperparameters(make):
     with pytest.raises(ValueError, match=r"SGD|Adam|RMSprop"):
         make()
+
+
+NUMBERS = [
+    (kind, each.name)
+    for kind in (gc.optim.SGD, gc.optim.Adagrad, gc.optim.RMSprop, gc.optim.Adam, gc.optim.AdamW)
+    for each in dataclasses.fields(kind)
+    if not isinstance(each.default, bool)
+]
+
+
+@pytest.mark.parametrize(("kind", "name"), NUMBERS)
+def test_hyperparameters_are_finite_numbers(kind, name):
+    for wrong in (math.nan, math.inf, -math.inf, -1, np.float32("nan"), 10**400, True, "0.1"):
+        value = (0.9, wrong) if name == "betas" else wrong
+        with pytest.raises((ValueError, TypeError), match=f"^{kind.__name__}: {name}: "):
+            kind(**{name: value})
+    kind(**{name: (np.float32(0.5), 0) if name == "betas" else np.float64(0.5)})
+
+
+def test_hyperparameters_are_finite_in_the_dtype_of_the_parameter():
+    for dtype, optimizer in [("f32", gc.optim.SGD(1e39)), ("f32", gc.optim.Adam(epsilon=1e300))]:
+        _, loss = declare(dtype)
+        with pytest.raises(ValueError, match="a finite number of f32 expected"):
+            optimizer.updates(loss)
+    _, loss = declare("f64")
+    gc.optim.Adam(1e39, epsilon=1e300).updates(loss)
+
+
+WITH_ALL = [
+    gc.optim.SGD(0.1, 0.9, 0.3, 0.1),
+    gc.optim.Adagrad(0.1, 0.2, 0.1),
+    gc.optim.RMSprop(0.1, weight_decay=0.1, momentum=0.9, centered=True),
+    gc.optim.Adam(0.1, weight_decay=0.1),
+    gc.optim.AdamW(0.1, weight_decay=0.1),
+]
+
+
+@pytest.mark.parametrize("by_model", [True, False])
+@pytest.mark.parametrize("optimizer", WITH_ALL, ids=lambda optimizer: type(optimizer).__name__)
+def test_a_parameters_step_has_its_dtype(optimizer, by_model):
+    """A loss of f32 and a neighbour of f32 do not round what is computed for f64."""
+    reached = []
+    for loss_dtype, has_neighbour in (("f64", False), ("f32", False), ("f32", True)):
+        graph = gc.Graph()
+        x = graph.input("x", ("batch",), loss_dtype)
+        if has_neighbour:
+            narrow = graph.parameter("narrow", (4,), STARTS["b"], "f32")
+        w = graph.parameter("w", (4,), STARTS["b"], "f64")
+        loss = gc.cast(gc.sum(w * w), loss_dtype) + 0 * gc.sum(x)
+        if has_neighbour:
+            loss = loss + gc.sum(narrow * narrow)
+        if by_model:
+            model = gc.Model(x, x, loss=loss)
+            model.compile(optimizer, mode="reference")
+            model.fit(np.zeros(5), batch_size=1)
+        else:
+            step = gc.function([x], loss, optimizer.updates(loss), mode="reference")
+            for _ in range(5):
+                step(np.zeros(1))
+        reached.append(graph.variables["w"])
+    np.testing.assert_array_equal(reached[1], reached[0])
+    np.testing.assert_array_equal(reached[2], reached[0])
 
 
 def test_nothing_to_train():

@@ -1,5 +1,7 @@
 """Learning-rate schedules."""
 
+import math
+
 import pytest
 
 from graphc import schedules
@@ -29,6 +31,42 @@ from graphc import schedules
 )
 def test_rates(schedule, expected):
     assert {time: schedule(time) for time in expected} == pytest.approx(expected)
+
+
+MAKERS = [
+    schedules.constant,
+    lambda number: schedules.step(number),
+    lambda number: schedules.step(1.0, number),
+    lambda number: schedules.step(1.0, 0.1, number),
+    lambda number: schedules.exponential(number, 0.1),
+    lambda number: schedules.exponential(1.0, number),
+    lambda number: schedules.cosine(number, 3),
+    lambda number: schedules.cosine(1.0, number),
+    lambda number: schedules.cosine(1.0, 3, number),
+    lambda number: schedules.linear(number, 0.0, 3),
+    lambda number: schedules.linear(0.0, number, 3),
+    lambda number: schedules.linear(0.0, 1.0, number),
+    lambda number: schedules.warm_up(number, schedules.constant(1.0)),
+    lambda number: schedules.warm_up(3, schedules.constant(1.0), number),
+    lambda number: schedules.warm_up(3, lambda time: number),
+]
+
+
+@pytest.mark.parametrize("make", MAKERS)
+def test_numbers_of_schedules_are_finite(make):
+    for number in (math.nan, math.inf, -math.inf):
+        with pytest.raises(ValueError, match="a finite number expected"):
+            make(number)
+    for number in (True, "1"):
+        with pytest.raises(TypeError, match="a number expected"):
+            make(number)
+
+
+def test_a_line_ends_where_it_says():
+    """Without rounding below 0, which no rate may be."""
+    for length in range(1, 50):
+        line = schedules.linear(0.1, 0.0, length)
+        assert line(length) == 0 and all(line(time) > 0 for time in range(length))
 
 
 def test_bad_schedules():
