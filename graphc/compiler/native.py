@@ -246,7 +246,7 @@ class LoadedProgram:
         self.compiled = compiled
         self.executable = compiled.executable
         # Equal kernels are compiled once.
-        self._machine_code = native().kernels(
+        self.code = native().kernels(
             [
                 WantedKernel(row.name, row.kernel, functools.partial(self._source, number))
                 for number, row in enumerate(self.executable.rows)
@@ -293,7 +293,7 @@ class LoadedProgram:
             CompiledKernel(
                 row.name, row.source.text, f"<graphc {row.name}>", code.address, code.module
             )
-            for code, row in zip(self._machine_code, self.plan.instructions, strict=True)
+            for code, row in zip(self.code, self.plan.instructions, strict=True)
         )
 
     def explained(self, stopped: KernelStopped, instruction: int) -> Exception:
@@ -314,7 +314,7 @@ class LoadedProgram:
             Instruction(
                 row.name, code.address, row.arguments, barrier=row.barrier, solo=not row.shared
             )
-            for row, code in zip(self.executable.rows, self._machine_code, strict=True)
+            for row, code in zip(self.executable.rows, self.code, strict=True)
         ]
         inputs = self.executable.inputs
         own = (memory.ctypes.data for memory in self._memory[inputs:])

@@ -8,12 +8,14 @@ import numpy as np
 
 import graphc as gc
 from graphc.compiler.assemble import compiled
+from graphc.compiler.executable import CompiledProgram
 from graphc.compiler.native import LoadedProgram, native
 from graphc.compiler.options import Options
 from graphc.compiler.pipeline import Compilation, compile_program
 from graphc.ir.graph import Program
 from graphc.ir.op import Array
 from graphc.kernels.memory import data_address
+from tests.guarded import SIDES, GuardedProgram, Side, guarded, guarded_states
 
 # A width of vectors that every host has, for what is compared as text and never run.
 VECTOR_BITS = 256
@@ -38,7 +40,7 @@ class Machine:
     """Compiles programs and keeps their kernels, so that equal ones are compiled once a session."""
 
     def __init__(self) -> None:
-        self._kept: list[LoadedProgram] = []
+        self._kept: list[object] = []
 
     def load(
         self,
@@ -49,9 +51,17 @@ class Machine:
         fuse: bool = True,
     ) -> LoadedProgram:
         """`program` as machine code that works on the arrays in `states`."""
+        return self._loaded(self._compiled(program, bindings, fuse), states)
+
+    def _compiled(
+        self, program: Program, bindings: Mapping[str, int] | None, fuse: bool
+    ) -> CompiledProgram:
         options = Options(dict(bindings or {}), fuse, native().vector_bits)
-        loaded = LoadedProgram(compiled(compile_program(program, options)), states)
-        self._kept.append(loaded)
+        return compiled(compile_program(program, options))
+
+    def _loaded(self, made: CompiledProgram, states: Values) -> LoadedProgram:
+        loaded = LoadedProgram(made, states)
+        self._kept.append(loaded.code)
         return loaded
 
     def run(
@@ -63,10 +73,33 @@ class Machine:
         *,
         fuse: bool = True,
     ) -> tuple[dict[str, Array], dict[str, Array]]:
-        """What `run_program` returns, computed by kernels; `states` stay what they are."""
+        """What `run_program` returns, computed by kernels; `states` stay what they are.
+
+        Run once more in guarded memory, on each side: a kernel that touches anything but its
+        buffers ends the process, and bits that depend on where buffers lie fail.
+        """
         own = {name: np.array(value, order="C") for name, value in states.items()}
-        outputs = run_loaded(self.load(program, own, bindings, fuse=fuse), inputs)
+        made = self._compiled(program, bindings, fuse)
+        outputs = run_loaded(self._loaded(made, own), inputs)
+        for side in SIDES:
+            theirs = guarded_states(states, side)
+            again = run_guarded(GuardedProgram(made, theirs, side), inputs, side)
+            assert_same_bits(again, outputs)
+            assert_same_bits(theirs, own)
         return outputs, {state.name: own[state.name] for state, _ in program.updates}
+
+
+def run_guarded(loaded: LoadedProgram, inputs: Values, side: Side) -> dict[str, Array]:
+    """The outputs by name; the inputs are in guarded memory that cannot be written to."""
+    names = [node.name for node in loaded.compilation.program.inputs]
+    arrays = [guarded(np.asarray(inputs[name]), side, writable=False) for name in names]
+    loaded.run([data_address(array) for array in arrays])
+    return {name: value.copy() for name, value in loaded.outputs.items()}
+
+
+def assert_same_bits(actual: Values, expected: Values) -> None:
+    for name, value in expected.items():
+        assert actual[name].tobytes() == value.tobytes(), name
 
 
 def run_loaded(loaded: LoadedProgram, inputs: Values) -> dict[str, Array]:

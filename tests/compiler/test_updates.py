@@ -277,7 +277,7 @@ def _moments_in_finish(graph: gc.Graph) -> Any:
     return [], updates
 
 
-HELPERS = ("_state", "_check", "_rows", "_random_updates", "_fitted")
+HELPERS = ("_state", "_check", "_rows", "_fitted")
 CASES = [
     value for name, value in globals().items() if name.startswith("_") and callable(value)
     and value.__module__ == __name__ and name not in HELPERS
@@ -290,27 +290,38 @@ def test_updates(declare: Declare, fuse: bool) -> None:
     _check(declare, fuse=fuse)
 
 
-def _random_updates(graph: gc.Graph, seed: int) -> Any:
-    """Updates that read each other's states: whole, by column, by row, transposed and reduced."""
+# Of a matrix of the states and of the input: a row, a column, and more than vectors hold.
+SHAPES = ((5, 5), (1, 5), (5, 1), (1, 19), (19, 1), (9, 35))
+RANDOM_UPDATES = 90
+
+
+def random_updates(graph: gc.Graph, seed: int) -> Any:
+    """Updates that read each other's states: whole, by column, by row, reversed, transposed and
+    reduced, into states of all these shapes, with outputs beside them."""
     rng = np.random.default_rng(seed)
-    x = graph.input("x", (5, 5), "f64")
-    shapes = [(5, 5), (5, 5), (5,), (5, 1), ()]
+    rows, columns = SHAPES[seed % len(SHAPES)]
+    x = graph.input("x", (rows, columns), "f64")
+    shapes = [(rows, columns), (rows, columns), (columns,), (rows, 1), (1, columns), (1, 1), ()]
     states = [_state(graph, f"s{i}", shape) for i, shape in enumerate(shapes)]
-    values = [x, *states, gc.transpose(states[0]), gc.softmax(x + states[1])]
+    values = [x, *states, states[0][::-1], states[1][:, ::-1], gc.softmax(x + states[1])]
+    values += [gc.transpose(states[0])] if rows == columns else []
     for _ in range(6):
         one, other = (values[i] for i in rng.integers(0, len(values), 2))
         made = [one + other, one * 0.5 - other, gc.tanh(one * other), gc.maximum(one, other)]
+        made += [gc.exp(-gc.abs(one)) * other + states[rng.integers(len(states))]]
         values.append(made[rng.integers(0, len(made))])
     updates = []
     for state in states:
         value = values[rng.integers(1, len(values))]
         value = value + 0.25 * state if rng.random() < 0.5 else value
         updates.append((state, _fitted(value, state.shape)))
-    return [], updates
+    shown = [values[i] for i in rng.integers(1, len(values), rng.integers(0, 3))]
+    outputs = [value if rng.random() < 0.5 else gc.sum(value) for value in shown]
+    return outputs, updates
 
 
 def _fitted(value: Any, shape: tuple[int, ...]) -> Any:
-    """`value` brought to `shape` by sums and broadcasts."""
+    """`value` brought to `shape` by means and broadcasts."""
     missing = len(value.shape) - len(shape)
     axes = [axis for axis in range(missing) if axis >= 0]
     axes += [
@@ -322,9 +333,9 @@ def _fitted(value: Any, shape: tuple[int, ...]) -> Any:
     return gc.broadcast_to(gc.reshape(total, kept), shape)
 
 
-@pytest.mark.parametrize("seed", range(60))
+@pytest.mark.parametrize("seed", range(RANDOM_UPDATES))
 def test_random_updates(seed: int) -> None:
-    _check(lambda graph: _random_updates(graph, seed), fuse=True)
+    _check(lambda graph: random_updates(graph, seed), fuse=True)
 
 
 def _writers(function: gc.Function, state: str) -> list[PlannedInstruction]:
