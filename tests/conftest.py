@@ -21,6 +21,22 @@ GOLDEN = Path(__file__).parent / "golden"
 os.environ.setdefault("GRAPHC_THREADS", "1")
 
 
+# The files that find most faults of the compiler, and find them soonest.
+FIRST = (
+    "test_updates.py",
+    "test_traced.py",
+    "test_thread_orders.py",
+    "test_sharing.py",
+    "test_random_graphs.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Those files come first, the others as they were collected."""
+    order = {name: number for number, name in enumerate(FIRST)}
+    items.sort(key=lambda item: order.get(item.path.name, len(FIRST)))
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--update-golden", action="store_true", help="write the golden files instead of comparing"
