@@ -17,7 +17,7 @@ from graphc.ir.graph import Node, Program
 from graphc.ir.ops import leaf
 from graphc.ir.text import print_program
 from graphc.kernels.code_comments import commented_assembly, commented_llvm, user_lines
-from graphc.kernels.group import Group, external_operands, is_view
+from graphc.kernels.group import Group, LoopGroup, external_operands, is_view
 from graphc.kernels.names import Names, described, label
 from graphc.kernels.source import KernelSource, Storage, kernel_digest
 from graphc.profile import kind_of
@@ -130,7 +130,9 @@ def _fused_text(instruction: PlannedInstruction, compilation: Compilation) -> st
     assert plan is not None
     if instruction.finishes is not None:
         reads = ", ".join(storage.name for storage in instruction.source.arguments)
-        return f"kernel {instruction.name}  # finish\n{INDENT}adds up the blocks of {reads}\n"
+        adds = isinstance(instruction.finishes, LoopGroup)
+        what = "adds up the blocks of" if adds else "copies the rest:"
+        return f"kernel {instruction.name}  # finish\n{INDENT}{what} {reads}\n"
     if group is None:
         checked = instruction.checked
         assert checked is not None

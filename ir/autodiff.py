@@ -153,16 +153,30 @@ def _check_dependence(results: Sequence[Node], wrt: Sequence[Node]) -> None:
             raise GraphError(_message(f"the value does not depend on {w!r}"))
         if not w.dtype.is_float:
             raise NotDifferentiableError(_message(f"{w!r} is not a float"))
+    reached = _reached_by_derivatives(results)
     for w in wrt:
-        reason = _blocking_reason(results, w)
-        if reason is not None:
+        if w not in reached:
+            reason = _blocking_reason(results, w)
             raise NotDifferentiableError(_message(f"no derivative by {w!r}: {reason}"))
 
 
-def _blocking_reason(results: Sequence[Node], w: Node) -> str | None:
-    """Why no derivative reaches `w`, or None when one does."""
+def _reached_by_derivatives(results: Sequence[Node]) -> set[Node]:
+    """The nodes from which a path of derivatives leads to one of `results`, these included."""
+    reached = set(results)
+    for node in reversed(topological(results)):
+        if node not in reached or not node.dtype.is_float:
+            continue
+        for position, operand in enumerate(node.operands):
+            rule = node.op.vjp[0 if node.op.arity is None else position]
+            if not isinstance(rule, NonDifferentiable):
+                reached.add(operand)
+    return reached
+
+
+def _blocking_reason(results: Sequence[Node], w: Node) -> str:
+    """Why no derivative reaches `w`."""
     reached = {w}
-    reason: str | None = None
+    reason = ""
     for node in topological(results):
         for position, operand in enumerate(node.operands):
             if operand not in reached:
@@ -174,7 +188,7 @@ def _blocking_reason(results: Sequence[Node], w: Node) -> str | None:
                 reached.add(node)
             else:
                 reason = f"{node.op.name}: its result is {node.dtype}"
-    return None if any(result in reached for result in results) else reason
+    return reason
 
 
 def _message(problem: str) -> str:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import functools
+from collections.abc import Callable, Iterable, Sequence
 
 from graphc.ir.graph import Node
 from graphc.ir.op import Assemble, Gather, RegionCopy, ScatterAdd, Strided
 from graphc.ir.types import row_major_strides
 from graphc.kernels.access import Access, index_expression, merge_axes, place_in_memory
 from graphc.kernels.emit import StorageOf
-from graphc.kernels.group import adds_to_base, viewed
+from graphc.kernels.group import MOST_BUFFERS, adds_to_base, viewed
 from graphc.kernels.loops import INNER_VARIABLES
 from graphc.kernels.names import Names
 from graphc.kernels.scalar import dtype_name, number
@@ -21,28 +22,56 @@ Statement = Callable[[list[str]], str]
 INDEX_OUT_OF_RANGE = 1
 
 
-def emit_movement(name: str, node: Node, storage_of: StorageOf) -> KernelSource:
-    """The kernel of one movement op."""
-    names = Names({*RESERVED, *INNER_VARIABLES, name, "index"})
-    arguments = Arguments(names)
+def emit_movement(name: str, node: Node, storage_of: StorageOf) -> tuple[KernelSource, ...]:
+    """The kernels of one movement op, in their order: one, or several where an op puts together
+    more operands than one kernel has buffers for."""
     lowering = node.op.lowering
+    if isinstance(lowering, Assemble):
+        return tuple(
+            _kernel(
+                name if number == 0 else f"{name}_part_{number + 1}",
+                node,
+                storage_of,
+                functools.partial(_emit_assemble, part, lowering.zero_first and number == 0),
+            )
+            for number, part in enumerate(assembled_parts(node))
+        )
+    if isinstance(lowering, Gather):
+        return (_kernel(name, node, storage_of, _emit_gather, indexes=True),)
+    if isinstance(lowering, ScatterAdd):
+        return (_kernel(name, node, storage_of, _emit_scatter, indexes=True),)
+    raise AssertionError(f"{node!r} is no movement")
+
+
+def assembled_parts(node: Node) -> list[tuple[RegionCopy, ...]]:
+    """The copies that each kernel of an assembling op makes."""
+    lowering = node.op.lowering
+    assert isinstance(lowering, Assemble)
+    types = tuple(operand.type for operand in node.operands)
+    copies = lowering.regions(node.type, types, **node.attributes)
+    starts = range(0, len(copies), MOST_BUFFERS - 1)
+    return [copies[start : start + MOST_BUFFERS - 1] for start in starts]
+
+
+def _kernel(
+    name: str,
+    node: Node,
+    storage_of: StorageOf,
+    emit: Callable[[Node, StorageOf, Arguments, Block], None],
+    indexes: bool = False,
+) -> KernelSource:
+    """The kernel of the lines that `emit` makes."""
+    arguments = Arguments(Names({*RESERVED, *INNER_VARIABLES, name, "index"}))
     block = Block()
     if node.location is not None and node.location.text:
         block.add(f"# {node.location}: {node.location.text}")
-    if isinstance(lowering, Assemble):
-        _emit_assemble(node, lowering, storage_of, arguments, block)
-    elif isinstance(lowering, Gather):
-        _emit_gather(node, storage_of, arguments, block)
-    elif isinstance(lowering, ScatterAdd):
-        _emit_scatter(node, storage_of, arguments, block)
-    else:
-        raise AssertionError(f"{node!r} is no movement")
+    emit(node, storage_of, arguments, block)
     return KernelSource(
         name,
         function_text(name, arguments, block.lines),
         arguments.storages,
         writes=(storage_of(node),),
-        indexes=not isinstance(lowering, Assemble),
+        indexes=indexes,
     )
 
 
@@ -78,13 +107,17 @@ def _emit_zero(node: Node, target: str, block: Block) -> None:
 
 
 def _emit_assemble(
-    node: Node, lowering: Assemble, storage_of: StorageOf, arguments: Arguments, block: Block
+    copies: Iterable[RegionCopy],
+    zero_first: bool,
+    node: Node,
+    storage_of: StorageOf,
+    arguments: Arguments,
+    block: Block,
 ) -> None:
     target = arguments.name(storage_of(node))
-    if lowering.zero_first:
+    if zero_first:
         _emit_zero(node, target, block)
-    types = tuple(operand.type for operand in node.operands)
-    for copy in lowering.regions(node.type, types, **node.attributes):
+    for copy in copies:
         _emit_region(node, copy, target, storage_of, arguments, block)
 
 

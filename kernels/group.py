@@ -24,6 +24,9 @@ from graphc.ir.op import (
 from graphc.ir.ops import leaf
 from graphc.kernels.names import described
 
+# More buffers than this in one kernel leave too few address registers.
+MOST_BUFFERS = 30
+
 
 @dataclass(frozen=True, eq=False)
 class LoopGroup:

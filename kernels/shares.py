@@ -52,10 +52,14 @@ def _shared_axis(nest: LoopNest) -> int | None:
     return None
 
 
+def op_cost(node: Node) -> int:
+    """The vector instructions of a node, about."""
+    return node.op.lowering.cost if isinstance(node.op.lowering, Scalar) else 1
+
+
 def element_cost(node: Node) -> float:
     """The cycles that one core needs for an element of a node in a loop over elements."""
-    cost = node.op.lowering.cost if isinstance(node.op.lowering, Scalar) else 1
-    return cost / ELEMENTS_A_COST
+    return op_cost(node) / ELEMENTS_A_COST
 
 
 def cycles(nest: LoopNest) -> float:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from graphc.compiler.fuse import Fused, fuse
 from graphc.compiler.grouping import Uses, uses_of
-from graphc.ir.graph import Node, Program, depends_on, rebuild
+from graphc.ir.graph import Node, Program, rebuild
 from graphc.ir.op import Reduction, Scalar
 from graphc.kernels.group import ContractionGroup, is_contraction, is_movement, viewed
 from graphc.kernels.row_blocks import in_blocks, reduced_in_blocks
@@ -122,5 +122,14 @@ def _elementwise_sources(value: Node) -> Iterator[Node]:
 
 def _needed_by_others(product: Node, sources: list[Node]) -> bool:
     """Whether other sources depend on `product`, which they would wait for in its own kernel."""
-    later = [source for source in sources if source.number > product.number]
-    return not depends_on(later, [product]).isdisjoint(later)
+    stack = [source for source in sources if source.number > product.number]
+    seen = set(stack)
+    while stack:
+        for operand in stack.pop().operands:
+            if operand is product:
+                return True
+            # What a node depends on has a lower number.
+            if operand.number > product.number and operand not in seen:
+                seen.add(operand)
+                stack.append(operand)
+    return False

@@ -13,12 +13,12 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from graphc.compiler.grouping import (
-    MOST_BUFFERS,
     Uses,
     computed_nodes,
     group_storing,
     inside_order,
     make_group,
+    too_large,
     uses_of,
 )
 from graphc.ir.graph import Node, Program
@@ -205,10 +205,15 @@ class _Fusion:
         self.members[merged] = self.members.pop(one) | self.members.pop(other)
         for node in self.members[merged]:
             self.number_of[node] = merged
-        del self.consumers[one], self.consumers[other]
+        consumers = {*self.consumers.pop(one), *self.consumers.pop(other)} - {one, other}
+        self.consumers[merged] = dict.fromkeys(sorted(consumers))
         producers = [producer for producer, _ in self._producing(merged)]
-        for number in (merged, *producers):
-            self.consumers[number] = self._readers(number)
+        for number in producers:
+            of_producer = self.consumers[number]
+            of_producer.pop(one, None)
+            of_producer.pop(other, None)
+            # Behind all others, whose numbers are lower.
+            of_producer[merged] = None
         self.levels[merged] = max((self.levels[number] + 1 for number in producers), default=0)
         self._lift_consumers(merged)
         return merged
@@ -281,9 +286,9 @@ class _Fusion:
                 f"the kernel of {described(first)} reads the one and the other waits for it, so it "
                 "must run between them"
             )
-        buffers = len(external_operands(nodes)) + len(self.uses.outputs_of(nodes))
-        if buffers > MOST_BUFFERS:
-            return Refusal(f"{buffers} buffers, but a kernel takes at most {MOST_BUFFERS}")
+        refusal = too_large(nodes, self.uses.outputs_of(nodes))
+        if refusal is not None:
+            return refusal
         group = make_group(nodes, self.uses)
         return group if isinstance(group, Refusal) else None
 
@@ -373,7 +378,7 @@ def _without_storing(
         saved += traffic(group.nodes, group.outputs)
         if not nodes:
             continue
-        changed = group_storing(nodes, outputs)
+        changed = too_large(nodes, outputs) or group_storing(nodes, outputs)
         if isinstance(changed, Refusal):
             return None
         saved -= traffic(changed.nodes, changed.outputs)

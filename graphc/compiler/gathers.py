@@ -13,7 +13,7 @@ from dataclasses import replace
 from math import ceil
 
 from graphc.compiler.fuse import Fused, Recomputation, traffic
-from graphc.compiler.grouping import MOST_BUFFERS, uses_of
+from graphc.compiler.grouping import too_large, uses_of
 from graphc.compiler.prologues import SECOND_CACHE_BYTES, with_outcomes
 from graphc.ir.graph import Node, Program
 from graphc.kernels.contraction import oriented, reads_by_index
@@ -107,8 +107,9 @@ def _gathering(
     if isinstance(found, Refusal):
         return found
     made = replace(group, gathered=(gather,))
-    if len(external_operands(made.nodes)) + len(made.outputs) > MOST_BUFFERS:
-        return Refusal(f"more than {MOST_BUFFERS} buffers")
+    refusal = too_large(made.nodes, made.outputs)
+    if refusal is not None:
+        return refusal
     tiling = tiling_of(made, tilings, threads)
     if not reads_by_index(contraction_of(made), tiling):
         return Refusal(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sized
 from dataclasses import dataclass
 
 from graphc.ir.graph import Node, Program
@@ -11,11 +11,13 @@ from graphc.ir.ops import leaf
 from graphc.ir.ops.movement import in_range
 from graphc.kernels.emit_contraction import epilogue_domain
 from graphc.kernels.group import (
+    MOST_BUFFERS,
     ContractionGroup,
     Group,
     LoopGroup,
     MovementGroup,
     Refusal,
+    external_operands,
     is_contraction,
     is_inline,
     is_movement,
@@ -26,9 +28,11 @@ from graphc.kernels.loopnest import LoopNest, Phase, Reduces, plan_loops
 from graphc.kernels.names import described
 from graphc.kernels.passes import RECOMPUTE_COST
 from graphc.kernels.row_blocks import reduced_in_blocks
+from graphc.kernels.shares import op_cost
 
-# More buffers than this in one kernel leave too few address registers.
-MOST_BUFFERS = 30
+# The cost of a kernel's ops for an element, at most. What LLVM takes grows faster than the length
+# of a function; a value that is stored and loaded once for so much arithmetic costs nothing.
+MOST_COST = 256
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,6 +90,20 @@ def make_group(nodes: Iterable[Node], uses: Uses) -> Group | Refusal:
     """The kernel of `nodes`, or why one kernel cannot compute them."""
     ordered = tuple(inside_order(set(nodes)))
     return group_storing(ordered, uses.outputs_of(ordered))
+
+
+def too_large(nodes: Collection[Node], outputs: Sized) -> Refusal | None:
+    """Why one kernel should not compute `nodes` and store `outputs`, though it could."""
+    buffers = len(external_operands(nodes)) + len(outputs)
+    if buffers > MOST_BUFFERS:
+        return Refusal(f"{buffers} buffers, but a kernel takes at most {MOST_BUFFERS}")
+    cost = sum(map(op_cost, nodes))
+    if cost > MOST_COST:
+        return Refusal(
+            f"ops that cost {cost} for an element, but a kernel takes at most {MOST_COST}: a "
+            "longer one takes long to compile, and a value stored between two is little beside them"
+        )
+    return None
 
 
 def group_storing(nodes: Iterable[Node], outputs: tuple[Node, ...]) -> Group | Refusal:

@@ -42,7 +42,8 @@ class PlannedInstruction:
     """One row of the table: a kernel's source, and what is behind it.
 
     group: what the kernel computes, if it is the first of its group.
-    finishes: the group whose blocks the kernel adds up and finishes.
+    finishes: the group that the kernel finishes, if it is not the first of its group: it adds up
+        blocks, or copies what the kernels before it have left.
     checked: the indices that the kernel checks.
     shared: whether all threads call the kernel, each for its share.
     barrier: whether all threads must have finished the rows before it.
@@ -165,7 +166,7 @@ def _emit(
         if isinstance(nest, Refusal):
             raise AssertionError(f"no loops for {name}: {nest.reason}")
         return emit_loops(name, nest, storages.of, threads)
-    return (emit_movement(name, group.node, storages.of),)
+    return emit_movement(name, group.node, storages.of)
 
 
 # --- checks of indices -----------------------------------------------------------------------

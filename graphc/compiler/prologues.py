@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from graphc.compiler.fuse import Decision, Fused, Recomputation, needed_for, traffic
-from graphc.compiler.grouping import MOST_BUFFERS, group_storing, inside_order, uses_of
+from graphc.compiler.grouping import group_storing, inside_order, too_large, uses_of
 from graphc.ir.graph import Node, Program
 from graphc.ir.op import Scalar
 from graphc.kernels.emit_contraction import tiling_of
@@ -216,7 +216,8 @@ def _with_chain(value: Node, group: Group, chain: tuple[Node, ...]) -> Group | R
     if isinstance(group, MovementGroup):
         return Refusal(f"{described(group.node)} moves {described(value)} from where it is stored")
     if isinstance(group, LoopGroup):
-        return group_storing((*group.nodes, *chain), group.outputs)
+        nodes = inside_order({*group.nodes, *chain})
+        return too_large(nodes, group.outputs) or group_storing(nodes, group.outputs)
     product = group.contraction
     for node in (*group.prologue, *group.epilogue):
         if value in map(viewed, node.operands) or node in chain:
@@ -230,10 +231,7 @@ def _with_chain(value: Node, group: Group, chain: tuple[Node, ...]) -> Group | R
             found = operand_chain(product, position, made.prologue)
             if isinstance(found, Refusal):
                 return found
-    buffers = len(external_operands(made.nodes)) + len(made.outputs)
-    if buffers > MOST_BUFFERS:
-        return Refusal(f"{buffers} buffers, but a kernel takes at most {MOST_BUFFERS}")
-    return made
+    return too_large(made.nodes, made.outputs) or made
 
 
 def _bytes(group: Group | None) -> int:

@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from graphc.compiler.fuse import Decision, Fused, needed_for, traffic
-from graphc.compiler.grouping import MOST_BUFFERS, group_storing, inside_order, uses_of
+from graphc.compiler.grouping import group_storing, inside_order, too_large, uses_of
 from graphc.ir.graph import Node, Program
 from graphc.kernels.emit_contraction import contraction_of, tiling_of
 from graphc.kernels.group import (
@@ -147,9 +147,9 @@ def _changed(
     finishing = _finishing_groups(rest, reader.outputs)
     if isinstance(finishing, Refusal):
         return finishing
-    buffers = len(external_operands(made.nodes)) + len(outputs)
-    if buffers > MOST_BUFFERS:
-        return Refusal(f"{buffers} buffers, but a kernel takes at most {MOST_BUFFERS}")
+    refusal = too_large(made.nodes, outputs)
+    if refusal is not None:
+        return refusal
     after: tuple[Group, ...] = (made, *finishing)
     saved = _bytes((maker, reader)) - _bytes(after)
     refusal = _does_not_pay(maker, made, len(finishing), saved, tilings)

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from graphc.compiler.plan import PlannedInstruction, bytes_moved, operations
 from graphc.ir.graph import Node
 from graphc.ir.location import Location
+from graphc.ir.op import Assemble
 from graphc.ir.types import f32, f64
-from graphc.kernels.group import ContractionGroup, LoopGroup
+from graphc.kernels.emit_movement import assembled_parts
+from graphc.kernels.group import ContractionGroup, Group, LoopGroup, MovementGroup
 from graphc.profiling.records import Line
 
 
@@ -30,13 +32,30 @@ class Work:
 
 
 def work_of(instruction: PlannedInstruction) -> Work:
-    """A check of indices compares each; finishing adds up what all blocks left."""
+    """A check of indices compares each; finishing adds up what all blocks left, or copies what the
+    first kernel of a group has left to copy."""
     group, dtype = instruction.group, _dtype(nodes_of(instruction))
-    storages = instruction.source.arguments
+    source = instruction.source
+    storages = source.arguments
     working_set = sum(storage.nbytes for storage in storages)
     if group is not None:
-        return Work(bytes_moved(group), working_set, operations(group), dtype)
+        rest = _copied_later(group)
+        bytes_of_rest = 2 * sum(node.type.nbytes for node in rest)
+        elements = operations(group) - sum(node.type.size for node in rest)
+        return Work(bytes_moved(group) - bytes_of_rest, working_set, elements, dtype)
+    if isinstance(instruction.finishes, MovementGroup):
+        read = [storage for storage in storages if storage not in source.writes]
+        bytes_copied = 2 * sum(storage.nbytes for storage in read)
+        return Work(bytes_copied, working_set, sum(storage.size for storage in read), dtype)
     return Work(working_set, working_set, sum(storage.size for storage in storages), dtype)
+
+
+def _copied_later(group: Group) -> list[Node]:
+    """The operands that other kernels of the group copy than its first."""
+    if not isinstance(group, MovementGroup) or not isinstance(group.node.op.lowering, Assemble):
+        return []
+    _, *later = assembled_parts(group.node)
+    return [group.node.operands[copy.operand] for part in later for copy in part]
 
 
 def nodes_of(instruction: PlannedInstruction) -> tuple[Node, ...]:

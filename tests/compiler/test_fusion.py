@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -13,8 +14,16 @@ from graphc.compiler.fuse import _Fusion, traffic
 from graphc.compiler.grouping import computed_nodes
 from graphc.compiler.pipeline import Compilation
 from graphc.compiler.plan import PlannedInstruction
-from graphc.kernels.group import ContractionGroup, LoopGroup, external_operands
+from graphc.kernels.group import (
+    MOST_BUFFERS,
+    ContractionGroup,
+    LoopGroup,
+    MovementGroup,
+    external_operands,
+)
 from graphc.kernels.loopnest import LoopNest, plan_loops
+from graphc.kernels.shares import op_cost
+from graphc.profiling.rows import work_of
 from tests.compiler import networks
 from tests.compiler.execution import Machine, compilation, refusals
 from tests.random_graphs import random_program
@@ -165,14 +174,14 @@ def test_too_many_buffers() -> None:
     graph = gc.Graph()
     total = graph.input("x0", (64,))
     inputs = [total]
-    for number in range(1, 2 * grouping.MOST_BUFFERS):
+    for number in range(1, 2 * MOST_BUFFERS):
         inputs.append(graph.input(f"x{number}", (64,)))
         total = total * inputs[-1]
     function = gc.function(inputs, total)
     kernels = _kernels(function)
     assert 1 < len(kernels) <= 4
-    assert all(len(row.source.arguments) <= grouping.MOST_BUFFERS for row in kernels)
-    most = f"a kernel takes at most {grouping.MOST_BUFFERS}"
+    assert all(len(row.source.arguments) <= MOST_BUFFERS for row in kernels)
+    most = f"a kernel takes at most {MOST_BUFFERS}"
     assert any(most in reason for reason in refusals(function))
 
 
@@ -293,8 +302,67 @@ def _chain(length: int) -> gc.Function:
     return gc.function([x], value)
 
 
-def test_a_long_chain_is_one_kernel() -> None:
-    assert len(_kernels(_chain(300))) == 1
+def _sum_of_terms(length: int) -> gc.Function:
+    graph = gc.Graph()
+    x = graph.input("x", (64, 32))
+    return gc.function([x], sum((gc.tanh(x * (1 + number)) for number in range(length)), x))
+
+
+def _pieces(length: int) -> gc.Function:
+    graph = gc.Graph()
+    x = graph.input("x", (64, 32))
+    return gc.function([x], gc.concatenate([gc.tanh(x * (1 + n)) for n in range(length)], 1))
+
+
+def _gradient_of_chain(length: int) -> gc.Function:
+    chain = _chain(length)
+    (x,) = chain.program.inputs
+    ((_, value),) = chain.program.outputs
+    return gc.function([x], gc.grad(gc.sum(value), x))
+
+
+def test_a_chain_that_compiles_quickly_is_one_kernel() -> None:
+    assert len(_kernels(_chain(20))) == 1
+
+
+@pytest.mark.parametrize("made", [_chain, _sum_of_terms, _pieces, _gradient_of_chain])
+def test_kernels_of_long_programs_are_more_but_not_longer(
+    made: Callable[[int], gc.Function],
+) -> None:
+    longest, whole = [], []
+    for length in (100, 300):
+        kernels = _kernels(made(length))
+        groups = [row.group for row in kernels if row.group is not None]
+        assert all(sum(map(op_cost, group.nodes)) <= grouping.MOST_COST for group in groups)
+        sizes = [row.source.text.count("\n") for row in kernels]
+        longest.append(max(sizes))
+        whole.append(sum(sizes))
+    assert longest[1] <= 1.2 * longest[0]
+    assert whole[1] <= 3.3 * whole[0]
+
+
+def test_why_a_long_chain_is_cut() -> None:
+    most = f"a kernel takes at most {grouping.MOST_COST}"
+    assert any(most in reason for reason in refusals(_chain(100)))
+
+
+@pytest.mark.parametrize(("count", "axis"), [(29, 1), (30, 1), (59, 0)])
+def test_long_concatenations_are_made_in_parts(count: int, axis: int) -> None:
+    graph = gc.Graph()
+    inputs = [graph.input(f"x{number}", (3, 4)) for number in range(count)]
+    function = gc.function(inputs, {"y": gc.concatenate(inputs, axis), "z": inputs[0] * 2})
+    rng = np.random.default_rng(0)
+    given = [rng.standard_normal((3, 4)).astype("f4") for _ in inputs]
+    np.testing.assert_array_equal(function(*given)["y"], np.concatenate(given, axis))
+    plan = compilation(function.program).plan
+    assert plan is not None
+    rows = [
+        row for row in plan.instructions if isinstance(row.group or row.finishes, MovementGroup)
+    ]
+    assert len(rows) == -(-count // (MOST_BUFFERS - 1))
+    assert all(len(row.source.arguments) <= MOST_BUFFERS for row in rows)
+    assert sum(work_of(row).bytes for row in rows) == 2 * count * 12 * 4
+    assert sum(work_of(row).flops for row in rows) == count * 12
 
 
 def test_work_of_fusing_grows_with_the_graph(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,12 +1,14 @@
 """The symbolic derivative: fan-out, broadcasting, movement, refusals."""
 
 import itertools
+import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
 
-from graphc.ir import build
+from graphc.ir import autodiff, build
 from graphc.ir.autodiff import (
     gradients,
     sum_to_shape,
@@ -369,3 +371,23 @@ def test_the_backward_of_an_affine_layer_is_two_products_and_a_sum() -> None:
     ]
     (by_w,) = vector_jacobian_product([y], [dy], [w])
     assert y.operands[0] not in topological([by_w])
+
+
+def test_parameters_are_looked_for_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether each depends on derivatives is asked in one walk, however many there are."""
+    walks = []
+    for count in (2, 20):
+        graph = Graph()
+        parameters = [graph.state(f"w{number}", (3,)) for number in range(count)]
+        value = reduce.sum_(math.prod(parameters[1:], start=parameters[0]), axes=(0,))
+        loss = build.reshape(value, ())
+        calls: list[int] = []
+
+        def counted(roots: Any, calls: list[int] = calls) -> Any:
+            calls.append(1)
+            return topological(roots)
+
+        monkeypatch.setattr(autodiff, "topological", counted)
+        autodiff.gradients(loss, parameters)
+        walks.append(len(calls))
+    assert walks[0] == walks[1]
