@@ -72,6 +72,35 @@ class Lines:
         pass
 
 
+class Rate:
+    """Rows a second over the last `REFRESH_INTERVAL` of training.
+
+    What passes between the last step of an epoch and the next epoch does not count: validation,
+    callbacks, and printing, which takes longer than an epoch of milliseconds.
+    """
+
+    def __init__(self) -> None:
+        self._rows = 0
+        self._seconds = 0.0
+        self._counted_until = 0.0
+
+    def begin(self) -> None:
+        """Counts time from now on."""
+        self._counted_until = time.perf_counter()
+
+    def measured(self, rows: int) -> float | None:
+        """Counts rows that were made until now. The rate, once enough time has been counted."""
+        now = time.perf_counter()
+        self._rows += rows
+        self._seconds += now - self._counted_until
+        self._counted_until = now
+        if self._seconds < REFRESH_INTERVAL:
+            return None
+        rate = self._rows / self._seconds
+        self._rows, self._seconds = 0, 0.0
+        return rate
+
+
 class Bar:
     """One bar over the whole training with rate and time left, and a line an epoch above it."""
 
@@ -97,31 +126,36 @@ class Bar:
             console=console,
             transient=True,
         )
-        self._task = self._progress.add_task("", total=(epochs - first) * rows, rate=0.0)
-        self._pending = 0
-        self._shown_at = time.perf_counter()
-        self._progress.start()
+        total = max(epochs - first, 0) * rows
+        self._task = self._progress.add_task("", total=total, rate=0.0)
+        self._unshown = 0
+        self._rate = Rate()
 
     def begin_epoch(self, epoch: int) -> None:
+        # Only here, inside what closes it again: it hides the cursor.
+        self._progress.start()
         self._lines.begin_epoch(epoch)
         self._progress.update(self._task, description=f"epoch {epoch + 1}/{self._epochs}")
+        self._rate.begin()
 
     def advance(self, rows: int) -> None:
         self._lines.advance(rows)
-        self._pending += rows
-        elapsed = time.perf_counter() - self._shown_at
-        if elapsed >= REFRESH_INTERVAL:
-            self._progress.update(self._task, advance=self._pending, rate=self._pending / elapsed)
-            self._pending = 0
-            self._shown_at += elapsed
+        self._unshown += rows
+        rate = self._rate.measured(rows)
+        if rate is not None:
+            self._progress.update(self._task, advance=self._unshown, rate=rate)
+            self._unshown = 0
 
     def end_epoch(self, epoch: int, logs: Mapping[str, float]) -> None:
-        self._progress.update(self._task, advance=self._pending)
-        self._pending = 0
+        self._progress.update(self._task, advance=self._unshown)
+        self._unshown = 0
         self._lines.end_epoch(epoch, logs)
 
     def close(self) -> None:
-        self._progress.stop()
+        try:
+            self._progress.stop()
+        finally:
+            self._progress.console.show_cursor()
 
 
 def make_reporter(

@@ -8,12 +8,8 @@ from __future__ import annotations
 
 import itertools
 import math
-import signal
-import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,6 +19,7 @@ from graphc.data import Batches, shuffled_rows
 from graphc.epoch import CompiledEpochs, Steps
 from graphc.errors import NotFiniteError
 from graphc.function import Function
+from graphc.interrupts import Interrupts, deferred_interrupts
 from graphc.logged import IS_FINITE, LOSS, VALIDATION
 from graphc.loggers import plot_curves
 from graphc.progress import Reporter
@@ -128,31 +125,39 @@ class Training:
         value that a whole number of steps gave it, and KeyboardInterrupt is raised. Raises
         NotFiniteError when watched and a step is not finite; variables are those before the step.
         """
-        with deferred_interrupt() as check_interrupt:
+        begun: list[Callback] = []
+        with deferred_interrupts() as interrupts:
             try:
-                for callback in self.callbacks:
-                    callback.on_train_begin()
+                with interrupts.second_at_once():
+                    for callback in self.callbacks:
+                        callback.on_train_begin()
+                        begun.append(callback)
+                    interrupts.check()
                 for epoch in range(self.first_epoch, self.epochs):
-                    self._run_epoch(epoch, check_interrupt)
+                    self._run_epoch(epoch, interrupts)
                     if self.model.stop_training:
                         break
             finally:
                 self.reporter.close()
-                end_all(self.callbacks)
+                with interrupts.second_at_once():
+                    end_all(begun)
 
-    def _run_epoch(self, epoch: int, check_interrupt: Callable[[], None]) -> None:
+    def _run_epoch(self, epoch: int, interrupts: Interrupts) -> None:
+        """Nothing interrupts the reporter, which may have changed the terminal."""
         self.reporter.begin_epoch(epoch)
-        for callback in self.callbacks:
-            callback.on_epoch_begin(epoch)
-        logs = self._run_steps(epoch, check_interrupt)
-        if self.validate is not None:
-            logs |= {VALIDATION + name: value for name, value in self.validate().items()}
+        with interrupts.second_at_once():
+            for callback in self.callbacks:
+                callback.on_epoch_begin(epoch)
+            logs = self._run_steps(epoch, interrupts.check)
+            if self.validate is not None:
+                logs |= {VALIDATION + name: value for name, value in self.validate().items()}
         self.reporter.end_epoch(epoch, logs)
         if self.recorder is not None:
             logs |= self.recorder.take_means()
         self.history.append(epoch, logs)
-        for callback in self.callbacks:
-            callback.on_epoch_end(epoch, logs)
+        with interrupts.second_at_once():
+            for callback in self.callbacks:
+                callback.on_epoch_end(epoch, logs)
 
     def _run_steps(self, epoch: int, check_interrupt: Callable[[], None]) -> dict[str, float]:
         order = self._order(epoch)
@@ -252,33 +257,3 @@ def end_all(callbacks: Sequence[Callback]) -> None:
                 raised[0].add_note(f"on_train_end of {type(callback).__name__} raised {error!r}")
     if raised:
         raise raised[0]
-
-
-@contextmanager
-def deferred_interrupt() -> Iterator[Callable[[], None]]:
-    """Holds back the first KeyboardInterrupt inside until the yielded function is called.
-
-    A second one is raised at once. Outside the main thread, and where the program has a handler of
-    its own, nothing is held back.
-    """
-    is_main = threading.current_thread() is threading.main_thread()
-    if not is_main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
-        yield lambda: None
-        return
-    pending = threading.Event()
-
-    def remember(signum: int, frame: FrameType | None) -> None:
-        if pending.is_set():
-            raise KeyboardInterrupt
-        pending.set()
-
-    def check() -> None:
-        if pending.is_set():
-            raise KeyboardInterrupt
-
-    signal.signal(signal.SIGINT, remember)
-    try:
-        yield check
-        check()
-    finally:
-        signal.signal(signal.SIGINT, signal.default_int_handler)

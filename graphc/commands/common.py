@@ -17,6 +17,9 @@ from graphc.stages import UnknownKernelError
 # Wider than any line: nothing is wrapped or cut in a file or a pipe.
 UNLIMITED_WIDTH = 10_000
 
+# 128 and the number of SIGINT.
+INTERRUPTED = 130
+
 SCRIPT = click.argument("script", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 MODEL = click.option(
     "--model",
@@ -66,9 +69,15 @@ DIMENSIONS = click.option(
 
 @contextmanager
 def one_line_errors() -> Iterator[None]:
-    """What a user can mend is said without a traceback of ours; exit status 1."""
+    """What a user can mend is said without a traceback of ours; exit status 1.
+
+    Ctrl-C ends with the status that shells have for it.
+    """
     try:
         yield
+    except KeyboardInterrupt:
+        click.echo("Interrupted", err=True)
+        sys.exit(INTERRUPTED)
     except ScriptFailedError as error:
         click.echo(str(error), err=True)
         sys.exit(1)
