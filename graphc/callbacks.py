@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from graphc.hyperparameters import check_number
 from graphc.logged import EPOCH, LOSS
 from graphc.schedules import Schedule
 from graphc.whole_file import check_folder, check_writable
@@ -39,7 +40,7 @@ class Callback:
         """Before the first epoch."""
 
     def on_train_end(self) -> None:
-        """After the last epoch, however training ended."""
+        """After the last epoch, however training ended, if `on_train_begin` raised nothing."""
 
     def on_epoch_begin(self, epoch: int) -> None:
         """Before an epoch."""
@@ -69,11 +70,12 @@ def overrides(callback: Callback, hook: str) -> bool:
 
 
 class _Best:
-    """The best value so far of a logged quantity, which is named in `monitor`."""
+    """The best value so far of a logged quantity, which is named in `monitor`; never NaN."""
 
     def __init__(self, monitor: str, mode: Literal["min", "max"], min_delta: float) -> None:
         if mode not in ("min", "max"):
             raise ValueError(f"a mode of 'min' or 'max' expected, not {mode!r}")
+        check_number("min_delta", min_delta, least=0)
         self.monitor = monitor
         self.sign = 1.0 if mode == "min" else -1.0
         self.min_delta = min_delta
@@ -85,7 +87,8 @@ class _Best:
             raise ValueError(f"{self.monitor!r} is not logged; there are: {', '.join(names)}")
 
     def improves(self, logs: Logs) -> bool:
-        """Whether the logged value is better than all before by more than `min_delta`."""
+        """Whether the logged value, which NaN is none, is better than all before by more than
+        `min_delta`."""
         value = self.sign * logs[self.monitor]
         if not value < self.value - self.min_delta:
             return False
@@ -96,8 +99,9 @@ class _Best:
 class EarlyStopping(Callback):
     """Stops when `monitor` has not improved for `patience` epochs.
 
-    With `restore_best_weights` the variables of the best epoch are put back at the end.
-    `stopped_epoch` is the epoch after which training was stopped, or None.
+    With `restore_best_weights` the variables of the best epoch of this training are put back at the
+    end. NaN is no improvement. `stopped_epoch` is the epoch after which training was stopped, or
+    None. Raises ValueError for a patience or `min_delta` that is negative, NaN or infinite.
     """
 
     def __init__(
@@ -110,6 +114,7 @@ class EarlyStopping(Callback):
     ) -> None:
         self._arguments = (monitor, mode, min_delta)
         self._best = _Best(*self._arguments)
+        check_number("patience", patience, least=0)
         self.patience = patience
         self.restore_best_weights = restore_best_weights
         self.best_epoch: int | None = None
@@ -138,10 +143,11 @@ class EarlyStopping(Callback):
     def on_train_end(self) -> None:
         if self._best_values:
             self.model.variables.update(self._best_values)
+        self._best_values = {}
 
 
 class ModelCheckpoint(Callback):
-    """Saves the model after each epoch, or only after one that improves `monitor`.
+    """Saves the model after each epoch, or only after one that improves `monitor`; NaN never does.
 
     `path` may hold `{epoch}` (from 0) and logged names, as in "digits-{epoch:03d}.safetensors".
     Folders whose names hold such fields are made; others must be there. Training does not begin,
@@ -206,6 +212,8 @@ class LearningRateSchedule(Callback):
     def __init__(self, schedule: Schedule, per: Literal["epoch", "step"] = "epoch") -> None:
         if per not in ("epoch", "step"):
             raise ValueError(f"'epoch' or 'step' expected, not {per!r}")
+        if not callable(schedule):
+            raise TypeError(f"a schedule, which is called with a number, expected: {schedule!r}")
         self.schedule = schedule
         self.per = per
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import os
+import time
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -24,8 +26,9 @@ class MissingExtraError(ImportError):
 class CSVLogger(Callback):
     """Writes a row an epoch: its number, then what is logged, in the order of the first epoch.
 
-    append: rows are added to a file of the same columns, as when training goes on. Raises OSError
-    when the file cannot be written, ValueError when its columns are others.
+    append: rows are added to a file of the same columns, as when training goes on; a last line that
+    has no end, which a killed process leaves, is removed with a warning. Training does not begin,
+    with OSError or ValueError, when the file cannot be written or its columns are others.
     """
 
     def __init__(self, path: str | os.PathLike[str], append: bool = False) -> None:
@@ -35,33 +38,45 @@ class CSVLogger(Callback):
         self._columns: list[str] = []
 
     def on_train_begin(self) -> None:
-        self._columns = _columns_of(self.path) if self.append else []
+        wanted = [EPOCH, *self.model.logged_names]
+        found = _columns_to_go_on(self.path) if self.append else []
+        if found and set(found) != set(wanted):
+            raise ValueError(f"{self.path} has the columns {found}, not {wanted}")
+        self._columns = found or wanted
         # newline="": the csv module writes line ends itself.
-        self._file = open(self.path, "a" if self._columns else "w", newline="", encoding="utf-8")  # noqa: SIM115
+        self._file = open(self.path, "a" if found else "w", newline="", encoding="utf-8")  # noqa: SIM115
+        if not found:
+            self._write(self._columns)
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
-        assert self._file is not None
         row = {EPOCH: epoch, **logs}
-        writer = csv.writer(self._file)
-        if not self._columns:
-            self._columns = list(row)
-            writer.writerow(self._columns)
-        if set(row) != set(self._columns):
-            raise ValueError(f"{self.path} has the columns {self._columns}, not {list(row)}")
-        writer.writerow([row[name] for name in self._columns])
-        self._file.flush()
+        self._write([row[name] for name in self._columns])
 
     def on_train_end(self) -> None:
         if self._file is not None:
             self._file.close()
+            self._file = None
+
+    def _write(self, row: Sequence[object]) -> None:
+        assert self._file is not None
+        csv.writer(self._file).writerow(row)
+        self._file.flush()
 
 
-def _columns_of(path: str) -> list[str]:
-    """The first row of a CSV file; empty where there is none."""
+def _columns_to_go_on(path: str) -> list[str]:
+    """The first row of a CSV file to which rows may now be added; empty where there is none."""
     if not os.path.exists(path):
         return []
-    with open(path, newline="", encoding="utf-8") as file:
-        return next(csv.reader(file), [])
+    with open(path, "r+b") as file:
+        content = file.read()
+        end = content.rfind(b"\n") + 1
+        if end < len(content):
+            torn = content[end:].decode(errors="replace")
+            warnings.warn(
+                f"{path}: its last line, {torn!r}, has no end and is removed", stacklevel=2
+            )
+            file.truncate(end)
+    return next(csv.reader(content[:end].decode().splitlines()), [])
 
 
 class TensorBoard(Callback):
@@ -80,7 +95,9 @@ class TensorBoard(Callback):
             from tensorboardX import SummaryWriter
         except ImportError as error:
             raise _missing("TensorBoard's event files", "tensorboard") from error
-        self._writer = SummaryWriter(self.directory)
+        # The library's own names have seconds: the events of a run that is as short would be lost.
+        suffix = f".{os.getpid()}.{time.time_ns()}"
+        self._writer = SummaryWriter(self.directory, filename_suffix=suffix)
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
         for name, value in logs.items():
@@ -90,6 +107,7 @@ class TensorBoard(Callback):
     def on_train_end(self) -> None:
         if self._writer is not None:
             self._writer.close()
+            self._writer = None
 
 
 def plot_curves(epochs: Sequence[int], curves: Mapping[str, Sequence[float]]) -> Figure:

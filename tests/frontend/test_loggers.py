@@ -1,5 +1,6 @@
 """Curves as CSV, TensorBoard events and plots."""
 
+import contextlib
 import csv
 import struct
 import sys
@@ -37,6 +38,52 @@ def test_csv_has_a_row_an_epoch_and_goes_on(model, tmp_path):
         model.fit(X, Y, epochs=1, callbacks=[CSVLogger(path, append=True)], verbose=0)
 
 
+@pytest.mark.parametrize("torn", ["2,0.1", "2", '2,"0.', "2,0.25\r", "\0\0\0"])
+def test_csv_goes_on_after_a_torn_line(model, tmp_path, torn):
+    path = tmp_path / "log.csv"
+    model.fit(X, Y, epochs=2, callbacks=[CSVLogger(path)])
+    whole = path.read_bytes()
+    path.write_bytes(whole + torn.encode())
+    with pytest.warns(UserWarning, match="its last line, .* has no end and is removed"):
+        model.fit(X, Y, epochs=4, initial_epoch=2, callbacks=[CSVLogger(path, append=True)])
+    assert path.read_bytes().startswith(whole)
+    rows = list(csv.DictReader(path.read_text().splitlines()))
+    assert [row["epoch"] for row in rows] == ["0", "1", "2", "3"]
+    assert all(float(row["loss"]) > 0 for row in rows)
+
+
+@pytest.mark.parametrize("content", ["", "epo"])
+def test_csv_without_a_whole_line_begins_anew(model, tmp_path, content):
+    path = tmp_path / "log.csv"
+    path.write_text(content)
+    with pytest.warns(UserWarning, match="removed") if content else contextlib.nullcontext():
+        model.fit(X, Y, epochs=1, callbacks=[CSVLogger(path, append=True)])
+    assert path.read_text().splitlines()[0] == "epoch,loss"
+
+
+def test_other_columns_are_known_before_training(model, tmp_path):
+    path = tmp_path / "log.csv"
+    path.write_text("epoch,accuracy\r\n")
+    before = model.values()
+    with pytest.raises(ValueError, match="has the columns"):
+        model.fit(X, Y, callbacks=[CSVLogger(path, append=True)])
+    assert path.read_text() == "epoch,accuracy\n"
+    assert all((model.variables[name] == value).all() for name, value in before.items())
+
+
+def test_a_logger_serves_two_trainings(model, tmp_path):
+    going_on = CSVLogger(tmp_path / "on.csv", append=True)
+    anew = CSVLogger(tmp_path / "anew.csv")
+    model.fit(X, Y, epochs=2, callbacks=[going_on, anew])
+    model.fit(X, Y, epochs=3, initial_epoch=2, callbacks=[going_on, anew])
+    model.fit(X, Y, epochs=1, validation_split=0.5, record=True, callbacks=[anew])
+    for name, epochs in [("on.csv", "012"), ("anew.csv", "0")]:
+        with open(tmp_path / name, newline="") as file:
+            rows = list(csv.DictReader(file))
+        assert [row["epoch"] for row in rows] == list(epochs)
+        assert None not in rows[0].values() and ("val_loss" in rows[0]) is (name == "anew.csv")
+
+
 def _records(path):
     """The payloads of a TFRecord file: length, its checksum, payload, its checksum."""
     data, start = path.read_bytes(), 0
@@ -54,6 +101,14 @@ def test_tensorboard_gets_every_scalar(model, tmp_path):
     values = {(v.tag, event.step): v.simple_value for event in events for v in event.summary.value}
     expected = {("loss", epoch): loss for epoch, loss in enumerate(history.history["loss"])}
     assert values == pytest.approx(expected)
+
+
+def test_event_files_of_two_short_trainings(model, tmp_path):
+    pytest.importorskip("tensorboardX")
+    logger = TensorBoard(tmp_path)
+    for _ in range(2):
+        model.fit(X, Y, callbacks=[logger])
+    assert len(list(tmp_path.iterdir())) == 2
 
 
 def test_plot_puts_together_what_belongs_together():

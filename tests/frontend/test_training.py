@@ -96,6 +96,8 @@ class Scripted(Callback):
     def on_epoch_begin(self, epoch):
         self.model.learning_rate = 0
         self.model.variables["dense.kernel"] = [[self.kernels[epoch]]]
+        # A step makes NaN of it beside a kernel that is NaN, whatever the rate.
+        self.model.variables["dense.bias"] = [0.0]
 
 
 @pytest.mark.parametrize(
@@ -114,6 +116,77 @@ def test_early_stopping_of_a_score_that_should_grow(model):
     stopping = EarlyStopping("loss", 1, mode="max")
     model.fit(X, Y, epochs=5, callbacks=[Scripted([0.0, -1.0, 2.0, 0, 0]), stopping])
     assert (stopping.best_epoch, stopping.stopped_epoch) == (1, 2)
+
+
+NAN_FIRST = [np.nan, np.nan, 1.0, 2.0, np.nan, 2.5, np.nan, np.nan]
+
+
+@pytest.mark.parametrize(
+    ("patience", "stopped", "best"), [(1, 0, None), (2, 1, None), (3, None, 5)]
+)
+def test_nan_is_no_improvement_for_early_stopping(model, patience, stopped, best):
+    stopping = EarlyStopping("loss", patience, restore_best_weights=True)
+    history = model.fit(X, Y, epochs=8, callbacks=[Scripted(NAN_FIRST), stopping])
+    assert (stopping.best_epoch, stopping.stopped_epoch) == (best, stopped)
+    assert np.isnan(history.history["loss"][0])
+    wanted = np.nan if best is None else NAN_FIRST[best]
+    np.testing.assert_equal(model.variables["dense.kernel"].item(), wanted)
+
+
+def test_nan_is_no_improvement_for_checkpoints(model, tmp_path):
+    for mode in ("min", "max"):
+        path = tmp_path / (mode + "-{epoch}")
+        best = ModelCheckpoint(path, "loss", mode, save_best_only=True)
+        model.fit(X, Y, epochs=8, callbacks=[Scripted(NAN_FIRST), best])
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == ["max-2", "min-2", "min-3", "min-5"]
+
+
+def test_infinity_is_no_improvement_over_nothing(model):
+    stopping = EarlyStopping("loss", 2)
+    model.fit(X, Y, epochs=4, callbacks=[Scripted([1e30, 1e30, 0.0, 0.0]), stopping])
+    assert (stopping.best_epoch, stopping.stopped_epoch) == (None, 1)
+
+
+def test_callbacks_begin_anew_in_each_training(model, tmp_path):
+    """What was best, and how long there was nothing better, is of one training alone."""
+    stopping = EarlyStopping("loss", 2, restore_best_weights=True)
+    best = ModelCheckpoint(tmp_path / "{epoch}", "loss", save_best_only=True)
+    runs = [([2.9, 0.0, 0.0, 0.0], 0, 2), ([1.0, 2.0, 0.0], 1, None), ([np.nan] * 2, None, 1)]
+    for kernels, best_epoch, stopped in runs:
+        callbacks = [Scripted(kernels), stopping, best]
+        model.fit(X, Y, epochs=len(kernels), callbacks=callbacks)
+        assert (stopping.best_epoch, stopping.stopped_epoch) == (best_epoch, stopped)
+        wanted = kernels[-1] if best_epoch is None else kernels[best_epoch]
+        np.testing.assert_equal(model.variables["dense.kernel"].item(), np.float32(wanted))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["0", "1"]
+
+
+def test_what_did_not_begin_is_not_ended(model):
+    """Least of all does it put back the weights of a training before."""
+
+    class Fail(Callback):
+        def on_train_begin(self):
+            raise RuntimeError("mine")
+
+    stopping = EarlyStopping("loss", restore_best_weights=True)
+    model.fit(X, Y, callbacks=[stopping])
+    model.variables["dense.kernel"] = [[7.0]]
+    first, last = Recorder(), Recorder()
+    for callbacks in ([first, Fail(), stopping, last], [stopping, Fail()]):
+        with pytest.raises(RuntimeError, match="mine"):
+            model.fit(X, Y, callbacks=callbacks)
+        assert model.variables["dense.kernel"] == 7
+    assert first.calls == ["train", "end"] and last.calls == []
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, -1, "1", True])
+def test_numbers_of_early_stopping(wrong):
+    for name in ("patience", "min_delta"):
+        with pytest.raises((ValueError, TypeError), match=name):
+            EarlyStopping("loss", **{name: wrong})
+    with pytest.raises(TypeError, match="a schedule"):
+        LearningRateSchedule(0.1)
 
 
 def test_what_is_not_logged_is_known_before_training(model, tmp_path):
@@ -280,6 +353,29 @@ def test_quiet_without_a_terminal(model, capsys):
     assert len(lines) == 2 and lines[1].startswith("epoch 2/2") and "loss" in lines[1]
     with pytest.raises(ValueError, match="verbosity"):
         model.fit(X, Y, verbose=3)
+
+
+@pytest.mark.parametrize("rows_per_epoch", [1, 40])
+def test_rate_of_the_bar_when_epochs_take_milliseconds(monkeypatch, rows_per_epoch):
+    """A clock that goes 1 ms a row, and a second between two epochs, which does not count."""
+    now = [0.0]
+    monkeypatch.setattr(progress.time, "perf_counter", lambda: now[0])
+    console = Console(file=io.StringIO(), force_terminal=True, width=100)
+    bar = progress.make_reporter(1, 0, 400, rows_per_epoch, console)
+    rates = set()
+    for epoch in range(400):
+        bar.begin_epoch(epoch)
+        for _ in range(rows_per_epoch):
+            now[0] += 1e-3
+            bar.advance(1)
+        now[0] += 1.0  # validation
+        bar.end_epoch(epoch, {})
+        now[0] += 1.0  # callbacks
+        (task,) = bar._progress.tasks
+        rates.add(round(task.fields["rate"], 6))
+        assert task.completed == (epoch + 1) * rows_per_epoch
+    bar.close()
+    assert rates == {0.0, 1000.0}
 
 
 def test_bar_on_a_terminal():
