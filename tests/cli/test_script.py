@@ -1,5 +1,6 @@
 """Running and loading scripts: what is run, and what is said when it goes wrong."""
 
+import signal
 import subprocess
 import sys
 
@@ -17,6 +18,32 @@ def test_train_runs_the_script_with_its_arguments(graphc, script):
 def test_train_keeps_the_scripts_exit_status(graphc, write):
     result = graphc("train", write("import sys\nsys.exit(5)\n"))
     assert result.exit_code == 5
+
+
+INTERRUPTED_TEXT = """\
+import os, signal, time
+signal.signal(signal.SIGINT, signal.default_int_handler)
+os.kill(os.getpid(), signal.SIGINT)
+time.sleep(60)
+"""
+
+
+def test_ctrl_c_ends_with_the_status_of_shells(graphc, write):
+    path = write(INTERRUPTED_TEXT)
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        for command in (["train", path], ["inspect", path, "--stage", "plan"], ["profile", path]):
+            result = graphc(*command)
+            assert (result.exit_code, result.stderr) == (130, "Interrupted\n")
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def test_a_script_may_end_an_interrupt_itself(graphc, write):
+    path = write(
+        "try:\n    raise KeyboardInterrupt\nexcept KeyboardInterrupt:\n    raise SystemExit(7)\n"
+    )
+    assert graphc("train", path).exit_code == 7
 
 
 def test_modules_beside_the_script_are_found(graphc, write, tmp_path):
