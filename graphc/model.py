@@ -394,8 +394,8 @@ class Model:
         """What is trained on, and what is kept for validation."""
         arrays = self._checked_arrays(x, y)
         if validation_data is None:
-            return (arrays, None) if validation_split == 0 else split_rows(arrays, validation_split)
-        if validation_split != 0:
+            return split_rows(arrays, validation_split) if validation_split else (arrays, None)
+        if validation_split:
             raise DataError("validation_data and validation_split exclude each other")
         return arrays, self._checked_arrays(*as_pair(validation_data))
 

@@ -73,7 +73,7 @@ class Lines:
 
 
 class Rate:
-    """Rows a second over the last `REFRESH_INTERVAL` of training.
+    """Rows a second of training, measured every `REFRESH_INTERVAL`.
 
     What passes between the last step of an epoch and the next epoch does not count: validation,
     callbacks, and printing, which takes longer than an epoch of milliseconds.
@@ -83,21 +83,22 @@ class Rate:
         self._rows = 0
         self._seconds = 0.0
         self._counted_until = 0.0
+        self._measured_at = time.perf_counter()
 
     def begin(self) -> None:
         """Counts time from now on."""
         self._counted_until = time.perf_counter()
 
     def measured(self, rows: int) -> float | None:
-        """Counts rows that were made until now. The rate, once enough time has been counted."""
+        """Counts rows that were made until now. The rate, when it is time to measure it."""
         now = time.perf_counter()
         self._rows += rows
         self._seconds += now - self._counted_until
         self._counted_until = now
-        if self._seconds < REFRESH_INTERVAL:
+        if now - self._measured_at < REFRESH_INTERVAL:
             return None
-        rate = self._rows / self._seconds
-        self._rows, self._seconds = 0, 0.0
+        rate = self._rows / max(self._seconds, 1e-9)
+        self._rows, self._seconds, self._measured_at = 0, 0.0, now
         return rate
 
 

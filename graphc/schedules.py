@@ -67,8 +67,10 @@ def chain(*parts: tuple[Schedule, int] | Schedule) -> Schedule:
     The last has no length and never ends. Raises ValueError for anything else.
     """
     *timed, final = parts
-    if not callable(final) or any(callable(part) for part in timed):
+    if not callable(final) or not all(_is_timed(part) for part in timed):
         raise ValueError("pairs (schedule, length) expected, then one schedule without a length")
+    for _, length in timed:  # type: ignore[misc]
+        check_number("length", length, least=0)
 
     def rate(time: int) -> float:
         for schedule, length in timed:  # type: ignore[misc]
@@ -78,3 +80,7 @@ def chain(*parts: tuple[Schedule, int] | Schedule) -> Schedule:
         return final(time)
 
     return rate
+
+
+def _is_timed(part: object) -> bool:
+    return isinstance(part, tuple | list) and len(part) == 2 and callable(part[0])

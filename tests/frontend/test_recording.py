@@ -116,6 +116,22 @@ def test_between_steps_that_record_there_are_pauses(monkeypatch):
     assert [(steps.first, len(steps)) for steps in recording()] == [(n, 1) for n in range(6)]
 
 
+def test_a_layer_of_two_dtypes():
+    graph = gc.Graph()
+    x = graph.input("x", ("batch", 6))
+    kernel = graph.parameter("layer.kernel", (6, 2))
+    bias = graph.parameter("layer.bias", (2,), 0.0, "f64")
+    y = gc.cast(x @ kernel, "f64") + bias
+    model = gc.Model(x, y, loss=gc.mean(y * y))
+    model.compile(gc.optim.SGD(RATE), mode="reference")
+    before = model.values()
+    logs = model.fit(X, record=True, batch_size=ROWS).history
+    changes = [model.values()[name] - before[name] for name in before if "layer" in name]
+    norm = np.sqrt(sum((change.astype("f8") ** 2).sum() for change in changes))
+    assert logs["layer/update"] == pytest.approx([norm], rel=1e-5)
+    assert logs["layer/gradient"] == pytest.approx([norm / RATE], rel=1e-5)
+
+
 def test_steps_below_one_are_refused():
     model, _ = _model()
     with pytest.raises(ValueError, match="at least 1 expected"):

@@ -49,6 +49,7 @@ MAKERS = [
     lambda number: schedules.warm_up(number, schedules.constant(1.0)),
     lambda number: schedules.warm_up(3, schedules.constant(1.0), number),
     lambda number: schedules.warm_up(3, lambda time: number),
+    lambda number: schedules.chain((schedules.constant(1.0), number), schedules.constant(2.0)),
 ]
 
 
@@ -74,5 +75,8 @@ def test_bad_schedules():
         schedules.chain(schedules.constant(1.0), schedules.constant(2.0))
     with pytest.raises(ValueError, match="length"):
         schedules.chain((schedules.constant(1.0), 3))
+    for wrong in ((schedules.constant(1.0), 3, 4), (1.0, 3), 3):
+        with pytest.raises(ValueError, match="length"):
+            schedules.chain(wrong, schedules.constant(1.0))
     with pytest.raises(ValueError, match="at least 1"):
         schedules.cosine(1.0, 0)
