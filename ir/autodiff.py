@@ -8,7 +8,7 @@ from graphc.ir import build
 from graphc.ir.errors import GraphError, NotDifferentiableError
 from graphc.ir.graph import Node, depends_on, topological
 from graphc.ir.location import callers_location, located
-from graphc.ir.op import NonDifferentiable, Scalar
+from graphc.ir.op import NonDifferentiable, Scalar, Stopped
 from graphc.ir.ops import movement, reduce
 from graphc.ir.types import Shape
 
@@ -56,7 +56,7 @@ def _propagate(accumulated: dict[Node, Node], node: Node, position: int, ct: Nod
     """Adds to the cotangent of operand number `position` what `node` hands on to it."""
     operand = node.operands[position]
     rule = node.op.vjp[0 if node.op.arity is None else position]
-    if isinstance(rule, NonDifferentiable):
+    if not callable(rule):
         return
     extra = {"position": position} if node.op.arity is None else {}
     contribution = rule(ct, node, *node.operands, **node.attributes, **extra)
@@ -141,9 +141,9 @@ def _diagonal(values: Node) -> Node:
     """The square Jacobian with `values` on its diagonal, of shape values.shape twice."""
     size = values.type.size
     index = values.graph.iota(size, "i64")
-    identity = build.one_hot(index, max(size, 1), values.dtype)
+    is_diagonal = build.one_hot(index, max(size, 1), "bool")
     column = build.reshape(values, (size, 1))
-    return build.reshape(identity * column, (*values.shape, *values.shape))
+    return build.reshape(build.where(is_diagonal, column, 0), (*values.shape, *values.shape))
 
 
 def _check_dependence(results: Sequence[Node], wrt: Sequence[Node]) -> None:
@@ -161,16 +161,19 @@ def _check_dependence(results: Sequence[Node], wrt: Sequence[Node]) -> None:
 
 
 def _reached_by_derivatives(results: Sequence[Node]) -> set[Node]:
-    """The nodes from which a path of derivatives leads to one of `results`, these included."""
-    reached = set(results)
+    """The nodes from which a path of derivatives leads to one of `results`, these included.
+
+    What a stopped operand is made of, by whatever ops, is among them: its derivative is 0 there.
+    """
+    reached, stopped = set(results), set[Node]()
     for node in reversed(topological(results)):
-        if node not in reached or not node.dtype.is_float:
-            continue
         for position, operand in enumerate(node.operands):
             rule = node.op.vjp[0 if node.op.arity is None else position]
-            if not isinstance(rule, NonDifferentiable):
+            if node in stopped or isinstance(rule, Stopped):
+                stopped.add(operand)
+            elif node in reached and node.dtype.is_float and callable(rule):
                 reached.add(operand)
-    return reached
+    return reached | stopped
 
 
 def _blocking_reason(results: Sequence[Node], w: Node) -> str:

@@ -26,7 +26,12 @@ class NonDifferentiable:
     reason: str
 
 
-Vjp = Callable[..., "Node | None"] | NonDifferentiable
+@dataclass(frozen=True)
+class Stopped:
+    """In the place of a VJP: the operand counts as a constant, whatever it depends on."""
+
+
+Vjp = Callable[..., "Node | None"] | NonDifferentiable | Stopped
 
 
 @dataclass(frozen=True)
@@ -155,9 +160,10 @@ class Op:
     infer: (*operand types, **attributes) -> result type; raises ShapeError or DTypeError.
     reference: (result type, *arrays, **attributes) -> array; the meaning of the op, in numpy.
     vjp: a rule per operand, (ct, result, *operands, **attributes) -> cotangent of that operand
-        (None: zero everywhere), or NonDifferentiable. A rule need not undo broadcasting: the
-        autodiff pass does. Where the arity varies there is one rule, which takes the operand's
-        number as `position` besides.
+        (None: zero everywhere), NonDifferentiable or Stopped. A rule need not undo broadcasting:
+        the autodiff pass does. It selects where the op selects: what was not chosen gets 0, not a
+        product with 0, which infinite cotangents would make NaN. Where the arity varies there is
+        one rule, which takes the operand's number as `position` besides.
     lowering: how kernels compute it.
     indices: for an op that reads operand `indices[0]` as indices: that number, and a function
         (*operand types, **attributes) -> extent that they must stay below.

@@ -29,8 +29,8 @@ def log_softmax_backward(node: Node) -> Node | None:
     """t * s - p * sum(t * s, axis) = (p * sum(t, axis) - t) * -s for p = softmax(x, axis)
 
     Here s is constant along the axis: the weight 1/n of a mean, or one a row. The left-hand side
-    is log_softmax's VJP of the cotangent t * s; for one-hot t the right is (p - t) * -s. The
-    rounding differs in the last digit.
+    is log_softmax's VJP of the cotangent t * s, or where(t, s, 0) for one-hot t, for which the
+    right is (p - t) * -s. The rounding differs in the last digit.
     """
     ct, product = node.operands
     found = _softmax_times_sum(product, ct)
@@ -69,14 +69,28 @@ def _split_scale(ct: Node, axis: int) -> tuple[Node, Node | None, bool]:
         if inner is not None:
             target, is_negative = inner, not is_negative
             continue
-        split = _constant_factor(target, axis)
+        split = _selected(target, axis) or _constant_factor(target, axis)
         if split is None:
             return target, scale, is_negative
         target, factor = split
-        value = constant_value(factor)
+        positive, value = operand_of(factor, ops.negate), constant_value(factor)
         if value is not None and value < 0:
-            factor, is_negative = ops.negate(factor), not is_negative
+            positive = ops.negate(factor)
+        if positive is not None:
+            factor, is_negative = positive, not is_negative
         scale = factor if scale is None else scale * factor
+
+
+def _selected(node: Node, axis: int) -> tuple[Node, Node] | None:
+    """(t, s) where `node` is where(t, s, 0) with a one-hot t and s constant along `axis`."""
+    if node.op is not ops.where:
+        return None
+    is_chosen, factor, rest = node.operands
+    is_one_hot = is_chosen.op is composite.one_hot and is_chosen.shape == node.shape
+    if not (is_one_hot and is_constant(rest, 0.0) and is_constant_along(factor, axis, node.shape)):
+        return None
+    depth = is_chosen.attributes["depth"]
+    return composite.one_hot(*is_chosen.operands, depth=depth, dtype=node.dtype), factor
 
 
 def _constant_factor(node: Node, axis: int) -> tuple[Node, Node] | None:

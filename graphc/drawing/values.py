@@ -10,7 +10,7 @@ import numpy as np
 from graphc.ir.autodiff import vector_jacobian_product
 from graphc.ir.errors import GraphError
 from graphc.ir.graph import Graph, Node, Program, topological
-from graphc.ir.op import Array, NonDifferentiable
+from graphc.ir.op import Array
 from graphc.ir.ops import leaf
 from graphc.ir.reference import evaluate
 
@@ -102,7 +102,7 @@ def _differentiable_uses(loss: Node) -> set[Use]:
             continue
         for position, operand in enumerate(node.operands):
             rule = node.op.vjp[0 if node.op.arity is None else position]
-            derives = operand.dtype.is_float and not isinstance(rule, NonDifferentiable)
+            derives = operand.dtype.is_float and callable(rule)
             if derives and operand.op is not leaf.constant:
                 uses.add((node, position))
                 reached.add(operand)

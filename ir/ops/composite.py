@@ -11,7 +11,7 @@ from graphc.ir.errors import DTypeError, ShapeError
 from graphc.ir.op import Array, Composite, NonDifferentiable, Op
 from graphc.ir.ops import movement, reduce
 from graphc.ir.ops.elementwise import cast, equal, exp, log, logical_or, not_equal, where
-from graphc.ir.types import Dim, DType, Extent, TensorType, check_arithmetic, i32, i64
+from graphc.ir.types import Dim, DType, Extent, TensorType, bool_, check_arithmetic, i32, i64
 
 
 def _check_axis(rank: int, axis: int) -> None:
@@ -175,7 +175,7 @@ def _expand_pick(x: Any, labels: Any) -> Any:
 
 def _vjp_pick(ct: Any, r: Any, x: Any, labels: Any) -> Any:
     column = movement.reshape(ct, shape=(*ct.shape, 1))
-    return one_hot(labels, depth=x.shape[-1], dtype=x.dtype) * column
+    return where(one_hot(labels, depth=x.shape[-1], dtype=bool_), column, 0)
 
 
 pick: Op = Op(

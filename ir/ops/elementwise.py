@@ -9,7 +9,7 @@ import numpy as np
 
 from graphc.ir.attributes import DTYPE, FLOAT, AttributeKind
 from graphc.ir.errors import DTypeError
-from graphc.ir.op import Array, NonDifferentiable, Op, Scalar, Vjp
+from graphc.ir.op import Array, Composite, NonDifferentiable, Op, Scalar, Stopped, Vjp
 from graphc.ir.types import DType, TensorType, bool_, broadcast_shapes, check_arithmetic
 
 # Raises DTypeError for a dtype that the op does not take.
@@ -130,8 +130,9 @@ sqrt: Op = elementwise(
     "sqrt", 1, np.sqrt, "sqrt({x})", cost=DIVISION, vjp=[lambda ct, r, x: ct * 0.5 / r]
 )
 absolute: Op = elementwise(
-    "abs", 1, np.abs, "absolute({x})", accepts=_numeric, vjp=[lambda ct, r, x: ct * sign(x)]
-)
+    "abs", 1, np.abs, "absolute({x})", accepts=_numeric,
+    vjp=[lambda ct, r, x: where(equal(stop_gradient(x), 0), 0, ct * sign(x))],
+)  # fmt: skip
 sign: Op = elementwise(
     "sign", 1, np.sign,
     "select({x} > {T}(0), {T}(1), select({x} < {T}(0), {T}(-1), {x} * {T}(0)))", cost=3,
@@ -139,11 +140,11 @@ sign: Op = elementwise(
 )  # fmt: skip
 minimum: Op = elementwise(
     "minimum", 2, np.minimum, "minimum({x}, {y})", accepts=_numeric, commutative=True,
-    vjp=[lambda ct, r, x, y: ct * _share(x, y), lambda ct, r, x, y: ct * _share(y, x)],
+    vjp=[lambda ct, r, x, y: _won(ct, y, x), lambda ct, r, x, y: _won(ct, x, y)],
 )  # fmt: skip
 maximum: Op = elementwise(
     "maximum", 2, np.maximum, "maximum({x}, {y})", accepts=_numeric, commutative=True,
-    vjp=[lambda ct, r, x, y: ct * _share(y, x), lambda ct, r, x, y: ct * _share(x, y)],
+    vjp=[lambda ct, r, x, y: _won(ct, x, y), lambda ct, r, x, y: _won(ct, y, x)],
 )  # fmt: skip
 exp: Op = elementwise("exp", 1, np.exp, "exp({x})", cost=POLYNOMIAL, vjp=[lambda ct, r, x: ct * r])
 expm1: Op = elementwise(
@@ -185,12 +186,12 @@ softplus: Op = elementwise(
 )  # fmt: skip
 relu: Op = elementwise(
     "relu", 1, lambda x: np.maximum(x, 0), "maximum({x}, {T}(0))",
-    vjp=[lambda ct, r, x: where(r > 0, ct, 0)],
+    vjp=[lambda ct, r, x: where(stop_gradient(r) > 0, ct, 0)],
 )  # fmt: skip
 leaky_relu: Op = elementwise(
     "leaky_relu", 1, lambda x, slope: np.where(x > 0, x, x * x.dtype.type(slope)),
     "select({x} > {T}(0), {x}, {T}({slope}) * {x})", cost=3, attributes={"slope": FLOAT},
-    vjp=[lambda ct, r, x, slope: where(x > 0, ct, ct * slope)],
+    vjp=[lambda ct, r, x, slope: where(stop_gradient(x) > 0, ct, ct * slope if slope else 0)],
 )  # fmt: skip
 elu: Op = elementwise(
     "elu", 1, lambda x, alpha: np.where(x > 0, x, x.dtype.type(alpha) * np.expm1(x)),
@@ -202,7 +203,7 @@ power: Op = elementwise(
     "power", 2, np.power, "pow({x}, {y})", cost=LONG_POLYNOMIAL,
     vjp=[
         # At y = 0 the slope is 0 everywhere, at x = 0 too, where x ** (y - 1) is infinite.
-        lambda ct, r, x, y: ct * (y * power(x, where(equal(y, 0), 1, y - 1))),
+        lambda ct, r, x, y: where(equal(y, 0), 0, ct * (y * power(x, y - 1))),
         lambda ct, r, x, y: where(equal(r, 0), 0, ct * (r * log(x))),
     ],
 )  # fmt: skip
@@ -247,8 +248,8 @@ where: Op = Op(
     reference=_numpy(np.where),
     vjp=[
         _NO_SLOPE,
-        lambda ct, r, c, x, y: where(c, ct, 0),
-        lambda ct, r, c, x, y: where(c, 0, ct),
+        lambda ct, r, c, x, y: where(stop_gradient(c), ct, 0),
+        lambda ct, r, c, x, y: where(stop_gradient(c), 0, ct),
     ],
     lowering=Scalar("select({x}, {y}, {z})", ARITHMETIC),
 )
@@ -278,16 +279,27 @@ copy: Op = elementwise(
 )  # fmt: skip
 
 
-def _share(lesser: Any, greater_one: Any) -> Any:
-    """1 where `greater_one` is the greater, 1/2 at a tie, 0 elsewhere: maximum's derivative."""
-    wins = cast(greater(greater_one, lesser), dtype=lesser.dtype)
-    ties = cast(equal(greater_one, lesser), dtype=lesser.dtype)
-    return wins + ties * 0.5
+# x itself, as a constant for derivatives. What a derivative chooses by goes through it: the slope
+# of a piecewise linear function changes in steps, so its own slope is 0 wherever there is one.
+stop_gradient: Op = Op(
+    "stop_gradient",
+    arity=1,
+    infer=lambda x: x,
+    reference=lambda result, x: x,
+    vjp=[Stopped()],
+    lowering=Composite(lambda x: x),
+)
+
+
+def _won(ct: Any, winner: Any, loser: Any) -> Any:
+    """`ct` where `winner` is the greater, half of it at a tie, 0 elsewhere."""
+    x, y = stop_gradient(winner), stop_gradient(loser)
+    return where(greater(x, y), ct, where(equal(x, y), ct * 0.5, 0))
 
 
 OPS = (
     add, subtract, multiply, divide, negate, reciprocal, square, sqrt, absolute, sign, minimum,
     maximum, exp, expm1, log, log1p, sin, cos, tanh, sigmoid, softplus, relu, leaky_relu, elu,
     power, sigmoid_cross_entropy, equal, not_equal, less, less_equal, greater, greater_equal,
-    logical_and, logical_or, logical_not, where, cast, copy,
+    logical_and, logical_or, logical_not, where, cast, copy, stop_gradient,
 )  # fmt: skip

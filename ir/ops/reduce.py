@@ -10,7 +10,7 @@ import numpy as np
 from graphc.ir.attributes import AXES
 from graphc.ir.errors import ShapeError
 from graphc.ir.op import Array, Op, Reduction, Vjp
-from graphc.ir.ops.elementwise import cast, equal
+from graphc.ir.ops.elementwise import cast, equal, stop_gradient, where
 from graphc.ir.ops.movement import broadcast_to
 from graphc.ir.types import DType, TensorType, check_arithmetic, normalize_axes
 
@@ -64,9 +64,10 @@ def _highest(dtype: DType) -> float | int:
 
 
 def _route(ct: Any, result: Any, x: Any, axes: tuple[int, ...]) -> Any:
-    """The cotangent goes to the extreme element; equal ones share it."""
-    chosen = cast(equal(x, result), dtype=x.dtype)
-    return chosen * (ct / sum_(chosen, axes=axes))
+    """The cotangent goes to the extreme element; equal ones share it. NaN where there is none."""
+    is_extreme = equal(stop_gradient(x), stop_gradient(result))
+    count = sum_(cast(is_extreme, dtype=x.dtype), axes=axes)
+    return where(is_extreme, ct / count, 0 / count)
 
 
 sum_: Op = reduction(

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from graphc.ir.build import one_hot, softmax
+from graphc.ir.graph import Node
 from graphc.ir.ops import elementwise as ops
 from graphc.ir.ops import movement, random, reduce
 from tests.ir.simplify_case import PAIRS, ROWS, Case, by_axis
 
 LABELS = ((4, 3), (4,))
 FLOATS_AND_LABELS = ("float", "i32")
+
+
+def chosen(x: Node, labels: Node, s: Node) -> Node:
+    return ops.where(one_hot(labels, 3, "bool"), s, 0)
+
 
 CASES = (
     Case(
@@ -28,6 +34,14 @@ CASES = (
         lambda x, t: (softmax(x) - one_hot(t, 3, x.dtype)) * 0.25,
         LABELS,
         dtypes=FLOATS_AND_LABELS,
+        exact=False,
+    ),
+    Case(
+        "log_softmax_backward",
+        lambda x, t, s: chosen(x, t, -s) - softmax(x) * by_axis(reduce.sum_, chosen(x, t, -s), 1),
+        lambda x, t, s: (softmax(x) - one_hot(t, 3, x.dtype)) * s,
+        (*LABELS, (4, 1)),
+        dtypes=(*FLOATS_AND_LABELS, "float"),
         exact=False,
     ),
     Case(

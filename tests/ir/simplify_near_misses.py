@@ -36,6 +36,10 @@ def shifted_sum(x: Node) -> Node:
     return by_axis(reduce.sum_, ops.exp(x - by_axis(reduce.max_, x, 1)), 1)
 
 
+def chosen(x: Node, labels: Node, s: Node, rest: float = 0) -> Node:
+    return ops.where(one_hot(labels, 3, "bool"), s, rest)
+
+
 NEAR_MISSES = (
     NearMiss("-0.0 + 0.0 is 0.0", lambda x: x + 0.0),
     NearMiss("-0.0 - -0.0 is 0.0", lambda x: x - -0.0),
@@ -129,6 +133,14 @@ NEAR_MISSES = (
     NearMiss("the scale varies along the axis",
              lambda x, t, s: t * s - softmax(x) * by_axis(reduce.sum_, t * s, 1),
              (ROWS, ROWS, (3,))),
+    NearMiss("the chosen scale varies along the axis",
+             lambda x, t, s: chosen(x, t, s) - softmax(x) * by_axis(
+                 reduce.sum_, chosen(x, t, s), 1),
+             (ROWS, (4,), (3,)), dtypes=("float", "i32", "float")),
+    NearMiss("what is not chosen is not 0",
+             lambda x, t, s: chosen(x, t, s, 1) - softmax(x) * by_axis(
+                 reduce.sum_, chosen(x, t, s, 1), 1),
+             (ROWS, (4,), (4, 1)), dtypes=("float", "i32", "float")),
     NearMiss("the sum is of another cotangent",
              lambda x, t, s: t * s - softmax(x) * by_axis(reduce.sum_, t, 1),
              (ROWS, ROWS, (4, 1))),

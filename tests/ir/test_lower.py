@@ -14,6 +14,7 @@ from graphc.ir.graph import Graph, Node, Program
 from graphc.ir.lower import expand_composites, specialize
 from graphc.ir.op import Composite
 from graphc.ir.ops import OPS, leaf, random
+from graphc.ir.ops import elementwise as ops
 from graphc.ir.reference import run_program
 from graphc.ir.types import Dim, as_dtype
 from graphc.ir.verify import verify
@@ -35,6 +36,7 @@ def classifier() -> Program:
         ("loss", loss),
         ("class", build.argmax(scores)),
         ("one_hot", build.one_hot(t, 4, "f64")),
+        ("stopped", ops.stop_gradient(scores)),
         ("dropped", random.dropout(scores, graph.state("key", (), "i64"), rate=0.5)),
         ("padded", build.concatenate([scores, scores], 1)[:, ::2]),
     )

@@ -224,6 +224,18 @@ def _where_cases() -> Iterator[Case]:
         yield Case("where", dtype, operands, expect=of_kind)
 
 
+def _stopped_cases() -> Iterator[Case]:
+    samples = {"i64": integers(-9, 9), "u8": integers(0, 256), "bool": bools}
+    for shape in (), (0,), (17,), (3, 5):
+        yield Case("stop_gradient", _shape_name(shape), (Operand(shape),), expect=lambda x: x)
+    for dtype, sample in samples.items():
+        operands = (Operand((5, 3), dtype, sample, TRANSPOSED),)
+        yield Case("stop_gradient", dtype, operands, expect=lambda x: x)
+    operands = (Operand(("batch", 4)),)
+    yield Case("stop_gradient", "open", operands, expect=lambda x: x, bindings={"batch": 3})
+    yield Case("stop_gradient", "special", (Operand((17,), sample=special),), gradient=False)
+
+
 def _cast_cases() -> Iterator[Case]:
     samples = {FLOAT: spread, "f32": spread, "f64": spread, "i32": integers(-9, 9)}
     samples |= {"i64": integers(-9, 9), "u8": integers(0, 256), "bool": bools}
@@ -294,7 +306,7 @@ def _extreme_cases() -> Iterator[Case]:
 
 ELEMENTWISE_CASES: tuple[Case, ...] = (
     *_unary_cases(), *_binary_cases(), *_comparison_cases(), *_logical_cases(), *_where_cases(),
-    *_cast_cases(), *_slope_cases(), *_extreme_cases(),
+    *_stopped_cases(), *_cast_cases(), *_slope_cases(), *_extreme_cases(),
 )  # fmt: skip
 
 
@@ -375,10 +387,11 @@ def _attribute_error_cases() -> Iterator[ErrorCase]:
             GraphError, rf"^{name}\(f32\[3\]\): attribute {attribute}: .*steep",
         )  # fmt: skip
     many, one = (((3,), "f32"),) * 2, (((3,), "f32"),)
-    yield ErrorCase("copy", "arity", _applied("copy", many), GraphError, "1 operands expected")
-    yield ErrorCase(
-        "copy", "attribute", _applied("copy", one, axis=0), GraphError, r"^copy.*not \['axis'\]"
-    )
+    for name in ("copy", "stop_gradient"):
+        yield ErrorCase(name, "arity", _applied(name, many), GraphError, "1 operands expected")
+        yield ErrorCase(
+            name, "attribute", _applied(name, one, axis=0), GraphError, rf"^{name}.*not \['axis'\]"
+        )
     yield ErrorCase(
         "cast", "unknown", _applied("cast", (((3,), "f32"),), dtype="f16"),
         DTypeError, r"^cast\(f32\[3\]\): .*'f16' is no dtype",

@@ -173,7 +173,7 @@ def test_derivative_is_tested_or_refused(name: str) -> None:
     op = OPS[name]
     for position, rule in enumerate(op.vjp):
         tested = any(position in differentiable(case) for case in FIRST_ORDER if case.op == name)
-        assert tested != isinstance(rule, NonDifferentiable)
+        assert tested == callable(rule)
         if not isinstance(rule, NonDifferentiable):
             continue
         for case in CASES[name]:
