@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -140,7 +141,7 @@ def check_labels(roots: Sequence[Node], inputs: Sequence[Node], arrays: Sequence
 def _source(node: Node) -> Node:
     """The input that holds the same integers, or the node itself where something changes them."""
     while node.op is not leaf.input_ and node.operands:
-        is_same = isinstance(node.op.lowering, View) or (
+        is_same = (isinstance(node.op.lowering, View) and _shows_all(node)) or (
             node.op is elementwise.cast
             and node.operands[0].dtype.is_integer
             # from i32 to u8 it is not
@@ -150,6 +151,18 @@ def _source(node: Node) -> Node:
             break
         node = node.operands[0]
     return node
+
+
+def _shows_all(view: Node) -> bool:
+    """Whether the view leaves out no element: it only moves, adds and repeats axes, or orders as
+    many elements in another way."""
+    lowering, operand = view.op.lowering, view.operands[0]
+    assert isinstance(lowering, View)
+    if lowering.axes(operand.type, view.type, **view.attributes) is not None:
+        return True
+    known = ([e for e in shape if isinstance(e, int)] for shape in (view.shape, operand.shape))
+    viewed, whole = map(math.prod, known)
+    return viewed == whole
 
 
 def _message(node: Node, problem: str) -> str:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from graphc.compiler.row_loop import RowLoop
+from graphc.compiler.row_loop import RowLoop, RowOrder
 from graphc.data import Batches
 from graphc.function import Function
 from graphc.ir.op import Array
@@ -50,7 +50,7 @@ class Pace:
     def __init__(self) -> None:
         self._steps = 1
 
-    def run(self, loop: RowLoop, row: int, most: int, order: Array | None) -> dict[str, Array]:
+    def run(self, loop: RowLoop, row: int, most: int, order: RowOrder | None) -> dict[str, Array]:
         """The outputs of the next steps, `most` at the most, the first on the rows from `row` on;
         raises as `RowLoop.run` does."""
         count = min(self._steps, most)
@@ -92,11 +92,12 @@ class CompiledEpochs:
         """
         size = self._batches.batch_size
         whole, rest = divmod(self._batches.rows, size)
+        chosen = None if order is None else RowOrder(order, self._batches.rows)
         made = 0
         while made < whole:
-            values = self._pace.run(self._loops[size], made * size, whole - made, order)
+            values = self._pace.run(self._loops[size], made * size, whole - made, chosen)
             steps = Steps(made, size, values)
             yield steps
             made += len(steps)
         if rest:
-            yield Steps(whole, rest, self._loops[rest].run(whole * size, 1, order))
+            yield Steps(whole, rest, self._loops[rest].run(whole * size, 1, chosen))

@@ -288,8 +288,14 @@ def buffers_of(compilation: Compilation) -> Iterator[Buffer]:
             first, last = (used[0], used[-1]) if used else (None, None)
             yield _buffer(storage, role, None, first, last, shown)
     values = {storage: node for node, storage in storages.temporaries.items()}
+    copies = {storage: node for node, storage in storages.checked.items()}
     for live in plan.arena.ranges:
         node = values.get(live.storage)
+        if live.storage in copies:
+            offset = plan.arena.offsets[live.storage]
+            reason = checked_reason(copies[live.storage], plan)
+            yield _buffer(live.storage, "temporary", offset, live.first, live.last, reason)
+            continue
         reason = scratch_reason(live, plan) if node is None else storing_reason(node, compilation)
         role = "scratch" if node is None else "temporary"
         offset = plan.arena.offsets[live.storage]
@@ -353,6 +359,13 @@ def decision_between(one: Node, other: Node, decisions: Sequence[Decision]) -> D
         if (one in first and other in second) or (one in second and other in first):
             return decision
     return None
+
+
+def checked_reason(node: Node, plan: Plan) -> str:
+    """Why an input that holds indices is copied."""
+    storage = plan.storages.checked[node]
+    row = next(row for row in plan.instructions if storage in row.source.writes)
+    return f"made by {row.name}: what it has checked of {label(node)}, whatever the caller writes"
 
 
 def scratch_reason(live: LiveRange, plan: Plan) -> str:

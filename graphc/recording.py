@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from graphc.compiler.row_loop import RowOrder
 from graphc.data import Batches
 from graphc.epoch import Pace, Steps, loops_by_size
 from graphc.frontend import Node, grad
@@ -194,19 +195,20 @@ class RecordedEpochs:
         """The steps of an epoch; raises as `CompiledEpochs` does."""
         size, every = self._batches.batch_size, self._recorder.every
         whole, rest = divmod(self._batches.rows, size)
+        chosen = None if order is None else RowOrder(order, self._batches.rows)
         for first in range(0, whole, every):
-            values = self._recording[size].run(first * size, 1, order)
+            values = self._recording[size].run(first * size, 1, chosen)
             yield self._recorder.kept(Steps(first, size, values))
             made, end = first + 1, min(first + every, whole)
             while made < end:
-                values = self._pace.run(self._plain[size], made * size, end - made, order)
+                values = self._pace.run(self._plain[size], made * size, end - made, chosen)
                 steps = Steps(made, size, values)
                 yield steps
                 made += len(steps)
         if rest and whole % every:
-            yield Steps(whole, rest, self._plain[rest].run(whole * size, 1, order))
+            yield Steps(whole, rest, self._plain[rest].run(whole * size, 1, chosen))
         elif rest:
-            values = self._recording[rest].run(whole * size, 1, order)
+            values = self._recording[rest].run(whole * size, 1, chosen)
             yield self._recorder.kept(Steps(whole, rest, values))
 
 

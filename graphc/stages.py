@@ -136,9 +136,13 @@ def _fused_text(instruction: PlannedInstruction, compilation: Compilation) -> st
     if group is None:
         checked = instruction.checked
         assert checked is not None
-        (indices,) = instruction.source.arguments
-        limit = checked.attributes["limit"]
-        return f"kernel {instruction.name}  # check\n{INDENT}0 <= {indices.name} < {limit}\n"
+        indices, *copies = (storage.name for storage in instruction.source.arguments)
+        lines = [
+            f"kernel {instruction.name}  # check",
+            f"0 <= {indices} < {checked.attributes['limit']}",
+        ]
+        lines += [f"{copy} = {indices}, which all others read" for copy in copies]
+        return f"\n{INDENT}".join(lines) + "\n"
     labels = labels_of(group, plan)
     lines = [f"kernel {instruction.name}  # {kind_of(instruction)}, {bytes_moved(group):,} bytes"]
     for role, values in (("reads", external_operands(group.nodes)), ("writes", group.outputs)):

@@ -251,10 +251,20 @@ def _own_rows(
         others |= {storage_of(viewed(operand)) for operand in right_reads}
     for node, axes, own_axis in uses:
         storage = storage_of(viewed(node))
-        in_order = place_in_memory(node) == Strided(0, row_major_strides(node.type.dims))
-        is_own = in_order and node.rank > 0 and own_axis is not None and axes[0] == own_axis
-        (found if is_own and node.type.size == storage.size else others).add(storage)
+        is_own = node.rank > 0 and own_axis is not None and axes[0] == own_axis
+        (found if is_own and _is_in_rows(node, storage.size) else others).add(storage)
     return OwnRows(contraction.rows, tiling.rows_per_task, frozenset(found - others))
+
+
+def _is_in_rows(node: Node, size: int) -> bool:
+    """Whether row i of `node` shows row i alone of a memory of `size` elements, which has as many
+    rows as the node."""
+    place = place_in_memory(node)
+    if place is None or place.offset or min(place.strides) < 0:
+        return False
+    row, *inside = place.strides
+    last = sum((n - 1) * stride for n, stride in zip(node.type.dims[1:], inside, strict=True))
+    return row * node.type.dims[0] == size and last < row
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 
 from graphc.ir.graph import Node
 from graphc.ir.op import Assemble, Gather, RegionCopy, ScatterAdd, Strided
@@ -14,9 +15,22 @@ from graphc.kernels.group import MOST_BUFFERS, adds_to_base, viewed
 from graphc.kernels.loops import INNER_VARIABLES
 from graphc.kernels.names import Names
 from graphc.kernels.scalar import dtype_name, number
-from graphc.kernels.source import RESERVED, Arguments, Block, KernelSource, function_text
+from graphc.kernels.source import (
+    RESERVED,
+    THREAD_SHARE,
+    Arguments,
+    Block,
+    KernelSource,
+    OwnRows,
+    Storage,
+    function_text,
+    share_limits,
+)
 
 Statement = Callable[[list[str]], str]
+
+# What checks of indices use besides.
+_CHECK_VARIABLES = ("least", "greatest", "index", "row_chunk", "start", "end")
 
 # Status with which a kernel stops the executor.
 INDEX_OUT_OF_RANGE = 1
@@ -192,11 +206,21 @@ def _emit_scatter(node: Node, storage_of: StorageOf, arguments: Arguments, block
     _nested_loops(block, x.type.dims, [sliced, chosen, _place(x)], statement)
 
 
-def emit_range_check(name: str, indices: Node, limit: int, storage_of: StorageOf) -> KernelSource:
-    """A kernel that stops the executor unless 0 <= index < limit for every element."""
-    names = Names({*RESERVED, *INNER_VARIABLES, name, "least", "greatest", "index"})
+def emit_range_check(
+    name: str,
+    indices: Storage,
+    limit: int,
+    given: Storage | None = None,
+    reader: OwnRows | None = None,
+) -> KernelSource:
+    """A kernel that stops the executor unless 0 <= index < limit for every element of `indices`.
+
+    given: where they come from; the kernel copies them then, and checks what it has copied.
+    reader: the rows of a kernel that reads the copy by its own rows; the check is cut like it.
+    """
+    names = Names({*RESERVED, *INNER_VARIABLES, *_CHECK_VARIABLES, name})
     arguments = Arguments(names)
-    source = arguments.name(storage_of(indices))
+    source = arguments.name(given or indices)
     cast = dtype_name(indices.dtype)
     element = Block(
         [
@@ -205,12 +229,33 @@ def emit_range_check(name: str, indices: Node, limit: int, storage_of: StorageOf
             "greatest = maximum_reassoc(greatest, index)",
         ]
     )
+    if given is not None:
+        element.store(f"{arguments.name(indices)}[j] = index")
     block = Block([f"least = {cast}(0)", f"greatest = {cast}(0)"])
-    block.nest(f"for j in range({indices.type.size}):", element)
+    if reader is None:
+        block.nest(f"for j in range({indices.size}):", element)
+    else:
+        block.extend(_in_chunks(indices.size, reader, element))
     block.nest(f"if least < 0 or greatest >= {limit}:", Block([f"return {INDEX_OUT_OF_RANGE}"]))
     return KernelSource(
         name,
         function_text(name, arguments, block.lines),
         arguments.storages,
+        writes=() if given is None else (indices,),
+        splits=reader is not None,
+        own_rows=None if reader is None else replace(reader, arguments=frozenset([indices])),
         can_stop=True,
     )
+
+
+def _in_chunks(size: int, rows: OwnRows, element: Block) -> Block:
+    """The loop over the elements of those chunks of rows that are the thread's."""
+    chunk = rows.rows_per_chunk * (size // rows.rows)
+    chunks = -(-size // chunk)
+    end = f"start + {chunk}"
+    if size % chunk:
+        end += f" if row_chunk < {chunks - 1} else {size}"
+    own, block = Block([f"start = row_chunk * {chunk}", f"end = {end}"]), Block()
+    own.nest("for j in range(start, end):", element)
+    block.nest(f"for row_chunk in range({share_limits(THREAD_SHARE, chunks)}):", own)
+    return block

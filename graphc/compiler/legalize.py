@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from graphc.ir.graph import Node, Program, rebuild
 from graphc.ir.ops import elementwise, leaf
 from graphc.ir.ops.movement import in_range
@@ -20,8 +22,9 @@ def legalize(program: Program) -> Program:
     """The program with copies where they are needed.
 
     After it every view has strides in the memory of a stored value, the operands of contractions
-    and movements are stored, and every output and update is a value that a kernel computes; those
-    of updates are computed for one state alone and are no views.
+    and movements are stored, and what is checked as indices is all of a stored value. Every output
+    and update is a value that a kernel computes; those of updates are computed for one state alone
+    and are no views.
     """
     made = rebuild(program.roots, _legal)
     program = program.map_roots(made.__getitem__)
@@ -38,6 +41,8 @@ def legalize(program: Program) -> Program:
 def _legal(node: Node, operands: tuple[Node, ...]) -> Node:
     if is_contraction(node) or is_movement(node) or node.op is in_range:
         operands = tuple(_copy(x) if is_inline(viewed(x)) else x for x in operands)
+    if node.op is in_range and not _shows_all(operands[0]):
+        operands = (_copy(operands[0]),)
     if operands != node.operands:
         with node.graph.at(node.location):
             node = node.graph.apply(node.op, operands, node.attributes)
@@ -45,6 +50,15 @@ def _legal(node: Node, operands: tuple[Node, ...]) -> Node:
         with node.graph.at(node.location):
             node = node.graph.apply(node.op, (_copy(node.operands[0]),), node.attributes)
     return node
+
+
+def _shows_all(value: Node) -> bool:
+    """Whether every element of the memory that `value` shows is one of its own."""
+    place = place_in_memory(value)
+    if place is None:
+        return False
+    seen = (n for n, stride in zip(value.type.dims, place.strides, strict=True) if stride)
+    return math.prod(seen) == viewed(value).type.size
 
 
 def _copy(value: Node) -> Node:

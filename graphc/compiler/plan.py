@@ -30,7 +30,7 @@ from graphc.kernels.group import (
 )
 from graphc.kernels.loopnest import plan_loops
 from graphc.kernels.names import Names, label
-from graphc.kernels.source import RESERVED, KernelSource, Storage
+from graphc.kernels.source import RESERVED, KernelSource, OwnRows, Storage
 from graphc.kernels.tiling import Tilings
 
 # A kernel's name lists at most so many of the ops whose values it stores.
@@ -68,17 +68,24 @@ class PlannedInstruction:
 
 @dataclass(frozen=True, eq=False)
 class Storages:
-    """The memory of every stored value: of inputs, states, constants, and temporaries."""
+    """The memory of every stored value: of inputs, states, constants, and temporaries.
+
+    checked: of inputs that hold indices, the copies that their checks make. The caller may write to
+        the input meanwhile, so whatever reads it reads what was checked.
+    """
 
     inputs: dict[Node, Storage]
     states: dict[Node, Storage]
     constants: dict[Node, Storage]
     temporaries: dict[Node, Storage]
     overwritten: dict[Node, Storage]
+    checked: dict[Node, Storage]
 
     def of(self, node: Node) -> Storage:
-        """Where `node`, which is no view, is stored. Raises KeyError when it is not."""
+        """Where kernels read or write `node`, which is no view. Raises KeyError when it is not
+        stored."""
         for kind in (
+            self.checked,
             self.temporaries,
             self.overwritten,
             self.inputs,
@@ -128,7 +135,7 @@ def plan(program: Program, order: Schedule, tilings: Tilings, threads: int = 1) 
     """Names, storages, kernel sources and arena offsets for the scheduled groups."""
     storages = _assign_storages(program, order)
     names = Names(RESERVED)
-    instructions = _input_checks(program, storages, names)
+    instructions: list[PlannedInstruction] = []
     checks = _checks(program)
     for group in order.groups:
         name = names.unique(kernel_name(group))
@@ -138,6 +145,7 @@ def plan(program: Program, order: Schedule, tilings: Tilings, threads: int = 1) 
         for checked in checks:
             if viewed(checked) in group.outputs:
                 instructions.append(_check(checked, storages, names))
+    instructions = [*_given_checks(program, storages, names, instructions), *instructions]
     arena = _plan_memory(program, storages, instructions, threads)
     sharing = share([instruction.source for instruction in instructions], arena, threads)
     rows = zip(instructions, sharing.shared, sharing.barriers, strict=True)
@@ -182,16 +190,46 @@ def _checks(program: Program) -> list[Node]:
     return list(reversed(marks.values()))
 
 
-def _input_checks(program: Program, storages: Storages, names: Names) -> list[PlannedInstruction]:
-    """Checks of indices that are given: they come first, before anything is computed."""
+def _given_checks(
+    program: Program,
+    storages: Storages,
+    names: Names,
+    instructions: Sequence[PlannedInstruction],
+) -> list[PlannedInstruction]:
+    """Checks of indices that are given: they come first, before anything is computed.
+
+    The first check of an input copies it; others that ask more of it check the copy.
+    """
     given = (*storages.inputs, *storages.states, *storages.constants)
-    return [_check(node, storages, names) for node in _checks(program) if viewed(node) in given]
+    found, copied = [], set[Node]()
+    for node in _checks(program):
+        base = viewed(node)
+        if base in storages.inputs and base not in copied:
+            copied.add(base)
+            reader = _own_rows_of(storages.of(base), instructions)
+            found.append(_check(node, storages, names, storages.inputs[base], reader))
+        elif base in given:
+            found.append(_check(node, storages, names))
+    return found
 
 
-def _check(node: Node, storages: Storages, names: Names) -> PlannedInstruction:
+def _own_rows_of(storage: Storage, instructions: Sequence[PlannedInstruction]) -> OwnRows | None:
+    """How the first kernel that reads `storage` by its own rows is cut; None where none does."""
+    found = (row.source.own_rows for row in instructions if storage.size)
+    return next((rows for rows in found if rows is not None and storage in rows.arguments), None)
+
+
+def _check(
+    node: Node,
+    storages: Storages,
+    names: Names,
+    given: Storage | None = None,
+    reader: OwnRows | None = None,
+) -> PlannedInstruction:
     base = viewed(node)
     name = names.unique(f"check_{label(base)}")
-    source = emit_range_check(name, base, node.attributes["limit"], storages.of)
+    limit = node.attributes["limit"]
+    source = emit_range_check(name, storages.of(base), limit, given, reader)
     return PlannedInstruction(source, checked=node)
 
 
@@ -203,12 +241,18 @@ def _assign_storages(program: Program, order: Schedule) -> Storages:
     external: dict[Node, None] = {}
     for group in order.groups:
         external |= dict.fromkeys(external_operands(group.nodes))
-    external |= dict.fromkeys(viewed(check) for check in _checks(program))
+    indices = dict.fromkeys(viewed(check) for check in _checks(program))
+    external |= indices
 
     def new(node: Node) -> Storage:
         return Storage(names.unique(label(node)), node.dtype, node.type.size)
 
     inputs = {node: new(node) for node in program.inputs}
+    checked = {
+        node: Storage(names.unique(f"checked_{label(node)}"), node.dtype, node.type.size)
+        for node in indices
+        if node in inputs
+    }
     read_states = [node for node in external if node.op is leaf.state]
     written_states = [state for state, _ in order.stores]
     states = {node: new(node) for node in dict.fromkeys([*read_states, *written_states])}
@@ -220,7 +264,7 @@ def _assign_storages(program: Program, order: Schedule) -> Storages:
         for node in group.outputs
         if node not in overwritten
     }
-    return Storages(inputs, states, constants, temporaries, overwritten)
+    return Storages(inputs, states, constants, temporaries, overwritten, checked)
 
 
 def _plan_memory(
@@ -229,7 +273,7 @@ def _plan_memory(
     instructions: Sequence[PlannedInstruction],
     threads: int,
 ) -> Arena:
-    placed = [*storages.temporaries.values()]
+    placed = [*storages.temporaries.values(), *storages.checked.values()]
     for instruction in instructions:
         placed += instruction.source.scratch
     kept = [

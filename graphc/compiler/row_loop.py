@@ -19,6 +19,23 @@ from graphc.kernels.thread_choice import TableRunner
 SHARED_GATHER_BYTES = 1 << 16
 
 
+class RowOrder:
+    """An order of rows, checked; a copy, so that what is read is what was checked.
+
+    values: i64 (rows,), the numbers of the rows.
+    """
+
+    def __init__(self, order: Array | None, rows: int) -> None:
+        """Raises ValueError for no order or one of other length, and IndexError outside the
+        rows."""
+        if order is None or order.shape != (rows,) or order.dtype != np.int64:
+            raise ValueError(f"an order of {rows} rows expected, i64 ({rows},)")
+        self.values = np.array(order, order="C")
+        if self.values.min() < 0 or self.values.max() >= rows:
+            least, greatest = self.values.min(), self.values.max()
+            raise IndexError(f"an order of {rows} rows names row {greatest} or {least}")
+
+
 class RowLoop:
     """A loaded program of which each run is many steps, each on the next `batch_size` rows.
 
@@ -57,7 +74,6 @@ class RowLoop:
         self._arrays = list(arrays)
         self._rows = len(arrays[0])
         self._addresses = list(loaded.addresses)
-        self._order: Array | None = None
         # What the addresses that the loop adds point at.
         self._memory: list[Array] = []
         self._first, table = self._make_table(stop_unless)
@@ -68,11 +84,14 @@ class RowLoop:
         """The table, of which every step is a walk."""
         return self._runner.table.instructions
 
-    def run(self, first: int, steps: int, order: Array | None = None) -> dict[str, Array]:
+    def run(
+        self, first: int, steps: int, order: RowOrder | Array | None = None
+    ) -> dict[str, Array]:
         """Makes `steps` steps, the first on the `batch_size` rows from `first` on.
 
         order: the numbers (i64) of the rows, for a loop that gathers them; `first` counts in it.
-            It is checked when it first comes, and must not change while it is in use.
+            An array is copied and checked in each run, which reads all of it; who makes many runs
+            by one order makes a `RowOrder` of it.
 
         Returns each output, (steps,); fewer where `stop_unless` was false, which the last one is.
         Raises ValueError for rows that there are not, and IndexError for an index out of range:
@@ -81,7 +100,12 @@ class RowLoop:
         end = first + steps * self.batch_size
         if steps < 1 or not 0 <= first < end <= self._rows:
             raise ValueError(f"rows {first} to {end} of {self._rows}: no steps on such rows")
-        read = [self._checked(order)] if self._gathers else self._arrays
+        read = self._arrays
+        if self._gathers:
+            checked = order if isinstance(order, RowOrder) else RowOrder(order, self._rows)
+            if len(checked.values) != self._rows:
+                raise ValueError(f"an order of {self._rows} rows expected, not of another number")
+            read = [checked.values]
         logs = {name: np.empty(steps, out.dtype) for name, out in self._loaded.outputs.items()}
         row_bytes = [array.nbytes // len(array) for array in read]
         starts = [data_address(a) + first * n for a, n in zip(read, row_bytes, strict=True)]
@@ -91,13 +115,6 @@ class RowLoop:
         with self._lock:
             made = self._run(starts, steps, advances)
         return {name: log[:made] for name, log in logs.items()}
-
-    def _checked(self, order: Array | None) -> Array:
-        """The order of the run before need not be checked again: that reads all of it."""
-        if order is None or order is not self._order:
-            self._order = _checked_order(order, self._rows)
-        assert self._order is not None
-        return self._order
 
     def _run(self, starts: list[int], steps: int, advances: list[int]) -> int:
         """The number of steps that were made."""
@@ -180,12 +197,3 @@ class RowLoop:
     def _stopping(self, flag: Array) -> Instruction:
         kernel = native().row_kernels.stop_unless
         return Instruction("stop_unless", kernel, (self._buffer(flag),), solo=True)
-
-
-def _checked_order(order: Array | None, rows: int) -> Array:
-    """Raises ValueError for no order or one of other length, and IndexError outside the rows."""
-    if order is None or order.shape != (rows,) or order.dtype != np.int64:
-        raise ValueError(f"an order of {rows} rows expected, i64 ({rows},)")
-    if order.min() < 0 or order.max() >= rows:
-        raise IndexError(f"an order of {rows} rows names row {order.max()} or {order.min()}")
-    return np.ascontiguousarray(order)

@@ -50,19 +50,37 @@ def share(sources: Sequence[KernelSource], arena: Arena, threads: int) -> Sharin
 
     surely = [source.splits and source.cycles >= SURELY_SHARED_CYCLES for source in sources]
     shared, least = surely, cycles(surely)
+    copies = _copies_by_own_rows(sources)
+
+    def try_sharing(numbers: Iterable[int]) -> None:
+        nonlocal shared, least
+        chosen = set(numbers)
+        trial = [is_shared or other in chosen for other, is_shared in enumerate(shared)]
+        estimate = cycles(trial)
+        if estimate < least:
+            shared, least = trial, estimate
+
+    try_sharing(copy for number, is_sure in enumerate(surely) if is_sure for copy in copies[number])
     asked = [
         number
         for number, source in enumerate(sources)
         if source.splits and not surely[number] and source.cycles >= SMALLEST_SHARED_CYCLES
     ]
     for number in sorted(asked, key=lambda number: -sources[number].cycles):
-        trial = [is_shared or other == number for other, is_shared in enumerate(shared)]
-        estimate = cycles(trial)
-        if estimate < least:
-            shared, least = trial, estimate
+        try_sharing([number, *copies[number]])
     if not any(surely) and least > WORTHWHILE * cycles(alone):
         shared = alone
     return Sharing(tuple(shared), tuple(conflicts.barriers(shared)))
+
+
+def _copies_by_own_rows(sources: Sequence[KernelSource]) -> list[list[int]]:
+    """For each kernel the checks whose copies of indices it reads in its own rows alone: they are
+    too short to be asked about by themselves, and save a barrier where both are shared."""
+    checks = [number for number, source in enumerate(sources) if source.can_stop and source.splits]
+    return [
+        [n for n in checks if sources[n] is not source and _common_rows(sources[n], source)]
+        for source in sources
+    ]
 
 
 class _Conflicts:

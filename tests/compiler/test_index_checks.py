@@ -1,0 +1,152 @@
+"""Indices that a caller gives: what is read is what was checked, whatever the caller writes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import graphc as gc
+from graphc.compiler.options import Options
+from graphc.compiler.pipeline import compile_program
+from graphc.compiler.plan import Plan
+from graphc.compiler.row_loop import RowOrder
+from graphc.ir.ops.movement import index_add, scatter_add
+from tests.compiler.execution import VECTOR_BITS
+
+ROWS, COUNT = 64, 48
+
+
+def _table(graph: gc.Graph) -> gc.Node:
+    return graph.parameter("table", (ROWS, 32))
+
+
+def _trained(graph: gc.Graph, i: gc.Node) -> tuple[Any, Any]:
+    """An embedding: rows that a product reads where they stand, and an update of few rows."""
+    table, w = _table(graph), graph.parameter("w", (32, 5))
+    labels = graph.input("labels", (COUNT,), "i32")
+    loss = gc.losses.softmax_cross_entropy(gc.take(table, i, axis=0) @ w, labels)
+    return loss, gc.optim.SGD(0.1).updates(loss)
+
+
+# What is made with indices of `i`, (COUNT,), and the updates.
+USES: dict[str, Callable[[gc.Graph, gc.Node], tuple[Any, Any]]] = {
+    "take": lambda g, i: (gc.take(_table(g), i, axis=0), None),
+    "take in a product": lambda g, i: (
+        gc.take(_table(g), i, axis=0) @ np.ones((32, 8), "f4"),
+        None,
+    ),
+    "take in a prologue": lambda g, i: (
+        gc.tanh(gc.take(_table(g), i, axis=0)) @ np.ones((32, 8), "f4"),
+        None,
+    ),
+    "take of a column": lambda g, i: (gc.take(_table(g), i[::2], axis=0), None),
+    "take of a table of indices": lambda g, i: (
+        gc.take(_table(g), gc.reshape(i, (COUNT // 8, 8)), axis=0),
+        None,
+    ),
+    "scatter_add": lambda g, i: (
+        scatter_add(g.input("x", (COUNT, 3)), i, axis=0, shape=(ROWS, 3)),
+        None,
+    ),
+    "index_add": lambda g, i: (index_add(_table(g), g.input("x", (COUNT, 32)), i, axis=0), None),
+    "pick": lambda g, i: (gc.pick(g.input("x", (COUNT, ROWS)), i), None),
+    "one_hot": lambda g, i: (gc.one_hot(i, ROWS), None),
+    "training": _trained,
+    "two limits": lambda g, i: ((gc.one_hot(i, ROWS), gc.one_hot(i, ROWS + 1)), None),
+    "an output beside": lambda g, i: ((gc.one_hot(i, ROWS), i), None),
+}
+
+
+def _plan(use: str, dtype: str, fuse: bool, threads: int) -> Plan:
+    graph = gc.Graph()
+    i = graph.input("i", (COUNT,), dtype)
+    outputs, updates = USES[use](graph, i)
+    inputs = list(graph.inputs.values())
+    program = gc.function(inputs, outputs, updates).program
+    plan = compile_program(program, Options({}, fuse, VECTOR_BITS, threads)).plan
+    assert plan is not None
+    return plan
+
+
+@pytest.mark.parametrize("fuse", [True, False], ids=["fused", "unfused"])
+@pytest.mark.parametrize("dtype", ["u8", "i32", "i64"])
+@pytest.mark.parametrize("use", USES)
+def test_one_kernel_alone_reads_indices_that_are_given(use: str, dtype: str, fuse: bool) -> None:
+    """A second reader might find what another thread has written since."""
+    for threads in (1, 2):
+        plan = _plan(use, dtype, fuse, threads)
+        (given,) = (s for node, s in plan.storages.inputs.items() if node.name == "i")
+        readers = [row for row in plan.instructions if given in row.source.arguments]
+        assert len(readers) == 1
+
+
+@pytest.mark.parametrize("mode", ["reference", "compiled"])
+def test_elements_that_index_nothing_may_be_anything(mode: Any) -> None:
+    graph = gc.Graph()
+    i, table = graph.input("i", (3, 2), "i32"), graph.input("table", (4, 2))
+    function = gc.function([i, table], gc.take(table, i[:, 0], axis=0), mode=mode)
+    rows = np.arange(8, dtype="f4").reshape(4, 2)
+    np.testing.assert_array_equal(
+        function(np.array([[0, 9], [3, -1], [1, 4]], "i4"), rows), rows[[0, 3, 1]]
+    )
+    with pytest.raises(IndexError, match="outside 0 to 3"):
+        function(np.array([[0, 9], [4, -1], [1, 4]], "i4"), rows)
+
+
+def test_a_model_takes_elements_that_index_nothing_as_they_are() -> None:
+    graph = gc.Graph()
+    pairs = graph.input("pairs", ("batch", 2), "i32")
+    rows = gc.take(graph.parameter("table", (4, 2)), gc.reshape(pairs[:, :1], ("batch",)), axis=0)
+    model = gc.Model(pairs, rows)
+    assert model.predict(np.array([[0, 9], [3, -1]], "i4")).shape == (2, 2)
+    with pytest.raises(IndexError):
+        model.predict(np.array([[0, 9], [4, -1]], "i4"))
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_threads_check_the_rows_that_they_read(threads: int) -> None:
+    """Labels are checked in the chunks of the product that reads them, by the same threads."""
+    graph = gc.Graph(seed=1)
+    x, labels = graph.input("x", (96, 64)), graph.input("labels", (96,), "i32")
+    hidden = gc.nn.dense(gc.nn.dense(x, 64, gc.tanh), 64, gc.tanh)
+    loss = gc.losses.softmax_cross_entropy(gc.nn.dense(hidden, 4), labels)
+    updates = gc.optim.SGD(0.1).updates(loss)
+    step = gc.function([x, labels], loss, updates, threads=threads)
+    rng = np.random.default_rng(0)
+    given = rng.normal(size=(96, 64)).astype("f4"), rng.integers(0, 4, 96).astype("i4")
+    expected = gc.function([x, labels], loss, mode="reference")(*given)
+    np.testing.assert_allclose(step(*given), expected, rtol=1e-5)
+    before = dict(graph.variables.items())
+    for wrong in range(0, 96, 5):
+        labels_given = given[1].copy()
+        labels_given[wrong] = (-1, 4)[wrong % 2]
+        with pytest.raises(IndexError, match="outside 0 to 3"):
+            step(given[0], labels_given)
+    for name, value in graph.variables.items():
+        np.testing.assert_array_equal(value, before[name])
+
+
+def test_a_check_by_rows_costs_threads_no_meeting() -> None:
+    graph = gc.Graph(seed=1)
+    x, labels = graph.input("x", (32, 8)), graph.input("labels", (32,), "i32")
+    hidden = gc.nn.dense(gc.nn.dense(x, 64, gc.sigmoid), 64, gc.sigmoid)
+    loss = gc.losses.softmax_cross_entropy(gc.nn.dense(hidden, 4), labels)
+    program = gc.function([x, labels], loss, gc.optim.SGD(0.1).updates(loss)).program
+    plan = compile_program(program, Options({}, True, VECTOR_BITS, 2)).plan
+    assert plan is not None
+    (checked,) = plan.storages.checked.values()
+    rows = [row for row in plan.instructions if checked in row.source.arguments]
+    assert [row.shared for row in rows] == [True, True]
+    assert not any(row.barrier for row in rows)
+
+
+def test_an_order_is_a_copy() -> None:
+    given = np.array([2, 0, 1])
+    order = RowOrder(given, 3)
+    given[0] = 7
+    assert order.values.tolist() == [2, 0, 1]
+    with pytest.raises(IndexError):
+        RowOrder(given, 3)
