@@ -166,7 +166,7 @@ def grad(value: Node, wrt: Node | Sequence[Node]) -> Node | list[Node]:
     stable = _stable(value, several)
     # Simplification may drop what the value never depended on in truth: its derivative is zero.
     written, left = set(topological([value])), set(topological([stable]))
-    dropped = [w for w in several if w in written and w not in left]
+    dropped = {w for w in several if w in written and w not in left}
     found = iter(autodiff.gradients(stable, [w for w in several if w not in dropped]))
     result = [_zeros_like(w) if w in dropped else next(found) for w in several]
     return result[0] if isinstance(wrt, Node) else result

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
@@ -20,7 +21,7 @@ from graphc.errors import DataError
 from graphc.forms import Nodes, form_of, in_form
 from graphc.frontend import graph_of
 from graphc.ir.errors import ForeignTensorError, GraphError
-from graphc.ir.graph import Node, Program
+from graphc.ir.graph import Node, Program, is_among
 from graphc.ir.op import Array
 from graphc.ir.ops import leaf
 from graphc.ir.reference import run_program
@@ -341,14 +342,14 @@ def _check(program: Program) -> None:
     for node in program.inputs:
         if node.op is not leaf.input_:
             raise GraphError(f"{node!r} is no input")
-    missing = [n for n in program.nodes if n.op is leaf.input_ and n not in program.inputs]
+    missing = [n for n in program.nodes if n.op is leaf.input_ and not is_among(n, program.inputs)]
     if missing:
         raise GraphError(f"the outputs need inputs that are not listed: {missing}")
     for role, listed in (
         ("input", program.inputs),
         ("update of state", tuple(state for state, _ in program.updates)),
     ):
-        twice = [node for node in listed if listed.count(node) > 1]
+        twice = [node for node, count in Counter(listed).items() if count > 1]
         if twice:
             raise GraphError(f"{role} {twice[0]!r} is listed twice")
     for state, value in program.updates:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from graphc.errors import GraphError
-from graphc.ir.graph import Node, topological
+from graphc.ir.graph import Node, is_among, topological
 from graphc.ir.location import located
 from graphc.ir.ops import leaf
 from graphc.logged import LOSS, check_metric_name
@@ -38,6 +38,6 @@ def check_parts(
 
 def _check_reads(root: Node, allowed: Sequence[Node], what: str) -> None:
     for node in topological([root]):
-        if node.op is leaf.input_ and node not in allowed:
+        if node.op is leaf.input_ and not is_among(node, allowed):
             problem = f"{what} reads the input {node.name!r}, not given here"
             raise GraphError(located(problem, root.location))

@@ -18,7 +18,7 @@ from graphc.compiler.pipeline import (
     plan_instructions,
     schedule_groups,
 )
-from graphc.ir.graph import Node, Program
+from graphc.ir.graph import Node, Program, is_among
 from graphc.ir.location import Location
 from graphc.ir.op import Array, Scalar
 from graphc.ir.ops import leaf
@@ -134,9 +134,9 @@ def find_nan(
     first = min(made, key=lambda node: (bool(node.operands), order[node]))
     nan = [node for node in made if np.isnan(values[node]).any()]
     if not first.operands:
-        following = [node for node in path if first in map(viewed, node.operands)]
+        following = [node for node in path if is_among(first, map(viewed, node.operands))]
     else:
-        following = [] if first in nan else nan
+        following = [] if is_among(first, nan) else nan
     then = min(following, key=order.__getitem__, default=None)
     # "The first NaN" shows one, where the op has passed on infinities before it.
     shown = np.isnan if first.operands else _is_bad

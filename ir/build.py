@@ -70,16 +70,11 @@ def where(condition: Any, x: Any, y: Any) -> Node:
     """`x` where `condition`, a tensor or an array of bools, holds, `y` elsewhere.
 
     A number takes the dtype of the tensor beside it; two numbers become a constant's dtype: f32
-    for floats.
+    for floats. Raises DTypeError where the condition is one bool of Python, which a mistaken
+    comparison gives.
     """
-    tensors = [value for value in (condition, x, y) if hasattr(value, "graph")]
-    if not tensors:
-        raise TypeError("where: no operand is a tensor of a graph")
-    graph = tensors[0].graph
-    if not hasattr(condition, "graph"):
-        condition = graph.constant(condition)
-    if not (hasattr(x, "graph") or hasattr(y, "graph")):
-        x = graph.constant(np.asarray(x, np.result_type(np.asarray(x), np.asarray(y))))
+    if hasattr(condition, "graph") and not (hasattr(x, "graph") or hasattr(y, "graph")):
+        x = condition.graph.constant(np.asarray(x, np.result_type(np.asarray(x), np.asarray(y))))
     return ops.where(condition, x, y)
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import operator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,7 +15,7 @@ import numpy as np
 from graphc.ir.attributes import Literal
 from graphc.ir.errors import DTypeError, ForeignTensorError, GraphError, ShapeError
 from graphc.ir.location import Location, callers_location, located
-from graphc.ir.op import Array, Op, View
+from graphc.ir.op import LONE_BOOL, Array, Op, View
 from graphc.ir.operators import Operators
 from graphc.ir.ops import leaf
 from graphc.ir.types import DType, Shape, TensorType, as_dtype, bool_, f32, f64, static_shape
@@ -24,8 +25,10 @@ from graphc.ir.types import DType, Shape, TensorType, as_dtype, bool_, f32, f64,
 class Node(Operators):
     """One value of a graph: an op applied to operands.
 
-    Nodes are interned, so two equal applications in one graph are the same object; they compare
-    by identity. `location` is the user's line and is no part of that identity.
+    Nodes are interned, so two equal applications in one graph are the same object: `is` and the
+    hash, a dict's key, tell nodes apart. `==` is elementwise and makes a node, so what looks for a
+    node in a sequence asks `is_among`, and what compares sequences of nodes `are_same`.
+    `location` is the user's line and is no part of that identity.
     """
 
     op: Op
@@ -123,14 +126,18 @@ class Graph:
         ShapeError, DTypeError or ForeignTensorError with the operands' types and the user's line.
         """
         given = tuple(operands)
-        nodes = tuple(x if isinstance(x, Node) else self._lift(op, x, given) for x in given)
+        nodes = tuple(
+            x if isinstance(x, Node) else self._lift(op, position, given)
+            for position, x in enumerate(given)
+        )
         for node in nodes:
             if node.graph is not self:
                 raise ForeignTensorError(self._message(op, nodes, f"{node!r} is of another graph"))
         if op.arity is not None and len(nodes) != op.arity:
             raise GraphError(self._message(op, nodes, f"{op.arity} operands expected"))
         checked = self._check_attributes(op, nodes, attributes)
-        key = (op, nodes, tuple(checked.values()))
+        # Numbers: two keys whose hashes agree are compared, and nodes would answer with a node.
+        key = (op, tuple(node.number for node in nodes), tuple(checked.values()))
         found = self._interned.get(key)
         if found is not None:
             return found
@@ -168,14 +175,20 @@ class Graph:
         names[name] = self.apply(op, (), attributes)
         return names[name]
 
-    def _lift(self, op: Op, value: object, operands: tuple[Any, ...]) -> Node:
-        """`value` as a constant of the dtype that the tensors beside it have."""
+    def _lift(self, op: Op, position: int, operands: tuple[Any, ...]) -> Node:
+        """The operand as a constant of the dtype that the tensors beside it have; a condition has
+        its own."""
+        value, is_condition = operands[position], position in op.conditions
+        problem = None if is_liftable(value) else f"{value!r} is neither a tensor nor a number"
+        if is_condition and isinstance(value, bool):
+            problem = f"{value} {LONE_BOOL}"
+        if problem is not None:
+            raise DTypeError(located(f"{op.name}: {problem}", callers_location()))
+        if is_condition:
+            return self.constant(value)
         dtypes = [x.dtype for x in operands if isinstance(x, Node)]
         numeric = [dtype for dtype in dtypes if dtype is not bool_]
         dtype = (numeric or dtypes)[-1]
-        if not isinstance(value, bool | int | float | np.ndarray | np.generic | list | tuple):
-            problem = f"{value!r} is neither a tensor nor a number"
-            raise DTypeError(located(f"{op.name}: {problem}", callers_location()))
         natural = np.asarray(value).dtype.kind
         fits = natural in "b" if dtype.is_bool else natural in ("biuf" if dtype.is_float else "biu")
         if not fits:
@@ -204,6 +217,11 @@ class Graph:
         types = ", ".join(str(node.type) for node in operands)
         location = self._location or callers_location()
         return located(f"{op.name}({types}): {problem}", location)
+
+
+def is_liftable(value: object) -> bool:
+    """Whether `value` becomes a constant beside a tensor: a number, an array, a list of these."""
+    return isinstance(value, bool | int | float | np.ndarray | np.generic | list | tuple)
 
 
 def default_dtype(value: object) -> DType:
@@ -295,6 +313,16 @@ class Program:
             tuple((name, replace(node)) for name, node in self.outputs),
             tuple((state, replace(node)) for state, node in self.updates),
         )
+
+
+def is_among(node: Node, nodes: Iterable[Node]) -> bool:
+    """Whether `node` is one of `nodes`."""
+    return any(other is node for other in nodes)
+
+
+def are_same(nodes: Sequence[Node], others: Sequence[Node]) -> bool:
+    """Whether both hold the same nodes in the same order."""
+    return len(nodes) == len(others) and all(map(operator.is_, nodes, others))
 
 
 def topological(roots: Iterable[Node]) -> tuple[Node, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from graphc.ir.graph import Node, Program, rebuild
+from graphc.ir.graph import Node, Program, are_same, rebuild
 from graphc.ir.ops import movement
 
 
@@ -12,15 +12,17 @@ def guard_indices(program: Program, checked: Collection[Node] = ()) -> Program:
     """The program with `in_range` around every index operand but those that are checked already, in
     the same graph."""
 
+    known = set(checked)
+
     def make(node: Node, operands: tuple[Node, ...]) -> Node:
         guarded = list(operands)
         if node.op.indices is not None and node.op is not movement.in_range:
             position, limit_of = node.op.indices
             limit = limit_of(*(operand.type for operand in node.operands), **node.attributes)
-            if node.operands[position] not in checked:
+            if node.operands[position] not in known:
                 with node.graph.at(node.location):
                     guarded[position] = movement.in_range(guarded[position], limit=limit)
-        if tuple(guarded) == node.operands:
+        if are_same(guarded, node.operands):
             return node
         with node.graph.at(node.location):
             return node.graph.apply(node.op, guarded, node.attributes)

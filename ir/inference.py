@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from graphc.ir.graph import Node, rebuild
+from graphc.ir.graph import Node, are_same, rebuild
 
 
 def inference_values(roots: Iterable[Node]) -> dict[Node, Node]:
@@ -18,7 +18,7 @@ def inference_values(roots: Iterable[Node]) -> dict[Node, Node]:
         with node.graph.at(node.location):
             if node.op.inference is not None:
                 return node.op.inference(*operands, **node.attributes)
-            if operands == node.operands:
+            if are_same(operands, node.operands):
                 return node
             return node.graph.apply(node.op, operands, node.attributes)
 

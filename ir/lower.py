@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from graphc.ir.errors import ShapeError
-from graphc.ir.graph import Graph, Node, Program, rebuild
+from graphc.ir.graph import Graph, Node, Program, are_same, rebuild
 from graphc.ir.location import located
 from graphc.ir.op import Composite
 from graphc.ir.ops import leaf
@@ -41,7 +41,7 @@ def _expand_once(node: Node, operands: tuple[Node, ...]) -> Node:
     with node.graph.at(node.location):
         if isinstance(node.op.lowering, Composite):
             return node.op.lowering.expand(*operands, **node.attributes)
-        if operands == node.operands:
+        if are_same(operands, node.operands):
             return node
         return node.graph.apply(node.op, operands, node.attributes)
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-from graphc.ir.graph import Node
+from graphc.ir.graph import Node, are_same
 from graphc.ir.op import Op
 from graphc.ir.ops import elementwise as ops
 from graphc.ir.ops import leaf, movement, reduce
@@ -79,9 +79,10 @@ def are_opposite(x: Node, y: Node) -> bool:
     if operand_of(x, ops.negate) is y or operand_of(y, ops.negate) is x:
         return True
     both_differences = x.op is ops.subtract and y.op is ops.subtract
-    if both_differences and x.operands == y.operands[::-1]:
+    if both_differences and are_same(x.operands, y.operands[::-1]):
         return True
-    return _scaled(x) is not None and _scaled(x) == _scaled(y, -1)
+    one, other = _scaled(x), _scaled(y, -1)
+    return one is not None and other is not None and one[0] is other[0] and one[1] == other[1]
 
 
 def _scaled(node: Node, sign: int = 1) -> tuple[Node, Any] | None:
@@ -119,7 +120,7 @@ def reduced_along(node: Node, op: Op) -> tuple[Node, int] | None:
 def is_peak(node: Node, x: Node, axes: tuple[int, ...]) -> bool:
     """Whether `node` is max(x) over `axes`, squeezed or not."""
     kept = unsqueezed(node)
-    return kept.op is reduce.max_ and kept.operands == (x,) and kept.attributes["axes"] == axes
+    return kept.op is reduce.max_ and kept.operands[0] is x and kept.attributes["axes"] == axes
 
 
 def below_peak(node: Node, axes: tuple[int, ...]) -> Node | None:

@@ -16,6 +16,12 @@ if TYPE_CHECKING:
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Infer = Callable[..., TensorType]
+
+# What is said of a bool of Python in the place of a tensor of conditions.
+LONE_BOOL = (
+    "is one bool of Python where a tensor of bools was expected; `is`, `in`, `not`, `and` and `or` "
+    "give such a bool, and so does comparing what is no tensor"
+)
 Reference = Callable[..., Array]
 
 
@@ -168,6 +174,7 @@ class Op:
     indices: for an op that reads operand `indices[0]` as indices: that number, and a function
         (*operand types, **attributes) -> extent that they must stay below.
     commutative: whether two operands may be swapped.
+    conditions: the operands that are conditions, where one bool of Python is a mistake.
     inference: for an op that is for training alone: (*operands, **attributes) -> the value that
         stands in its place where a network is used.
     """
@@ -181,6 +188,7 @@ class Op:
     attributes: Mapping[str, AttributeKind] = field(default_factory=dict)
     indices: tuple[int, Callable[..., Any]] | None = None
     commutative: bool = False
+    conditions: tuple[int, ...] = ()
     inference: Callable[..., Node] | None = None
 
     def __post_init__(self) -> None:
@@ -195,7 +203,9 @@ class Op:
             if graph is not None:
                 node: Node = graph.apply(self, operands, attributes)
                 return node
-        raise TypeError(f"{self.name}: no operand is a tensor of a graph")
+        lone = next((operands[k] for k in self.conditions if isinstance(operands[k], bool)), None)
+        mistake = "" if lone is None else f"; {lone} {LONE_BOOL}"
+        raise TypeError(f"{self.name}: no operand is a tensor of a graph{mistake}")
 
     def __repr__(self) -> str:
         return f"Op({self.name})"

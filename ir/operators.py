@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from graphc.ir import build
 from graphc.ir.ops import elementwise as ops
 
@@ -12,7 +14,8 @@ if TYPE_CHECKING:
 
 
 class Operators:
-    """The operators that Node inherits. `==` stays identity: use `equal` to compare values."""
+    """The operators that Node inherits. Comparisons are elementwise, `==` and `!=` among them;
+    `is` asks for identity, and so does the hash."""
 
     # Leaves `array + tensor` to the tensor: numpy would apply it to each number of the array.
     __array_ufunc__ = None
@@ -59,6 +62,15 @@ class Operators:
     def __rmatmul__(self, other: Any) -> Node:
         return build.matmul(build.lift(other, self), self)
 
+    # What defines == has no hash unless it says so.
+    __hash__ = object.__hash__
+
+    def __eq__(self, other: object) -> Node:  # type: ignore[override]
+        return NotImplemented if _compares_itself(other) else ops.equal(self, other)
+
+    def __ne__(self, other: object) -> Node:  # type: ignore[override]
+        return NotImplemented if _compares_itself(other) else ops.not_equal(self, other)
+
     def __lt__(self, other: Any) -> Node:
         return ops.less(self, other)
 
@@ -74,8 +86,14 @@ class Operators:
     def __and__(self, other: Any) -> Node:
         return ops.logical_and(self, other)
 
+    def __rand__(self, other: Any) -> Node:
+        return ops.logical_and(other, self)
+
     def __or__(self, other: Any) -> Node:
         return ops.logical_or(self, other)
+
+    def __ror__(self, other: Any) -> Node:
+        return ops.logical_or(other, self)
 
     def __invert__(self) -> Node:
         return ops.logical_not(self)
@@ -85,7 +103,8 @@ class Operators:
 
     def __bool__(self) -> bool:
         raise TypeError(
-            "a tensor has no truth value while the graph is declared; use where(condition, x, y)"
+            "a tensor has no truth value while the graph is declared; use where(condition, x, y), "
+            "and `is` to ask whether two names are the same tensor"
         )
 
     def __iter__(self) -> Any:
@@ -123,3 +142,12 @@ class Operators:
     def astype(self, dtype: object) -> Node:
         """The elements converted to `dtype`."""
         return build.cast(self, dtype)
+
+
+def _compares_itself(other: object) -> bool:
+    """Whether `other` is of a foreign class that may know how to compare itself with a tensor. What
+    Python brings along does not: None and text are refused like any operand that is no number."""
+    if isinstance(other, Operators | np.ndarray | np.generic):
+        return False
+    kind = type(other)
+    return kind.__module__ != "builtins" and kind.__eq__ is not object.__eq__

@@ -9,7 +9,7 @@ from typing import Any
 
 from graphc.ir.attributes import DTYPE, INT, SHAPE
 from graphc.ir.errors import GraphError
-from graphc.ir.graph import Node, Program, rebuild
+from graphc.ir.graph import Node, Program, are_same, rebuild
 from graphc.ir.location import Location, located
 from graphc.ir.op import Array, Leaf, Op
 from graphc.ir.types import DType, Shape, TensorType
@@ -178,7 +178,7 @@ class _Driver:
 
 
 def _with_operands(node: Node, operands: tuple[Node, ...]) -> Node:
-    if operands == node.operands:
+    if are_same(operands, node.operands):
         return node
     with node.graph.at(node.location):
         return node.graph.apply(node.op, operands, node.attributes)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
-from graphc.ir.graph import Node, Program, rebuild
+from graphc.ir.graph import Node, Program, are_same, rebuild
 from graphc.ir.match import either_order
 from graphc.ir.ops import elementwise as ops
 from graphc.ir.ops import movement
@@ -40,7 +40,7 @@ def update_rows(program: Program, on_fire: OnFire | None = None) -> Program:
     def make(node: Node, operands: tuple[Node, ...]) -> Node:
         with node.graph.at(node.location):
             made = node
-            if operands != node.operands:
+            if not are_same(operands, node.operands):
                 made = node.graph.apply(node.op, operands, node.attributes)
             return _fired(made, on_fire) if node in chosen else made
 

@@ -190,14 +190,14 @@ def subtract_negated(node: Node) -> Node | None:
 def draw_out_negation(node: Node) -> Node | None:
     """(-x) * y = -(x * y);  (-x) * (-y) = x * y;  the same for x / y"""
     positive = [operand_of(x, ops.negate) for x in node.operands]
-    if positive == [None, None]:
+    if all(inner is None for inner in positive):
         return None
     x, y = (
         given if inner is None else inner
         for inner, given in zip(positive, node.operands, strict=True)
     )
     value = node.op(x, y)
-    return value if None not in positive else ops.negate(value)
+    return ops.negate(value) if any(inner is None for inner in positive) else value
 
 
 @rule(ops.square, ops.absolute)

@@ -53,7 +53,7 @@ def _softmax_times_sum(product: Node, summed: Node) -> tuple[Node, int] | None:
             continue
         axis = probabilities.attributes["axis"]
         is_sum = total.op is reduce.sum_ and total.attributes["axes"] == (axis,)
-        if is_sum and total.operands == (summed,):
+        if is_sum and total.operands[0] is summed:
             return probabilities, axis
     return None
 

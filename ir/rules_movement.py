@@ -11,7 +11,7 @@ from fractions import Fraction
 import numpy as np
 
 from graphc.ir import build
-from graphc.ir.graph import Node
+from graphc.ir.graph import Node, are_same
 from graphc.ir.match import constant_value, is_prefixed, operand_of
 from graphc.ir.op import Op, Scalar
 from graphc.ir.ops import OPS, contract, movement, reduce
@@ -140,7 +140,7 @@ def transpose_into_matmul(node: Node) -> Node | None:
         if _swaps_last_two(operands[position]):
             operands[position] = operands[position].operands[0]
             flags[flag] = not flags[flag]
-    return contract.matmul(*operands, **flags) if operands != list(node.operands) else None
+    return None if are_same(operands, node.operands) else contract.matmul(*operands, **flags)
 
 
 @rule(movement.transpose)

@@ -24,7 +24,7 @@ from typing import Any
 
 from graphc.ir.attributes import SHAPE, Literal
 from graphc.ir.errors import GraphError
-from graphc.ir.graph import Graph, Node, Program, topological
+from graphc.ir.graph import Graph, Node, Program, is_among, topological
 from graphc.ir.location import Location
 from graphc.ir.op import Op
 from graphc.ir.ops import OPS, leaf
@@ -62,7 +62,7 @@ def print_program(program: Program, locations: bool = False) -> str:
     lines: list[tuple[str, Location | None]] = []
     for node in labels:
         if node.op in (leaf.input_, leaf.state):
-            if node not in program.inputs:
+            if not is_among(node, program.inputs):
                 declared.append((_value_text(node, labels), node.location))
         elif not _is_scalar_constant(node):
             lines.append((_value_text(node, labels), node.location))

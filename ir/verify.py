@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 
 from graphc.ir.errors import DTypeError, GraphError, ShapeError
-from graphc.ir.graph import Node, Program
+from graphc.ir.graph import Node, Program, is_among
 from graphc.ir.location import located
 from graphc.ir.ops import OPS, leaf
 from graphc.ir.types import Dim
@@ -96,7 +96,7 @@ def check_inputs(program: Program, nodes: tuple[Node, ...]) -> None:
     for node in _repeated(program.inputs):
         _fail("inputs", node, "is listed twice")
     for node in nodes:
-        if node.op is leaf.input_ and node not in program.inputs:
+        if node.op is leaf.input_ and not is_among(node, program.inputs):
             _fail("inputs", node, "is used but not listed as an input")
 
 

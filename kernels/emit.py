@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from graphc.ir.graph import Node
+from graphc.ir.graph import Node, is_among
 from graphc.ir.op import Reduction
 from graphc.kernels.function import BLOCK, Function, new_function
 from graphc.kernels.group import is_index, is_inline, viewed
@@ -200,7 +200,7 @@ class _LoopEmitter:
 
     def _accumulator_storage(self, node: Node) -> Storage:
         """What sums over rows are added up in: the output itself, or a row for each block."""
-        if node in self.nest.outputs and not self.has_partials:
+        if is_among(node, self.nest.outputs) and not self.has_partials:
             return self.storage_of(node)
         if node not in self.scratch:
             size = self.loops.row_size if self.nest.roles[node].inner else 1
@@ -213,7 +213,7 @@ class _LoopEmitter:
             in_block = self.function is self.main
             start = f"{BLOCK} * {self.loops.row_size} + " if in_block else ""
             return f"{start}{self.loops.row_index}"
-        if node in self.nest.outputs:
+        if is_among(node, self.nest.outputs):
             return self.loops.result_index(node)
         return self.loops.row_index
 
@@ -255,7 +255,7 @@ class _LoopEmitter:
 
     def _emit_pass(self, level: int, kept: dict[Node, int]) -> None:
         block = self.passes[level]
-        sinks = pass_sinks(self.nest, level)
+        sinks = set(pass_sinks(self.nest, level))
         wanted = [node for node in self.nest.nodes if node in sinks or kept.get(node) == level]
         self._emit_stages(level, wanted, kept)
         for node in wanted:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from graphc.ir.graph import Node
+from graphc.ir.graph import Node, is_among
 from graphc.ir.op import Strided
 from graphc.ir.types import row_major_strides
 from graphc.kernels.access import Loop, place_in_memory
@@ -106,7 +106,9 @@ def contraction_of(
 def gathers_of(group: ContractionGroup) -> list[GatheredRows | None]:
     """Of each operand of the product the rows that it is gathered from."""
     found = [
-        gathered_rows(group.contraction, position) if viewed(operand) in group.gathered else None
+        gathered_rows(group.contraction, position)
+        if is_among(viewed(operand), group.gathered)
+        else None
         for position, operand in enumerate(group.contraction.operands)
     ]
     for each in found:
@@ -229,7 +231,7 @@ def _own_rows(
     uses += [
         (node.operands[position], domain.operand_axes[node, position], row_axis)
         for node, position in loaded_operands(group.nodes)
-        if node in group.epilogue
+        if is_among(node, group.epilogue)
     ]
     left_chain, right_chain = chains_of(product, group.prologue)
     found, others = set[Storage](), set(map(storage_of, group.reductions))
@@ -301,7 +303,7 @@ class _Epilogue:
                 value = lines.known[viewed(node.operands[0])]
                 lines.block.add(self.reductions.accumulated(node, "chain + q", value), node)
         for node in self.group.outputs:
-            if node in self.group.reductions:
+            if is_among(node, self.group.reductions):
                 continue
             place = Strided(0, row_major_strides(node.type.dims))
             target = lines.place(node, place, self.domain.axes[node])

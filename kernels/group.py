@@ -177,13 +177,17 @@ class Refusal:
     reason: str
 
 
+# A value as (its number, None), or what a node reads as operand k as (the node's number, k).
+_Token = tuple[int, int | None]
+
+
 class _AxisClasses:
-    """Union-find over (value, axis) pairs."""
+    """Union-find over (token, axis) pairs."""
 
     def __init__(self) -> None:
-        self._parent: dict[tuple[object, int], tuple[object, int]] = {}
+        self._parent: dict[tuple[_Token, int], tuple[_Token, int]] = {}
 
-    def find(self, item: tuple[object, int]) -> tuple[object, int]:
+    def find(self, item: tuple[_Token, int]) -> tuple[_Token, int]:
         root = item
         while self._parent.setdefault(root, root) != root:
             root = self._parent[root]
@@ -191,7 +195,7 @@ class _AxisClasses:
             self._parent[item], item = root, self._parent[item]
         return root
 
-    def union(self, one: tuple[object, int], other: tuple[object, int]) -> None:
+    def union(self, one: tuple[_Token, int], other: tuple[_Token, int]) -> None:
         self._parent[self.find(one)] = self.find(other)
 
 
@@ -211,9 +215,9 @@ def common_domain(nodes: tuple[Node, ...]) -> Domain | Refusal:
                     )
                 members.append(view)
                 _unite_view(classes, view)
-            token = _token(node, position)
+            token = _operand_token(node, position)
             for operand_axis, result_axis in _axis_links(node, operand):
-                classes.union((token, operand_axis), (node, result_axis))
+                classes.union((token, operand_axis), (_value_token(node), result_axis))
     return _numbered(nodes, members, classes)
 
 
@@ -222,11 +226,15 @@ def _looped_operands(node: Node) -> tuple[Node, ...]:
     return node.operands if is_loop_node(node) else ()
 
 
-def _token(node: Node, position: int) -> object:
+def _value_token(node: Node) -> _Token:
+    return node.number, None
+
+
+def _operand_token(node: Node, position: int) -> _Token:
     """What stands for an operand in the union of axes: itself, since all who read it run along it
     together; but every reader of an index counts along an axis of its own choice."""
     operand = node.operands[position]
-    return (node, position) if is_inline(viewed(operand)) else operand
+    return (node.number, position) if is_inline(viewed(operand)) else _value_token(operand)
 
 
 def _views_between(operand: Node, inside: set[Node]) -> Iterator[Node]:
@@ -247,7 +255,7 @@ def _unite_view(classes: _AxisClasses, view: Node) -> None:
     operand = view.operands[0]
     for axis, becomes in enumerate(view_axes(view) or ()):
         if operand.type.dims[axis] != 1:
-            classes.union((operand, axis), (view, becomes))
+            classes.union((_value_token(operand), axis), (_value_token(view), becomes))
 
 
 def _axis_links(node: Node, operand: Node) -> Iterator[tuple[int, int]]:
@@ -262,13 +270,13 @@ def _numbered(
     nodes: tuple[Node, ...], members: list[Node], classes: _AxisClasses
 ) -> Domain | Refusal:
     """Loop axes in the order in which the nodes of highest rank have them."""
-    tokens: list[tuple[object, Node]] = [(member, member) for member in members]
+    tokens = [(_value_token(member), member) for member in members]
     tokens += [
-        (_token(node, position), operand)
+        (_operand_token(node, position), operand)
         for node in nodes
         for position, operand in enumerate(_looped_operands(node))
     ]
-    numbers: dict[tuple[object, int], int] = {}
+    numbers: dict[tuple[_Token, int], int] = {}
     extents: list[int] = []
     for token, value in sorted(tokens, key=lambda item: -_loop_rank(item[1])):
         roots = [classes.find((token, a)) for a, e in enumerate(value.type.dims) if e != 1]
@@ -283,17 +291,18 @@ def _numbered(
                     numbers[root] = len(extents)
                     extents.append(extent)
 
-    def loop_axes(token: object, value: Node) -> tuple[int | None, ...]:
+    def loop_axes(token: _Token, value: Node) -> tuple[int | None, ...]:
         return tuple(
             None if extent == 1 else numbers[classes.find((token, axis))]
             for axis, extent in enumerate(value.type.dims)
         )
 
-    axes = {member: loop_axes(member, member) for member in members}
+    axes = {member: loop_axes(_value_token(member), member) for member in members}
     operand_axes = {}
     for node in nodes:
         for position, operand in enumerate(_looped_operands(node)):
-            operand_axes[node, position] = loop_axes(_token(node, position), operand)
+            token = _operand_token(node, position)
+            operand_axes[node, position] = loop_axes(token, operand)
     return Domain(tuple(extents), axes, operand_axes)
 
 

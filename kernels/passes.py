@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from graphc.ir.graph import Node
+from graphc.ir.graph import Node, is_among
 from graphc.ir.op import Scalar
 from graphc.kernels.group import viewed
 from graphc.kernels.loopnest import LoopNest, Phase, Reduces
@@ -22,7 +22,7 @@ def pass_sinks(nest: LoopNest, level: int) -> list[Node]:
         if node in nest.reduces:
             if nest.domain.operand_span(node, 0) & inner:
                 result.append(node)
-        elif role.inner and node in nest.outputs:
+        elif role.inner and is_among(node, nest.outputs):
             result.append(node)
     return result
 
@@ -38,7 +38,7 @@ def row_sinks(nest: LoopNest, level: int) -> list[Node]:
         if nest.reduces.get(node) is Reduces.ROWS:
             if not nest.domain.operand_span(node, 0) & inner:
                 result.append(node)
-        elif node in nest.outputs:
+        elif is_among(node, nest.outputs):
             result.append(node)
     return result
 
@@ -46,7 +46,7 @@ def row_sinks(nest: LoopNest, level: int) -> list[Node]:
 def is_reloaded(nest: LoopNest, node: Node, level: int) -> bool:
     """Whether an earlier pass of the same row has stored the value as an output."""
     role = nest.roles[node]
-    return node in nest.outputs and role.phase is Phase.MAIN and role.level < level
+    return is_among(node, nest.outputs) and role.phase is Phase.MAIN and role.level < level
 
 
 def values_kept_between_passes(nest: LoopNest) -> dict[Node, int]:

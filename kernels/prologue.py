@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from graphc.ir.graph import Node
+from graphc.ir.graph import Node, is_among
 from graphc.ir.op import Scalar
 from graphc.kernels.access import Loop
 from graphc.kernels.element_lines import ElementLines
@@ -93,7 +93,7 @@ def chains_of(product: Node, prologue: Sequence[Node]) -> list[OperandChain | No
     made: list[OperandChain | None] = []
     for position, operand in enumerate(product.operands):
         found = None
-        if viewed(operand) in prologue:
+        if is_among(viewed(operand), prologue):
             found = operand_chain(product, position, prologue)
         if isinstance(found, Refusal):
             raise AssertionError(f"a prologue was fused that cannot be: {found.reason}")

@@ -198,7 +198,7 @@ class _BlockWriter:
     # --- passes --------------------------------------------------------------------------------
 
     def _pass(self, level: int, kept: dict[Node, int], body: Block) -> None:
-        sinks = pass_sinks(self.nest, level)
+        sinks = set(pass_sinks(self.nest, level))
         wanted = [n for n in self.nest.nodes if n in sinks or kept.get(n) == level]
         self.made, self.asks_for_row = {}, False
         start, lines = Block(), Block()

@@ -126,7 +126,7 @@ def _is_vector_math(node: Node) -> bool:
 
 
 def _made_for(
-    nest: LoopNest, sinks: Iterable[Node], at_hand: Iterable[Node] | Mapping[Node, int]
+    nest: LoopNest, sinks: Iterable[Node], at_hand: frozenset[Node] | Mapping[Node, int]
 ) -> Iterator[Node]:
     """What a loop computes for its sinks, and the sinks that it computes, each once."""
     wanted = list(sinks)

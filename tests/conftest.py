@@ -5,11 +5,13 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from graphc.ir.operators import Operators
 from tests.browser import browser, open_page
 
 # One browser a worker: a second one in the same process would not start.
@@ -50,6 +52,25 @@ def kernels_of_this_run(tmp_path_factory: pytest.TempPathFactory) -> None:
     if "PYTEST_XDIST_WORKER" in os.environ:
         folder = folder.parent
     os.environ["GRAPHC_CACHE_DIR"] = str(folder / "kernels")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def package_compares_no_nodes() -> Iterator[None]:
+    """`==` makes a node, so graphc itself asks with `is`: a comparison of nodes from its code fails
+    whichever test runs into it. `x in a_list`, `a_tuple == another` and the like compare too."""
+
+    def watched(compare: Callable[[object, object], object]) -> Callable[[object, object], object]:
+        def call(self: object, other: object) -> object:
+            caller = sys._getframe(1).f_globals.get("__name__", "")
+            assert caller.partition(".")[0] != "graphc", f"{caller} compares nodes"
+            return compare(self, other)
+
+        return call
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("__eq__", "__ne__"):
+            patch.setattr(Operators, name, watched(getattr(Operators, name)))
+        yield
 
 
 @pytest.fixture

@@ -101,8 +101,7 @@ class _Writer:
         if bound > LARGEST:
             node, bound = ops.tanh(node), 1.0
         self.bounds[node] = bound
-        if node in self.pool:
-            self.pool.remove(node)
+        self.pool = [other for other in self.pool if other is not node]
         self.pool.append(node)
 
     def _pick(self, accepts: Callable[[Node], bool] = lambda node: True) -> Node:

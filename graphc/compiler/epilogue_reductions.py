@@ -8,12 +8,12 @@ read again, and where nothing else needs them never stored.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from graphc.compiler.fuse import Fused, fuse
 from graphc.compiler.grouping import Uses, uses_of
-from graphc.ir.graph import Node, Program, rebuild
+from graphc.ir.graph import Node, Program, are_same, is_among, rebuild
 from graphc.ir.op import Reduction, Scalar
 from graphc.kernels.group import ContractionGroup, is_contraction, is_movement, viewed
 from graphc.kernels.row_blocks import in_blocks, reduced_in_blocks
@@ -66,7 +66,7 @@ def fuse_with_reductions(program: Program) -> tuple[Cut, Fused]:
 def _pays(reduction: Node, group: ContractionGroup) -> bool:
     value = reduced_in_blocks(reduction)
     assert value is not None
-    return value not in group.outputs or value.type.nbytes > CACHED_BYTES
+    return not is_among(value, group.outputs) or value.type.nbytes > CACHED_BYTES
 
 
 def _never_pays(value: Node, uses: Uses) -> bool:
@@ -77,12 +77,12 @@ def _never_pays(value: Node, uses: Uses) -> bool:
     return value in uses.kept or any(is_contraction(each) or is_movement(each) for each in readers)
 
 
-def _cut(program: Program, chosen: Collection[Node]) -> Cut:
+def _cut(program: Program, chosen: set[Node]) -> Cut:
     parts: dict[Node, Node] = {}
 
     def make(node: Node, operands: tuple[Node, ...]) -> Node:
         made = node
-        if operands != node.operands:
+        if not are_same(operands, node.operands):
             with node.graph.at(node.location):
                 made = node.graph.apply(node.op, operands, node.attributes)
         if node not in chosen:

@@ -21,7 +21,7 @@ from graphc.compiler.grouping import (
     too_large,
     uses_of,
 )
-from graphc.ir.graph import Node, Program
+from graphc.ir.graph import Node, Program, is_among
 from graphc.ir.op import Gather, Scalar
 from graphc.kernels.group import (
     Group,
@@ -311,7 +311,7 @@ class _Fusion:
 
 def _first_reader(value: Node, nodes: frozenset[Node]) -> Node:
     """The first of `nodes` that reads `value`, directly or through views."""
-    return next(node for node in inside_order(nodes) if value in map(viewed, node.operands))
+    return next(node for node in inside_order(nodes) if is_among(value, map(viewed, node.operands)))
 
 
 def _named(values: Sequence[Node]) -> str:
@@ -368,8 +368,9 @@ def _without_storing(
     result: list[Group] = []
     saved = 0
     for group in groups:
-        reads = value not in group.nodes and any(each in group.nodes for each in readers)
-        makes = value in group.outputs
+        inside = set(group.nodes)
+        reads = value not in inside and not inside.isdisjoint(readers)
+        makes = is_among(value, group.outputs)
         if not (reads or makes):
             result.append(group)
             continue
@@ -392,7 +393,7 @@ def traffic(nodes: Collection[Node], outputs: Iterable[Node]) -> int:
     gathers = inside_order(node for node in nodes if isinstance(node.op.lowering, Gather))
     if not gathers:
         return sum(value.type.nbytes for value in {*external_operands(nodes), *outputs})
-    others = [node for node in nodes if node not in gathers]
+    others = [node for node in nodes if not isinstance(node.op.lowering, Gather)]
     chosen = [viewed(operand) for node in gathers for operand in node.operands[1:]]
     read = {*external_operands(others), *chosen} - set(gathers)
     tables = {viewed(node.operands[0]): node for node in gathers}

@@ -15,7 +15,7 @@ from math import ceil
 from graphc.compiler.fuse import Fused, Recomputation, traffic
 from graphc.compiler.grouping import too_large, uses_of
 from graphc.compiler.prologues import SECOND_CACHE_BYTES, with_outcomes
-from graphc.ir.graph import Node, Program
+from graphc.ir.graph import Node, Program, are_same, is_among
 from graphc.kernels.contraction import oriented, reads_by_index
 from graphc.kernels.emit_contraction import contraction_of, tiling_of
 from graphc.kernels.gathered_rows import gathered_rows
@@ -45,7 +45,7 @@ def fuse_gathers(program: Program, fused: Fused, tilings: Tilings, threads: int)
         if not isinstance(maker, MovementGroup) or not maker.gathers:
             continue
         gather = maker.node
-        readers = [group for group in groups if gather in external_operands(group.nodes)]
+        readers = [group for group in groups if is_among(gather, external_operands(group.nodes))]
         if gather in kept or not any(_multiplies(group, gather) for group in readers):
             continue
         made = _gathering_all(readers, gather, tilings, threads)
@@ -64,7 +64,9 @@ def _traffic(groups: Iterable[Group]) -> int:
 
 
 def _multiplies(group: Group, value: Node) -> bool:
-    return isinstance(group, ContractionGroup) and value in map(viewed, group.contraction.operands)
+    return isinstance(group, ContractionGroup) and is_among(
+        value, map(viewed, group.contraction.operands)
+    )
 
 
 def _gathering_all(
@@ -92,8 +94,8 @@ def _gathering(
     group: Group, gather: Node, tilings: Tilings, threads: int
 ) -> ContractionGroup | Refusal:
     """The reader `group` with the gather made in it."""
-    readers = [node for node in group.nodes if gather in map(viewed, node.operands)]
-    if not isinstance(group, ContractionGroup) or readers != [group.contraction]:
+    readers = [node for node in group.nodes if is_among(gather, map(viewed, node.operands))]
+    if not isinstance(group, ContractionGroup) or not are_same(readers, [group.contraction]):
         reader = next(node for node in readers if not _is_product(node, group))
         return Refusal(
             f"{described(reader)} reads {described(gather)} too, and products alone read rows "

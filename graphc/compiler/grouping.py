@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sized
 from dataclasses import dataclass
 
-from graphc.ir.graph import Node, Program
+from graphc.ir.graph import Node, Program, is_among
 from graphc.ir.op import Scalar
 from graphc.ir.ops import leaf
 from graphc.ir.ops.movement import in_range
@@ -149,8 +149,8 @@ def _contraction_group(
     product: Node, ordered: tuple[Node, ...], outputs: tuple[Node, ...]
 ) -> Group | Refusal:
     reductions = tuple(node for node in ordered if _is_reduced_in_blocks(node, product, ordered))
-    epilogue = tuple(node for node in ordered if node is not product and node not in reductions)
-    inside = {*epilogue, *reductions}
+    inside = {node: None for node in ordered if node is not product}
+    epilogue = tuple(node for node in inside if not is_among(node, reductions))
     for operand in map(viewed, product.operands):
         if operand in inside:
             return Refusal(
@@ -173,7 +173,7 @@ def _is_reduced_in_blocks(node: Node, product: Node, inside: Iterable[Node]) -> 
     value = reduced_in_blocks(node)
     return (
         value is not None
-        and value in inside
+        and is_among(value, inside)
         and (value.shape, value.dtype) == (product.shape, product.dtype)
     )
 

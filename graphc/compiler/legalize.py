@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from graphc.ir.graph import Node, Program, rebuild
+from graphc.ir.graph import Node, Program, are_same, rebuild
 from graphc.ir.ops import elementwise, leaf
 from graphc.ir.ops.movement import in_range
 from graphc.kernels.access import place_in_memory
@@ -43,7 +43,7 @@ def _legal(node: Node, operands: tuple[Node, ...]) -> Node:
         operands = tuple(_copy(x) if is_inline(viewed(x)) else x for x in operands)
     if node.op is in_range and not _shows_all(operands[0]):
         operands = (_copy(operands[0]),)
-    if operands != node.operands:
+    if not are_same(operands, node.operands):
         with node.graph.at(node.location):
             node = node.graph.apply(node.op, operands, node.attributes)
     if is_view(node) and place_in_memory(node) is None:

@@ -11,7 +11,7 @@ from graphc.compiler.arena import Arena, live_ranges, plan_arena
 from graphc.compiler.fuse import traffic
 from graphc.compiler.schedule import Schedule
 from graphc.compiler.sharing import share
-from graphc.ir.graph import Node, Program
+from graphc.ir.graph import Node, Program, is_among
 from graphc.ir.op import Gather
 from graphc.ir.ops import leaf
 from graphc.ir.ops.movement import in_range
@@ -143,7 +143,7 @@ def plan(program: Program, order: Schedule, tilings: Tilings, threads: int = 1) 
         instructions.append(PlannedInstruction(first, group))
         instructions += [PlannedInstruction(source, finishes=group) for source in finishing]
         for checked in checks:
-            if viewed(checked) in group.outputs:
+            if is_among(viewed(checked), group.outputs):
                 instructions.append(_check(checked, storages, names))
     instructions = [*_given_checks(program, storages, names, instructions), *instructions]
     arena = _plan_memory(program, storages, instructions, threads)
@@ -200,7 +200,7 @@ def _given_checks(
 
     The first check of an input copies it; others that ask more of it check the copy.
     """
-    given = (*storages.inputs, *storages.states, *storages.constants)
+    given = {*storages.inputs, *storages.states, *storages.constants}
     found, copied = [], set[Node]()
     for node in _checks(program):
         base = viewed(node)

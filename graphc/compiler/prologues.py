@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from graphc.compiler.fuse import Decision, Fused, Recomputation, needed_for, traffic
 from graphc.compiler.grouping import group_storing, inside_order, too_large, uses_of
-from graphc.ir.graph import Node, Program
+from graphc.ir.graph import Node, Program, is_among
 from graphc.ir.op import Scalar
 from graphc.kernels.emit_contraction import tiling_of
 from graphc.kernels.group import (
@@ -70,7 +70,7 @@ def with_outcomes(
     hold no more are left out."""
     for decision in decisions:
         value = decision.producer
-        reads = value in map(viewed, decision.consumer.operands)
+        reads = is_among(value, map(viewed, decision.consumer.operands))
         if decision.fused or value not in outcomes or not reads:
             yield decision
             continue
@@ -101,7 +101,7 @@ class _Groups:
         return [self._groups[number] for number in sorted(self._using[value])]
 
     def maker(self, value: Node) -> Group:
-        return next(group for group in self.using(value) if value in group.outputs)
+        return next(group for group in self.using(value) if is_among(value, group.outputs))
 
     def change(self, changed: Mapping[Group, Group | None]) -> None:
         """Puts other groups in the place of some, or none."""
@@ -137,8 +137,8 @@ def _multiplies(group: Group, value: Node) -> bool:
     """Whether the product of `group` has `value` as an operand that stands in memory."""
     return (
         isinstance(group, ContractionGroup)
-        and value in map(viewed, group.contraction.operands)
-        and value not in group.nodes
+        and is_among(value, map(viewed, group.contraction.operands))
+        and not is_among(value, group.nodes)
     )
 
 
@@ -205,8 +205,8 @@ def _without(value: Node, maker: Group, chain: _Chain) -> Group | Refusal | None
         return None
     nodes = needed_for(outputs, maker.nodes)
     if isinstance(maker, ContractionGroup) and maker.prologue:
-        epilogue = tuple(node for node in maker.epilogue if node in nodes)
-        reductions = tuple(node for node in maker.reductions if node in nodes)
+        epilogue = tuple(node for node in maker.epilogue if is_among(node, nodes))
+        reductions = tuple(node for node in maker.reductions if is_among(node, nodes))
         return replace(maker, epilogue=epilogue, reductions=reductions, outputs=outputs)
     return group_storing(nodes, outputs)
 
@@ -220,7 +220,7 @@ def _with_chain(value: Node, group: Group, chain: tuple[Node, ...]) -> Group | R
         return too_large(nodes, group.outputs) or group_storing(nodes, group.outputs)
     product = group.contraction
     for node in (*group.prologue, *group.epilogue):
-        if value in map(viewed, node.operands) or node in chain:
+        if is_among(value, map(viewed, node.operands)) or is_among(node, chain):
             return Refusal(
                 f"{described(node)} reads {described(value)} too, in the kernel of a product, "
                 "which computes it only while it packs an operand"

@@ -8,12 +8,12 @@ not be stored, and threads that share the product's rows need not meet before it
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from graphc.compiler.fuse import Decision, Fused, needed_for, traffic
 from graphc.compiler.grouping import group_storing, inside_order, too_large, uses_of
-from graphc.ir.graph import Node, Program
+from graphc.ir.graph import Node, Program, is_among
 from graphc.kernels.emit_contraction import contraction_of, tiling_of
 from graphc.kernels.group import (
     ContractionGroup,
@@ -57,8 +57,8 @@ def fuse_row_epilogues(program: Program, fused: Fused, tilings: Tilings) -> Fuse
         assert isinstance(maker, ContractionGroup) and isinstance(reader, LoopGroup)
         found = _changed(maker, reader, groups, kept, tilings)
         parts = (frozenset(maker.nodes), frozenset(reader.nodes))
-        passed = next(node for node in maker.outputs if node in external_operands(reader.nodes))
-        first = next(node for node in reader.nodes if passed in map(viewed, node.operands))
+        passed = next(node for node in maker.outputs if node in read[reader])
+        first = next(n for n in reader.nodes if is_among(passed, map(viewed, n.operands)))
         decisions = [each for each in decisions if each.fused or each.parts != parts]
         if isinstance(found, Refusal):
             decisions.append(Decision(passed, first, False, 0, found.reason, parts))
@@ -108,7 +108,7 @@ class _Change:
     reason: str
 
 
-def _are_rows(maker: Group, reader: LoopGroup, read: Collection[Node]) -> bool:
+def _are_rows(maker: Group, reader: LoopGroup, read: set[Node]) -> bool:
     """Whether `reader`, which reads the values `read`, reduces rows of what the product `maker`
     makes."""
     if not isinstance(maker, ContractionGroup):

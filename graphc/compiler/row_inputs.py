@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from graphc.compiler.executable import Executable
-from graphc.ir.graph import Node, Program, rebuild
+from graphc.ir.graph import Node, Program, are_same, is_among, rebuild
 from graphc.ir.op import Array
 from graphc.ir.ops import leaf, movement
 from graphc.kernels.group import is_contraction, is_view, viewed
@@ -68,9 +68,9 @@ def take_rows(program: Program, names: Collection[str]) -> Program:
 
     def make(node: Node, operands: tuple[Node, ...]) -> Node:
         with graph.at(node.location):
-            if node in tables:
+            if is_among(node, tables):
                 return movement.take(node, order, axis=0)
-            if operands == node.operands:
+            if are_same(operands, node.operands):
                 return node
             return graph.apply(node.op, operands, node.attributes)
 

@@ -12,7 +12,7 @@ from graphc.drawing.diagram import Box, Boxing, Diagram
 from graphc.drawing.labels import is_scalar_constant
 from graphc.drawing.layers import layers_of
 from graphc.drawing.values import Values
-from graphc.ir.graph import Node
+from graphc.ir.graph import Node, is_among
 from graphc.kernels.group import Group, is_inline, is_view
 from graphc.kernels.names import label
 from graphc.profiling.rows import kind_of, nodes_of
@@ -109,7 +109,7 @@ class _Kernels:
 
         What is given and what only shows memory otherwise stands in each kernel that reads it.
         """
-        is_inside = group is not None and node in self.groups[group].nodes
+        is_inside = group is not None and is_among(node, self.groups[group].nodes)
         if not (is_inside or is_view(node) or is_inline(node) or is_given(node)):
             group = self.makers[node]
         name = f"g{group} {node.number}" if group is not None else f"{node.number}"

@@ -83,6 +83,7 @@ def elementwise(
     result: DType | None = None,
     attributes: Mapping[str, AttributeKind] | None = None,
     commutative: bool = False,
+    conditions: tuple[int, ...] = (),
 ) -> Op:
     """An elementwise op: numpy function, scalar template and VJP rules."""
     return Op(
@@ -94,6 +95,7 @@ def elementwise(
         vjp=vjp,
         lowering=Scalar(scalar, cost),
         commutative=commutative,
+        conditions=conditions,
     )
 
 
@@ -231,14 +233,14 @@ greater_equal: Op = _comparison("greater_equal", np.greater_equal, ">=")
 
 logical_and: Op = elementwise(
     "logical_and", 2, np.logical_and, "{x} & {y}", accepts=_bool, commutative=True,
-    vjp=[_NO_SLOPE, _NO_SLOPE],
+    conditions=(0, 1), vjp=[_NO_SLOPE, _NO_SLOPE],
 )  # fmt: skip
 logical_or: Op = elementwise(
     "logical_or", 2, np.logical_or, "{x} | {y}", accepts=_bool, commutative=True,
-    vjp=[_NO_SLOPE, _NO_SLOPE],
+    conditions=(0, 1), vjp=[_NO_SLOPE, _NO_SLOPE],
 )  # fmt: skip
 logical_not: Op = elementwise(
-    "logical_not", 1, np.logical_not, "not {x}", accepts=_bool, vjp=[_NO_SLOPE]
+    "logical_not", 1, np.logical_not, "not {x}", accepts=_bool, conditions=(0,), vjp=[_NO_SLOPE]
 )
 
 where: Op = Op(
@@ -252,6 +254,7 @@ where: Op = Op(
         lambda ct, r, c, x, y: where(stop_gradient(c), 0, ct),
     ],
     lowering=Scalar("select({x}, {y}, {z})", ARITHMETIC),
+    conditions=(0,),
 )
 
 

@@ -13,7 +13,7 @@ from graphc.compiler import prologues
 from graphc.compiler.assemble import compiled
 from graphc.compiler.native import LoadedProgram, native
 from graphc.compiler.pipeline import Options, compile_program
-from graphc.ir.graph import Program
+from graphc.ir.graph import Program, is_among
 from graphc.ir.op import Array
 from graphc.ir.reference import run_program
 from graphc.kernels.group import ContractionGroup
@@ -40,7 +40,7 @@ def _ops(function: gc.Function) -> list[tuple[list[str], list[str]]]:
     found = []
     for group in compilation(function.program).groups:
         first = group.prologue if isinstance(group, ContractionGroup) else ()
-        rest = [node.op.name for node in group.nodes if node not in first]
+        rest = [node.op.name for node in group.nodes if not is_among(node, first)]
         found.append(([node.op.name for node in first], rest))
     return found
 

@@ -13,8 +13,10 @@ from graphc.ir.errors import DTypeError, ShapeError
 from graphc.ir.graph import Graph, Node
 from graphc.ir.ops import elementwise as ops
 from graphc.ir.types import (
+    DTYPES,
     Dim,
     as_shape,
+    bool_,
     f32,
     f64,
     i32,
@@ -36,7 +38,7 @@ PAIR = (np.array([[1.5, -2.0, 0.5]], np.float32), np.array([[2.0], [-0.5]], np.f
 @pytest.mark.parametrize(
     "function",
     [operator.add, operator.sub, operator.mul, operator.truediv, operator.lt, operator.le,
-     operator.gt, operator.ge],
+     operator.gt, operator.ge, operator.eq, operator.ne],
 )  # fmt: skip
 def test_binary_operators(function: Callable[[Any, Any], Any]) -> None:
     graph = Graph()
@@ -49,6 +51,86 @@ def test_binary_operators(function: Callable[[Any, Any], Any]) -> None:
     np.testing.assert_array_equal(value_of(function(b, x), x=a), function(b, a))
     half = np.float64(0.5)
     np.testing.assert_array_equal(value_of(function(half, x), x=a), function(np.float32(0.5), a))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_equality_is_elementwise(dtype: str) -> None:
+    graph = Graph()
+    x, y = graph.input("x", (2, 3), dtype), graph.input("y", (3,), dtype)
+    a = np.array([[0, 1, 0], [1, 1, 0]], DTYPES[dtype].numpy)
+    b = a[1, ::-1].copy()
+    one = b.dtype.type(1)
+    for compare in (operator.eq, operator.ne):
+        assert compare(x, y).dtype is bool_
+        np.testing.assert_array_equal(value_of(compare(x, y), x=a, y=b), compare(a, b))
+        for other in (b, one, one.item()):
+            np.testing.assert_array_equal(value_of(compare(x, other), x=a), compare(a, other))
+            np.testing.assert_array_equal(value_of(compare(other, x), x=a), compare(other, a))
+        rows = b.tolist()
+        np.testing.assert_array_equal(value_of(compare(x, rows), x=a), compare(a, b))
+    assert (x == y) is ops.equal(x, y) and (x != y) is ops.not_equal(x, y)
+
+
+def test_equality_at_special_values() -> None:
+    x = Graph().input("x", (4,))
+    a = np.array([np.nan, -0.0, np.inf, 1], np.float32)
+    np.testing.assert_array_equal(value_of(x == x, x=a), a == a)
+    np.testing.assert_array_equal(value_of(x != 0.0, x=a), a != 0.0)
+
+
+@pytest.mark.parametrize("other", [None, "0", b"0", 1j, {}, {1}, object(), np.array(["0"])])
+def test_equality_with_what_no_tensor_holds(other: object) -> None:
+    x = Graph().input("x", (3,), "i32")
+    for compare in (operator.eq, operator.ne):
+        for one, two in ((x, other), (other, x)):
+            with pytest.raises(DTypeError, match=r"^(not_)?equal: .*(neither|does not fit)"):
+                compare(one, two)
+
+
+def test_equality_is_left_to_classes_that_define_it() -> None:
+    class Other:
+        def __eq__(self, other: object) -> bool:
+            return isinstance(other, Node)
+
+        __hash__ = None  # type: ignore[assignment]
+
+    x = Graph().input("x", (3,))
+    other: Any = Other()
+    assert (x == other) is True and (x != other) is False and (other == x) is True
+
+
+LONE_BOOLS: list[Callable[[Any], Any]] = [
+    lambda mask: build.where(mask is None, 1.0, 2.0),
+    lambda mask: build.where(mask is None, mask, ~mask),
+    lambda mask: build.where(True, mask, mask),
+    lambda mask: ops.where(False, mask, mask),
+    lambda mask: ops.logical_and(mask, True),
+    lambda mask: ops.logical_or(False, mask),
+    lambda mask: ops.logical_not(False),
+    lambda mask: mask & True,
+    lambda mask: True & mask,
+    lambda mask: mask | False,
+    lambda mask: False | mask,
+]
+
+
+@pytest.mark.parametrize("apply", LONE_BOOLS)
+def test_one_bool_of_python_is_no_condition(apply: Callable[[Any], Any]) -> None:
+    mask = Graph().input("mask", (3,), "bool")
+    with pytest.raises((DTypeError, TypeError), match=r"one bool of Python .*`is`"):
+        apply(mask)
+
+
+def test_conditions_are_arrays_and_bools_are_values() -> None:
+    mask = Graph().input("mask", (3,), "bool")
+    flags, others = np.array([True, False, True]), np.array([True, True, False])
+    for given in (others, others.tolist()):
+        np.testing.assert_array_equal(value_of(mask & given, mask=flags), flags & others)
+        np.testing.assert_array_equal(value_of(given | mask, mask=flags), flags | others)
+        chosen = build.where(given, mask, ~mask)
+        np.testing.assert_array_equal(value_of(chosen, mask=flags), np.where(others, flags, ~flags))
+    np.testing.assert_array_equal(value_of(build.where(mask, True, False), mask=flags), flags)
+    np.testing.assert_array_equal(value_of(mask == True, mask=flags), flags)  # noqa: E712
 
 
 def test_unary_operators() -> None:

@@ -10,7 +10,16 @@ from graphc.ir import build
 from graphc.ir.attributes import Literal
 from graphc.ir.autodiff import gradients
 from graphc.ir.errors import DTypeError, ForeignTensorError, GraphError, ShapeError
-from graphc.ir.graph import Graph, Program, depends_on, rebuild, topological, users
+from graphc.ir.graph import (
+    Graph,
+    Program,
+    are_same,
+    depends_on,
+    is_among,
+    rebuild,
+    topological,
+    users,
+)
 from graphc.ir.location import callers_location
 from graphc.ir.op import Leaf, Op
 from graphc.ir.ops import OPS
@@ -101,10 +110,15 @@ def test_constants_that_do_not_fit(value: Any, dtype: str) -> None:
         Graph().constant(value, dtype)
 
 
-def test_nodes_compare_by_identity_and_do_not_change() -> None:
+def test_nodes_hash_by_identity_and_do_not_change() -> None:
     graph = Graph()
     x = graph.input("x", (3,))
-    assert x == x and x != x + 1
+    y = x + 1
+    found = {x: "x", y: "y"}
+    assert found[x] == "x" and found[y] == "y" and {x, y, x + 1} == {y, x}
+    assert is_among(y, [x, y]) and not is_among(y, [x])
+    assert are_same([x, y], (x, x + 1))
+    assert not are_same([x, y], [y, x]) and not are_same([x], [x, y])
     with pytest.raises(AttributeError):
         x.number = 3  # type: ignore[misc]
 

@@ -179,7 +179,7 @@ def test_derivative_is_tested_or_refused(name: str) -> None:
         for case in CASES[name]:
             applied = apply_case(case, f64)
             by = applied.operands[position]
-            if by.dtype.is_float and applied.graph.nodes.index(by) < applied.result.number:
+            if by.dtype.is_float and by.number < applied.result.number:
                 loss = build.sum(build.cast(applied.result, f64))
                 with pytest.raises(NotDifferentiableError, match=f"{name}: "):
                     gradients(loss, [by])
