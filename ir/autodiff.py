@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from graphc.ir import build
 from graphc.ir.errors import GraphError, NotDifferentiableError
@@ -10,6 +11,7 @@ from graphc.ir.graph import Node, depends_on, topological
 from graphc.ir.location import callers_location, located
 from graphc.ir.op import NonDifferentiable, Scalar, Stopped
 from graphc.ir.ops import movement, reduce
+from graphc.ir.regions import sum_of_embedded
 from graphc.ir.types import Shape
 
 
@@ -38,21 +40,47 @@ def vector_jacobian_product(
     """
     dependent = depends_on(results, wrt)
     _check_dependence(results, wrt)
-    accumulated: dict[Node, Node] = {}
+    accumulated = _Cotangents({}, {})
     for result, cotangent in zip(results, cotangents, strict=True):
-        _accumulate(accumulated, result, cotangent)
+        accumulated.add(result, cotangent)
     for node in reversed(topological(results)):
-        if node not in dependent or node not in accumulated:
+        if node not in dependent:
             continue
-        ct = accumulated[node]
         with node.graph.at(node.location):
+            ct = accumulated.of(node)
+            if ct is None:
+                continue
             for position, operand in enumerate(node.operands):
                 if operand in dependent and operand.dtype.is_float:
                     _propagate(accumulated, node, position, ct)
     return tuple(_cotangent_of(accumulated, w) for w in wrt)
 
 
-def _propagate(accumulated: dict[Node, Node], node: Node, position: int, ct: Node) -> None:
+@dataclass(frozen=True, eq=False)
+class _Cotangents:
+    """What has reached each node: the sum of tensors, and the regions that slices of it add."""
+
+    whole: dict[Node, Node]
+    regions: dict[Node, list[Node]]
+
+    def add(self, node: Node, contribution: Node) -> None:
+        if contribution.op is movement.embed:
+            self.regions.setdefault(node, []).append(contribution)
+        else:
+            self._add_whole(node, contribution)
+
+    def of(self, node: Node) -> Node | None:
+        """The cotangent, of which all has arrived; None where nothing has."""
+        if node in self.regions:
+            self._add_whole(node, sum_of_embedded(self.regions.pop(node)))
+        return self.whole.get(node)
+
+    def _add_whole(self, node: Node, contribution: Node) -> None:
+        present = self.whole.get(node)
+        self.whole[node] = contribution if present is None else present + contribution
+
+
+def _propagate(accumulated: _Cotangents, node: Node, position: int, ct: Node) -> None:
     """Adds to the cotangent of operand number `position` what `node` hands on to it."""
     operand = node.operands[position]
     rule = node.op.vjp[0 if node.op.arity is None else position]
@@ -61,18 +89,14 @@ def _propagate(accumulated: dict[Node, Node], node: Node, position: int, ct: Nod
     extra = {"position": position} if node.op.arity is None else {}
     contribution = rule(ct, node, *node.operands, **node.attributes, **extra)
     if contribution is not None:
-        _accumulate(accumulated, operand, sum_to_shape(contribution, operand.shape))
+        accumulated.add(operand, sum_to_shape(contribution, operand.shape))
 
 
-def _accumulate(accumulated: dict[Node, Node], node: Node, contribution: Node) -> None:
-    present = accumulated.get(node)
-    accumulated[node] = contribution if present is None else present + contribution
-
-
-def _cotangent_of(accumulated: Mapping[Node, Node], node: Node) -> Node:
-    if node in accumulated:
-        return build.broadcast_to(accumulated[node], node.shape)
-    return build.broadcast_to(node.graph.constant(0.0, node.dtype), node.shape)
+def _cotangent_of(accumulated: _Cotangents, node: Node) -> Node:
+    ct = accumulated.of(node)
+    if ct is None:
+        ct = node.graph.constant(0.0, node.dtype)
+    return build.broadcast_to(ct, node.shape)
 
 
 def sum_to_shape(value: Node, shape: Shape) -> Node:
