@@ -143,7 +143,6 @@ class EarlyStopping(Callback):
     def on_train_end(self) -> None:
         if self._best_values:
             self.model.variables.update(self._best_values)
-        self._best_values = {}
 
 
 class ModelCheckpoint(Callback):

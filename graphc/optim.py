@@ -150,37 +150,34 @@ def clip(gradients: list[Node], value: float | None, norm: float | None) -> list
 def _clip_norm(gradients: list[Node], norm: float) -> list[Node]:
     """g where |g| + epsilon <= norm, else g norm / (|g| + epsilon), |g| being the common 2-norm.
 
-    Each gradient is divided by its greatest element first, and these by the greatest of all, so
-    that no square overflows and the greatest does not underflow.
+    It is taken in f64, which the squares of f32 neither overflow nor underflow. Beside f64 all are
+    divided by the greatest element first, and what then underflows does not count.
     """
-    dtype = widest(gradients)
-    wide = [build.cast(g, dtype) for g in gradients]
-    peaks = [build.max(ops.absolute(g)) for g in wide]
-    units = [g / _not_zero(peak) for g, peak in zip(wide, peaks, strict=True)]
-    greatest = peaks[0]
-    for peak in peaks[1:]:
-        greatest = ops.maximum(greatest, peak)
-    greatest = _not_zero(greatest)
-    shares = [peak / greatest for peak in peaks]
-    squares = [
-        build.sum(ops.square(unit)) * ops.square(share)
-        for unit, share in zip(units, shares, strict=True)
-    ]
+    wide = [build.cast(g, f64) for g in gradients]
+    unit = _greatest(wide) if widest(gradients) is f64 else None
+    scaled = wide if unit is None else [g / unit for g in wide]
+    squares = [build.sum(ops.square(g)) for g in scaled]
     total = squares[0]
     for square in squares[1:]:
         total = total + square
-    length = ops.sqrt(total)  # in units of the greatest element
-    is_short = ops.less_equal(length * greatest + NORM_EPSILON, norm)
-    factor = norm / (length + NORM_EPSILON / greatest)
+    length = ops.sqrt(total)
+    epsilon = NORM_EPSILON if unit is None else NORM_EPSILON / unit
+    is_short = ops.less_equal(length if unit is None else length * unit, norm - NORM_EPSILON)
+    # Divided by an infinite length, finite gradients would be 0, and only the others NaN.
+    factor = ops.where(ops.less(length, math.inf), norm / (length + epsilon), math.nan)
     return [
-        ops.where(is_short, g, build.cast(unit * (share * factor), g.dtype))
-        for g, unit, share in zip(gradients, units, shares, strict=True)
+        ops.where(is_short, g, build.cast(each * factor, g.dtype))
+        for g, each in zip(gradients, scaled, strict=True)
     ]
 
 
-def _not_zero(peak: Node) -> Node:
-    """What elements that are all 0 may be divided by too."""
-    return ops.where(ops.equal(peak, 0), 1, peak)
+def _greatest(values: list[Node]) -> Node:
+    """The greatest magnitude of all elements, 1 where they are all 0."""
+    peaks = [build.max(ops.absolute(value)) for value in values]
+    greatest = peaks[0]
+    for peak in peaks[1:]:
+        greatest = ops.maximum(greatest, peak)
+    return ops.where(ops.equal(greatest, 0), 1, greatest)
 
 
 def _with_weight_decay(gradient: Node, parameter: Node, decay: float, slots: Slots) -> Node:

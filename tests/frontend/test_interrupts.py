@@ -158,13 +158,16 @@ def test_an_error_does_not_hide_an_interrupt():
 
 def test_the_second_interrupt_comes_at_once_and_the_third_waits():
     reached = []
-    with pytest.raises(KeyboardInterrupt), interrupts.deferred_interrupts() as held:
+    with (
+        pytest.raises(KeyboardInterrupt),
+        interrupts.deferred_interrupts() as held,
+        held.second_at_once(),
+    ):
         try:
-            with held.second_at_once():
-                press()
-                reached.append("first")
-                press()
-                reached.append("second")
+            press()
+            reached.append("first")
+            press()
+            reached.append("second")
         finally:
             press()
             reached.append("third")

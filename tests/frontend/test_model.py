@@ -279,6 +279,9 @@ def test_classes_of_one_logit(mode, shape, output, threshold, loss):
     expected = model.predict(POINTS).reshape(classes.shape) > threshold
     assert 0 < expected.mean() < 1
     np.testing.assert_array_equal(classes, expected)
+    # Of two equal scores the first counts as the greatest.
+    model.variables.update({"dense_1.kernel": np.zeros((4, 1)), "dense_1.bias": [0.0]})
+    assert not model.predict_classes(POINTS).any()
 
 
 @pytest.mark.parametrize("shape", [("batch",), ("batch", 1)])

@@ -185,6 +185,7 @@ SCALES = {
     "usual f32 beside f64": (("f4", 1.0), ("f8", 1.0)),
     "none": (("f4", 0.0), ("f4", 0.0)),
     "none beside huge": (("f4", 0.0), ("f4", 1e20)),
+    "none beside f64": (("f4", 0.0), ("f8", 0.0)),
 }
 
 
