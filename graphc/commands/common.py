@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -76,6 +78,8 @@ def one_line_errors() -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
+        # Another one ends the process at once, with the same status.
+        signal.signal(signal.SIGINT, lambda *_: os._exit(INTERRUPTED))
         click.echo("Interrupted", err=True)
         sys.exit(INTERRUPTED)
     except ScriptFailedError as error:
