@@ -16,8 +16,8 @@ from graphc.ir import build
 from graphc.ir.graph import topological
 from graphc.ir.op import Array
 from graphc.ir.ops import elementwise as ops
+from graphc.ir.types import f64
 from graphc.logged import DEAD, NORMS, recorded_name
-from graphc.optim import widest
 
 # One step of so many records: its norms take 3 % of a large step, but a fifth and more of a small
 # one, where each sum is one more kernel that one thread runs alone.
@@ -106,9 +106,8 @@ def gradients_of(layers: Sequence[Layer], loss: Node) -> dict[Node, Node]:
 
 
 def norm(values: Sequence[Node]) -> Node:
-    """The 2-norm of all elements together, in the dtype of the widest."""
-    dtype = widest(values)
-    squares = [build.sum(ops.square(build.cast(value, dtype))) for value in values]
+    """The 2-norm of all elements together, in f64, which squares of f32 do not overflow."""
+    squares = [build.sum(ops.square(build.cast(value, f64))) for value in values]
     total = squares[0]
     for square in squares[1:]:
         total = total + square

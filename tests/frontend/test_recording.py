@@ -132,6 +132,21 @@ def test_a_layer_of_two_dtypes():
     assert logs["layer/gradient"] == pytest.approx([norm / RATE], rel=1e-5)
 
 
+@pytest.mark.parametrize("scale", [1e20, 1e-25])
+def test_norms_of_what_has_no_squares_in_f32(scale):
+    graph = gc.Graph()
+    x = graph.input("x", ("batch", 6))
+    y = gc.nn.dense(x, 1, kernel_init=gc.init.ones, name="layer")
+    model = gc.Model(x, y, loss=gc.mean(y))
+    model.compile(gc.optim.SGD(0.0), mode="reference")
+    inputs = (X * scale).astype("f4")
+    logs = model.fit(inputs, record=True, batch_size=ROWS).history
+    exact = inputs.astype("f8")
+    assert logs["layer/activation"] == pytest.approx([np.linalg.norm(exact.sum(1))], rel=1e-5)
+    gradient = np.linalg.norm([*exact.mean(0), 1.0])
+    assert logs["layer/gradient"] == pytest.approx([gradient], rel=1e-5)
+
+
 def test_steps_below_one_are_refused():
     model, _ = _model()
     with pytest.raises(ValueError, match="at least 1 expected"):
