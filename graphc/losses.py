@@ -21,7 +21,7 @@ Reduction = Literal["mean", "sum", "none"]
 
 
 def softmax_cross_entropy(logits: Node, labels: Node, reduction: Reduction = "mean") -> Node:
-    """-sum_j t_j log softmax(z)_j for logits z [..., classes].
+    """-sum_j t_j log softmax(z)_j for logits z [..., classes]; a label of 0 has no term.
 
     `labels` are class indices, integers [...], or probabilities t of the logits' type (one-hot or
     soft). Raises ShapeError or DTypeError for any other, and ShapeError for a single class.
@@ -32,7 +32,7 @@ def softmax_cross_entropy(logits: Node, labels: Node, reduction: Reduction = "me
         losses = -build.pick(log_probabilities, labels)
     else:
         check_like("softmax_cross_entropy", logits, labels)
-        losses = -build.sum(labels * log_probabilities, -1)
+        losses = -build.sum(ops.weigh(labels, log_probabilities), -1)
     return reduce_losses(losses, reduction)
 
 

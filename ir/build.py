@@ -140,10 +140,9 @@ def argmax(x: Any, axis: int = -1, keepdims: bool = False) -> Node:
 
 
 def logsumexp(x: Any, axis: int = -1, keepdims: bool = False) -> Node:
-    """log(sum(exp(x))) along `axis` without overflow."""
+    """log(sum(exp(x))) along `axis` without overflow; of infinities as the formula says."""
     axis = _axis(x, axis, "logsumexp")
-    peak = reduce.max_(x, axes=(axis,))
-    value = ops.log(reduce.sum_(ops.exp(x - peak), axes=(axis,))) + peak
+    value = composite.logsumexp(x, axes=(axis,))
     return value if keepdims else squeeze(value, (axis,))
 
 

@@ -29,8 +29,8 @@ def log_softmax_backward(node: Node) -> Node | None:
     """t * s - p * sum(t * s, axis) = (p * sum(t, axis) - t) * -s for p = softmax(x, axis)
 
     Here s is constant along the axis: the weight 1/n of a mean, or one a row. The left-hand side
-    is log_softmax's VJP of the cotangent t * s, or where(t, s, 0) for one-hot t, for which the
-    right is (p - t) * -s. The rounding differs in the last digit.
+    is log_softmax's VJP of the cotangent t * s (or weigh(t, s)), or where(t, s, 0)
+    for one-hot t, for which the right is (p - t) * -s. The rounding differs in the last digit.
     """
     ct, product = node.operands
     found = _softmax_times_sum(product, ct)
@@ -95,6 +95,9 @@ def _selected(node: Node, axis: int) -> tuple[Node, Node] | None:
 
 def _constant_factor(node: Node, axis: int) -> tuple[Node, Node] | None:
     """(x, s) where `node` is x * s, x has its shape and s is constant along `axis`."""
+    if node.op is ops.weigh and is_constant_along(node.operands[1], axis, node.shape):
+        x, factor = node.operands
+        return (x, factor) if x.shape == node.shape else None
     if node.op is not ops.multiply:
         return None
     for x, factor in either_order(node):

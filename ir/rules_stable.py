@@ -226,10 +226,7 @@ def exp_of_log_softmax(node: Node) -> Node | None:
 
 @rule(ops.log)
 def log_of_sum_of_exp(node: Node) -> Node | None:
-    """log(sum(exp(x))) = log(sum(exp(x - max(x)))) + max(x)
-
-    Differs where a sum has no finite greatest term: a row of -inf gives NaN, not -inf.
-    """
+    """log(sum(exp(x))) = logsumexp(x)"""
     (argument,) = node.operands
     total = argument.operands[0] if argument.op is movement.reshape else argument
     x = operand_of(total.operands[0], ops.exp) if total.op is reduce.sum_ else None
@@ -240,23 +237,32 @@ def log_of_sum_of_exp(node: Node) -> Node | None:
         return None
     if x.shape == total.shape:
         return None  # one term a sum; its maximum is that term
-    peak = reduce.max_(x, axes=axes)
-    value = ops.log(reduce.sum_(ops.exp(x - peak), axes=axes)) + peak
-    return build.reshape(value, node.shape)
+    return build.reshape(composite.logsumexp(x, axes=axes), node.shape)
+
+
+@rule(ops.add)
+def written_logsumexp(node: Node) -> Node | None:
+    """log(sum(exp(x - max(x)))) + max(x) = logsumexp(x)
+
+    Where the greatest term is infinite the left-hand side is NaN.
+    """
+    for logarithm, peak in either_order(node):
+        found = _log_sum_below_peak(logarithm)
+        if found is not None and is_peak(peak, found[0], (found[1],)):
+            value = composite.logsumexp(found[0], axes=(found[1],))
+            return build.reshape(value, node.shape) if node.type == logarithm.type else None
+    return None
 
 
 @rule(ops.subtract)
 def subtract_logsumexp(node: Node) -> Node | None:
-    """x - (log(sum(exp(x - max(x)))) + max(x)) = log_softmax(x)"""
+    """x - logsumexp(x) = log_softmax(x)"""
     x, subtracted = node.operands
     total = unsqueezed(subtracted)
-    if total.op is not ops.add:
+    if total.op is not composite.logsumexp or total.operands[0] is not x:
         return None
-    for logarithm, peak in either_order(total):
-        found = _log_sum_below_peak(logarithm)
-        if found is not None and found[0] is x and is_peak(peak, x, (found[1],)):
-            return as_given(node, composite.log_softmax(x, axis=found[1]))
-    return None
+    axes = total.attributes["axes"]
+    return as_given(node, composite.log_softmax(x, axis=axes[0])) if len(axes) == 1 else None
 
 
 @rule(ops.subtract)
@@ -317,6 +323,7 @@ RULES: tuple[Rule, ...] = (
     log_of_softmax,
     exp_of_log_softmax,
     log_of_sum_of_exp,
+    written_logsumexp,
     subtract_logsumexp,
     subtract_log_sum,
     argmax_of_softmax,

@@ -6,11 +6,21 @@ from typing import Any
 
 import numpy as np
 
-from graphc.ir.attributes import DTYPE, INT
+from graphc.ir.attributes import AXES, DTYPE, INT
 from graphc.ir.errors import DTypeError, ShapeError
 from graphc.ir.op import Array, Composite, NonDifferentiable, Op
 from graphc.ir.ops import movement, reduce
-from graphc.ir.ops.elementwise import cast, equal, exp, log, logical_or, not_equal, where
+from graphc.ir.ops.elementwise import (
+    absolute,
+    cast,
+    equal,
+    exp,
+    log,
+    logical_or,
+    not_equal,
+    stop_gradient,
+    where,
+)
 from graphc.ir.types import Dim, DType, Extent, TensorType, bool_, check_arithmetic, i32, i64
 
 
@@ -37,12 +47,14 @@ def _shifted(x: Array, axis: int) -> tuple[Array, Array]:
 
 def _reference_softmax(result: TensorType, x: Array, axis: int) -> Array:
     _, e = _shifted(x, axis)
-    return np.asarray(e / e.sum(axis=axis, keepdims=True))
+    with np.errstate(all="ignore"):
+        return np.asarray(e / e.sum(axis=axis, keepdims=True))
 
 
 def _reference_log_softmax(result: TensorType, x: Array, axis: int) -> Array:
     shifted, e = _shifted(x, axis)
-    return np.asarray(shifted - np.log(e.sum(axis=axis, keepdims=True)))
+    with np.errstate(all="ignore"):
+        return np.asarray(shifted - np.log(e.sum(axis=axis, keepdims=True)))
 
 
 def _expand_softmax(x: Any, axis: int) -> Any:
@@ -73,6 +85,49 @@ log_softmax: Op = Op(
     reference=_reference_log_softmax,
     vjp=[lambda ct, r, x, axis: ct - softmax(x, axis=axis) * reduce.sum_(ct, axes=(axis,))],
     lowering=Composite(_expand_log_softmax),
+)
+
+
+def _infer_logsumexp(x: TensorType, axes: tuple[int, ...]) -> TensorType:
+    if not x.dtype.is_float:
+        raise DTypeError(f"f32 or f64 expected, not {x.dtype}")
+    return reduce.max_.infer(x, axes=axes)
+
+
+def _reference_logsumexp(result: TensorType, x: Array, axes: tuple[int, ...]) -> Array:
+    with np.errstate(all="ignore"):
+        peak = np.max(x, axis=axes, keepdims=True)
+        total = np.log(np.exp(x - peak).sum(axis=axes, keepdims=True)) + peak
+    return np.where(np.isinf(peak), peak, total)
+
+
+def _expand_logsumexp(x: Any, axes: tuple[int, ...]) -> Any:
+    """log(sum(exp(x - max(x)))) + max(x), or the maximum where it is infinite."""
+    peak = reduce.max_(x, axes=axes)
+    total = log(reduce.sum_(exp(x - peak), axes=axes)) + peak
+    return where(equal(absolute(peak), float("inf")), peak, total)
+
+
+def _vjp_logsumexp(ct: Any, r: Any, x: Any, axes: tuple[int, ...]) -> Any:
+    """ct * softmax(x); 0 where x is -inf, and beside an infinite element, which has it all."""
+    if len(axes) == 1:
+        weight = softmax(x, axis=axes[0])
+    else:
+        e = exp(x - reduce.max_(x, axes=axes))
+        weight = e / reduce.sum_(e, axes=axes)
+    finite = where(equal(stop_gradient(x), float("-inf")), 0, ct * weight)
+    is_infinite = equal(stop_gradient(r), float("inf"))
+    return where(is_infinite, reduce.route(ct, r, x, axes), finite)
+
+
+logsumexp: Op = Op(
+    "logsumexp",
+    arity=1,
+    attributes={"axes": AXES},
+    infer=_infer_logsumexp,
+    reference=_reference_logsumexp,
+    vjp=[_vjp_logsumexp],
+    lowering=Composite(_expand_logsumexp),
 )
 
 
@@ -189,4 +244,4 @@ pick: Op = Op(
     indices=(1, lambda x, labels: x.shape[-1]),
 )
 
-OPS = (softmax, log_softmax, argmax, one_hot, pick)
+OPS = (softmax, log_softmax, logsumexp, argmax, one_hot, pick)

@@ -209,10 +209,29 @@ power: Op = elementwise(
         lambda ct, r, x, y: where(equal(r, 0), 0, ct * (r * log(x))),
     ],
 )  # fmt: skip
+
+
+def _weigh(weight: Array, x: Array) -> Array:
+    return np.asarray(np.where(weight == 0, 0, weight * x))
+
+
+# weight * x, but 0 where the weight is 0, be x infinite or NaN: a term t * log p of a loss.
+weigh: Op = elementwise(
+    "weigh", 2, _weigh, "select({x} == {T}(0), {T}(0), {x} * {y})", cost=3,
+    vjp=[lambda ct, r, weight, x: weigh(ct, x), lambda ct, r, weight, x: weigh(weight, ct)],
+)  # fmt: skip
+
+
+def _sigmoid_cross_entropy(x: Array, y: Array) -> Array:
+    """-y log sigmoid(x) - (1 - y) log(1 - sigmoid(x)): of the two terms one is beyond softplus."""
+    return np.asarray(_weigh(np.where(x > 0, 1 - y, y), np.abs(x)) + _softplus(-np.abs(x)))
+
+
+_MISSED = "select({x} > {T}(0), {T}(1) - {y}, {y})"
 sigmoid_cross_entropy: Op = elementwise(
-    "sigmoid_cross_entropy", 2,
-    lambda x, y: np.maximum(x, 0) - x * y + np.log1p(np.exp(-np.abs(x))),
-    "maximum({x}, {T}(0)) - {x} * {y} + softplus(-absolute({x}))", cost=2 * POLYNOMIAL,
+    "sigmoid_cross_entropy", 2, _sigmoid_cross_entropy,
+    f"select({_MISSED} == {{T}}(0), {{T}}(0), {_MISSED} * absolute({{x}}))"
+    " + softplus(-absolute({x}))", cost=2 * POLYNOMIAL,
     vjp=[lambda ct, r, x, y: ct * (sigmoid(x) - y), lambda ct, r, x, y: -(ct * x)],
 )  # fmt: skip
 
@@ -303,6 +322,6 @@ def _won(ct: Any, winner: Any, loser: Any) -> Any:
 OPS = (
     add, subtract, multiply, divide, negate, reciprocal, square, sqrt, absolute, sign, minimum,
     maximum, exp, expm1, log, log1p, sin, cos, tanh, sigmoid, softplus, relu, leaky_relu, elu,
-    power, sigmoid_cross_entropy, equal, not_equal, less, less_equal, greater, greater_equal,
+    power, weigh, sigmoid_cross_entropy, equal, not_equal, less, less_equal, greater, greater_equal,
     logical_and, logical_or, logical_not, where, cast, copy, stop_gradient,
 )  # fmt: skip

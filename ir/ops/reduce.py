@@ -63,7 +63,7 @@ def _highest(dtype: DType) -> float | int:
     return float("inf") if dtype.is_float else int(np.iinfo(dtype.numpy).max)
 
 
-def _route(ct: Any, result: Any, x: Any, axes: tuple[int, ...]) -> Any:
+def route(ct: Any, result: Any, x: Any, axes: tuple[int, ...]) -> Any:
     """The cotangent goes to the extreme element; equal ones share it. NaN where there is none."""
     is_extreme = equal(stop_gradient(x), stop_gradient(result))
     count = sum_(cast(is_extreme, dtype=x.dtype), axes=axes)
@@ -77,7 +77,7 @@ sum_: Op = reduction(
     lambda dtype: 0,
     vjp=[lambda ct, r, x, axes: broadcast_to(ct, shape=x.shape)],
 )
-max_: Op = reduction("max", np.max, "maximum", _lowest, vjp=[_route], infer=_infer_not_empty)
-min_: Op = reduction("min", np.min, "minimum", _highest, vjp=[_route], infer=_infer_not_empty)
+max_: Op = reduction("max", np.max, "maximum", _lowest, vjp=[route], infer=_infer_not_empty)
+min_: Op = reduction("min", np.min, "minimum", _highest, vjp=[route], infer=_infer_not_empty)
 
 OPS = (sum_, max_, min_)

@@ -46,6 +46,13 @@ CASES = (
     ),
     Case(
         "log_softmax_backward",
+        lambda x, t, s: ops.weigh(t, s) - softmax(x) * by_axis(reduce.sum_, ops.weigh(t, s), 1),
+        lambda x, t, s: (t - softmax(x) * by_axis(reduce.sum_, t, 1)) * s,
+        (ROWS, ROWS, (4, 1)),
+        exact=False,
+    ),
+    Case(
+        "log_softmax_backward",
         lambda x, t, s: t * s - softmax(x, 0) * by_axis(reduce.sum_, t * s, 0),
         lambda x, t, s: (t - softmax(x, 0) * by_axis(reduce.sum_, t, 0)) * s,
         (ROWS, ROWS, (3,)),

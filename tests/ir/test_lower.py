@@ -36,6 +36,7 @@ def classifier() -> Program:
         ("loss", loss),
         ("class", build.argmax(scores)),
         ("one_hot", build.one_hot(t, 4, "f64")),
+        ("logsumexp", build.logsumexp(scores)),
         ("stopped", ops.stop_gradient(scores)),
         ("dropped", random.dropout(scores, graph.state("key", (), "i64"), rate=0.5)),
         ("padded", build.concatenate([scores, scores], 1)[:, ::2]),

@@ -60,6 +60,27 @@ def _composite_cases() -> Iterator[Case]:
             lambda x, axis=axis: np.expand_dims(np.argsort(x, axis=axis).take(-1, axis), axis),
             bindings=BATCH,
         )  # fmt: skip
+    for shape, axes, layout in (
+        ((1,), (0,), PLAIN), ((17,), (0,), PLAIN), ((3, 16), (1,), TRANSPOSED),
+        ((15, 4), (0,), PLAIN), ((2, 3, 4), (0, 2), STEPPED), ((3, 10), (0, 1), PLAIN),
+        ((9, 16), (0,), PLAIN), ((0, 4), (1,), PLAIN), (("batch", 5), (1,), PLAIN),
+        (("batch", 5), (0, 1), PLAIN),
+    ):  # fmt: skip
+        yield Case(
+            "logsumexp", case_name(shape, axes, layout.name), (Operand(shape, layout=layout),),
+            {"axes": axes},
+            lambda x, axes=axes: np.log(np.exp(x).sum(axes, keepdims=True)),
+            bindings=BATCH, reduction_length=30,
+        )  # fmt: skip
+    for name, values, expect in (
+        ("far", [1000.0, 0.0, -1000.0], 1000.0), ("low", [-np.inf] * 3, -np.inf),
+        ("half_low", [-np.inf, 2.0, -np.inf], 2.0), ("high", [np.inf, 0.0, -np.inf], np.inf),
+        ("both_high", [np.inf, 3e38, np.inf], np.inf), ("nan", [np.nan, np.inf, 0.0], np.nan),
+    ):  # fmt: skip
+        yield Case(
+            "logsumexp", name, (Operand((2, 3), sample=fixed(values)),), {"axes": (1,)},
+            lambda x, expect=expect: np.full((2, 1), expect), gradient=False,
+        )  # fmt: skip
     far = Operand((2, 3), sample=fixed([1000.0, 0.0, -1000.0]))
     yield Case(
         "softmax", "far", (far,), {"axis": 1}, lambda x: np.array([[1.0, 0, 0]] * 2), gradient=False

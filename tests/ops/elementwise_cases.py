@@ -92,6 +92,7 @@ BINARY: dict[str, tuple[Sampler, Sampler, Callable[[float, float], float]]] = {
     "minimum": (uniform(0.0, 1.0), uniform(1.1, 2.0), lambda x, y: x if x < y else y),
     "maximum": (uniform(0.0, 1.0), uniform(1.1, 2.0), lambda x, y: x if x > y else y),
     "power": (positive, spread, math.pow),
+    "weigh": (uniform(0.1, 1.0), spread, operator.mul),
     "sigmoid_cross_entropy": (
         spread,
         uniform(0.0, 1.0),
@@ -299,6 +300,19 @@ def _extreme_cases() -> Iterator[Case]:
         (Operand((4,), sample=far), Operand((4,), sample=fixed([1.0, 0.0, 0.0, 1.0]))),
         expect=lambda x, y: np.array([1000.0, 0.0, 100.0, 0.0]), gradient=False,
     )  # fmt: skip
+    infinite = (
+        Operand((6,), sample=fixed([np.inf, np.inf, np.inf, -np.inf, -np.inf, -np.inf])),
+        Operand((6,), sample=fixed([1.0, 0.5, 0.0, 1.0, 0.5, 0.0])),
+    )
+    yield Case(
+        "sigmoid_cross_entropy", "infinite", infinite,
+        expect=lambda x, y: np.array([0, np.inf, np.inf, np.inf, np.inf, 0]), gradient=False,
+    )  # fmt: skip
+    weightless = (
+        Operand((4,), sample=fixed([0.0, -0.0])),
+        Operand((4,), sample=fixed([np.inf, -np.inf, np.nan, 1.0])),
+    )
+    yield Case("weigh", "nothing", weightless, expect=lambda x, y: np.zeros(4), gradient=False)
     crossed = (Operand((4, 3), sample=apart), Operand((4, 3), sample=fixed([0.05, 0.25, -0.15])))
     for name, function in (("minimum", min), ("maximum", max)):
         yield Case(name, "crossed", crossed, expect=by_scalar(function))
@@ -314,7 +328,7 @@ ELEMENTWISE_CASES: tuple[Case, ...] = (
 
 FLOAT_ONLY = (
     "divide", "reciprocal", "sqrt", "sign", "exp", "expm1", "log", "log1p", "sin", "cos", "tanh",
-    "sigmoid", "softplus", "relu", "power", "sigmoid_cross_entropy",
+    "sigmoid", "softplus", "relu", "power", "weigh", "sigmoid_cross_entropy",
 )  # fmt: skip
 NUMBERS_ONLY = ("add", "subtract", "multiply", "negate", "square", "abs", "minimum", "maximum")
 BOOLS_ONLY = ("logical_and", "logical_or", "logical_not")

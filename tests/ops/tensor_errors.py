@@ -100,7 +100,22 @@ _REDUCTIONS = tuple(
         op, "empty", lambda g, f=record: f(_x(g, (0, 4)), axes=(0,)),
         ShapeError, rf"^{op}\(f32\[0,4\]\): an extreme of no elements",
     )
-    for op, record in (("max", reduce.max_), ("min", reduce.min_))
+    for op, record in (
+        ("max", reduce.max_), ("min", reduce.min_), ("logsumexp", composite.logsumexp),
+    )
+) + (
+    ErrorCase(
+        "logsumexp", "unsorted", lambda g: composite.logsumexp(_x(g), axes=(1, 0)),
+        ShapeError, r"^logsumexp\(f32\[3,4\]\): sorted axes",
+    ),
+    ErrorCase(
+        "logsumexp", "axis", lambda g: build.logsumexp(_x(g), 2),
+        ShapeError, r"^logsumexp\(f32\[3,4\]\): axis 2 is outside rank 2",
+    ),
+    ErrorCase(
+        "logsumexp", "integers", lambda g: composite.logsumexp(_x(g, (3,), "i32"), axes=(0,)),
+        DTypeError, r"^logsumexp\(i32\[3\]\): f32 or f64 expected, not i32",
+    ),
 )  # fmt: skip
 
 _MOVEMENTS = (

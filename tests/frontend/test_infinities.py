@@ -1,0 +1,103 @@
+"""Losses and logsumexp at infinite scores: values and gradients, in every mode and dtype."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import graphc as gc
+from graphc.ir.types import DType, f32, f64
+
+INF, NAN = np.inf, np.nan
+Build = Callable[..., gc.Node]
+
+MODES: tuple[dict[str, Any], ...] = ({"mode": "reference"}, {"fuse": False}, {})
+
+
+LOW, HIGH, HALF = [-INF, -INF], [INF, 0.0], [-INF, 2.0]
+
+# name: loss, inputs, its value, the gradient by the first input
+CASES: dict[str, tuple[Build, dict[str, Any], float, Any]] = {
+    "pick of a zero": (
+        lambda p, t: -gc.sum(gc.log(gc.pick(p, t))),
+        {"p": [[0.0, 0.5, 0.5]], "t": [0]}, INF, [[-INF, 0, 0]],
+    ),
+    "gather of a zero": (
+        lambda p, t: -gc.sum(gc.log(gc.gather(p, t, 0))),
+        {"p": [[0.0, 0.5], [0.5, 1.0]], "t": [0, 1]}, INF, [[-INF, 0], [0, -1]],
+    ),
+    "take of a zero": (
+        lambda p, t: -gc.sum(gc.log(gc.take(p, t))),
+        {"p": [0.0, 0.5, 0.5], "t": [0]}, INF, [-INF, 0, 0],
+    ),
+    "root of a greatest zero": (
+        lambda x: gc.sqrt(gc.max(x)), {"x": [0.0, -1.0]}, 0, [INF, 0],
+    ),
+    "root of maxout": (
+        lambda x: gc.sum(gc.sqrt(gc.maxout(x, 2))), {"x": [0.0, -1.0, 4.0, 1.0]},
+        2, [INF, 0, 0.25, 0],
+    ),
+    "logsumexp": (
+        lambda x: gc.logsumexp(x), {"x": [-INF, 1.0, 1.0]}, 1 + np.log(2), [0, 0.5, 0.5],
+    ),
+    "logsumexp of low": (lambda x: gc.logsumexp(x), {"x": LOW}, -INF, [0, 0]),
+    "logsumexp of high": (lambda x: gc.logsumexp(x), {"x": HIGH}, INF, [1, 0]),
+    "written logsumexp of low": (lambda x: gc.log(gc.sum(gc.exp(x))), {"x": LOW}, -INF, [0, 0]),
+    "written logsumexp of high": (lambda x: gc.log(gc.sum(gc.exp(x))), {"x": HIGH}, INF, [1, 0]),
+    "written logsumexp of rows": (
+        lambda x: gc.log(gc.sum(gc.exp(x))), {"x": [LOW, HALF]}, 2, [[0, 0], [0, 1]],
+    ),
+    "two high": (lambda x: gc.logsumexp(x), {"x": [INF, 0, INF]}, INF, [0.5, 0, 0.5]),
+    "soft labels": (
+        lambda x, t: gc.losses.softmax_cross_entropy(x, t),
+        {"x": [[-INF, 0.0]], "t": [[0.0, 1.0]]}, 0, [[0, 0]],
+    ),
+    "soft labels of three": (
+        lambda x, t: gc.losses.softmax_cross_entropy(x, t, "sum"),
+        {"x": [[-INF, 1.0, 1.0]], "t": [[0.0, 0.5, 0.5]]}, np.log(2), [[0, 0, 0]],
+    ),
+    "labels": (
+        lambda x, t: gc.losses.softmax_cross_entropy(x, t),
+        {"x": [[-INF, 0.0]], "t": [1]}, 0, [[0, 0]],
+    ),
+    "sigmoid": (
+        lambda x, t: gc.losses.sigmoid_cross_entropy(x, t, "sum"),
+        {"x": [INF, -INF, 0.0], "t": [1.0, 0.0, 0.5]}, np.log(2), [0, 0, 0],
+    ),
+    "sigmoid and wrong": (
+        lambda x, t: gc.losses.sigmoid_cross_entropy(x, t, "sum"),
+        {"x": [INF, -INF], "t": [0.0, 1.0]}, INF, [1, -1],
+    ),
+    "hinge": (
+        lambda x, t: gc.losses.multiclass_hinge(x, t),
+        {"x": [[-INF, 0.0, 0.5]], "t": [1]}, 1.5, [[0, -1, 1]],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("options", MODES, ids=str)
+@pytest.mark.parametrize("dtype", [f32, f64], ids=str)
+def test_values_and_gradients(dtype: DType, options: dict[str, Any]) -> None:
+    """All cases in one program."""
+    graph = gc.Graph()
+    inputs, given, outputs = [], [], {}
+    for name, (build, arrays, *_) in CASES.items():
+        operands = []
+        for letter, array in arrays.items():
+            is_float = np.asarray(array).dtype.kind == "f"
+            given.append(np.asarray(array, dtype.numpy if is_float else "i4"))
+            operands.append(
+                graph.input(f"{name} {letter}", given[-1].shape, dtype if is_float else "i32")
+            )
+        inputs += operands
+        value = build(*operands)
+        outputs[name] = value
+        outputs[f"d {name}"] = gc.grad(value, operands[0])
+    results = gc.function(inputs, outputs, **options)(*given)
+    rtol = 4 * float(np.finfo(dtype.numpy).eps)
+    for name, (_, _, value, slope) in CASES.items():
+        np.testing.assert_allclose(results[name], value, rtol=rtol, err_msg=name)
+        np.testing.assert_allclose(results[f"d {name}"], slope, rtol=rtol, atol=rtol, err_msg=name)
