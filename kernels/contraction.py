@@ -166,14 +166,21 @@ def oriented(contraction: Contraction, tiling: Tiling) -> Contraction:
 
 def _normalized(contraction: Contraction) -> Contraction:
     """The same with stride 1 along dimensions of extent 1, whose stride says nothing."""
-    left, right = contraction.left, contraction.right
-    if contraction.rows == 1:
-        left = replace(left, row_stride=1)
-    if contraction.columns == 1:
-        right = replace(right, column_stride=1)
-    if contraction.depth <= 1:
-        left, right = replace(left, column_stride=1), replace(right, row_stride=1)
-    return replace(contraction, left=left, right=right)
+    return replace(
+        contraction,
+        left=_with_unit_strides(contraction.left, contraction.rows, contraction.depth),
+        right=_with_unit_strides(contraction.right, contraction.depth, contraction.columns),
+    )
+
+
+def _with_unit_strides(access: MatrixAccess, rows: int, columns: int) -> MatrixAccess:
+    """Rows that indices choose have a stride even where there is one: it may be any of memory."""
+    chosen = None if access.indices is None else access.indices.along
+    if rows <= 1 and chosen != "rows":
+        access = replace(access, row_stride=1)
+    if columns <= 1 and chosen != "columns":
+        access = replace(access, column_stride=1)
+    return access
 
 
 def _transposed(contraction: Contraction) -> Contraction:
