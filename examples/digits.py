@@ -77,6 +77,8 @@ def main():
     predicted = model.predict_classes(x_test, batch_size=len(x_test))
     console.print(confusion_table(gc.metrics.confusion_matrix(t_test, predicted, CLASSES)))
     console.print(f"test accuracy: {np.mean(predicted == t_test):.3f}")
+    if measured.busy_text is not None:
+        console.print(measured.busy_text)
     console.print(f"fused over unfused: {measured.ratio:.1f}x")
 
 

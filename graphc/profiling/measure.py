@@ -52,6 +52,8 @@ class Measured:
     """One step's measurements, round by round.
 
     steps: nanoseconds without clocks; timings: with them.
+    lost: of the nanoseconds of all steps without clocks those in which the calling thread had no
+    processor, or was held up by threads that had none.
     """
 
     def __init__(self, program: LoadedProgram, addresses: Sequence[int]) -> None:
@@ -59,13 +61,20 @@ class Measured:
         self.addresses = addresses
         self.steps: list[float] = []
         self.timings: list[Timing] = []
+        self.lost = self._elapsed = 0.0
 
     def measure(self, repeats: int) -> None:
         """The step in the executor's loop; a first one brings caches and threads back."""
-        self.program.table.run(self.addresses)
-        start = time.perf_counter_ns()
-        self.program.table.run(self.addresses, repeats)
-        self.steps.append((time.perf_counter_ns() - start) / repeats)
+        table = self.program.table
+        table.run(self.addresses)
+        table.held = 0
+        start, start_on_processor = time.perf_counter_ns(), time.thread_time_ns()
+        table.run(self.addresses, repeats)
+        on_processor = time.thread_time_ns() - start_on_processor
+        elapsed = time.perf_counter_ns() - start
+        self.steps.append(elapsed / repeats)
+        self.lost += min(max(elapsed - on_processor, 0) + table.held, elapsed)
+        self._elapsed += elapsed
 
     def measure_kernels(self, repeats: int) -> None:
         """The same with clocks between kernels."""
@@ -75,6 +84,10 @@ class Measured:
     def median(self, of: Callable[[Timing], Array]) -> Array:
         """The median over all rounds of cycles in one step."""
         return np.asarray(np.median([of(each) / each.repeats for each in self.timings], 0))
+
+    @property
+    def lost_share(self) -> float:
+        return self.lost / self._elapsed
 
     @property
     def clock_share(self) -> float:
@@ -132,6 +145,7 @@ def measure(
         rounds=rounds,
         repeats=repeats,
         ratio=statistics.median(ratios),
+        lost_share=max(each.lost_share for each in both),
         rooflines=tuple(rooflines.best.values()),
         fused=_step_profile(fused, tick, rooflines.best, saved),
         unfused=_step_profile(unfused, tick, rooflines.best, [None] * len(elapsed[1])),

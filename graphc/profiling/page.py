@@ -95,6 +95,8 @@ def _subtitle(profile: Profile) -> str:
         f"{profile.vector_bits}-bit vectors",
         f"median of {profile.rounds} rounds of {profile.repeats} steps",
     ]
+    if profile.busy_text is not None:
+        parts.append(profile.busy_text)
     return " · ".join(parts)
 
 

@@ -21,6 +21,9 @@ CLOCK_ERROR_NANOSECONDS = 30.0
 MOST_ERROR = 0.1
 SHORTEST_EXACT_NANOSECONDS = CLOCK_ERROR_NANOSECONDS / MOST_ERROR
 
+# From this share on what is measured is the work of others.
+MOST_LOST_SHARE = 0.1
+
 
 @dataclass(frozen=True)
 class Line:
@@ -152,8 +155,9 @@ class StepProfile:
 class Profile:
     """Fused and unfused steps of one program, measured in turns.
 
-    ratio: the median over the rounds of unfused over fused time. rooflines: of one thread and of
-    as many as the steps have.
+    ratio: the median over the rounds of unfused over fused time. lost_share: the share of the time
+    in which processors that the steps needed were others', of the two steps the larger.
+    rooflines: of one thread and of as many as the steps have.
     """
 
     program: str
@@ -163,6 +167,7 @@ class Profile:
     rounds: int
     repeats: int
     ratio: float
+    lost_share: float
     rooflines: tuple[Roofline, ...]
     fused: StepProfile
     unfused: StepProfile
@@ -193,6 +198,16 @@ class Profile:
     def roofline(self) -> Roofline:
         """That of all threads."""
         return self.rooflines[-1]
+
+    @property
+    def busy_text(self) -> str | None:
+        """What is to be said of the figures where the machine had other work, else None."""
+        if self.lost_share <= MOST_LOST_SHARE:
+            return None
+        return (
+            "the machine was busy: other processes had processors for "
+            f"{self.lost_share:.0%} of the time that was measured, so times and ratios say little"
+        )
 
     @property
     def threads_text(self) -> str:

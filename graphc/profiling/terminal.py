@@ -56,6 +56,8 @@ def _unwrapped_lines(profile: Profile, width: int) -> Iterator[Text]:
     yield from _notes(profile)
     yield Text("")
     yield from _saving_table(profile.fused, width)
+    if profile.busy_text is not None:
+        yield Text(profile.busy_text, style="yellow")
     yield Text(f"fused over unfused: {profile.ratio:.2f}x", style="bold")
 
 

@@ -38,8 +38,8 @@ def test_digits():
     """All epochs: they take a fraction of a second, compiling takes the rest."""
     pytest.importorskip("sklearn")
     text = run("digits.py")
-    *_, before_last, last = text.splitlines()
-    assert re.fullmatch(r"test accuracy: \d\.\d{3}", before_last)
+    # Where the machine has other work a line in between says so.
+    *_, last = text.splitlines()
     assert re.fullmatch(r"fused over unfused: \d+\.\dx", last)
     assert accuracy_in(text) >= 0.97
     for part in (r"compiled in [\d.]+ s: \d+ ops", r"\d+ fused", r"arena of [\d,]+ bytes"):

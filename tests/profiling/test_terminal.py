@@ -8,6 +8,7 @@ import pytest
 from graphc.profile import KernelProfile, Profile
 from graphc.profiling.figures import microseconds, scaled, significant
 from graphc.profiling.layout import Column, table
+from graphc.profiling.page import profile_page
 from graphc.profiling.terminal import profile_lines
 
 
@@ -145,3 +146,11 @@ def test_a_table_gives_way() -> None:
 )
 def test_scaled(value: float, text: str) -> None:
     assert scaled(value, "B") == text
+
+
+def test_a_busy_machine_is_named(net: Profile) -> None:
+    quiet, busy = replace(net, lost_share=0.01), replace(net, lost_share=0.48)
+    assert quiet.busy_text is None
+    assert "the machine was busy" not in "\n".join(_lines(quiet))
+    assert "other processes had processors for 48% of the time" in " ".join(_lines(busy))
+    assert "the machine was busy" in profile_page(busy, "a net")
