@@ -28,7 +28,7 @@ from graphc.ir.reference import run_program
 from graphc.ir.types import Dim
 from graphc.kernels.memory import data_address
 from graphc.kernels.memory_limit import memory_limit
-from graphc.kernels.thread_count import default_threads
+from graphc.kernels.thread_count import default_threads, limited
 from graphc.variables import Variables
 
 Mode = Literal["compiled", "reference"]
@@ -95,7 +95,7 @@ class Function:
             raise ValueError(f"mode {mode!r}: 'compiled' or 'reference' expected")
         if threads is not None and threads < 1:
             raise ValueError(f"threads {threads}: at least 1 expected")
-        self.threads = default_threads() if threads is None else threads
+        self.threads = default_threads() if threads is None else limited(threads)
         self.program = _program(name, inputs, outputs, updates)
         self.mode = mode
         self.fuse = fuse

@@ -2,6 +2,7 @@
 
 import math
 import os
+import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -10,9 +11,15 @@ from graphc.kernels.settings import SettingError
 
 THREADS_VARIABLE = "GRAPHC_THREADS"
 
+# More threads than processors are of use for trying how a step is shared on a larger machine; many
+# more only start slowly and wait for each other.
+MOST_A_PROCESSOR = 4
+LEAST_MOST = 16
+
 
 def default_threads(environment: Mapping[str, str] | None = None) -> int:
-    """GRAPHC_THREADS if it is set, else the processors that this process may use.
+    """GRAPHC_THREADS, as far as `limited` allows, if it is set, else the processors that this
+    process may use.
 
     environment: `os.environ` unless given. Raises SettingError when GRAPHC_THREADS is no whole
     number of at least 1.
@@ -26,7 +33,22 @@ def default_threads(environment: Mapping[str, str] | None = None) -> int:
         threads = 0
     if threads < 1:
         raise SettingError(THREADS_VARIABLE, given, "a whole number of threads, at least 1")
-    return threads
+    return limited(threads)
+
+
+def limited(threads: int) -> int:
+    """The threads that were asked for, or fewer, with a warning, where that is far more than there
+    are processors for."""
+    processors = available_processors()
+    most = max(LEAST_MOST, MOST_A_PROCESSOR * processors)
+    if threads <= most:
+        return threads
+    warnings.warn(
+        f"{threads:,} threads asked for, but this process may use {processors} "
+        f"processor{'s' if processors > 1 else ''}: {most} threads are used",
+        stacklevel=3,
+    )
+    return most
 
 
 def available_processors(root: Path = Path("/")) -> int:

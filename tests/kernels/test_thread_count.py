@@ -5,7 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from graphc.kernels.thread_count import available_processors, cgroup_quotas, default_threads
+import graphc as gc
+from graphc.kernels.thread_count import (
+    available_processors,
+    cgroup_quotas,
+    default_threads,
+    limited,
+)
 
 
 def write(root: Path, files: dict[str, str]) -> Path:
@@ -128,3 +134,21 @@ def test_wrong_environment_is_an_error(monkeypatch: pytest.MonkeyPatch, text: st
     monkeypatch.setenv("GRAPHC_THREADS", text)
     with pytest.raises(ValueError, match=r"GRAPHC_THREADS=.*at least 1"):
         default_threads()
+
+
+def test_far_more_threads_than_processors_are_not_started() -> None:
+    processors = available_processors()
+    with pytest.warns(UserWarning, match=rf"5,000 threads .* {processors} processors?: \d+ thr"):
+        found = limited(5_000)
+    assert processors <= found <= 16 * processors
+    with pytest.warns(UserWarning, match="5,000 threads"):
+        assert default_threads({"GRAPHC_THREADS": "5000"}) == found
+    x = gc.Graph().input("x", (4,))
+    with pytest.warns(UserWarning, match="5,000 threads"):
+        assert gc.function(x, x + 1, threads=5_000).threads == found
+
+
+@pytest.mark.filterwarnings("error")
+def test_somewhat_more_threads_than_processors_may_be_tried() -> None:
+    for threads in (1, 2, 3, 16, available_processors()):
+        assert limited(threads) == threads
