@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from math import ceil, prod
 from typing import Protocol, runtime_checkable
 
@@ -81,13 +82,14 @@ class WholeRows(Protocol):
 
 @dataclass(frozen=True)
 class ContractionSource:
-    """Lines of a kernel's body, what they call, the `scratch` elements that a thread needs, and
-    whether there are tasks to share."""
+    """Lines of a kernel's body, what they call, the `scratch` elements that a thread needs, whether
+    there are tasks to share, and first element and length of each array in a thread's scratch."""
 
     lines: tuple[str, ...]
     microkernels: tuple[Microkernel, ...]
     scratch: int
     splits: bool
+    arrays: tuple[tuple[int, int], ...] = ()
 
 
 def contraction_lines(
@@ -138,18 +140,18 @@ def _joined(writers: Sequence[_Writer], reductions: RowReductions | None) -> Con
     for writer in writers:
         for name, size in writer.operands.scratch().items():
             arrays[name] = max(size, arrays.get(name, 0))
-    scratch, start = sum(arrays.values()), 0
-    for name, size in arrays.items():
-        index = flat_index(("thread", scratch), offset=start)
+    scratch, ends = sum(arrays.values()), accumulate(arrays.values())
+    placed = tuple((end - size, size) for end, size in zip(ends, arrays.values(), strict=True))
+    for name, (start, _) in zip(arrays, placed, strict=True):
+        index = flat_index((THREAD_SHARE[0], scratch), offset=start)
         lines.append(f"    {name} = advance(scratch, {index})")
-        start += size
     microkernels: dict[str, Microkernel] = {}
     for writer in writers:
         if writer.first_column:
             lines.append(f"    # columns from {writer.first_column} on")
         lines += writer.write(splits)
         microkernels |= writer.operands.microkernels | writer.microkernels
-    return ContractionSource(tuple(lines), tuple(microkernels.values()), scratch, splits)
+    return ContractionSource(tuple(lines), tuple(microkernels.values()), scratch, splits, placed)
 
 
 class _Writer:

@@ -32,6 +32,7 @@ from graphc.kernels.source import (
     THREAD_SHARE,
     Block,
     KernelSource,
+    ScratchParts,
     Share,
     Storage,
     function_text,
@@ -79,7 +80,8 @@ class _LoopEmitter:
     passes: of each pass the lines of an element; stages: what precedes them in loops of their own.
     finish, finish_inner: lines behind the last row, and those for each element of a row there.
     accumulators: the variables of reductions; row_parts: of those over all rows what a row adds.
-    scratch: memory for values that are kept for a later pass or summed over rows.
+    scratch: memory for values that are kept for a later pass or summed over rows; parts: how
+    threads have it.
     """
 
     def __init__(self, name: str, nest: LoopNest, storage_of: StorageOf, threads: int) -> None:
@@ -103,6 +105,7 @@ class _LoopEmitter:
         self.accumulators: dict[Node, str] = {}
         self.row_parts: dict[Node, str] = {}
         self.scratch: dict[Node, Storage] = {}
+        self.parts: list[ScratchParts] = []
 
     def emit(self) -> tuple[KernelSource, ...]:
         kept = values_kept_between_passes(self.nest)
@@ -137,6 +140,7 @@ class _LoopEmitter:
             long_rows=any(staged.blocks for staged in self.stages),
             splits=splits,
             cycles=cycles(self.nest) if function is self.main else 0.0,
+            parts=tuple(parts for parts in self.parts if parts.storage in storages),
         )
 
     # --- memory ----------------------------------------------------------------------------
@@ -148,9 +152,12 @@ class _LoopEmitter:
         sharing = self.threads if self.blocks > 1 else 1
         storage = Storage(f"{label(node)}_row", node.dtype, padded * sharing, node)
         self.scratch[node] = storage
+        thread, _ = THREAD_SHARE
+        parts = ScratchParts(storage, thread, sharing, padded, ((0, size),))
+        self.parts.append(parts)
         buffer = self._written(storage)
         if sharing > 1:
-            self.main.prologue.add(f"{buffer} = advance({buffer}, thread * {padded})")
+            self.main.prologue.add(f"{buffer} = advance({buffer}, {parts.start()})")
 
     @property
     def _kept_index(self) -> str:
@@ -205,7 +212,9 @@ class _LoopEmitter:
         if node not in self.scratch:
             size = self.loops.row_size if self.nest.roles[node].inner else 1
             name = f"{label(node)}_over_rows"
-            self.scratch[node] = Storage(name, node.dtype, size * self.blocks, node)
+            storage = Storage(name, node.dtype, size * self.blocks, node)
+            self.parts.append(ScratchParts(storage, BLOCK, self.blocks, size, ((0, size),)))
+            self.scratch[node] = storage
         return self.scratch[node]
 
     def _accumulator_index(self, node: Node) -> str:

@@ -32,10 +32,12 @@ from graphc.kernels.row_epilogue import RowEpilogue, plan_rows
 from graphc.kernels.shares import element_cost
 from graphc.kernels.source import (
     RESERVED,
+    THREAD_SHARE,
     Arguments,
     Block,
     KernelSource,
     OwnRows,
+    ScratchParts,
     Storage,
     function_text,
 )
@@ -166,8 +168,11 @@ def emit_contraction(
         epilogue = _Epilogue(group, domain, storage_of, arguments, names, reductions)
     made = contraction_lines(contraction, tiling, epilogue, (left, right), reductions)
     scratch: tuple[Storage, ...] = ()
+    parts: tuple[ScratchParts, ...] = ()
     if made.scratch:
         scratch = (Storage(SCRATCH, product.dtype, made.scratch * threads, product),)
+        thread, _ = THREAD_SHARE
+        parts = (ScratchParts(scratch[0], thread, threads, made.scratch, made.arrays),)
         arguments.reserve(scratch[0], SCRATCH)
     heading = Block()
     heading.add(f"# {tiling.reason}")
@@ -186,6 +191,7 @@ def emit_contraction(
         splits=made.splits,
         cycles=tiling.cycles + product.type.size * _epilogue_cost(group),
         own_rows=_own_rows(group, domain, contraction, tiling, storage_of),
+        parts=parts,
     )
 
 

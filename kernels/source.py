@@ -45,6 +45,41 @@ class Storage:
 
 
 @dataclass(frozen=True)
+class ScratchParts:
+    """Scratch memory that is cut into `count` parts of `stride` elements.
+
+    owner: the variable of the source that numbers the parts: of a thread, or of a block of rows, of
+    which each is in the share of one thread.
+    arrays: the first element and the length of each array in a part.
+    """
+
+    storage: Storage
+    owner: str
+    count: int
+    stride: int
+    arrays: tuple[tuple[int, int], ...]
+
+    def start(self, array: int = 0) -> str:
+        """Source of the index where an array of the owner's part begins."""
+        return flat_index((self.owner, self.stride), offset=self.arrays[array][0])
+
+    def flaw(self, threads: int) -> str | None:
+        """Why so many threads may meet in this memory; None where they cannot."""
+        if self.owner == THREAD_SHARE[0] and self.count < threads:
+            return f"{self.count} parts for {threads} threads"
+        if self.count * self.stride > self.storage.size:
+            return f"{self.count} parts of {self.stride} in {self.storage.size} elements"
+        end = 0
+        for first, length in sorted(self.arrays):
+            if first < end:
+                return f"two arrays at element {first} of a part"
+            end = first + length
+        if end > self.stride:
+            return f"arrays of {end} elements in parts of {self.stride}"
+        return None
+
+
+@dataclass(frozen=True)
 class OwnRows:
     """The arguments whose `rows` rows are cut in chunks of `rows_per_chunk`, which a kernel shares
     in order; a thread touches nothing of these arguments but the rows of its chunks."""
@@ -65,6 +100,7 @@ class KernelSource:
     splits: whether threads may call it together, each for its share.
     cycles: estimated, of one core.
     own_rows: where it splits by rows, what a thread reads and writes of its own rows alone.
+    parts: of the scratch memory of a kernel that splits, which thread has which.
     can_stop: whether it may stop the run.
     indexes: whether it touches memory at places that an argument says, which are checked before.
     """
@@ -80,6 +116,7 @@ class KernelSource:
     splits: bool = False
     cycles: float = 0.0
     own_rows: OwnRows | None = None
+    parts: tuple[ScratchParts, ...] = ()
     can_stop: bool = False
     indexes: bool = False
 

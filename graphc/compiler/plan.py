@@ -148,12 +148,26 @@ def plan(program: Program, order: Schedule, tilings: Tilings, threads: int = 1) 
     instructions = [*_given_checks(program, storages, names, instructions), *instructions]
     arena = _plan_memory(program, storages, instructions, threads)
     sharing = share([instruction.source for instruction in instructions], arena, threads)
+    for row, is_shared in zip(instructions, sharing.shared, strict=True):
+        if is_shared:
+            check_scratch(row.source, threads)
     rows = zip(instructions, sharing.shared, sharing.barriers, strict=True)
     return Plan(
         tuple(replace(row, shared=shared, barrier=barrier) for row, shared, barrier in rows),
         storages,
         arena,
     )
+
+
+def check_scratch(source: KernelSource, threads: int) -> None:
+    """Raises AssertionError unless each scratch memory of the kernel has parts that are proven to
+    be of one thread each, of so many."""
+    parts = {part.storage: part for part in source.parts}
+    for storage in source.scratch:
+        found = parts.get(storage)
+        flaw = "no parts" if found is None else found.flaw(threads)
+        if flaw is not None:
+            raise AssertionError(f"{source.name}: threads share {storage.name}: {flaw}")
 
 
 def kernel_name(group: Group) -> str:

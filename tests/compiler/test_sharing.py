@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 import graphc as gc
 from graphc.compiler.arena import Arena
+from graphc.compiler.plan import check_scratch
 from graphc.compiler.sharing import SURELY_SHARED_CYCLES, Sharing, share
 from graphc.ir.types import f32
-from graphc.kernels.source import KernelSource, OwnRows, Storage
+from graphc.kernels.source import KernelSource, OwnRows, ScratchParts, Storage
 from tests.compiler.execution import compilation
 
 LONG = 2 * SURELY_SHARED_CYCLES
@@ -119,3 +122,36 @@ def test_blocks_of_rows_are_shared_evenly(rows: int, blocks: int) -> None:
     program = gc.function([x], gc.sum(gc.exp(x), axis=0)).program
     first = compilation(program).plan.instructions[0]
     assert f"for block in range(thread * {blocks} // threads" in first.source.text
+
+
+# --- scratch memory of threads -------------------------------------------------------------------
+
+SCRATCH = Storage("scratch", f32, 48)
+
+
+@pytest.mark.parametrize(
+    ("part", "flaw"),
+    [
+        (None, "no parts"),
+        (ScratchParts(SCRATCH, "thread", 2, 16, ((0, 16),)), "2 parts for 3 threads"),
+        (ScratchParts(SCRATCH, "thread", 4, 16, ((0, 16),)), "4 parts of 16 in 48 elements"),
+        (ScratchParts(SCRATCH, "block", 4, 16, ((0, 16),)), "4 parts of 16 in 48 elements"),
+        (ScratchParts(SCRATCH, "thread", 3, 16, ((0, 17),)), "arrays of 17 elements in parts of"),
+        (ScratchParts(SCRATCH, "thread", 3, 16, ((8, 8), (0, 9))), "two arrays at element 8"),
+    ],
+)
+def test_scratch_memory_that_is_not_proven_is_refused(part: ScratchParts | None, flaw: str) -> None:
+    source = replace(kernel([A], [B]), scratch=(SCRATCH,), parts=(part,) if part else ())
+    with pytest.raises(AssertionError, match=f"kernel: threads share scratch: {flaw}"):
+        check_scratch(source, threads=3)
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        ScratchParts(SCRATCH, "thread", 3, 16, ((7, 9), (0, 7))),
+        ScratchParts(SCRATCH, "block", 2, 16, ((0, 16),)),
+    ],
+)
+def test_parts_of_threads_and_of_blocks_are_apart(part: ScratchParts) -> None:
+    check_scratch(replace(kernel([A], [B]), scratch=(SCRATCH,), parts=(part,)), threads=3)

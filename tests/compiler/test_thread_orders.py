@@ -8,29 +8,24 @@ from __future__ import annotations
 
 import ctypes
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 
+import graphc as gc
 from graphc.compiler import sharing
-from graphc.compiler.assemble import compiled
-from graphc.compiler.native import LoadedProgram, native
-from graphc.compiler.options import Options
-from graphc.compiler.pipeline import compile_program
 from graphc.ir import build
 from graphc.ir.graph import Graph, Node, Program
-from graphc.ir.op import Array
-from graphc.kernels.executor import Instruction
-from graphc.kernels.memory import data_address
+from graphc.kernels import shares
+from graphc.kernels.row_strips import STRIP_NUMBER
+from tests.compiler.thread_turns import Walked, by_turns, orders_of
 
 PROGRAMS = 24
 WALKS = 3
 # Two threads take 7 and 6 rows, three 5, 5 and 3.
 EXTENT = 13
 STEPS = 4
-
-KERNEL = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
 
 
 @pytest.fixture(autouse=True)
@@ -64,64 +59,161 @@ def _chain(seed: int) -> Program:
     return Program(f"chain{seed}", (x,), outputs, tuple(updates))
 
 
-class _Loaded:
-    """A program for some threads, with arrays of its own."""
-
-    def __init__(self, program: Program, threads: int, seed: int) -> None:
-        rng = np.random.default_rng(seed)
-        compilation = compile_program(program, Options({}, True, native().vector_bits, threads))
-
-        def drawn(node: Node) -> Array:
-            return rng.uniform(-1, 1, node.type.dims).astype(node.dtype.numpy)
-
-        self.threads = threads
-        self.inputs = [drawn(node) for node in compilation.program.inputs]
-        self.states = {node.name: drawn(node) for node in program.states}
-        self.program = LoadedProgram(compiled(compilation), self.states)
-
-    def results(self) -> dict[str, bytes]:
-        found = {**self.program.outputs, **{f"state {k}": v for k, v in self.states.items()}}
-        return {name: value.tobytes() for name, value in found.items()}
-
-    def walk(self, turns: Sequence[int]) -> None:
-        """Walks the table; between barriers the threads have their turns in this order."""
-        addresses = list(self.program.addresses)
-        addresses[: len(self.inputs)] = map(data_address, self.inputs)
-        for rows in _between_barriers(self.program.table.instructions):
-            for thread in turns:
-                for row in rows:
-                    if thread == 0 or not row.solo:
-                        pointers = (ctypes.c_int64 * len(row.arguments))(
-                            *(addresses[number] for number in row.arguments)
-                        )
-                        sharing_it = 1 if row.solo else self.threads
-                        kernel = KERNEL(row.address)
-                        assert kernel(ctypes.addressof(pointers), thread, sharing_it) == 0
-
-
-def _between_barriers(rows: Sequence[Instruction]) -> Iterator[list[Instruction]]:
-    together: list[Instruction] = []
-    for row in rows:
-        if row.barrier and together:
-            yield together
-            together = []
-        together.append(row)
-    yield together
-
-
 def test_any_order_of_threads_has_the_same_bits() -> None:
-    kept: list[_Loaded] = []  # so that equal kernels are compiled once
+    kept: list[Walked] = []  # so that equal kernels are compiled once
     followed = 0
     for seed in range(PROGRAMS):
         program, threads = _chain(seed), 2 + seed % 2
-        alone, *others = (_Loaded(program, n, seed) for n in (1, threads, threads))
+        alone, *others = (Walked(program, n, seed) for n in (1, threads, threads))
         kept += [alone, *others]
         orders = ([0], range(threads), range(threads)[::-1])
         for loaded, turns in zip((alone, *others), orders, strict=True):
             for _ in range(WALKS):
-                loaded.walk(turns)
+                loaded.walk(by_turns(turns))
             assert loaded.results() == alone.results(), (seed, list(turns))
         rows = others[0].program.plan.instructions
         followed += sum(row.shared and not row.barrier for row in rows[1:])
     # Enough go on without a barrier, or there would be nothing to test.
     assert followed > PROGRAMS / 2
+
+
+# --- columns as rows, kept rows, strips ----------------------------------------------------------
+
+
+def _columns_as_rows(graph: gc.Graph) -> gc.Function:
+    """Products of one column, which is a row of the next product without having moved."""
+    x, w = graph.input("x", (EXTENT, EXTENT)), graph.parameter("w", (EXTENT, EXTENT))
+    column, row = graph.input("column", (EXTENT, 1)), (1, EXTENT)
+    first = gc.tanh(x @ column)
+    second = gc.reshape(first, row) @ w
+    third = x @ gc.reshape(second, (EXTENT, 1)) + first
+    outer = third @ second
+    return gc.function([x, column], [first, third, outer], {w: w * 0.5 + outer * 0.1})
+
+
+def _columns_of_batches(graph: gc.Graph) -> gc.Function:
+    """Columns of one batch that are the rows of another product, and the columns of a third."""
+    x = graph.input("x", (5, EXTENT, 7))
+    v, w = graph.parameter("v", (7, 1)), graph.parameter("w", (EXTENT, EXTENT))
+    rows = gc.reshape(gc.sigmoid(x @ v), (5, EXTENT))
+    mixed = gc.tanh(rows @ w)
+    back = gc.reshape(mixed, (5, EXTENT, 1)) * x
+    slope = gc.transpose(rows) @ mixed
+    return gc.function([x], [back, gc.sum(mixed, 0)], {w: w - 0.1 * slope})
+
+
+def _kept_rows(graph: gc.Graph) -> gc.Function:
+    """Normalization and softmax, which keep a row from pass to pass."""
+    x = graph.input("x", (29, 70))
+    scale = graph.parameter("scale", (70,))
+    centered = x - gc.mean(x, -1, keepdims=True)
+    normal = centered / gc.sqrt(gc.mean(gc.square(centered), -1, keepdims=True) + 1e-5)
+    shares_of = gc.softmax(normal * scale)
+    loss = gc.mean(gc.square(shares_of - x))
+    return gc.function([x], [shares_of, loss], {scale: scale - 0.1 * gc.grad(loss, scale)})
+
+
+def _kept_rows_of_a_product(graph: gc.Graph) -> gc.Function:
+    x, w = graph.input("x", (EXTENT, 24)), graph.parameter("w", (24, 90))
+    logits = gc.log_softmax(gc.exp(x @ w))
+    loss = -gc.mean(logits[:, 3] + gc.logsumexp(logits * 2.0))
+    return gc.function([x], [logits, loss], {w: w - 0.1 * gc.grad(loss, w)})
+
+
+def _strips(graph: gc.Graph) -> gc.Function:
+    """Along an axis that is not the last; strips of two results beside each other."""
+    x = graph.input("x", (24, 550))
+    deviation = x - gc.mean(x, 0, keepdims=True)
+    variance = gc.mean(gc.square(deviation), 0)
+    return gc.function([x], [gc.max(x, 0), variance, gc.softmax(gc.transpose(x)) * 2.0])
+
+
+def _strips_of_batches(graph: gc.Graph) -> gc.Function:
+    x = graph.input("x", (5, 16, 130))
+    total = gc.sum(gc.exp(x), axis=1, keepdims=True)
+    return gc.function([x], [gc.exp(x) / total, gc.log(total)])
+
+
+def _blocks_of_rows(graph: gc.Graph) -> gc.Function:
+    """Sums over rows in blocks, and one of them over all."""
+    x = graph.input("x", (301, 10))
+    bias = graph.parameter("bias", (10,))
+    y = gc.tanh(x + bias)
+    return gc.function([x], [gc.sum(y), gc.max(y, 0)], {bias: bias - 0.01 * gc.sum(y * x, 0)})
+
+
+SHARED: list[Callable[[gc.Graph], gc.Function]] = [
+    _columns_as_rows,
+    _columns_of_batches,
+    _kept_rows,
+    _kept_rows_of_a_product,
+    _strips,
+    _strips_of_batches,
+    _blocks_of_rows,
+]
+
+
+@pytest.fixture
+def small_shares(monkeypatch: pytest.MonkeyPatch, tasks_of_a_tile: None) -> None:
+    monkeypatch.setattr(shares, "SMALLEST_BLOCK_CYCLES", 1)
+    monkeypatch.setattr(shares, "SMALLEST_BLOCK_ELEMENTS", 64)
+
+
+@pytest.mark.parametrize("threads", [2, 3])
+@pytest.mark.parametrize("declare", SHARED, ids=lambda declare: declare.__name__[1:])
+def test_what_threads_share_has_the_same_bits_in_any_order(
+    declare: Callable[[gc.Graph], gc.Function], threads: int, small_shares: None
+) -> None:
+    program = declare(gc.Graph(seed=1)).program
+    alone = Walked(program, 1, seed=3)
+    expected = []
+    for _ in range(WALKS):
+        alone.walk(by_turns([0]))
+        expected.append(alone.results())
+    kept = []
+    for order in orders_of(threads):
+        walked = Walked(program, threads, seed=3)
+        kept.append(walked)
+        for results in expected:
+            walked.walk(order)
+            assert walked.results() == results
+    assert any(row.shared for row in kept[0].program.plan.instructions)
+
+
+def test_strips_are_cut_into_uneven_shares(small_shares: None) -> None:
+    for declare in (_strips, _strips_of_batches):
+        rows = Walked(declare(gc.Graph()).program, 3, seed=0).program.plan.instructions
+        assert any(row.shared and STRIP_NUMBER in row.source.text for row in rows)
+
+
+# --- scratch memory ------------------------------------------------------------------------------
+
+_UNTOUCHED = 0xA5
+
+
+@pytest.mark.parametrize("threads", [2, 3])
+@pytest.mark.parametrize("declare", SHARED, ids=lambda declare: declare.__name__[1:])
+def test_no_two_threads_write_to_the_same_scratch_memory(
+    declare: Callable[[gc.Graph], gc.Function], threads: int, small_shares: None
+) -> None:
+    walked = Walked(declare(gc.Graph(seed=1)).program, threads, seed=3)
+    owners: dict[tuple[int, int], int] = {}
+    for row, thread in walked.calls(by_turns(range(threads))):
+        source = walked.program.plan.instructions[row].source
+        addresses = walked.addresses()
+        areas = {
+            addresses[number]: np.ctypeslib.as_array(
+                (ctypes.c_uint8 * storage.nbytes).from_address(addresses[number])
+            )
+            for number, storage in zip(walked.rows[row].arguments, source.arguments, strict=True)
+            if storage in source.scratch and not walked.rows[row].solo
+        }
+        before = {address: area.copy() for address, area in areas.items()}
+        for area in areas.values():
+            area[:] = _UNTOUCHED
+        walked.call(row, thread)
+        for address, area in areas.items():
+            touched = area != _UNTOUCHED
+            area[~touched] = before[address][~touched]
+            for byte in np.flatnonzero(touched).tolist():
+                assert owners.setdefault((row, address + byte), thread) == thread
