@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from graphc.kernels.congestion import Congestion
 from graphc.kernels.executor_ir import EXECUTOR_IR
 from graphc.kernels.memory import aligned_empty
 
@@ -40,6 +41,9 @@ _SOLO = 2
 
 # The low bits of a walk's result hold the status, the rest the row.
 _STATUS_BITS = 32
+
+# What the native code returns where no kernel stopped, but threads did not have their processors.
+_HELD_UP = -1
 
 
 class MachineCode(Protocol):
@@ -61,7 +65,8 @@ class Executor:
     pause         word, rounds: waits for so many rounds
     keep_apart    pool, thread: the calling thread leaves a processor that one before it uses
     clock         -> cycles: the counter that records hold
-    where is 0, or (row << 32 | status) of the lowest row whose kernel stopped.
+    where is 0, or (row << 32 | status) of the lowest row whose kernel stopped, or -1 when
+    the calling thread has waited for threads without processors for longer than the table bears.
     """
 
     module: MachineCode
@@ -215,6 +220,8 @@ class _TableWords(ctypes.Structure):
         ("completed", ctypes.c_int64),
         ("records", ctypes.c_int64),
         ("record_stride", ctypes.c_int64),
+        ("bearable", ctypes.c_int64),
+        ("held", ctypes.c_int64),
     )
 
 
@@ -246,6 +253,7 @@ class InstructionTable:
         self.instructions = tuple(instructions)
         self.external = tuple(external)
         self.threads = 1 if pool is None else pool.threads
+        self.congestion = Congestion() if pool is None else pool.congestion
         self.stop = StopWord() if stop is None else stop
         self._arguments, self._rows = _rows(self.instructions, buffers)
         self._patches = _patches(self.instructions, self.external, self._arguments.ctypes.data)
@@ -278,32 +286,46 @@ class InstructionTable:
         stopped it."""
         return int(self._words.completed)
 
+    @property
+    def held(self) -> int:
+        """Nanoseconds for which the calling thread has waited for threads without processors, in
+        all runs since this was set."""
+        return int(self._words.held)
+
+    @held.setter
+    def held(self, nanoseconds: int) -> None:
+        self._words.held = nanoseconds
+
     def run(
         self,
         externals: Sequence[int] = (),
         repeats: int = 1,
         steps: Sequence[int] | None = None,
         alone: bool = False,
-    ) -> None:
+        bearable: int = 0,
+    ) -> bool:
         """Walk the table `repeats` times; `externals` are addresses in the order of `external`.
 
         steps: bytes by which each external address advances after each walk, none unless given.
         alone: the calling thread walks without those of the pool.
+        bearable: the most that `held` may be before no further walk begins. 0: no end of that.
+        Returns whether `held` is more.
         The memory behind `externals` must stay alive and unmoved until the run returns.
         Raises KernelStopped, or ValueError for the wrong number of externals or steps or repeats
         below 1.
         """
         if steps is not None:
             with self._stepping(steps):
-                return self.run(externals, repeats, alone=alone)
+                return self.run(externals, repeats, alone=alone, bearable=bearable)
         if repeats < 1 or len(externals) != len(self._externals):
             raise self._wrong_call(externals, repeats)
         self._externals[:] = externals
         self._words.repeats = repeats
+        self._words.bearable = bearable
         where = self._run_alone(self._address) if alone else self._run(self._address)
-        if where:
+        if where > 0:
             raise self._stopped(where)
-        return None
+        return where == _HELD_UP
 
     def run_timed(
         self,
@@ -321,6 +343,7 @@ class InstructionTable:
         self._externals[:] = externals
         self._words.repeats = repeats
         self._words.records, self._words.record_stride = records.ctypes.data, records.strides[0]
+        self._words.bearable = 0
         start = time.perf_counter_ns()
         try:
             where = self._run_timed(self._address)

@@ -52,8 +52,10 @@ _TYPES = """\
 %Patch = type { ptr, i64 }
 ; 0 rows, 1 row count, 2 patches, 3 patch count, 4 external pointers, 5 external count,
 ; 6 byte steps of the external pointers or null, 7 repeats, 8 stop word, 9 completed walks,
-; 10 records of a timed run or null, 11 the bytes of those of one thread
-%Table = type { ptr, i64, ptr, i64, ptr, i64, ptr, i64, ptr, i64, ptr, i64 }
+; 10 records of a timed run or null, 11 the bytes of those of one thread, 12 the nanoseconds for
+; which thread 0 may wait for threads without processors before a run ends early, 0: for ever,
+; 13 those for which it has, in all runs
+%Table = type { ptr, i64, ptr, i64, ptr, i64, ptr, i64, ptr, i64, ptr, i64, i64, i64 }
 ; What a thread's clock showed for a row: 0 cycles in its kernel and 1 cycles spent waiting for
 ; other threads before it, both summed over all walks; 2 when it started the kernel in the last
 ; walk, and 3 when that was done. One more record than rows: its waits are those at the end of a
@@ -194,6 +196,7 @@ _WALK = """
 ; With %records not null they are filled: the clock is read once between two rows and once after
 ; each meeting, so the sum of this thread's records is its whole time. Threads that are timed meet
 ; once more after the last walk, since that wait belongs to the step as well.
+; Where the workers part thread 0 makes the rest of the walk by itself, and the run ends.
 ; No row is a jump: a loop over a body fits in as one more kernel of the same signature, which
 ; steps the pointers of a table of its own and walks that.
 define internal { i64, i64 } @walk(
@@ -207,6 +210,7 @@ entry:
   %repeats = load i64, ptr %repeats.field
   %arrived.field = getelementptr %Pool, ptr %pool, i64 0, i32 4
   %halted.field = getelementptr %Pool, ptr %pool, i64 0, i32 2
+  %parting.field = getelementptr %Pool, ptr %pool, i64 0, i32 6, i64 0
   %alone = icmp eq ptr %pool, null
   %is.first.thread = icmp eq i64 %thread, 0
   %timed = icmp ne ptr %records, null
@@ -225,10 +229,11 @@ next_row:
   %index = phi i64 [ 0, %next_walk ], [ %index.next, %row_done ]
   %clock = phi i64 [ %walk.clock, %next_walk ], [ %clock.next, %row_done ]
   %target = phi i64 [ %walk.target, %next_walk ], [ %target.row, %row_done ]
+  %by.itself = phi i1 [ %alone, %next_walk ], [ %by.itself.row, %row_done ]
   %more.rows = icmp slt i64 %index, %count
   br i1 %more.rows, label %enter_row, label %walk_done
 enter_row:
-  br i1 %alone, label %call_kernel, label %read_flags
+  br i1 %by.itself, label %call_kernel, label %read_flags
 read_flags:
   %flags.field = getelementptr %Row, ptr %rows, i64 %index, i32 2
   %flags = load i64, ptr %flags.field
@@ -240,14 +245,20 @@ meet_before_row:
   %met = call i1 @meet(ptr %pool, i64 %target.met, i64 %thread)
   br i1 %met, label %behind_barrier, label %left
 behind_barrier:
+  %parting = load atomic i64, ptr %parting.field monotonic, align 8
+  %parts = icmp eq i64 %parting, %target.met
+  br i1 %parts, label %part, label %stay
+part:
+  br i1 %is.first.thread, label %call_kernel, label %left
+stay:
   br i1 %timed, label %time_barrier, label %check_solo
 time_barrier:
   %clock.met = call i64 @record_wait(ptr %records, i64 %index, i64 %clock)
   br label %check_solo
 check_solo:
-  %clock.checked = phi i64 [ %clock, %read_flags ], [ %clock, %behind_barrier ],
+  %clock.checked = phi i64 [ %clock, %read_flags ], [ %clock, %stay ],
     [ %clock.met, %time_barrier ]
-  %target.checked = phi i64 [ %target, %read_flags ], [ %target.met, %behind_barrier ],
+  %target.checked = phi i64 [ %target, %read_flags ], [ %target.met, %stay ],
     [ %target.met, %time_barrier ]
   %solo.bit = and i64 %flags, 2
   %shared = icmp eq i64 %solo.bit, 0
@@ -255,9 +266,12 @@ check_solo:
   %sharing.checked = select i1 %shared, i64 %threads, i64 1
   br i1 %mine, label %call_kernel, label %row_done
 call_kernel:
-  %clock.called = phi i64 [ %clock, %enter_row ], [ %clock.checked, %check_solo ]
-  %target.called = phi i64 [ %target, %enter_row ], [ %target.checked, %check_solo ]
-  %sharing = phi i64 [ 1, %enter_row ], [ %sharing.checked, %check_solo ]
+  %clock.called = phi i64 [ %clock, %enter_row ], [ %clock, %part ],
+    [ %clock.checked, %check_solo ]
+  %target.called = phi i64 [ %target, %enter_row ], [ %target.met, %part ],
+    [ %target.checked, %check_solo ]
+  %sharing = phi i64 [ 1, %enter_row ], [ 1, %part ], [ %sharing.checked, %check_solo ]
+  %by.itself.called = phi i1 [ true, %enter_row ], [ true, %part ], [ false, %check_solo ]
   %kernel.field = getelementptr %Row, ptr %rows, i64 %index, i32 0
   %kernel = load ptr, ptr %kernel.field
   %arguments.field = getelementptr %Row, ptr %rows, i64 %index, i32 1
@@ -275,12 +289,17 @@ row_done:
     [ %clock.done, %time_kernel ]
   %target.row = phi i64 [ %target.called, %kernel_done ], [ %target.checked, %check_solo ],
     [ %target.called, %time_kernel ]
+  %by.itself.row = phi i1 [ %by.itself.called, %kernel_done ], [ false, %check_solo ],
+    [ %by.itself.called, %time_kernel ]
   %index.next = add i64 %index, 1
   br label %next_row
 
 walk_done:
   %repeat.next = add i64 %repeat, 1
   %target.next = add i64 %target, %threads
+  %has.parted = xor i1 %by.itself, %alone
+  br i1 %has.parted, label %completed, label %walk_done_as_begun
+walk_done_as_begun:
   %more.walks = icmp slt i64 %repeat.next, %repeats
   br i1 %more.walks, label %between, label %last_walk_done
 between:
@@ -295,7 +314,9 @@ await_others:
   %all.here = call i1 @wait_for_arrivals(ptr %pool, i64 %target.others, i64 %thread)
   br i1 %all.here, label %prepare_for_all, label %left
 prepare_for_all:
-  %stop.all = call i1 @prepare_next_walk(ptr %table)
+  %stop.prepared = call i1 @prepare_next_walk(ptr %table)
+  %is.held.up = call i1 @is_held_up(ptr %table, ptr %pool)
+  %stop.all = or i1 %stop.prepared, %is.held.up
   %halt = zext i1 %stop.all to i64
   store i64 %halt, ptr %halted.field
   %others = atomicrmw add ptr %arrived.field, i64 1 acq_rel, align 8

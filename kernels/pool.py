@@ -15,17 +15,23 @@ import weakref
 
 import numpy as np
 
+from graphc.kernels.congestion import Congestion
 from graphc.kernels.executor import Executor
 from graphc.kernels.memory import aligned_empty
 
-# How long a thread that waits keeps its processor. Longer helps nobody: without a competitor giving
-# it away costs a fraction of a microsecond, and with one that is the thread that is waited for,
-# every barrier takes twice this time.
+# How long a thread that waits only pauses.
 SPIN_NANOSECONDS = 2_000
 
-# How often a worker then gives its processor away before it sleeps. Without a competitor these take
-# some 100 us: calls in a Python loop find the workers awake.
-IDLE_YIELDS = 300
+# How long it keeps its processor then at a barrier, if no other thread of the pool is there: each
+# works with a processor of its own, or the processor's other users have it while this one waits.
+HOLD_NANOSECONDS = 1_000_000
+
+# After how long the calling thread looks whether those that it waits for have processors.
+LOOK_NANOSECONDS = 20_000
+
+# How long a worker without work gives its processor away again and again before it sleeps: calls in
+# a Python loop find the workers awake. One that got its processor back only after this long sleeps.
+AWAKE_NANOSECONDS = 100_000
 
 # How long a waiting thread stays on the processor of another; twice as long each time that it left.
 PATIENCE_NANOSECONDS = 2_000_000
@@ -45,6 +51,7 @@ _Line = ctypes.c_int64 * _LINE_WORDS
 _Lock = ctypes.c_int64 * _LOCK_WORDS
 # Where a thread is, and two sets of processors.
 _Place = ctypes.c_int64 * (3 * _LINE_WORDS)
+_CLOCK_WORD = 5
 
 
 class _PoolWords(ctypes.Structure):
@@ -54,7 +61,8 @@ class _PoolWords(ctypes.Structure):
         ("job", ctypes.c_int64),
         ("table", ctypes.c_int64),
         ("halted", ctypes.c_int64),
-        ("_job_line", ctypes.c_int64 * (_LINE_WORDS - 3)),
+        ("held", ctypes.c_int64),
+        ("_job_line", ctypes.c_int64 * (_LINE_WORDS - 4)),
         ("arrived", ctypes.c_int64),
         ("failed", ctypes.c_int64),
         ("_arrived_line", ctypes.c_int64 * (_LINE_WORDS - 2)),
@@ -64,7 +72,7 @@ class _PoolWords(ctypes.Structure):
         ("_sleepers_line", ctypes.c_int64 * (_LINE_WORDS - 1)),
         ("threads", ctypes.c_int64),
         ("spin_rounds", ctypes.c_int64),
-        ("idle_rounds", ctypes.c_int64),
+        ("awake", ctypes.c_int64),
         ("sched_yield", ctypes.c_void_p),
         ("mutex_lock", ctypes.c_void_p),
         ("mutex_unlock", ctypes.c_void_p),
@@ -79,7 +87,9 @@ class _PoolWords(ctypes.Structure):
         ("clock_gettime", ctypes.c_void_p),
         ("clock", ctypes.c_int64),
         ("most_patience", ctypes.c_int64),
-        ("_read_only_lines", ctypes.c_int64 * (2 * _LINE_WORDS - 17)),
+        ("hold", ctypes.c_int64),
+        ("look", ctypes.c_int64),
+        ("_read_only_lines", ctypes.c_int64 * (2 * _LINE_WORDS - 19)),
         ("mutex_memory", _Lock),
         ("condition_memory", _Lock),
     )
@@ -98,6 +108,7 @@ class ThreadPool:
         if threads < 1:
             raise ValueError(f"expected at least 1 thread, got {threads}")
         self.threads = threads
+        self.congestion = Congestion()
         self._executor = executor
         self._workers: _Workers | None = None
         # Reentrant: a signal's handler may come between a run and the lock's release.
@@ -175,7 +186,17 @@ class _Workers:
             daemon=True,
         )
         thread.start()
+        self._tell_clock(thread, number)
         return thread
+
+    def _tell_clock(self, thread: threading.Thread, number: int) -> None:
+        """Writes down which clock tells the time that the thread has had a processor."""
+        assert thread.ident is not None
+        places = (_Place * (number + 1)).from_address(
+            _PoolWords.from_address(self.address).processors
+        )
+        if hasattr(time, "pthread_getcpuclockid"):
+            places[number][_CLOCK_WORD] = time.pthread_getcpuclockid(thread.ident)
 
     def close(self) -> None:
         self.closed = True
@@ -222,9 +243,12 @@ def _fill(words: _PoolWords, executor: Executor, threads: int) -> None:
     words.mutex_unlock = _function_address(libc.pthread_mutex_unlock)
     words.condition_wait = _function_address(libc.pthread_cond_wait)
     words.condition_broadcast = _function_address(libc.pthread_cond_broadcast)
+    words.clock_gettime = _function_address(libc.clock_gettime)
+    words.clock = time.CLOCK_MONOTONIC
     _fill_processors(words, libc, threads)
     words.spin_rounds = int(SPIN_NANOSECONDS / _pause_nanoseconds(executor))
-    words.idle_rounds = words.spin_rounds + IDLE_YIELDS
+    words.awake, words.hold = AWAKE_NANOSECONDS, HOLD_NANOSECONDS
+    words.look = LOOK_NANOSECONDS
 
 
 def _fill_processors(words: _PoolWords, libc: ctypes.CDLL, threads: int) -> None:
@@ -236,8 +260,7 @@ def _fill_processors(words: _PoolWords, libc: ctypes.CDLL, threads: int) -> None
         words.getcpu = _function_address(libc.sched_getcpu)
         words.getaffinity = _function_address(libc.sched_getaffinity)
         words.setaffinity = _function_address(libc.sched_setaffinity)
-        words.clock_gettime = _function_address(libc.clock_gettime)
-        words.clock, words.most_patience = time.CLOCK_MONOTONIC, MOST_PATIENCE_NANOSECONDS
+        words.most_patience = MOST_PATIENCE_NANOSECONDS
 
 
 def _function_address(function: object) -> int | None:

@@ -14,11 +14,14 @@ their pointers are null, and nothing is done.
 
 KEEP_APART = """
 declare i64 @llvm.smin.i64(i64, i64)
+declare i64 @llvm.smax.i64(i64, i64)
 
 ; A set of processors, the C library's cpu_set_t, has a bit for each of 1024.
 
 ; The words of thread %thread: where it says that it is; since when it is there with another, 0: it
-; is not; for how long it bears that; seconds and nanoseconds of a clock. Behind the line two sets.
+; is not; for how long it bears that; seconds and nanoseconds of a clock; which clock tells the time
+; that it has had a processor, 0: none; and what that showed when thread 0 looked. Of thread 0 the
+; last is when it looked, 0: it has not. Behind the line two sets.
 define internal ptr @place_of(ptr %pool, i64 %thread) alwaysinline {
   %places.field = getelementptr %Pool, ptr %pool, i64 0, i32 24
   %places = load ptr, ptr %places.field
@@ -28,11 +31,18 @@ define internal ptr @place_of(ptr %pool, i64 %thread) alwaysinline {
 }
 
 ; Nanoseconds of a clock that never goes back.
-define internal i64 @nanoseconds(ptr %pool, ptr %place) {
-  %clock.field = getelementptr %Pool, ptr %pool, i64 0, i32 25
-  %clock = load ptr, ptr %clock.field
+define internal i64 @nanoseconds(ptr %pool, i64 %thread) {
   %kind.field = getelementptr %Pool, ptr %pool, i64 0, i32 26
   %kind = load i64, ptr %kind.field
+  %now = call i64 @read_clock(ptr %pool, i64 %thread, i64 %kind)
+  ret i64 %now
+}
+
+; Nanoseconds of a clock, read by thread %thread.
+define internal i64 @read_clock(ptr %pool, i64 %thread, i64 %kind) {
+  %place = call ptr @place_of(ptr %pool, i64 %thread)
+  %clock.field = getelementptr %Pool, ptr %pool, i64 0, i32 25
+  %clock = load ptr, ptr %clock.field
   %kind.number = trunc i64 %kind to i32
   %time = getelementptr i64, ptr %place, i64 3
   %error = call i32 %clock(i32 %kind.number, ptr %time)
@@ -42,6 +52,86 @@ define internal i64 @nanoseconds(ptr %pool, ptr %place) {
   %whole = mul i64 %seconds, 1000000000
   %now = add i64 %whole, %rest
   ret i64 %now
+}
+
+; Thread 0, which waits, notes how long each worker has had a processor, if it has not yet.
+define internal void @look_at_workers(ptr %pool, i64 %now) noinline {
+entry:
+  %threads.field = getelementptr %Pool, ptr %pool, i64 0, i32 11
+  %threads = load i64, ptr %threads.field
+  %own = call ptr @place_of(ptr %pool, i64 0)
+  %looked.field = getelementptr i64, ptr %own, i64 6
+  %looked = load i64, ptr %looked.field
+  %first = icmp eq i64 %looked, 0
+  br i1 %first, label %look, label %done
+look:
+  store i64 %now, ptr %looked.field
+  br label %next
+next:
+  %worker = phi i64 [ 1, %look ], [ %worker.next, %note ]
+  %more = icmp slt i64 %worker, %threads
+  br i1 %more, label %note, label %done
+note:
+  %ran = call i64 @time_on_processor(ptr %pool, i64 %worker)
+  %place = call ptr @place_of(ptr %pool, i64 %worker)
+  %ran.field = getelementptr i64, ptr %place, i64 6
+  store i64 %ran, ptr %ran.field
+  %worker.next = add i64 %worker, 1
+  br label %next
+done:
+  ret void
+}
+
+; Since thread 0 looked: the nanoseconds in which a worker had no processor, of the worker for which
+; that is the longest. 0 where it has not looked.
+define internal i64 @lost_since_look(ptr %pool) noinline {
+entry:
+  %threads.field = getelementptr %Pool, ptr %pool, i64 0, i32 11
+  %threads = load i64, ptr %threads.field
+  %own = call ptr @place_of(ptr %pool, i64 0)
+  %looked.field = getelementptr i64, ptr %own, i64 6
+  %looked = load i64, ptr %looked.field
+  %never = icmp eq i64 %looked, 0
+  br i1 %never, label %nothing, label %look
+nothing:
+  ret i64 0
+look:
+  store i64 0, ptr %looked.field
+  %now = call i64 @nanoseconds(ptr %pool, i64 0)
+  %elapsed = sub i64 %now, %looked
+  br label %next
+next:
+  %worker = phi i64 [ 1, %look ], [ %worker.next, %compare ]
+  %most = phi i64 [ 0, %look ], [ %most.next, %compare ]
+  %more = icmp slt i64 %worker, %threads
+  br i1 %more, label %compare, label %done
+compare:
+  %place = call ptr @place_of(ptr %pool, i64 %worker)
+  %before.field = getelementptr i64, ptr %place, i64 6
+  %before = load i64, ptr %before.field
+  %ran.total = call i64 @time_on_processor(ptr %pool, i64 %worker)
+  %ran = sub i64 %ran.total, %before
+  %without = sub i64 %elapsed, %ran
+  %most.next = call i64 @llvm.smax.i64(i64 %most, i64 %without)
+  %worker.next = add i64 %worker, 1
+  br label %next
+done:
+  ret i64 %most
+}
+
+; Nanoseconds for which a worker has had a processor, as thread 0 reads it. 0 where nobody knows.
+define internal i64 @time_on_processor(ptr %pool, i64 %worker) {
+entry:
+  %place = call ptr @place_of(ptr %pool, i64 %worker)
+  %kind.field = getelementptr i64, ptr %place, i64 5
+  %kind = load i64, ptr %kind.field
+  %unknown = icmp eq i64 %kind, 0
+  br i1 %unknown, label %nothing, label %read
+nothing:
+  ret i64 0
+read:
+  %ran = call i64 @read_clock(ptr %pool, i64 0, i64 %kind)
+  ret i64 %ran
 }
 
 ; Begin to bear with another thread anew.
@@ -81,7 +171,7 @@ compare:
   %other.next = add i64 %other, 1
   br i1 %together, label %bear, label %next
 bear:
-  %now = call i64 @nanoseconds(ptr %pool, ptr %own)
+  %now = call i64 @nanoseconds(ptr %pool, i64 %thread)
   %since = load i64, ptr %since.field
   %new = icmp eq i64 %since, 0
   br i1 %new, label %begin, label %judge
@@ -107,6 +197,34 @@ leave:
   br label %done
 done:
   ret void
+}
+
+; Whether another thread was last on this thread's processor. Where nobody knows: yes.
+define internal i1 @has_company(ptr %pool, i64 %thread) noinline {
+entry:
+  %threads.field = getelementptr %Pool, ptr %pool, i64 0, i32 11
+  %threads = load i64, ptr %threads.field
+  %own = call ptr @place_of(ptr %pool, i64 %thread)
+  %cpu = load atomic i64, ptr %own monotonic, align 8
+  br label %next
+next:
+  %other = phi i64 [ 0, %entry ], [ %other.next, %skip ]
+  %more = icmp slt i64 %other, %threads
+  br i1 %more, label %compare, label %apart
+apart:
+  ret i1 false
+compare:
+  %place = call ptr @place_of(ptr %pool, i64 %other)
+  %taken = load atomic i64, ptr %place monotonic, align 8
+  %same = icmp eq i64 %taken, %cpu
+  %is.other = icmp ne i64 %other, %thread
+  %together = and i1 %same, %is.other
+  br i1 %together, label %beside, label %skip
+skip:
+  %other.next = add i64 %other, 1
+  br label %next
+beside:
+  ret i1 true
 }
 
 ; Go to a processor where no thread before this one is; stay where there is none.

@@ -87,6 +87,25 @@ succeed:
   ret i32 0
 }}
 
+; request (a thread, a function, its argument): that thread calls the function
+define i32 @call_in_thread(ptr %arguments, i64 %thread, i64 %threads) {{
+entry:
+  %request = load ptr, ptr %arguments
+  %calling = load i64, ptr %request
+  %mine = icmp eq i64 %thread, %calling
+  br i1 %mine, label %call, label %done
+call:
+  %function.word = getelementptr i64, ptr %request, i64 1
+  %function = load ptr, ptr %function.word
+  %argument.word = getelementptr i64, ptr %request, i64 2
+  %argument = load i64, ptr %argument.word
+  %argument.narrow = trunc i64 %argument to i32
+  %result = call i32 %function(i32 %argument.narrow)
+  br label %done
+done:
+  ret i32 0
+}}
+
 ; marks, limit: thread 1 fails with status 5 once its mark has reached the limit
 define i32 @fail_at_limit(ptr %arguments, i64 %thread, i64 %threads) {{
   %mark = call ptr @mark(ptr %arguments, i64 %thread)

@@ -126,6 +126,12 @@ class Portions:
     def next_walks(self, left: int) -> tuple[bool, int]:
         return self.portions.pop(0)
 
+    def bearable(self, walks: int) -> int:
+        return SECOND
+
+    def held_up(self, nanoseconds: int) -> None:
+        raise AssertionError
+
     def report(self, walks: int, nanoseconds: float, stands_for: int = 1) -> None:
         assert nanoseconds > 0
 
