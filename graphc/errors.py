@@ -11,6 +11,7 @@ from graphc.ir.errors import (
     NotDifferentiableError,
     ShapeError,
 )
+from graphc.kernels.gate import InterruptedCallError
 from graphc.kernels.settings import SettingError
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ __all__ = [
     "DataError",
     "ForeignTensorError",
     "GraphError",
+    "InterruptedCallError",
     "NotCompiledError",
     "NotDifferentiableError",
     "NotFiniteError",

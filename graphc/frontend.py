@@ -19,6 +19,7 @@ from graphc.ir.location import callers_location, located
 from graphc.ir.ops import leaf
 from graphc.ir.rewrite import rewrite_values
 from graphc.ir.simplify import RULES
+from graphc.kernels.forks import RenewedLock
 from graphc.variables import Variables
 
 __all__ = [
@@ -47,6 +48,8 @@ class Graph(NodeGraph):
         self.variables = Variables(self, seed)
         self.streams: set[str] = set()
         self._scopes: set[str] = set()
+        # Held where nodes are made that the user did not ask for, maybe in several threads.
+        self.declaring = RenewedLock()
 
     @property
     def parameters(self) -> list[Node]:

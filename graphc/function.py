@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import threading
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from threading import get_ident
 from typing import Any, Literal
 
 import numpy as np
@@ -12,7 +13,7 @@ import numpy as np
 from graphc.arrays import as_input, check_labels
 from graphc.compiler.executable import CompiledProgram
 from graphc.compiler.memory import PlanMemory, check_memory, plan_memory
-from graphc.compiler.native import LoadedProgram, native
+from graphc.compiler.native import KernelCode, LoadedProgram, machine_code, native
 from graphc.compiler.options import Options
 from graphc.compiler.plan_cache import compiled_or_stored
 from graphc.compiler.row_inputs import copied_rows, readable_in_place
@@ -26,6 +27,7 @@ from graphc.ir.op import Array
 from graphc.ir.ops import leaf
 from graphc.ir.reference import run_program
 from graphc.ir.types import Dim
+from graphc.kernels.gate import Gate, Rank, Use
 from graphc.kernels.memory import data_address
 from graphc.kernels.memory_limit import memory_limit
 from graphc.kernels.thread_count import default_threads, limited
@@ -33,6 +35,8 @@ from graphc.variables import Variables
 
 Mode = Literal["compiled", "reference"]
 Updates = Mapping[Node, Node] | Sequence[tuple[Node, Node]]
+# By the extents, and by the inputs that are whole arrays (`Options.row_inputs`).
+_Key = tuple[tuple[int, ...], tuple[str, ...]]
 
 
 def function(
@@ -102,9 +106,12 @@ class Function:
         graph = graph_of(next(iter((*self.program.inputs, *self.program.roots))))
         self.variables = graph.variables if variables is None else variables
         self._form = form_of(outputs)
-        # By the extents, and by the inputs that are whole arrays (`Options.row_inputs`).
-        self._loaded: dict[tuple[tuple[int, ...], tuple[str, ...]], LoadedProgram] = {}
-        self._lock = threading.Lock()
+        self._loaded: dict[_Key, LoadedProgram] = {}
+        # Compiled, and not yet bound to memory.
+        self._compiled_for: dict[_Key, tuple[CompiledProgram, Sequence[KernelCode]]] = {}
+        # Runs of a program without states share no memory with others.
+        self._gate = self.variables.gate if self.program.states else Gate()
+        self._compiling = Gate(Rank.COMPILE)
         self.dimensions = _named_dimensions(self.program)
 
     def __call__(self, *arrays: Any, **named: Any) -> Any:
@@ -119,10 +126,22 @@ class Function:
         extents = self._extents(values)
         if self.mode == "reference":
             return self._run_reference(values, extents)
-        with self._lock:
-            loaded = self._loaded.get((extents, ())) or self._load(extents)
-            self._run(loaded, values)
-            return in_form(self._form, [output.copy() for output in loaded.outputs.values()])
+        loaded = self._loaded.get((extents, ())) or self._load(extents)
+        # As `Gate.entered`, whose calls would take as long as a small program.
+        gate = self._gate
+        if gate.inside or gate.waiting:
+            gate.await_turn(self.program.name)
+        with gate.lock:
+            before = gate.inside
+            if before:
+                gate.check(loaded, self.program.name)
+            try:
+                gate.owner = get_ident()
+                gate.inside = (*before, loaded)
+                self._run(loaded, values)
+                return in_form(self._form, [output.copy() for output in loaded.outputs.values()])
+            finally:
+                gate.inside = before
 
     def prepare(self, bindings: Mapping[str, int] | None = None) -> None:
         """Compiles for the given extents ahead of the first call; nothing in reference mode."""
@@ -136,8 +155,13 @@ class Function:
         allocated, when the memory is not there.
         """
         extents = self._given_extents(bindings)
-        with self._lock:
-            return self._loaded.get((extents, ())) or self._load(extents)
+        return self._loaded.get((extents, ())) or self._load(extents)
+
+    @contextmanager
+    def steady(self) -> Iterator[None]:
+        """While it lasts, no other thread changes the states between this one's calls."""
+        with self._gate.entered(Use.SEVERAL_RUNS, self.program.name):
+            yield
 
     def memory(self, bindings: Mapping[str, int] | None = None) -> PlanMemory:
         """What the function takes for the given extents; nothing is allocated for it.
@@ -159,8 +183,8 @@ class Function:
             for _ in range(times):
                 self._run_reference(values, extents)
             return
-        with self._lock:
-            loaded = self._loaded.get((extents, ())) or self._load(extents)
+        loaded = self._loaded.get((extents, ())) or self._load(extents)
+        with self._gate.entered(loaded, self.program.name):
             self._run(loaded, values, times)
 
     def row_loop(
@@ -190,13 +214,13 @@ class Function:
         in_place: tuple[str, ...] = ()
         if gathers and self.fuse:
             in_place = readable_in_place(self.program, values, batch_size)
-        with self._lock:
-            loaded, in_place = self._taking_rows(extents, in_place)
+        loaded, in_place = self._taking_rows(extents, in_place)
         return RowLoop(
             loaded,
             values,
             batch_size,
-            self._lock,
+            self._gate,
+            name=self.program.name,
             gathers=gathers,
             in_place=in_place,
             stop_unless=stop_unless,
@@ -210,11 +234,13 @@ class Function:
         found = self._loaded.get((extents, names))
         if found is not None:
             return found, names
+        if not names:
+            return self._load(extents), names
         program = self._compiled(extents, names)
-        copied = copied_rows(program.executable, names) if names else ()
+        copied = copied_rows(program.executable, names)
         if copied:
             return self._taking_rows(extents, tuple(name for name in names if name not in copied))
-        return self._bound(program, extents, names), names
+        return self._load(extents, names, program), names
 
     def _run(self, loaded: LoadedProgram, values: Sequence[Array], times: int = 1) -> None:
         try:
@@ -223,16 +249,30 @@ class Function:
             check_labels(self.program.roots, self.program.inputs, values)
             raise
 
-    def _load(self, extents: tuple[int, ...]) -> LoadedProgram:
-        return self._bound(self._compiled(extents), extents)
-
-    def _bound(
-        self, program: CompiledProgram, extents: tuple[int, ...], row_inputs: tuple[str, ...] = ()
+    def _load(
+        self,
+        extents: tuple[int, ...],
+        row_inputs: tuple[str, ...] = (),
+        program: CompiledProgram | None = None,
     ) -> LoadedProgram:
-        """The compiled program in memory, kept for the extents."""
-        check_memory(program, memory_limit(), self.variables.allocated)
-        self._loaded[extents, row_inputs] = LoadedProgram(program, self._states())
-        return self._loaded[extents, row_inputs]
+        """The program in memory, kept for the extents; compiled by one thread unless it is given.
+
+        Not inside of the gate of runs: others need not wait. Nor is the code of initialisers, which
+        is the user's, called inside of the other one.
+        """
+        key = extents, row_inputs
+        with self._compiling.entered(self, self.program.name):
+            if key in self._loaded:
+                return self._loaded[key]
+            if key not in self._compiled_for:
+                made = program or self._compiled(extents, row_inputs)
+                check_memory(made, memory_limit(), self.variables.allocated)
+                self._compiled_for[key] = made, machine_code(made)
+            compiled, code = self._compiled_for[key]
+        loaded = LoadedProgram(compiled, self._states(), code)
+        loaded = self._loaded.setdefault(key, loaded)
+        self._compiled_for.pop(key, None)
+        return loaded
 
     def _compiled(
         self, extents: tuple[int, ...], row_inputs: tuple[str, ...] = ()
@@ -253,15 +293,22 @@ class Function:
         return {node.name: self.variables.storage(node.name) for node in self.program.states}
 
     def _run_reference(self, values: Sequence[Array], extents: tuple[int, ...]) -> Any:
-        bindings = dict(zip(self.dimensions, extents, strict=True))
         states = self._states()
+        with self._gate.entered(self, self.program.name):
+            return self._evaluated(values, states, extents)
+
+    def _evaluated(
+        self, values: Sequence[Array], states: Mapping[str, Array], extents: tuple[int, ...]
+    ) -> Any:
+        bindings = dict(zip(self.dimensions, extents, strict=True))
         inputs = {n.name: value for n, value in zip(self.program.inputs, values, strict=True)}
         outputs, updates = run_program(self.program, inputs, states, bindings)
         copies = [np.array(value) for value in outputs.values()]
         # All values first: one may show the memory of a state that another update overwrites.
         following = {name: np.array(value) for name, value in updates.items()}
-        for name, value in following.items():
-            states[name][...] = value
+        with self._gate.entered(Use.WRITE, self.program.name):
+            for name, value in following.items():
+                states[name][...] = value
         return in_form(self._form, copies)
 
     # --- inputs ----------------------------------------------------------------------------

@@ -110,7 +110,7 @@ class Model:
         Raises NotCompiledError before `compile`; setting it ValueError for what is negative, NaN
         or infinite, TypeError for what is no number.
         """
-        return float(self.variables.storage(self._rate_state()))
+        return float(self.variables[self._rate_state()])
 
     @learning_rate.setter
     def learning_rate(self, rate: float) -> None:
@@ -120,7 +120,7 @@ class Model:
 
     def values(self) -> dict[str, Array]:
         """Copies of the values of all states, by name; `variables.update` puts them back."""
-        return {state.name: self.variables[state] for state in self.states}
+        return self.variables.read([state.name for state in self.states])
 
     def summary(self, console: Console | None = None) -> None:
         """Prints layers, their parameters, shapes and counts; once compiled with an optimizer also
@@ -367,7 +367,9 @@ class Model:
         self, name: str, outputs: Callable[[], Nodes], updates: Mapping[Node, Node] | None
     ) -> Function:
         """The function of that name, made when it is first asked for."""
-        if name not in self._functions:
+        with self.graph.declaring.lock:
+            if name in self._functions:
+                return self._functions[name]
             targets = [] if name in ("predict", "classify") else self.targets
             self._functions[name] = function(
                 [*self.inputs, *targets],
@@ -437,7 +439,8 @@ class Model:
         from graphc.nan_search import find_nan
 
         program = self.train_function.program
-        states = {state.name: self.variables.storage(state) for state in program.states}
+        values = self.variables.copy()
+        states = {state.name: values.storage(state) for state in program.states}
         return find_nan(program, states, batch)
 
     def _rate_state(self) -> Node:

@@ -41,14 +41,16 @@ def predict_rows(
             raise GraphError(located(problem, node.location))
     collected: list[Array] = []
     start = 0
-    for batch in Batches(arrays, batch_size)():
-        stop = start + len(batch[0])
-        parts = listed(run(*batch))
-        if not collected:
-            collected = [np.empty((rows, *part.shape[1:]), part.dtype) for part in parts]
-        for whole, part in zip(collected, parts, strict=True):
-            whole[start:stop] = part
-        start = stop
+    # All rows by the same values of the variables.
+    with run.steady():
+        for batch in Batches(arrays, batch_size)():
+            stop = start + len(batch[0])
+            parts = listed(run(*batch))
+            if not collected:
+                collected = [np.empty((rows, *part.shape[1:]), part.dtype) for part in parts]
+            for whole, part in zip(collected, parts, strict=True):
+                whole[start:stop] = part
+            start = stop
     return in_form(form_of(outputs), collected)
 
 

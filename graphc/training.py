@@ -82,12 +82,14 @@ class Averages:
 def averages_over(step: Function, batches: Batches) -> dict[str, float]:
     """The means over all rows of the scalars that `step` returns for each batch."""
     averages = Averages()
-    if step.mode == "compiled":
-        for steps in CompiledEpochs(step, batches)():
-            averages.add_steps(steps)
-    else:
-        for batch in batches():
-            averages.add(step(*batch), len(batch[0]))
+    epochs = CompiledEpochs(step, batches) if step.mode == "compiled" else None
+    with step.steady():
+        if epochs is not None:
+            for steps in epochs():
+                averages.add_steps(steps)
+        else:
+            for batch in batches():
+                averages.add(step(*batch), len(batch[0]))
     return averages.result()
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from graphc.errors import DTypeError, VariableError
 from graphc.ir.graph import Node, check_fits
 from graphc.ir.types import DType, TensorType
+from graphc.kernels.gate import Gate, Use
 from graphc.kernels.memory import aligned_empty
 from graphc.value_files import listed, read_values, shown_path, write_values
 
@@ -36,15 +37,19 @@ class Variables:
         self.graph = graph
         self.seed = seed
         self._arrays: dict[str, Array] = {}
+        # Whoever reads or writes values is inside of it, functions while they run.
+        self.gate = Gate()
 
     def __getitem__(self, key: Node | str) -> Array:
         """A copy of the value. Raises VariableError for an unknown state or one without value."""
-        return self.storage(key).copy()
+        array = self.storage(key)
+        with self.gate.entered(Use.READ, "variables"):
+            return array.copy()
 
     def __setitem__(self, key: Node | str, value: object) -> None:
         """Copies `value` in place. Raises VariableError when its shape or dtype does not fit."""
         state = self._state(key)
-        self._write(state, _fitting(state, value))
+        self._write_all({state: _fitting(state, value)})
 
     def __contains__(self, key: object) -> bool:
         name = key.attributes.get("name") if isinstance(key, Node) else key
@@ -57,36 +62,41 @@ class Variables:
         return len(self.graph.states)
 
     def items(self) -> Iterator[tuple[str, Array]]:
-        """Names with copies of their values, in the order of declaration."""
-        return ((name, self[name]) for name in self)
+        """Names with copies of their values, all of one moment, in the order of declaration."""
+        return iter(self.read(self).items())
+
+    def read(self, names: Iterable[str]) -> dict[str, Array]:
+        """Copies of several values by name, all of one moment: no run of a function and no write is
+        between them. Raises as `variables[key]` does."""
+        arrays = {name: self.storage(name) for name in names}
+        with self.gate.entered(Use.READ, "variables"):
+            return {name: array.copy() for name, array in arrays.items()}
 
     @property
     def allocated(self) -> Collection[str]:
         """The names of the states that have their memory."""
-        return self._arrays.keys()
+        return frozenset(self._arrays)
 
     def storage(self, key: Node | str) -> Array:
         """The array itself, writable, for compiled code. Raises as `variables[key]` does."""
         state = self._state(key)
         array = self._arrays.get(state.name)
-        if array is None:
-            array = self._write(state, self._initial_value(state))
-        return array
+        return self._made(state, self._initial_value(state)) if array is None else array
 
     def initialize(self, seed: int | None = None) -> None:
         """Sets every value to its initial one, in place, with another seed when one is given."""
         if seed is not None:
             self.seed = seed
-        for state in self.graph.states.values():
-            if state.name in self.graph.initializers:
-                self._write(state, self._initial_value(state))
+        states = list(self.graph.states.values())
+        self._write_all(
+            {s: self._initial_value(s) for s in states if s.name in self.graph.initializers}
+        )
 
     def update(self, values: Mapping[str, object]) -> None:
         """Sets several values by name, or none of them when one does not fit (VariableError)."""
         states = [self._state(name) for name in values]
         fitting = [_fitting(s, value) for s, value in zip(states, values.values(), strict=True)]
-        for state, array in zip(states, fitting, strict=True):
-            self._write(state, array)
+        self._write_all(dict(zip(states, fitting, strict=True)))
 
     def forget(self, names: Collection[str]) -> None:
         """Lets go of the values of states that the graph no longer has."""
@@ -96,9 +106,10 @@ class Variables:
     def copy(self) -> Variables:
         """Variables of the same graph with equal values in arrays of their own."""
         other = Variables(self.graph, self.seed)
-        for name in self:
-            if name in self._arrays or name in self.graph.initializers:
-                other._write(self.graph.states[name], self.storage(name))
+        known = [name for name in self if name in self._arrays or name in self.graph.initializers]
+        arrays = {self.graph.states[name]: self.storage(name) for name in known}
+        with self.gate.entered(Use.READ, "variables"):
+            other._write_all(arrays)
         return other
 
     def save(self, path: str | os.PathLike[str], names: Iterable[str] | None = None) -> None:
@@ -109,7 +120,7 @@ class Variables:
         file cannot be written.
         """
         wanted = list(self) if names is None else list(names)
-        write_values(path, {name: self.storage(name) for name in wanted})
+        write_values(path, self.read(wanted))
 
     def load(
         self,
@@ -148,12 +159,19 @@ class Variables:
             raise VariableError(f"no state is named {key!r}; there are: {known}")
         return state
 
-    def _write(self, state: Node, value: Array) -> Array:
-        array = self._arrays.get(state.name)
-        if array is None:
-            array = self._arrays[state.name] = aligned_array(state.type)
+    def _made(self, state: Node, value: Array) -> Array:
+        """The state's memory, made with `value` in it unless another thread has made it."""
+        array = aligned_array(state.type)
         array[...] = value
-        return array
+        return self._arrays.setdefault(state.name, array)
+
+    def _write_all(self, values: Mapping[Node, Array]) -> None:
+        with self.gate.entered(Use.WRITE, "variables"):
+            for state, value in values.items():
+                array = self._arrays.get(state.name)
+                if array is None:
+                    array = self._made(state, value)
+                array[...] = value
 
     def _initial_value(self, state: Node) -> Array:
         initializer = self.graph.initializers.get(state.name)

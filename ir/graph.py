@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import math
 import operator
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -14,6 +13,7 @@ import numpy as np
 
 from graphc.ir.attributes import Literal
 from graphc.ir.errors import DTypeError, ForeignTensorError, GraphError, ShapeError
+from graphc.ir.lazy import Lazy
 from graphc.ir.location import Location, callers_location, located
 from graphc.ir.op import LONE_BOOL, Array, Op, View
 from graphc.ir.operators import Operators
@@ -51,7 +51,7 @@ class Node(Operators):
     def rank(self) -> int:
         return len(self.type.shape)
 
-    @functools.cached_property
+    @Lazy
     def viewed(self) -> Node:
         """The value whose memory this one shows: itself unless it is a view."""
         node = self

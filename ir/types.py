@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from graphc.ir.errors import DTypeError, ShapeError
+from graphc.ir.lazy import Lazy
 
 
 @dataclass(frozen=True)
@@ -138,12 +138,12 @@ class TensorType:
         """Whether no extent is left open."""
         return all(isinstance(extent, int) for extent in self.shape)
 
-    @functools.cached_property
+    @Lazy
     def dims(self) -> tuple[int, ...]:
         """The shape as integers. Raises ShapeError while a named dimension is open."""
         return static_shape(self.shape)
 
-    @functools.cached_property
+    @Lazy
     def size(self) -> int:
         """Number of elements. Raises ShapeError while a named dimension is open."""
         return math.prod(self.dims)

@@ -29,6 +29,7 @@ from graphc.kernels.cache_entry import (
     entry_key,
     files_digest,
 )
+from graphc.kernels.forks import IMPORTS
 from graphc.kernels.settings import SettingError
 
 if TYPE_CHECKING:
@@ -268,7 +269,8 @@ class DiskCache:
 
     def _write(self, path: Path, data: bytes) -> None:
         # Imported here: a process that only loads does without.
-        from tempfile import mkstemp
+        with IMPORTS:
+            from tempfile import mkstemp
 
         descriptor, temporary = mkstemp(prefix=TEMPORARY_PREFIX, dir=self.directory)
         try:

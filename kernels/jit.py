@@ -23,6 +23,7 @@ from numba.core.typed_passes import IRLegalization, NopythonTypeInference
 from numba.core.untyped_passes import FixupArgs, IRProcessing, TranslateByteCode
 
 from graphc.kernels import vecmath
+from graphc.kernels.forks import Awaited, await_before_fork
 from graphc.kernels.interleave import interleave_long_loops
 from graphc.kernels.jit_primitives import (
     VECTOR_MATH_PREFIX,
@@ -35,6 +36,9 @@ from graphc.kernels.jit_target import TARGET_NAME, KernelLowering, KernelText, k
 from graphc.kernels.llvm import CompiledKernel, Target, build, default_target, host_target
 from graphc.kernels.record import RecordedFunction, record_function, recordable
 from graphc.kernels.vector_variants import Variant, called_variants, declare_variants
+
+# numba's state must be whole in a forked child.
+await_before_fork(Awaited.NUMBA, global_compiler_lock)
 
 # What numba's native function reports is nonzero only if it raised, which kernels do not do.
 RAISED_STATUS = -1

@@ -6,7 +6,6 @@ these takes a quarter of a second, and every `x + y` would be tried against each
 
 from __future__ import annotations
 
-from functools import cached_property
 from typing import Any
 
 from llvmlite import ir
@@ -20,6 +19,8 @@ from numba.core.lowering import Lower
 from numba.core.registry import CPUDispatcher
 from numba.core.typing.context import BaseContext
 from numba.cpython import builtins, numbers, rangeobj
+
+from graphc.ir.lazy import Lazy
 
 # The modules that lower what kernel source is made of; importing them fills numba's registry.
 LOWERED_BY = (builtins, numbers, rangeobj)
@@ -99,11 +100,11 @@ class KernelLowering(LoweringPass):
 class KernelTargetDescriptor(TargetDescriptor):
     """The contexts that kernels are typed and lowered in; a process has one of each."""
 
-    @cached_property
+    @Lazy
     def typing_context(self) -> KernelTypingContext:
         return KernelTypingContext()
 
-    @cached_property
+    @Lazy
     def target_context(self) -> KernelContext:
         return KernelContext(self.typing_context, self._target_name)
 

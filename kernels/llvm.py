@@ -11,7 +11,11 @@ from typing import Any
 
 import llvmlite.binding as llvm
 
+from graphc.kernels.forks import Awaited, await_before_fork
 from graphc.kernels.vector_width import VECTOR_BITS, default_vector_bits
+
+# LLVM's state must be whole in a forked child. llvmlite has a lock around each call of it.
+await_before_fork(Awaited.LLVM, llvm.ffi.lib._lock)
 
 # How the names of the features of x86 that come with 512-bit vectors begin, in LLVM.
 AVX512 = "avx512"

@@ -118,9 +118,11 @@ class CompiledProgram:
     @property
     def compilation(self) -> Compilation:
         """Made when it is asked for and not at hand, and kept from then on."""
-        if self._compilation is None:
-            self._compilation = self._run_passes()
-        return self._compilation
+        # Once: another thread may let go of it meanwhile.
+        found = self._compilation
+        if found is None:
+            found = self._compilation = self._run_passes()
+        return found
 
     def let_go_of_compilation(self) -> None:
         """Frees what a run does not need: several times the memory of the executable."""

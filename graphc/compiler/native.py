@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import threading
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ import numpy as np
 from graphc.compiler.executable import Buffer, CompiledProgram, Output, Role
 from graphc.compiler.plan_cache import plan_cache
 from graphc.compiler.two_stages import in_two_stages
+from graphc.ir.lazy import Lazy
 from graphc.ir.op import Array
 from graphc.kernels.cache import KERNEL, DiskCache, open_cache
 from graphc.kernels.cache_entry import Entry, source_digest
@@ -25,6 +25,7 @@ from graphc.kernels.executor import (
     load_executor,
 )
 from graphc.kernels.executor_ir import EXECUTOR_IR
+from graphc.kernels.forks import IMPORTS, RenewedLock
 from graphc.kernels.memory import aligned_empty
 from graphc.kernels.pool import ThreadPool, ThreadPools
 from graphc.kernels.row_kernels import (
@@ -78,22 +79,55 @@ class Native:
         self.cache = cache
         # The kernels in use, by the digest of their source.
         self._kernels: weakref.WeakValueDictionary[str, KernelCode] = weakref.WeakValueDictionary()
-        self._lock = threading.Lock()
+        # Held while kernels are compiled, and while what all programs share is made.
+        self._compiling = RenewedLock()
+        self._making = RenewedLock()
+        self._compiler: KernelCompiler | None = None
+        self._executor: Executor | None = None
+        self._row_kernels: RowKernels | None = None
+        self._pools: ThreadPools | None = None
 
-    @functools.cached_property
+    @property
     def compiler(self) -> KernelCompiler:
         """Made for the first kernel that is not on disk: importing numba takes half a second."""
-        from graphc.kernels.jit import KernelCompiler
+        # Not by the lock of the executor, which another thread makes meanwhile.
+        with IMPORTS:
+            if self._compiler is None:
+                from graphc.kernels.jit import KernelCompiler
 
-        return KernelCompiler(self.vector_bits)
+                self._compiler = KernelCompiler(self.vector_bits)
+            return self._compiler
 
-    @functools.cached_property
+    @Lazy
     def plans(self) -> DiskCache | None:
         """Plans on disk, beside the kernels."""
         return None if self.cache is None else plan_cache(self.cache)
 
-    @functools.cached_property
+    @property
     def executor(self) -> Executor:
+        if self._executor is None:
+            with self._making.lock:
+                if self._executor is None:
+                    self._executor = self._load_executor()
+        return self._executor
+
+    @property
+    def row_kernels(self) -> RowKernels:
+        if self._row_kernels is None:
+            with self._making.lock:
+                if self._row_kernels is None:
+                    self._row_kernels = self._load_row_kernels()
+        return self._row_kernels
+
+    @property
+    def pools(self) -> ThreadPools:
+        if self._pools is None:
+            with self._making.lock:
+                if self._pools is None:
+                    self._pools = ThreadPools(self.executor)
+        return self._pools
+
+    def _load_executor(self) -> Executor:
         from graphc.kernels.llvm import compile_ir
 
         def compiled() -> tuple[NativeModule, str]:
@@ -102,8 +136,7 @@ class Native:
         module, _ = self._module("executor", EXECUTOR_DIGEST, compiled)
         return load_executor(module)
 
-    @functools.cached_property
-    def row_kernels(self) -> RowKernels:
+    def _load_row_kernels(self) -> RowKernels:
         from graphc.kernels.llvm import compile_ir
 
         def compiled() -> tuple[NativeModule, str]:
@@ -111,10 +144,6 @@ class Native:
 
         module, _ = self._module("rows", source_digest([ROW_KERNELS_IR]), compiled)
         return load_row_kernels(module)
-
-    @functools.cached_property
-    def pools(self) -> ThreadPools:
-        return ThreadPools(self.executor)
 
     def compile(self, source: KernelSource) -> KernelCode:
         """The kernel, or an equal one of other names that is in use or on disk."""
@@ -128,7 +157,7 @@ class Native:
         While LLVM makes machine code of one, numba translates the next, where there are processors
         for both. Raises the error of the first kernel, in order, that has one.
         """
-        with self._lock:
+        with self._compiling.lock:
             found: dict[str, KernelCode] = {}
             missing: dict[str, WantedKernel] = {}
             for each in wanted:
@@ -224,16 +253,38 @@ def _translation(source: KernelSource) -> dict[str, Any]:
     }
 
 
-@functools.cache
 def native() -> Native:
     """This process' compiler and executor.
 
     Raises SettingError for a GRAPHC_VECTOR_BITS that is no width of this machine's vectors.
     """
+    # One for threads that ask for it at once, and none half made in a forked child.
+    with IMPORTS:
+        return _native()
+
+
+@functools.cache
+def _native() -> Native:
     from graphc.kernels.llvm import default_target
 
     target = default_target()
     return Native(target, open_cache(target))
+
+
+def machine_code(compiled: CompiledProgram) -> list[KernelCode]:
+    """The kernel of each row; equal ones are compiled once."""
+
+    def source(row: int) -> KernelSource:
+        plan = compiled.compilation.plan
+        assert plan is not None
+        return plan.instructions[row].source
+
+    return native().kernels(
+        [
+            WantedKernel(row.name, row.kernel, functools.partial(source, number))
+            for number, row in enumerate(compiled.executable.rows)
+        ]
+    )
 
 
 class LoadedProgram:
@@ -242,16 +293,16 @@ class LoadedProgram:
     Serves one run at a time.
     """
 
-    def __init__(self, compiled: CompiledProgram, states: Mapping[str, Array]) -> None:
+    def __init__(
+        self,
+        compiled: CompiledProgram,
+        states: Mapping[str, Array],
+        code: Sequence[KernelCode] | None = None,
+    ) -> None:
+        """code: of each row, compiled now unless it is given."""
         self.compiled = compiled
         self.executable = compiled.executable
-        # Equal kernels are compiled once.
-        self.code = native().kernels(
-            [
-                WantedKernel(row.name, row.kernel, functools.partial(self._source, number))
-                for number, row in enumerate(self.executable.rows)
-            ]
-        )
+        self.code = machine_code(compiled) if code is None else code
         self._arena = aligned_empty(self.executable.arena_bytes)
         # Of each buffer that is no input its elements as a flat array.
         self._memory = [self._memory_of(b, states) for b in self.executable.buffers]
@@ -284,7 +335,7 @@ class LoadedProgram:
         assert plan is not None
         return plan
 
-    @functools.cached_property
+    @Lazy
     def kernels(self) -> tuple[CompiledKernel, ...]:
         """The kernel of each row. Equal ones have one address, each its own name and source."""
         from graphc.kernels.llvm import CompiledKernel
@@ -305,9 +356,6 @@ class LoadedProgram:
         checked = self.plan.instructions[instruction].checked
         assert checked is not None
         return IndexError(out_of_range(checked, checked.attributes["limit"]))
-
-    def _source(self, row: int) -> KernelSource:
-        return self.plan.instructions[row].source
 
     def _table(self) -> InstructionTable:
         rows = [

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -12,6 +11,7 @@ from graphc.compiler.fuse import traffic
 from graphc.compiler.schedule import Schedule
 from graphc.compiler.sharing import share
 from graphc.ir.graph import Node, Program, is_among
+from graphc.ir.lazy import Lazy
 from graphc.ir.op import Gather
 from graphc.ir.ops import leaf
 from graphc.ir.ops.movement import in_range
@@ -112,7 +112,7 @@ class Plan:
     def kernels(self) -> int:
         return len(self.instructions)
 
-    @functools.cached_property
+    @Lazy
     def computing(self) -> Mapping[Node, tuple[str, ...]]:
         """The names of the kernels that compute each node, in their order."""
         found: dict[Node, list[str]] = {}
@@ -121,7 +121,7 @@ class Plan:
                 found.setdefault(node, []).append(row.name)
         return {node: tuple(names) for node, names in found.items()}
 
-    @functools.cached_property
+    @Lazy
     def reading(self) -> Mapping[Node, tuple[PlannedInstruction, ...]]:
         """The kernels that read each value of memory, in their order."""
         found: dict[Node, list[PlannedInstruction]] = {}

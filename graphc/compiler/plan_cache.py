@@ -25,6 +25,7 @@ from graphc.ir.attributes import Literal
 from graphc.ir.graph import Node, Program, topological
 from graphc.kernels.cache import DiskCache
 from graphc.kernels.cache_entry import DamagedError, Entry, files_digest, source_digest
+from graphc.kernels.forks import IMPORTS
 
 # The passes are imported where they run, which may be never.
 if TYPE_CHECKING:
@@ -60,8 +61,9 @@ def compiled_or_stored(
     from_disk = None if plans is None else stored(program, options, plans)
     if from_disk is not None:
         return from_disk
-    from graphc.compiler.assemble import executable_of
-    from graphc.compiler.pipeline import compile_program
+    with IMPORTS:
+        from graphc.compiler.assemble import executable_of
+        from graphc.compiler.pipeline import compile_program
 
     compilation = compile_program(program, options)
     made = _compiled(program, options, executable_of(compilation), compilation)
@@ -101,8 +103,9 @@ def _compiled(
 def _compiled_again(program: Program, options: Options, executable: Executable) -> Compilation:
     """The compilation that the executable is of. Raises RuntimeError when it is of another: then
     the passes do not do the same each time."""
-    from graphc.compiler.assemble import executable_of
-    from graphc.compiler.pipeline import compile_program
+    with IMPORTS:
+        from graphc.compiler.assemble import executable_of
+        from graphc.compiler.pipeline import compile_program
 
     compilation = compile_program(program, options)
     if executable_of(compilation) != executable:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
@@ -11,6 +10,7 @@ import numpy as np
 from graphc.compiler.native import LoadedProgram, native
 from graphc.ir.op import Array
 from graphc.kernels.executor import Instruction, InstructionTable, KernelStopped
+from graphc.kernels.gate import Gate
 from graphc.kernels.memory import aligned_empty, data_address
 from graphc.kernels.row_kernels import row_extent
 from graphc.kernels.thread_choice import TableRunner
@@ -46,7 +46,8 @@ class RowLoop:
     among those of all steps. One that can stop the loop comes last.
 
     arrays: for each input, C-contiguous, of its dtype, and with the rows of all batches.
-    lock: held while the loop runs, since all runs of the program use the same memory.
+    gate: the loop runs inside of it, since all runs of the program use the same memory.
+    name: the program's, in errors.
     in_place: the inputs that the program takes whole (`Options.row_inputs`).
     stop_unless: a bool output; the loop ends with the first step in which it is false.
     """
@@ -56,8 +57,9 @@ class RowLoop:
         loaded: LoadedProgram,
         arrays: Sequence[Array],
         batch_size: int,
-        lock: threading.Lock,
+        gate: Gate,
         *,
+        name: str,
         gathers: bool,
         in_place: Collection[str] = (),
         stop_unless: str | None = None,
@@ -68,7 +70,8 @@ class RowLoop:
                 raise ValueError(f"output {name!r}: a scalar expected, not {output.shape}")
         self.batch_size = batch_size
         self._loaded = loaded
-        self._lock = lock
+        self._gate = gate
+        self._name = name
         self._gathers = gathers
         self._in_place = in_place
         self._arrays = list(arrays)
@@ -112,7 +115,7 @@ class RowLoop:
         starts += [data_address(log) for log in logs.values()]
         advances = [self.batch_size * n for n in row_bytes]
         advances += [log.itemsize for log in logs.values()]
-        with self._lock:
+        with self._gate.entered(self._loaded, self._name):
             made = self._run(starts, steps, advances)
         return {name: log[:made] for name, log in logs.items()}
 
