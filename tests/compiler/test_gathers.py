@@ -220,6 +220,20 @@ def test_indices_of_one_byte_are_not_negative() -> None:
     np.testing.assert_array_equal(made, rows[chosen] @ weights)
 
 
+def test_one_row_by_itself() -> None:
+    """The last of 17 rows, which are columns of the product, behind those that fill vectors."""
+    graph = gc.Graph()
+    table, indices = graph.input("table", (9, 2)), graph.input("indices", (17,), "i32")
+    w = graph.input("w", (64, 2))
+    function = gc.function([table, indices, w], w @ gc.transpose(gc.take(table, indices)))
+    assert _gathered(function) == ["table"]
+    rng = np.random.default_rng(1)
+    rows, chosen = rng.integers(-9, 9, (9, 2)), rng.integers(1, 9, 17)
+    weights = rng.integers(-9, 9, (64, 2))
+    made = function(rows.astype("f4"), chosen.astype("i4"), weights.astype("f4"))
+    np.testing.assert_array_equal(made, weights @ rows[chosen].T)
+
+
 def test_an_index_out_of_range_stops_before_any_update() -> None:
     graph = gc.Graph()
     table, indices = graph.input("table", (9, 8)), graph.input("indices", (4,), "i32")
