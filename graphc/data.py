@@ -5,12 +5,10 @@ from __future__ import annotations
 import gzip
 import math
 import os
-import secrets
 import struct
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -102,7 +100,7 @@ def _find(directory: PathLike, name: str) -> Path:
 
 def fresh_seed() -> int:
     """A seed that the operating system draws."""
-    return secrets.randbits(128)
+    return int.from_bytes(os.urandom(16), "little")
 
 
 def shuffled_rows(rows: int, seed: int, epoch: int) -> Array:
@@ -119,8 +117,8 @@ def split_rows(arrays: Sequence[Array], share: float) -> tuple[list[Array], list
         raise DataError(f"a validation_split from 0 to less than 1 expected, not {share}")
     rows = len(arrays[0])
     # A share is a rounded number: 0.9 of 10 rows are 9 of them, though 1 - 0.9 is less than 0.1.
-    rounding = 4 * Fraction(float(np.finfo(np.asarray(share).dtype).eps))
-    first = math.floor(rows * (1 - Fraction(float(share)) * (1 - rounding)))
+    rounding = 4 * float(np.finfo(np.asarray(share).dtype).eps)
+    first = rows - math.ceil(rows * float(share) * (1 - rounding))
     if first == 0:
         raise DataError(f"a validation_split of {share} leaves none of {rows} rows to train on")
     return [array[:first] for array in arrays], [array[first:] for array in arrays]

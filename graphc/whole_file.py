@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import secrets
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -99,7 +98,7 @@ def _new_partial(folder: Path, mode: int) -> tuple[Path, int]:
     """A locked empty file of a name that nobody can foresee, and its descriptor."""
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | _NO_LINKS | getattr(os, "O_BINARY", 0)
     while True:
-        partial = folder / f"{PARTIAL_PREFIX}{secrets.token_hex(8)}{PARTIAL_SUFFIX}"
+        partial = folder / f"{PARTIAL_PREFIX}{os.urandom(8).hex()}{PARTIAL_SUFFIX}"
         try:
             descriptor = os.open(partial, flags, mode)
         except FileExistsError:

@@ -107,11 +107,11 @@ def test_no_planted_link_is_followed(tmp_path: Path, monkeypatch: pytest.MonkeyP
     """A partial file's name cannot be foreseen; even where it is, what stands there is not used."""
     stranger = tmp_path / "stranger"
     stranger.write_bytes(b"mine")
-    tokens = iter(["planted", "other"])
-    monkeypatch.setattr(whole_file.secrets, "token_hex", lambda length: next(tokens))
+    drawn = iter([b"planted!", b"another!"])
+    monkeypatch.setattr(os, "urandom", lambda length: next(drawn))
     folder = tmp_path / "folder"
     folder.mkdir()
-    planted = folder / f"{PARTIAL_PREFIX}planted{PARTIAL_SUFFIX}"
+    planted = folder / f"{PARTIAL_PREFIX}{b'planted!'.hex()}{PARTIAL_SUFFIX}"
     planted.symlink_to(stranger)
     write_whole(folder / "values", b"new")
     assert stranger.read_bytes() == b"mine" and planted.is_symlink()
