@@ -153,7 +153,7 @@ def quotient_to_tanh(node: Node) -> Node | None:
 def maximum_to_relu(node: Node) -> Node | None:
     """max(x, 0) = relu(x)
 
-    The same values, but that either zero may come of max(-0.0, 0.0). Where x is 0 any slope from
+    The same values. Where x is 0 any slope from
     0 to 1 is a subgradient: maximum's rule takes 1/2, relu's takes 0, as is usual for networks;
     a derivative taken afterwards is relu's.
     where(x > 0, x, 0) stays as it is: it makes NaN a 0, which relu does not.

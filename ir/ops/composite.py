@@ -221,10 +221,10 @@ def _expand_pick(x: Any, labels: Any) -> Any:
     counted = _countable(labels)
     column = movement.reshape(counted, shape=(*labels.shape, 1))
     is_chosen = equal(column, positions(x, x.rank - 1, counted.dtype))
-    # All but one term are 0: the sum is an element of x, and fits its dtype.
-    summable = x if x.dtype.has_arithmetic else cast(x, dtype=i32)
-    total = reduce.sum_(where(is_chosen, summable, 0), axes=(x.rank - 1,))
-    picked = movement.reshape(total, shape=labels.shape)
+    # All others are the least number: the greatest is an element of x, the sign of a zero included.
+    number = x if x.dtype.has_arithmetic else cast(x, dtype=i32)
+    others = where(is_chosen, number, reduce.lowest(number.dtype))
+    picked = movement.reshape(reduce.max_(others, axes=(x.rank - 1,)), shape=labels.shape)
     return picked if picked.dtype == x.dtype else cast(picked, dtype=x.dtype)
 
 

@@ -137,15 +137,28 @@ absolute: Op = elementwise(
 )  # fmt: skip
 sign: Op = elementwise(
     "sign", 1, np.sign,
-    "select({x} > {T}(0), {T}(1), select({x} < {T}(0), {T}(-1), {x} * {T}(0)))", cost=3,
+    "select({x} > {T}(0), {T}(1), select({x} < {T}(0), {T}(-1), absolute({x} * {T}(0))))", cost=3,
     vjp=[lambda ct, r, x: None],
 )  # fmt: skip
+
+
+def _maximum(x: Array, y: Array) -> Array:
+    """numpy's, which may give either zero; IEEE 754-2019 says that 0.0 is above -0.0."""
+    return np.asarray(np.where((x == 0) & (y == 0), np.add(x, y), np.maximum(x, y)))
+
+
+def _minimum(x: Array, y: Array) -> Array:
+    return np.asarray(
+        np.where((x == 0) & (y == 0), -np.add(np.negative(x), np.negative(y)), np.minimum(x, y))
+    )
+
+
 minimum: Op = elementwise(
-    "minimum", 2, np.minimum, "minimum({x}, {y})", accepts=_numeric, commutative=True,
+    "minimum", 2, _minimum, "minimum({x}, {y})", accepts=_numeric, commutative=True,
     vjp=[lambda ct, r, x, y: _won(ct, y, x), lambda ct, r, x, y: _won(ct, x, y)],
 )  # fmt: skip
 maximum: Op = elementwise(
-    "maximum", 2, np.maximum, "maximum({x}, {y})", accepts=_numeric, commutative=True,
+    "maximum", 2, _maximum, "maximum({x}, {y})", accepts=_numeric, commutative=True,
     vjp=[lambda ct, r, x, y: _won(ct, x, y), lambda ct, r, x, y: _won(ct, y, x)],
 )  # fmt: skip
 exp: Op = elementwise("exp", 1, np.exp, "exp({x})", cost=POLYNOMIAL, vjp=[lambda ct, r, x: ct * r])
@@ -187,7 +200,7 @@ softplus: Op = elementwise(
     vjp=[lambda ct, r, x: ct * sigmoid(x)],
 )  # fmt: skip
 relu: Op = elementwise(
-    "relu", 1, lambda x: np.maximum(x, 0), "maximum({x}, {T}(0))",
+    "relu", 1, lambda x: _maximum(x, x.dtype.type(0)), "maximum({x}, {T}(0))",
     vjp=[lambda ct, r, x: where(stop_gradient(r) > 0, ct, 0)],
 )  # fmt: skip
 leaky_relu: Op = elementwise(

@@ -55,7 +55,7 @@ def reduction(
     )
 
 
-def _lowest(dtype: DType) -> float | int:
+def lowest(dtype: DType) -> float | int:
     return float("-inf") if dtype.is_float else int(np.iinfo(dtype.numpy).min)
 
 
@@ -77,7 +77,7 @@ sum_: Op = reduction(
     lambda dtype: 0,
     vjp=[lambda ct, r, x, axes: broadcast_to(ct, shape=x.shape)],
 )
-max_: Op = reduction("max", np.max, "maximum", _lowest, vjp=[route], infer=_infer_not_empty)
+max_: Op = reduction("max", np.max, "maximum", lowest, vjp=[route], infer=_infer_not_empty)
 min_: Op = reduction("min", np.min, "minimum", _highest, vjp=[route], infer=_infer_not_empty)
 
 OPS = (sum_, max_, min_)
