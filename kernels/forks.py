@@ -34,6 +34,8 @@ class Awaited(IntEnum):
 IMPORTS = threading.RLock()
 
 _awaited: dict[Awaited, AbstractContextManager[Any]] = {Awaited.IMPORTS: IMPORTS}
+# By the fork under way, of which there is one: it has the first lock.
+_taken: list[AbstractContextManager[Any]] = []
 _holders: weakref.WeakSet[Holder] = weakref.WeakSet()
 
 
@@ -63,13 +65,17 @@ class RenewedLock:
 
 
 def _before() -> None:
-    for what in sorted(_awaited):
-        _awaited[what].__enter__()
+    for what in Awaited:
+        # Asked one by one: an import that was waited for may have brought a lock.
+        lock = _awaited.get(what)
+        if lock is not None:
+            lock.__enter__()
+            _taken.append(lock)
 
 
 def _after() -> None:
-    for what in sorted(_awaited, reverse=True):
-        _awaited[what].__exit__(None, None, None)
+    while _taken:
+        _taken.pop().__exit__(None, None, None)
 
 
 def _in_child() -> None:

@@ -7,7 +7,8 @@ import threading
 
 import pytest
 
-from graphc.kernels.forks import IMPORTS, RenewedLock
+from graphc.kernels import forks
+from graphc.kernels.forks import IMPORTS, Awaited, RenewedLock, await_before_fork
 from graphc.kernels.gate import Gate, InterruptedCallError, Rank, Use
 
 SECONDS = 60.0
@@ -154,14 +155,18 @@ def test_a_child_finds_gates_and_locks_free() -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
-def test_a_fork_waits_for_imports() -> None:
+def test_a_fork_waits_for_imports(monkeypatch: pytest.MonkeyPatch) -> None:
     importing, go_on, forked = threading.Event(), threading.Event(), threading.Event()
     status: list[int] = []
+
+    monkeypatch.setattr(forks, "_awaited", dict(forks._awaited))
 
     def hold() -> None:
         with IMPORTS:
             importing.set()
             assert go_on.wait(SECONDS)
+            # A module that is imported may bring a lock.
+            await_before_fork(Awaited.NUMBA, threading.RLock())
             assert not forked.is_set()
 
     def fork() -> None:
@@ -180,3 +185,5 @@ def test_a_fork_waits_for_imports() -> None:
     for each in threads:
         each.join(SECONDS)
     assert status == [0]
+    assert IMPORTS.acquire(timeout=SECONDS)
+    IMPORTS.release()
