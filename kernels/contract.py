@@ -19,7 +19,8 @@ from graphc.kernels.contraction import Contraction, Tiling, column_parts, orient
 from graphc.kernels.inner_microkernel import inner_microkernel
 from graphc.kernels.microkernel import Microkernel, microkernel, padded_columns
 from graphc.kernels.operand_blocks import OperandBlocks, Prologue
-from graphc.kernels.source import THREAD_SHARE, flat_index, share_limits
+from graphc.kernels.source import INDENT, THREAD_SHARE, flat_index, share_limits
+from graphc.kernels.tile_sums import DEPTH_START, DEPTH_STEPS, TILE_BLOCKS, tile_sums
 
 # Steps of an accumulation that are under way at once: one waits for what the last has stored.
 CHAINS = 4
@@ -133,6 +134,9 @@ def _joined(writers: Sequence[_Writer], reductions: RowReductions | None) -> Con
     splits = any(writer.tasks > 1 for writer in writers)
     tile = max(writer.tile_elements for writer in writers)
     lines = [f"    tile = stack({writers[0].contraction.dtype}, {tile})"]
+    blocks = [writer.sums.stack_elements for writer in writers if writer.sums is not None]
+    if blocks:
+        lines.append(f"    {TILE_BLOCKS} = stack({writers[0].contraction.dtype}, {max(blocks)})")
     if reductions is not None:
         width = max(writer.tile_stride for writer in writers)
         lines += [f"    {line}" for line in reductions.declared(CHAINS * width)]
@@ -194,6 +198,7 @@ class _Writer:
         if tiling.form == "outer":
             self.tile_stride = padded_columns(contraction.dtype, tiling.columns, tiling.lanes)
         self.tile_elements = tiling.rows * self.tile_stride
+        self.sums = tile_sums(contraction, tiling, self.tile_elements)
         # Of an epilogue of whole rows: how many there are at once, and their lines.
         self.whole_rows = 0
         self.whole_row_lines: list[str] = []
@@ -324,22 +329,30 @@ class _Writer:
         self.add(indent, f"for row_start in range({start}, {end}, {block}):")
         self.add(indent + 1, self.operands.find_left_block())
         sizes = self._block_sizes()
-        if len(sizes) == 1:
-            self.add(indent + 1, self._call(sizes[0], columns))
-            if not self.whole_rows:
-                self._finish(indent + 1, str(sizes[0]), columns)
-            return
-        self.add(
-            indent + 1,
-            f"block_rows = {block} if row_start <= {end} - {block} else {end} - row_start",
-        )
-        for position, size in enumerate(sizes[:-1]):
-            self.add(indent + 1, f"{'elif' if position else 'if'} block_rows == {size}:")
-            self.add(indent + 2, self._call(size, columns))
-        self.add(indent + 1, "else:")
-        self.add(indent + 2, self._call(sizes[-1], columns))
+        rows = str(sizes[0])
+        if len(sizes) > 1:
+            rows = "block_rows"
+            last = f"{end} - row_start"
+            self.add(indent + 1, f"{rows} = {block} if row_start <= {end} - {block} else {last}")
+        calls = self._calls(sizes, columns)
+        if self.sums is not None:
+            start = "(row_start - block_start) * " if self.whole_rows else ""
+            index = f"{start}{self.tile_stride} + e" if self.whole_rows else "e"
+            calls = self.sums.lines(calls, f"{rows} * {self.tile_stride}", "tile", index)
+        self.add(indent + 1, *calls)
         if not self.whole_rows:
-            self._finish(indent + 1, "block_rows", columns)
+            self._finish(indent + 1, rows, columns)
+
+    def _calls(self, sizes: Sequence[int], columns: int) -> list[str]:
+        """The call for as many rows as the tile has."""
+        if len(sizes) == 1:
+            return [self._call(sizes[0], columns)]
+        lines = []
+        for position, size in enumerate(sizes):
+            branch = f"{'elif' if position else 'if'} block_rows == {size}:"
+            lines.append(branch if size != sizes[-1] else "else:")
+            lines.append(f"{INDENT}{self._call(size, columns)}")
+        return lines
 
     def _blocks_of_whole_rows(self, indent: int, columns: int, start: str, end: str) -> None:
         """Blocks of rows of all columns: all tiles of one, then its epilogue."""
@@ -359,17 +372,20 @@ class _Writer:
         return list(dict.fromkeys([*whole, *(chunk % block for chunk in chunks if chunk % block)]))
 
     def _call(self, rows: int, columns: int) -> str:
-        """The call that computes `rows` x `columns` results into `tile`."""
+        """The call that computes `rows` x `columns` results into `tile`, or of a block of depth."""
         contraction, tiling, operands = self.contraction, self.tiling, self.operands
         make = microkernel if tiling.form == "outer" else inner_microkernel
         kernel = make(contraction.dtype, rows, columns, tiling.lanes, operands.indices())
         self.microkernels[kernel.name] = kernel
-        read = f"{operands.left_read()}, {operands.panel_read()}"
+        depth, start = str(contraction.depth), ""
         tile = "tile"
-        if self.whole_rows > tiling.rows:
+        if self.sums is not None:
+            depth, start, tile = DEPTH_STEPS, DEPTH_START, self.sums.target
+        elif self.whole_rows > tiling.rows:
             tile = f"advance(tile, (row_start - block_start) * {self.tile_stride})"
-        last = "".join(f", {each}" for each in operands.indices_read())
-        return f"{kernel.name}({contraction.depth}, {read}, {tile}, {self.tile_stride}{last})"
+        read = f"{operands.left_read(start)}, {operands.panel_read(start)}"
+        last = "".join(f", {each}" for each in operands.indices_read(start))
+        return f"{kernel.name}({depth}, {read}, {tile}, {self.tile_stride}{last})"
 
     def _finish(self, indent: int, rows: str, columns: int) -> None:
         """Run the epilogue over the finished tile."""

@@ -21,6 +21,7 @@ RESERVED_NAMES = frozenset(
         *("left_values", "right_values", "packed_panel", "block_start", "block_end"),
         *("row_start", "row_end", "column_start", "block_rows", "panel_columns"),
         *("block", "chain"),
+        *("depth_start", "depth_steps", "tile_blocks", "top", "block_number", "carry", "e"),
         *("i", "j", "k", "r", "q", "acc"),
     )
 )

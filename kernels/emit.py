@@ -6,9 +6,17 @@ from collections.abc import Callable
 
 from graphc.ir.graph import Node, is_among
 from graphc.ir.op import Reduction
+from graphc.kernels.access import Loop
+from graphc.kernels.block_sums import (
+    ONE_AFTER_THE_OTHER,
+    SHARED_BY_LANES,
+    BlockSums,
+    Elements,
+    cut_of,
+)
 from graphc.kernels.function import BLOCK, Function, new_function
 from graphc.kernels.group import is_index, is_inline, viewed
-from graphc.kernels.loopnest import LoopNest, Phase, Reduces, reduced_axes
+from graphc.kernels.loopnest import SHORT_ROW, LoopNest, Phase, Reduces, reduced_axes
 from graphc.kernels.loops import loops_of, wrap_in_loops
 from graphc.kernels.names import label
 from graphc.kernels.passes import (
@@ -23,8 +31,11 @@ from graphc.kernels.scalar import (
     combined,
     combined_in_order,
     constant,
+    dtype_name,
     index_value,
     neutral_element,
+    reduction_of_one,
+    rounds,
     scalar_expression,
 )
 from graphc.kernels.shares import block_count, cycles
@@ -39,6 +50,7 @@ from graphc.kernels.source import (
     share_limits,
 )
 from graphc.kernels.stages import (
+    STRIP,
     STRIP_START,
     Prefetch,
     StagedPass,
@@ -82,6 +94,8 @@ class _LoopEmitter:
     accumulators: the variables of reductions; row_parts: of those over all rows what a row adds.
     scratch: memory for values that are kept for a later pass or summed over rows; parts: how
     threads have it.
+    row_sums: the sums over rows where they are long; pass_sums: of each pass the sums over a row.
+    row_blocks: memory for what `row_sums` accumulates of each element of a row.
     """
 
     def __init__(self, name: str, nest: LoopNest, storage_of: StorageOf, threads: int) -> None:
@@ -106,6 +120,9 @@ class _LoopEmitter:
         self.row_parts: dict[Node, str] = {}
         self.scratch: dict[Node, Storage] = {}
         self.parts: list[ScratchParts] = []
+        self.row_blocks: list[Storage] = []
+        self.row_sums = self._row_sums()
+        self.pass_sums = [self._pass_sums(level) for level in range(nest.passes)]
 
     def emit(self) -> tuple[KernelSource, ...]:
         kept = values_kept_between_passes(self.nest)
@@ -134,7 +151,7 @@ class _LoopEmitter:
             function.name,
             function_text(function.name, function.arguments, body.lines),
             storages,
-            tuple(storage for storage in self.scratch.values() if storage in storages),
+            tuple(s for s in (*self.scratch.values(), *self.row_blocks) if s in storages),
             writes=tuple(dict.fromkeys(function.writes)),
             unroll=unroll,
             long_rows=any(staged.blocks for staged in self.stages),
@@ -148,16 +165,20 @@ class _LoopEmitter:
     def _keep_row(self, node: Node) -> None:
         """Memory for a row of a value, or a strip of them, for each thread that has its own."""
         size = self.loops.row_size * (self.strips.width if self.strips else 1)
+        self.scratch[node] = self._of_each_thread(node, f"{label(node)}_row", size)
+
+    def _of_each_thread(self, node: Node, name: str, size: int) -> Storage:
+        """Scratch memory of so many elements for each thread that has rows."""
         padded = -(-size // ROW_ALIGNMENT) * ROW_ALIGNMENT
         sharing = self.threads if self.blocks > 1 else 1
-        storage = Storage(f"{label(node)}_row", node.dtype, padded * sharing, node)
-        self.scratch[node] = storage
+        storage = Storage(name, node.dtype, padded * sharing, node)
         thread, _ = THREAD_SHARE
         parts = ScratchParts(storage, thread, sharing, padded, ((0, size),))
         self.parts.append(parts)
         buffer = self._written(storage)
         if sharing > 1:
             self.main.prologue.add(f"{buffer} = advance({buffer}, {parts.start()})")
+        return storage
 
     @property
     def _kept_index(self) -> str:
@@ -181,29 +202,99 @@ class _LoopEmitter:
 
     # --- accumulators ----------------------------------------------------------------------
 
+    def _row_sums(self) -> BlockSums | None:
+        """Where the loops over rows stop, if they add up many."""
+        sums = [n for n, kind in self.nest.reduces.items() if kind is Reduces.ROWS and rounds(n)]
+        cut = cut_of(self.loops.outer, ONE_AFTER_THE_OTHER, 1, self.blocks) if sums else None
+        return None if cut is None else BlockSums(cut, self.main.names)
+
+    def _pass_sums(self, level: int) -> BlockSums | None:
+        """Where the loops of a pass stop, if they add up many elements."""
+        if not any(rounds(n) for n in pass_sinks(self.nest, level) if n in self.nest.reduces):
+            return None
+        is_vectorised = self.strips is None and self._has_vectors(self.loops.inner)
+        terms = SHARED_BY_LANES if is_vectorised else ONE_AFTER_THE_OTHER
+        shares = 1 if self.loops.outer else self.blocks
+        cut = cut_of(self.loops.inner, terms, STRIP, shares)
+        return None if cut is None else BlockSums(cut, self.main.names)
+
+    def _has_vectors(self, loops: tuple[Loop, ...]) -> bool:
+        """Whether the innermost of a row's loops runs over elements side by side, and many."""
+        innermost = next((loop for loop in reversed(loops) if loop.extent != 1), None)
+        if innermost is None or innermost.extent < SHORT_ROW:
+            return False
+        return self.loops.steps_by_one(innermost)
+
+    def _entries(self, node: Node, count: int) -> str:
+        """An array on the stack for a sum's blocks."""
+        entries = self.main.names.unique(f"{label(node)}_blocks")
+        self.main.prologue.add(f"{entries} = stack({dtype_name(node.dtype)}, {count})")
+        return entries
+
     def _begin_accumulator(self, node: Node, kind: Reduces) -> None:
         """Declares what a reduction accumulates into and sets it to the neutral element."""
-        neutral = neutral_element(node)
         level = self.nest.roles[node].level
         if kind is Reduces.ROWS and self.nest.roles[node].inner:
-            zero = Block()
-            buffer = self._written(self._accumulator_storage(node))
-            zero.add(f"{buffer}[{self._accumulator_index(node)}] = {neutral}")
-            wrap_in_loops(self.block_start, self.loops.inner, zero)
+            self._begin_columns(node)
             return
+        pass_sums = self.pass_sums[level] if rounds(node) and level >= 0 else None
+        if kind is Reduces.ROW and self.strips is not None:
+            self._begin_in_strips(node, pass_sums)
+            return
+        variable = self.accumulators[node] = self.main.names.unique(label(node))
         if kind is Reduces.ROW:
-            self.accumulators[node] = self._row_variable(node, label(node))
-            self.rows[level - 1].add(f"{self.accumulators[node]} = {neutral}", node)
+            self._begin_variable(node, variable, pass_sums, self.rows[level - 1])
             return
-        variable = self.main.names.unique(label(node))
-        self.accumulators[node] = variable
-        self.block_start.add(f"{variable} = {neutral}", node)
+        row_sums = self.row_sums if rounds(node) else None
+        self._begin_variable(node, variable, row_sums, self.block_start)
         if self.domain.operand_span(node, 0) & frozenset(self.nest.inner):
-            self.row_parts[node] = self.main.names.unique(f"{variable}_of_row")
-            self.rows[level - 1].add(f"{self.row_parts[node]} = {neutral}")
+            part = self.row_parts[node] = self.main.names.unique(f"{variable}_of_row")
+            self._begin_variable(node, part, pass_sums, self.rows[level - 1])
         if self.has_partials:
             partial = self._written(self._accumulator_storage(node))
             self.block_end.add(f"{partial}[{BLOCK}] = {variable}")
+
+    def _begin_variable(
+        self, node: Node, variable: str, sums: BlockSums | None, before: Block
+    ) -> None:
+        """Sets what a loop accumulates into a variable to the neutral element `before` the loop, or
+        before each of its blocks."""
+        if sums is None:
+            line = f"{variable} = {neutral_element(node)}"
+            before.add(line, node if variable == self.accumulators[node] else None)
+        else:
+            sums.accumulate(node, variable, self._entries(node, sums.entries))
+
+    def _begin_in_strips(self, node: Node, sums: BlockSums | None) -> None:
+        """The same of a sum that each row of a strip has."""
+        assert self.strips is not None
+        target = self.accumulators[node] = self._row_variable(node, label(node))
+        if sums is None:
+            before = self.rows[self.nest.roles[node].level - 1]
+            before.add(f"{target} = {neutral_element(node)}", node)
+            return
+        elements = Elements(self.strips.width, self.strips.index, self.strips.wrap_in_rows)
+        entries = self._entries(node, sums.entries * elements.size)
+        sums.accumulate(node, target, entries, elements)
+
+    def _begin_columns(self, node: Node) -> None:
+        """The same of a sum over rows that each element of a row has, in memory."""
+        buffer = self._written(self._accumulator_storage(node))
+        target = f"{buffer}[{self._accumulator_index(node)}]"
+
+        def wrap(into: Block, body: Block) -> None:
+            wrap_in_loops(into, self.loops.inner, body)
+
+        if self.row_sums is None or not rounds(node):
+            zero = Block()
+            zero.add(f"{target} = {neutral_element(node)}")
+            wrap(self.block_start, zero)
+            return
+        elements = Elements(self.loops.row_size, self.loops.row_index, wrap)
+        size = self.row_sums.entries * elements.size
+        storage = self._of_each_thread(node, f"{label(node)}_blocks", size)
+        self.row_blocks.append(storage)
+        self.row_sums.accumulate(node, target, self.main.arguments.name(storage), elements)
 
     def _accumulator_storage(self, node: Node) -> Storage:
         """What sums over rows are added up in: the output itself, or a row for each block."""
@@ -350,6 +441,7 @@ class _LoopEmitter:
             return whole
         whole.extend(self.block_start)
         self._nest_rows(whole, THREAD_SHARE if self.blocks > 1 else None)
+        whole.extend(self.block_end)
         if self.blocks == 1:
             whole.extend(self._finishing_lines(with_prologue=False))
         return whole
@@ -365,7 +457,7 @@ class _LoopEmitter:
     def _nest_rows(self, into: Block, share: Share | None) -> None:
         """The loops over rows, the outermost over a share of its extent."""
         passes = [
-            RowPass([*staged.blocks, self.passes[level]], self.rows[level])
+            RowPass([*staged.blocks, self.passes[level]], self.rows[level], self.pass_sums[level])
             for level, staged in enumerate(self.stages)
         ]
         if self.strips is not None:
@@ -373,7 +465,8 @@ class _LoopEmitter:
         elif self.tiles is not None:
             self.tiles.wrap(into, self.rows[-1], self.passes[0], share)
         else:
-            nest_rows(into, self.loops, self.rows[-1], passes, self._prefetches(), share)
+            prefetches = self._prefetches()
+            nest_rows(into, self.loops, self.rows[-1], passes, prefetches, share, self.row_sums)
 
     def _prefetches(self) -> list[Prefetch]:
         """What the passes in stages read in order from far away."""
@@ -487,9 +580,10 @@ class _LoopEmitter:
         if isinstance(node.op.lowering, Reduction):
             if reduced_axes(node, self.domain):
                 raise AssertionError(f"{node!r} has no accumulator")
-            self.function.known[key] = operands[0]
+            expression = reduction_of_one(node, operands[0])
         else:
-            self._named(node, scalar_expression(node, operands), block, key)
+            expression = scalar_expression(node, operands)
+        self._named(node, expression, block, key)
 
     def _named(self, node: Node, expression: str, block: Block, key: tuple[int, object]) -> str:
         if key not in self.function.known:

@@ -26,7 +26,9 @@ from graphc.kernels.scalar import dtype_name
 
 STACK_ALIGNMENT_BYTES = 64
 VECTOR_MATH_PREFIX = "graphc."
-REDUCTION_FLAGS = ("reassoc", "nsz")
+# An accumulation may be regrouped; of extremes the sign of zero is open besides.
+REDUCTION_FLAGS = ("reassoc",)
+EXTREME_FLAGS = ("reassoc", "nsz")
 # The casts of kernel source.
 CASTS = {dtype_name(dtype): dtype.numpy.type for dtype in DTYPES.values()}
 
@@ -410,8 +412,8 @@ def kernel_namespace() -> dict[str, Any]:
         "unit_interval": _unary(_type_unit_interval),
         "add_reassoc": _reduce("fadd", "add"),
         "multiply_reassoc": _reduce("fmul", "mul"),
-        "minimum_reassoc": _call_llvm("minimum", 2, "smin", "umin", REDUCTION_FLAGS),
-        "maximum_reassoc": _call_llvm("maximum", 2, "smax", "umax", REDUCTION_FLAGS),
+        "minimum_reassoc": _call_llvm("minimum", 2, "smin", "umin", EXTREME_FLAGS),
+        "maximum_reassoc": _call_llvm("maximum", 2, "smax", "umax", EXTREME_FLAGS),
     }
     for name, by_dtype in vecmath.VECTOR_MATH.items():
         arity = by_dtype["f32"].__code__.co_argcount

@@ -10,6 +10,7 @@ phase after the last row.
 from __future__ import annotations
 
 import enum
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -22,6 +23,9 @@ from graphc.kernels.names import described
 
 # Elements of a row that fill few vectors, so that starting its loop counts.
 SHORT_ROW = 64
+# Elements of a row that threads share where it is the only one: more than caches hold for another
+# pass.
+LONG_ROW = 1 << 16
 
 
 class Phase(enum.Enum):
@@ -35,7 +39,9 @@ class Reduces(enum.Enum):
     """What a reduction runs over."""
 
     ROW = "row"  # the inner axes: complete after a pass
-    ROWS = "rows"  # the outer axes, with or without the inner ones: complete after the last row
+    # The outer axes, with or without the inner ones, or the only row there is, if it is long:
+    # complete after the last row.
+    ROWS = "rows"
 
 
 @dataclass(frozen=True)
@@ -198,7 +204,8 @@ def _reduction_kind(
         return Refusal(f"{described(node)} would be computed again for every row")
     if span & inner and span & inner != inner:
         return Refusal(f"{described(node)} would count elements twice")
-    if reduced == span & inner:
+    is_long = not outer and math.prod(domain.extents) > LONG_ROW
+    if reduced == span & inner and not is_long:
         return Reduces.ROW
     if span & outer <= reduced and reduced & inner in (frozenset(), span & inner):
         return Reduces.ROWS
@@ -226,7 +233,7 @@ def _role(
         crosses = is_inner and not role.inner
         level = max(level, role.level + 1 if crosses else role.level)
     if phase is Phase.FINISH:
-        if is_outer:
+        if is_outer or (is_inner and not outer):
             return Refusal(
                 f"{described(node)} needs what is complete after the last row "
                 "before it can finish the first"

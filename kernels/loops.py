@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import partial
 
 from graphc.ir.graph import Node
 from graphc.ir.op import Strided
@@ -16,6 +17,7 @@ from graphc.kernels.access import (
     merge_axes,
     place_in_memory,
 )
+from graphc.kernels.block_sums import BlockSums
 from graphc.kernels.group import is_index, is_inline, viewed
 from graphc.kernels.loopnest import LoopNest
 from graphc.kernels.source import Block, Share, share_limits
@@ -111,17 +113,35 @@ def _accesses(nest: LoopNest) -> list[Access]:
 
 
 def wrap_in_loops(
-    into: Block, loops: tuple[Loop, ...], body: Block, share: Share | None = None
+    into: Block,
+    loops: tuple[Loop, ...],
+    body: Block,
+    share: Share | None = None,
+    sums: BlockSums | None = None,
 ) -> None:
-    """Appends `body` inside `loops`; with a share, the outermost runs over that of its extent."""
+    """Appends `body` inside `loops`; with a share, the outermost runs over that of its extent.
+
+    sums: what one of the loops accumulates in blocks.
+    """
+    if sums is not None:
+        sums.begin(into)
     for loop in reversed(loops):
         if loop.extent != 1:
             is_cut = share is not None and loop is loops[0]
-            limits = share_limits(share, loop.extent) if share and is_cut else str(loop.extent)
+            limits = share_limits(share, loop.extent) if share and is_cut else f"0, {loop.extent}"
             around = Block()
-            around.nest(f"for {loop.variable} in range({limits}):", body)
+            if sums is not None and sums.cut.loop is loop:
+                sums.wrap(around, limits, partial(_nest_loop, loop=loop, body=body))
+            else:
+                _nest_loop(around, limits.removeprefix("0, "), loop, body)
             body = around
     into.extend(body)
+    if sums is not None:
+        sums.end(into)
+
+
+def _nest_loop(into: Block, limits: str, loop: Loop, body: Block) -> None:
+    into.nest(f"for {loop.variable} in range({limits}):", body)
 
 
 def _is_addressed(nest: LoopNest, operand: Node) -> bool:

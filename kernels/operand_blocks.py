@@ -120,14 +120,17 @@ class OperandBlocks:
         element = flat_index((row, right.row_stride), (column, right.column_stride))
         return [*found, *_nested(loops, [f"{target} = {self.right_panel}[{element}]"])]
 
-    def panel_read(self) -> str:
+    def panel_read(self, depth_start: str) -> str:
         """The panel as arguments of a microkernel: where, and the stride of its rows or, for the
-        inner form, columns."""
+        inner form, columns. depth_start: the first row that it reads, "" for 0."""
+        is_outer = self.tiling.form == "outer"
         if self.packs:
-            return f"{self._packed}, {self.packed_stride}"
+            step = self.packed_stride if is_outer else 1
+            return f"{_from(self._packed, depth_start, step)}, {self.packed_stride}"
         right = self.contraction.right
-        stride = right.row_stride if self.tiling.form == "outer" else right.column_stride
-        return f"{self.right_panel}, {stride}"
+        stride = right.row_stride if is_outer else right.column_stride
+        step = 0 if _runs_along(right.indices, "rows") else right.row_stride
+        return f"{_from(self.right_panel, depth_start, step)}, {stride}"
 
     @property
     def _packed(self) -> str:
@@ -186,10 +189,12 @@ class OperandBlocks:
         index = flat_index(("(row_start - block_start)", row_stride))
         return f"{self.left_block} = {advanced('left_values', index)}"
 
-    def left_read(self) -> str:
-        """The block of left as arguments of a microkernel."""
+    def left_read(self, depth_start: str) -> str:
+        """The block of left as arguments of a microkernel, from a column on, "" for 0."""
         left = left_as_read(self.contraction, self.tiling)
-        return f"{self.left_block}, {left.row_stride}, {left.column_stride}"
+        step = 0 if _runs_along(left.indices, "columns") else left.column_stride
+        block = _from(self.left_block, depth_start, step)
+        return f"{block}, {left.row_stride}, {left.column_stride}"
 
     # --- rows by index ---------------------------------------------------------------------------
 
@@ -202,15 +207,16 @@ class OperandBlocks:
             return Indices("b_depth", right.dtype)
         return None
 
-    def indices_read(self) -> list[str]:
-        """The indices as arguments of a microkernel."""
+    def indices_read(self, depth_start: str) -> list[str]:
+        """The indices as arguments of a microkernel, those along the depth from there on."""
         if self.indices() is None:
             return []
         left = self.contraction.left.indices
         found = left or self.contraction.right.indices
         assert found is not None
         if not _runs_along(left, "rows"):
-            return [advanced(found.buffer, flat_index(offset=found.offset)), "0"]
+            terms = [(depth_start, 1)] if depth_start else []
+            return [advanced(found.buffer, flat_index(*terms, offset=found.offset)), "0"]
         rows = self.tiling.rows
         following = self.contraction.rows - 2 * rows
         place = flat_index(("row_start", 1), offset=found.offset)
@@ -218,6 +224,11 @@ class OperandBlocks:
 
     def _batch_terms(self, access: MatrixAccess) -> list[tuple[str, int]]:
         return [*zip(self.batch_indices, access.batch_strides, strict=True)]
+
+
+def _from(buffer: str, depth_start: str, step: int) -> str:
+    """The buffer from a place along the depth on, which has such a stride in it."""
+    return advanced(buffer, flat_index((depth_start, step))) if depth_start else buffer
 
 
 def _runs_along(indices: RowIndices | None, along: str) -> bool:

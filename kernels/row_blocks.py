@@ -18,6 +18,8 @@ from graphc.ir.ops import movement
 # A block of fewer rows leaves partial results that are hardly smaller than what they are made of.
 SMALLEST_BLOCK_ROWS = 4
 MOST_BLOCKS = 24
+# More rows are too many to add up one after the other, though four sums at a time.
+MOST_BLOCK_ROWS = 512
 # Whole blocks are shared out; how evenly is asked for these numbers of threads.
 THREADS_SERVED = (2, 3, 4)
 MOST_UNEVEN = 1.34  # times the rows of an even share
@@ -29,7 +31,9 @@ def rows_of_block(rows: int) -> int | None:
 
     Of the cuts that are the most even for a few threads it has the fewest blocks.
     """
-    blocks = even_cut(rows, range(2, min(MOST_BLOCKS, rows // SMALLEST_BLOCK_ROWS) + 1))
+    least = max(2, ceil(rows / MOST_BLOCK_ROWS))
+    most = min(max(MOST_BLOCKS, 2 * least), rows // SMALLEST_BLOCK_ROWS)
+    blocks = even_cut(rows, range(least, most + 1))
     return None if blocks is None else rows // blocks
 
 

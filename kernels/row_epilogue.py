@@ -26,6 +26,7 @@ from graphc.kernels.scalar import (
     index_value,
     neutral_element,
     number,
+    reduction_of_one,
     scalar_expression,
 )
 from graphc.kernels.source import INDENT, Arguments, Block
@@ -282,7 +283,7 @@ class _BlockWriter:
         operands = [self._operand(node, p, lines) for p in range(len(node.operands))]
         if isinstance(node.op.lowering, Reduction):
             # Over extents of 1.
-            self.made[node] = operands[0]
+            self._name(node, reduction_of_one(node, operands[0]), lines)
         else:
             self._name(node, scalar_expression(node, operands), lines)
 

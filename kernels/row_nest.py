@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from graphc.kernels.block_sums import BlockSums
 from graphc.kernels.loops import Loops, wrap_in_loops
 from graphc.kernels.row_strips import RowStrips
 from graphc.kernels.source import Block, Share
@@ -16,10 +17,12 @@ class RowPass:
     """A pass over a row.
 
     stages: what is computed of each element, stage by stage. row: what of the row after it.
+    sums: what the pass accumulates in blocks.
     """
 
     stages: Sequence[Block]
     row: Block
+    sums: BlockSums | None = None
 
 
 def nest_rows(
@@ -29,11 +32,12 @@ def nest_rows(
     passes: Sequence[RowPass],
     prefetches: Sequence[Prefetch],
     share: Share | None,
+    sums: BlockSums | None = None,
 ) -> None:
     """Appends the loops over rows, the outermost over a share of its extent.
 
     before: what is computed of a row before the first pass. prefetches: for passes of several
-    stages.
+    stages. sums: what the loops over rows accumulate in blocks.
     """
     shared_inner = share is not None and not loops.outer
     row = Block()
@@ -41,7 +45,7 @@ def nest_rows(
     for each in passes:
         _nest_pass(row, loops, each, prefetches, share if shared_inner else None)
         row.extend(each.row)
-    wrap_in_loops(into, loops.outer, row, None if shared_inner else share)
+    wrap_in_loops(into, loops.outer, row, None if shared_inner else share, sums)
 
 
 def _nest_pass(
@@ -53,9 +57,9 @@ def _nest_pass(
 ) -> None:
     """A pass over a row, as one loop or, in stages, strip by strip."""
     if len(each.stages) > 1 and loops.row_loop is not None:
-        wrap_in_strips(into, loops.row_loop, each.stages, prefetches, share)
+        wrap_in_strips(into, loops.row_loop, each.stages, prefetches, share, each.sums)
     else:
-        wrap_in_loops(into, loops.inner, each.stages[-1], share)
+        wrap_in_loops(into, loops.inner, each.stages[-1], share, each.sums)
 
 
 def nest_strips(
@@ -68,11 +72,11 @@ def nest_strips(
 ) -> None:
     """Appends the loops over rows where a strip of them goes side by side; no pass has stages."""
     strip, around = Block(), Block()
-    strips.wrap_in_rows(strip, [before])
+    strips.wrap_in_rows(strip, before)
     for each in passes:
         element = Block()
-        strips.wrap_in_rows(element, each.stages)
-        wrap_in_loops(strip, loops.inner, element)
-        strips.wrap_in_rows(strip, [each.row])
+        strips.wrap_in_rows(element, each.stages[-1])
+        wrap_in_loops(strip, loops.inner, element, sums=each.sums)
+        strips.wrap_in_rows(strip, each.row)
     strips.wrap_in_strips(around, strip, None if strips.outer else share)
     wrap_in_loops(into, strips.outer, around, share)

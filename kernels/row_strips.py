@@ -9,7 +9,6 @@ the strip, so that results have the same bits at any number of threads.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from graphc.ir.graph import Node
@@ -69,10 +68,9 @@ class RowStrips:
         """The source line that makes a buffer with a value's element for each row of a strip."""
         return f"{buffer} = stack({dtype_name(node.dtype)}, {self.width})"
 
-    def wrap_in_rows(self, into: Block, bodies: Iterable[Block]) -> None:
-        """Appends the bodies, each in a loop over the rows of a strip."""
-        for body in bodies:
-            into.nest(f"for {self.loop.variable} in range({STRIP_START}, {STRIP_END}):", body)
+    def wrap_in_rows(self, into: Block, body: Block) -> None:
+        """Appends `body` in a loop over the rows of a strip."""
+        into.nest(f"for {self.loop.variable} in range({STRIP_START}, {STRIP_END}):", body)
 
     def wrap_in_strips(self, into: Block, body: Block, share: Share | None) -> None:
         """Appends `body` in a loop over strips, or over a share of their number."""

@@ -72,6 +72,18 @@ def neutral_element(node: Node) -> str:
     return number(lowering.identity(node.dtype), node.dtype)
 
 
+def rounds(node: Node) -> bool:
+    """Whether the steps of a reduction round, so that their number and order matter."""
+    lowering = node.op.lowering
+    assert isinstance(lowering, Reduction)
+    return node.dtype.is_float and lowering.combine not in ("maximum", "minimum")
+
+
+def reduction_of_one(node: Node, value: str) -> str:
+    """The reduction of one element: itself, but for -0.0, since a sum begins at 0."""
+    return combined_in_order(node, neutral_element(node), value) if rounds(node) else value
+
+
 def combined(node: Node, accumulator: str, value: str) -> str:
     """The reduction's accumulator with one more value in it; LLVM may regroup the steps."""
     lowering = node.op.lowering

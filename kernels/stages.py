@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from graphc.ir.graph import Node
 from graphc.ir.op import Scalar
 from graphc.kernels.access import Loop
+from graphc.kernels.block_sums import BlockSums
 from graphc.kernels.group import loaded_operands, viewed
 from graphc.kernels.loopnest import LoopNest
 from graphc.kernels.loops import Loops
@@ -86,15 +87,38 @@ def wrap_in_strips(
     stages: Sequence[Block],
     prefetches: Sequence[Prefetch],
     share: Share | None,
+    sums: BlockSums | None,
 ) -> None:
     """Appends the stages, each in a loop over a strip, in a loop over strips.
 
-    share: of the loop's extent; all of it without.
+    share: of the loop's extent; all of it without. sums: what the stages accumulate in blocks.
     """
-    strip = Block()
     limits = share_limits(share, loop.extent) if share else f"0, {loop.extent}"
+    is_even = share is None and loop.extent % STRIP == 0
+
+    def strips(into: Block, limits: str) -> None:
+        _nest_strips(into, loop, stages, prefetches, limits, is_even)
+
+    if sums is None:
+        strips(into, limits)
+        return
+    sums.begin(into)
+    sums.wrap(into, limits, strips)
+    sums.end(into)
+
+
+def _nest_strips(
+    into: Block,
+    loop: Loop,
+    stages: Sequence[Block],
+    prefetches: Sequence[Prefetch],
+    limits: str,
+    is_even: bool,
+) -> None:
+    """Appends the loop over strips between limits. is_even: whether strips are all whole."""
+    strip = Block()
     end = f"{STRIP_START} + {STRIP}"
-    if share is not None or loop.extent % STRIP:
+    if not is_even:
         last = limits.split(", ")[1]
         strip.add(f"{STRIP_END} = {end} if {end} < {last} else {last}")
         end = STRIP_END

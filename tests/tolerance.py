@@ -1,22 +1,29 @@
 """How far two evaluations of one formula may be apart."""
 
+from math import ceil, log2
 from typing import Any
 
 import numpy as np
 
+# Terms that are added up one after the other at most.
+LONGEST_BLOCK = 1024
+
 
 def tolerance(dtype: Any, reduction_length: int = 1, ulps: float = 4.0) -> float:
-    """The relative error that rounding explains: eps * (ulps + reduction_length - 1).
+    """The relative error that rounding explains: eps * (ulps + roundings of a term in the sum).
 
-    A sum of n terms in any order errs by at most (n - 1) * eps * sum(|terms|) (Higham, Accuracy
-    and Stability of Numerical Algorithms, 4.2); `ulps` covers the elementwise functions before and
-    after it. `dtype` is a numpy dtype or anything with one in `.numpy`. Integers and bools are
+    A sum of which each term goes through r roundings errs by at most r * eps * sum(|terms|)
+    (Higham, Accuracy and Stability of Numerical Algorithms, 4.2): n - 1 in a block of n terms, and
+    one more for each time that the number of blocks doubles. `ulps` covers the elementwise
+    functions before and after it. `dtype` is a numpy dtype or anything with one in `.numpy`. Integers and bools are
     exact: 0.
     """
     numpy_dtype = np.dtype(getattr(dtype, "numpy", dtype))
     if numpy_dtype.kind != "f":
         return 0.0
-    return float(np.finfo(numpy_dtype).eps) * (ulps + max(reduction_length, 1) - 1)
+    in_block = min(max(reduction_length, 1), LONGEST_BLOCK)
+    doublings = ceil(log2(max(reduction_length, 1) / in_block))
+    return float(np.finfo(numpy_dtype).eps) * (ulps + in_block - 1 + doublings)
 
 
 def assert_close(

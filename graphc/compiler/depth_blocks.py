@@ -1,14 +1,16 @@
-"""Products that add up very many rows, such as gradients of weights over a large batch.
+"""Products that add up very many terms, such as gradients of weights over a large batch.
 
 x^T y of x [rows, m] and y [rows, n] with a small result is computed in blocks of rows, whose
 results are added up after them. Each thread then takes blocks of its own, whose rows it has mostly
 computed itself: cut by its columns instead, the product would fetch half of all rows from the cache
-of another core, and its tiles would go through all rows again and again. The shape alone says what
-the blocks are, so the bits do not depend on the number of threads.
+of another core, and its tiles would go through all rows again and again. Other products whose depth
+is great beside their result have too few tiles for threads to share, and are cut likewise. The
+shape alone says what the blocks are, so the bits do not depend on the number of threads.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from math import ceil
 
 from graphc.ir.graph import Node
@@ -19,42 +21,87 @@ from graphc.kernels.row_blocks import even_cut
 # Fewer rows are added up as quickly in one piece.
 FEWEST_ROWS = 1024
 # Rows of a block at most: some columns of them stay in the second cache.
-BLOCK_ROWS = 1024
+BLOCK_ROWS = 512
 FEWEST_BLOCKS = 4
 # Threads that share the tiles of a larger result each have enough to do with what they fetch.
 LARGEST_RESULT_BYTES = 256 * 1024
+# The depth from which on any product is cut whose result has few tiles, and that of its blocks.
+GREAT_DEPTH = 1 << 15
+GREAT_BLOCK_DEPTH = 4096
+FEW_TILES_ELEMENTS = 64 * 64
+# Blocks that a few threads share evenly; what is left of the depth is a block of its own.
+EVEN_BLOCKS = 12
+
+
+@dataclass(frozen=True)
+class _Cut:
+    """Blocks of so many steps of the depth; fewer steps may be left behind them."""
+
+    blocks: int
+    steps: int
 
 
 @rule(contract.matmul)
 def add_up_in_blocks(node: Node) -> Node | None:
-    """matmul(xT, y) = sum over blocks b of rows (matmul(x_bT, y_b)), of very many rows"""
-    blocks = _blocks(node)
-    if blocks is None:
+    """matmul(x, y) = sum over blocks b of the depth (matmul(x_b, y_b)), of very many terms"""
+    x, y = node.operands
+    if x.rank != 2 or y.rank != 2:
         return None
-    parts = []
-    for operand in node.operands:
-        rows, columns = operand.type.dims
-        parts.append(movement.reshape(operand, shape=(blocks, rows // blocks, columns)))
-    results = contract.matmul(*parts, transpose_x=True, transpose_y=False)
-    return movement.reshape(reduce.sum_(results, axes=(0,)), shape=node.shape)
+    axes = (0 if node.attributes["transpose_x"] else 1, 1 if node.attributes["transpose_y"] else 0)
+    depth = x.type.dims[axes[0]]
+    cut = _blocks_of_rows(node, depth) if axes == (0, 0) else None
+    cut = cut or _blocks_of_depth(node, depth)
+    if cut is None:
+        return None
+    whole = cut.blocks * cut.steps
+    parts = [_in_blocks(*each, cut) for each in zip((x, y), axes, strict=True)]
+    results = contract.matmul(*parts, **node.attributes)
+    total = movement.reshape(reduce.sum_(results, axes=(0,)), shape=node.shape)
+    if whole == depth:
+        return total
+    rest = [_part(*each, whole, depth) for each in zip((x, y), axes, strict=True)]
+    return total + contract.matmul(*rest, **node.attributes)
 
 
 RULES: tuple[Rule, ...] = (add_up_in_blocks,)
 
 
-def _blocks(product: Node) -> int | None:
-    """Into how many blocks the rows are cut that the product adds up; None where they are not.
+def _in_blocks(operand: Node, axis: int, cut: _Cut) -> Node:
+    """The operand as a matrix for each block of the depth, which is its axis `axis`."""
+    whole = cut.blocks * cut.steps
+    if whole < operand.type.dims[axis]:
+        operand = _part(operand, axis, 0, whole)
+    shape = [*operand.type.dims]
+    shape[axis : axis + 1] = [cut.blocks, cut.steps]
+    split = movement.reshape(operand, shape=tuple(shape))
+    return split if axis == 0 else movement.transpose(split, axes=(1, 0, 2))
+
+
+def _part(operand: Node, axis: int, first: int, last: int) -> Node:
+    """The operand from one place of an axis to before another."""
+    counts = list(operand.type.dims)
+    counts[axis] = last - first
+    starts = tuple(first if each == axis else 0 for each in range(operand.rank))
+    return movement.slice_(operand, starts=starts, counts=tuple(counts), steps=(1,) * operand.rank)
+
+
+def _blocks_of_rows(product: Node, rows: int) -> _Cut | None:
+    """How the rows are cut that x^T y adds up; None where they are not.
 
     A block has as many rows at least as the result has rows or columns: so the results of all
     blocks take less memory than the operands.
     """
-    if any(operand.rank != 2 for operand in product.operands):
-        return None
-    if not product.attributes["transpose_x"] or product.attributes["transpose_y"]:
-        return None
-    rows = product.operands[0].type.dims[0]
     if rows < FEWEST_ROWS or not 0 < product.type.nbytes <= LARGEST_RESULT_BYTES:
         return None
     least = max(FEWEST_BLOCKS, ceil(rows / BLOCK_ROWS))
     most = rows // max(product.type.dims)
-    return even_cut(rows, range(least, min(2 * least, most) + 1))
+    blocks = even_cut(rows, range(least, min(2 * least, most) + 1))
+    return None if blocks is None else _Cut(blocks, rows // blocks)
+
+
+def _blocks_of_depth(product: Node, depth: int) -> _Cut | None:
+    """How a great depth is cut; None of a small one, or of a result with tiles to share."""
+    if depth < GREAT_DEPTH or not 0 < product.type.size <= FEW_TILES_ELEMENTS:
+        return None
+    blocks = ceil(depth / GREAT_BLOCK_DEPTH / EVEN_BLOCKS) * EVEN_BLOCKS
+    return _Cut(blocks, depth // blocks)
