@@ -15,8 +15,8 @@ def tolerance(dtype: Any, reduction_length: int = 1, ulps: float = 4.0) -> float
     A sum of which each term goes through r roundings errs by at most r * eps * sum(|terms|)
     (Higham, Accuracy and Stability of Numerical Algorithms, 4.2): n - 1 in a block of n terms, and
     one more for each time that the number of blocks doubles. `ulps` covers the elementwise
-    functions before and after it. `dtype` is a numpy dtype or anything with one in `.numpy`. Integers and bools are
-    exact: 0.
+    functions before and after it. `dtype` is a numpy dtype or anything with one in `.numpy`.
+    Integers and bools are exact: 0.
     """
     numpy_dtype = np.dtype(getattr(dtype, "numpy", dtype))
     if numpy_dtype.kind != "f":
