@@ -26,8 +26,9 @@ SPIN_NANOSECONDS = 2_000
 # works with a processor of its own, or the processor's other users have it while this one waits.
 HOLD_NANOSECONDS = 1_000_000
 
-# After how long the calling thread looks whether those that it waits for have processors.
-LOOK_NANOSECONDS = 20_000
+# After how long the calling thread looks whether those that it waits for have processors: to wake
+# takes a worker less.
+LOOK_NANOSECONDS = 100_000
 
 # How long a worker without work gives its processor away again and again before it sleeps: calls in
 # a Python loop find the workers awake. One that got its processor back only after this long sleeps.

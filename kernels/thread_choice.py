@@ -68,7 +68,7 @@ class ThreadChoice:
 
     def next_walks(self, left: int) -> tuple[bool, int]:
         """Whether one thread shall make the next walks alone, and how many, of `left` at most."""
-        if self._congestion.lasts:
+        if self._congestion.lasts():
             if self._congested is None:
                 self._congested = PORTION_NANOSECONDS
             return True, min(left, _fitting(PORTION_NANOSECONDS, self._congested))

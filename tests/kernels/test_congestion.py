@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import ctypes
 import itertools
+import threading
 import time
 
 import numpy as np
 import pytest
 
-from graphc.kernels.congestion import LONGEST_PAUSE_NANOSECONDS, Congestion
+from graphc.kernels.congestion import LONGEST_PAUSE_NANOSECONDS, Congestion, switches
 from graphc.kernels.executor import (
     Executor,
     Instruction,
@@ -88,7 +89,7 @@ class Delayed:
         for _ in range(ATTEMPTS):
             self.seen[:] = 0
             TableRunner(self.table).run(self.externals, self.walks, self.steps)
-            if self.table.congestion.lasts:
+            if self.table.congestion.lasts():
                 return
         raise AssertionError("never held up")
 
@@ -109,7 +110,7 @@ class Time:
 @pytest.fixture
 def delayed(executor: Executor, kernels: MachineCode, pool: ThreadPool) -> Delayed:
     """Once noticed its congestion does not end."""
-    pool.congestion = Congestion(Time())
+    pool.congestion = Congestion(Time(), lambda: (1, 0))
     return Delayed(executor, kernels, pool, 6)
 
 
@@ -218,7 +219,7 @@ def test_calls_go_on_with_one_thread(delayed: Delayed) -> None:
     for _ in range(ATTEMPTS):
         runner.run(delayed.externals)
         assert delayed.threads()[0] == delayed.table.threads
-        if delayed.table.congestion.lasts:
+        if delayed.table.congestion.lasts():
             break
     delayed.sleep(0, thread=NOBODY)
     for _ in range(2 * CALLS_A_MEASUREMENT):
@@ -266,7 +267,7 @@ def test_walks_behind_a_delay_are_counted_on(delayed: Delayed) -> None:
 def test_tables_of_a_pool_have_one_congestion(
     executor: Executor, kernels: MachineCode, pool: ThreadPool
 ) -> None:
-    pool.congestion = Congestion(Time())
+    pool.congestion = Congestion(Time(), lambda: (1, 0))
     first, second = (Delayed(executor, kernels, pool, 6) for _ in range(2))
     first.sleep(0, thread=1)
     first.run_with_choice()
@@ -280,15 +281,15 @@ def test_tables_of_a_pool_have_one_congestion(
 def _pause(congestion: Congestion, now: Time) -> int:
     """Lets it pass."""
     begin = now.now
-    while congestion.lasts:
+    while congestion.lasts():
         now.now += 1_000_000
     return now.now - begin
 
 
 def test_pauses_grow_while_it_stays_busy() -> None:
     now = Time()
-    congestion = Congestion(now)
-    assert not congestion.lasts
+    congestion = Congestion(now, lambda: (1, 0))
+    assert not congestion.lasts()
     pauses = []
     for _ in range(8):
         congestion.note_loss(LOST)
@@ -302,7 +303,7 @@ def test_pauses_grow_while_it_stays_busy() -> None:
 
 def test_a_disturbance_after_a_calm_time_is_short() -> None:
     now = Time()
-    congestion = Congestion(now)
+    congestion = Congestion(now, lambda: (1, 0))
     for _ in range(8):
         congestion.note_loss(LOST)
         _pause(congestion, now)
@@ -313,3 +314,30 @@ def test_a_disturbance_after_a_calm_time_is_short() -> None:
     congestion.note_shared(LONGEST_PAUSE_NANOSECONDS)
     congestion.note_loss(LOST)
     assert _pause(congestion, now) <= 40 * LOST
+
+
+def test_a_thread_that_loses_its_own_processor_does_not_try() -> None:
+    now, found = Time(), [1, 0]
+    congestion = Congestion(now, lambda: (found[0], found[1]))
+    congestion.note_loss(LOST)
+    before = now.now
+    while now.now < before + 5 * LONGEST_PAUSE_NANOSECONDS:
+        now.now += 4_000_000
+        found[1] += 1
+        assert congestion.lasts()
+    # The others have ended: after one more pause it is tried.
+    assert _pause(congestion, now) <= LONGEST_PAUSE_NANOSECONDS
+    # A few of the system's own doing are not counted.
+    congestion.note_loss(LONGEST_PAUSE_NANOSECONDS)
+    found[1] += 10
+    assert _pause(congestion, now) <= LONGEST_PAUSE_NANOSECONDS
+    # Those of another thread say nothing.
+    congestion.note_loss(LOST)
+    found[:] = [2, 10_000]
+    assert _pause(congestion, now) <= LONGEST_PAUSE_NANOSECONDS
+
+
+def test_switches_are_counted() -> None:
+    thread, before = switches()
+    assert thread == threading.get_ident()
+    assert switches()[1] >= before >= 0
