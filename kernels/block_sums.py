@@ -28,8 +28,10 @@ class Terms:
 
 # Terms that the lanes of vectors share ...
 SHARED_BY_LANES = Terms(2048, 4096)
-# ... and those that are added one after the other, as rows are.
+# ... those that are added one after the other, as rows are ...
 ONE_AFTER_THE_OTHER = Terms(64, 256)
+# ... and rows of few elements, of which the lanes of vectors take many.
+SHORT_ROWS = Terms(1024, 2048)
 
 
 @dataclass(frozen=True)

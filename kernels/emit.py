@@ -10,6 +10,7 @@ from graphc.kernels.access import Loop
 from graphc.kernels.block_sums import (
     ONE_AFTER_THE_OTHER,
     SHARED_BY_LANES,
+    SHORT_ROWS,
     BlockSums,
     Elements,
     cut_of,
@@ -64,6 +65,8 @@ StorageOf = Callable[[Node], Storage]
 
 # Elements of a cache line at the least: rows that threads keep for themselves do not share one.
 ROW_ALIGNMENT = 64
+# Elements of rows that LLVM unrolls whole, so that the loop over rows is vectorised.
+FEW_ELEMENTS = 8
 
 
 def emit_loops(
@@ -205,7 +208,10 @@ class _LoopEmitter:
     def _row_sums(self) -> BlockSums | None:
         """Where the loops over rows stop, if they add up many."""
         sums = [n for n, kind in self.nest.reduces.items() if kind is Reduces.ROWS and rounds(n)]
-        cut = cut_of(self.loops.outer, ONE_AFTER_THE_OTHER, 1, self.blocks) if sums else None
+        if not sums:
+            return None
+        terms = SHORT_ROWS if self.loops.row_size <= FEW_ELEMENTS else ONE_AFTER_THE_OTHER
+        cut = cut_of(self.loops.outer, terms, 1, self.blocks)
         return None if cut is None else BlockSums(cut, self.main.names)
 
     def _pass_sums(self, level: int) -> BlockSums | None:
