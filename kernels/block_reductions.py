@@ -5,7 +5,7 @@ from __future__ import annotations
 from graphc.ir.graph import Node
 from graphc.ir.types import row_major_strides
 from graphc.kernels.access import Access, Loop, index_expression
-from graphc.kernels.emit import StorageOf
+from graphc.kernels.accumulators import StorageOf
 from graphc.kernels.names import Names, label
 from graphc.kernels.scalar import combined_in_order, dtype_name, neutral_element
 from graphc.kernels.source import Arguments

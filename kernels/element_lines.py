@@ -14,7 +14,7 @@ from graphc.kernels.access import (
     index_expression,
     place_in_memory,
 )
-from graphc.kernels.emit import StorageOf
+from graphc.kernels.accumulators import StorageOf
 from graphc.kernels.group import Domain, is_index, is_inline, viewed
 from graphc.kernels.names import Names, label
 from graphc.kernels.scalar import constant, index_value, scalar_expression

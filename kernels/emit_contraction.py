@@ -8,11 +8,11 @@ from graphc.ir.graph import Node, is_among
 from graphc.ir.op import Strided
 from graphc.ir.types import row_major_strides
 from graphc.kernels.access import Loop, place_in_memory
+from graphc.kernels.accumulators import StorageOf
 from graphc.kernels.block_reductions import BlockReductions
 from graphc.kernels.contract import contraction_lines
 from graphc.kernels.contraction import RESERVED_NAMES, Contraction, MatrixAccess, Tiling
 from graphc.kernels.element_lines import ElementLines
-from graphc.kernels.emit import StorageOf
 from graphc.kernels.gathered_rows import GatheredRows, gathered_rows
 from graphc.kernels.group import (
     ContractionGroup,

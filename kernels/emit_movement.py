@@ -10,7 +10,7 @@ from graphc.ir.graph import Node
 from graphc.ir.op import Assemble, Gather, RegionCopy, ScatterAdd, Strided
 from graphc.ir.types import row_major_strides
 from graphc.kernels.access import Access, index_expression, merge_axes, place_in_memory
-from graphc.kernels.emit import StorageOf
+from graphc.kernels.accumulators import StorageOf
 from graphc.kernels.group import MOST_BUFFERS, adds_to_base, viewed
 from graphc.kernels.loops import INNER_VARIABLES
 from graphc.kernels.names import Names

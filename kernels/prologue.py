@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from graphc.ir.graph import Node, is_among
 from graphc.ir.op import Scalar
 from graphc.kernels.access import Loop
+from graphc.kernels.accumulators import StorageOf
 from graphc.kernels.element_lines import ElementLines
-from graphc.kernels.emit import StorageOf
 from graphc.kernels.group import (
     Domain,
     Refusal,

@@ -13,7 +13,7 @@ from graphc.ir.graph import Node
 from graphc.ir.op import Reduction, Strided
 from graphc.ir.types import row_major_strides
 from graphc.kernels.access import Loop, access_along, index_expression, place_in_memory
-from graphc.kernels.emit import StorageOf
+from graphc.kernels.accumulators import StorageOf
 from graphc.kernels.group import Refusal, is_contraction, is_index, is_inline, viewed
 from graphc.kernels.loopnest import LoopNest, Phase, Reduces, plan_loops
 from graphc.kernels.microkernel import ITEM_BYTES, Microkernel, transpose_microkernel
