@@ -77,7 +77,10 @@ def check_folder(folder: str | os.PathLike[str]) -> None:
 
 def _target(path: str | os.PathLike[str]) -> tuple[Path, os.stat_result | None]:
     """The file to replace, which is no link, and its status; None where there is no such file."""
-    target = Path(os.path.realpath(os.fsdecode(path)))
+    given = os.fsdecode(path)
+    if not os.path.basename(given):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), given)
+    target = Path(os.path.realpath(given))
     try:
         old = os.stat(target)
     except FileNotFoundError:
@@ -146,7 +149,10 @@ def _flush_folder(folder: Path) -> None:
     """Has the names in the folder on disk, where the system can do so."""
     if not hasattr(os, "O_DIRECTORY"):
         return
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    except PermissionError:
+        return  # a folder that may be written to but not read
     try:
         os.fsync(descriptor)
     except OSError as error:

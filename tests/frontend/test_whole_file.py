@@ -140,6 +140,26 @@ def test_a_missing_folder_is_named(tmp_path: Path) -> None:
         write_whole(tmp_path / "missing" / "values", b"")
 
 
+def test_no_file_is_made_where_a_folder_is_named(tmp_path: Path) -> None:
+    with pytest.raises(IsADirectoryError):
+        write_whole(f"{tmp_path}/values/", b"")
+    assert names(tmp_path) == []
+
+
+@needs_posix
+def test_a_folder_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = os.open
+
+    def refusing(path: Path, flags: int, *mode: int) -> int:
+        if flags & os.O_DIRECTORY:
+            raise PermissionError(errno.EACCES, "permission denied", str(path))
+        return opened(path, flags, *mode)
+
+    monkeypatch.setattr(os, "open", refusing)
+    write_whole(tmp_path / "values", b"new")
+    assert (tmp_path / "values").read_bytes() == b"new"
+
+
 @pytest.mark.skipif(IS_ROOT, reason="root may write to everything")
 def test_a_protected_file_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "values"
