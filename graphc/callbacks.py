@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import math
 import os
 import string
@@ -13,7 +14,7 @@ import numpy as np
 from graphc.hyperparameters import check_number
 from graphc.logged import EPOCH, LOSS
 from graphc.schedules import Schedule
-from graphc.whole_file import check_folder, check_writable
+from graphc.whole_file import check_writable
 
 if TYPE_CHECKING:
     from graphc.model import Model
@@ -177,8 +178,9 @@ class ModelCheckpoint(Callback):
         if self.save_best_only and not self._best.improves(logs):
             return
         path = self.path.format(epoch=epoch, **logs)
-        if _has_fields(os.path.dirname(self.path)):
-            os.makedirs(os.path.dirname(path), exist_ok=True)
+        folder = os.path.dirname(path)
+        if folder != _fixed_folder(self.path):
+            os.makedirs(folder, exist_ok=True)
         self.model.save(path, weights_only=self.weights_only)
 
     def _check_path(self) -> None:
@@ -189,17 +191,23 @@ class ModelCheckpoint(Callback):
             problem = f"{self.path!r} cannot be filled in ({type(error).__name__}: {error})"
             known = ", ".join([EPOCH, *names])
             raise ValueError(f"ModelCheckpoint: {problem}; there are: {known}") from None
-        folder = os.path.dirname(self.path)
-        if not _has_fields(folder):
-            check_writable(path)
-        while _has_fields(folder):
-            folder = os.path.dirname(folder)
-        check_folder(folder)
+        if not os.path.basename(path):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), self.path)
+        folder, fixed = os.path.dirname(path), _fixed_folder(self.path)
+        # Of folders that will be made, the first must be one that can be.
+        while folder != fixed and not os.path.lexists(folder):
+            path, folder = folder, os.path.dirname(folder)
+        check_writable(path)
 
 
-def _has_fields(template: str) -> bool:
-    """Whether a format string, or the part of one before a slash, has something to fill in."""
-    return any(field is not None for _, field, _, _ in string.Formatter().parse(template))
+def _fixed_folder(template: str) -> str:
+    """The folder of a format string's files as far as it is the same for all of them."""
+    text = ""
+    for literal, field, _, _ in string.Formatter().parse(template):
+        text += literal
+        if field is not None:
+            break
+    return os.path.dirname(text)
 
 
 class LearningRateSchedule(Callback):

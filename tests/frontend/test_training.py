@@ -213,11 +213,37 @@ def test_checkpoints_in_folders_of_their_own(model, tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("path", "made"),
+    [
+        ("m-{dense/gradient:.0f}", "m-0"),
+        ("there{{}}/m", "there{}/m"),
+        ("there{{}}/m{epoch}{{1}}", "there{}/m0{1}"),
+        ("new{dense/dead:.0f}{{2}}/more/m", "new1{2}/more/m"),
+    ],
+)
+def test_fields_and_braces_of_a_checkpoint(model, tmp_path, path, made):
+    (tmp_path / "there{}").mkdir()
+    model.learning_rate = 0
+    model.fit(np.zeros_like(X), np.zeros_like(Y), record=True,
+              callbacks=[ModelCheckpoint(f"{tmp_path}/{path}")])  # fmt: skip
+    assert (tmp_path / made).is_file()
+
+
+def test_what_stands_where_a_folder_is_to_be_made(model, tmp_path):
+    (tmp_path / "0").write_text("a file")
+    seen = model.values()
+    with pytest.raises(NotADirectoryError):
+        model.fit(X, Y, callbacks=[ModelCheckpoint(tmp_path / "{epoch}" / "m")])
+    assert all((model.variables[name] == value).all() for name, value in seen.items())
+
+
+@pytest.mark.parametrize(
     ("path", "error", "message"),
     [
         ("missing/m", FileNotFoundError, "no such folder.*missing"),
         ("missing/{epoch}/m", FileNotFoundError, "no such folder.*missing"),
         ("", IsADirectoryError, "directory"),
+        ("{epoch}/", IsADirectoryError, "directory"),
         ("m-{epoch:q}", ValueError, "cannot be filled in"),
         ("m-{nothing}", ValueError, "KeyError: 'nothing'.*there are: epoch, loss"),
         ("m-{}", ValueError, "cannot be filled in"),
