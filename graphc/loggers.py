@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import os
 import time
 import warnings
@@ -28,7 +29,8 @@ class CSVLogger(Callback):
 
     append: rows are added to a file of the same columns, as when training goes on; a last line that
     has no end, which a killed process leaves, is removed with a warning. Training does not begin,
-    with OSError or ValueError, when the file cannot be written or its columns are others.
+    with OSError or ValueError, when the file cannot be written or its columns are others: then it
+    stays as it was.
     """
 
     def __init__(self, path: str | os.PathLike[str], append: bool = False) -> None:
@@ -39,9 +41,7 @@ class CSVLogger(Callback):
 
     def on_train_begin(self) -> None:
         wanted = [EPOCH, *self.model.logged_names]
-        found = _columns_to_go_on(self.path) if self.append else []
-        if found and set(found) != set(wanted):
-            raise ValueError(f"{self.path} has the columns {found}, not {wanted}")
+        found = _columns_to_go_on(self.path, wanted) if self.append else []
         self._columns = found or wanted
         # newline="": the csv module writes line ends itself.
         self._file = open(self.path, "a" if found else "w", newline="", encoding="utf-8")  # noqa: SIM115
@@ -59,24 +59,39 @@ class CSVLogger(Callback):
 
     def _write(self, row: Sequence[object]) -> None:
         assert self._file is not None
-        csv.writer(self._file).writerow(row)
+        self._file.write(_line(row))
         self._file.flush()
 
 
-def _columns_to_go_on(path: str) -> list[str]:
-    """The first row of a CSV file to which rows may now be added; empty where there is none."""
+def _columns_to_go_on(path: str, wanted: Sequence[str]) -> list[str]:
+    """The columns of a CSV file to which rows may now be added; none where it has no row.
+
+    Raises ValueError, with the file as it was, for other columns than those wanted, in any order.
+    """
     if not os.path.exists(path):
         return []
     with open(path, "r+b") as file:
         content = file.read()
         end = content.rfind(b"\n") + 1
-        if end < len(content):
-            torn = content[end:].decode(errors="replace")
+        whole, torn = (part.decode(errors="replace") for part in (content[:end], content[end:]))
+        columns = next(csv.reader(whole.splitlines()), [])
+        # A first line that has no end is a torn one only if it begins as it would.
+        is_own = sorted(columns) == sorted(wanted) if columns else _line(wanted).startswith(torn)
+        if not is_own:
+            found = columns or next(csv.reader([torn]))
+            raise ValueError(f"{path} has the columns {found}, not {list(wanted)}")
+        if torn:
             warnings.warn(
                 f"{path}: its last line, {torn!r}, has no end and is removed", stacklevel=2
             )
             file.truncate(end)
-    return next(csv.reader(content[:end].decode().splitlines()), [])
+    return columns
+
+
+def _line(row: Sequence[object]) -> str:
+    text = io.StringIO(newline="")
+    csv.writer(text).writerow(row)
+    return text.getvalue()
 
 
 class TensorBoard(Callback):

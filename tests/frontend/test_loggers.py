@@ -71,6 +71,15 @@ def test_other_columns_are_known_before_training(model, tmp_path):
     assert all((model.variables[name] == value).all() for name, value in before.items())
 
 
+@pytest.mark.parametrize("content", [b"my notes", b"my notes\nmore", b"epoch,loss,x", b"\xe9\nt"])
+def test_a_file_of_another_kind_stays_as_it_was(model, tmp_path, content):
+    path = tmp_path / "log.csv"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match="has the columns"):
+        model.fit(X, Y, callbacks=[CSVLogger(path, append=True)])
+    assert path.read_bytes() == content
+
+
 def test_a_logger_serves_two_trainings(model, tmp_path):
     going_on = CSVLogger(tmp_path / "on.csv", append=True)
     anew = CSVLogger(tmp_path / "anew.csv")
