@@ -172,9 +172,9 @@ def _clip_norm(gradients: list[Node], norm: float) -> list[Node]:
 
 
 def _greatest(values: list[Node]) -> Node:
-    """The greatest magnitude of all elements, 1 where they are all 0."""
-    peaks = [build.max(ops.absolute(value)) for value in values]
-    greatest = peaks[0]
+    """The greatest magnitude of all elements, 1 where they are all 0 and where there are none."""
+    peaks = [build.max(ops.absolute(value)) for value in values if 0 not in value.shape]
+    greatest = peaks[0] if peaks else values[0].graph.constant(1.0, f64)
     for peak in peaks[1:]:
         greatest = ops.maximum(greatest, peak)
     return ops.where(ops.equal(greatest, 0), 1, greatest)

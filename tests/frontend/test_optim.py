@@ -233,6 +233,14 @@ def test_clipping_by_norm_of_what_is_not_finite_is_nan(wrong, mode):
     assert all(np.isnan(found).all() for found in clipped(gradients, 1.0, mode=mode))
 
 
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+def test_clipping_by_norm_of_no_elements(dtype, mode):
+    empty = np.zeros((0, 3), dtype)
+    assert clipped([empty], 1.0, mode=mode)[0].shape == (0, 3)
+    _, found = clipped([empty, np.array([3.0, 4.0])], 1.0, mode=mode)
+    np.testing.assert_allclose(found, [0.6, 0.8], rtol=1e-5)
+
+
 def test_clipping_by_value(mode):
     graph, loss = declare()
     gc.function([], loss, gc.optim.SGD(1.0, clip_value=0.2).updates(loss), mode=mode)()
