@@ -14,7 +14,7 @@ from graphc.ir.graph import Node, check_fits
 from graphc.ir.types import DType, TensorType
 from graphc.kernels.gate import Gate, Use
 from graphc.kernels.memory import aligned_empty
-from graphc.value_files import listed, read_values, shown_path, write_values
+from graphc.value_files import escaped, listed, read_values, shown_path, write_values
 
 if TYPE_CHECKING:
     from graphc.frontend import Graph
@@ -155,7 +155,7 @@ class Variables:
             return key
         state = self.graph.states.get(key)
         if state is None:
-            known = ", ".join(self.graph.states) or "none"
+            known = ", ".join(map(escaped, self.graph.states)) or "none"
             raise VariableError(f"no state is named {key!r}; there are: {known}")
         return state
 
@@ -195,14 +195,18 @@ def _fitting(state: Node, value: object) -> Array:
     """`value` as an array of the state's type. Raises VariableError when it is of another."""
     array = np.asarray(value)
     if array.shape != state.type.dims:
-        raise VariableError(f"{state!r} cannot hold a value of shape {array.shape}")
+        raise VariableError(f"{_shown(state)} cannot hold a value of shape {array.shape}")
     if not converts(array.dtype, state.dtype):
-        raise VariableError(f"{state!r} cannot hold values of dtype {array.dtype}")
+        raise VariableError(f"{_shown(state)} cannot hold values of dtype {array.dtype}")
     try:
         check_fits(array, state.dtype)
     except DTypeError as error:
-        raise VariableError(f"{state!r}: {error}") from None
+        raise VariableError(f"{_shown(state)}: {error}") from None
     return array
+
+
+def _shown(state: Node) -> str:
+    return escaped(repr(state))
 
 
 def converts(given: np.dtype[Any], wanted: DType) -> bool:

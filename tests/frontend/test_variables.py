@@ -218,7 +218,10 @@ def test_a_terminal_obeys_no_name(tmp_path, name):
     path.write_bytes(_file({name: ("BF16", [2], bytes(4))}))
     with pytest.raises(gc.VariableError) as mismatched:
         vectors(name).load(path)
-    for raised in (unknown, mismatched):
+    path.write_bytes(_file({name: ("F32", [3], bytes(12))}))
+    with pytest.raises(gc.VariableError) as misshapen:
+        vectors(name).load(path)
+    for raised in (unknown, mismatched, misshapen):
         assert str(raised.value).isprintable()
         assert name.encode("unicode_escape").decode() in str(raised.value)
 
