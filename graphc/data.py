@@ -133,7 +133,7 @@ def as_pair(validation_data: object) -> tuple[Any, Any]:
     else:
         x, y = validation_data
         return x, y
-    raise DataError(f"validation_data: a pair (x, y) expected, not {given}")
+    raise DataError(f"a pair (x, y) expected, not {given}")
 
 
 def check_batch_size(batch_size: object) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, overload
 
 import numpy as np
@@ -121,14 +122,28 @@ class Graph(NodeGraph):
         return frozenset([*self._scopes, *self.inputs, *self.states])
 
     def forget(self, names: Collection[str]) -> None:
-        """Takes states with their values, and what states stand below, out again: their names are
-        free. What was compiled with the states keeps their memory."""
+        """Takes states, and what states stand below, out again: their names are free. Their values
+        are left to `Variables.forget`; what was compiled with the states keeps their memory."""
         for name in names:
             self.states.pop(name, None)
             self.initializers.pop(name, None)
         self._scopes -= set(names)
         self.streams -= set(names)
-        self.variables.forget(names)
+
+    @contextmanager
+    def as_before_on_error(self) -> Iterator[None]:
+        """Takes back what is declared or forgotten inside, when an error leaves it."""
+        now: Sequence[Any] = (
+            self.inputs, self.states, self.initializers, self._scopes, self.streams,
+        )  # fmt: skip
+        before = [declared.copy() for declared in now]
+        try:
+            yield
+        except BaseException:
+            for declared, was in zip(now, before, strict=True):
+                declared.clear()
+                declared.update(was)
+            raise
 
     def _is_taken(self, name: str) -> bool:
         return name in self._scopes or name in self.inputs or name in self.states

@@ -77,6 +77,14 @@ def function(
     )
 
 
+def check_options(mode: str, threads: int | None) -> None:
+    """Raises ValueError for another mode, and for fewer than one thread."""
+    if mode not in ("compiled", "reference"):
+        raise ValueError(f"mode {mode!r}: 'compiled' or 'reference' expected")
+    if threads is not None and threads < 1:
+        raise ValueError(f"threads {threads}: at least 1 expected")
+
+
 class Function:
     """A graph function. Each new extent of a named dimension is compiled once and kept.
 
@@ -95,10 +103,7 @@ class Function:
         threads: int | None,
         name: str,
     ) -> None:
-        if mode not in ("compiled", "reference"):
-            raise ValueError(f"mode {mode!r}: 'compiled' or 'reference' expected")
-        if threads is not None and threads < 1:
-            raise ValueError(f"threads {threads}: at least 1 expected")
+        check_options(mode, threads)
         self.threads = default_threads() if threads is None else limited(threads)
         self.program = _program(name, inputs, outputs, updates)
         self.mode = mode

@@ -15,7 +15,7 @@ from graphc.epoch import CompiledEpochs
 from graphc.errors import DataError, GraphError, NotCompiledError
 from graphc.forms import Nodes, listed
 from graphc.frontend import Node, Variables, graph_of, inference, parameters_of, states_of
-from graphc.function import Function, function
+from graphc.function import Function, check_options, function
 from graphc.hyperparameters import check_number
 from graphc.ir import build
 from graphc.ir.ops import elementwise as ops
@@ -145,9 +145,11 @@ class Model:
         `fuse`, `mode` and `threads` are those of `gc.function`. With a batch size the step is
         compiled at once, else by `fit`. Compiling again with the same optimizer keeps its slots;
         another one starts afresh, with states of the same names as in a new model. Raises
-        GraphError for an optimizer without a loss or parameters, TypeError for what is none, and
-        DataError for a batch size that is no positive integer.
+        GraphError for an optimizer without a loss or parameters, TypeError for what is none,
+        ValueError for another mode or fewer than one thread, DataError for a batch size that is no
+        positive integer, and what the optimizer's `updates` raise; the model then is as it was.
         """
+        check_options(mode, threads)
         if batch_size is not None:
             check_batch_size(batch_size)
         if optimizer is not self.optimizer:
@@ -399,7 +401,10 @@ class Model:
             return split_rows(arrays, validation_split) if validation_split else (arrays, None)
         if validation_split:
             raise DataError("validation_data and validation_split exclude each other")
-        return arrays, self._checked_arrays(*as_pair(validation_data))
+        try:
+            return arrays, self._checked_arrays(*as_pair(validation_data))
+        except (DataError, IndexError) as error:
+            raise type(error)(f"validation_data: {error}") from None
 
     def _rows_of_batch(self, batch_size: int | None) -> int:
         return self.batch_size if batch_size is None else batch_size
@@ -453,25 +458,25 @@ class Model:
             raise TypeError(f"an optimizer such as gc.optim.Adam() expected, not {optimizer!r}")
         if optimizer is not None and self.loss is None:
             raise GraphError("a model without a loss cannot be trained")
-        self.optimizer, self._rate, self.updates = None, None, {}
-        self.graph.forget(self._optimizer_names)
-        self.variables.forget(self._optimizer_names)
-        before = self.graph.names
-        try:
-            if optimizer is not None:
-                self._declare_updates(optimizer)
-        finally:
-            self._optimizer_names = self.graph.names - before
+        before = self._optimizer_names
+        with self.graph.as_before_on_error():
+            self.graph.forget(before)
+            taken = self.graph.names
+            rate, updates = (None, {}) if optimizer is None else self._declared(optimizer)
+        for variables in (self.graph.variables, self.variables):
+            variables.forget(before)
+        self.optimizer, self._rate, self.updates = optimizer, rate, updates
+        self._optimizer_names = self.graph.names - taken
 
-    def _declare_updates(self, optimizer: Optimizer) -> None:
+    def _declared(self, optimizer: Optimizer) -> tuple[Node, dict[Node, Node]]:
+        """The learning rate and the updates of a step."""
         assert self.loss is not None
         rate = self.graph.variable(
             self.graph.unique_name("learning_rate"),
             optimizer.learning_rate,
             dtype=widest(self.parameters),
         )
-        self.updates = optimizer.updates(self.loss, self.parameters, rate)
-        self.optimizer, self._rate = optimizer, rate
+        return rate, optimizer.updates(self.loss, self.parameters, rate)
 
     def _prepare(self, run: Function, batch_sizes: set[int]) -> None:
         """Compiles ahead for these batch sizes, where no other dimension is open."""

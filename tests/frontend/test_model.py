@@ -340,10 +340,41 @@ def test_bad_data_is_refused_before_anything_runs(model, x, y, error, message):
     for call in (model.fit, model.evaluate):
         with pytest.raises(error, match=message):
             call(x, y)
-    with pytest.raises(error, match=message):
+    with pytest.raises(error, match=f"^validation_data: .*{message}"):
         model.fit(POINTS, LABELS, validation_data=(x, y))
     for name, value in model.values().items():
         np.testing.assert_array_equal(value, before[name])
+
+
+class Failing(gc.optim.Optimizer):
+    def step(self, parameter, gradient, rate, slots):
+        slots.scalar("extra", 1.0, parameter)
+        slots.slot("mean", parameter)
+        raise ArithmeticError("no step")
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "options", "error"),
+    [
+        (Failing(), {}, ArithmeticError),
+        (gc.optim.SGD(1e39), {}, ValueError),
+        (gc.optim.SGD(0.1), {"mode": "fast"}, ValueError),
+        (gc.optim.SGD(0.1), {"threads": 0}, ValueError),
+        (None, {"mode": "fast"}, ValueError),
+    ],
+)
+def test_compiling_that_fails_leaves_the_model_as_it_was(model, optimizer, options, error):
+    model.fit(POINTS, LABELS, seed=0)
+    before, states, made_by = model.values(), list(model.graph.states), model.optimizer
+    with pytest.raises(error):
+        model.compile(optimizer, **options)
+    assert model.optimizer is made_by and list(model.graph.states) == states
+    assert model.values().keys() == before.keys()
+    for name, value in model.values().items():
+        np.testing.assert_array_equal(value, before[name])
+    assert model.fit(POINTS, LABELS, seed=1).epoch == [0]
+    model.compile(gc.optim.SGD(0.05))
+    assert list(model.values())[-1] == "learning_rate" and model.learning_rate < 0.0500001
 
 
 def test_wrong_declarations():
