@@ -2,6 +2,10 @@
 
     python -m benchmarks.ulp --function exp
     python -m benchmarks.ulp --all --stride 97 --json ulp.json
+    python -m benchmarks.ulp --derivatives --stride 97
+
+Derivatives are those that `grad` takes, rewritten and compiled as in a training step, wherever
+they are normal numbers.
 
 The compiled functions are compared with numpy's f64 functions (erf: with the compiled f64 vector
 math), whose own error is about 2**-29 of an f32 unit.
@@ -17,7 +21,9 @@ from typing import Any
 
 import numpy as np
 
+import graphc as gc
 from benchmarks.measure import print_table, write_json
+from graphc.ir.ops import elementwise
 from graphc.kernels.jit import KernelCompiler
 from graphc.kernels.llvm import CompiledKernel
 
@@ -39,13 +45,25 @@ def _softplus(x: np.ndarray) -> np.ndarray:
     return np.maximum(x, 0.0) + np.log1p(np.exp(-np.abs(x)))
 
 
+def _sigmoid_tail(x: np.ndarray) -> np.ndarray:
+    e = np.exp(-np.abs(x))
+    return e / (1.0 + e)
+
+
+def _sigmoid_slope(x: np.ndarray) -> np.ndarray:
+    tail = _sigmoid_tail(x)
+    return tail * (1.0 - tail)
+
+
 REFERENCES: dict[str, Callable[..., Any]] = {
     "exp": np.exp,
     "expm1": np.expm1,
     "log": np.log,
     "log1p": np.log1p,
     "tanh": np.tanh,
+    "tanh_tail": lambda x: 2.0 * _sigmoid_tail(2.0 * x),
     "sigmoid": _sigmoid,
+    "sigmoid_tail": _sigmoid_tail,
     "softplus": _softplus,
     "sin": np.sin,
     "cos": np.cos,
@@ -53,6 +71,26 @@ REFERENCES: dict[str, Callable[..., Any]] = {
 
 
 FUNCTIONS = (*REFERENCES, "erf")
+# These may give 0 in the place of a subnormal number.
+FLUSHED = ("tanh_tail",)
+
+# Of each function what is written, and its exact derivative.
+DERIVATIVES: dict[str, tuple[Callable[[Any], Any], Callable[..., Any]]] = {
+    "tanh": (gc.tanh, lambda x: 4.0 * _sigmoid_slope(2.0 * x)),
+    "sigmoid": (gc.sigmoid, _sigmoid_slope),
+    "softplus": (gc.softplus, _sigmoid),
+    "elu": (gc.elu, lambda x: np.where(x > 0, 1.0, np.exp(x))),
+    "expm1": (gc.expm1, np.exp),
+    "log1p": (gc.log1p, lambda x: 1.0 / (1.0 + x)),
+    "cross-entropy, 0": (lambda x: elementwise.sigmoid_cross_entropy(x, 0.0), _sigmoid),
+    "cross-entropy, 1": (
+        lambda x: elementwise.sigmoid_cross_entropy(x, 1.0),
+        lambda x: -_sigmoid(-x),
+    ),
+    "1 / (1 + exp(-x))": (lambda x: 1 / (1 + gc.exp(-x)), _sigmoid_slope),
+    "exp(x) - 1": (lambda x: gc.exp(x) - 1, np.exp),
+    "log(1 + exp(x))": (lambda x: gc.log(1 + gc.exp(x)), _sigmoid),
+}
 
 
 @dataclass(frozen=True)
@@ -66,6 +104,13 @@ class LargestError:
     reference: float
     inputs: int
     seconds: float
+
+
+def derivative(function: Callable[[Any], Any]) -> Callable[[np.ndarray], np.ndarray]:
+    """The compiled derivative of an elementwise function, of arrays of CHUNK values."""
+    graph = gc.Graph()
+    x = graph.input("x", (CHUNK,))
+    return gc.function([x], gc.grad(gc.sum(function(x)), x))
 
 
 def errors_in_ulp(result: np.ndarray, reference: np.ndarray) -> np.ndarray:
@@ -105,11 +150,24 @@ def array_function(kernel: CompiledKernel) -> Callable[[np.ndarray], np.ndarray]
 
 
 def largest_error(compiler: KernelCompiler, function: str, stride: int) -> LargestError:
-    """Walk all bit patterns, or every `stride`-th, in chunks."""
+    """The largest error of a function of the vector math."""
     kernel = compile_unary(compiler, function, "f32")
-    measured = array_function(kernel)
     exact_kernel = compile_unary(compiler, "erf", "f64")
     exact = array_function(exact_kernel) if function == "erf" else REFERENCES[function]
+    return walk(function, array_function(kernel), exact, stride, function in FLUSHED)
+
+
+def walk(
+    name: str,
+    measured: Callable[..., Any],
+    exact: Callable[..., Any],
+    stride: int,
+    normal_only: bool,
+) -> LargestError:
+    """Walks all bit patterns, or every `stride`-th, in chunks.
+
+    normal_only: whether results that are no normal numbers are passed by.
+    """
     worst = (-1.0, 0.0, 0.0, 0.0)
     start = time.perf_counter()
     with np.errstate(all="ignore"):
@@ -119,11 +177,13 @@ def largest_error(compiler: KernelCompiler, function: str, stride: int) -> Large
             y = measured(x)
             reference = exact(x.astype(np.float64))
             error = errors_in_ulp(y.astype(np.float64), reference)
+            if normal_only:
+                error[np.abs(reference) < 2.0**SMALLEST_EXPONENT] = 0.0
             at = int(np.argmax(error))
             if error[at] > worst[0]:
                 worst = (float(error[at]), float(x[at]), float(y[at]), float(reference[at]))
     inputs = min(-(-INPUTS // (CHUNK * stride)) * CHUNK, INPUTS)
-    return LargestError(function, *worst, inputs, time.perf_counter() - start)
+    return LargestError(name, *worst, inputs, time.perf_counter() - start)
 
 
 def main() -> None:
@@ -132,12 +192,19 @@ def main() -> None:
     chosen = parser.add_mutually_exclusive_group(required=True)
     chosen.add_argument("--function", choices=FUNCTIONS, action="append")
     chosen.add_argument("--all", action="store_true")
+    chosen.add_argument("--derivatives", action="store_true")
     parser.add_argument("--stride", type=int, default=1, help="look at every N-th input only")
     parser.add_argument("--json", type=Path, help="write the figures to this file")
     arguments = parser.parse_args()
-    compiler = KernelCompiler()
-    functions = FUNCTIONS if arguments.all else arguments.function
-    rows = [largest_error(compiler, function, arguments.stride) for function in functions]
+    if arguments.derivatives:
+        rows = [
+            walk(name, derivative(function), exact, arguments.stride, normal_only=True)
+            for name, (function, exact) in DERIVATIVES.items()
+        ]
+    else:
+        compiler = KernelCompiler()
+        functions = FUNCTIONS if arguments.all else arguments.function
+        rows = [largest_error(compiler, function, arguments.stride) for function in functions]
     print_table(
         f"Largest errors over inputs whose bit patterns are {arguments.stride} apart",
         ("function", "largest error (ULP)", "at", "result", "reference", "seconds"),

@@ -174,7 +174,7 @@ def grad(value: Node, wrt: Sequence[Node]) -> list[Node]: ...
 def grad(value: Node, wrt: Node | Sequence[Node]) -> Node | list[Node]:
     """d value / d wrt as nodes of the same graph: of each w's type, so differentiable again.
 
-    The value is brought to its stable form first, so the derivative of 1/(1+exp(-x)) is y(1-y).
+    The value is brought to its stable form first, so 1/(1+exp(-x)) has the derivative of sigmoid.
 
     `value` is a float scalar; `wrt` is a node, or several, for which a list is returned. Raises
     GraphError when the value is not a scalar or does not depend on a w, NotDifferentiableError

@@ -1,4 +1,4 @@
-"""A pass over a row in stages: each value of vector math in a loop of its own, strip by strip.
+"""A pass over a row in stages: values of vector math in loops of their own, strip by strip.
 
 Several of them in one loop are a chain too long for a processor to find enough independent
 operations in, and keep too many registers. What a stage makes for later ones stays, for a strip of
@@ -55,19 +55,21 @@ def stages_of_pass(
     nest: LoopNest, loops: Loops, sinks: Sequence[Node], at_hand: frozenset[Node]
 ) -> tuple[tuple[Node, ...], ...]:
     """For each stage but the last of a pass that brings about `sinks` the values that it leaves
-    for later ones; empty where the pass has one value of vector math.
+    for later ones; empty where all vector math of the pass has the same operands.
 
     at_hand: values that earlier passes have kept.
     """
     if loops.row_size < STRIP or loops.row_loop is None:
         return ()
     needed = set(_made_for(nest, sinks, at_hand))
-    mathematics = [node for node in nest.nodes if node in needed and _is_vector_math(node)]
+    mathematics = _by_operands(
+        node for node in nest.nodes if node in needed and is_vector_math(node)
+    )
     if len(mathematics) < 2:
         return ()
     made_in: dict[Node, int] = {}
     kept: dict[Node, int] = {}
-    for stage, targets in enumerate([*((node,) for node in mathematics), sinks]):
+    for stage, targets in enumerate([*mathematics, sinks]):
         _walk_stage(nest, targets, stage, at_hand, made_in, kept)
         kept.update((node, stage) for node in targets if stage < len(mathematics))
     return tuple(
@@ -145,8 +147,17 @@ def prefetched_operands(nest: LoopNest, loops: Loops) -> dict[Node, tuple[Node, 
     return found
 
 
-def _is_vector_math(node: Node) -> bool:
+def is_vector_math(node: Node) -> bool:
+    """Whether the node takes a polynomial or more."""
     return isinstance(node.op.lowering, Scalar) and node.op.lowering.cost >= VECTOR_MATH_COST
+
+
+def _by_operands(nodes: Iterable[Node]) -> list[tuple[Node, ...]]:
+    """The nodes that have the same operands together: what they share is computed once."""
+    together: dict[tuple[Node, ...], list[Node]] = {}
+    for node in nodes:
+        together.setdefault(node.operands, []).append(node)
+    return [tuple(each) for each in together.values()]
 
 
 def _made_for(

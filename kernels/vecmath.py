@@ -100,32 +100,40 @@ def _expm1(x: Any, k: FloatFormat) -> Any:
     return select(absolute(x) < k.negligible, x, result)
 
 
-def _tanh(x: Any, k: FloatFormat) -> Any:
-    """base + numerator / (exp(2|x|) + 1), where exp(2|x|) = (1 + p) * 2**n.
+def _tanh_parts(x: Any, k: FloatFormat) -> tuple[Any, Any, Any]:
+    """(|x|, m, u) with m = (exp(2|x|) - 1) / 2 and u = 1 / (m + 1) = 1 - tanh |x|."""
+    magnitude = absolute(x)
+    bounded = _clamp_high(magnitude, k.tanh_highest)
+    first, rest, _, half_power = _exp_parts(bounded + bounded, k.half_power_shift, k)
+    m = fma(first + rest, half_power, half_power - k.half)
+    return bounded, m, select(magnitude > k.tanh_highest, k.zero, k.one / (m + k.one))
 
-    The base is |x| where n = 0, and 1 - s / 2**n elsewhere; the numerator follows from it. So the
-    quotient is small, and its error smaller than the last rounding. Any s is right; the one taken
-    makes the largest error small.
-    """
-    magnitude = _clamp_high(absolute(x), k.tanh_highest)
-    first, rest, n, power = _exp_parts(magnitude + magnitude, k.power_shift, k)
-    p = first + rest
-    scaled = float_from_bits(k.tanh_scale_and_one_bits - bits_from_float(power))
-    is_far = n != k.zero
-    base = select(is_far, k.one - scaled, magnitude)
-    # s p + s / 2**n - (2 - s), or p - 2|x| - |x| p, in which p - 2|x| is `rest`.
-    addend = select(is_far, scaled - (k.two - k.tanh_scale), rest)
-    numerator = fma(-select(is_far, -k.tanh_scale, magnitude), p, addend)
-    return copysign(base + numerator / fma(p, power, power + k.one), x)
+
+def _tanh(x: Any, k: FloatFormat) -> Any:
+    """1 - u far out; near 0 |x| + (m - |x| - |x| m) u, whose second term is small."""
+    magnitude, m, u = _tanh_parts(x, k)
+    near = fma(fma(-magnitude, m, m - magnitude), u, magnitude)
+    return copysign(select(magnitude > k.one, k.one - u, near), x)
+
+
+def _tanh_tail(x: Any, k: FloatFormat) -> Any:
+    _, _, u = _tanh_parts(x, k)
+    return u
+
+
+def _sigmoid_tail(x: Any, k: FloatFormat) -> Any:
+    """e / (1 + e) with e = exp(-|x|)"""
+    magnitude = absolute(x)
+    e = _exp_nonpositive(-magnitude, k)
+    quotient = e / (k.one + e)
+    # Where e is small, the rounding of 1 + e weighs; q = e - e q is the same number and does not
+    # feel it.
+    return select(magnitude > k.one, fma(-e, quotient, e), quotient)
 
 
 def _sigmoid(x: Any, k: FloatFormat) -> Any:
-    """1 / (1 + e) for x >= 0 and e / (1 + e) below, with e = exp(-|x|): relatively accurate."""
-    e = _exp_nonpositive(-absolute(x), k)
-    quotient = select(x < k.zero, e, k.one) / (k.one + e)
-    # Where e is small, the rounding of 1 + e weighs; q = e - e q is the same number and does not
-    # feel it.
-    return select(x < -k.one, fma(-e, quotient, e), quotient)
+    tail = _sigmoid_tail(x, k)
+    return select(x < k.zero, tail, k.one - tail)
 
 
 def _log1p_reduced(f: Any, k: FloatFormat) -> Any:
@@ -275,6 +283,26 @@ def sigmoid_f64(x: Any) -> Any:
     return _sigmoid(x, F64)
 
 
+def tanh_tail_f32(x: Any) -> Any:
+    """1 - tanh |x|, accurate relative to the result."""
+    return _tanh_tail(x, F32)
+
+
+def tanh_tail_f64(x: Any) -> Any:
+    """1 - tanh |x|, accurate relative to the result."""
+    return _tanh_tail(x, F64)
+
+
+def sigmoid_tail_f32(x: Any) -> Any:
+    """sigmoid(-|x|), accurate relative to the result."""
+    return _sigmoid_tail(x, F32)
+
+
+def sigmoid_tail_f64(x: Any) -> Any:
+    """sigmoid(-|x|), accurate relative to the result."""
+    return _sigmoid_tail(x, F64)
+
+
 def softplus_f32(x: Any) -> Any:
     """log(1 + e**x), accurate relative to the result."""
     return _softplus(x, F32)
@@ -363,7 +391,9 @@ VECTOR_MATH: Mapping[str, Mapping[str, Callable[..., Any]]] = {
     "log": {"f32": log_f32, "f64": log_f64},
     "log1p": {"f32": log1p_f32, "f64": log1p_f64},
     "tanh": {"f32": tanh_f32, "f64": tanh_f64},
+    "tanh_tail": {"f32": tanh_tail_f32, "f64": tanh_tail_f64},
     "sigmoid": {"f32": sigmoid_f32, "f64": sigmoid_f64},
+    "sigmoid_tail": {"f32": sigmoid_tail_f32, "f64": sigmoid_tail_f64},
     "softplus": {"f32": softplus_f32, "f64": softplus_f64},
     "erf": {"f32": erf_f32, "f64": erf_f64},
     "sin": {"f32": sin_f32, "f64": sin_f64},

@@ -50,14 +50,11 @@ class FloatFormat:
     log2_e: Any
     ln2_high: Any
     ln2_low: Any
-    # exp is 0 below, infinite above; expm1 is -1 below; tanh is 1 above.
+    # exp is 0 below, infinite above; expm1 is -1 below; tanh's slope is 0 above.
     exp_lowest: Any
     exp_highest: Any
     expm1_lowest: Any
     tanh_highest: Any
-    tanh_scale: Any
-    # bits(tanh_scale) + bits(1)
-    tanh_scale_and_one_bits: Any
     third: Any
     erf_split: Any
     erf_highest: Any
@@ -113,9 +110,7 @@ F32 = FloatFormat(
     exp_lowest=np.float32(-105),
     exp_highest=np.float32(89),
     expm1_lowest=np.float32(-20),
-    tanh_highest=np.float32(10),
-    tanh_scale=np.float32(1.625),
-    tanh_scale_and_one_bits=np.int32(0x3FD00000 + 0x3F800000),
+    tanh_highest=np.float32(44.5),
     third=np.float32(1 / 3),
     erf_split=np.float32(0.875),
     erf_highest=np.float32(3.95),
@@ -208,9 +203,7 @@ F64 = FloatFormat(
     exp_lowest=np.float64(-747),
     exp_highest=np.float64(710),
     expm1_lowest=np.float64(-40),
-    tanh_highest=np.float64(22),
-    tanh_scale=np.float64(1.625),
-    tanh_scale_and_one_bits=np.int64(0x3FFA000000000000 + 0x3FF0000000000000),
+    tanh_highest=np.float64(355),
     third=np.float64(1 / 3),
     erf_split=np.float64(0.875),
     erf_highest=np.float64(6),

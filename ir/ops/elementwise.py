@@ -75,7 +75,7 @@ def elementwise(
     name: str,
     arity: int,
     reference: Callable[..., Any],
-    scalar: str,
+    scalar: str | Composite,
     vjp: Sequence[Vjp],
     *,
     cost: int = ARITHMETIC,
@@ -85,7 +85,7 @@ def elementwise(
     commutative: bool = False,
     conditions: tuple[int, ...] = (),
 ) -> Op:
-    """An elementwise op: numpy function, scalar template and VJP rules."""
+    """An elementwise op: numpy function, scalar template (or what it is made of) and VJP rules."""
     return Op(
         name,
         arity=arity,
@@ -93,7 +93,7 @@ def elementwise(
         infer=_infer_same(accepts, result),
         reference=_numpy(reference),
         vjp=vjp,
-        lowering=Scalar(scalar, cost),
+        lowering=Scalar(scalar, cost) if isinstance(scalar, str) else scalar,
         commutative=commutative,
         conditions=conditions,
     )
@@ -122,11 +122,11 @@ negate: Op = elementwise(
 )
 reciprocal: Op = elementwise(
     "reciprocal", 1, np.reciprocal, "{T}(1) / {x}", cost=DIVISION,
-    vjp=[lambda ct, r, x: -(ct * square(r))],
+    vjp=[lambda ct, r, x: -(ct * r / x)],
 )  # fmt: skip
 square: Op = elementwise(
     "square", 1, np.square, "{x} * {x}", accepts=_numeric,
-    vjp=[lambda ct, r, x: ct * (2 * x)],
+    vjp=[lambda ct, r, x: 2 * (ct * x)],
 )  # fmt: skip
 sqrt: Op = elementwise(
     "sqrt", 1, np.sqrt, "sqrt({x})", cost=DIVISION, vjp=[lambda ct, r, x: ct * 0.5 / r]
@@ -163,7 +163,7 @@ maximum: Op = elementwise(
 )  # fmt: skip
 exp: Op = elementwise("exp", 1, np.exp, "exp({x})", cost=POLYNOMIAL, vjp=[lambda ct, r, x: ct * r])
 expm1: Op = elementwise(
-    "expm1", 1, np.expm1, "expm1({x})", cost=POLYNOMIAL, vjp=[lambda ct, r, x: ct * (r + 1)]
+    "expm1", 1, np.expm1, "expm1({x})", cost=POLYNOMIAL, vjp=[lambda ct, r, x: ct * exp(x)]
 )
 log: Op = elementwise("log", 1, np.log, "log({x})", cost=POLYNOMIAL, vjp=[lambda ct, r, x: ct / x])
 log1p: Op = elementwise(
@@ -175,10 +175,11 @@ sin: Op = elementwise(
 cos: Op = elementwise(
     "cos", 1, np.cos, "cos({x})", cost=2 * POLYNOMIAL, vjp=[lambda ct, r, x: -(ct * sin(x))]
 )
-tanh: Op = elementwise(
-    "tanh", 1, np.tanh, "tanh({x})", cost=POLYNOMIAL,
-    vjp=[lambda ct, r, x: ct * (1 - square(r))],
-)  # fmt: skip
+
+
+def _decay(x: Array) -> Array:
+    """exp(-|x|), in f64, since numpy's exp of f32 is within 3 ULP only."""
+    return np.exp(-np.abs(x, dtype=np.float64))
 
 
 def _sigmoid(x: Array) -> Array:
@@ -187,13 +188,48 @@ def _sigmoid(x: Array) -> Array:
     return np.asarray(np.where(x >= 0, 1 / (1 + e), e / (1 + e)))
 
 
+def _sigmoid_tail(x: Array) -> Array:
+    e = _decay(x)
+    return np.asarray(e / (1 + e))
+
+
+def _sigmoid_slope(x: Array) -> Array:
+    tail = _sigmoid_tail(x)
+    return np.asarray(tail * (1 - tail))
+
+
 def _softplus(x: Array) -> Array:
     return np.asarray(np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x))))
 
 
+tanh: Op = elementwise(
+    "tanh", 1, np.tanh, "tanh({x})", cost=POLYNOMIAL, vjp=[lambda ct, r, x: ct * tanh_slope(x)]
+)
+# 1 - tanh|x|: where tanh(x) rounds to 1 or -1, this has all its digits, and so has the slope.
+tanh_tail: Op = elementwise(
+    "tanh_tail", 1, lambda x: 2 * _sigmoid_tail(2 * x), "tanh_tail({x})", cost=POLYNOMIAL,
+    vjp=[lambda ct, r, x: -(ct * (sign(x) * tanh_slope(x)))],
+)  # fmt: skip
+# (1 - tanh(x)) (1 + tanh(x))
+tanh_slope: Op = elementwise(
+    "tanh_slope", 1, lambda x: 4 * _sigmoid_slope(2 * x),
+    Composite(lambda x: _product_with_rest(tanh_tail(x), 2)),
+    vjp=[lambda ct, r, x: -(ct * (2 * (r * tanh(x))))],
+)  # fmt: skip
 sigmoid: Op = elementwise(
     "sigmoid", 1, _sigmoid, "sigmoid({x})", cost=POLYNOMIAL,
-    vjp=[lambda ct, r, x: ct * (r * (1 - r))],
+    vjp=[lambda ct, r, x: ct * sigmoid_slope(x)],
+)  # fmt: skip
+# sigmoid(-|x|), the lesser of sigmoid(x) and sigmoid(-x), which add up to 1
+sigmoid_tail: Op = elementwise(
+    "sigmoid_tail", 1, _sigmoid_tail, "sigmoid_tail({x})", cost=POLYNOMIAL,
+    vjp=[lambda ct, r, x: -(ct * (sign(x) * sigmoid_slope(x)))],
+)  # fmt: skip
+# sigmoid(x) sigmoid(-x)
+sigmoid_slope: Op = elementwise(
+    "sigmoid_slope", 1, _sigmoid_slope,
+    Composite(lambda x: _product_with_rest(sigmoid_tail(x), 1)),
+    vjp=[lambda ct, r, x: -(ct * (r * tanh(0.5 * x)))],
 )  # fmt: skip
 softplus: Op = elementwise(
     "softplus", 1, _softplus, "softplus({x})", cost=2 * POLYNOMIAL,
@@ -212,7 +248,12 @@ elu: Op = elementwise(
     "elu", 1, lambda x, alpha: np.where(x > 0, x, x.dtype.type(alpha) * np.expm1(x)),
     "select({x} > {T}(0), {x}, {T}({alpha}) * expm1({x}))", cost=POLYNOMIAL,
     attributes={"alpha": FLOAT},
-    vjp=[lambda ct, r, x, alpha: where(x > 0, ct, ct * (r + alpha))],
+    vjp=[
+        # exp is taken of what is not positive, so that no infinity is multiplied with 0.
+        lambda ct, r, x, alpha: where(
+            stop_gradient(x) > 0, ct, ct * (alpha * exp(where(x > 0, 0, x)))
+        ),
+    ],
 )  # fmt: skip
 power: Op = elementwise(
     "power", 2, np.power, "pow({x}, {y})", cost=LONG_POLYNOMIAL,
@@ -245,7 +286,7 @@ sigmoid_cross_entropy: Op = elementwise(
     "sigmoid_cross_entropy", 2, _sigmoid_cross_entropy,
     f"select({_MISSED} == {{T}}(0), {{T}}(0), {_MISSED} * absolute({{x}}))"
     " + softplus(-absolute({x}))", cost=2 * POLYNOMIAL,
-    vjp=[lambda ct, r, x, y: ct * (sigmoid(x) - y), lambda ct, r, x, y: -(ct * x)],
+    vjp=[lambda ct, r, x, y: ct * _misses(x, y), lambda ct, r, x, y: -(ct * x)],
 )  # fmt: skip
 
 
@@ -326,6 +367,18 @@ stop_gradient: Op = Op(
 )
 
 
+def _product_with_rest(tail: Any, whole: float) -> Any:
+    """tail * (whole - tail)"""
+    return tail * (whole - tail)
+
+
+def _misses(x: Any, target: Any) -> Any:
+    """sigmoid(x) - target without cancellation where the target is 0 or 1."""
+    is_negative = less(stop_gradient(x), 0)
+    tail = sigmoid(where(is_negative, x, -x))
+    return where(is_negative, tail - target, (1 - target) - tail)
+
+
 def _won(ct: Any, winner: Any, loser: Any) -> Any:
     """`ct` where `winner` is the greater, half of it at a tie, 0 elsewhere."""
     x, y = stop_gradient(winner), stop_gradient(loser)
@@ -334,7 +387,8 @@ def _won(ct: Any, winner: Any, loser: Any) -> Any:
 
 OPS = (
     add, subtract, multiply, divide, negate, reciprocal, square, sqrt, absolute, sign, minimum,
-    maximum, exp, expm1, log, log1p, sin, cos, tanh, sigmoid, softplus, relu, leaky_relu, elu,
-    power, weigh, sigmoid_cross_entropy, equal, not_equal, less, less_equal, greater, greater_equal,
-    logical_and, logical_or, logical_not, where, cast, copy, stop_gradient,
+    maximum, exp, expm1, log, log1p, sin, cos, tanh, tanh_tail, tanh_slope, sigmoid, sigmoid_tail,
+    sigmoid_slope, softplus, relu, leaky_relu, elu, power, weigh, sigmoid_cross_entropy, equal,
+    not_equal, less, less_equal, greater, greater_equal, logical_and, logical_or, logical_not,
+    where, cast, copy, stop_gradient,
 )  # fmt: skip

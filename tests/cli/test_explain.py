@@ -44,7 +44,7 @@ def test_decisions_add_up_and_name_their_cause(made):
     assert taken.reason == "add (net.py:8) is neither stored nor loaded"
     refused = {(d.producer, d.consumer, d.kernels): d.reason for d in found.refusals}
     assert len(refused) == len(found.refusals)
-    kernels = ("matmul_tanh", "matmul_multiply_negate")
+    kernels = ("matmul_tanh_multiply", "matmul_multiply_negate")
     assert "two matrix products" in refused["tanh (net.py:8)", "matmul (net.py:9)", kernels]
 
 
@@ -60,8 +60,8 @@ def test_buffers_live_as_the_arena_has_them(made):
     buffers = {buffer.name: buffer for buffer in found.buffers}
     tanh = buffers["tanh"]
     assert (tanh.role, tanh.bytes) == ("temporary", 32 * 5 * 4)
-    assert found.kernels[tanh.first] == "matmul_tanh" and tanh.last > tanh.first
-    assert "made by matmul_tanh" in tanh.reason and "two matrix products" in tanh.reason
+    assert found.kernels[tanh.first] == "matmul_tanh_multiply" and tanh.last > tanh.first
+    assert "made by matmul_tanh_multiply" in tanh.reason and "two matrix products" in tanh.reason
     assert "overwritten where it stands" in buffers["dense_kernel"].reason
     (loss,) = (buffer for buffer in found.buffers if "output loss" in buffer.reason)
     assert loss.last == len(found.kernels)
@@ -73,11 +73,11 @@ def test_buffers_live_as_the_arena_has_them(made):
 def test_tiles_and_cache(compiled, made, tmp_path):
     found = explain(made)
     tiles = {tile.kernel: tile for tile in found.tiles}
-    assert tiles["matmul_tanh"].product == "f32[32,4] x f32[4,5] = f32[32,5]"
-    assert "tile" in tiles["matmul_tanh"].reason
-    others = tiles["matmul_tanh"].alternatives
+    assert tiles["matmul_tanh_multiply"].product == "f32[32,4] x f32[4,5] = f32[32,5]"
+    assert "tile" in tiles["matmul_tanh_multiply"].reason
+    others = tiles["matmul_tanh_multiply"].alternatives
     assert others and all(each.slower >= 0 for each in others)
-    assert not any(tiles["matmul_tanh"].reason.startswith(each.tile) for each in others)
+    assert not any(tiles["matmul_tanh_multiply"].reason.startswith(each.tile) for each in others)
     names = [each.name for each in found.cache]
     assert names == [found.program, "executor", *found.kernels]
     assert all(each.on_disk for each in found.cache)
@@ -120,8 +120,8 @@ def test_why_of_scratch_memory_says_whose_it_is(why):
 
 def test_why_of_a_stored_value(why):
     (value,) = why("tanh")
-    assert value["kernels"] == ["matmul_tanh"] and value["stored"]
-    assert value["live"].startswith("from") and "matmul_tanh" in value["live"]
+    assert value["kernels"] == ["matmul_tanh_multiply"] and value["stored"]
+    assert value["live"].startswith("from") and "matmul_tanh_multiply" in value["live"]
     (made_from,) = value["reads"]
     assert made_from["value"] == "add (net.py:8)" and made_from["fused"]
     apart = [reader for reader in value["read_by"] if not reader["fused"]]
@@ -129,9 +129,9 @@ def test_why_of_a_stored_value(why):
 
 
 def test_why_of_a_value_in_registers_and_of_a_product(why):
-    (value,) = why("matmul_tanh:add")
+    (value,) = why("matmul_tanh_multiply:add")
     assert not value["stored"] and value["memory"].startswith("never stored")
-    (product,) = why("matmul_tanh:matmul")
+    (product,) = why("matmul_tanh_multiply:matmul")
     assert product["tile"]["product"] == "f32[32,4] x f32[4,5] = f32[32,5]"
 
 

@@ -57,7 +57,7 @@ def test_batch_size_of_the_model_is_the_default(inspect):
 
 def test_fused_names_nodes_and_reasons(inspect):
     text = inspect("fused")
-    assert "kernel matmul_tanh  # contraction" in text
+    assert "kernel matmul_tanh_multiply  # contraction" in text
     assert re.search(r"^  reads points: f32\[32,4\], dense_kernel: f32\[4,5\]", text, re.M)
     assert re.search(r"^  tanh = tanh\(add\) : f32\[32,5\]  # net.py:8$", text, re.M)
     assert re.search(
@@ -69,7 +69,7 @@ def test_fused_names_nodes_and_reasons(inspect):
 def test_unfused_has_a_kernel_an_op(inspect):
     fused, unfused = kernels_of(inspect("fused")), kernels_of(inspect("fused", "--unfused"))
     assert len(unfused) > 2 * len(fused)
-    assert "matmul_tanh" in fused and "matmul_tanh" not in unfused
+    assert "matmul_tanh_multiply" in fused and "matmul_tanh_multiply" not in unfused
 
 
 def test_plan_lists_instructions_memory_and_arena(inspect):
@@ -89,21 +89,21 @@ def test_plan_lists_instructions_memory_and_arena(inspect):
     ("stage", "sign"),
     [
         ("source", "arguments, thread, threads"),
-        ("llvm", " i32 @matmul_tanh("),
-        ("asm", "matmul_tanh:"),
+        ("llvm", " i32 @matmul_tanh_multiply("),
+        ("asm", "matmul_tanh_multiply:"),
     ],
 )
 def test_code_of_one_kernel(inspect, stage, sign):
-    text = inspect(stage, "--kernel", "matmul_tanh")
-    assert kernels_of(text) == ["matmul_tanh"]
+    text = inspect(stage, "--kernel", "matmul_tanh_multiply")
+    assert kernels_of(text) == ["matmul_tanh_multiply"]
     assert sign in text
 
 
 def test_machine_code_has_the_lines_of_source_and_user_as_comments(inspect):
-    source = inspect("source", "--kernel", "matmul_tanh").splitlines()
+    source = inspect("source", "--kernel", "matmul_tanh_multiply").splitlines()
     (number,) = (n for n, line in enumerate(source, 1) if " = acc + " in line)
     for stage, sign in (("llvm", ";"), ("asm", "#")):
-        text = inspect(stage, "--kernel", "matmul_tanh")
+        text = inspect(stage, "--kernel", "matmul_tanh_multiply")
         assert f"{sign}   net.py:8: hidden = gc.nn.dense(points, 5, activation=gc.tanh)" in text
         (comment,) = re.findall(rf"^\s+{sign} {number}: .*$", text, re.M)[:1]
         assert comment.endswith("# net.py:8")
@@ -147,7 +147,7 @@ def test_unknown_kernel_lists_those_that_there_are(graphc, script):
         result = graphc("inspect", script, "--stage", stage, "--kernel", "conv")
         assert result.exit_code == 1
         assert re.match(
-            r"Error: no kernel is named 'conv'; there are: .*matmul_tanh", result.stderr
+            r"Error: no kernel is named 'conv'; there are: .*matmul_tanh_multiply", result.stderr
         )
 
 

@@ -77,7 +77,11 @@ UNARY: dict[str, tuple[Sampler, Callable[[float], float], bool]] = {
     "sin": (spread, math.sin, True),
     "cos": (spread, math.cos, True),
     "tanh": (spread, math.tanh, True),
+    "tanh_tail": (away_from_zero, lambda x: 1 - math.tanh(abs(x)), True),
+    "tanh_slope": (spread, lambda x: math.cosh(x) ** -2, True),
     "sigmoid": (spread, _sigmoid, True),
+    "sigmoid_tail": (away_from_zero, lambda x: _sigmoid(-abs(x)), True),
+    "sigmoid_slope": (spread, lambda x: _sigmoid(x) * _sigmoid(-x), True),
     "softplus": (spread, lambda x: math.log(1 + math.exp(x)), True),
     "relu": (away_from_zero, lambda x: x if x > 0 else 0, True),
     "copy": (spread, float, True),
@@ -328,7 +332,8 @@ ELEMENTWISE_CASES: tuple[Case, ...] = (
 
 FLOAT_ONLY = (
     "divide", "reciprocal", "sqrt", "sign", "exp", "expm1", "log", "log1p", "sin", "cos", "tanh",
-    "sigmoid", "softplus", "relu", "power", "weigh", "sigmoid_cross_entropy",
+    "tanh_tail", "tanh_slope", "sigmoid", "sigmoid_tail", "sigmoid_slope", "softplus", "relu",
+    "power", "weigh", "sigmoid_cross_entropy",
 )  # fmt: skip
 NUMBERS_ONLY = ("add", "subtract", "multiply", "negate", "square", "abs", "minimum", "maximum")
 BOOLS_ONLY = ("logical_and", "logical_or", "logical_not")

@@ -238,6 +238,8 @@ SCALAR_PRIMITIVES: Mapping[str, Any] = {
     "minimum": np.minimum,
     "maximum": np.maximum,
     "sigmoid": lambda x: np.exp(np.minimum(x, 0)) / (1 + np.exp(-np.abs(x))),
+    "sigmoid_tail": lambda x: np.exp(-np.abs(x)) / (1 + np.exp(-np.abs(x))),
+    "tanh_tail": lambda x: 2 * np.exp(-2 * np.abs(x)) / (1 + np.exp(-2 * np.abs(x))),
     "softplus": lambda x: np.logaddexp(x, x.dtype.type(0)),
     "pow": np.power,
     "threefry_i32": lambda key, counter: bits_of(key, counter, 1),
