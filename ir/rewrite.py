@@ -18,6 +18,14 @@ from graphc.ir.types import DType, Shape, TensorType
 # that the rules never end.
 NESTED_FIRINGS = 1000
 
+# Bounds of rules (`Rule.ulps`). One function of the vector math in the place of several, within 2
+# ULP, its derivative within 4; a sum in another order, or of terms that are made otherwise; and
+# another of several values that mean the same: either zero, one of the slopes at a kink, one of
+# equal positions.
+MATHEMATICS_ULPS = 4.0
+SUM_ULPS = 4.0
+CHOICE_ULPS = 0.5
+
 
 @dataclass(frozen=True)
 class Rule:
@@ -26,22 +34,28 @@ class Rule:
     roots: the ops that the left-hand side may begin with.
     apply: a node of such an op -> the right-hand side, or None where the rule does not fit. Its
         operands have already been rewritten.
+    ulps: 0 where both sides have the same bits, NaN, infinities and zeros' signs included. Else
+        they are equal for real numbers, and the right-hand side is no further from the exact
+        value than the left or than so many units in the last place, in a row that is added up of
+        its greatest term. The same holds for derivatives, whose zeros may have either sign, and
+        which are summed in another order where an operand was broadcast.
     """
 
     name: str
     equation: str
     roots: tuple[Op, ...]
     apply: Callable[[Node], Node | None]
+    ulps: float = 0.0
 
 
-def rule(*roots: Op) -> Callable[[Callable[[Node], Node | None]], Rule]:
+def rule(*roots: Op, ulps: float = 0.0) -> Callable[[Callable[[Node], Node | None]], Rule]:
     """Makes a Rule of a function whose docstring begins with the equation on a line of its own."""
 
     def make(function: Callable[[Node], Node | None]) -> Rule:
         equation = inspect.getdoc(function)
         if not equation:
             raise TypeError(f"rule {function.__name__}: its docstring must be its equation")
-        return Rule(function.__name__, equation.splitlines()[0], roots, function)
+        return Rule(function.__name__, equation.splitlines()[0], roots, function, ulps)
 
     return make
 

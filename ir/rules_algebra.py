@@ -17,7 +17,7 @@ from graphc.ir.match import as_given, constant_value, either_order, is_constant,
 from graphc.ir.op import Op
 from graphc.ir.ops import OPS, leaf, movement
 from graphc.ir.ops import elementwise as ops
-from graphc.ir.rewrite import Rule, rule
+from graphc.ir.rewrite import MATHEMATICS_ULPS, Rule, rule
 from graphc.ir.types import DType
 
 FOLDED_ELEMENTS = 1024
@@ -30,7 +30,7 @@ _COMPUTED: tuple[Op, ...] = tuple(
 )
 
 
-@rule(*_COMPUTED)
+@rule(*_COMPUTED, ulps=MATHEMATICS_ULPS)
 def fold_constants(node: Node) -> Node | None:
     """f(constants) = constant"""
     if any(x.op is not leaf.constant for x in node.operands):
@@ -219,7 +219,7 @@ def multiply_itself(node: Node) -> Node | None:
     return ops.square(x) if x is y else None
 
 
-@rule(ops.power)
+@rule(ops.power, ulps=MATHEMATICS_ULPS)
 def small_power(node: Node) -> Node | None:
     """x ** 1 = x;  x ** 2 = square(x);  x ** -1 = reciprocal(x);  x ** 0 = 1
 

@@ -12,7 +12,7 @@ from graphc.ir.match import (
 )
 from graphc.ir.ops import composite, movement, random, reduce
 from graphc.ir.ops import elementwise as ops
-from graphc.ir.rewrite import Rule, rule
+from graphc.ir.rewrite import SUM_ULPS, Rule, rule
 
 
 @rule(reduce.sum_)
@@ -24,7 +24,7 @@ def sum_of_one_hot(node: Node) -> Node | None:
     return movement.broadcast_to(node.graph.constant(1, node.dtype), shape=node.shape)
 
 
-@rule(ops.subtract)
+@rule(ops.subtract, ulps=SUM_ULPS)
 def log_softmax_backward(node: Node) -> Node | None:
     """t * s - p * sum(t * s, axis) = (p * sum(t, axis) - t) * -s for p = softmax(x, axis)
 

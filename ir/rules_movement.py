@@ -16,7 +16,7 @@ from graphc.ir.match import constant_value, is_prefixed, operand_of
 from graphc.ir.op import Op, Scalar
 from graphc.ir.ops import OPS, contract, movement, reduce
 from graphc.ir.ops import elementwise as ops
-from graphc.ir.rewrite import Rule, rule
+from graphc.ir.rewrite import SUM_ULPS, Rule, rule
 from graphc.ir.types import Shape, broadcast_shapes
 
 # A copy is there to be one, of all elements.
@@ -143,7 +143,7 @@ def transpose_into_matmul(node: Node) -> Node | None:
     return None if are_same(operands, node.operands) else contract.matmul(*operands, **flags)
 
 
-@rule(movement.transpose)
+@rule(movement.transpose, ulps=SUM_ULPS)
 def transpose_of_matmul(node: Node) -> Node | None:
     """transpose(matmul(x, y)) = matmul(transpose(y), transpose(x))
 
@@ -181,7 +181,7 @@ def extreme_of_single(node: Node) -> Node | None:
     return x if x.shape == node.shape else None
 
 
-@rule(reduce.sum_)
+@rule(reduce.sum_, ulps=SUM_ULPS)
 def sum_of_sum(node: Node) -> Node | None:
     """sum(sum(x, axes a), axes b) = sum(x, axes a and b)"""
     (inner,) = node.operands
@@ -191,7 +191,7 @@ def sum_of_sum(node: Node) -> Node | None:
     return reduce.sum_(inner.operands[0], axes=tuple(sorted(axes)))
 
 
-@rule(reduce.sum_)
+@rule(reduce.sum_, ulps=SUM_ULPS)
 def sum_all_reshaped(node: Node) -> Node | None:
     """sum(reshape(x), all axes) = reshape(sum(x, all axes))"""
     x = operand_of(node.operands[0], movement.reshape)

@@ -26,12 +26,12 @@ from graphc.ir.match import (
 from graphc.ir.op import Op
 from graphc.ir.ops import composite, movement, reduce
 from graphc.ir.ops import elementwise as ops
-from graphc.ir.rewrite import Rule, rule
+from graphc.ir.rewrite import CHOICE_ULPS, MATHEMATICS_ULPS, SUM_ULPS, Rule, rule
 
 # --- sigmoid and softplus --------------------------------------------------------------------
 
 
-@rule(ops.reciprocal)
+@rule(ops.reciprocal, ulps=MATHEMATICS_ULPS)
 def reciprocal_to_sigmoid(node: Node) -> Node | None:
     """1 / (1 + exp(-x)) = sigmoid(x)"""
     exponential = beside_one(node.operands[0])
@@ -39,7 +39,7 @@ def reciprocal_to_sigmoid(node: Node) -> Node | None:
     return None if exponent is None else ops.sigmoid(negation(exponent))
 
 
-@rule(ops.divide)
+@rule(ops.divide, ulps=MATHEMATICS_ULPS)
 def quotient_to_sigmoid(node: Node) -> Node | None:
     """exp(x) / (1 + exp(x)) = sigmoid(x)"""
     numerator, denominator = node.operands
@@ -49,7 +49,7 @@ def quotient_to_sigmoid(node: Node) -> Node | None:
     return ops.sigmoid(x)
 
 
-@rule(ops.log, ops.log1p)
+@rule(ops.log, ops.log1p, ulps=MATHEMATICS_ULPS)
 def log_to_softplus(node: Node) -> Node | None:
     """log(1 + exp(x)) = log1p(exp(x)) = softplus(x)"""
     (argument,) = node.operands
@@ -58,14 +58,14 @@ def log_to_softplus(node: Node) -> Node | None:
     return None if x is None else ops.softplus(x)
 
 
-@rule(ops.log)
+@rule(ops.log, ulps=MATHEMATICS_ULPS)
 def log_of_sigmoid(node: Node) -> Node | None:
     """log(sigmoid(x)) = -softplus(-x)"""
     x = operand_of(node.operands[0], ops.sigmoid)
     return None if x is None else -ops.softplus(negation(x))
 
 
-@rule(ops.log)
+@rule(ops.log, ulps=MATHEMATICS_ULPS)
 def log_of_sigmoid_complement(node: Node) -> Node | None:
     """log(1 - sigmoid(x)) = -softplus(x)"""
     complement = one_minus(node.operands[0])
@@ -73,7 +73,7 @@ def log_of_sigmoid_complement(node: Node) -> Node | None:
     return None if x is None else -ops.softplus(x)
 
 
-@rule(ops.add, ops.subtract)
+@rule(ops.add, ops.subtract, ulps=MATHEMATICS_ULPS)
 def binary_cross_entropy(node: Node) -> Node | None:
     """t * softplus(-z) + (1 - t) * softplus(z) = sigmoid_cross_entropy(z, t)
 
@@ -109,7 +109,7 @@ def _cross_entropy_terms(x: Node, y: Node) -> tuple[Node, Node] | None:
 # --- log1p, expm1, tanh, relu ----------------------------------------------------------------
 
 
-@rule(ops.log)
+@rule(ops.log, ulps=MATHEMATICS_ULPS)
 def log_to_log1p(node: Node) -> Node | None:
     """log(1 + x) = log1p(x);  log(1 - x) = log1p(-x)
 
@@ -124,7 +124,7 @@ def log_to_log1p(node: Node) -> Node | None:
     return None if x is None else as_given(node, ops.log1p(x))
 
 
-@rule(ops.subtract)
+@rule(ops.subtract, ulps=MATHEMATICS_ULPS)
 def exp_to_expm1(node: Node) -> Node | None:
     """exp(x) - 1 = expm1(x)
 
@@ -135,7 +135,7 @@ def exp_to_expm1(node: Node) -> Node | None:
     return ops.expm1(x) if x is not None and is_constant(one, 1.0) else None
 
 
-@rule(ops.divide)
+@rule(ops.divide, ulps=MATHEMATICS_ULPS)
 def quotient_to_tanh(node: Node) -> Node | None:
     """(exp(x) - exp(-x)) / (exp(x) + exp(-x)) = tanh(x)"""
     difference, total = node.operands
@@ -149,7 +149,7 @@ def quotient_to_tanh(node: Node) -> Node | None:
     return ops.tanh(x)
 
 
-@rule(ops.maximum)
+@rule(ops.maximum, ulps=CHOICE_ULPS)
 def maximum_to_relu(node: Node) -> Node | None:
     """max(x, 0) = relu(x)
 
@@ -167,7 +167,7 @@ def maximum_to_relu(node: Node) -> Node | None:
 # --- softmax and logsumexp -------------------------------------------------------------------
 
 
-@rule(ops.divide)
+@rule(ops.divide, ulps=SUM_ULPS)
 def quotient_to_softmax(node: Node) -> Node | None:
     """exp(x) / sum(exp(x), axis) = softmax(x, axis)"""
     numerator, denominator = node.operands
@@ -178,7 +178,7 @@ def quotient_to_softmax(node: Node) -> Node | None:
     return None if _is_empty(x, reduced[1]) else composite.softmax(x, axis=reduced[1])
 
 
-@rule(composite.softmax, composite.log_softmax)
+@rule(composite.softmax, composite.log_softmax, ulps=SUM_ULPS)
 def softmax_below_peak(node: Node) -> Node | None:
     """softmax(x - max(x)) = softmax(x);  the same for log_softmax
 
@@ -188,7 +188,7 @@ def softmax_below_peak(node: Node) -> Node | None:
     return None if x is None or x.type != node.type else node.op(x, **node.attributes)
 
 
-@rule(ops.log)
+@rule(ops.log, ulps=SUM_ULPS)
 def log_of_softmax(node: Node) -> Node | None:
     """log(move(softmax(x))) = move(log_softmax(x)) for any chain of moves, such as pick"""
     moves: list[Node] = []
@@ -215,7 +215,7 @@ _MOVES: tuple[Op, ...] = (
 )
 
 
-@rule(ops.exp)
+@rule(ops.exp, ulps=SUM_ULPS)
 def exp_of_log_softmax(node: Node) -> Node | None:
     """exp(log_softmax(x)) = softmax(x)"""
     (inner,) = node.operands
@@ -224,7 +224,7 @@ def exp_of_log_softmax(node: Node) -> Node | None:
     return composite.softmax(inner.operands[0], **inner.attributes)
 
 
-@rule(ops.log)
+@rule(ops.log, ulps=SUM_ULPS)
 def log_of_sum_of_exp(node: Node) -> Node | None:
     """log(sum(exp(x))) = logsumexp(x)"""
     (argument,) = node.operands
@@ -240,7 +240,7 @@ def log_of_sum_of_exp(node: Node) -> Node | None:
     return build.reshape(composite.logsumexp(x, axes=axes), node.shape)
 
 
-@rule(ops.add)
+@rule(ops.add, ulps=SUM_ULPS)
 def written_logsumexp(node: Node) -> Node | None:
     """log(sum(exp(x - max(x)))) + max(x) = logsumexp(x)
 
@@ -254,7 +254,7 @@ def written_logsumexp(node: Node) -> Node | None:
     return None
 
 
-@rule(ops.subtract)
+@rule(ops.subtract, ulps=SUM_ULPS)
 def subtract_logsumexp(node: Node) -> Node | None:
     """x - logsumexp(x) = log_softmax(x)"""
     x, subtracted = node.operands
@@ -265,7 +265,7 @@ def subtract_logsumexp(node: Node) -> Node | None:
     return as_given(node, composite.log_softmax(x, axis=axes[0])) if len(axes) == 1 else None
 
 
-@rule(ops.subtract)
+@rule(ops.subtract, ulps=SUM_ULPS)
 def subtract_log_sum(node: Node) -> Node | None:
     """(x - max(x)) - log(sum(exp(x - max(x)))) = log_softmax(x)"""
     shifted, subtracted = node.operands
@@ -291,7 +291,7 @@ def _is_empty(x: Node, axis: int) -> bool:
     return x.shape[axis] == 0
 
 
-@rule(composite.argmax)
+@rule(composite.argmax, ulps=CHOICE_ULPS)
 def argmax_of_softmax(node: Node) -> Node | None:
     """argmax(softmax(x)) = argmax(log_softmax(x)) = argmax(x)
 
