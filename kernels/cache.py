@@ -63,6 +63,7 @@ CODE_GENERATORS = (
     *(
         Path(__file__).with_name(name)
         for name in (
+            "forks.py",
             "interleave.py",
             "jit.py",
             "jit_primitives.py",

@@ -52,7 +52,7 @@ def test_rewrites_have_their_line(made):
     found = {rewrite.rule: rewrite for rewrite in explain(made).rewrites}
     backward = found["log_softmax_backward"]
     assert backward.line == "net.py:10" and backward.text.startswith("loss = ")
-    assert backward.before.startswith("subtract(multiply(one_hot")
+    assert backward.before.startswith("subtract(where(one_hot")
 
 
 def test_buffers_live_as_the_arena_has_them(made):

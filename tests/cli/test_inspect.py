@@ -79,7 +79,7 @@ def test_plan_lists_instructions_memory_and_arena(inspect):
     assert re.search(r"^points +input +f32 +128 +512$", text, re.M)
     assert re.search(r"^dense_kernel +state +f32 +20 +80$", text, re.M)
     size, total = re.search(r"^arena: ([\d,]+) bytes for ([\d,]+) bytes", text, re.M).groups()
-    rows = re.findall(r"^\w+ +f32 +[\d,]+ +([\d,]+) +([\d,]+) +\d+\.\.(?:\d+|end)$", text, re.M)
+    rows = re.findall(r"^\w+ +\w+ +[\d,]+ +([\d,]+) +([\d,]+) +\d+\.\.(?:\d+|end)$", text, re.M)
     number = lambda cell: int(cell.replace(",", ""))  # noqa: E731
     assert sum(number(nbytes) for nbytes, _ in rows) == number(total)
     assert max(number(offset) + number(nbytes) for nbytes, offset in rows) <= number(size)
