@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import signal
 import sys
@@ -80,6 +81,8 @@ def one_line_errors() -> Iterator[None]:
     except KeyboardInterrupt:
         # Another one ends the process at once, with the same status.
         signal.signal(signal.SIGINT, lambda *_: os._exit(INTERRUPTED))
+        # Where Python ends it gives handlers up, and the next one would kill the process.
+        atexit.register(signal.signal, signal.SIGINT, signal.SIG_IGN)
         click.echo("Interrupted", err=True)
         sys.exit(INTERRUPTED)
     except ScriptFailedError as error:

@@ -148,3 +148,17 @@ def test_a_wrong_setting_is_one_line(graphc, write, monkeypatch, variable, expec
         assert result.exit_code == 1
         assert result.stderr.startswith(f"Error: {variable}='all': {expected}")
         assert len(result.stderr.splitlines()) == 1
+
+
+def test_an_interrupt_while_python_ends_leaves_the_status(tmp_path):
+    path = tmp_path / "script.py"
+    path.write_text(
+        "import os, signal, sys\n"
+        "class Late:\n"
+        "    def __del__(self, kill=os.kill, own=os.getpid(), signum=signal.SIGINT):\n"
+        "        kill(own, signum)\n"
+        "sys.late = Late()\n"
+        "raise KeyboardInterrupt\n"
+    )
+    command = [sys.executable, "-c", "from graphc.cli import main; main()", "train", str(path)]
+    assert subprocess.run(command, capture_output=True, timeout=60).returncode == 130
