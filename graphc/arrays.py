@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from graphc.errors import DataError, GraphError
-from graphc.ir.graph import Node, topological
+from graphc.errors import DataError, DTypeError, GraphError
+from graphc.ir.given import as_array
+from graphc.ir.graph import Node, check_fits, topological
 from graphc.ir.location import located
 from graphc.ir.op import View
 from graphc.ir.ops import elementwise, leaf
@@ -70,14 +71,18 @@ def _in_order(inputs: Sequence[Node], given: Any, role: str) -> list[Any]:
 
 def as_input(node: Node, value: Any) -> Array:
     """`value` as contiguous, aligned memory of the input's dtype. Raises DataError as `matched`."""
-    array = np.asarray(value)
+    try:
+        array = as_array(value)
+    except (TypeError, ValueError) as error:
+        raise DataError(_message(node, str(error))) from None
     _check_shape(node, array)
     if not converts(array.dtype, node.dtype):
         raise DataError(_message(node, f"an array of dtype {array.dtype} does not fit"))
-    if node.dtype.is_integer and array.size and not np.can_cast(array.dtype, node.dtype.numpy):
-        limits = np.iinfo(node.dtype.numpy)
-        if int(array.min()) < limits.min or int(array.max()) > limits.max:
-            raise DataError(_message(node, f"values beyond {node.dtype} in {array.dtype}"))
+    if array.dtype != node.dtype.numpy:
+        try:
+            check_fits(array, node.dtype)
+        except DTypeError as error:
+            raise DataError(_message(node, str(error))) from None
     return np.require(array, node.dtype.numpy, ["C", "A"]).reshape(array.shape)
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from graphc.hyperparameters import check_number
+from graphc.ir.given import as_path, is_one_of, shown
 from graphc.logged import EPOCH, LOSS
 from graphc.schedules import Schedule
 from graphc.whole_file import check_writable
@@ -74,8 +75,8 @@ class _Best:
     """The best value so far of a logged quantity, which is named in `monitor`; never NaN."""
 
     def __init__(self, monitor: str, mode: Literal["min", "max"], min_delta: float) -> None:
-        if mode not in ("min", "max"):
-            raise ValueError(f"a mode of 'min' or 'max' expected, not {mode!r}")
+        if not is_one_of(mode, ("min", "max")):
+            raise ValueError(f"a mode of 'min' or 'max' expected, not {shown(mode)}")
         check_number("min_delta", min_delta, least=0)
         self.monitor = monitor
         self.sign = 1.0 if mode == "min" else -1.0
@@ -162,7 +163,7 @@ class ModelCheckpoint(Callback):
         save_best_only: bool = False,
         weights_only: bool = False,
     ) -> None:
-        self.path = os.fspath(path)
+        self.path = as_path(path)
         self._arguments = (monitor, mode, 0.0)
         self._best = _Best(*self._arguments)
         self.save_best_only = save_best_only
@@ -217,8 +218,8 @@ class LearningRateSchedule(Callback):
     """
 
     def __init__(self, schedule: Schedule, per: Literal["epoch", "step"] = "epoch") -> None:
-        if per not in ("epoch", "step"):
-            raise ValueError(f"'epoch' or 'step' expected, not {per!r}")
+        if not is_one_of(per, ("epoch", "step")):
+            raise ValueError(f"'epoch' or 'step' expected, not {shown(per)}")
         if not callable(schedule):
             raise TypeError(f"a schedule, which is called with a number, expected: {schedule!r}")
         self.schedule = schedule

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from graphc.errors import DataError
+from graphc.ir.given import as_integer, shown
 
 Array = np.ndarray[Any, np.dtype[Any]]
 PathLike = str | os.PathLike[str]
@@ -113,8 +114,9 @@ def split_rows(arrays: Sequence[Array], share: float) -> tuple[list[Array], list
 
     Raises DataError unless the share is between 0 and 1 and leaves rows to train on.
     """
-    if not 0 < share < 1:
-        raise DataError(f"a validation_split from 0 to less than 1 expected, not {share}")
+    is_number = isinstance(share, int | float | np.integer | np.floating)
+    if not is_number or not 0 < share < 1:
+        raise DataError(f"a validation_split from 0 to less than 1 expected, not {shown(share)}")
     rows = len(arrays[0])
     # A share is a rounded number: 0.9 of 10 rows are 9 of them, though 1 - 0.9 is less than 0.1.
     rounding = 4 * float(np.finfo(np.asarray(share).dtype).eps)
@@ -136,10 +138,20 @@ def as_pair(validation_data: object) -> tuple[Any, Any]:
     raise DataError(f"a pair (x, y) expected, not {given}")
 
 
-def check_batch_size(batch_size: object) -> None:
+def as_count(name: str, value: Any, least: int) -> int:
+    """The argument `name` as an integer. Raises DataError for what is none of at least `least`."""
+    try:
+        number = as_integer(value)
+    except TypeError as error:
+        raise DataError(f"{name}: {error}") from None
+    if number < least:
+        raise DataError(f"{name}: at least {least} expected, not {number}")
+    return number
+
+
+def as_batch_size(value: Any) -> int:
     """Raises DataError for what is no integer of at least 1."""
-    if not isinstance(batch_size, int | np.integer) or batch_size < 1:
-        raise DataError(f"a batch size of at least 1 expected, not {batch_size!r}")
+    return as_count("batch_size", value, 1)
 
 
 class Batches:
@@ -151,11 +163,11 @@ class Batches:
 
     def __init__(self, arrays: Sequence[Array], batch_size: int) -> None:
         """Raises DataError for a batch size below 1 and for no rows."""
-        check_batch_size(batch_size)
+        size = as_batch_size(batch_size)
         self.rows = len(arrays[0])
         if self.rows == 0:
             raise DataError("no data: there are no rows")
-        self.batch_size = min(batch_size, self.rows)
+        self.batch_size = min(size, self.rows)
         self.arrays = list(arrays)
         self._buffers: list[Array] | None = None
 

@@ -7,8 +7,10 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from graphc.ir.given import shown
 from graphc.ir.graph import Node
 from graphc.ir.op import Array
+from graphc.ir.types import is_several
 
 Nodes = Node | Sequence[Node] | Mapping[str, Node]
 Form = Node | list[Node] | dict[str, Node]
@@ -21,14 +23,18 @@ def listed(values: Leaf | Sequence[Leaf] | Mapping[str, Leaf] | None) -> list[Le
         return []
     if isinstance(values, Node | np.ndarray):
         return [values]
-    return list(values.values()) if isinstance(values, Mapping) else list(values)
+    if isinstance(values, Mapping):
+        return list(values.values())
+    if not is_several(values) or isinstance(values, str):
+        raise TypeError(f"a tensor, several, or several by name expected, not {shown(values)}")
+    return list(values)
 
 
 def form_of(nodes: Nodes) -> Form:
     """The form that `nodes` have, kept apart from what the caller may change."""
     if isinstance(nodes, Node):
         return nodes
-    return dict(nodes) if isinstance(nodes, Mapping) else list(nodes)
+    return dict(nodes) if isinstance(nodes, Mapping) else listed(nodes)
 
 
 def in_form(form: Form, values: list[Any]) -> Any:

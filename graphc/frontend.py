@@ -6,13 +6,12 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, overload
 
-import numpy as np
-
 from graphc.errors import GraphError
 from graphc.forms import Form, Nodes, form_of, in_form, listed
 from graphc.init import Initializer, RandomKey, as_initializer, glorot_uniform
 from graphc.ir import autodiff
 from graphc.ir.build import broadcast_to
+from graphc.ir.given import as_array, as_integer, check_tensors, shown
 from graphc.ir.graph import Graph as NodeGraph
 from graphc.ir.graph import Node, default_dtype, topological
 from graphc.ir.inference import inference_values
@@ -20,6 +19,7 @@ from graphc.ir.location import callers_location, located
 from graphc.ir.ops import leaf
 from graphc.ir.rewrite import rewrite_values
 from graphc.ir.simplify import RULES
+from graphc.ir.types import is_several
 from graphc.kernels.forks import RenewedLock
 from graphc.variables import Variables
 
@@ -44,9 +44,10 @@ class Graph(NodeGraph):
     """
 
     def __init__(self, seed: int = 0) -> None:
+        """Raises TypeError for a seed that is no integer."""
         super().__init__()
         self.initializers: dict[str, Initializer] = {}
-        self.variables = Variables(self, seed)
+        self.variables = Variables(self, _as_seed(seed))
         self.streams: set[str] = set()
         self._scopes: set[str] = set()
         # Held where nodes are made that the user did not ask for, maybe in several threads.
@@ -64,7 +65,7 @@ class Graph(NodeGraph):
 
         Raises GraphError when the name is taken, ShapeError when an extent is left open.
         """
-        initializer = as_initializer(init)
+        initializer = _initializer(name, init)
         node = self.state(name, shape, dtype, trainable=True)
         self.initializers[name] = initializer
         return node
@@ -77,9 +78,9 @@ class Graph(NodeGraph):
         `init` is a number, an array, or an initialiser; shape and dtype are its own unless given
         (f32 for floats and for initialisers). Raises as `parameter` does.
         """
-        initializer = as_initializer(init)
+        initializer = _initializer(name, init)
         if shape is None:
-            shape = () if callable(init) else np.asarray(init).shape
+            shape = () if callable(init) else as_array(init).shape
         if dtype is None:
             dtype = "f32" if callable(init) else default_dtype(init)
         node = self.state(name, shape, dtype, trainable=False)
@@ -149,8 +150,26 @@ class Graph(NodeGraph):
         return name in self._scopes or name in self.inputs or name in self.states
 
 
+def _initializer(name: str, init: object) -> Initializer:
+    try:
+        return as_initializer(init)
+    except (TypeError, ValueError) as error:
+        raise TypeError(located(f"{name}: init: {error}", callers_location())) from None
+
+
+def _as_seed(seed: int) -> int:
+    try:
+        number = as_integer(seed)
+    except TypeError as error:
+        raise TypeError(f"seed: {error}") from None
+    if number < 0:
+        raise ValueError(f"seed: at least 0 expected, not {number}")
+    return number
+
+
 def graph_of(node: Node) -> Graph:
     """The graph that declares `node`. Raises GraphError when it cannot hold variables."""
+    check_tensors("graph_of", node)
     if isinstance(node.graph, Graph):
         return node.graph
     raise GraphError(f"{node!r} belongs to no graphc.Graph, which alone holds variables")
@@ -164,6 +183,7 @@ def states_of(roots: Iterable[Node]) -> list[Node]:
 
 def parameters_of(*roots: Node) -> list[Node]:
     """The trainable states that `roots` read, in the order of their declaration."""
+    check_tensors("parameters_of", *roots)
     return [state for state in states_of(roots) if state.attributes["trainable"]]
 
 
@@ -180,7 +200,11 @@ def grad(value: Node, wrt: Node | Sequence[Node]) -> Node | list[Node]:
     GraphError when the value is not a scalar or does not depend on a w, NotDifferentiableError
     when it does only through what has no derivative.
     """
-    several = [wrt] if isinstance(wrt, Node) else list(wrt)
+    several = [wrt] if isinstance(wrt, Node) else wrt
+    if not is_several(several):
+        raise TypeError(f"grad: wrt: a tensor or several expected, not {shown(wrt)}")
+    several = list(several)
+    check_tensors("grad", value, *several)
     stable = _stable(value, several)
     # Simplification may drop what the value never depended on in truth: its derivative is zero.
     written, left = set(topological([value])), set(topological([stable]))
@@ -202,6 +226,7 @@ def inference(values: Nodes) -> Form:
     Nodes of the same graph, in the form in which they were given; those that nothing for training
     alone goes into are the same nodes.
     """
+    check_tensors("inference", *listed(values))
     found = inference_values(listed(values))
     made: Form = in_form(form_of(values), [found[node] for node in listed(values)])
     return made
@@ -216,6 +241,7 @@ def jacobian(y: Node, x: Node) -> Node:
 
     Raises GraphError for open dimensions, and as `grad` does.
     """
+    check_tensors("jacobian", y, x)
     return autodiff.jacobian(_stable(y, [x]), x)
 
 

@@ -18,15 +18,17 @@ from graphc.compiler.options import Options
 from graphc.compiler.plan_cache import compiled_or_stored
 from graphc.compiler.row_inputs import copied_rows, readable_in_place
 from graphc.compiler.row_loop import RowLoop
+from graphc.data import as_count
 from graphc.errors import DataError
-from graphc.forms import Nodes, form_of, in_form
+from graphc.forms import Nodes, form_of, in_form, listed
 from graphc.frontend import graph_of
 from graphc.ir.errors import ForeignTensorError, GraphError
+from graphc.ir.given import as_integer, is_one_of, shown
 from graphc.ir.graph import Node, Program, is_among
 from graphc.ir.op import Array
 from graphc.ir.ops import leaf
 from graphc.ir.reference import run_program
-from graphc.ir.types import Dim
+from graphc.ir.types import Dim, is_several
 from graphc.kernels.gate import Gate, Rank, Use
 from graphc.kernels.memory import data_address
 from graphc.kernels.memory_limit import memory_limit
@@ -78,11 +80,11 @@ def function(
 
 
 def check_options(mode: str, threads: int | None) -> None:
-    """Raises ValueError for another mode, and for fewer than one thread."""
-    if mode not in ("compiled", "reference"):
-        raise ValueError(f"mode {mode!r}: 'compiled' or 'reference' expected")
-    if threads is not None and threads < 1:
-        raise ValueError(f"threads {threads}: at least 1 expected")
+    """Raises ValueError for another mode, and for what is no whole number of threads above 0."""
+    if not is_one_of(mode, ("compiled", "reference")):
+        raise ValueError(f"mode {shown(mode)}: 'compiled' or 'reference' expected")
+    if threads is not None:
+        as_count("threads", threads, 1)
 
 
 class Function:
@@ -104,7 +106,7 @@ class Function:
         name: str,
     ) -> None:
         check_options(mode, threads)
-        self.threads = default_threads() if threads is None else limited(threads)
+        self.threads = default_threads() if threads is None else limited(as_integer(threads))
         self.program = _program(name, inputs, outputs, updates)
         self.mode = mode
         self.fuse = fuse
@@ -180,8 +182,7 @@ class Function:
 
         Raises ValueError unless `times` is at least 1, and as a call does.
         """
-        if times < 1:
-            raise ValueError(f"repeat: at least 1 time expected, not {times}")
+        times = as_count("repeat: times", times, 1)
         values = self._converted(arrays)
         extents = self._extents(values)
         if self.mode == "reference":
@@ -374,12 +375,27 @@ def _program(
     elif isinstance(outputs, Mapping):
         named = tuple(outputs.items())
     else:
-        named = tuple((f"output{i}", node) for i, node in enumerate(outputs))
-    pairs = tuple(updates.items() if isinstance(updates, Mapping) else updates or ())
-    listed_inputs = (inputs,) if isinstance(inputs, Node) else tuple(inputs)
-    program = Program(name, listed_inputs, named, pairs)
+        named = tuple((f"output{i}", node) for i, node in enumerate(_several("outputs", outputs)))
+    program = Program(name, tuple(_several("inputs", inputs)), named, _pairs(updates))
     _check(program)
     return program
+
+
+def _several(role: str, nodes: Any) -> list[Node]:
+    try:
+        return listed(nodes)
+    except TypeError as error:
+        raise GraphError(f"{role}: {error}") from None
+
+
+def _pairs(updates: Any) -> tuple[tuple[Node, Node], ...]:
+    if updates is None or isinstance(updates, Mapping):
+        return tuple((updates or {}).items())
+    pairs = tuple(updates) if is_several(updates) else (updates,)
+    if not all(isinstance(pair, tuple) and len(pair) == 2 for pair in pairs):
+        problem = f"states and their next values expected, not {shown(updates)}"
+        raise GraphError(f"updates: {problem}")
+    return pairs
 
 
 def _check(program: Program) -> None:
@@ -388,7 +404,7 @@ def _check(program: Program) -> None:
         raise GraphError("a function needs an input, an output or an update")
     for node in nodes:
         if not isinstance(node, Node):
-            raise GraphError(f"{node!r} is no tensor of a graph")
+            raise GraphError(f"{shown(node)} is no tensor of a graph")
         if node.graph is not nodes[0].graph:
             raise ForeignTensorError(f"{node!r} is of another graph than {nodes[0]!r}")
     for node in program.inputs:
@@ -397,11 +413,11 @@ def _check(program: Program) -> None:
     missing = [n for n in program.nodes if n.op is leaf.input_ and not is_among(n, program.inputs)]
     if missing:
         raise GraphError(f"the outputs need inputs that are not listed: {missing}")
-    for role, listed in (
+    for role, nodes in (
         ("input", program.inputs),
         ("update of state", tuple(state for state, _ in program.updates)),
     ):
-        twice = [node for node, count in Counter(listed).items() if count > 1]
+        twice = [node for node, count in Counter(nodes).items() if count > 1]
         if twice:
             raise GraphError(f"{role} {twice[0]!r} is listed twice")
     for state, value in program.updates:

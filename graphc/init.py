@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from graphc.errors import ShapeError
+from graphc.ir.given import as_array, shown
 from graphc.ir.types import DType
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -176,12 +177,12 @@ lecun_normal = VarianceScaling(1.0, "in", "normal")
 def as_initializer(value: object) -> Initializer:
     """`value` itself when it is callable; a number or an array as the initial value.
 
-    Raises TypeError for anything else.
+    Raises TypeError for anything else, masked arrays too.
     """
     if callable(value):
         return value
     if isinstance(value, bool | int | float | np.generic) and np.ndim(value) == 0:
         return Given(np.asarray(value)) if isinstance(value, np.generic) else Constant(value)
     if isinstance(value, np.ndarray | list | tuple):
-        return Given(np.array(value))
-    raise TypeError(f"an initialiser, a number or an array expected, not {value!r}")
+        return Given(np.array(as_array(value)))
+    raise TypeError(f"an initialiser, a number or an array expected, not {shown(value)}")

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TextIO
 
 from graphc.callbacks import Callback, Logs
+from graphc.ir.given import as_path
 from graphc.logged import EPOCH, NORMS, VALIDATION, layer_and_kind
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ class CSVLogger(Callback):
     """
 
     def __init__(self, path: str | os.PathLike[str], append: bool = False) -> None:
-        self.path = os.fspath(path)
+        self.path = as_path(path)
         self.append = append
         self._file: TextIO | None = None
         self._columns: list[str] = []

@@ -12,10 +12,12 @@ from graphc.errors import DTypeError, ShapeError
 from graphc.forms import listed
 from graphc.hyperparameters import check_number
 from graphc.ir import build
+from graphc.ir.given import check_tensors, is_one_of, shown
 from graphc.ir.graph import Node
 from graphc.ir.location import callers_location, located
+from graphc.ir.op import Op
 from graphc.ir.ops import elementwise as ops
-from graphc.ir.types import Dim
+from graphc.ir.types import Dim, is_several
 
 Reduction = Literal["mean", "sum", "none"]
 
@@ -64,6 +66,7 @@ def multiclass_hinge(
     classes or a single one,
     ValueError unless the margin is finite.
     """
+    check_tensors("multiclass_hinge", scores, labels)
     classes = scores.shape[-1] if scores.rank else None
     if classes is None or isinstance(classes, Dim):
         raise ShapeError(message_of("multiclass_hinge", scores, labels, "fixed classes expected"))
@@ -78,26 +81,28 @@ def multiclass_hinge(
 def l1(parameters: Node | Sequence[Node], strength: float) -> Node:
     """strength * sum |w| over all parameters. Raises ValueError when there are none, and unless the
     strength is finite."""
-    return _penalty([build.sum(ops.absolute(w)) for w in listed(parameters)], strength)
+    return _penalty("l1", ops.absolute, parameters, strength)
 
 
 def l2(parameters: Node | Sequence[Node], strength: float) -> Node:
     """strength * sum w^2 over all parameters. Raises as `l1` does."""
-    return _penalty([build.sum(ops.square(w)) for w in listed(parameters)], strength)
+    return _penalty("l2", ops.square, parameters, strength)
 
 
 def reduce_losses(losses: Node, reduction: Reduction) -> Node:
     """The mean or the sum over all axes, or `losses` themselves. Raises ValueError otherwise."""
-    if reduction == "mean":
-        return build.mean(losses)
-    if reduction == "sum":
-        return build.sum(losses)
+    if not is_one_of(reduction, ("mean", "sum", "none")):
+        given = shown(reduction)
+        raise ValueError(f"a reduction of 'mean', 'sum' or 'none' expected, not {given}")
     if reduction == "none":
         return losses
-    raise ValueError(f"a reduction of 'mean', 'sum' or 'none' expected, not {reduction!r}")
+    return build.mean(losses) if reduction == "mean" else build.sum(losses)
 
 
-def _penalty(terms: list[Node], strength: float) -> Node:
+def _penalty(name: str, measure: Op, parameters: Node | Sequence[Node], strength: float) -> Node:
+    weights = [parameters] if not is_several(parameters) else listed(parameters)
+    check_tensors(name, *weights)
+    terms = [build.sum(measure(w)) for w in weights]
     if not terms:
         raise ValueError("a penalty of no parameters was asked for")
     check_number("strength", strength, dtype=terms[0].dtype)
@@ -109,6 +114,7 @@ def _penalty(terms: list[Node], strength: float) -> Node:
 
 def check_like(loss: str, predictions: Node, targets: Node) -> None:
     """Nothing is broadcast in a loss: a column against a row is nearly always a mistake."""
+    check_tensors(loss, predictions, targets)
     if targets.dtype != predictions.dtype:
         problem = f"targets of {predictions.dtype} expected"
         raise DTypeError(message_of(loss, predictions, targets, problem))
@@ -118,6 +124,7 @@ def check_like(loss: str, predictions: Node, targets: Node) -> None:
 
 def check_several_classes(name: str, scores: Node, labels: Node, binary: str) -> None:
     """Refuses scores [..., 1]: a single class is always the right one, whatever its score."""
+    check_tensors(name, scores, labels)
     if scores.rank and scores.shape[-1] == 1:
         problem = f"a single class is always right; {binary} judges one logit of yes or no"
         raise ShapeError(message_of(name, scores, labels, problem))

@@ -8,6 +8,7 @@ import numpy as np
 
 from graphc.errors import DataError, DTypeError, ShapeError
 from graphc.ir import build
+from graphc.ir.given import as_array, as_integer, check_tensors
 from graphc.ir.graph import Node
 from graphc.ir.ops import composite
 from graphc.ir.ops import elementwise as ops
@@ -18,6 +19,8 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 # Where a probability counts as "yes".
 HALF = 0.5
+# A matrix of more classes than this takes more than 100 GB.
+MOST_CLASSES = 100_000
 
 
 def accuracy(scores: Node, labels: Node) -> Node:
@@ -88,7 +91,12 @@ def confusion_matrix(labels: Array, predictions: Array, classes: int) -> Array:
 
     Both are integer arrays of one shape. Raises DataError when not, or outside the classes.
     """
-    labels, predictions = np.asarray(labels), np.asarray(predictions)
+    try:
+        labels, predictions, classes = as_array(labels), as_array(predictions), as_integer(classes)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"confusion_matrix: {error}") from None
+    if not 0 < classes < MOST_CLASSES:
+        raise DataError(f"confusion_matrix: 1 to {MOST_CLASSES:,} classes expected, not {classes}")
     if labels.shape != predictions.shape:
         raise DataError(f"labels {labels.shape} and predictions {predictions.shape} differ")
     for array in (labels, predictions):
@@ -106,6 +114,7 @@ def _check_scores(metric: str, scores: Node, labels: Node) -> None:
 
 
 def _check_floats(metric: str, scores: Node, labels: Node) -> None:
+    check_tensors(metric, scores, labels)
     if not scores.dtype.is_float:
         raise DTypeError(message_of(metric, scores, labels, "scores of f32 or f64 expected"))
 

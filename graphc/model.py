@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
@@ -10,7 +11,7 @@ import numpy as np
 
 from graphc.arrays import batch_dimension, check_labels, matched, row_count
 from graphc.callbacks import Callback, check_callbacks
-from graphc.data import Batches, as_pair, check_batch_size, fresh_seed, split_rows
+from graphc.data import Batches, as_batch_size, as_count, as_pair, fresh_seed, split_rows
 from graphc.epoch import CompiledEpochs
 from graphc.errors import DataError, GraphError, NotCompiledError
 from graphc.forms import Nodes, listed
@@ -18,6 +19,7 @@ from graphc.frontend import Node, Variables, graph_of, inference, parameters_of,
 from graphc.function import Function, check_options, function
 from graphc.hyperparameters import check_number
 from graphc.ir import build
+from graphc.ir.given import is_one_of, shown
 from graphc.ir.ops import elementwise as ops
 from graphc.ir.types import Dim
 from graphc.logged import IS_FINITE, LOSS, VALIDATION
@@ -66,6 +68,8 @@ class Model:
         self.outputs = outputs
         self.targets = listed(targets)
         self.loss = loss
+        if metrics is not None and not isinstance(metrics, Mapping):
+            raise TypeError(f"Model: metrics: scalars by name expected, not {shown(metrics)}")
         self.metrics = dict(metrics or {})
         check_parts(self.inputs, listed(outputs), self.targets, self.loss, self.metrics)
         self.graph = graph_of(self.inputs[0])
@@ -151,7 +155,7 @@ class Model:
         """
         check_options(mode, threads)
         if batch_size is not None:
-            check_batch_size(batch_size)
+            batch_size = as_batch_size(batch_size)
         if optimizer is not self.optimizer:
             self._set_optimizer(optimizer)
         self._mode, self._fuse, self._threads = mode, fuse, threads
@@ -241,19 +245,25 @@ class Model:
         and the share of dead units, as `dense/gradient`: means over every twentieth or so many-th
         step.
 
-        Raises DataError for arrays that do not fit, IndexError for labels out of range,
+        Raises DataError for arrays and numbers that do not fit, IndexError for labels out of range,
         NotCompiledError before `compile`, KeyboardInterrupt on Ctrl-C: then, and after any other
         error, the variables are those after a whole number of steps.
         """
-        if debug not in (None, "nan"):
-            raise ValueError(f"debug {debug!r}: None or 'nan' expected")
+        if not (debug is None or is_one_of(debug, ("nan",))):
+            raise ValueError(f"debug {shown(debug)}: None or 'nan' expected")
         check_callbacks(callbacks)
+        epochs = as_count("epochs", epochs, 0)
+        initial_epoch = as_count("initial_epoch", initial_epoch, 0)
+        seed = fresh_seed() if seed is None else as_count("seed", seed, 0)
+        size = self._rows_of_batch(batch_size)
         nan_watch = nan_watch or debug is not None
         step = self.watched_train_function if nan_watch else self.train_function
-        recorder = self._recorder(step, record) if record else None
+        recorder = None
+        if record is not False:
+            every = RECORD_EVERY if record is True else as_count("record", record, 0)
+            recorder = self._recorder(step, every) if every else None
         arrays, validation = self._divided(x, y, validation_data, validation_split)
-        order_seed = (fresh_seed() if seed is None else seed) if shuffle else None
-        size = self._rows_of_batch(batch_size)
+        order_seed = seed if shuffle else None
         batches = Batches(arrays, size)
         held_out = Batches(validation, size) if validation is not None else None
         self._prepare(step, batches.sizes)
@@ -397,9 +407,10 @@ class Model:
     ) -> tuple[list[Array], list[Array] | None]:
         """What is trained on, and what is kept for validation."""
         arrays = self._checked_arrays(x, y)
+        is_split = not (isinstance(validation_split, numbers.Real) and validation_split == 0)
         if validation_data is None:
-            return split_rows(arrays, validation_split) if validation_split else (arrays, None)
-        if validation_split:
+            return split_rows(arrays, validation_split) if is_split else (arrays, None)
+        if is_split:
             raise DataError("validation_data and validation_split exclude each other")
         try:
             return arrays, self._checked_arrays(*as_pair(validation_data))
@@ -407,7 +418,7 @@ class Model:
             raise type(error)(f"validation_data: {error}") from None
 
     def _rows_of_batch(self, batch_size: int | None) -> int:
-        return self.batch_size if batch_size is None else batch_size
+        return self.batch_size if batch_size is None else as_batch_size(batch_size)
 
     def _begin_training(
         self, callbacks: Sequence[Callback], steps_per_epoch: int, logged_names: list[str]
@@ -431,13 +442,12 @@ class Model:
             return RecordedEpochs(step, batches, shuffled=shuffled, stop_unless=stop_unless)
         return CompiledEpochs(step, batches, shuffled=shuffled, stop_unless=stop_unless)
 
-    def _recorder(self, step: Function, record: bool | int) -> Recorder:
+    def _recorder(self, step: Function, every: int) -> Recorder:
         assert self.loss is not None
         name = f"recorded_{step.program.name}"
         if name not in self._functions:
             outputs = listed(self.outputs)
             self._functions[name] = recording_step(step, outputs, self.parameters, self.loss)
-        every = RECORD_EVERY if record is True else record
         return Recorder(step, self._functions[name], every)
 
     def _find_nan(self, batch: Sequence[Array]) -> NanReport | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from graphc.errors import GraphError
+from graphc.ir.given import check_tensors
 from graphc.ir.graph import Node, is_among, topological
 from graphc.ir.location import located
 from graphc.ir.ops import leaf
@@ -21,6 +22,10 @@ def check_parts(
     """Raises GraphError for a node of the wrong kind or shape, for a name that is taken, and for
     what reads an input that is not named."""
     given = [*inputs, *targets]
+    check_tensors("Model: inputs, targets and outputs", *given, *outputs)
+    if loss is not None:
+        check_tensors("Model: loss", loss)
+    check_tensors("Model: metrics", *metrics.values())
     if not inputs or any(node.op is not leaf.input_ for node in given):
         raise GraphError("inputs and targets must be inputs of a graph")
     for name in metrics:

@@ -10,9 +10,10 @@ from graphc.frontend import Node, graph_of
 from graphc.init import glorot_uniform, zeros
 from graphc.ir import build
 from graphc.ir.attributes import as_rate
+from graphc.ir.given import as_integer, check_tensors, shown
 from graphc.ir.location import callers_location, located
 from graphc.ir.ops import random
-from graphc.ir.types import Dim
+from graphc.ir.types import Dim, is_several
 
 Activation = Callable[[Node], Node]
 
@@ -32,6 +33,11 @@ def dense(
     is "dense", "dense_1", ... unless given. Raises ShapeError when the number of features is open
     or `units` is less than 1, GraphError when the name is taken.
     """
+    check_tensors("dense", x)
+    units = _count("dense", x, units, "unit")
+    if activation is not None and not callable(activation):
+        problem = f"activation: a function of a tensor expected, not {shown(activation)}"
+        raise TypeError(_message("dense", x, problem))
     scope = graph_of(x).scope("dense", name)
     value = _affine(x, units, use_bias, kernel_init, bias_init, scope)
     return value if activation is None else activation(value)
@@ -51,8 +57,8 @@ def maxout(
     Declares the parameters of a dense layer of units * pieces. Source: Goodfellow et al., Maxout
     Networks, 2013. Raises as `dense` does, and ShapeError for fewer than 1 piece.
     """
-    if pieces < 1:
-        raise ShapeError(_message("maxout", x, f"at least 1 piece expected, not {pieces}"))
+    check_tensors("maxout", x)
+    units, pieces = _count("maxout", x, units, "unit"), _count("maxout", x, pieces, "piece")
     scope = graph_of(x).scope("maxout", name)
     return build.maxout(_affine(x, units * pieces, use_bias, kernel_init, bias_init, scope), pieces)
 
@@ -72,6 +78,7 @@ def dropout(x: Node, rate: float, name: str | None = None) -> Node:
     Raises GraphError for a rate below 0 or not below 1 and for a name that is taken, DTypeError
     unless x is of floats.
     """
+    check_tensors("dropout", x)
     try:
         rate = as_rate(rate)
     except (TypeError, ValueError) as error:
@@ -89,6 +96,7 @@ def flatten(x: Node) -> Node:
 
     Raises ShapeError for a scalar and for open dimensions beyond the first.
     """
+    check_tensors("flatten", x)
     if x.rank < 1 or any(isinstance(extent, Dim) for extent in x.shape[1:]):
         raise ShapeError(_message("flatten", x, "a batch axis, then fixed extents expected"))
     features = math.prod(extent for extent in x.shape[1:] if isinstance(extent, int))
@@ -97,7 +105,12 @@ def flatten(x: Node) -> Node:
 
 def sequential(x: Node, layers: Iterable[Activation]) -> Node:
     """Each layer applied to the result of the one before."""
-    for layer in layers:
+    check_tensors("sequential", x)
+    chosen = list(layers) if is_several(layers) else [layers]
+    for layer in chosen:
+        if not callable(layer):
+            problem = f"a layer, which is called with a tensor, expected, not {shown(layer)}"
+            raise TypeError(_message("sequential", x, problem))
         x = layer(x)
     return x
 
@@ -110,13 +123,21 @@ def _affine(
     features = x.shape[-1] if x.rank else None
     if not isinstance(features, int):
         raise ShapeError(_message(scope, x, "a last axis of fixed extent expected"))
-    if units < 1:
-        raise ShapeError(_message(scope, x, f"at least 1 unit expected, not {units}"))
     kernel = graph.parameter(f"{scope}.kernel", (features, units), kernel_init, x.dtype)
     product = build.matmul(x, kernel)
     if not use_bias:
         return product
     return product + graph.parameter(f"{scope}.bias", (units,), bias_init, x.dtype)
+
+
+def _count(layer: str, x: Node, value: int, what: str) -> int:
+    try:
+        number = as_integer(value)
+    except TypeError as error:
+        raise ShapeError(_message(layer, x, f"{what}s: {error}")) from None
+    if number < 1:
+        raise ShapeError(_message(layer, x, f"at least 1 {what} expected, not {number}"))
+    return number
 
 
 def _message(layer: str, x: Node, problem: str) -> str:

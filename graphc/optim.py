@@ -14,13 +14,16 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, fields
 
+import numpy as np
+
 from graphc.errors import GraphError
 from graphc.frontend import Graph, Node, grad, graph_of, parameters_of
 from graphc.hyperparameters import check_number
 from graphc.init import zeros
 from graphc.ir import build
+from graphc.ir.given import check_tensors
 from graphc.ir.ops import elementwise as ops
-from graphc.ir.types import DType, f32, f64
+from graphc.ir.types import DType, each_of, f32, f64
 from graphc.random import advanced
 
 # torch.nn.utils.clip_grad_norm_ adds this to the norm that it divides by.
@@ -113,7 +116,8 @@ class Optimizer(ABC):
         there is no parameter, ValueError when a hyperparameter is infinite in the dtype of one, and
         as `grad` does.
         """
-        chosen = parameters_of(loss) if parameters is None else list(parameters)
+        chosen = parameters_of(loss) if parameters is None else list(each_of(parameters))
+        check_tensors("updates: parameters", *chosen)
         if not chosen:
             raise GraphError(f"{loss!r} depends on no parameter")
         for dtype in dict.fromkeys(parameter.dtype for parameter in chosen):
@@ -300,7 +304,8 @@ class Adam(Optimizer):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):
+        is_pair = isinstance(self.betas, tuple | list) and len(self.betas) == 2
+        if not (is_pair and all(_is_share(beta) for beta in self.betas)):
             raise ValueError(f"{type(self).__name__}: two betas below 1 expected, not {self.betas}")
 
     def step(self, parameter: Node, gradient: Node, rate: Node, slots: Slots) -> Node:
@@ -343,3 +348,7 @@ class AdamW(Adam):
 def _average(average: Node, value: Node, decay: float) -> Node:
     """The exponential moving average after `value`."""
     return decay * average + (1 - decay) * value
+
+
+def _is_share(value: object) -> bool:
+    return isinstance(value, int | float | np.number) and bool(0 <= value < 1)

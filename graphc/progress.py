@@ -167,7 +167,7 @@ def make_reporter(
     A bar that was asked for where there is no terminal is lines. Training runs from epoch `first`
     to `epochs`, `rows` rows each. Raises ValueError for any other verbosity.
     """
-    if verbose not in ("auto", 0, 1, 2):
+    if not isinstance(verbose, str | int) or verbose not in ("auto", 0, 1, 2):
         raise ValueError(f"a verbosity of 'auto', 0, 1 or 2 expected, not {verbose!r}")
     if verbose == 0:
         return Silent()

@@ -7,6 +7,7 @@ from typing import Any
 
 from graphc.errors import DTypeError
 from graphc.frontend import Graph, Node, graph_of, states_of
+from graphc.ir.given import shown
 from graphc.ir.location import callers_location, located
 from graphc.ir.ops import random
 from graphc.ir.types import as_dtype, f32, i32, i64
@@ -19,6 +20,9 @@ def uniform(graph: Graph, shape: Any, dtype: object = f32, name: str | None = No
     They are the same numbers until the stream is advanced. `shape` may name open dimensions.
     Raises DTypeError for another dtype, GraphError when the name is taken.
     """
+    if not isinstance(graph, Graph):
+        problem = f"uniform: a graphc.Graph expected, not {shown(graph)}"
+        raise TypeError(located(problem, callers_location()))
     wanted = as_dtype(dtype)
     if not wanted.is_float:
         problem = f"uniform: f32 or f64 expected, not {wanted}"

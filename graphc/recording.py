@@ -131,9 +131,6 @@ class Recorder:
     """
 
     def __init__(self, step: Function, recording: Function, every: int) -> None:
-        """Raises ValueError for `every` below 1."""
-        if every < 1:
-            raise ValueError(f"one step in {every} cannot be recorded: at least 1 expected")
         self.step = step
         self.recording = recording
         self.every = every

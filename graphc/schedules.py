@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable
 
 from graphc.hyperparameters import check_number
+from graphc.ir.given import shown
 
 Schedule = Callable[[int], float]
 
@@ -50,6 +51,9 @@ def cosine(rate: float, length: int, floor: float = 0.0) -> Schedule:
 
 def warm_up(length: int, then: Schedule, start: float = 0.0) -> Schedule:
     """Linear from `start` to the first rate of `then` over `length`; then `then` from its 0."""
+    if not callable(then):
+        problem = f"a schedule, which is called with a number, expected, not {shown(then)}"
+        raise TypeError(f"warm_up: {problem}")
     return chain((linear(start, then(0), length), length), then)
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from graphc.errors import DTypeError, VariableError
+from graphc.ir.given import as_array
 from graphc.ir.graph import Node, check_fits
 from graphc.ir.types import DType, TensorType
 from graphc.kernels.gate import Gate, Use
@@ -193,7 +194,10 @@ def aligned_array(type: TensorType) -> Array:
 
 def _fitting(state: Node, value: object) -> Array:
     """`value` as an array of the state's type. Raises VariableError when it is of another."""
-    array = np.asarray(value)
+    try:
+        array = as_array(value)
+    except (TypeError, ValueError) as error:
+        raise VariableError(f"{state!r}: {error}") from None
     if array.shape != state.type.dims:
         raise VariableError(f"{_shown(state)} cannot hold a value of shape {array.shape}")
     if not converts(array.dtype, state.dtype):

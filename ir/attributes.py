@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from graphc.ir.given import as_integer, as_number
 from graphc.ir.types import DType, as_dtype, as_shape, shape_text
 
 
@@ -94,12 +95,12 @@ def _show_axes(axes: tuple[int, ...]) -> str:
 
 
 def _as_axes(axes: Any) -> tuple[int, ...]:
-    return tuple(int(axis) for axis in axes)
+    return tuple(as_integer(axis) for axis in axes)
 
 
 def as_rate(value: Any) -> float:
     """A probability below 1. Raises ValueError for other numbers."""
-    rate = float(value)
+    rate = as_number(value)
     if not 0 <= rate < 1:
         raise ValueError(f"a share of at least 0 and less than 1 expected, not {rate!r}")
     return rate
@@ -108,8 +109,8 @@ def as_rate(value: Any) -> float:
 AXES = AttributeKind("axes", _as_axes, _show_axes, _read_axes)
 SHAPE = AttributeKind("shape", as_shape, _show_shape, _read_shape)
 DTYPE = AttributeKind("dtype", as_dtype, str, as_dtype)
-INT = AttributeKind("int", int, str, int)
-FLOAT = AttributeKind("float", float, repr, float)
+INT = AttributeKind("int", as_integer, str, int)
+FLOAT = AttributeKind("float", as_number, repr, float)
 RATE = AttributeKind("rate", as_rate, repr, float)
 BOOL = AttributeKind("bool", bool, lambda value: str(value).lower(), lambda text: text == "true")
 STRING = AttributeKind("string", str, lambda value: repr(str(value)), ast.literal_eval)

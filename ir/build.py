@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from graphc.ir.errors import DTypeError, ShapeError
+from graphc.ir.given import as_array, as_integer, check_tensors, is_tensor, shown
 from graphc.ir.location import callers_location, located
 from graphc.ir.ops import composite, contract, movement, reduce
 from graphc.ir.ops import elementwise as ops
@@ -19,6 +20,8 @@ from graphc.ir.types import (
     Shape,
     as_dtype,
     as_shape,
+    each_of,
+    is_several,
     normalize_axes,
     normalize_axis,
     shape_text,
@@ -32,9 +35,10 @@ Axis = int | Iterable[int] | None
 
 def lift(value: Any, beside: Any) -> Node:
     """`value` itself when it is a node, else a constant of the dtype of the node `beside`."""
-    if hasattr(value, "graph"):
+    if is_tensor(value):
         return value
-    return beside.graph.constant(value, beside.dtype)
+    node: Node = beside.graph.constant(value, beside.dtype)
+    return node
 
 
 def power(x: Any, y: Any) -> Node:
@@ -42,8 +46,8 @@ def power(x: Any, y: Any) -> Node:
 
     Products are rounded one by one, within 3 ULP for x ** 4, and thirty times as fast as a power.
     """
-    if isinstance(y, int | float) and not hasattr(x, "graph"):
-        raise TypeError("power: no operand is a tensor of a graph")
+    if not is_tensor(y):
+        check_tensors("power", x)
     if isinstance(y, int | float) and y == 2:
         return ops.square(x)
     if isinstance(y, int | float) and y == 3:
@@ -57,8 +61,9 @@ def power(x: Any, y: Any) -> Node:
 
 def cast(x: Any, dtype: object) -> Node:
     """The elements converted to `dtype`: floats become integers by dropping the fraction, integers
-    keep the bits that fit. What a float beyond the integer's range becomes is open.
+    keep the bits that fit. A float beyond the integer's range becomes the nearest limit, NaN 0.
     """
+    check_tensors("cast", x)
     try:
         wanted = as_dtype(dtype)
     except DTypeError as error:
@@ -73,9 +78,18 @@ def where(condition: Any, x: Any, y: Any) -> Node:
     for floats. Raises DTypeError where the condition is one bool of Python, which a mistaken
     comparison gives.
     """
-    if hasattr(condition, "graph") and not (hasattr(x, "graph") or hasattr(y, "graph")):
-        x = condition.graph.constant(np.asarray(x, np.result_type(np.asarray(x), np.asarray(y))))
+    if is_tensor(condition) and not (is_tensor(x) or is_tensor(y)):
+        x = condition.graph.constant(_of_common_dtype(x, y))
     return ops.where(condition, x, y)
+
+
+def _of_common_dtype(x: Any, y: Any) -> Any:
+    """`x` in the dtype that numpy finds for both."""
+    try:
+        first, second = as_array(x), as_array(y)
+    except (TypeError, ValueError) as error:
+        raise DTypeError(located(f"where: {error}", callers_location())) from None
+    return np.asarray(first, np.result_type(first, second))
 
 
 def leaky_relu(x: Any, slope: float = 0.01) -> Node:
@@ -95,6 +109,7 @@ def maxout(x: Any, pieces: int, axis: int = -1) -> Node:
     """
     axis = _axis(x, axis, "maxout")
     extent = x.shape[axis]
+    pieces = _integer(x, pieces, "maxout")
     if isinstance(extent, Dim) or pieces < 1 or extent % pieces:
         raise ShapeError(_where("maxout", x, f"{pieces} pieces do not divide an extent {extent}"))
     split = (*x.shape[:axis], extent // pieces, pieces, *x.shape[axis + 1 :])
@@ -164,14 +179,19 @@ def reshape(x: Any, shape: Any) -> Node:
 
     Raises ShapeError when the number of elements differs.
     """
-    wanted: list[Any] = [shape] if isinstance(shape, int | str | Dim) else list(shape)
-    if wanted.count(-1) > 1:
+    check_tensors("reshape", x)
+    wanted: list[Any] = list(shape) if is_several(shape) else [shape]
+    missing = [position for position, extent in enumerate(wanted) if _is_missing(extent)]
+    if len(missing) > 1:
         raise ShapeError(_where("reshape", x, "only one extent may be -1"))
-    if -1 in wanted:
-        position = wanted.index(-1)
-        rest = _shape(x, [extent for extent in wanted if extent != -1], "reshape")
-        wanted[position] = _missing_extent(x, rest)
+    if missing:
+        rest = _shape(x, [extent for extent in wanted if not _is_missing(extent)], "reshape")
+        wanted[missing[0]] = _missing_extent(x, rest)
     return _reshaped(x, _shape(x, wanted, "reshape"))
+
+
+def _is_missing(extent: Any) -> bool:
+    return isinstance(extent, int | np.integer) and extent == -1
 
 
 def _missing_extent(x: Any, rest: Shape) -> Extent:
@@ -199,6 +219,7 @@ def squeeze(x: Any, axes: Axis = None) -> Node:
     Raises ShapeError for an axis whose extent is not 1.
     """
     if axes is None:
+        check_tensors("squeeze", x)
         return _reshaped(x, tuple(extent for extent in x.shape if extent != 1))
     dropped = _axes(x, axes, "squeeze")
     for axis in dropped:
@@ -215,11 +236,11 @@ def expand_dims(x: Any, axis: int) -> Node:
 
 def transpose(x: Any, axes: Sequence[int] | None = None) -> Node:
     """The axes permuted; reversed when none are named."""
-    order = (
-        tuple(range(x.rank))[::-1]
-        if axes is None
-        else tuple(_axis(x, a, "transpose") for a in axes)
-    )
+    check_tensors("transpose", x)
+    if axes is None:
+        order = tuple(range(x.rank))[::-1]
+    else:
+        order = tuple(_axis(x, axis, "transpose") for axis in each_of(axes))
     return x if order == tuple(range(x.rank)) else movement.transpose(x, axes=order)
 
 
@@ -239,12 +260,15 @@ def expand(x: Any, axis: int, extent: Any) -> Node:
 
 def concatenate(tensors: Sequence[Any], axis: int = 0) -> Node:
     """The tensors one after the other along `axis`; their other extents are equal."""
-    if not tensors:
+    if not is_several(tensors):
+        raise TypeError(f"concatenate: several tensors expected, not {shown(tensors)}")
+    given = list(tensors)
+    if not given:
         raise ShapeError("concatenate: at least one tensor expected")
-    first = next((x for x in tensors if hasattr(x, "graph")), None)
+    first = next((x for x in given if is_tensor(x)), None)
     if first is None:
         raise TypeError("concatenate: no operand is a tensor of a graph")
-    return movement.concatenate(*tensors, axis=_axis(first, axis, "concatenate"))
+    return movement.concatenate(*given, axis=_axis(first, axis, "concatenate"))
 
 
 def take(x: Any, indices: Any, axis: int = 0) -> Node:
@@ -261,6 +285,7 @@ def pick(x: Any, labels: Any) -> Node:
 
     Raises IndexError for numbers that are out of range; a tensor's are checked at each run.
     """
+    check_tensors("pick", x)
     return composite.pick(x, _lift_index(labels, x, x.rank - 1, "pick"))
 
 
@@ -278,9 +303,12 @@ def one_hot(labels: Any, depth: int, dtype: object = "f32") -> Node:
 
 def _lift_index(indices: Any, x: Any, axis: int, name: str) -> Node:
     """Indices of `axis` given as numbers or an array become an integer constant."""
-    if hasattr(indices, "graph"):
+    if is_tensor(indices):
         return indices
-    array = np.asarray(indices)
+    try:
+        array = as_array(indices)
+    except (TypeError, ValueError) as error:
+        raise DTypeError(_where(name, x, str(error))) from None
     if array.size == 0:
         # An empty list is float to numpy.
         return x.graph.constant(array, "i64")
@@ -303,6 +331,8 @@ def matmul(x: Any, y: Any, transpose_x: bool = False, transpose_y: bool = False)
     A vector counts as a row on the left and a column on the right, as in numpy. Raises ShapeError
     when inner extents differ and DTypeError unless both are f32 or both f64.
     """
+    if not is_tensor(y):
+        check_tensors("matmul", x)
     x, y = lift(x, y), lift(y, x)
     left = expand_dims(x, 0) if x.rank == 1 else x
     right = expand_dims(y, 1) if y.rank == 1 else y
@@ -326,7 +356,7 @@ def index(x: Any, key: Any) -> Node:
     Raises ShapeError for an index out of range or of a kind that is not known.
     """
     items = list(key) if isinstance(key, tuple) else [key]
-    if items and hasattr(items[0], "graph") and len(items) == 1:
+    if items and is_tensor(items[0]) and len(items) == 1:
         return _index_by_tensor(x, items[0])
     named = builtins.sum(item is not None and item is not Ellipsis for item in items)
     if named > x.rank:
@@ -371,25 +401,38 @@ def _resolve(x: Any, axis: int, item: Any) -> tuple[int, Extent, int]:
     """Start, count and step that an integer or a slice selects along `axis`."""
     extent = x.shape[axis]
     if isinstance(item, slice):
-        if item == slice(None):
+        if all(bound is None for bound in (item.start, item.stop, item.step)):
             return 0, extent, 1
         if isinstance(extent, Dim):
             raise ShapeError(_where("index", x, f"dimension {extent} is open; take it whole"))
-        start, stop, step = item.indices(extent)
+        try:
+            start, stop, step = item.indices(extent)
+        except (TypeError, ValueError) as error:
+            raise ShapeError(_where("index", x, f"{shown(item)}: {error}")) from None
         return start, len(range(start, stop, step)), step
-    if isinstance(item, int | np.integer) and not isinstance(item, bool):
-        if isinstance(extent, Dim):
-            raise ShapeError(_where("index", x, f"dimension {extent} is open; take it whole"))
-        if not -extent <= item < extent:
-            raise ShapeError(_where("index", x, f"{item} is outside an extent of {extent}"))
-        return int(item) % extent, 1, 1
-    raise ShapeError(_where("index", x, f"{item!r} is no index"))
+    try:
+        number = as_integer(item)
+    except TypeError:
+        raise ShapeError(_where("index", x, f"{shown(item)} is no index")) from None
+    if isinstance(extent, Dim):
+        raise ShapeError(_where("index", x, f"dimension {extent} is open; take it whole"))
+    if not -extent <= number < extent:
+        raise ShapeError(_where("index", x, f"{number} is outside an extent of {extent}"))
+    return number % extent, 1, 1
 
 
 # --- messages --------------------------------------------------------------------------------
 
 
+def _integer(x: Any, value: Any, name: str) -> int:
+    try:
+        return as_integer(value)
+    except TypeError as error:
+        raise ShapeError(_where(name, x, str(error))) from None
+
+
 def _axis(x: Any, axis: int, name: str) -> int:
+    check_tensors(name, x)
     try:
         return normalize_axis(axis, x.rank)
     except ShapeError as error:
@@ -397,6 +440,7 @@ def _axis(x: Any, axis: int, name: str) -> int:
 
 
 def _new_axis(x: Any, axis: int, name: str) -> int:
+    check_tensors(name, x)
     try:
         return normalize_axis(axis, x.rank + 1)
     except ShapeError as error:
@@ -404,6 +448,7 @@ def _new_axis(x: Any, axis: int, name: str) -> int:
 
 
 def _shape(x: Any, extents: Any, name: str) -> Shape:
+    check_tensors(name, x)
     try:
         return as_shape(extents)
     except ShapeError as error:
@@ -411,6 +456,7 @@ def _shape(x: Any, extents: Any, name: str) -> Shape:
 
 
 def _axes(x: Any, axis: Axis, name: str) -> tuple[int, ...]:
+    check_tensors(name, x)
     try:
         return normalize_axes(axis, x.rank)
     except ShapeError as error:

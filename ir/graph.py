@@ -13,6 +13,7 @@ import numpy as np
 
 from graphc.ir.attributes import Literal
 from graphc.ir.errors import DTypeError, ForeignTensorError, GraphError, ShapeError
+from graphc.ir.given import as_array, shown
 from graphc.ir.lazy import Lazy
 from graphc.ir.location import Location, callers_location, located
 from graphc.ir.op import LONE_BOOL, Array, Op, View
@@ -100,11 +101,11 @@ class Graph:
         Raises DTypeError for values that the dtype cannot hold.
         """
         try:
-            array = np.asarray(value)
+            array = as_array(value)
             wanted = as_dtype(dtype) if dtype is not None else default_dtype(array)
             check_fits(array, wanted)
-        except (DTypeError, ValueError) as error:
-            kind = DTypeError if isinstance(error, DTypeError) else GraphError
+        except (TypeError, ValueError) as error:
+            kind = DTypeError if isinstance(error, DTypeError | TypeError) else GraphError
             raise kind(located(f"constant: {error}", callers_location())) from None
         return self.apply(leaf.constant, (), {"value": Literal(array, wanted)})
 
@@ -179,23 +180,26 @@ class Graph:
         """The operand as a constant of the dtype that the tensors beside it have; a condition has
         its own."""
         value, is_condition = operands[position], position in op.conditions
-        problem = None if is_liftable(value) else f"{value!r} is neither a tensor nor a number"
         if is_condition and isinstance(value, bool):
-            problem = f"{value} {LONE_BOOL}"
-        if problem is not None:
-            raise DTypeError(located(f"{op.name}: {problem}", callers_location()))
+            problem = f"{op.name}: {value} {LONE_BOOL}"
+            raise DTypeError(located(problem, callers_location()))
+        try:
+            if not isinstance(value, bool | int | float | np.ndarray | np.generic | list | tuple):
+                raise TypeError(f"{shown(value)} is neither a tensor nor a number")
+            array = as_array(value)
+        except (TypeError, ValueError) as error:
+            raise DTypeError(located(f"{op.name}: {error}", callers_location())) from None
         if is_condition:
-            return self.constant(value)
+            return self.constant(array)
         dtypes = [x.dtype for x in operands if isinstance(x, Node)]
         numeric = [dtype for dtype in dtypes if dtype is not bool_]
         dtype = (numeric or dtypes)[-1]
-        natural = np.asarray(value).dtype.kind
+        natural = array.dtype.kind
         fits = natural in "b" if dtype.is_bool else natural in ("biuf" if dtype.is_float else "biu")
         if not fits:
-            raise DTypeError(
-                located(f"{op.name}: {value!r} does not fit {dtype}; cast one", callers_location())
-            )
-        return self.constant(value, dtype)
+            problem = f"{op.name}: {shown(value)} does not fit {dtype}; cast one"
+            raise DTypeError(located(problem, callers_location()))
+        return self.constant(array, dtype)
 
     def _check_attributes(
         self, op: Op, operands: tuple[Node, ...], attributes: Mapping[str, Any]
@@ -219,20 +223,18 @@ class Graph:
         return located(f"{op.name}({types}): {problem}", location)
 
 
-def is_liftable(value: object) -> bool:
-    """Whether `value` becomes a constant beside a tensor: a number, an array, a list of these."""
-    return isinstance(value, bool | int | float | np.ndarray | np.generic | list | tuple)
-
-
 def default_dtype(value: object) -> DType:
-    """The dtype of a constant for which none is named: f32 for floats, else as numpy has it."""
-    natural = np.asarray(value).dtype
+    """The dtype of a constant for which none is named: f32 for floats, else as numpy has it.
+
+    Raises TypeError for what is no array of numbers, DTypeError for numbers of another kind.
+    """
+    natural = as_array(value).dtype
     return f32 if natural == f64.numpy else as_dtype(natural)
 
 
 def check_fits(array: Array, dtype: DType) -> None:
     """Raises DTypeError for values that would change their meaning as `dtype`: fractions or text
-    as integers, integers beyond its range."""
+    as integers, numbers beyond its range."""
     kind = array.dtype.kind
     if kind not in "biuf" or (kind == "f" and not dtype.is_float and array.size):
         raise DTypeError(f"values of {array.dtype} do not fit {dtype}")
@@ -240,6 +242,12 @@ def check_fits(array: Array, dtype: DType) -> None:
         limits = np.iinfo(dtype.numpy)
         if array.min() < limits.min or array.max() > limits.max:
             raise DTypeError(f"{array.min()} to {array.max()} is beyond the range of {dtype}")
+    if kind == "f" and dtype.is_float and array.dtype.itemsize > dtype.itemsize:
+        try:
+            with np.errstate(over="raise"):
+                array.astype(dtype.numpy)
+        except FloatingPointError:
+            raise DTypeError(f"a finite value is beyond the range of {dtype}") from None
 
 
 @dataclass(frozen=True, eq=False)

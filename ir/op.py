@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from graphc.ir.given import is_tensor
 from graphc.ir.types import TensorType
 
 if TYPE_CHECKING:
@@ -199,11 +200,11 @@ class Op:
     def __call__(self, *operands: Any, **attributes: Any) -> Node:
         """A node that applies the op. At least one operand is a node; numbers become constants."""
         for operand in operands:
-            graph = getattr(operand, "graph", None)
-            if graph is not None:
-                node: Node = graph.apply(self, operands, attributes)
+            if is_tensor(operand):
+                node: Node = operand.graph.apply(self, operands, attributes)
                 return node
-        lone = next((operands[k] for k in self.conditions if isinstance(operands[k], bool)), None)
+        given = (x for k, x in enumerate(operands) if k in self.conditions)
+        lone = next((x for x in given if isinstance(x, bool)), None)
         mistake = "" if lone is None else f"; {lone} {LONE_BOOL}"
         raise TypeError(f"{self.name}: no operand is a tensor of a graph{mistake}")
 

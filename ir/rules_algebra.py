@@ -288,8 +288,9 @@ def cast_twice(node: Node) -> Node | None:
     x = operand_of(node.operands[0], ops.cast)
     if x is None or not _keeps_every_value(x.dtype, node.operands[0].dtype):
         return None
-    if x.dtype.is_float and node.dtype.is_integer:
-        return None  # beyond the integers' range the result depends on the float's width
+    saturates = node.operands[0].dtype.is_float and node.dtype.is_integer
+    if saturates and not x.dtype.is_float and not _keeps_every_value(x.dtype, node.dtype):
+        return None  # a float beyond the integers becomes the nearest, an integer keeps some bits
     return ops.cast(x, dtype=node.dtype)
 
 

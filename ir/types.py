@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from graphc.ir.errors import DTypeError, ShapeError
+from graphc.ir.given import as_integer, is_tensor, shown
 from graphc.ir.lazy import Lazy
 
 
@@ -76,7 +78,7 @@ def as_dtype(value: object) -> DType:
     # numpy takes None for float64, both to make a dtype and to compare with one.
     try:
         wanted = None if value is None else np.dtype(value)  # type: ignore[call-overload]
-    except TypeError:
+    except (TypeError, ValueError):
         wanted = None
     for dtype in DTYPES.values():
         if wanted is not None and dtype.numpy == wanted:
@@ -103,9 +105,8 @@ def as_shape(extents: Iterable[int | str | Dim] | int | str | Dim) -> Shape:
 
     Raises ShapeError for negative extents and for anything else.
     """
-    if isinstance(extents, int | str | Dim):
-        extents = (extents,)
-    return tuple(_as_extent(extent) for extent in extents)
+    several = (extents,) if isinstance(extents, str | Dim) else each_of(extents)
+    return tuple(_as_extent(extent) for extent in several)
 
 
 def _as_extent(extent: object) -> Extent:
@@ -115,11 +116,26 @@ def _as_extent(extent: object) -> Extent:
         if not extent.isidentifier():
             raise ShapeError(f"a dimension's name must be an identifier, not {extent!r}")
         return Dim(extent)
-    if isinstance(extent, int | np.integer) and not isinstance(extent, bool):
-        if extent < 0:
-            raise ShapeError(f"an extent must not be negative, but one is {extent}")
-        return int(extent)
-    raise ShapeError(f"an extent is an integer or a name, not {extent!r}")
+    try:
+        number = as_integer(extent)
+    except TypeError:
+        problem = f"an extent is an integer or a name, not {shown(extent)}"
+        raise ShapeError(problem) from None
+    if number < 0:
+        raise ShapeError(f"an extent must not be negative, but one is {number}")
+    if number > sys.maxsize:
+        raise ShapeError(f"an extent beyond all memory: {number}")
+    return number
+
+
+def each_of(value: Any) -> tuple[Any, ...]:
+    """What `value` is made of where it is gone through, else itself alone."""
+    return tuple(value) if is_several(value) else (value,)
+
+
+def is_several(value: object) -> bool:
+    """Whether `value` is gone through, which a tensor and an array without axes are not."""
+    return isinstance(value, Iterable) and not is_tensor(value) and getattr(value, "ndim", 1) != 0
 
 
 @dataclass(frozen=True)
@@ -202,10 +218,14 @@ def bind_shape(shape: Shape, bindings: Mapping[str, int]) -> Shape:
 
 
 def normalize_axis(axis: int, rank: int) -> int:
-    """`axis` counted from the front. Raises ShapeError when it is outside `rank`."""
-    if not -rank <= axis < rank:
-        raise ShapeError(f"axis {axis} is outside rank {rank}")
-    return axis % rank
+    """`axis` counted from the front. Raises ShapeError when it is no integer or outside `rank`."""
+    try:
+        number = as_integer(axis)
+    except TypeError:
+        raise ShapeError(f"an axis is an integer, not {shown(axis)}") from None
+    if not -rank <= number < rank:
+        raise ShapeError(f"axis {number} is outside rank {rank}")
+    return number % rank
 
 
 def normalize_axes(axes: int | Iterable[int] | None, rank: int) -> tuple[int, ...]:
@@ -215,11 +235,9 @@ def normalize_axes(axes: int | Iterable[int] | None, rank: int) -> tuple[int, ..
     """
     if axes is None:
         return tuple(range(rank))
-    if isinstance(axes, int | np.integer):
-        axes = (int(axes),)
-    result = tuple(sorted(normalize_axis(axis, rank) for axis in axes))
+    result = tuple(sorted(normalize_axis(axis, rank) for axis in each_of(axes)))
     if len(set(result)) != len(result):
-        raise ShapeError(f"an axis is named twice in {tuple(axes)}")
+        raise ShapeError(f"an axis is named twice in {each_of(axes)}")
     return result
 
 

@@ -17,9 +17,10 @@ from numba.core.target_extension import target_override
 from numba.core.typing.templates import AbstractTemplate, signature
 from numba.core.typing.templates import Registry as TypingRegistry
 from numba.extending import intrinsic
+from numba.np.numpy_support import from_dtype
 
 from graphc.ir.ops import random
-from graphc.ir.types import DTYPES
+from graphc.ir.types import DTYPES, DType, u8
 from graphc.kernels import vecmath
 from graphc.kernels.jit_target import TARGET_NAME, KernelTargetDescriptor
 from graphc.kernels.scalar import dtype_name
@@ -327,6 +328,28 @@ def _bitcast(partners: dict[types.Type, types.Type]) -> Any:
     return _unary(typed)
 
 
+def _cast_to(dtype: DType) -> Any:
+    """The cast op: floats beyond an integer type become its limits, NaN 0."""
+    result = from_dtype(dtype.numpy)
+    kind = "ui" if dtype is u8 else "si"
+
+    def typed(x: types.Type) -> Any:
+        given = types.unliteral(x)
+
+        def lower(context: Any, builder: Any, sig: Any, values: Any) -> Any:
+            if not (isinstance(result, types.Integer) and _is_float(given)):
+                return context.cast(builder, values[0], given, result)
+            target, source = context.get_value_type(result), values[0].type
+            symbol = f"llvm.fpto{kind}.sat.{target.intrinsic_name}.{source.intrinsic_name}"
+            function_type = ir.FunctionType(target, [source])
+            function = cgutils.get_or_insert_function(builder.module, function_type, symbol)
+            return builder.call(function, values)
+
+        return result(given), lower
+
+    return _unary(typed)
+
+
 def _threefry(result: types.Type) -> Any:
     """The first word of a block as i32, or both as i64: `graphc.ir.ops.random.threefry`."""
 
@@ -407,6 +430,7 @@ def kernel_namespace() -> dict[str, Any]:
         "copysign": _call_llvm("copysign", 2),
         "bits_from_float": _bitcast({types.float32: types.int32, types.float64: types.int64}),
         "float_from_bits": _bitcast({types.int32: types.float32, types.int64: types.float64}),
+        **{f"cast_{dtype}": _cast_to(dtype) for dtype in DTYPES.values()},
         "threefry_i32": _threefry(types.int32),
         "threefry_i64": _threefry(types.int64),
         "unit_interval": _unary(_type_unit_interval),

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from graphc.ir.ops import random
+from graphc.ir.ops import elementwise, random
+from graphc.ir.types import DTYPES, DType
 
 _SPLIT = np.float64(2.0**27 + 1.0)
 _INTEGER_OF_FLOAT = {np.dtype(np.float32): np.int32, np.dtype(np.float64): np.int64}
@@ -141,6 +142,14 @@ def narrow(x: Any) -> Any:
     """f64 to f32, rounded to nearest even."""
     with np.errstate(over="ignore"):
         return np.asarray(x).astype(np.float32)[()]
+
+
+def cast_to(dtype: DType) -> Callable[[Any], Any]:
+    """The cast to `dtype`: floats beyond an integer type become its limits, NaN 0."""
+    return lambda x: elementwise.converted(np.asarray(x), dtype)[()]
+
+
+cast_f32, cast_f64, cast_i32, cast_i64, cast_u8, cast_bool = map(cast_to, DTYPES.values())
 
 
 def threefry_i32(key: Any, counter: Any) -> Any:

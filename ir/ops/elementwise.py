@@ -331,6 +331,19 @@ where: Op = Op(
 )
 
 
+def converted(x: Array, dtype: DType) -> Array:
+    """`x` in `dtype`. Floats drop their fraction to become integers: what lies beyond these is the
+    nearest of them and NaN is 0, as in LLVM's `fptosi.sat`. Integers keep the bits that fit."""
+    if not (dtype.is_integer and x.dtype.kind == "f"):
+        return np.asarray(x.astype(dtype.numpy))
+    limits = np.iinfo(dtype.numpy)
+    # The greatest i64 is no float, and the power of two above it is one.
+    least, above = float(limits.min), float(limits.max + 1)
+    value = np.where((x > least) & (x < above), x, 0).astype(dtype.numpy)
+    value = np.where(x <= least, limits.min, value)
+    return np.asarray(np.where(x >= above, limits.max, value), dtype.numpy)
+
+
 def _infer_cast(x: TensorType, dtype: DType) -> TensorType:
     return x.with_dtype(dtype)
 
@@ -344,9 +357,9 @@ cast: Op = Op(
     arity=1,
     attributes={"dtype": DTYPE},
     infer=_infer_cast,
-    reference=_numpy(lambda x, dtype: x.astype(dtype.numpy)),
+    reference=_numpy(converted),
     vjp=[_vjp_cast],
-    lowering=Scalar("{T}({x})", ARITHMETIC),
+    lowering=Scalar("cast_{dtype}({x})", ARITHMETIC),
 )
 
 

@@ -147,7 +147,7 @@ def test_norms_of_what_has_no_squares_in_f32(scale):
     assert logs["layer/gradient"] == pytest.approx([gradient], rel=1e-5)
 
 
-def test_steps_below_one_are_refused():
+def test_a_negative_number_of_steps_is_refused():
     model, _ = _model()
-    with pytest.raises(ValueError, match="at least 1 expected"):
+    with pytest.raises(ValueError, match="record: at least 0 expected, not -1"):
         model.fit(X, Y, record=-1, verbose=0)

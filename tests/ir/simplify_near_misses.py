@@ -89,9 +89,9 @@ NEAR_MISSES = (
     ),
     NearMiss("the order is another", lambda x: x[::-1], (ROWS,)),
     NearMiss(
-        "beyond the integers a cast depends on the width",
-        lambda x: build.cast(build.cast(x, "f64"), "i32"),
-        dtypes=("f32",),
+        "beyond bytes a float becomes the nearest, an integer keeps bits",
+        lambda x: build.cast(build.cast(x, "f64"), "u8"),
+        dtypes=("i32",),
     ),
     NearMiss(
         "constant labels are checked too",

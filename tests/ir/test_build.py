@@ -83,7 +83,7 @@ def test_equality_with_what_no_tensor_holds(other: object) -> None:
     x = Graph().input("x", (3,), "i32")
     for compare in (operator.eq, operator.ne):
         for one, two in ((x, other), (other, x)):
-            with pytest.raises(DTypeError, match=r"^(not_)?equal: .*(neither|does not fit)"):
+            with pytest.raises(DTypeError, match=r"^(not_)?equal: .*(neither|expected)"):
                 compare(one, two)
 
 
@@ -223,7 +223,7 @@ def test_tensors_have_no_truth_value_and_no_iterator() -> None:
 def test_an_op_needs_a_tensor() -> None:
     with pytest.raises(TypeError, match="exp: no operand is a tensor"):
         ops.exp(1.0)
-    with pytest.raises(TypeError, match="no operand is a tensor"):
+    with pytest.raises(TypeError, match="power: a tensor of a graph expected"):
         build.power(2.0, 3)
 
 

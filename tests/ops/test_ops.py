@@ -16,6 +16,7 @@ from graphc.ir.op import Array, Assemble, Composite, NonDifferentiable, Scalar, 
 from graphc.ir.ops import OPS
 from graphc.ir.reference import evaluate, run_program
 from graphc.ir.types import (
+    DTYPES,
     DType,
     TensorType,
     bind_shape,
@@ -245,6 +246,7 @@ SCALAR_PRIMITIVES: Mapping[str, Any] = {
     "threefry_i32": lambda key, counter: bits_of(key, counter, 1),
     "threefry_i64": lambda key, counter: bits_of(key, counter, 2),
     "unit_interval": fraction_of,
+    **{f"cast_{name}": known.numpy.type for name, known in DTYPES.items()},
     **{
         name: getattr(np, name)
         for name in ["sqrt", "exp", "expm1", "log", "log1p", "sin", "cos", "tanh"]
