@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+from collections.abc import Mapping
 from dataclasses import replace
 
 import pytest
@@ -17,6 +19,8 @@ from tests.compiler.execution import compilation
 LONG = 2 * SURELY_SHARED_CYCLES
 A, B, C, STATE = (Storage(name, f32, 64) for name in ("a", "b", "c", "state"))
 
+Places = Mapping[Storage, int]
+
 
 def kernel(
     reads: list[Storage],
@@ -27,8 +31,8 @@ def kernel(
     chunk: int = 4,
     can_stop: bool = False,
     indexes: bool = False,
+    rows: int = 8,
 ) -> KernelSource:
-    rows = OwnRows(8, chunk, frozenset(own)) if own else None
     return KernelSource(
         "kernel",
         "",
@@ -36,7 +40,7 @@ def kernel(
         writes=tuple(writes),
         splits=splits,
         cycles=cycles,
-        own_rows=rows,
+        own_rows=OwnRows(rows, chunk, frozenset(own)) if own else None,
         can_stop=can_stop,
         indexes=indexes,
     )
@@ -45,6 +49,74 @@ def kernel(
 def sharing_of(*kernels: KernelSource, offsets: tuple[int, ...] = (0, 256, 512)) -> Sharing:
     places = dict(zip((A, B, C), offsets, strict=True))
     return share(kernels, Arena((), places, 1024), threads=2)
+
+
+def _random_kernel(rng: random.Random) -> KernelSource:
+    arguments = rng.sample([A, B, C, STATE], rng.randint(1, 3))
+    written = rng.randint(0, len(arguments))
+    return kernel(
+        arguments[written:],
+        arguments[:written],
+        cycles=rng.choice([100, 900, LONG]),
+        splits=rng.random() < 0.7,
+        own=tuple(each for each in arguments if rng.random() < 0.6),
+        chunk=rng.choice([2, 4]),
+        can_stop=rng.random() < 0.2,
+        indexes=rng.random() < 0.3,
+        rows=rng.choice([8, 16]),
+    )
+
+
+def _must_meet(
+    first: KernelSource, second: KernelSource, shared: tuple[bool, bool], places: Places
+) -> bool:
+    """Whether threads must meet between two kernels: one touches what another thread may have
+    written, or may be about to, in the other; or the first may stop the run, and the second
+    writes what lasts or trusts the indices that the first checks."""
+    if not any(shared):
+        return False
+    lasting = any(storage not in places for storage in second.writes)
+    trusting = second.indexes and set(first.arguments) & set(second.arguments)
+    if first.can_stop and (lasting or trusting):
+        return True
+    one, other = first.own_rows, second.own_rows
+    own: frozenset[Storage] = frozenset()
+    if all(shared) and one and other and replace(one, arguments=other.arguments) == other:
+        own = one.arguments & other.arguments
+    return any(
+        (x in first.writes or y in second.writes) and not (x is y and x in own)
+        for x in first.arguments
+        for y in second.arguments
+        if _memory(x, places) & _memory(y, places)
+    )
+
+
+def _memory(storage: Storage, places: Places) -> set[tuple[Storage | None, int]]:
+    """The bytes of a storage; those of the arena are of no storage alone."""
+    start = places.get(storage, 0)
+    owner = None if storage in places else storage
+    return {(owner, start + byte) for byte in range(storage.nbytes)}
+
+
+@pytest.mark.parametrize("seed", range(120))
+def test_threads_meet_where_they_must_and_nowhere_else(seed: int) -> None:
+    rng = random.Random(seed)
+    kernels = [_random_kernel(rng) for _ in range(6)]
+    offsets = tuple(rng.choice([0, 128, 252, 256, 512]) for _ in range(3))
+    sharing = sharing_of(*kernels, offsets=offsets)
+    places = dict(zip((A, B, C), offsets, strict=True))
+    last = 0
+    for later, (barrier, is_shared) in enumerate(
+        zip(sharing.barriers, sharing.shared, strict=True)
+    ):
+        must = any(
+            _must_meet(
+                kernels[earlier], kernels[later], (sharing.shared[earlier], is_shared), places
+            )
+            for earlier in range(last, later)
+        )
+        assert barrier == must, f"before kernel {later}"
+        last = later if barrier else last
 
 
 @pytest.mark.parametrize(
