@@ -9,6 +9,7 @@ import pytest
 
 import graphc as gc
 from graphc.callbacks import Callback
+from graphc.ir.ops import random
 from graphc.ir.ops.random import bits_i32, bits_i64, fraction
 from graphc.ir.text import parse_program, print_program
 
@@ -74,6 +75,20 @@ def test_what_is_kept_is_scaled(mode: Any) -> None:
     found = gc.function(model.inputs, outputs, mode=mode)(X[:BATCH])
     expected = np.where(mask_of(model), found["before"] * np.float32(1 / 0.6), np.float32(0))
     np.testing.assert_array_equal(found["after"], expected)
+
+
+@pytest.mark.parametrize("mode", ["compiled", "reference"])
+def test_numbers_from_the_threshold_on_are_kept(mode: Any) -> None:
+    """Rates whose threshold is a number that is drawn: of all below, and of none above."""
+    graph = gc.Graph(seed=2)
+    x = graph.input("x", (UNITS,))
+    key = graph.random_stream("key")
+    numbers = bits_i32(graph.variables["key"], np.arange(UNITS, dtype=np.int32)).astype(np.int64)
+    for place in (0, UNITS // 2, UNITS - 1):
+        threshold = np.sort(numbers)[place]
+        dropped = random.dropout(x, key, rate=float(threshold + 2**31) / 2**32)
+        found = gc.function([x], dropped, mode=mode)(np.ones(UNITS, "f4"))
+        np.testing.assert_array_equal(found != 0, numbers >= threshold)
 
 
 def test_compiled_training_is_the_references() -> None:

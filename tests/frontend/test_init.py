@@ -58,6 +58,16 @@ def test_orthogonal(shape):
     np.testing.assert_allclose(product, 9 * np.eye(len(product)), atol=1e-13)
 
 
+@pytest.mark.parametrize("shape", [(3, 3), (4, 2), (2, 4)])
+def test_orthogonal_prefers_no_direction(shape):
+    """Each element of a uniformly distributed matrix has the mean 0, and is as often negative."""
+    rng = np.random.default_rng(0)
+    draws = np.array([init.orthogonal()(rng, shape, f64) for _ in range(400)])
+    # A mean of 400 numbers of variance 1 / n, and a count of signs, within 5 standard errors.
+    assert np.abs(draws.mean(0)).max() < 5 / math.sqrt(400 * max(shape))
+    assert np.abs((draws > 0).mean(0) - 0.5).max() < 5 * 0.5 / math.sqrt(400)
+
+
 def test_orthogonal_needs_a_matrix():
     with pytest.raises(ShapeError, match="matrix"):
         draw(init.orthogonal(), (3,))

@@ -84,6 +84,25 @@ def test_binary_accuracy_of_special_logits(dtype):
             assert value == pytest.approx(expected.mean())
 
 
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+def test_a_target_of_one_half_says_no(dtype, mode):
+    half = np.array(0.5, dtype)
+    targets = np.array([np.nextafter(half, half * 0), half, np.nextafter(half, half * 2)])
+    for sign, right in ((1, 1 / 3), (-1, 2 / 3)):
+        logits = np.full(3, sign, dtype)
+        value = evaluate(gc.metrics.binary_accuracy, logits, targets, mode=mode)
+        assert value == pytest.approx(right)
+
+
+@pytest.mark.parametrize("dtype", ["u1", "i1", "u2", "i8"])
+def test_confusion_of_more_classes_than_a_square_root(dtype):
+    """Numbers of cells are beyond what the labels' own dtype holds."""
+    labels = np.arange(100).astype(dtype)
+    predictions = np.roll(labels, 1)
+    matrix = gc.metrics.confusion_matrix(labels, predictions, 100)
+    np.testing.assert_array_equal(matrix, np.roll(np.eye(100, dtype=int), -1, axis=1))
+
+
 def test_soft_labels_that_are_nan_are_not_met(mode):
     scores, labels = np.array([[2.0, 1.0]] * 2), np.array([[np.nan, 0.0], [1.0, 0.0]])
     assert evaluate(gc.metrics.accuracy, scores, labels, mode=mode) == 0.5

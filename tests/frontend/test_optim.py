@@ -153,6 +153,60 @@ def test_rate_is_set_between_steps(mode):
         np.testing.assert_allclose(graph.variables[name], before[name] - 0.01 * slope)
 
 
+# What the names of hyperparameters that may be set between steps are in the published algorithms.
+SET_BETWEEN_STEPS = {"learning_rate": "lr", "momentum": "momentum", "weight_decay": "weight_decay"}
+
+
+@pytest.mark.parametrize("by_node", [False, True])
+@pytest.mark.parametrize(
+    ("optimizer", "algorithm", "arguments"),
+    CASES,
+    ids=[f"{algorithm.__name__}-{'-'.join(given)}" for _, algorithm, given in CASES],
+)
+def test_each_step_takes_what_is_set_before_it(optimizer, algorithm, arguments, by_node):
+    """Every variable of a hyperparameter, or the rate that is given as a node in its place."""
+    graph, loss = declare()
+    rate = graph.input("rate", (), "f64") if by_node else None
+    updates = optimizer.updates(loss, rate=rate)
+    step = gc.function([rate] if by_node else [], loss, updates, mode="reference")
+    scope = type(optimizer).__name__.lower()
+    adjustable = [n for n in SET_BETWEEN_STEPS if f"{scope}.{n}" in graph.states]
+    assert ("learning_rate" in adjustable) is not by_node
+    values = {name: start.copy() for name, start in STARTS.items()}
+    slots = {name: {} for name in values}
+    for t in range(1, 5):
+        for number, name in enumerate(adjustable):
+            changed = getattr(optimizer, name) * (1 - 0.1 * t - 0.03 * number)
+            graph.variables[f"{scope}.{name}"] = changed
+            arguments = arguments | {SET_BETWEEN_STEPS[name]: changed}
+        if by_node:
+            arguments = arguments | {"lr": 0.3 / t}
+            step(np.float64(0.3 / t))
+        else:
+            step()
+        slopes = gradients(values)
+        for name in values:
+            values[name] = algorithm(values[name], slopes[name], slots[name], t, **arguments)
+    for name, expected in values.items():
+        np.testing.assert_allclose(
+            graph.variables[name], expected, rtol=1e-12, atol=1e-12 * np.abs(expected).max()
+        )
+
+
+@pytest.mark.parametrize("dtype", ["f32", "f64"])
+def test_a_variance_of_equal_gradients_is_0(dtype):
+    """Centered, rounding takes the variance below 0, of which there is no root."""
+    graph = gc.Graph()
+    w = graph.parameter("w", (200,), 0.0, dtype)
+    slopes = np.random.default_rng(1).uniform(0.5, 2.0, 200)
+    optimizer = gc.optim.RMSprop(1e-9, alpha=0.5, centered=True)
+    loss = gc.sum(w * slopes.astype(w.dtype.numpy))
+    step = gc.function([], loss, optimizer.updates(loss), mode="reference")
+    for _ in range(60):
+        step()
+    assert (graph.variables["w"] < 0).all()
+
+
 def test_bias_correction_in_f32():
     """1 - 0.999^t by subtraction would be wrong by 6e-5 at t = 1; PyTorch computes it in f64."""
     graph, loss = declare("f32")

@@ -6,7 +6,7 @@ import pytest
 import graphc as gc
 from graphc import epoch
 from graphc.data import Batches
-from graphc.recording import RecordedEpochs, layers_of
+from graphc.recording import RecordedEpochs, dead_share, layers_of
 
 ROWS, RATE = 48, 0.1
 X = np.random.default_rng(0).standard_normal((ROWS, 6)).astype("f4")
@@ -66,6 +66,17 @@ def test_values_are_those_by_hand(mode):
     found = {name: values[0] for name, values in history.history.items() if name != "loss"}
     assert found == pytest.approx(expected, rel=1e-3)
     assert set(found) <= set(model.logged_names)
+
+
+@pytest.mark.parametrize("shape", [(4,), (5, 4), (3, 5, 4), (2, 3, 5, 4)])
+def test_a_unit_is_dead_that_is_0_everywhere(shape):
+    """In every row, and at every position of a sequence or an image."""
+    values = np.zeros(shape, "f4")
+    values[(*(-1,) * (len(shape) - 1), 1)] = -2.0  # one element of unit 1, others are negative
+    values[(*(0,) * (len(shape) - 1), 2)] = np.nan
+    activation = gc.Graph().input("x", shape)
+    share = gc.function([activation], dead_share(activation), mode="reference")(values)
+    assert share == 0.5
 
 
 def test_recording_trains_as_without_it():
