@@ -97,7 +97,7 @@ class Optimizer(ABC):
         for each in fields(self):
             value = getattr(self, each.name)
             is_left_out = value is None and each.default is None
-            if isinstance(value, tuple):
+            if isinstance(value, tuple | list):
                 yield from ((each.name, number) for number in value)
             elif not isinstance(each.default, bool) and not is_left_out:
                 yield each.name, value

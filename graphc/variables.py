@@ -113,14 +113,15 @@ class Variables:
             other._write_all(arrays)
         return other
 
-    def save(self, path: str | os.PathLike[str], names: Iterable[str] | None = None) -> None:
-        """Writes the values (those of `names` alone, when given) to a safetensors file.
+    def save(self, path: str | os.PathLike[str], names: Iterable[Node | str] | None = None) -> None:
+        """Writes the values (those of `names` alone, when given: states or their names) to a
+        safetensors file.
 
         The file appears whole or not at all; one that was there keeps its mode and owner, and a
         link leads to what is written. Raises VariableError for an unknown name, OSError when the
         file cannot be written.
         """
-        wanted = list(self) if names is None else list(names)
+        wanted = list(self) if names is None else [self._state(key).name for key in names]
         write_values(path, self.read(wanted))
 
     def load(

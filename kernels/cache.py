@@ -291,10 +291,13 @@ class DiskCache:
 
     def _files(self, is_wanted: Callable[[str], bool]) -> Iterator[tuple[Path, os.stat_result]]:
         for path in self.directory.iterdir():
-            if is_wanted(path.name):
-                # Another process may remove it meanwhile.
-                with contextlib.suppress(FileNotFoundError):
-                    yield path, path.stat()
+            if not is_wanted(path.name):
+                continue
+            # Another process may remove it meanwhile.
+            with contextlib.suppress(FileNotFoundError):
+                found = path.lstat()
+                if not stat.S_ISDIR(found.st_mode):
+                    yield path, found
 
     def _sweep(self) -> None:
         """Removes what killed processes left, and the entries that were not used for longest as

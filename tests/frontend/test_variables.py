@@ -111,6 +111,15 @@ def test_save_and_load(tmp_path):
     assert [file.name for file in tmp_path.iterdir()] == [path.name]
 
 
+def test_states_are_saved_by_node_or_name(tmp_path):
+    graph = small_graph()
+    path = tmp_path / "values.safetensors"
+    graph.variables.save(path, [graph.states["kernel"], "rate"])
+    assert sorted(safetensors.numpy.load_file(path)) == ["kernel", "rate"]
+    with pytest.raises(gc.VariableError, match="no state is named 'nothing'"):
+        graph.variables.save(path, ["nothing"])
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

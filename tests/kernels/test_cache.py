@@ -308,6 +308,15 @@ def test_a_killed_process_leaves_nothing_for_long(objects: DiskCache) -> None:
     assert os.listdir(objects.directory) == []
 
 
+def test_a_directory_in_place_of_an_entry_stays(objects: DiskCache) -> None:
+    objects.store(ENTRY)
+    other = entry_of("other")
+    objects.path(other.source).mkdir()
+    assert [stored.path for stored in objects.entries()] == [objects.path(SOURCE)]
+    assert objects.clear() == 1
+    assert os.listdir(objects.directory) == [objects.path(other.source).name]
+
+
 def test_many_writers_and_readers_at_once(objects: DiskCache) -> None:
     entries = [entry_of(str(number), 50_000) for number in range(3)]
 
