@@ -66,14 +66,15 @@ def test_unfused_workload_is_a_kernel_an_op() -> None:
         assert row.group is not None and len(row.group.nodes) == 1
 
 
-def test_softmax_loss_gradient_and_bias_update_are_one_kernel() -> None:
-    product, rows, update = _kernels(networks.classifier())
-    assert _ops(product) == {"matmul", "add"}
-    assert {"max", "exp", "sum", "log", "subtract"} <= _ops(rows) and "matmul" not in _ops(rows)
-    names = [storage.name for storage in rows.source.arguments]
+def test_softmax_and_the_slope_of_its_loss_are_the_products_epilogue() -> None:
+    product, bias, weights, mean = _kernels(networks.classifier())
+    assert {"matmul", "add", "max", "exp", "sum", "log", "subtract"} <= _ops(product)
+    assert _ops(bias) == {"sum", "multiply", "subtract"}
+    names = [storage.name for storage in bias.source.arguments]
     assert "b" in names, "the bias is updated where its gradient is summed"
-    assert _ops(update) == {"matmul", "multiply", "subtract"}
-    assert isinstance(update.group, ContractionGroup)
+    assert _ops(weights) == {"matmul", "multiply", "subtract"}
+    assert isinstance(weights.group, ContractionGroup)
+    assert _ops(mean) == {"sum", "multiply"}
 
 
 def test_layer_normalization_is_one_kernel() -> None:
