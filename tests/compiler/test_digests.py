@@ -20,6 +20,7 @@ from graphc.ir.attributes import Literal
 from graphc.ir.graph import Node, Program
 from graphc.ir.ops import OPS
 from graphc.ir.types import DType, bool_, f32, f64, i64, u8
+from graphc.kernels.microkernel import microkernel
 from graphc.kernels.source import KernelSource, kernel_digest
 from tests.compiler.execution import VECTOR_BITS
 from tests.ops.cases import CASES, apply_case
@@ -203,3 +204,16 @@ def test_every_bit_of_a_number_is_part_of_a_kernel(line: str, number: float) -> 
 
     digests = [digest(each) for each in (number, *others(number))]
     assert len(set(digests)) == len(digests)
+
+
+def test_every_flag_and_microkernel_is_part_of_a_kernel() -> None:
+    """The machine code is of the text, and of how and with what that is compiled."""
+    microkernels = [microkernel("f32", 1, columns, 4) for columns in (4, 8)]
+    several = [(), *((each,) for each in microkernels), tuple(microkernels)]
+    digests = {
+        kernel_digest(replace(SOURCE, unroll=unroll, long_rows=long_rows, microkernels=found))
+        for unroll in (True, False)
+        for long_rows in (True, False)
+        for found in several
+    }
+    assert len(digests) == 4 * len(several)

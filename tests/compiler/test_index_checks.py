@@ -83,6 +83,38 @@ def test_one_kernel_alone_reads_indices_that_are_given(use: str, dtype: str, fus
         assert len(readers) == 1
 
 
+@pytest.mark.parametrize("fuse", [True, False], ids=["fused", "unfused"])
+def test_a_state_waits_for_the_check_of_its_own_next_value(fuse: bool) -> None:
+    graph = gc.Graph()
+    row = graph.variable("row", np.array([0, 1]), dtype="i64")
+    table = graph.variable("table", np.arange(8, dtype="f4").reshape(4, 2))
+    following = row + 1
+    read = gc.take(table, following, axis=0)
+    updates = [(row, following), (table, table * 2)]
+    function = gc.function([], read, updates, fuse=fuse)
+    np.testing.assert_array_equal(function(), [[2, 3], [4, 5]])
+    np.testing.assert_array_equal(function(), [[8, 10], [12, 14]])
+    with pytest.raises(IndexError, match="outside 0 to 3"):
+        function()
+    np.testing.assert_array_equal(graph.variables["row"], [2, 3])
+    np.testing.assert_array_equal(graph.variables["table"][3], [24, 28])
+
+
+def test_threads_meet_behind_the_copies_of_rows_that_a_loop_gathers() -> None:
+    graph = gc.Graph()
+    x = graph.input("x", (512, 64))
+    function = gc.function([x], gc.sum(gc.tanh(x)), threads=2)
+    loop = function.row_loop([np.zeros((1024, 64), "f4")], 512, gathers=True)
+    instructions = loop.instructions
+    (gather,) = [n for n, each in enumerate(instructions) if each.name == "gather"]
+    copied = instructions[gather].arguments[0]
+    reader = next(
+        n for n, each in enumerate(instructions) if n > gather and copied in each.arguments
+    )
+    assert not instructions[gather].solo
+    assert any(each.barrier for each in instructions[gather + 1 : reader + 1])
+
+
 @pytest.mark.parametrize("mode", ["reference", "compiled"])
 def test_elements_that_index_nothing_may_be_anything(mode: Any) -> None:
     graph = gc.Graph()

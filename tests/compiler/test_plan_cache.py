@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc as garbage
+import itertools
 import json
 import os
 import subprocess
@@ -177,6 +178,22 @@ def test_other_programs_are_other_plans() -> None:
         _digest(options=replace(OPTIONS, bindings={"batch": 4})),
     ]
     assert len(set(digests)) == len(digests)
+
+
+def test_what_outputs_and_updates_hold_is_part_of_a_program() -> None:
+    """Whichever of the same values, of which one is made of the other, each of them has."""
+    graph = gc.Graph()
+    x = graph.input("x", (3,))
+    states = [graph.state(name, (3,)) for name in "vw"]
+    values = [x * states[0] * states[1]]
+    values += [values[0] + 1, values[0] + 2]
+    digests = set()
+    orders = list(itertools.permutations(values))
+    for outputs, updates in itertools.product(orders, orders):
+        results = tuple(zip("abc", outputs, strict=True))
+        following = tuple(zip(states, updates[:2], strict=True))
+        digests.add(program_digest(Program("chosen", (x,), results, following), OPTIONS))
+    assert len(digests) == len(orders) ** 2
 
 
 def test_another_compiler_is_another_plan(plans: DiskCache, tmp_path: Path) -> None:

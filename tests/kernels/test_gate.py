@@ -84,6 +84,7 @@ def test_what_an_interruption_may_do() -> None:
         _check_refused(gate, program, "called in the middle of a call of itself")
         with gate.entered(other, "g"), gate.entered(Use.READ, "variables"):
             _check_refused(gate, program, "called in the middle of a call of itself")
+        assert gate.inside == (program,)
         with gate.entered(Use.WRITE, "variables"):
             for use in (other, Use.READ, Use.WRITE):
                 _check_refused(gate, use, "are being written")
