@@ -14,7 +14,8 @@ from typing import Any, Protocol
 import numpy as np
 
 from graphc.errors import ShapeError
-from graphc.ir.given import as_array, shown
+from graphc.hyperparameters import check_number
+from graphc.ir.given import as_array, as_number, is_one_of, shown
 from graphc.ir.types import DType
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -41,6 +42,10 @@ class Constant:
     """Every element is `value`."""
 
     value: float
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.value, bool):
+            as_number(self.value)
 
     def __call__(self, rng: np.random.Generator, shape: Extents, dtype: DType) -> Array:
         return np.full(shape, self.value, dtype.numpy)
@@ -73,6 +78,10 @@ class Uniform:
     low: float
     high: float
 
+    def __post_init__(self) -> None:
+        check_number("low", self.low)
+        check_number("high", self.high, least=self.low)
+
     def __call__(self, rng: np.random.Generator, shape: Extents, dtype: DType) -> Array:
         return np.asarray(rng.uniform(self.low, self.high, shape), dtype.numpy)
 
@@ -83,6 +92,10 @@ class Normal:
 
     mean: float
     deviation: float
+
+    def __post_init__(self) -> None:
+        check_number("mean", self.mean)
+        check_number("deviation", self.deviation, least=0)
 
     def __call__(self, rng: np.random.Generator, shape: Extents, dtype: DType) -> Array:
         return np.asarray(rng.normal(self.mean, self.deviation, shape), dtype.numpy)
@@ -100,10 +113,11 @@ class VarianceScaling:
     distribution: str
 
     def __post_init__(self) -> None:
-        if self.fan not in ("in", "out", "average"):
-            raise ValueError(f"a fan of 'in', 'out' or 'average' expected, not {self.fan!r}")
-        if self.distribution not in ("normal", "uniform"):
-            raise ValueError(f"'normal' or 'uniform' expected, not {self.distribution!r}")
+        check_number("gain", self.gain, least=0)
+        if not is_one_of(self.fan, ("in", "out", "average")):
+            raise ValueError(f"a fan of 'in', 'out' or 'average' expected, not {shown(self.fan)}")
+        if not is_one_of(self.distribution, ("normal", "uniform")):
+            raise ValueError(f"'normal' or 'uniform' expected, not {shown(self.distribution)}")
 
     def __call__(self, rng: np.random.Generator, shape: Extents, dtype: DType) -> Array:
         fan_in, fan_out = fans(shape)
@@ -124,6 +138,9 @@ class Orthogonal:
     """
 
     gain: float
+
+    def __post_init__(self) -> None:
+        check_number("gain", self.gain)
 
     def __call__(self, rng: np.random.Generator, shape: Extents, dtype: DType) -> Array:
         if len(shape) < 2:

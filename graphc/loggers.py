@@ -103,7 +103,7 @@ class TensorBoard(Callback):
     """
 
     def __init__(self, directory: str | os.PathLike[str]) -> None:
-        self.directory = os.fspath(directory)
+        self.directory = as_path(directory)
         self._writer: Any = None
 
     def on_train_begin(self) -> None:

@@ -6,6 +6,10 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal, Protocol
 
+import numpy as np
+
+from graphc.ir.given import shown
+
 # rich is imported where something is shown: a process that shows nothing starts without it.
 if TYPE_CHECKING:
     from rich.console import Console
@@ -167,8 +171,9 @@ def make_reporter(
     A bar that was asked for where there is no terminal is lines. Training runs from epoch `first`
     to `epochs`, `rows` rows each. Raises ValueError for any other verbosity.
     """
-    if not isinstance(verbose, str | int) or verbose not in ("auto", 0, 1, 2):
-        raise ValueError(f"a verbosity of 'auto', 0, 1 or 2 expected, not {verbose!r}")
+    if not isinstance(verbose, str | int | np.integer) or verbose not in ("auto", 0, 1, 2):
+        given = shown(verbose)
+        raise ValueError(f"a verbosity of 'auto', 0, 1 or 2 expected, not {given}")
     if verbose == 0:
         return Silent()
     from rich.console import Console

@@ -158,6 +158,8 @@ CALLS: dict[str, Callable[[World], tuple[Callable[..., Any], list[Any]]]] = {
     "init.normal": lambda a: (gc.init.normal, [0.0, 1.0]),
     "init.uniform": lambda a: (gc.init.uniform, [0.0, 1.0]),
     "init.constant": lambda a: (gc.init.constant, [1.0]),
+    "init.orthogonal": lambda a: (gc.init.orthogonal, [1.0]),
+    "CSVLogger": lambda a: (gc.loggers.CSVLogger, ["log.csv"]),
     "random.uniform": lambda a: (gc.random.uniform, [a.graph, (3,), "f32"]),
     "Model": lambda a: (gc.Model, [a.rows, a.scores, a.classes, a.error, {"m": a.error}]),
     "compile": lambda a: (a.model().compile, [gc.optim.SGD(0.1)]),
