@@ -173,6 +173,16 @@ def test_inference_has_no_dropout() -> None:
     assert model.declared_function(*batch)["loss"] != model.test_function(*batch)["loss"]
 
 
+@pytest.mark.parametrize("callbacks", [[], [EachBatch()]], ids=["natively", "batch by batch"])
+@pytest.mark.parametrize("mode", ["compiled", "reference"])
+def test_validation_has_no_dropout(mode: Any, callbacks: Any) -> None:
+    model = network(mode=mode)
+    validation = (X[: 2 * BATCH], T[: 2 * BATCH])
+    model.fit(X, T, epochs=2, validation_data=validation, callbacks=callbacks, verbose=0)
+    for name, value in model.evaluate(*validation).items():
+        assert model.history.history[f"val_{name}"][-1] == value
+
+
 def test_inference_keeps_form_and_nodes() -> None:
     graph = gc.Graph()
     x = graph.input("x", (4,))

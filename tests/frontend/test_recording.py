@@ -79,6 +79,19 @@ def test_a_unit_is_dead_that_is_0_everywhere(shape):
     assert share == 0.5
 
 
+@pytest.mark.parametrize("mode", ["compiled", "reference"])
+def test_each_epoch_has_means_of_its_own_steps(mode):
+    """As a training that is continued an epoch at a time has them."""
+    models = [_model()[0] for _ in range(2)]
+    for model in models:
+        model.compile(model.optimizer, mode=mode)
+    whole = models[0].fit(X, Y, batch_size=8, epochs=3, record=4, verbose=0).history
+    for number in range(3):
+        options = {"epochs": number + 1, "initial_epoch": number, "record": 4, "verbose": 0}
+        part = models[1].fit(X, Y, batch_size=8, **options).history
+        assert {name: [values[number]] for name, values in whole.items()} == part
+
+
 def test_recording_trains_as_without_it():
     results = []
     for record in (False, 1, 3):

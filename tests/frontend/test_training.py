@@ -112,6 +112,20 @@ def test_early_stopping(model, patience, stopped, best):
     assert model.variables["dense.kernel"] == np.float32(scripted.kernels[best])
 
 
+@pytest.mark.parametrize(("better", "sign"), [("min", 1), ("max", -1)])
+def test_an_improvement_is_by_more_than_min_delta(model, better, sign):
+    """Over the best so far, not over the epoch before."""
+    stopping = EarlyStopping("loss", 10, better, min_delta=0.5)
+    stopping.model = model
+    model.logged_names = ["loss"]
+    stopping.on_train_begin()
+    best = []
+    for epoch, value in enumerate([4.0, 3.5, 3.25, 2.875, 2.75, 2.5, 2.0]):
+        stopping.on_epoch_end(epoch, {"loss": sign * value})
+        best.append(stopping.best_epoch)
+    assert best == [0, 0, 2, 2, 2, 5, 5]
+
+
 def test_early_stopping_of_a_score_that_should_grow(model):
     stopping = EarlyStopping("loss", 1, mode="max")
     model.fit(X, Y, epochs=5, callbacks=[Scripted([0.0, -1.0, 2.0, 0, 0]), stopping])

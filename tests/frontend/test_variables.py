@@ -62,6 +62,21 @@ def test_seeds_and_names_give_different_streams():
     assert (graph.variables["a"] != other.variables["a"]).all()
 
 
+def test_a_copy_begins_anew_with_the_same_seed():
+    variables = small_graph(seed=5).variables
+    copied = variables.copy()
+    copied["kernel"] = np.ones((3, 2))
+    copied.initialize()
+    np.testing.assert_array_equal(copied["kernel"], variables["kernel"])
+    for one in (copied, variables):
+        one.initialize(7)
+        one["kernel"] = np.ones((3, 2))
+        one.initialize()
+    other = small_graph(seed=7).variables
+    np.testing.assert_array_equal(copied["kernel"], other["kernel"])
+    np.testing.assert_array_equal(variables["kernel"], other["kernel"])
+
+
 def test_copy_is_independent():
     variables = small_graph().variables
     other = variables.copy()
