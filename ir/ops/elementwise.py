@@ -129,7 +129,13 @@ square: Op = elementwise(
     vjp=[lambda ct, r, x: 2 * (ct * x)],
 )  # fmt: skip
 sqrt: Op = elementwise(
-    "sqrt", 1, np.sqrt, "sqrt({x})", cost=DIVISION, vjp=[lambda ct, r, x: ct * 0.5 / r]
+    # The root of -0.0 is -0.0, where the slope is infinite, not -inf: hence r + 0.0.
+    "sqrt",
+    1,
+    np.sqrt,
+    "sqrt({x})",
+    cost=DIVISION,
+    vjp=[lambda ct, r, x: ct * 0.5 / (r + 0.0)],
 )
 absolute: Op = elementwise(
     "abs", 1, np.abs, "absolute({x})", accepts=_numeric,
@@ -165,7 +171,15 @@ exp: Op = elementwise("exp", 1, np.exp, "exp({x})", cost=POLYNOMIAL, vjp=[lambda
 expm1: Op = elementwise(
     "expm1", 1, np.expm1, "expm1({x})", cost=POLYNOMIAL, vjp=[lambda ct, r, x: ct * exp(x)]
 )
-log: Op = elementwise("log", 1, np.log, "log({x})", cost=POLYNOMIAL, vjp=[lambda ct, r, x: ct / x])
+log: Op = elementwise(
+    # The slope at -0.0 is that at 0.0, inf, as log itself is -inf at both.
+    "log",
+    1,
+    np.log,
+    "log({x})",
+    cost=POLYNOMIAL,
+    vjp=[lambda ct, r, x: ct / (x + 0.0)],
+)
 log1p: Op = elementwise(
     "log1p", 1, np.log1p, "log1p({x})", cost=POLYNOMIAL, vjp=[lambda ct, r, x: ct / (x + 1)]
 )
@@ -251,7 +265,7 @@ elu: Op = elementwise(
     vjp=[
         # exp is taken of what is not positive, so that no infinity is multiplied with 0.
         lambda ct, r, x, alpha: where(
-            stop_gradient(x) > 0, ct, ct * (alpha * exp(where(x > 0, 0, x)))
+            stop_gradient(x) > 0, ct, ct * (alpha * exp(where(x > 0, 0, x))) if alpha else 0
         ),
     ],
 )  # fmt: skip
@@ -259,7 +273,8 @@ power: Op = elementwise(
     "power", 2, np.power, "pow({x}, {y})", cost=LONG_POLYNOMIAL,
     vjp=[
         # At y = 0 the slope is 0 everywhere, at x = 0 too, where x ** (y - 1) is infinite.
-        lambda ct, r, x, y: where(equal(y, 0), 0, ct * (y * power(x, y - 1))),
+        lambda ct, r, x, y: where(equal(y, 0), 0, ct * _exponent_times(y, power(x, y - 1))),
+        # At x = 0 and y = 0 the slope is -inf: 1 at 0 and 0 beyond it.
         lambda ct, r, x, y: where(equal(r, 0), 0, ct * (r * log(x))),
     ],
 )  # fmt: skip
@@ -390,6 +405,12 @@ def _misses(x: Any, target: Any) -> Any:
     is_negative = less(stop_gradient(x), 0)
     tail = sigmoid(where(is_negative, x, -x))
     return where(is_negative, tail - target, (1 - target) - tail)
+
+
+def _exponent_times(y: Any, factor: Any) -> Any:
+    """y * factor, but 0 where y is infinite and the factor, a power with that exponent, is 0."""
+    is_infinite = equal(absolute(stop_gradient(y)), float("inf"))
+    return where(is_infinite, weigh(factor, y), y * factor)
 
 
 def _won(ct: Any, winner: Any, loser: Any) -> Any:

@@ -1,0 +1,190 @@
+"""Slopes at special points: one-sided limits, and today's conventions where a slope has a choice.
+
+Each entry is a product of a cotangent with the derivative by one operand, element by element.
+Conventions: relu, leaky_relu and elu have at 0 the slope of what is not positive; abs, sign and
+what is even with a kink have 0; maximum and minimum have 1/2 at ties, max and min share evenly;
+where a comparison chooses the slope, NaN takes the side where the comparison is false.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+INF, NAN = float("inf"), float("nan")
+TAIL = 20.0  # sigmoid and tanh of it have rounded to 1 in f32, or nearly
+
+
+@dataclass(frozen=True)
+class Slope:
+    """What `op`'s derivative by operand number `by` makes of the cotangent `ct` at `operands`.
+
+    A scalar ct stands for a tensor of it. Operands of ints are indices, or the key of dropout.
+    """
+
+    op: str
+    by: int
+    operands: Sequence[Any]
+    expected: Any
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+    ct: Any = 1.0
+
+    def __str__(self) -> str:
+        values = "".join(f"-{value}" for value in self.attributes.values())
+        return f"{self.op}-{self.by}{values}-{self.ct}".replace(" ", "")
+
+
+def _unary(op: str, *pairs: tuple[float, float], ct: float = 1.0, **attributes: Any) -> Slope:
+    """(x, slope) pairs."""
+    return Slope(op, 0, [[x for x, _ in pairs]], [slope for _, slope in pairs], attributes, ct)
+
+
+def _binary(op: str, by: int, *triples: tuple[float, float, float], ct: float = 1.0) -> Slope:
+    """(x, y, slope) triples."""
+    x, y, slopes = ([triple[number] for triple in triples] for number in range(3))
+    return Slope(op, by, [x, y], slopes, ct=ct)
+
+
+def _everywhere(slope: float) -> tuple[tuple[float, float], ...]:
+    return tuple((x, slope) for x in (-INF, -2.0, -0.0, 0.0, 2.0, INF))
+
+
+UNARY_SLOPES = (
+    _unary("negate", *_everywhere(-1)),
+    _unary("copy", *_everywhere(1)),
+    _unary("stop_gradient", *_everywhere(0)),
+    _unary("sign", *_everywhere(0)),
+    _unary("cast", *_everywhere(1), dtype="f32"),
+    _unary("cast", *_everywhere(1), dtype="f64"),
+    _unary("reciprocal", (0.0, -INF), (-0.0, -INF), (INF, 0), (-INF, 0), (-2, -0.25), (NAN, NAN)),
+    _unary("square", (0.0, 0), (-0.0, 0), (-3, -6), (INF, INF), (-INF, -INF), (NAN, NAN)),
+    _unary("sqrt", (0.0, INF), (-0.0, INF), (4, 0.25), (INF, 0), (-1, NAN), (NAN, NAN)),
+    _unary("abs", (0.0, 0), (-0.0, 0), (3, 1), (-3, -1), (INF, 1), (-INF, -1), (NAN, NAN)),
+    _unary("abs", (0.0, 0), (-0.0, 0), (3, INF), (-3, -INF), ct=INF),
+    _unary("exp", (-INF, 0), (INF, INF), (0.0, 1), (-0.0, 1), (NAN, NAN)),
+    _unary("expm1", (-INF, 0), (INF, INF), (0.0, 1), (-0.0, 1), (NAN, NAN)),
+    _unary("log", (0.0, INF), (-0.0, INF), (INF, 0), (0.5, 2), (NAN, NAN)),
+    _unary("log1p", (-1, INF), (0.0, 1), (-0.0, 1), (INF, 0), (NAN, NAN)),
+    _unary("sin", (0.0, 1), (-0.0, 1), (INF, NAN), (-INF, NAN), (NAN, NAN)),
+    _unary("cos", (0.0, 0), (-0.0, 0), (INF, NAN), (-INF, NAN), (NAN, NAN)),
+    _unary("tanh", (0.0, 1), (-0.0, 1), (INF, 0), (-INF, 0), (NAN, NAN)),
+    _unary("tanh_tail", (0.0, 0), (-0.0, 0), (INF, 0), (-INF, 0), (NAN, NAN)),
+    _unary("tanh_slope", (0.0, 0), (-0.0, 0), (INF, 0), (-INF, 0), (NAN, NAN)),
+    _unary("sigmoid", (0.0, 0.25), (-0.0, 0.25), (INF, 0), (-INF, 0), (NAN, NAN)),
+    _unary("sigmoid_tail", (0.0, 0), (-0.0, 0), (INF, 0), (-INF, 0), (NAN, NAN)),
+    _unary("sigmoid_slope", (0.0, 0), (-0.0, 0), (INF, 0), (-INF, 0), (NAN, NAN)),
+    _unary("softplus", (0.0, 0.5), (-0.0, 0.5), (INF, 1), (-INF, 0), (NAN, NAN)),
+    _unary("relu", (0.0, 0), (-0.0, 0), (2, 1), (-2, 0), (INF, 1), (-INF, 0), (NAN, 0)),
+    _unary("relu", (0.0, 0), (-0.0, 0), (2, INF), (-2, 0), ct=INF),
+    *(
+        _unary(
+            "leaky_relu", (0.0, slope), (-0.0, slope), (2, 1), (-2, slope), (INF, 1),
+            (-INF, slope), (NAN, slope), slope=slope,
+        )
+        for slope in (0.25, 0.0, -0.5, 2.0)
+    ),
+    _unary("leaky_relu", (0.0, 0), (-2, 0), (-INF, 0), (2, INF), ct=INF, slope=0.0),
+    _unary("leaky_relu", (0.0, -INF), (-2, -INF), (2, INF), ct=INF, slope=-0.5),
+    *(
+        _unary(
+            "elu", (0.0, alpha), (-0.0, alpha), (2, 1), (INF, 1), (-INF, 0),
+            (-1, alpha * 0.36787944117144233), alpha=alpha,
+        )
+        for alpha in (1.0, 0.0, -0.5, 2.0)
+    ),
+    _unary("elu", (NAN, NAN), alpha=1.0),
+    _unary("elu", (0.0, 0), (-0.0, 0), (-2, 0), (-INF, 0), (2, INF), ct=INF, alpha=0.0),
+    _unary("elu", (0.0, -INF), (-2, -INF), (2, INF), ct=INF, alpha=-0.5),
+)  # fmt: skip
+
+_TIES = ((0.0, 0.0, 0.5), (0.0, -0.0, 0.5), (-0.0, 0.0, 0.5), (INF, INF, 0.5), (-INF, -INF, 0.5))
+
+BINARY_SLOPES = (
+    _binary("add", 0, (INF, 1, 1), (0.0, -0.0, 1)),
+    _binary("add", 1, (INF, 1, 1), (0.0, -0.0, 1)),
+    _binary("subtract", 0, (INF, 1, 1), (0.0, -0.0, 1)),
+    _binary("subtract", 1, (INF, 1, -1), (0.0, -0.0, -1)),
+    _binary("multiply", 0, (0.0, INF, INF), (INF, 0.0, 0), (1, -3, -3)),
+    _binary("multiply", 1, (INF, 0.0, INF), (0.0, INF, 0), (-3, 1, -3)),
+    _binary("divide", 0, (0.0, 0.0, INF), (1, -0.0, -INF), (INF, -4, -0.25), (1, INF, 0)),
+    _binary("divide", 1, (1, 0.0, -INF), (1, -0.0, -INF), (-1, 0.0, INF), (1, INF, 0),
+            (INF, -2, -INF), (0.0, 2, 0), (0.0, 0.0, NAN)),
+    _binary("maximum", 0, *_TIES, (1, 2, 0), (2, 1, 1), (INF, 0.0, 1), (-INF, 0.0, 0),
+            (NAN, 1, 0), (1, NAN, 0)),
+    _binary("maximum", 1, *_TIES, (1, 2, 1), (2, 1, 0), (INF, 0.0, 0), (-INF, 0.0, 1),
+            (NAN, 1, 0), (1, NAN, 0)),
+    _binary("minimum", 0, *_TIES, (1, 2, 1), (2, 1, 0), (INF, 0.0, 0), (-INF, 0.0, 1),
+            (NAN, 1, 0), (1, NAN, 0)),
+    _binary("minimum", 1, *_TIES, (1, 2, 0), (2, 1, 1), (INF, 0.0, 1), (-INF, 0.0, 0),
+            (NAN, 1, 0), (1, NAN, 0)),
+    *(_binary(op, by, (1, 2, INF if lost != by else 0), (0.0, -0.0, INF), ct=INF)
+      for op, lost in (("maximum", 0), ("minimum", 1)) for by in (0, 1)),
+    # y x^(y-1), 0 at y = 0 even at x = 0.
+    _binary("power", 0, (0.0, 0.0, 0), (-0.0, 0.0, 0), (0.0, -0.0, 0), (INF, 0.0, 0), (NAN, 0.0, 0),
+            (0.0, 1, 1), (-0.0, 1, 1), (0.0, 0.5, INF), (0.0, 2, 0), (0.0, 3, 0), (0.0, -1, -INF),
+            (-2, 3, 12), (-2, 2, -4), (INF, 2, INF), (INF, 1, 1), (INF, 0.5, 0), (INF, -1, 0),
+            (0.5, INF, 0), (2, INF, INF), (2, -INF, 0), (0.5, -INF, -INF), (0.0, INF, 0),
+            (INF, -INF, 0), (INF, INF, INF)),
+    # x^y log(x), 0 where the power is; one below 0, where there is no power beside y, gives NaN.
+    _binary("power", 1, (0.0, 0.0, -INF), (-0.0, 0.0, -INF), (0.0, 1, 0), (0.0, INF, 0),
+            (0.0, -1, -INF), (1, INF, 0), (1, -INF, 0), (0.5, INF, 0), (2, INF, INF), (2, -INF, 0),
+            (0.5, -INF, -INF), (INF, 0.0, INF), (INF, 2, INF), (INF, -1, 0), (-2, 2, NAN)),
+    _binary("weigh", 0, (0.0, INF, INF), (-0.0, -INF, -INF), (2, 3, 3), (0.0, 0.0, 0)),
+    _binary("weigh", 1, (0.0, INF, 0), (-0.0, -INF, 0), (2, 3, 2), (-2, INF, -2)),
+    _binary("weigh", 0, (0.0, INF, 0), (2, -INF, 0), ct=0.0),
+    _binary("weigh", 1, (0.0, INF, 0), (2, 1, INF), (-2, 1, -INF), ct=INF),
+    _binary("sigmoid_cross_entropy", 0, (INF, 1, 0), (INF, 0.0, 1), (-INF, 1, -1), (-INF, 0.0, 0),
+            (0.0, 1, -0.5), (-0.0, 0.0, 0.5), (0.0, 0.5, 0), (INF, -1, 2), (-INF, 2, -2)),
+    _binary("sigmoid_cross_entropy", 1, (INF, 1, -INF), (-INF, 0.0, INF), (0.0, 1, 0),
+            (2, 0.5, -2)),
+    Slope("where", 1, [[True, False], [0.0, INF], [INF, 0.0]], [INF, 0], ct=INF),
+    Slope("where", 2, [[True, False], [0.0, INF], [INF, 0.0]], [0, INF], ct=INF),
+)  # fmt: skip
+
+_ROWS = [[0.0, -0.0, -1.0], [-INF, -INF, -INF], [INF, 1.0, INF], [NAN, 1.0, 2.0]]
+_LOW = [[0.0, -0.0, 1.0], [INF, INF, INF], [-INF, 1.0, -INF], [NAN, 1.0, 2.0]]
+_THIRD = 1 / 3
+_SHARED = [[0.5, 0.5, 0], [_THIRD] * 3, [0.5, 0, 0.5], [NAN] * 3]
+_HALF = [-INF, 0.0, 0.0]
+
+TENSOR_SLOPES = (
+    Slope("sum", 0, [[[INF, 0.0], [-0.0, NAN]]], [[1, 1], [2, 2]], {"axes": (1,)}, [[1.0], [2.0]]),
+    Slope("max", 0, [_ROWS], _SHARED, {"axes": (1,)}),
+    Slope("min", 0, [_LOW], _SHARED, {"axes": (1,)}),
+    Slope("max", 0, [[[2.0, -0.0], [1.0, 0.0]]], [[INF, 0.5], [0, 0.5]], {"axes": (0,)},
+          [[INF, 1.0]]),
+    Slope("min", 0, [[[2.0, -0.0], [1.0, 0.0]]], [[0, 0.5], [INF, 0.5]], {"axes": (0,)},
+          [[INF, 1.0]]),
+    Slope("reshape", 0, [[0.0, INF]], [INF, 2], {"shape": (2, 1)}, [[INF], [2.0]]),
+    Slope("transpose", 0, [[[0.0, 1.0], [2.0, 3.0]]], [[INF, 3], [2, 4]], {"axes": (1, 0)},
+          [[INF, 2.0], [3.0, 4.0]]),
+    Slope("broadcast_to", 0, [[[0.0], [INF]]], [[INF], [3]], {"shape": (2, 2)},
+          [[INF, 1.0], [1.0, 2.0]]),
+    Slope("slice", 0, [[INF, 0.0, 1.0, 2.0]], [2, 0, 0, INF],
+          {"starts": (3,), "counts": (2,), "steps": (-3,)}, [INF, 2.0]),
+    Slope("embed", 0, [[0.0, INF]], [4, INF], {"shape": (4,), "starts": (3,), "steps": (-3,)},
+          [INF, 2.0, 3.0, 4.0]),
+    Slope("concatenate", 0, [[0.0], [INF, 1.0]], [INF], {"axis": 0}, [INF, 2.0, 3.0]),
+    Slope("concatenate", 1, [[0.0], [INF, 1.0]], [2, 3], {"axis": 0}, [INF, 2.0, 3.0]),
+    Slope("take", 0, [[INF, 0.0, 1.0], [2, 2, 0]], [3, 0, INF], {"axis": 0}, [INF, 2.0, 3.0]),
+    Slope("scatter_add", 0, [[INF, 0.0], [2, 0]], [3, INF], {"axis": 0, "shape": (3,)},
+          [INF, 2.0, 3.0]),
+    Slope("index_add", 0, [[INF, 0.0, 1.0], [1.0, 2.0], [2, 0]], [INF, 2, 3], {"axis": 0},
+          [INF, 2.0, 3.0]),
+    Slope("index_add", 1, [[INF, 0.0, 1.0], [1.0, 2.0], [2, 0]], [3, INF], {"axis": 0},
+          [INF, 2.0, 3.0]),
+    Slope("matmul", 0, [[[INF, 0.0]], [[1.0], [INF]]], [[2, INF]],
+          {"transpose_x": False, "transpose_y": False}, 2.0),
+    Slope("matmul", 1, [[[INF, 0.0]], [[1.0], [INF]]], [[INF], [0]],
+          {"transpose_x": False, "transpose_y": False}, 2.0),
+    Slope("softmax", 0, [_HALF], [0, 0.25, -0.25], {"axis": 0}, [3.0, 1.0, 0.0]),
+    Slope("log_softmax", 0, [_HALF], [3, -1, -2], {"axis": 0}, [3.0, 1.0, 0.0]),
+    Slope("logsumexp", 0, [[-INF, 0.0, -0.0]], [0, 0.5, 0.5], {"axes": (0,)}),
+    Slope("logsumexp", 0, [[INF, 0.0, INF]], [0.5, 0, 0.5], {"axes": (0,)}),
+    Slope("logsumexp", 0, [[-INF, -INF]], [0, 0], {"axes": (0,)}),
+    Slope("pick", 0, [[[0.0, INF], [-0.0, 1.0]], [1, 0]], [[0, INF], [2, 0]], {}, [INF, 2.0]),
+    Slope("dropout", 0, [[INF, -0.0, 1.0], 7], [INF, INF, INF], {"rate": 0.0}, INF),
+)  # fmt: skip
+
+SLOPES = (*UNARY_SLOPES, *BINARY_SLOPES, *TENSOR_SLOPES)
