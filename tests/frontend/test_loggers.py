@@ -80,6 +80,18 @@ def test_a_file_of_another_kind_stays_as_it_was(model, tmp_path, content):
     assert path.read_bytes() == content
 
 
+def test_rows_have_the_order_of_the_files_columns(model, tmp_path):
+    path = tmp_path / "log.csv"
+    path.write_text("val_loss,epoch,loss\n")
+    logger = CSVLogger(path, append=True)
+    fitted = model.fit(X, Y, epochs=2, validation_split=0.25, callbacks=[logger], verbose=0)
+    with open(path, newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["epoch"] for row in rows] == ["0", "1"]
+    for name in ("loss", "val_loss"):
+        assert [float(row[name]) for row in rows] == fitted.history[name]
+
+
 def test_a_logger_serves_two_trainings(model, tmp_path):
     going_on = CSVLogger(tmp_path / "on.csv", append=True)
     anew = CSVLogger(tmp_path / "anew.csv")

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
+import safetensors.numpy
 from rich.console import Console
 
 import graphc as gc
@@ -221,6 +222,21 @@ def test_checkpoints(model, tmp_path):
     assert model.variables["dense.kernel"] == -1
 
 
+@pytest.mark.parametrize("weights_only", [False, True])
+def test_a_checkpoint_holds_what_it_says(model, tmp_path, weights_only):
+    """The values after its epoch, with what training needs besides, or without."""
+    model.compile(gc.optim.SGD(0.1, momentum=0.9), mode=model._mode)
+    path = tmp_path / "{epoch}"
+    model.fit(X, Y, epochs=2, callbacks=[ModelCheckpoint(path, weights_only=weights_only)])
+    weights = {node.name for node in model.weights}
+    assert len(weights) == 2 and len(model.values()) > 4
+    held = safetensors.numpy.load_file(tmp_path / "1")
+    assert set(held) == (weights if weights_only else set(model.values()))
+    assert all((value == model.variables[name]).all() for name, value in held.items())
+    earlier = safetensors.numpy.load_file(tmp_path / "0")
+    assert all((earlier[name] != held[name]).any() for name in weights)
+
+
 def test_checkpoints_in_folders_of_their_own(model, tmp_path):
     model.fit(X, Y, epochs=2, callbacks=[ModelCheckpoint(tmp_path / "{epoch}-{loss:.0e}" / "m")])
     assert len(list(tmp_path.glob("?-*/m"))) == 2
@@ -330,6 +346,20 @@ def test_terminate_on_nan(model):
     x[3] = np.nan
     history = model.fit(x, Y, epochs=5, callbacks=[gc.callbacks.TerminateOnNaN()])
     assert history.epoch == [0]
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf])
+def test_training_ends_with_the_batch_whose_loss_is_not_finite(model, wrong):
+    class Watch(Callback):
+        def on_batch_begin(self, epoch, batch):
+            begun.append((epoch, batch))
+
+    begun: list[tuple[int, int]] = []
+    x = X.copy()
+    x[8] = wrong
+    model.learning_rate = 0
+    model.fit(x, Y, epochs=3, shuffle=False, callbacks=[Watch(), gc.callbacks.TerminateOnNaN()])
+    assert begun == [(0, 0), (0, 1)]
 
 
 def test_interrupt_takes_effect_after_a_whole_step(model):
