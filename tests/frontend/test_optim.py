@@ -304,6 +304,19 @@ def test_clipping_by_value(mode):
         )
 
 
+@pytest.mark.parametrize("norm", [0.5, 2.0, 1e6])
+def test_values_are_clipped_before_the_norm_and_decay_is_not(norm, mode):
+    graph, loss = declare()
+    optimizer = gc.optim.SGD(1.0, weight_decay=0.1, clip_value=0.4, clip_norm=norm)
+    gc.function([], loss, optimizer.updates(loss), mode=mode)()
+    limited = {name: np.clip(slope, -0.4, 0.4) for name, slope in gradients(STARTS).items()}
+    length = math.sqrt(sum((slope**2).sum() for slope in limited.values()))
+    assert 0.5 < length < 2.0
+    for name, start in STARTS.items():
+        step = limited[name] * min(1, norm / (length + 1e-6)) + 0.1 * start
+        np.testing.assert_allclose(graph.variables[name], start - step, rtol=1e-12, atol=1e-14)
+
+
 def test_only_named_parameters_change(mode):
     graph, loss = declare()
     updates = gc.optim.SGD(0.1).updates(loss, [graph.states["a"]])

@@ -21,6 +21,12 @@ CASES = (
         lambda x: x * constant(x, 15.0),
     ),
     Case(
+        "fold_extent",
+        lambda x: x * x.graph.apply(x.graph.extent(("n",), x.dtype).op, (), {
+            "shape": (4, 0), "dtype": x.dtype}),
+        lambda x: x * constant(x, 0.0),
+    ),
+    Case(
         "broadcast_uniform_constant",
         lambda x: x * constant(x, [3.0] * PAIRS[0]),
         lambda x: x * constant(x, 3.0),

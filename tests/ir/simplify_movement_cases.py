@@ -117,6 +117,13 @@ CASES = (
         exact=False,
     ),
     Case(
+        "sum_of_sum",
+        lambda x: by_axis(reduce.sum_, by_axis(reduce.sum_, x, 0, 2), 2, 3),
+        lambda x: by_axis(reduce.sum_, x, 0, 2, 3),
+        ((2, 3, 1, 4),),
+        exact=False,
+    ),
+    Case(
         "sum_all_reshaped",
         lambda x: build.sum(build.reshape(x, (12,))),
         lambda x: build.sum(x),
