@@ -216,6 +216,27 @@ def _scalar_rate(graph: gc.Graph) -> Any:
     return [rate * a], [(a, a - rate * gc.cos(a)), (rate, rate * 0.9)]
 
 
+def _own_along_another_axis(graph: gc.Graph) -> Any:
+    """Every row reads all elements of the state, of which it makes one."""
+    a, x = _state(graph, "a", (6,)), graph.input("x", (6, 6), "f64")
+    return [], [(a, gc.sum(x * a, 1) * 0.5)]
+
+
+def _read_again_in_a_later_pass(graph: gc.Graph) -> Any:
+    """A row's second pass makes the new value, and its third what is read of the old one."""
+    a, x = _state(graph, "a", (5, 40)), graph.input("x", (5, 40), "f64")
+    new = a - gc.max(a + x, 1, keepdims=True)
+    return [(a + x) / gc.sum(gc.abs(new), 1, keepdims=True)], [(a, new)]
+
+
+def _read_again_for_what_a_later_pass_needs(graph: gc.Graph) -> Any:
+    """The pass behind the new value computes again what it needs, from the old one."""
+    a, x = _state(graph, "a", (5, 40)), graph.input("x", (5, 40), "f64")
+    value = (a + x) * 2
+    new = x - gc.max(value, 1, keepdims=True)
+    return [value / gc.sum(gc.abs(new), 1, keepdims=True)], [(a, new)]
+
+
 def _running_statistics(graph: gc.Graph) -> Any:
     mean, x = _state(graph, "mean", (4,)), graph.input("x", (6, 4), "f64")
     now = gc.mean(x, 0)
