@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import ctypes
 import mmap
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
 
 from graphc.compiler.executable import Buffer, CompiledProgram, Role
-from graphc.compiler.native import LoadedProgram
+from graphc.compiler.native import KernelCode, LoadedProgram
 from graphc.ir.op import Array
 
 PAGE = mmap.PAGESIZE
@@ -58,9 +58,15 @@ class GuardedProgram(LoadedProgram):
     The arena, where buffers share memory, is not used. `states` are guarded by the caller.
     """
 
-    def __init__(self, compiled: CompiledProgram, states: Mapping[str, Array], side: Side) -> None:
+    def __init__(
+        self,
+        compiled: CompiledProgram,
+        states: Mapping[str, Array],
+        side: Side,
+        code: Sequence[KernelCode] | None = None,
+    ) -> None:
         self._side = side
-        super().__init__(compiled, states)
+        super().__init__(compiled, states, code)
 
     def _memory_of(self, buffer: Buffer, states: Mapping[str, Array]) -> Array:
         memory = super()._memory_of(buffer, states)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ import pytest
 import graphc as gc
 from graphc.compiler import sharing
 from graphc.compiler.executable import CompiledProgram
+from graphc.compiler.native import KernelCode
 from graphc.ir.op import Array
 from graphc.ir.types import TensorType
 from graphc.kernels import shares
@@ -28,8 +29,10 @@ def side(
     """All memory that a function takes for itself is guarded; small tensors are shared too."""
     side: Side = request.param
 
-    def program(compiled: CompiledProgram, states: Mapping[str, Array]) -> GuardedProgram:
-        return GuardedProgram(compiled, states, side)
+    def program(
+        compiled: CompiledProgram, states: Mapping[str, Array], code: Sequence[KernelCode]
+    ) -> GuardedProgram:
+        return GuardedProgram(compiled, states, side, code)
 
     def state(type: TensorType) -> Array:
         return guarded(np.zeros(type.dims, type.dtype.numpy), side)
