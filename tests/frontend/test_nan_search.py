@@ -85,6 +85,30 @@ def test_bad_data_is_named_first(net):
     assert report.then.op == "expm1"
 
 
+def test_bad_data_is_named_before_ops_that_come_first(net):
+    batch = _batch(0)  # the first op of the step gives NaN too
+    batch[5][1, 3] = np.nan
+    report = _find(net, batch)
+    assert (report.first.op, report.first.name, report.first.index) == ("input", "p5", (1, 3))
+
+
+def test_operands_that_are_broadcast_are_shown_where_they_were_read():
+    """A row, a column and a scalar beside a whole operand: each has its own place."""
+    graph = gc.Graph()
+    x, row = graph.input("x", ("batch", 3)), graph.input("row", (3,))
+    column, one = graph.input("column", ("batch", 1)), graph.input("one", ())
+    values = {"x": np.full((4, 3), 1.0), "row": [0.5, 1e20, 2.0], "column": [[2], [3], [1e20], [4]]}
+    arrays = [np.array(value, np.float32) for value in (*values.values(), 5.0)]
+    for other, index in ((row, (0, 1)), (column, (2, 0)), (one, (3, 2))):
+        batch = [array.copy() for array in arrays]
+        batch[0][index] = 1e20
+        batch[3][...] = 1e20 if other is one else 5.0
+        step = gc.function([x, row, column, one], gc.exp(x * other))
+        report = find_nan(step.program, {}, batch)
+        assert (report.first.op, report.first.index) == ("multiply", index)
+        assert [operand.there for operand in report.first.operands] == [np.float32(1e20)] * 2
+
+
 def test_infinity_is_followed_to_the_nan_that_it_makes():
     graph = gc.Graph()
     x = graph.input("x", ("batch",))
@@ -95,6 +119,14 @@ def test_infinity_is_followed_to_the_nan_that_it_makes():
     assert (report.first.op, report.then.op) == ("exp", "sin")
     (operand,) = report.first.operands
     assert (operand.minimum, operand.maximum, operand.there) == (1.0, 200.0, 200.0)
+
+
+def test_a_constant_is_what_somebody_wanted():
+    graph = gc.Graph()
+    x = graph.input("x", ("batch",))
+    step = gc.function([x], gc.tanh(x) - gc.exp(x) * graph.constant(np.inf))
+    report = find_nan(step.program, {}, [np.ones(3, np.float32)])
+    assert report.first.op == "multiply"
 
 
 def test_the_first_nan_is_one_where_infinities_stand_before_it():
