@@ -22,6 +22,7 @@ from graphc.ir.reference import run_program
 from graphc.kernels.group import ContractionGroup, viewed
 from tests.compiler.execution import compilation, refusals, run_loaded
 from tests.compiler.test_random_graphs import compare
+from tests.tolerance import assert_close
 
 THREADS = (1, 2, 3)
 TABLE_ROWS = 23
@@ -245,3 +246,18 @@ def test_an_index_out_of_range_stops_before_any_update() -> None:
         with pytest.raises(IndexError, match="test_gathers"):
             function(np.ones((9, 8), "f4"), np.array([0, 1, bad, 2], "i4"))
     np.testing.assert_array_equal(graph.variables["w"], np.ones((8, 3), "f4"))
+
+
+def test_a_product_gathers_one_of_two_operands_and_reads_the_other_where_it_is_stored() -> None:
+    graph = gc.Graph()
+    tables = [graph.input(name, (99, 32)) for name in ("one", "other")]
+    rows = [graph.input(name, (16,), "i32") for name in ("rows", "others")]
+    one, other = (gc.take(*each) for each in zip(tables, rows, strict=True))
+    function = gc.function([*tables, *rows], gc.transpose(one) @ other)
+    assert _gathered(function)
+    assert any("would gather both of its operands" in reason for reason in refusals(function))
+    rng = np.random.default_rng(3)
+    given = [rng.standard_normal((99, 32)).astype("f4") for _ in tables]
+    chosen = [rng.integers(0, 99, 16).astype("i4") for _ in rows]
+    x, y = (table[each] for table, each in zip(given, chosen, strict=True))
+    assert_close(function(*given, *chosen), x.T @ y, "f4", reduction_length=16)
