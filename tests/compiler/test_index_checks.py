@@ -128,6 +128,18 @@ def test_elements_that_index_nothing_may_be_anything(mode: Any) -> None:
         function(np.array([[0, 9], [4, -1], [1, 4]], "i4"), rows)
 
 
+@pytest.mark.parametrize("mode", ["reference", "compiled"])
+def test_elements_that_a_repeated_part_leaves_out_may_be_anything(mode: Any) -> None:
+    """The part is repeated to as many elements as there are in all."""
+    graph = gc.Graph()
+    i, table = graph.input("i", (6,), "i32"), graph.input("table", (4, 2))
+    shown = gc.broadcast_to(i[:3], (2, 3))
+    function = gc.function([i, table], gc.take(table, shown, axis=0), mode=mode)
+    rows = np.arange(8, dtype="f4").reshape(4, 2)
+    given = np.array([0, 3, 1, 9, -1, 4], "i4")
+    np.testing.assert_array_equal(function(given, rows), rows[[[0, 3, 1]] * 2])
+
+
 def test_a_model_takes_elements_that_index_nothing_as_they_are() -> None:
     graph = gc.Graph()
     pairs = graph.input("pairs", ("batch", 2), "i32")

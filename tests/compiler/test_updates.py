@@ -237,6 +237,13 @@ def _read_again_for_what_a_later_pass_needs(graph: gc.Graph) -> Any:
     return [value / gc.sum(gc.abs(new), 1, keepdims=True)], [(a, new)]
 
 
+def _reversed_and_read_again_after_a_sum(graph: gc.Graph) -> Any:
+    """What the sum over all rows needs of other elements of the state is needed after it too."""
+    b, x = _state(graph, "b", (7,)), graph.input("x", (9, 7), "f64")
+    other = b[::-1] * 2
+    return [], [(b, gc.sum(x * other, 0) * 0.1 + other)]
+
+
 def _running_statistics(graph: gc.Graph) -> Any:
     mean, x = _state(graph, "mean", (4,)), graph.input("x", (6, 4), "f64")
     now = gc.mean(x, 0)
