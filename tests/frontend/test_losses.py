@@ -92,12 +92,45 @@ def test_losses_survive_large_scores(mode):
     assert value == pytest.approx((1e4 + 4 * np.log(2)) / 6)
 
 
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+def test_losses_of_sequences(case, reduction):
+    """Rows [batch, time] have the losses of the same rows [batch]."""
+    build, arrays, expected = CASES[case]
+    folded = [array.reshape(2, ROWS // 2, *array.shape[1:]) for array in arrays]
+    value = evaluate(lambda *xs: build(*xs, reduction=reduction), *folded, mode="reference")
+    if reduction == "none":
+        expected = expected.reshape(2, ROWS // 2, *expected.shape[1:])
+    else:
+        expected = getattr(np, reduction)(expected)
+    np.testing.assert_allclose(value, expected, rtol=1e-12, atol=1e-12)
+
+
+METRICS = {
+    "accuracy": (gc.metrics.accuracy, (SCORES, LABELS)),
+    "accuracy of one-hot labels": (gc.metrics.accuracy, (SCORES, ONE_HOT)),
+    "top_k": (lambda z, t: gc.metrics.top_k_accuracy(z, t, 2), (SCORES, LABELS)),
+    "binary": (gc.metrics.binary_accuracy, (SCORES, ONE_HOT)),
+    "absolute": (gc.metrics.mean_absolute_error, (SCORES, SOFT)),
+}
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_metrics_of_sequences(name):
+    build, arrays = METRICS[name]
+    folded = [array.reshape(2, ROWS // 2, *array.shape[1:]) for array in arrays]
+    values = [evaluate(build, *each, mode="reference") for each in (arrays, folded)]
+    assert values[0] == pytest.approx(values[1], rel=1e-14) and values[0] > 0
+
+
 def test_penalties(mode):
     a, b = SCORES, SOFT
     value = evaluate(lambda x, y: gc.losses.l1([x, y], 0.5), a, b, mode=mode)
     assert value == pytest.approx(0.5 * (np.abs(a).sum() + b.sum()))
     value = evaluate(lambda x: gc.losses.l2(x, 0.5), a, mode=mode)
     assert value == pytest.approx(0.5 * (a**2).sum())
+    value = evaluate(lambda *xs: gc.losses.l2(xs, 0.5), a, b, a + 1, b - 2, mode=mode)
+    assert value == pytest.approx(0.5 * sum((x**2).sum() for x in (a, b, a + 1, b - 2)))
     with pytest.raises(ValueError, match="no parameters"):
         gc.losses.l2([], 0.5)
 
