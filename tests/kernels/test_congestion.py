@@ -42,8 +42,9 @@ def kernels() -> MachineCode:
 class Delayed:
     """Rows that tell which threads made a walk, behind one in which a thread is late.
 
-    In walk k all threads write how many they are to `seen[k]`, and behind two more barriers, at
-    which the late thread may be late again, those that are left do so to `rest[k]`.
+    In walk k all threads write how many they are to `seen[k]`, and behind the next barrier, at
+    which the late thread may be late again, and two more those that are left do so to `parted[k]`
+    and `rest[k]`.
     """
 
     def __init__(
@@ -51,7 +52,7 @@ class Delayed:
     ) -> None:
         self.walks = walks
         self.seen = np.zeros((walks, pool.threads), np.int64)
-        self.rest = np.zeros((walks, pool.threads), np.int64)
+        self.parted, self.rest = (np.zeros((walks, pool.threads), np.int64) for _ in range(2))
         # As two kernels have it, a row a walk: thread, function and argument, and thread, status
         # and rounds.
         self.sleeps = np.full((walks, 3), [NOBODY, 0, 0], np.int64)
@@ -61,11 +62,12 @@ class Delayed:
             Instruction("compute", kernels.address("fail_in_thread"), (2,)),
             Instruction("seen", kernels.address("write_threads"), (0,), barrier=True),
             Instruction("sleep", kernels.address("call_in_thread"), (1,)),
+            Instruction("parted", kernels.address("write_threads"), (4,), barrier=True),
             Instruction("sleep", kernels.address("call_in_thread"), (1,), barrier=True),
             Instruction("rest", kernels.address("write_threads"), (3,), barrier=True),
         ]
-        self.table = InstructionTable(executor, rows, [0] * 4, external=range(4), pool=pool)
-        arrays = (self.seen, self.sleeps, self.computes, self.rest)
+        self.table = InstructionTable(executor, rows, [0] * 5, external=range(5), pool=pool)
+        arrays = (self.seen, self.sleeps, self.computes, self.rest, self.parted)
         self.externals = tuple(array.ctypes.data for array in arrays)
         self.steps = tuple(array.strides[0] for array in arrays)
 
@@ -189,12 +191,14 @@ def test_one_thread_makes_the_rest_of_the_walk(delayed: Delayed) -> None:
     delayed.sleep(0, thread=1)
     parted = 0
     for _ in range(ATTEMPTS):
-        delayed.seen[0] = delayed.rest[0] = 0
+        delayed.seen[0] = delayed.parted[0] = delayed.rest[0] = 0
         delayed.table.held = 0
         delayed.table.run(delayed.externals, bearable=BEARABLE)
         threads = delayed.table.threads
         alone = [1] + [0] * (threads - 1)
         assert delayed.seen[0].tolist() in ([threads] * threads, alone)
+        # Whoever is left at the barrier where others leave has the whole of the row behind it.
+        assert delayed.parted[0].tolist() in ([threads] * threads, alone)
         assert delayed.rest[0].tolist() in ([threads] * threads, alone)
         parted += delayed.rest[0].tolist() == alone
     assert parted
