@@ -261,3 +261,22 @@ def test_a_product_gathers_one_of_two_operands_and_reads_the_other_where_it_is_s
     chosen = [rng.integers(0, 99, 16).astype("i4") for _ in rows]
     x, y = (table[each] for table, each in zip(given, chosen, strict=True))
     assert_close(function(*given, *chosen), x.T @ y, "f4", reduction_length=16)
+
+
+@pytest.mark.parametrize("is_left", [True, False])
+def test_many_gathered_rows_are_added_up_block_by_block(is_left: bool) -> None:
+    """So many that no even blocks are cut of them before: the kernel of the product stops."""
+    graph = gc.Graph()
+    table, y = graph.input("table", (99, 24)), graph.input("y", (3001, 20))
+    rows = graph.input("rows", (3001,), "i32")
+    x = gc.take(table, rows)
+    product = gc.transpose(x) @ y if is_left else gc.transpose(y) @ x
+    function = gc.function([table, y, rows], product)
+    assert _gathered(function)
+    rng = np.random.default_rng(3)
+    given = [rng.uniform(0.5, 1, shape).astype("f4") for shape in ((99, 24), (3001, 20))]
+    chosen = rng.integers(0, 99, 3001).astype("i4")
+    left, right = given[0][chosen], given[1]
+    wanted = left.T @ right if is_left else right.T @ left
+    found = function(*given, chosen)
+    assert_close(found, wanted, "f4", reduction_length=3001)
