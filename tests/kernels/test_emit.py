@@ -177,7 +177,7 @@ def test_integers_are_cut_back_to_their_width() -> None:
     assert scalar_expression(ops.maximum(x, x), ["a", "b"]) == "maximum(a, b)"
     y = x.graph.input("y", (3,), f32)
     assert scalar_expression(y + y, ["a", "b"]) == "a + b"
-    assert scalar_expression(build.cast(y, i64), ["a"]) == "i64(a)"
+    assert scalar_expression(build.cast(y, i64), ["a"]) == "cast_i64(a)"
 
 
 def test_names_stay_apart_from_what_source_uses() -> None:

@@ -54,7 +54,9 @@ def shown(page: Any) -> tuple[str, str]:
 
 def test_the_source_of_a_kernel_at_a_click(open_page: OpenPage, file: Path, net: Profile) -> None:
     page = open_page(file)
-    row, kernel = next((n, k) for n, k in enumerate(net.fused.kernels) if k.name == "matmul_tanh")
+    row, kernel = next(
+        (n, k) for n, k in enumerate(net.fused.kernels) if k.name == "matmul_tanh_multiply"
+    )
     source = net.fused.loaded.plan.instructions[row].source.text
     for place in (
         f'.bar-row[data-kernel="fused-{row}"]',

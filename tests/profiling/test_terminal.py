@@ -31,8 +31,10 @@ def test_no_line_is_wider_than_the_terminal(
 
 def test_wide_rows_hold_all(net: Profile) -> None:
     lines = [line.plain for line in profile_lines(net, 200)]
-    row = next(line for line in lines if line.startswith("matmul_tanh "))
-    assert re.search(r"388 B\s+400\s.*matmul add tanh · conftest.py:\d+$", row)
+    row = next(line for line in lines if line.startswith("matmul_tanh_multiply "))
+    assert re.search(
+        r"548 B\s+520\s.*matmul add tanh tanh_tail subtract multiply · conftest.py:\d+$", row
+    )
 
 
 def test_long_lists_of_ops_end(net: Profile) -> None:
@@ -93,9 +95,10 @@ def _with_kernels(measured: Profile, *kernels: KernelProfile) -> Profile:
 def test_what_fusions_save_is_listed(net: Profile) -> None:
     lines = [line.plain for line in profile_lines(net, 200)]
     start = next(n for n, line in enumerate(lines) if line.startswith("what each fusion saves"))
-    (row,) = [line for line in lines[start:] if line.startswith("matmul_tanh ")]
-    assert row.split()[1] == "3"
-    assert "640 B" in row and row.endswith("matmul: f32[8,5], add: f32[8,5]")
+    (row,) = [line for line in lines[start:] if line.startswith("matmul_tanh_multiply ")]
+    assert row.split()[1] == "6"
+    kept = ("matmul", "add", "tanh_tail", "subtract")
+    assert "1.60 kB" in row and row.endswith(", ".join(f"{name}: f32[8,5]" for name in kept))
 
 
 def rendered(width: int) -> list[str]:
