@@ -24,7 +24,9 @@ from tests.random_graphs import random_program, random_values
 
 Declare = Callable[[int, int, int, Any], gc.Function]
 THREADS = (1, 2, 3)
-RANDOM_PROGRAMS = 25
+RANDOM_PROGRAMS = 36
+# Of those; with fewer there would be too little to test.
+FEWEST_WITH_PROLOGUES = 6
 STEPS = 6
 
 
@@ -224,6 +226,6 @@ def test_random_graphs(always: None) -> None:
     seeds = range(RANDOM_PROGRAMS)
     programs = {seed: random_program(seed, steps=STEPS) for seed in seeds}
     found = {seed: program for seed, program in programs.items() if _prologues(program)}
-    assert len(found) >= RANDOM_PROGRAMS // 4
+    assert len(found) >= FEWEST_WITH_PROLOGUES
     for seed, program in found.items():
         _check(program, seed)
