@@ -158,7 +158,7 @@ def _two_layers(threads: int) -> LoadedProgram:
 def test_products_cut_by_rows_follow_each_other_without_a_barrier(threads: int) -> None:
     rows = _two_layers(threads).plan.instructions
     first, second = rows[:2]
-    assert first.name == "matmul_tanh" and second.name.startswith("matmul")
+    assert first.name.startswith("matmul_tanh") and second.name.startswith("matmul")
     assert first.shared and second.shared and not second.barrier
     # The updates of the weights that the threads read wait for all of them.
     assert any(row.barrier for row in rows)

@@ -30,10 +30,9 @@ from tests.compiler import networks
 from tests.compiler.execution import run_loaded
 from tests.compiler.test_random_graphs import compare
 from tests.kernels.test_vecmath import (
-    LARGEST_ERROR_ULP,
     REFERENCES,
     UNARY,
-    error_in_ulp,
+    assert_accurate,
     sweep,
 )
 from tests.random_graphs import random_program, random_values
@@ -199,7 +198,7 @@ def test_vector_math_is_within_2_ulp(load: Load, dtype: DType) -> None:
     for name in names:
         with np.errstate(all="ignore"):
             exact = REFERENCES[name](values.astype(wide))
-            assert error_in_ulp(outputs[name], exact).max() <= LARGEST_ERROR_ULP, name
+            assert_accurate(name, outputs[name], exact)
 
 
 def test_loops_keep_to_the_width(load: Load) -> None:

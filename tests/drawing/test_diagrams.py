@@ -78,7 +78,7 @@ def test_plan_follows_stored_values(diagrams, classifier):
     assert {node.label for node in kernels} == set(diagram.sources)
     labels = {node.id: node.label for node in diagram.nodes}
     stored = [(labels[e.source], labels[e.target], *e.value) for e in diagram.edges if e.value]
-    assert ("matmul_tanh", "matmul_tanh_2", "tanh", "640 bytes") in stored
+    assert ("matmul_tanh_multiply", "matmul_tanh_multiply_2", "tanh", "640 bytes") in stored
     assert any(d == "reads dense.kernel +1" for node in kernels for d in node.details)
 
 
