@@ -85,8 +85,8 @@ def as_array(value: Any) -> Array:
         array = np.asarray(value)
     except ValueError as error:
         raise ValueError(f"no array can be made of {shown(value)}: {error}") from None
-    except Exception as error:
-        raise TypeError(f"no array can be made of {shown(value)}: {error}") from None
+    except Exception as error:  # whatever the object's own conversion raises
+        raise TypeError(f"no array can be made of {shown(value)}: {error}") from error
     if array.dtype.kind in "biuf":
         return array
     if hasattr(value, "__dlpack__") and not isinstance(value, np.ndarray | np.generic):

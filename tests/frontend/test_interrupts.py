@@ -6,7 +6,6 @@ import signal
 import sys
 import threading
 import tty
-from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -18,6 +17,8 @@ from graphc.callbacks import Callback
 
 HIDE, SHOW = b"\x1b[?25l", b"\x1b[?25h"
 X = np.linspace(-1, 1, 24, dtype=np.float32).reshape(24, 1)
+
+pytestmark = pytest.mark.usefixtures("interruptible")
 
 
 class Terminal:
@@ -44,14 +45,6 @@ class Terminal:
         self._reader.join()
         os.close(self.master)
         return self._written
-
-
-@pytest.fixture(autouse=True)
-def _interruptible() -> Iterator[None]:
-    """Python's own handler of Ctrl-C, which a process started in the background does not have."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture

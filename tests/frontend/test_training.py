@@ -3,7 +3,6 @@
 import io
 import os
 import signal
-from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -17,13 +16,7 @@ from graphc.callbacks import Callback, EarlyStopping, LearningRateSchedule, Mode
 X = np.linspace(-1, 1, 24, dtype=np.float32).reshape(24, 1)
 Y = 3 * X + 1
 
-
-@pytest.fixture(autouse=True)
-def _interruptible() -> Iterator[None]:
-    """Python's own handler of Ctrl-C, which a process started in the background does not have."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
+pytestmark = pytest.mark.usefixtures("interruptible")
 
 
 @pytest.fixture
