@@ -21,6 +21,7 @@ from graphc.kernels.executor import (
 from graphc.kernels.llvm import compile_ir
 from graphc.kernels.pool import ThreadPool
 from graphc.kernels.thread_choice import CALLS_A_MEASUREMENT, TableRunner
+from graphc.kernels.thread_count import available_processors
 from tests.kernels.pool_kernels import KERNELS_IR
 
 # Far beyond what is borne; the rounds take some milliseconds on any processor.
@@ -32,6 +33,8 @@ LOST = 4_000_000
 BEARABLE = 1_000_000
 # To be let be by the system for some milliseconds.
 ATTEMPTS = 20
+# For as long as other tests may keep all processors.
+PATIENCE_SECONDS = 30.0
 
 
 @pytest.fixture(scope="module")
@@ -95,6 +98,18 @@ class Delayed:
                 return
         raise AssertionError("never held up")
 
+    def is_undisturbed_once(self) -> bool:
+        """Whether some run ends with nobody held up. Others may take the threads' processors, but
+        not each time."""
+        if self.table.threads > available_processors():
+            pytest.skip("threads without a processor each hold each other up")
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while time.monotonic() < deadline:
+            if not self.run():
+                return True
+            time.sleep(LATE_MICROSECONDS * 1e-6)
+        return False
+
     def threads(self) -> list[int]:
         """How many threads made each walk."""
         return [int(n) for n in self.seen[:, 0]]
@@ -141,13 +156,12 @@ def test_a_thread_that_is_late_in_the_last_walk_is_noticed(delayed: Delayed) -> 
 )
 def test_threads_that_compute_for_long_hold_nobody_up(delayed: Delayed) -> None:
     delayed.compute(2, thread=1)
-    # Others may take their processors, but not each time.
-    assert not all(delayed.run() for _ in range(ATTEMPTS))
+    assert delayed.is_undisturbed_once()
 
 
 def test_only_the_calling_thread_is_held_up(delayed: Delayed) -> None:
     delayed.sleep(2, thread=0)
-    assert not all(delayed.run() for _ in range(ATTEMPTS))
+    assert delayed.is_undisturbed_once()
 
 
 def test_small_delays_add_up(delayed: Delayed) -> None:
