@@ -171,14 +171,22 @@ def _swaps_last_two(node: Node) -> bool:
 # --- reductions ------------------------------------------------------------------------------
 
 
-@rule(reduce.max_, reduce.min_)
-def extreme_of_single(node: Node) -> Node | None:
-    """max(x over axes of extent 1) = x;  the same for min
+_EXTREMES = (reduce.max_, reduce.min_, reduce.greatest, reduce.least)
 
-    Not for sums: they begin at 0, and 0 + -0.0 is 0.
+
+@rule(*_EXTREMES)
+def extreme_of_single(node: Node) -> Node | None:
+    """max(x over axes of extent 1) = x + 0.0, which is 0.0 for -0.0;  the same for min
+
+    greatest and least, whose zeros have any sign, give x itself.
     """
     (x,) = node.operands
-    return x if x.shape == node.shape else None
+    return _extreme_of_one(node, x) if x.shape == node.shape else None
+
+
+def _extreme_of_one(node: Node, x: Node) -> Node:
+    """What the extreme `node` gives where x is the only element."""
+    return reduce.without_negative_zero(x) if node.op in (reduce.max_, reduce.min_) else x
 
 
 @rule(reduce.sum_, ulps=SUM_ULPS)
@@ -200,13 +208,13 @@ def sum_all_reshaped(node: Node) -> Node | None:
     return build.reshape(reduce.sum_(x, axes=tuple(range(x.rank))), node.shape)
 
 
-@rule(reduce.max_, reduce.min_)
+@rule(*_EXTREMES)
 def extreme_of_filled(node: Node) -> Node | None:
-    """max(broadcast_to(one element)) = broadcast_to(one element);  the same for min"""
+    """max(broadcast_to(one element)) = broadcast_to(one element + 0.0);  the same for min"""
     x = operand_of(node.operands[0], movement.broadcast_to)
     if x is None or any(extent != 1 for extent in x.shape):
         return None
-    return build.broadcast_to(build.reshape(x, ()), node.shape)
+    return build.broadcast_to(_extreme_of_one(node, build.reshape(x, ())), node.shape)
 
 
 @rule(reduce.sum_)

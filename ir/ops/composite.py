@@ -58,12 +58,12 @@ def _reference_log_softmax(result: TensorType, x: Array, axis: int) -> Array:
 
 
 def _expand_softmax(x: Any, axis: int) -> Any:
-    e = exp(x - reduce.max_(x, axes=(axis,)))
+    e = exp(x - reduce.greatest(x, axes=(axis,)))
     return e / reduce.sum_(e, axes=(axis,))
 
 
 def _expand_log_softmax(x: Any, axis: int) -> Any:
-    shifted = x - reduce.max_(x, axes=(axis,))
+    shifted = x - reduce.greatest(x, axes=(axis,))
     return shifted - log(reduce.sum_(exp(shifted), axes=(axis,)))
 
 
@@ -91,7 +91,7 @@ log_softmax: Op = Op(
 def _infer_logsumexp(x: TensorType, axes: tuple[int, ...]) -> TensorType:
     if not x.dtype.is_float:
         raise DTypeError(f"f32 or f64 expected, not {x.dtype}")
-    return reduce.max_.infer(x, axes=axes)
+    return reduce.greatest.infer(x, axes=axes)
 
 
 def _reference_logsumexp(result: TensorType, x: Array, axes: tuple[int, ...]) -> Array:
@@ -103,7 +103,7 @@ def _reference_logsumexp(result: TensorType, x: Array, axes: tuple[int, ...]) ->
 
 def _expand_logsumexp(x: Any, axes: tuple[int, ...]) -> Any:
     """log(sum(exp(x - max(x)))) + max(x), or the maximum where it is infinite."""
-    peak = reduce.max_(x, axes=axes)
+    peak = reduce.greatest(x, axes=axes)
     total = log(reduce.sum_(exp(x - peak), axes=axes)) + peak
     return where(equal(absolute(peak), float("inf")), peak, total)
 
@@ -113,7 +113,7 @@ def _vjp_logsumexp(ct: Any, r: Any, x: Any, axes: tuple[int, ...]) -> Any:
     if len(axes) == 1:
         weight = softmax(x, axis=axes[0])
     else:
-        e = exp(x - reduce.max_(x, axes=axes))
+        e = exp(x - reduce.greatest(x, axes=axes))
         weight = e / reduce.sum_(e, axes=axes)
     finite = where(equal(stop_gradient(x), float("-inf")), 0, ct * weight)
     is_infinite = equal(stop_gradient(r), float("inf"))
@@ -149,12 +149,12 @@ def positions(x: Any, axis: int, dtype: DType) -> Any:
 
 def _expand_argmax(x: Any, axis: int) -> Any:
     """The least index whose element is the maximum; the first NaN where there is one."""
-    is_extreme = equal(x, reduce.max_(x, axes=(axis,)))
+    is_extreme = equal(x, reduce.greatest(x, axes=(axis,)))
     if x.dtype.is_float:
         is_extreme = logical_or(is_extreme, not_equal(x, x))
     beyond = np.iinfo(np.int32).max
     index = where(is_extreme, positions(x, axis, i32), beyond)
-    return cast(reduce.min_(index, axes=(axis,)), dtype=i64)
+    return cast(reduce.least(index, axes=(axis,)), dtype=i64)
 
 
 def _countable(labels: Any) -> Any:
@@ -224,7 +224,7 @@ def _expand_pick(x: Any, labels: Any) -> Any:
     # All others are the least number: the greatest is an element of x, the sign of a zero included.
     number = x if x.dtype.has_arithmetic else cast(x, dtype=i32)
     others = where(is_chosen, number, reduce.lowest(number.dtype))
-    picked = movement.reshape(reduce.max_(others, axes=(x.rank - 1,)), shape=labels.shape)
+    picked = movement.reshape(reduce.greatest(others, axes=(x.rank - 1,)), shape=labels.shape)
     return picked if picked.dtype == x.dtype else cast(picked, dtype=x.dtype)
 
 

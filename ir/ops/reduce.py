@@ -9,7 +9,7 @@ import numpy as np
 
 from graphc.ir.attributes import AXES
 from graphc.ir.errors import ShapeError
-from graphc.ir.op import Array, Op, Reduction, Vjp
+from graphc.ir.op import Array, Composite, Op, Reduction, Vjp
 from graphc.ir.ops.elementwise import cast, equal, stop_gradient, where
 from graphc.ir.ops.movement import broadcast_to
 from graphc.ir.types import DType, TensorType, check_arithmetic, normalize_axes
@@ -77,7 +77,37 @@ sum_: Op = reduction(
     lambda dtype: 0,
     vjp=[lambda ct, r, x, axes: broadcast_to(ct, shape=x.shape)],
 )
-max_: Op = reduction("max", np.max, "maximum", lowest, vjp=[route], infer=_infer_not_empty)
-min_: Op = reduction("min", np.min, "minimum", _highest, vjp=[route], infer=_infer_not_empty)
+# The greatest and the least element, as the kernels' loops find them: of equal zeros of both signs
+# either, since to choose in each step takes longer than the step. Expansions use them where that
+# makes no difference; what users call is below.
+greatest: Op = reduction("greatest", np.max, "maximum", lowest, vjp=[route], infer=_infer_not_empty)
+least: Op = reduction("least", np.min, "minimum", _highest, vjp=[route], infer=_infer_not_empty)
 
-OPS = (sum_, max_, min_)
+
+def without_negative_zero(x: Any) -> Any:
+    """x with 0.0 in the place of -0.0. To add 0.0 changes nothing else, NaN included."""
+    return x + 0.0 if x.dtype.is_float else x
+
+
+def _extreme(name: str, raw: Op) -> Op:
+    """`raw` whose zeros are all 0.0, as a sum's are."""
+
+    def apply(result: TensorType, x: Array, axes: tuple[int, ...]) -> Array:
+        value = raw.reference(result, x, axes=axes)
+        return value + np.zeros((), value.dtype)
+
+    return Op(
+        name,
+        arity=1,
+        attributes={"axes": AXES},
+        infer=_infer_not_empty,
+        reference=apply,
+        vjp=[route],
+        lowering=Composite(lambda x, axes: without_negative_zero(raw(x, axes=axes))),
+    )
+
+
+max_: Op = _extreme("max", greatest)
+min_: Op = _extreme("min", least)
+
+OPS = (sum_, greatest, least, max_, min_)

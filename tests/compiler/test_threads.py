@@ -93,7 +93,7 @@ def test_dropout_has_the_same_bits(fuse: bool) -> None:
 def test_extremes_of_zeros_of_both_signs_have_the_same_bits(
     shape: tuple[int, ...], axis: int
 ) -> None:
-    """Which zero wins is open, but not by thread."""
+    """Whichever zero a loop keeps, the result is 0.0."""
     x = gc.Graph().input("x", shape)
     extremes = [gc.max(x, axis=axis), gc.min(x, axis=axis)]
     zeros = np.random.default_rng(10).choice(np.array([0.0, -0.0], np.float32), shape)

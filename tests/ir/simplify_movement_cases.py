@@ -108,7 +108,8 @@ CASES = (
         ((3, 4), (3, 5)),
         exact=False,
     ),
-    Case("extreme_of_single", lambda x: by_axis(reduce.max_, x, 1), lambda x: x, ((4, 1),)),
+    Case("extreme_of_single", lambda x: by_axis(reduce.max_, x, 1), lambda x: x + 0.0, ((4, 1),)),
+    Case("extreme_of_single", lambda x: by_axis(reduce.least, x, 1), lambda x: x, ((4, 1),)),
     Case(
         "sum_of_sum",
         lambda x: by_axis(reduce.sum_, by_axis(reduce.sum_, x, 2), 0),
@@ -133,6 +134,12 @@ CASES = (
     Case(
         "extreme_of_filled",
         lambda x: by_axis(reduce.min_, movement.broadcast_to(x, shape=ROWS), 0),
+        lambda x: movement.broadcast_to(x + 0.0, shape=(1, 3)),
+        ((),),
+    ),
+    Case(
+        "extreme_of_filled",
+        lambda x: by_axis(reduce.greatest, movement.broadcast_to(x, shape=ROWS), 0),
         lambda x: movement.broadcast_to(x, shape=(1, 3)),
         ((),),
     ),

@@ -37,6 +37,7 @@ def classifier() -> Program:
         ("class", build.argmax(scores)),
         ("one_hot", build.one_hot(t, 4, "f64")),
         ("logsumexp", build.logsumexp(scores)),
+        ("extremes", build.max(scores) - build.min(scores)),
         ("slopes", ops.tanh_slope(scores) + ops.sigmoid_slope(scores)),
         ("stopped", ops.stop_gradient(scores)),
         ("dropped", random.dropout(scores, graph.state("key", (), "i64"), rate=0.5)),

@@ -150,8 +150,8 @@ _HALF = [-INF, 0.0, 0.0]
 
 TENSOR_SLOPES = (
     Slope("sum", 0, [[[INF, 0.0], [-0.0, NAN]]], [[1, 1], [2, 2]], {"axes": (1,)}, [[1.0], [2.0]]),
-    Slope("max", 0, [_ROWS], _SHARED, {"axes": (1,)}),
-    Slope("min", 0, [_LOW], _SHARED, {"axes": (1,)}),
+    *(Slope(op, 0, [_ROWS], _SHARED, {"axes": (1,)}) for op in ("max", "greatest")),
+    *(Slope(op, 0, [_LOW], _SHARED, {"axes": (1,)}) for op in ("min", "least")),
     Slope("max", 0, [[[2.0, -0.0], [1.0, 0.0]]], [[INF, 0.5], [0, 0.5]], {"axes": (0,)},
           [[INF, 1.0]]),
     Slope("min", 0, [[[2.0, -0.0], [1.0, 0.0]]], [[0, 0.5], [INF, 0.5]], {"axes": (0,)},

@@ -125,6 +125,7 @@ def _along(shape: tuple[int, ...], axes: tuple[int, ...], function: Callable[...
 def _reduction_cases() -> Iterator[Case]:
     functions: dict[str, tuple[Callable[..., Any], Sampler]] = {
         "sum": (math.fsum, spread), "max": (max, apart), "min": (min, apart),
+        "greatest": (max, apart), "least": (min, apart),
     }  # fmt: skip
     for op, (function, sample) in functions.items():
 

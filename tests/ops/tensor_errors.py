@@ -101,9 +101,17 @@ _REDUCTIONS = tuple(
         ShapeError, rf"^{op}\(f32\[0,4\]\): an extreme of no elements",
     )
     for op, record in (
-        ("max", reduce.max_), ("min", reduce.min_), ("logsumexp", composite.logsumexp),
+        ("max", reduce.max_), ("min", reduce.min_), ("greatest", reduce.greatest),
+        ("least", reduce.least), ("logsumexp", composite.logsumexp),
     )
 ) + (
+    *(
+        ErrorCase(
+            op, "axis", lambda g, f=record: f(_x(g), axes=(2,)),
+            ShapeError, rf"^{op}\(f32\[3,4\]\): axis 2 is outside rank 2",
+        )
+        for op, record in (("greatest", reduce.greatest), ("least", reduce.least))
+    ),
     ErrorCase(
         "logsumexp", "unsorted", lambda g: composite.logsumexp(_x(g), axes=(1, 0)),
         ShapeError, r"^logsumexp\(f32\[3,4\]\): sorted axes",
