@@ -75,20 +75,27 @@ def _exp(x: Any, k: FloatFormat) -> Any:
 def _exp_nonpositive(x: Any, k: FloatFormat) -> Any:
     """exp(x) on x <= 0"""
     bounded = _clamp_low(x, k.exp_lowest)
-    first, rest, _, power = _exp_parts(bounded, k.lifted_power_shift, k)
-    return fma(first + rest, power, power) * k.lifted_power_factor
+    p, power = _expm1_factors(bounded, k.lifted_power_shift, k)
+    return fma(p, power, power) * k.lifted_power_factor
+
+
+def _expm1_factors(x: Any, shift: Any, k: FloatFormat) -> tuple[Any, Any]:
+    """(p, power) with exp(x) = (1 + p) * 2**n, cheaper than `_exp_parts`: p is exact to half an
+    ULP of the reduced argument, and as accurate as there where n = 0. `power` is as there."""
+    shifted = fma(x, k.log2_e, shift)
+    n = shifted - shift
+    r = fma(n, -k.ln2_low, fma(n, -k.ln2_high, x))
+    p = fma(polynomial(k.expm1, r), r * r, r)
+    return p, float_from_bits(bits_from_float(shifted) << k.mantissa_bits)
 
 
 def _exp_factors(x: Any, k: FloatFormat) -> tuple[Any, Any]:
-    """(y, 2**n) with exp(x) = y * 2**n a normal number, to about 1 ULP: cheaper than `_exp_parts`.
+    """(y, 2**n) with exp(x) = y * 2**n a normal number, to about 1 ULP.
 
     For results in which exp(x) is the smaller term, and its last bit counts for less.
     """
-    shifted = fma(x, k.log2_e, k.power_shift)
-    n = shifted - k.power_shift
-    r = fma(n, -k.ln2_low, fma(n, -k.ln2_high, x))
-    y = k.one + fma(polynomial(k.expm1, r), r * r, r)
-    return y, float_from_bits(bits_from_float(shifted) << k.mantissa_bits)
+    p, power = _expm1_factors(x, k.power_shift, k)
+    return k.one + p, power
 
 
 def _expm1(x: Any, k: FloatFormat) -> Any:
@@ -104,8 +111,8 @@ def _tanh_parts(x: Any, k: FloatFormat) -> tuple[Any, Any, Any]:
     """(|x|, m, u) with m = (exp(2|x|) - 1) / 2 and u = 1 / (m + 1) = 1 - tanh |x|."""
     magnitude = absolute(x)
     bounded = _clamp_high(magnitude, k.tanh_highest)
-    first, rest, _, half_power = _exp_parts(bounded + bounded, k.half_power_shift, k)
-    m = fma(first + rest, half_power, half_power - k.half)
+    p, half_power = _expm1_factors(bounded + bounded, k.half_power_shift, k)
+    m = fma(p, half_power, half_power - k.half)
     return bounded, m, select(magnitude > k.tanh_highest, k.zero, k.one / (m + k.one))
 
 
