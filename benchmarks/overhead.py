@@ -25,13 +25,8 @@ from benchmarks.measure import (
     write_json,
 )
 from benchmarks.workloads import workload
-from graphc.kernels.executor import (
-    Executor,
-    Instruction,
-    InstructionTable,
-    MachineCode,
-    compile_executor,
-)
+from graphc.kernels.executor import Executor, MachineCode, compile_executor
+from graphc.kernels.instruction_table import Instruction, InstructionTable
 from graphc.kernels.llvm import compile_ir
 from graphc.kernels.memory import data_address
 from graphc.kernels.pool import ThreadPool

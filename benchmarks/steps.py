@@ -42,7 +42,7 @@ from benchmarks.measure import (
 from benchmarks.peer_process import PEERS, PEERS_PYTHON, Peers, started
 from benchmarks.workloads import ELEMENTWISE_ROWS, NAMES, Workload, workload
 from graphc.compiler.native import native
-from graphc.function import Function
+from graphc.functions.function import Function
 
 NUMPY_THREADS = 1
 STEPS_BEFORE_LOSS = 20

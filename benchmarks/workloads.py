@@ -15,7 +15,7 @@ import numpy as np
 
 import graphc as gc
 from benchmarks.peers.problem import Problem
-from graphc.function import Mode
+from graphc.functions.function import Mode
 
 Array = np.ndarray[Any, np.dtype[Any]]
 

@@ -14,8 +14,7 @@ from rich.console import Console
 from sklearn.datasets import load_digits
 
 import graphc as gc
-from graphc.profile import profile
-from graphc.report import confusion_table
+from graphc.inspect.report import confusion_table
 
 PIXELS, CLASSES = 64, 10
 BATCH_SIZE = 16
@@ -59,7 +58,7 @@ def main():
     # Whole training steps on random data, fused and with one kernel an op, in turns; each repeated
     # in the native loop of the executor, so that neither pays for calls from Python. Both use the
     # same matrix products and the same arithmetic. The weights are put back afterwards.
-    measured = profile(model)
+    measured = model.profile()
     fused, unfused = measured.fused, measured.unfused
     console.print(
         f"compiled in {compile_seconds:.1f} s: {fused.ops} ops into {len(fused.kernels)} fused "

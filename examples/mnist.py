@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from rich.console import Console
 
 import graphc as gc
-from graphc.report import confusion_table
+from graphc.inspect.report import confusion_table
 
 SIDE, CLASSES = 28, 10
 BATCH_SIZE = 100

@@ -1,6 +1,12 @@
 """graphc: declare a network as a static graph, compile it once, run it many times."""
 
-from graphc import callbacks, data, init, loggers, losses, metrics, nn, optim, random, schedules
+import sys
+
+from graphc.declare import init, losses, metrics, nn, optim, random, schedules
+from graphc.declare.derivatives import grad, inference, jacobian
+from graphc.declare.graph import Graph
+from graphc.declare.nn import dropout
+from graphc.declare.variables import Variables
 from graphc.errors import (
     DataError,
     DTypeError,
@@ -14,8 +20,7 @@ from graphc.errors import (
     ShapeError,
     VariableError,
 )
-from graphc.frontend import Graph, Node, Variables, grad, inference, jacobian
-from graphc.function import Function, function
+from graphc.functions.function import Function, function
 from graphc.ir.build import (
     argmax,
     broadcast_to,
@@ -44,6 +49,7 @@ from graphc.ir.build import (
     transpose,
     where,
 )
+from graphc.ir.graph import Node
 from graphc.ir.ops.elementwise import absolute as abs
 from graphc.ir.ops.elementwise import (
     add,
@@ -78,9 +84,9 @@ from graphc.ir.ops.elementwise import (
     tanh,
 )
 from graphc.ir.types import Dim, DType, bool_, f32, f64, i32, i64, u8
-from graphc.model import Model
-from graphc.nn import dropout
-from graphc.training import History
+from graphc.train import callbacks, data, loggers
+from graphc.train.history import History
+from graphc.train.model import Model
 
 __all__ = [
     "DType",
@@ -181,3 +187,10 @@ __all__ = [
     "u8",
     "where",
 ]
+
+# `import graphc.nn` and `from graphc.nn import dense` find a module of users where it stands.
+for _module in (
+    callbacks, data, init, loggers, losses, metrics, nn, optim, random, schedules,
+):  # fmt: skip
+    sys.modules[f"{__name__}.{_module.__name__.rpartition('.')[2]}"] = _module
+del _module

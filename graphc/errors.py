@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from graphc.ir.errors import (
     DTypeError,
     ForeignTensorError,
@@ -13,9 +11,7 @@ from graphc.ir.errors import (
 )
 from graphc.kernels.gate import InterruptedCallError
 from graphc.kernels.settings import SettingError
-
-if TYPE_CHECKING:
-    from graphc.nan_search import NanReport
+from graphc.nan_report import NanReport
 
 __all__ = [
     "DTypeError",
@@ -23,6 +19,7 @@ __all__ = [
     "ForeignTensorError",
     "GraphError",
     "InterruptedCallError",
+    "MissingExtraError",
     "NotCompiledError",
     "NotDifferentiableError",
     "NotFiniteError",
@@ -58,3 +55,12 @@ class NotFiniteError(FloatingPointError):
 
 class PlanTooLargeError(MemoryError):
     """A program that takes more memory than there is, or than is allowed; nothing was allocated."""
+
+
+class MissingExtraError(ImportError):
+    """An optional library is not installed; the message names graphc's extra that has it."""
+
+
+def missing_extra(what: str, extra: str) -> MissingExtraError:
+    """The error of what needs the libraries of an extra."""
+    return MissingExtraError(f"{what} needs the extra {extra!r}: pip install 'graphc[{extra}]'")

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from graphc.kernels.congestion import Congestion
-from graphc.kernels.executor import InstructionTable, KernelStopped
+from graphc.kernels.instruction_table import InstructionTable, KernelStopped
 
 # Walks of this length are shared without a question: what threads say to each other is nothing
 # beside it.

@@ -14,7 +14,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from graphc.compiler.executable import Buffer, CompiledProgram, Role
+from graphc.compiler.compiled import CompiledProgram
+from graphc.compiler.executable import Buffer, Role
 from graphc.compiler.native import KernelCode, LoadedProgram
 from graphc.ir.op import Array
 

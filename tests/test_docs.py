@@ -18,7 +18,8 @@ import pytest
 from click.testing import CliRunner
 
 import graphc as gc
-from graphc import cli, stages
+from graphc import cli
+from graphc.functions import variants
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -87,7 +88,7 @@ def test_inspections_show_what_the_compiler_prints(
     monkeypatch.chdir(ROOT)
     monkeypatch.setenv("GRAPHC_THREADS", "1")
     monkeypatch.setenv("COLUMNS", "80")
-    monkeypatch.setattr(stages, "native", lambda: SimpleNamespace(vector_bits=VECTOR_BITS))
+    monkeypatch.setattr(variants, "native", lambda: SimpleNamespace(vector_bits=VECTOR_BITS))
 
     def printed(found: re.Match[str]) -> str:
         result = CliRunner().invoke(cli.main, shlex.split(found["command"])[1:])

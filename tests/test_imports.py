@@ -1,9 +1,13 @@
-"""Who may import whom: graphc -> graphc.kernels -> graphc.ir; three files import numba."""
+"""Who may import whom: rooms in one order, no circle of modules, and three files import numba.
+
+Imports inside functions and for types alone count as all others.
+"""
 
 import ast
+import importlib
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -89,20 +93,20 @@ def test_imports_go_one_way(path: Path) -> None:
     [
         ("ir/graph.py", "import graphc.kernels.jit"),
         ("ir/graph.py", "from graphc import kernels"),
-        ("ir/graph.py", "from graphc.frontend import Tensor"),
+        ("ir/graph.py", "from graphc.declare.graph import Graph"),
         ("ir/ops/leaf.py", "from ...kernels import jit"),
         ("ir/graph.py", "import scipy.special"),
         ("ir/graph.py", "def late():\n    import numba"),
         ("kernels/emit.py", "from numba import njit"),
         ("kernels/llvm.py", "from numba import njit"),
         ("kernels/primitives.py", "from numba import njit"),
-        ("kernels/emit.py", "import graphc.model"),
+        ("kernels/emit.py", "import graphc.train.model"),
         ("kernels/emit.py", "from importlib import import_module\nimport_module('llvmlite')"),
         ("kernels/emit.py", "from click import echo"),
         ("kernels/jit.py", "from graphc.compiler import fuse"),
-        ("graphc/model.py", "import llvmlite.binding"),
+        ("graphc/train/model.py", "import llvmlite.binding"),
         ("graphc/compiler/fuse.py", "import importlib\nimportlib.import_module(name)"),
-        ("graphc/model.py", "import kernels"),
+        ("graphc/train/model.py", "import kernels"),
     ],
 )  # fmt: skip
 def test_a_forbidden_import_is_seen(path: str, source: str) -> None:
@@ -115,11 +119,184 @@ def test_a_forbidden_import_is_seen(path: str, source: str) -> None:
         ("ir/graph.py", "import math\nimport numpy as np\nfrom graphc.ir import types"),
         ("ir/ops/leaf.py", "from . import movement\nfrom ..types import DType"),
         ("kernels/jit.py", "import llvmlite.binding\nfrom numba.core import types"),
-        ("graphc/model.py", "from graphc.kernels import executor\nfrom .compiler import fuse"),
+        (
+            "graphc/train/model.py",
+            "from graphc.kernels import executor\nfrom ..compiler import fuse",
+        ),
     ],
 )
 def test_an_allowed_import_is_not(path: str, source: str) -> None:
     assert forbidden_imports(source, Path(path)) == []
+
+
+# --- rooms -----------------------------------------------------------------------------------
+
+# Each imports from those before it and from itself. Last is the face of the package, with the names
+# that users import: nothing inside knows it.
+ROOMS = (
+    "graphc.ir", "graphc.kernels", "graphc.nan_report", "graphc.errors", "graphc.files",
+    "graphc.declare", "graphc.compiler", "graphc.functions", "graphc.inspect", "graphc.drawing",
+    "graphc.profiling", "graphc.train", "graphc.commands", "graphc.cli", "graphc",
+)  # fmt: skip
+
+# Side by side: what is declared is compiled by `graphc.functions` alone.
+APART = {("graphc.compiler", "graphc.declare")}
+
+PACKAGES = {"ir": "graphc.ir", "kernels": "graphc.kernels", "graphc": "graphc"}
+
+
+def room_of(module: str) -> str:
+    """The innermost of the rooms that a module stands in."""
+    return max((r for r in ROOMS if module == r or module.startswith(r + ".")), key=len)
+
+
+def module_of(path: Path) -> str:
+    """The full name of the module in a file of this repository."""
+    parts = [PACKAGES[path.parts[0]], *path.with_suffix("").parts[1:]]
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def package_of(path: Path) -> str:
+    module = module_of(path)
+    return module if path.name == "__init__.py" else module.rpartition(".")[0]
+
+
+def against_the_order(source: str, path: Path) -> list[str]:
+    """What the file at `path` imports from rooms that it must not know."""
+    room = room_of(module_of(path))
+    ours = (m for m in imported_modules(source, package_of(path)) if m.split(".")[0] == "graphc")
+    return [
+        module
+        for module in ours
+        if ROOMS.index(room_of(module)) > ROOMS.index(room) or (room, room_of(module)) in APART
+    ]
+
+
+ALL_SOURCES = [path for folder in PACKAGES for path in _sources(folder)]
+
+
+@pytest.mark.parametrize("path", ALL_SOURCES, ids=str)
+def test_rooms_are_in_order(path: Path) -> None:
+    assert against_the_order((ROOT / path).read_text(), path) == []
+
+
+@pytest.mark.parametrize(
+    ("path", "source"),
+    [
+        ("graphc/declare/nn.py", "from graphc.train.model import Model"),
+        ("graphc/declare/nn.py", "from ..train import model"),
+        ("graphc/declare/nn.py", "def late():\n    from graphc.functions import function"),
+        ("graphc/compiler/native.py", "from graphc.declare.variables import Variables"),
+        (
+            "graphc/errors.py",
+            "if TYPE_CHECKING:\n    from graphc.inspect.nan_search import find_nan",
+        ),
+        ("graphc/inspect/explain.py", "import graphc.profiling.profile"),
+        ("graphc/drawing/plan.py", "from graphc.profiling import rows"),
+        ("graphc/profiling/profile.py", "from graphc.train.model import Model"),
+        ("graphc/train/model.py", "from graphc.commands import script"),
+        ("graphc/train/model.py", "import graphc as gc"),
+        ("graphc/train/model.py", "from graphc import nn"),
+    ],
+)
+def test_an_import_against_the_order_is_seen(path: str, source: str) -> None:
+    assert against_the_order(source, Path(path)) != []
+
+
+def test_an_import_in_the_order_is_not() -> None:
+    source = "from graphc import errors\nfrom ..functions import function\nimport graphc.ir.build"
+    assert against_the_order(source, Path("graphc/train/model.py")) == []
+
+
+# --- circles ---------------------------------------------------------------------------------
+
+
+def circles(imports: Mapping[str, set[str]]) -> set[str]:
+    """The modules that are in a circle, or on a way from one circle to another.
+
+    Modules that import nothing of the rest, and those that nothing of the rest imports, are taken
+    away until there are none.
+    """
+    left = {module: set(imported) for module, imported in imports.items()}
+    while True:
+        imported = set().union(*left.values())
+        gone = {module for module in left if not left[module] or module not in imported}
+        if not gone:
+            return set(left)
+        left = {m: left[m] - gone for m in left.keys() - gone}
+
+
+def import_graph(sources: Mapping[Path, str]) -> dict[str, set[str]]:
+    """The modules that each module of `sources` imports, of these alone."""
+    modules = {module_of(path) for path in sources}
+
+    def known(name: str) -> str:
+        while name and name not in modules:
+            name = name.rpartition(".")[0]
+        return name
+
+    return {
+        module_of(path): {known(m) for m in imported_modules(source, package_of(path))} - {""}
+        for path, source in sources.items()
+    }
+
+
+def without_types(source: str) -> str:
+    """The source without what is inside functions, and without imports for types alone."""
+    tree = ast.parse(source)
+
+    class Removing(ast.NodeTransformer):
+        def visit_FunctionDef(self, node: ast.FunctionDef) -> None:
+            return None
+
+        def visit_If(self, node: ast.If) -> ast.If | None:
+            return None if ast.unparse(node.test) == "TYPE_CHECKING" else node
+
+    return ast.unparse(Removing().visit(tree))
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    found = circles(import_graph({path: (ROOT / path).read_text() for path in ALL_SOURCES}))
+    # Those of the IR are told below.
+    assert {module for module in found if room_of(module) != "graphc.ir"} == set()
+
+
+def test_no_modules_of_the_ir_do_while_they_are_imported() -> None:
+    """Derivatives of ops are made of ops: so records name the type of nodes, and the operators of
+    nodes find ops when they are called."""
+    sources = {path: without_types((ROOT / path).read_text()) for path in _sources("ir")}
+    assert circles(import_graph(sources)) == set()
+
+
+@pytest.mark.parametrize(
+    "back",
+    [
+        "from graphc.train import model",
+        "from . import model",
+        "from .model import Model",
+        "def late():\n    import graphc.train.model",
+        "if TYPE_CHECKING:\n    from graphc.train.model import Model",
+    ],
+)
+def test_a_circle_is_seen(back: str) -> None:
+    sources = {
+        Path("graphc/train/model.py"): "from graphc.train.loop import Training",
+        Path("graphc/train/loop.py"): "from graphc.train.data import Batches",
+        Path("graphc/train/data.py"): back,
+        Path("graphc/train/plots.py"): "from graphc.train.model import Model",
+    }
+    of_circle = {"graphc.train.model", "graphc.train.loop", "graphc.train.data"}
+    assert circles(import_graph(sources)) == of_circle
+
+
+def test_a_line_is_no_circle() -> None:
+    assert circles({"a": {"b", "c"}, "b": {"c"}, "c": set()}) == set()
+
+
+@pytest.mark.parametrize("module", ["graphc.nn", "graphc.optim", "graphc.callbacks", "graphc.data"])
+def test_public_modules_are_imported_as_users_write_them(module: str) -> None:
+    public = importlib.import_module(module)
+    assert getattr(importlib.import_module("graphc"), module.partition(".")[2]) is public
 
 
 @pytest.mark.parametrize("module", ["graphc.ir", "graphc.ir.ops", "graphc.ir.autodiff", "graphc"])

@@ -14,16 +14,15 @@ from graphc.commands.common import (
     console,
     one_line_errors,
 )
+from graphc.commands.script import load_subject
+from graphc.commands.subject import extents_of, function_of
 from graphc.compiler.native import native
 from graphc.compiler.pipeline import compile_program
 from graphc.compiler.plan_cache import PLAN
-from graphc.explain_cache import CACHE_OFF, cached_entries
+from graphc.functions.variants import check_dimensions, options_of
+from graphc.inspect.explain_cache import CACHE_OFF, cached_entries
+from graphc.inspect.report import print_cache
 from graphc.kernels.cache import KERNEL, DiskCache
-from graphc.profile import check_dimensions
-from graphc.report import print_cache
-from graphc.script import load_subject
-from graphc.stages import options_of
-from graphc.subject import extents_of, function_of
 
 
 @click.group()

@@ -13,9 +13,9 @@ from pathlib import Path
 import click
 from rich.console import Console
 
+from graphc.commands.script import OWN_ERRORS, ScriptError, ScriptFailedError
+from graphc.inspect.stage_text import UnknownKernelError
 from graphc.kernels.cache_entry import RefusedError
-from graphc.script import OWN_ERRORS, ScriptError, ScriptFailedError
-from graphc.stages import UnknownKernelError
 
 # Wider than any line: nothing is wrapped or cut in a file or a pipe.
 UNLIMITED_WIDTH = 10_000

@@ -15,11 +15,13 @@ from graphc.commands.common import (
     UNFUSED,
     one_line_errors,
 )
-from graphc.drawing.engine import MissingExtraError, svg_text
+from graphc.commands.script import load_names
+from graphc.commands.script_diagrams import Request, script_diagrams
+from graphc.drawing.engine import svg_text
 from graphc.drawing.page import page_text
-from graphc.drawing.stages import STAGES, Request, stage_diagrams
-from graphc.script import load_names
-from graphc.stages import Stage
+from graphc.drawing.stage_diagrams import STAGES
+from graphc.errors import MissingExtraError
+from graphc.inspect.stage import Stage
 
 _FILE = click.Path(dir_okay=False, writable=True, path_type=Path)
 
@@ -84,7 +86,7 @@ def draw(
         chosen = [Stage(stage)] if stage is not None else [Stage.DECLARED]
         try:
             all_stages = html_file is not None and stage is None
-            drawn = stage_diagrams(names, script, request, STAGES if all_stages else chosen)
+            drawn = script_diagrams(names, script, request, STAGES if all_stages else chosen)
             if svg_file is not None:
                 svg_file.write_text(svg_text(drawn[chosen[0]][-1]), "utf-8")
             if html_file is not None:

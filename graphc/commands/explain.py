@@ -15,12 +15,12 @@ from graphc.commands.common import (
     SCRIPT,
     one_line_errors,
 )
-from graphc.explain import compiled_for_explaining, explain
-from graphc.explain_report import print_explanation, print_values
-from graphc.explain_value import UnknownValueError, explain_values
-from graphc.profile import check_dimensions
-from graphc.script import load_subject
-from graphc.subject import extents_of, function_of
+from graphc.commands.script import load_subject
+from graphc.commands.subject import extents_of, function_of
+from graphc.functions.variants import check_dimensions
+from graphc.inspect.explain import compiled_for_explaining, explain
+from graphc.inspect.explain_report import print_explanation, print_values
+from graphc.inspect.explain_value import UnknownValueError, explain_values
 
 
 @click.command(name="explain")

@@ -17,10 +17,11 @@ from graphc.commands.common import (
     console,
     one_line_errors,
 )
-from graphc.profile import as_function, check_dimensions
-from graphc.script import load_subject
-from graphc.stages import OF_KERNELS, Stage, StageText, stage_text
-from graphc.subject import extents_of, function_of
+from graphc.commands.script import load_subject
+from graphc.commands.subject import extents_of, function_of
+from graphc.functions.variants import as_function, check_dimensions
+from graphc.inspect.stage import OF_KERNELS, Stage
+from graphc.inspect.stage_text import StageText, stage_text
 
 
 @click.command()

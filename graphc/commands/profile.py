@@ -8,10 +8,11 @@ from pathlib import Path
 import click
 
 from graphc.commands.common import BATCH_SIZE, DIMENSIONS, MODEL, SCRIPT, console, one_line_errors
-from graphc.profile import ROUNDS, profile
+from graphc.commands.script import load_subject
+from graphc.commands.subject import extents_of, function_of
+from graphc.profiling.profile import ROUNDS, profile
 from graphc.profiling.terminal import print_profile
 from graphc.profiling.trace import chrome_trace
-from graphc.script import load_subject
 
 _FILE = click.Path(dir_okay=False, writable=True, path_type=Path)
 
@@ -70,9 +71,8 @@ def profile_script(
     with one_line_errors():
         subject = load_subject(script, name)
         measured = profile(
-            subject,
-            batch_size,
-            dimensions=dimensions,
+            function_of(subject),
+            extents_of(subject, batch_size, dimensions),
             threads=threads,
             rounds=rounds,
             repeats=repeats,

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from graphc.commands.common import SCRIPT, one_line_errors
-from graphc.script import run_script
+from graphc.commands.script import run_script
 
 
 @click.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})

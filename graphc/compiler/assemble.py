@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from graphc.compiler.executable import Buffer, CompiledProgram, Executable, Output, Role, Row
+from graphc.compiler.compiled import CompiledProgram
+from graphc.compiler.executable import Buffer, Executable, Output, Role, Row
 from graphc.compiler.pipeline import Compilation
 from graphc.compiler.plan import Plan
 from graphc.ir.graph import Node, Program

@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable
+from collections.abc import Collection
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from graphc.ir.attributes import Literal
 from graphc.ir.types import DType
-
-# The passes are imported where they are run, which may be never.
-if TYPE_CHECKING:
-    from graphc.compiler.pipeline import Compilation
 
 
 class Role(enum.Enum):
@@ -98,32 +93,13 @@ class Executable:
         return sum(buffer.role is Role.INPUT for buffer in self.buffers)
 
 
-class CompiledProgram:
-    """What runs a program, and what the passes know of it, for those who ask.
+def copied_rows(executable: Executable, names: Collection[str]) -> tuple[str, ...]:
+    """Those of the row inputs `names` that the program copies, for no product reads them in place.
 
-    run_passes: gives the compilation that the executable is of.
-    compilation: that, where the passes have just run.
+    `RowLoop` copies them better.
     """
-
-    def __init__(
-        self,
-        executable: Executable,
-        run_passes: Callable[[], Compilation],
-        compilation: Compilation | None = None,
-    ) -> None:
-        self.executable = executable
-        self._run_passes = run_passes
-        self._compilation = compilation
-
-    @property
-    def compilation(self) -> Compilation:
-        """Made when it is asked for and not at hand, and kept from then on."""
-        # Once: another thread may let go of it meanwhile.
-        found = self._compilation
-        if found is None:
-            found = self._compilation = self._run_passes()
-        return found
-
-    def let_go_of_compilation(self) -> None:
-        """Frees what a run does not need: several times the memory of the executable."""
-        self._compilation = None
+    buffers = executable.buffers
+    order = executable.inputs - 1
+    copying = [row for row in executable.rows if row.gathers and order in row.arguments]
+    read = {buffers[number].name for row in copying for number in row.arguments}
+    return tuple(name for name in names if name in read)

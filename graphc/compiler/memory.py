@@ -6,7 +6,8 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from graphc.compiler.executable import CompiledProgram, Executable, Role
+from graphc.compiler.compiled import CompiledProgram
+from graphc.compiler.executable import Executable, Role
 from graphc.errors import PlanTooLargeError
 from graphc.ir.graph import Node
 from graphc.kernels.memory_limit import LIMIT_VARIABLE, MemoryLimit

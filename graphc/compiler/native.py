@@ -10,22 +10,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from graphc.compiler.executable import Buffer, CompiledProgram, Output, Role
+from graphc.compiler.compiled import CompiledProgram
+from graphc.compiler.executable import Buffer, Output, Role
 from graphc.compiler.plan_cache import plan_cache
 from graphc.compiler.two_stages import in_two_stages
 from graphc.ir.lazy import Lazy
 from graphc.ir.op import Array
 from graphc.kernels.cache import KERNEL, DiskCache, open_cache
 from graphc.kernels.cache_entry import Entry, source_digest
-from graphc.kernels.executor import (
-    Executor,
-    Instruction,
-    InstructionTable,
-    KernelStopped,
-    load_executor,
-)
+from graphc.kernels.executor import Executor, load_executor
 from graphc.kernels.executor_ir import EXECUTOR_IR
 from graphc.kernels.forks import IMPORTS, RenewedLock
+from graphc.kernels.instruction_table import Instruction, InstructionTable, KernelStopped
 from graphc.kernels.memory import aligned_empty
 from graphc.kernels.pool import ThreadPool, ThreadPools
 from graphc.kernels.row_kernels import (

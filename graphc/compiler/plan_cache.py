@@ -17,7 +17,8 @@ import numpy as np
 
 import graphc.ir
 import graphc.kernels
-from graphc.compiler.executable import CompiledProgram, Executable
+from graphc.compiler.compiled import CompiledProgram
+from graphc.compiler.executable import Executable
 from graphc.compiler.executable_text import read_executable, write_executable
 from graphc.compiler.memory import plan_memory
 from graphc.compiler.options import Options

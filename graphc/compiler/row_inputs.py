@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
-from graphc.compiler.executable import Executable
 from graphc.ir.graph import Node, Program, are_same, is_among, rebuild
 from graphc.ir.op import Array
 from graphc.ir.ops import leaf, movement
@@ -76,15 +75,3 @@ def take_rows(program: Program, names: Collection[str]) -> Program:
 
     made = rebuild(program.roots, make)
     return replace(program.map_roots(made.__getitem__), inputs=(*program.inputs, order))
-
-
-def copied_rows(executable: Executable, names: Collection[str]) -> tuple[str, ...]:
-    """Those of the row inputs `names` that the program copies, for no product reads them in place.
-
-    `RowLoop` copies them better.
-    """
-    buffers = executable.buffers
-    order = executable.inputs - 1
-    copying = [row for row in executable.rows if row.gathers and order in row.arguments]
-    read = {buffers[number].name for row in copying for number in row.arguments}
-    return tuple(name for name in names if name in read)

@@ -9,8 +9,8 @@ import numpy as np
 
 from graphc.compiler.native import LoadedProgram, native
 from graphc.ir.op import Array
-from graphc.kernels.executor import Instruction, InstructionTable, KernelStopped
 from graphc.kernels.gate import Gate
+from graphc.kernels.instruction_table import Instruction, InstructionTable, KernelStopped
 from graphc.kernels.memory import aligned_empty, data_address
 from graphc.kernels.row_kernels import row_extent
 from graphc.kernels.thread_choice import TableRunner

@@ -9,13 +9,10 @@ from importlib import resources
 from typing import Any
 
 from graphc.drawing.diagram import Diagram
+from graphc.errors import missing_extra
 
 # What a first view needs, in the order in which it is read.
 SCRIPTS = ("dagre.min.js", "layout.js", "svg.js")
-
-
-class MissingExtraError(ImportError):
-    """What `graphc draw` needs is not installed; the message names the extra."""
 
 
 def asset(name: str) -> str:
@@ -83,10 +80,7 @@ class _Engine:
         try:
             from py_mini_racer import MiniRacer
         except ImportError as error:
-            raise MissingExtraError(
-                "drawing needs mini-racer, a JavaScript engine for layout: "
-                "pip install 'graphc[draw]'"
-            ) from error
+            raise missing_extra("drawing", "draw") from error
         self._context = MiniRacer()
         self._context.eval(_BROWSER)
         for name in SCRIPTS:

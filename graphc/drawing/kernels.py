@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from graphc.compiler.fuse import Decision
 from graphc.compiler.pipeline import Compilation
 from graphc.compiler.plan import Plan, bytes_moved
+from graphc.compiler.work import kind_of, nodes_of
 from graphc.drawing.build import Drawing, Kernels, Origin, is_given, keys_of
 from graphc.drawing.diagram import Box, Boxing, Diagram
 from graphc.drawing.labels import is_scalar_constant
@@ -15,7 +16,6 @@ from graphc.drawing.values import Values
 from graphc.ir.graph import Node, is_among
 from graphc.kernels.group import Group, is_inline, is_view
 from graphc.kernels.names import label
-from graphc.profiling.rows import kind_of, nodes_of
 
 
 def kernels_of(compilation: Compilation) -> Kernels:

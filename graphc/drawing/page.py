@@ -9,7 +9,7 @@ from string import Template
 
 from graphc.drawing.diagram import Diagram
 from graphc.drawing.engine import SCRIPTS, Placed, asset, place_all
-from graphc.stages import Stage
+from graphc.inspect.stage import Stage
 
 DAGRE_LICENSE = "dagre.LICENSE"
 

@@ -6,6 +6,7 @@ from collections import Counter
 
 from graphc.compiler.pipeline import Compilation
 from graphc.compiler.plan import PlannedInstruction, Storages
+from graphc.compiler.work import kind_of, locations_of, nodes_of
 from graphc.drawing.build import MOST_NODES_AT_FIRST, kind_of_node
 from graphc.drawing.diagram import Box, Boxing, Diagram, DrawnEdge, DrawnNode, NodeKind
 from graphc.drawing.kernels import plan_of, sources_of
@@ -14,7 +15,6 @@ from graphc.drawing.layers import UNKNOWN, layers_of
 from graphc.ir.graph import Node
 from graphc.kernels.group import external_operands, viewed
 from graphc.kernels.source import Storage
-from graphc.profiling.rows import kind_of, lines_of, nodes_of
 
 
 def plan_diagram(compilation: Compilation) -> Diagram:
@@ -72,7 +72,7 @@ class _PlanDrawing:
 
     def _instruction(self, name: str, number: int, instruction: PlannedInstruction) -> DrawnNode:
         nodes, writes = nodes_of(instruction), instruction.source.writes
-        lines = lines_of(nodes)
+        lines = locations_of(nodes)
         found = Counter(self.layers[node] for node in nodes if node in self.layers)
         layer = found.most_common(1)[0][0] if found else UNKNOWN
         ops = "op" if len(nodes) == 1 else "ops"
@@ -91,7 +91,7 @@ class _PlanDrawing:
             key=instruction.name,
             text=f"{', '.join(node.op.name for node in nodes)}; {shares}{barrier}",
             type="; ".join(f"{s.name}: {s.dtype}, {s.nbytes:,} bytes" for s in writes),
-            line=", ".join(f"{line.name}:{line.line}" for line in lines),
+            line=", ".join(str(line) for line in lines),
             source_line="\n".join(line.text for line in lines),
             kernels=(instruction.name,),
             boxes={Boxing.LAYER: f"layer {layer}"},

@@ -12,11 +12,13 @@ import numpy as np
 from graphc.compiler.grouping import computed_nodes
 from graphc.compiler.native import LoadedProgram, native
 from graphc.compiler.plan import PlannedInstruction
+from graphc.compiler.work import kind_of, locations_of, nodes_of, work_of
 from graphc.ir.types import f32, f64
-from graphc.kernels.executor import Executor, Timing
-from graphc.profiling.records import KernelProfile, Profile, Saving, StepProfile
+from graphc.kernels.executor import Executor
+from graphc.kernels.instruction_table import Timing
+from graphc.profiling.display import DisplayedProfile
+from graphc.profiling.records import KernelProfile, Line, Saving, StepProfile
 from graphc.profiling.roofline import Roofline, Rooflines
-from graphc.profiling.rows import kind_of, lines_of, nodes_of, work_of
 from graphc.profiling.savings import savings
 from graphc.profiling.timeline import timeline
 
@@ -112,7 +114,7 @@ def measure(
     restore: Callable[[], None],
     rounds: int,
     repeats: int | None,
-) -> Profile:
+) -> DisplayedProfile:
     """The fused and the unfused program, on inputs at `addresses`.
 
     restore: puts the states back, so that every measurement computes the same.
@@ -137,7 +139,7 @@ def measure(
     elapsed = [each.median(lambda timing: timing.cycles) * tick for each in both]
     saved = savings(fused.program, unfused.program, elapsed[0].tolist(), elapsed[1].tolist())
     ratios = [slow / fast for fast, slow in zip(fused.steps, unfused.steps, strict=True)]
-    return Profile(
+    return DisplayedProfile(
         program=name,
         dimensions=dict(dimensions),
         vector_bits=native().vector_bits,
@@ -233,6 +235,6 @@ def _kernel_profile(
         roofline_share=roof.nanoseconds * rate,
         bound=roof.bound,
         ops=tuple(node.op.name for node in nodes),
-        lines=lines_of(nodes),
+        lines=tuple(Line(at.filename, at.line, at.text) for at in locations_of(nodes)),
         saving=saving,
     )

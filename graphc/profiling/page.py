@@ -9,9 +9,9 @@ from importlib.resources import files
 from string import Template
 from typing import Any
 
-from graphc.drawing.engine import MissingExtraError
 from graphc.drawing.kernels import fusion_diagrams
 from graphc.drawing.page import graph_panel, panel_script, panel_style, script_json
+from graphc.errors import MissingExtraError
 from graphc.profiling.arena_map import arena_map
 from graphc.profiling.figures import microseconds, percent, roof, scaled, significant
 from graphc.profiling.records import (

@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, fields
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from graphc.compiler.native import LoadedProgram
 from graphc.profiling.roofline import Roofline
-
-if TYPE_CHECKING:
-    from rich.console import Console, ConsoleOptions
-    from rich.text import Text
 
 # What the clock between two kernels is wrong by: a processor begins with the next kernel while some
 # hundred instructions of the one before are still to be done. A time of which that is more than
@@ -181,18 +176,6 @@ class Profile:
             "fused": self.fused.as_dict(),
             "unfused": self.unfused.as_dict(),
         }
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Text]:
-        """The tables of `graphc profile`, as wide as there is room."""
-        from graphc.profiling.terminal import profile_lines
-
-        yield from profile_lines(self, options.max_width)
-
-    def _repr_html_(self) -> str:
-        """The page of `graphc profile --html` in a frame of its own, for notebooks."""
-        from graphc.profiling.page import framed, profile_page
-
-        return framed(profile_page(self, f"{self.program} step"))
 
     @property
     def roofline(self) -> Roofline:

@@ -27,7 +27,8 @@ import numpy as np
 
 from graphc.compiler.native import Native
 from graphc.ir.types import DType
-from graphc.kernels.executor import Instruction, InstructionTable, MachineCode
+from graphc.kernels.executor import MachineCode
+from graphc.kernels.instruction_table import Instruction, InstructionTable
 from graphc.kernels.memory import aligned_empty
 from graphc.profiling.roofline_ir import MOVING, bytes_a_turn, flops_a_round, roofline_ir
 

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from graphc.compiler.native import LoadedProgram
 from graphc.compiler.plan import PlannedInstruction
+from graphc.compiler.work import nodes_of, work_of
 from graphc.ir.graph import Node
 from graphc.kernels.names import label
 from graphc.profiling.records import Saving, Value
-from graphc.profiling.rows import nodes_of, work_of
 
 
 def savings(

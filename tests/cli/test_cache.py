@@ -13,10 +13,10 @@ import pytest
 from click.testing import Result
 
 from graphc.compiler.native import Native
+from graphc.inspect.report import age
 from graphc.kernels.cache import KERNEL, DiskCache, this_build
 from graphc.kernels.cache_entry import Entry, source_digest
 from graphc.kernels.llvm import default_target
-from graphc.report import age
 
 Command = Callable[..., Result]
 
@@ -111,7 +111,7 @@ def test_explain(tmp_path: Path, script: str) -> None:
 COMMAND = "from graphc.cli import main; main()"
 COMPILE = """
 import pathlib, sys
-from graphc.script import load_subject
+from graphc.commands.script import load_subject
 load_subject(pathlib.Path(sys.argv[1])).train_function.prepare({"batch": 32})
 """
 

@@ -5,8 +5,8 @@ import re
 
 import pytest
 
-from graphc.explain import compiled_for_explaining, explain
-from graphc.script import load_subject
+from graphc.commands.script import load_subject
+from graphc.inspect.explain import compiled_for_explaining, explain
 
 
 @pytest.fixture

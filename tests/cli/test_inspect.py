@@ -6,8 +6,8 @@ import pytest
 from click.testing import CliRunner
 
 from graphc.cli import main
+from graphc.inspect.stage_text import columns
 from graphc.ir.text import parse_program
-from graphc.stages import columns
 
 
 @pytest.fixture

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 import graphc as gc
-from graphc.profile import KernelProfile, profile, random_inputs
+from graphc.functions.random_inputs import random_inputs
+from graphc.profiling.records import KernelProfile
 
 
 @pytest.fixture
@@ -68,7 +69,7 @@ def test_trace_and_page(graphc, script, tmp_path):
 
 
 def test_unfused_times_are_those_of_the_same_ops(model):
-    measured = profile(model, 8, rounds=1, repeats=1)
+    measured = model.profile(8, rounds=1, repeats=1)
     time_of = {}
     for kernel in measured.unfused.kernels:
         time_of.setdefault(kernel.ops, []).append(kernel.nanoseconds)
@@ -87,7 +88,7 @@ def test_a_model_profiles_itself(model):
 
 def test_variables_are_put_back(model):
     before = model.values()
-    profile(model, 8, rounds=2, repeats=3)
+    model.profile(8, rounds=2, repeats=3)
     after = model.values()
     for name, value in before.items():
         np.testing.assert_array_equal(after[name], value)
@@ -115,5 +116,5 @@ def test_a_model_without_optimizer(graphc, write):
 
 def test_a_model_compiled_unfused_is_measured_both_ways(model):
     model.compile(gc.optim.SGD(0.1), fuse=False)
-    measured = profile(model, 8, rounds=1, repeats=1)
+    measured = model.profile(8, rounds=1, repeats=1)
     assert len(measured.fused.kernels) < len(measured.unfused.kernels)

@@ -8,7 +8,7 @@ import numpy as np
 
 import graphc as gc
 from graphc.compiler.assemble import compiled
-from graphc.compiler.executable import CompiledProgram
+from graphc.compiler.compiled import CompiledProgram
 from graphc.compiler.native import LoadedProgram, native
 from graphc.compiler.options import Options
 from graphc.compiler.pipeline import Compilation, compile_program

@@ -14,6 +14,7 @@ from graphc.compiler.fuse import _Fusion, traffic
 from graphc.compiler.grouping import computed_nodes
 from graphc.compiler.pipeline import Compilation
 from graphc.compiler.plan import PlannedInstruction
+from graphc.compiler.work import work_of
 from graphc.kernels.group import (
     MOST_BUFFERS,
     ContractionGroup,
@@ -23,7 +24,6 @@ from graphc.kernels.group import (
 )
 from graphc.kernels.loopnest import LoopNest, plan_loops
 from graphc.kernels.shares import op_cost
-from graphc.profiling.rows import work_of
 from tests.compiler import networks
 from tests.compiler.execution import Machine, compilation, refusals
 from tests.random_graphs import random_program

@@ -11,10 +11,10 @@ import pytest
 
 import graphc as gc
 from graphc.compiler.assemble import compiled
+from graphc.compiler.executable import copied_rows
 from graphc.compiler.native import LoadedProgram, native
 from graphc.compiler.pipeline import Options, compile_program
 from graphc.compiler.plan import bytes_moved, operations
-from graphc.compiler.row_inputs import copied_rows
 from graphc.ir.graph import Program
 from graphc.ir.op import Array
 from graphc.ir.ops.movement import scatter_add

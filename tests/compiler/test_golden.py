@@ -12,11 +12,11 @@ import pytest
 
 import graphc as gc
 from graphc.compiler.pipeline import Compilation
+from graphc.inspect.stage_text import plan_text
 from graphc.ir.graph import Program
 from graphc.ir.text import print_program
 from graphc.kernels.group import external_operands
 from graphc.kernels.names import label
-from graphc.stages import plan_text
 from tests.compiler import networks
 from tests.compiler.execution import compilation
 

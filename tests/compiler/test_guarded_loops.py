@@ -11,7 +11,7 @@ import pytest
 
 import graphc as gc
 from graphc.compiler import sharing
-from graphc.compiler.executable import CompiledProgram
+from graphc.compiler.compiled import CompiledProgram
 from graphc.compiler.native import KernelCode
 from graphc.ir.op import Array
 from graphc.ir.types import TensorType
@@ -41,8 +41,8 @@ def side(
         return guarded(np.zeros(nbytes, np.uint8), side)
 
     # By name the package gives the function of that name.
-    monkeypatch.setattr(sys.modules["graphc.function"], "LoadedProgram", program)
-    monkeypatch.setattr("graphc.variables.aligned_array", state)
+    monkeypatch.setattr(sys.modules["graphc.functions.function"], "LoadedProgram", program)
+    monkeypatch.setattr("graphc.declare.variables.aligned_array", state)
     monkeypatch.setattr("graphc.compiler.row_loop.aligned_empty", rows)
     monkeypatch.setattr("graphc.compiler.row_loop.SHARED_GATHER_BYTES", 1)
     monkeypatch.setattr(shares, "SMALLEST_BLOCK_CYCLES", 1)

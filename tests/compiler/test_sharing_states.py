@@ -15,7 +15,7 @@ import pytest
 import graphc as gc
 from graphc.compiler.native import native
 from graphc.errors import InterruptedCallError
-from graphc.function import Function
+from graphc.functions.function import Function
 
 SECONDS = 60.0
 MODES: Any = pytest.mark.parametrize("mode", ["compiled", "reference"])

@@ -7,10 +7,10 @@ import pytest
 from click.testing import CliRunner
 
 from graphc.cli import main
+from graphc.commands.script import load_names
+from graphc.commands.script_diagrams import Request, script_diagrams
 from graphc.drawing.diagram import Diagram
-from graphc.drawing.stages import Request, stage_diagrams
-from graphc.script import load_names
-from graphc.stages import Stage
+from graphc.inspect.stage import Stage
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "textbook"
 
@@ -51,7 +51,7 @@ def diagrams() -> Diagrams:
     """The diagrams of a script at a stage; further arguments are those of Request."""
 
     def diagrams(script: Path, stage: Stage, **request: object) -> tuple[Diagram, ...]:
-        made = stage_diagrams(load_names(script), script, Request(**request), [stage])
+        made = script_diagrams(load_names(script), script, Request(**request), [stage])
         return made[stage]
 
     return diagrams

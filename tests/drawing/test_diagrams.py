@@ -5,7 +5,7 @@ import re
 import pytest
 
 from graphc.drawing.diagram import Boxing, NodeKind
-from graphc.stages import Stage
+from graphc.inspect.stage import Stage
 
 
 def boxes_of(diagram, boxing):

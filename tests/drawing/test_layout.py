@@ -7,7 +7,7 @@ import pytest
 
 from graphc.drawing.diagram import Boxing
 from graphc.drawing.engine import place_all, svg_text
-from graphc.stages import Stage
+from graphc.inspect.stage import Stage
 from tests.drawing.conftest import EXAMPLES
 
 SVG = "{http://www.w3.org/2000/svg}"

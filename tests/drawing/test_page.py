@@ -6,7 +6,7 @@ import pytest
 
 from graphc.drawing.diagram import Box, Boxing, Diagram, DrawnEdge, DrawnNode, NodeKind
 from graphc.drawing.page import page_text
-from graphc.stages import Stage
+from graphc.inspect.stage import Stage
 from tests.drawing.conftest import CLASSIFIER, EXAMPLES, draw
 
 

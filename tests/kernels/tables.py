@@ -5,7 +5,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from graphc.kernels.executor import Executor, Instruction, InstructionTable, MachineCode
+from graphc.kernels.executor import Executor, MachineCode
+from graphc.kernels.instruction_table import Instruction, InstructionTable
 from graphc.kernels.pool import ThreadPool
 from tests.kernels.pool_kernels import MARK_WORDS
 

@@ -11,13 +11,8 @@ import numpy as np
 import pytest
 
 from graphc.kernels.congestion import LONGEST_PAUSE_NANOSECONDS, Congestion, switches
-from graphc.kernels.executor import (
-    Executor,
-    Instruction,
-    InstructionTable,
-    KernelStopped,
-    MachineCode,
-)
+from graphc.kernels.executor import Executor, MachineCode
+from graphc.kernels.instruction_table import Instruction, InstructionTable, KernelStopped
 from graphc.kernels.llvm import compile_ir
 from graphc.kernels.pool import ThreadPool
 from graphc.kernels.thread_choice import CALLS_A_MEASUREMENT, TableRunner

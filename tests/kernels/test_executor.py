@@ -6,20 +6,16 @@ import inspect
 import re
 import threading
 import tracemalloc
+from types import ModuleType
 
 import numpy as np
 import pytest
 
 from graphc.kernels import executor as executor_module
-from graphc.kernels.executor import (
-    Executor,
-    Instruction,
-    InstructionTable,
-    KernelStopped,
-    MachineCode,
-    StopWord,
-)
+from graphc.kernels import instruction_table
+from graphc.kernels.executor import Executor, MachineCode
 from graphc.kernels.executor_ir import EXECUTOR_IR
+from graphc.kernels.instruction_table import Instruction, InstructionTable, KernelStopped, StopWord
 from graphc.kernels.llvm import compile_ir
 from graphc.kernels.memory import aligned_empty, data_address
 from tests.kernels.executor_kernels import KERNELS_IR
@@ -322,8 +318,9 @@ def test_wrong_tables_are_errors(
         InstructionTable(executor, [Instruction("k", address, arguments)], buffers, external)
 
 
-def test_executor_imports_no_compiler() -> None:
-    tree = ast.parse(inspect.getsource(executor_module))
+@pytest.mark.parametrize("module", [executor_module, instruction_table])
+def test_executor_imports_no_compiler(module: ModuleType) -> None:
+    tree = ast.parse(inspect.getsource(module))
     imports = [ast.unparse(node) for node in tree.body if isinstance(node, IMPORTS)]
     assert imports
     assert not [line for line in imports if re.search("numba|llvm|jit", line)]

@@ -5,7 +5,8 @@ import ctypes
 import numpy as np
 import pytest
 
-from graphc.kernels.executor import Executor, Instruction, InstructionTable, MachineCode, Timing
+from graphc.kernels.executor import Executor, MachineCode
+from graphc.kernels.instruction_table import Instruction, InstructionTable, Timing
 from graphc.kernels.llvm import compile_ir
 from tests.kernels.executor_kernels import KERNELS_IR, SPIN_CYCLES
 from tests.kernels.tables import CLOCK_SLACK, addresses, int64, journal_table

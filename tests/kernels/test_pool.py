@@ -5,15 +5,9 @@ import threading
 import numpy as np
 import pytest
 
-from graphc.kernels.executor import (
-    Executor,
-    Instruction,
-    InstructionTable,
-    KernelStopped,
-    MachineCode,
-    StopWord,
-)
+from graphc.kernels.executor import Executor, MachineCode
 from graphc.kernels.executor_ir import executor_ir
+from graphc.kernels.instruction_table import Instruction, InstructionTable, KernelStopped, StopWord
 from graphc.kernels.llvm import compile_ir
 from graphc.kernels.pool import ThreadPool, ThreadPools
 from tests.kernels.pool_kernels import KERNELS_IR, SLOW_ROUNDS

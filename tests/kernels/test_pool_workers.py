@@ -226,7 +226,8 @@ atexit.register(lambda: [handler() for handler in at_last])
 import os, signal, sys, threading, time
 import numpy as np
 from graphc.kernels import pool as pool_module
-from graphc.kernels.executor import Instruction, InstructionTable, compile_executor
+from graphc.kernels.executor import compile_executor
+from graphc.kernels.instruction_table import Instruction, InstructionTable
 from graphc.kernels.llvm import compile_ir
 from graphc.kernels.pool import ThreadPool
 from tests.kernels.pool_kernels import KERNELS_IR

@@ -3,14 +3,8 @@
 import numpy as np
 import pytest
 
-from graphc.kernels.executor import (
-    Executor,
-    Instruction,
-    InstructionTable,
-    KernelStopped,
-    MachineCode,
-    compile_executor,
-)
+from graphc.kernels.executor import Executor, MachineCode, compile_executor
+from graphc.kernels.instruction_table import Instruction, InstructionTable, KernelStopped
 from graphc.kernels.llvm import compile_ir
 from graphc.kernels.pool import ThreadPool
 from graphc.kernels.thread_choice import (

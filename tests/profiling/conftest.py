@@ -3,7 +3,8 @@
 import pytest
 
 import graphc as gc
-from graphc.profile import Profile, profile, profile_function
+from graphc.profiling.profile import profile
+from graphc.profiling.records import Profile
 
 ROWS, COLUMNS = 4096, 128
 
@@ -16,7 +17,7 @@ def net() -> Profile:
     y = gc.nn.dense(gc.nn.dense(x, 5, activation=gc.tanh), 3)
     model = gc.Model(x, y, t, gc.losses.mean_squared_error(y, t))
     model.compile(gc.optim.SGD(0.1))
-    return profile(model, 8, threads=1, rounds=2, repeats=3)
+    return model.profile(8, threads=1, rounds=2, repeats=3)
 
 
 @pytest.fixture(scope="session")
@@ -26,4 +27,4 @@ def shared() -> Profile:
     x = graph.input("x", (ROWS, COLUMNS))
     c = graph.variable("c", 1.5)
     step = gc.function([x], gc.sum(gc.tanh(x) * c), {c: gc.square(c)}, threads=2)
-    return profile_function(step, {}, rounds=3, repeats=2)
+    return profile(step, rounds=3, repeats=2)

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from graphc.profile import Profile
+from graphc.errors import MissingExtraError
 from graphc.profiling import page as page_module
 from graphc.profiling.page import profile_page
+from graphc.profiling.records import Profile
 from tests.browser import OpenPage
 
 
@@ -115,7 +116,7 @@ def test_nothing_in_a_name_is_markup(net: Profile, open_page: OpenPage, tmp_path
 
 def test_a_page_without_a_layout_engine(net: Profile, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> str:
-        raise page_module.MissingExtraError("pip install 'graphc[draw]'")
+        raise MissingExtraError("pip install 'graphc[draw]'")
 
     monkeypatch.setattr(page_module, "graph_panel", fail)
     assert "pip install &#x27;graphc[draw]&#x27;" in profile_page(net, "net.py")

@@ -7,10 +7,10 @@ import pytest
 
 from graphc.compiler.native import native
 from graphc.ir.types import f32, f64
-from graphc.kernels.executor import Instruction, InstructionTable
+from graphc.kernels.instruction_table import Instruction, InstructionTable
 from graphc.kernels.llvm import compile_ir
 from graphc.kernels.memory import aligned_empty
-from graphc.profile import Profile
+from graphc.profiling.records import Profile
 from graphc.profiling.roofline import Cache, Level, Roof, Roofline, better, caches
 from graphc.profiling.roofline_ir import bytes_a_turn, flops_a_round, roofline_ir
 

@@ -5,10 +5,10 @@ from dataclasses import replace
 
 import pytest
 
-from graphc.profile import KernelProfile, Profile
 from graphc.profiling.figures import microseconds, scaled, significant
 from graphc.profiling.layout import Column, table
 from graphc.profiling.page import profile_page
+from graphc.profiling.records import KernelProfile, Profile
 from graphc.profiling.terminal import profile_lines
 
 

@@ -8,8 +8,8 @@ import jsonschema
 import numpy as np
 import pytest
 
-from graphc.kernels.executor import Timing
-from graphc.profile import Profile, Slice
+from graphc.kernels.instruction_table import Timing
+from graphc.profiling.records import Profile, Slice
 from graphc.profiling.timeline import timeline
 from graphc.profiling.trace import chrome_trace
 

@@ -1,0 +1,1 @@
+"""What a user declares a network with: graph, variables, layers, losses, metrics, optimizers."""

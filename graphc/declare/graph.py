@@ -1,0 +1,168 @@
+"""Declaring a network: the graph with its parameters, variables and names."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from graphc.declare.init import Initializer, RandomKey, as_initializer, glorot_uniform
+from graphc.declare.variables import Variables
+from graphc.errors import GraphError
+from graphc.ir.given import as_array, as_integer, check_tensors
+from graphc.ir.graph import Graph as NodeGraph
+from graphc.ir.graph import Node, default_dtype, topological
+from graphc.ir.location import callers_location, located
+from graphc.ir.ops import leaf
+from graphc.kernels.forks import RenewedLock
+
+
+class Graph(NodeGraph):
+    """A network under declaration.
+
+    `initializers` maps the name of a state to what makes its first value; `variables` holds the
+    values, drawn with `seed`. `streams` are the names of the states that are random streams.
+    """
+
+    def __init__(self, seed: int = 0) -> None:
+        """Raises TypeError for a seed that is no integer."""
+        super().__init__()
+        self.initializers: dict[str, Initializer] = {}
+        self.variables = Variables(self, _as_seed(seed))
+        self.streams: set[str] = set()
+        self._scopes: set[str] = set()
+        # Held where nodes are made that the user did not ask for, maybe in several threads.
+        self.declaring = RenewedLock()
+
+    @property
+    def parameters(self) -> list[Node]:
+        """The trainable states in the order of declaration."""
+        return [state for state in self.states.values() if state.attributes["trainable"]]
+
+    def parameter(
+        self, name: str, shape: Any = (), init: object = glorot_uniform, dtype: object = "f32"
+    ) -> Node:
+        """A trainable state. `init` is an initialiser, a number or an array of `shape`.
+
+        Raises GraphError when the name is taken, ShapeError when an extent is left open.
+        """
+        initializer = _initializer(name, init)
+        node = self.state(name, shape, dtype, trainable=True)
+        self.initializers[name] = initializer
+        return node
+
+    def variable(
+        self, name: str, init: object = 0.0, shape: Any = None, dtype: object | None = None
+    ) -> Node:
+        """A state that no gradient changes: a rate, a counter, an optimizer's slot.
+
+        `init` is a number, an array, or an initialiser; shape and dtype are its own unless given
+        (f32 for floats and for initialisers). Raises as `parameter` does.
+        """
+        initializer = _initializer(name, init)
+        if shape is None:
+            shape = () if callable(init) else as_array(init).shape
+        if dtype is None:
+            dtype = "f32" if callable(init) else default_dtype(init)
+        node = self.state(name, shape, dtype, trainable=False)
+        self.initializers[name] = initializer
+        return node
+
+    def random_stream(self, name: str) -> Node:
+        """A state (i64, scalar) whose value is the key of random numbers.
+
+        Its first value depends on the seed and on the name; one more is the key of the next step.
+        Raises GraphError when the name is taken.
+        """
+        stream = self.variable(name, RandomKey(), dtype="i64")
+        self.streams.add(name)
+        return stream
+
+    def scope(self, base: str, name: str | None) -> str:
+        """`name`, or a unique one from `base`. Raises GraphError when the name is taken."""
+        return self.unique_name(base) if name is None else self.reserve_name(name)
+
+    def unique_name(self, base: str) -> str:
+        """`base`, or `base_1`, `base_2`, ... where layers before have taken it."""
+        name, number = base, 0
+        while self._is_taken(name):
+            number += 1
+            name = f"{base}_{number}"
+        self._scopes.add(name)
+        return name
+
+    def reserve_name(self, name: str) -> str:
+        """`name`, now taken. Raises GraphError when a layer before has taken it."""
+        if self._is_taken(name):
+            raise GraphError(located(f"the name {name!r} is taken", callers_location()))
+        self._scopes.add(name)
+        return name
+
+    @property
+    def names(self) -> frozenset[str]:
+        """Every name that is taken: of inputs, of states and of what they stand below."""
+        return frozenset([*self._scopes, *self.inputs, *self.states])
+
+    def forget(self, names: Collection[str]) -> None:
+        """Takes states, and what states stand below, out again: their names are free. Their values
+        are left to `Variables.forget`; what was compiled with the states keeps their memory."""
+        for name in names:
+            self.states.pop(name, None)
+            self.initializers.pop(name, None)
+        self._scopes -= set(names)
+        self.streams -= set(names)
+
+    @contextmanager
+    def as_before_on_error(self) -> Iterator[None]:
+        """Takes back what is declared or forgotten inside, when an error leaves it."""
+        now: Sequence[Any] = (
+            self.inputs, self.states, self.initializers, self._scopes, self.streams,
+        )  # fmt: skip
+        before = [declared.copy() for declared in now]
+        try:
+            yield
+        except BaseException:
+            for declared, was in zip(now, before, strict=True):
+                declared.clear()
+                declared.update(was)
+            raise
+
+    def _is_taken(self, name: str) -> bool:
+        return name in self._scopes or name in self.inputs or name in self.states
+
+
+def _initializer(name: str, init: object) -> Initializer:
+    try:
+        return as_initializer(init)
+    except (TypeError, ValueError) as error:
+        raise TypeError(located(f"{name}: init: {error}", callers_location())) from None
+
+
+def _as_seed(seed: int) -> int:
+    try:
+        number = as_integer(seed)
+    except TypeError as error:
+        raise TypeError(f"seed: {error}") from None
+    if number < 0:
+        raise ValueError(f"seed: at least 0 expected, not {number}")
+    return number
+
+
+def graph_of(node: Node) -> Graph:
+    """The graph that declares `node`. Raises GraphError when it cannot hold variables."""
+    check_tensors("graph_of", node)
+    if isinstance(node.graph, Graph):
+        return node.graph
+    raise GraphError(f"{node!r} belongs to no graphc.Graph, which alone holds variables")
+
+
+def states_of(roots: Iterable[Node]) -> list[Node]:
+    """The states that `roots` read, in the order of their declaration."""
+    found = [node for node in topological(roots) if node.op is leaf.state]
+    return sorted(found, key=lambda node: node.number)
+
+
+def parameters_of(*roots: Node) -> list[Node]:
+    """The trainable states that `roots` read, in the order of their declaration."""
+    check_tensors("parameters_of", *roots)
+    return [state for state in states_of(roots) if state.attributes["trainable"]]

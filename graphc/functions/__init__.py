@@ -1,0 +1,1 @@
+"""Compiled functions: from arrays of the user to a run and back."""

@@ -1,0 +1,59 @@
+"""Where the time of a step goes: every kernel timed, fused beside unfused in one run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from graphc.functions.function import Function
+from graphc.functions.random_inputs import random_inputs
+from graphc.functions.variants import as_function, check_dimensions
+from graphc.ir.graph import Node
+from graphc.ir.op import Array
+from graphc.kernels.memory import data_address
+from graphc.profiling.display import DisplayedProfile
+from graphc.profiling.measure import measure
+
+ROUNDS = 15
+
+
+def profile(
+    step: Function,
+    dimensions: Mapping[str, int] | None = None,
+    *,
+    threads: int | None = None,
+    rounds: int = ROUNDS,
+    repeats: int | None = None,
+) -> DisplayedProfile:
+    """Measures a function, such as a model's training step. Variables are as before afterwards.
+
+    dimensions: the extents of its open dimensions.
+    threads: how many run the step, at most; those of the function unless given.
+    rounds: how often fused and unfused steps are measured in turns; repeats: steps in one
+    measurement. The inputs are random, of the right shapes and dtypes, with indices in range.
+    Raises DataError for an open dimension without an extent, ValueError for fewer than one thread.
+    """
+    extents = dimensions or {}
+    if threads is not None and threads != step.threads:
+        step = as_function(step, fuse=step.fuse, threads=threads)
+    check_dimensions(step.program, extents)
+    fused = (step if step.fuse else as_function(step, fuse=True)).loaded(extents)
+    unfused = (as_function(step, fuse=False) if step.fuse else step).loaded(extents)
+    inputs = random_inputs(fused.compilation.program)
+    before = {state: step.variables[state] for state in step.program.states}
+    try:
+        return measure(
+            step.program.name,
+            extents,
+            (fused, unfused),
+            [data_address(array) for array in inputs],
+            lambda: _restore(step, before),
+            rounds,
+            repeats,
+        )
+    finally:
+        _restore(step, before)
+
+
+def _restore(step: Function, values: Mapping[Node, Array]) -> None:
+    for state, value in values.items():
+        step.variables[state] = value

@@ -1,0 +1,30 @@
+"""What was logged of each epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from graphc.train.plots import plot_curves
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+@dataclass
+class History:
+    """What was logged: `history[name][i]` belongs to epoch number `epoch[i]`, counted from 0."""
+
+    epoch: list[int] = field(default_factory=list)
+    history: dict[str, list[float]] = field(default_factory=dict)
+
+    def append(self, epoch: int, logs: Mapping[str, float]) -> None:
+        """Adds an epoch."""
+        self.epoch.append(epoch)
+        for name, value in logs.items():
+            self.history.setdefault(name, []).append(value)
+
+    def plot(self) -> Figure:
+        """The curves over the epochs, as `gc.loggers.plot_curves` draws them and raises."""
+        return plot_curves(self.epoch, self.history)

@@ -1,0 +1,456 @@
+"""fit's habits: callbacks, watching for NaN, interrupts, progress."""
+
+import io
+import os
+import signal
+
+import numpy as np
+import pytest
+import safetensors.numpy
+from rich.console import Console
+
+import graphc as gc
+from graphc.callbacks import Callback, EarlyStopping, LearningRateSchedule, ModelCheckpoint
+from graphc.declare import schedules
+from graphc.train import progress
+
+X = np.linspace(-1, 1, 24, dtype=np.float32).reshape(24, 1)
+Y = 3 * X + 1
+
+pytestmark = pytest.mark.usefixtures("interruptible")
+
+
+@pytest.fixture
+def model(mode):
+    """A straight line, fitted with batches of 6."""
+    graph = gc.Graph()
+    x, t = graph.input("x", ("batch", 1)), graph.input("t", ("batch", 1))
+    y = gc.nn.dense(x, 1)
+    model = gc.Model(x, y, t, gc.losses.mean_squared_error(y, t))
+    model.compile(gc.optim.SGD(0.1), batch_size=6, mode=mode)
+    return model
+
+
+class Recorder(Callback):
+    def __init__(self):
+        self.calls = []
+
+    def on_train_begin(self):
+        self.calls.append("train")
+
+    def on_train_end(self):
+        self.calls.append("end")
+
+    def on_epoch_begin(self, epoch):
+        self.calls.append(("epoch", epoch))
+
+    def on_epoch_end(self, epoch, logs):
+        self.calls.append(("epoch end", epoch, sorted(logs)))
+
+    def on_batch_begin(self, epoch, batch):
+        self.calls.append(("batch", epoch, batch))
+
+    def on_batch_end(self, epoch, batch, logs):
+        self.calls.append(("batch end", epoch, batch, sorted(logs)))
+
+
+def test_hooks_in_order(model):
+    recorder = Recorder()
+    model.fit(X[:8], Y[:8], epochs=2, callbacks=[recorder], validation_data=(X, Y))
+    expected = ["train"]
+    for epoch in (0, 1):
+        expected.append(("epoch", epoch))
+        for batch in (0, 1):
+            expected += [("batch", epoch, batch), ("batch end", epoch, batch, ["loss"])]
+        expected.append(("epoch end", epoch, ["loss", "val_loss"]))
+    assert recorder.calls == [*expected, "end"]
+
+
+@pytest.mark.parametrize("wrong", [[EarlyStopping], [lambda: None], EarlyStopping("loss")])
+def test_what_is_no_list_of_callbacks(model, wrong):
+    with pytest.raises(TypeError, match=r"^callbacks: "):
+        model.fit(X, Y, callbacks=wrong)
+
+
+def test_stop_from_a_batch(model):
+    class Stop(Callback):
+        def on_batch_end(self, epoch, batch, logs):
+            self.model.stop_training = (epoch, batch) == (1, 1)
+
+    history = model.fit(X, Y, epochs=5, callbacks=[Stop()])
+    assert history.epoch == [0, 1]
+    assert model.fit(X, Y, epochs=1).epoch == [0]
+
+
+class Scripted(Callback):
+    """Sets the weights before each epoch, so that the losses are known; the rate is 0."""
+
+    def __init__(self, kernels):
+        self.kernels = kernels
+
+    def on_epoch_begin(self, epoch):
+        self.model.learning_rate = 0
+        self.model.variables["dense.kernel"] = [[self.kernels[epoch]]]
+        # A step makes NaN of it beside a kernel that is NaN, whatever the rate.
+        self.model.variables["dense.bias"] = [0.0]
+
+
+@pytest.mark.parametrize(
+    ("patience", "stopped", "best"), [(0, 2, 1), (1, 2, 1), (2, 6, 4), (3, None, 4)]
+)
+def test_early_stopping(model, patience, stopped, best):
+    # The slope is 3, so the loss falls in epochs 0, 1, 3 and 4.
+    scripted = Scripted([0.0, 2.0, 1.0, 2.5, 2.9, 0.0, 0.0])
+    stopping = EarlyStopping("loss", patience, restore_best_weights=True)
+    model.fit(X, Y, epochs=7, callbacks=[scripted, stopping])
+    assert (stopping.best_epoch, stopping.stopped_epoch) == (best, stopped)
+    assert model.variables["dense.kernel"] == np.float32(scripted.kernels[best])
+
+
+@pytest.mark.parametrize(("better", "sign"), [("min", 1), ("max", -1)])
+def test_an_improvement_is_by_more_than_min_delta(model, better, sign):
+    """Over the best so far, not over the epoch before."""
+    stopping = EarlyStopping("loss", 10, better, min_delta=0.5)
+    stopping.model = model
+    model.logged_names = ["loss"]
+    stopping.on_train_begin()
+    best = []
+    for epoch, value in enumerate([4.0, 3.5, 3.25, 2.875, 2.75, 2.5, 2.0]):
+        stopping.on_epoch_end(epoch, {"loss": sign * value})
+        best.append(stopping.best_epoch)
+    assert best == [0, 0, 2, 2, 2, 5, 5]
+
+
+def test_early_stopping_of_a_score_that_should_grow(model):
+    stopping = EarlyStopping("loss", 1, mode="max")
+    model.fit(X, Y, epochs=5, callbacks=[Scripted([0.0, -1.0, 2.0, 0, 0]), stopping])
+    assert (stopping.best_epoch, stopping.stopped_epoch) == (1, 2)
+
+
+NAN_FIRST = [np.nan, np.nan, 1.0, 2.0, np.nan, 2.5, np.nan, np.nan]
+
+
+@pytest.mark.parametrize(
+    ("patience", "stopped", "best"), [(1, 0, None), (2, 1, None), (3, None, 5)]
+)
+def test_nan_is_no_improvement_for_early_stopping(model, patience, stopped, best):
+    stopping = EarlyStopping("loss", patience, restore_best_weights=True)
+    history = model.fit(X, Y, epochs=8, callbacks=[Scripted(NAN_FIRST), stopping])
+    assert (stopping.best_epoch, stopping.stopped_epoch) == (best, stopped)
+    assert np.isnan(history.history["loss"][0])
+    wanted = np.nan if best is None else NAN_FIRST[best]
+    np.testing.assert_equal(model.variables["dense.kernel"].item(), wanted)
+
+
+def test_nan_is_no_improvement_for_checkpoints(model, tmp_path):
+    for mode in ("min", "max"):
+        path = tmp_path / (mode + "-{epoch}")
+        best = ModelCheckpoint(path, "loss", mode, save_best_only=True)
+        model.fit(X, Y, epochs=8, callbacks=[Scripted(NAN_FIRST), best])
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == ["max-2", "min-2", "min-3", "min-5"]
+
+
+def test_infinity_is_no_improvement_over_nothing(model):
+    stopping = EarlyStopping("loss", 2)
+    model.fit(X, Y, epochs=4, callbacks=[Scripted([1e30, 1e30, 0.0, 0.0]), stopping])
+    assert (stopping.best_epoch, stopping.stopped_epoch) == (None, 1)
+
+
+def test_callbacks_begin_anew_in_each_training(model, tmp_path):
+    """What was best, and how long there was nothing better, is of one training alone."""
+    stopping = EarlyStopping("loss", 2, restore_best_weights=True)
+    best = ModelCheckpoint(tmp_path / "{epoch}", "loss", save_best_only=True)
+    runs = [([2.9, 0.0, 0.0, 0.0], 0, 2), ([1.0, 2.0, 0.0], 1, None), ([np.nan] * 2, None, 1)]
+    for kernels, best_epoch, stopped in runs:
+        callbacks = [Scripted(kernels), stopping, best]
+        model.fit(X, Y, epochs=len(kernels), callbacks=callbacks)
+        assert (stopping.best_epoch, stopping.stopped_epoch) == (best_epoch, stopped)
+        wanted = kernels[-1] if best_epoch is None else kernels[best_epoch]
+        np.testing.assert_equal(model.variables["dense.kernel"].item(), np.float32(wanted))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["0", "1"]
+
+
+def test_what_did_not_begin_is_not_ended(model):
+    """Least of all does it put back the weights of a training before."""
+
+    class Fail(Callback):
+        def on_train_begin(self):
+            raise RuntimeError("mine")
+
+    stopping = EarlyStopping("loss", restore_best_weights=True)
+    model.fit(X, Y, callbacks=[stopping])
+    model.variables["dense.kernel"] = [[7.0]]
+    first, last = Recorder(), Recorder()
+    for callbacks in ([first, Fail(), stopping, last], [stopping, Fail()]):
+        with pytest.raises(RuntimeError, match="mine"):
+            model.fit(X, Y, callbacks=callbacks)
+        assert model.variables["dense.kernel"] == 7
+    assert first.calls == ["train", "end"] and last.calls == []
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, -1, "1", True])
+def test_numbers_of_early_stopping(wrong):
+    for name in ("patience", "min_delta"):
+        with pytest.raises((ValueError, TypeError), match=name):
+            EarlyStopping("loss", **{name: wrong})
+    with pytest.raises(TypeError, match="a schedule"):
+        LearningRateSchedule(0.1)
+
+
+def test_what_is_not_logged_is_known_before_training(model, tmp_path):
+    before = model.values()
+    for callback in (EarlyStopping(), ModelCheckpoint(tmp_path / "x", save_best_only=True)):
+        with pytest.raises(ValueError, match="'val_loss' is not logged; there are: loss"):
+            model.fit(X, Y, callbacks=[callback])
+    assert all((model.variables[name] == value).all() for name, value in before.items())
+
+
+def test_checkpoints(model, tmp_path):
+    every = ModelCheckpoint(tmp_path / "all-{epoch:02d}")
+    best = ModelCheckpoint(tmp_path / "best-{epoch}", "loss", save_best_only=True)
+    model.fit(X, Y, epochs=3, callbacks=[Scripted([0.0, -1.0, 2.0]), every, best])
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == ["all-00", "all-01", "all-02", "best-0", "best-2"]
+    model.load(tmp_path / "all-01")
+    assert model.variables["dense.kernel"] == -1
+
+
+@pytest.mark.parametrize("weights_only", [False, True])
+def test_a_checkpoint_holds_what_it_says(model, tmp_path, weights_only):
+    """The values after its epoch, with what training needs besides, or without."""
+    model.compile(gc.optim.SGD(0.1, momentum=0.9), mode=model._mode)
+    path = tmp_path / "{epoch}"
+    model.fit(X, Y, epochs=2, callbacks=[ModelCheckpoint(path, weights_only=weights_only)])
+    weights = {node.name for node in model.weights}
+    assert len(weights) == 2 and len(model.values()) > 4
+    held = safetensors.numpy.load_file(tmp_path / "1")
+    assert set(held) == (weights if weights_only else set(model.values()))
+    assert all((value == model.variables[name]).all() for name, value in held.items())
+    earlier = safetensors.numpy.load_file(tmp_path / "0")
+    assert all((earlier[name] != held[name]).any() for name in weights)
+
+
+def test_checkpoints_in_folders_of_their_own(model, tmp_path):
+    model.fit(X, Y, epochs=2, callbacks=[ModelCheckpoint(tmp_path / "{epoch}-{loss:.0e}" / "m")])
+    assert len(list(tmp_path.glob("?-*/m"))) == 2
+
+
+@pytest.mark.parametrize(
+    ("path", "made"),
+    [
+        ("m-{dense/gradient:.0f}", "m-0"),
+        ("there{{}}/m", "there{}/m"),
+        ("there{{}}/m{epoch}{{1}}", "there{}/m0{1}"),
+        ("new{dense/dead:.0f}{{2}}/more/m", "new1{2}/more/m"),
+    ],
+)
+def test_fields_and_braces_of_a_checkpoint(model, tmp_path, path, made):
+    (tmp_path / "there{}").mkdir()
+    model.learning_rate = 0
+    model.fit(np.zeros_like(X), np.zeros_like(Y), record=True,
+              callbacks=[ModelCheckpoint(f"{tmp_path}/{path}")])  # fmt: skip
+    assert (tmp_path / made).is_file()
+
+
+def test_what_stands_where_a_folder_is_to_be_made(model, tmp_path):
+    (tmp_path / "0").write_text("a file")
+    seen = model.values()
+    with pytest.raises(NotADirectoryError):
+        model.fit(X, Y, callbacks=[ModelCheckpoint(tmp_path / "{epoch}" / "m")])
+    assert all((model.variables[name] == value).all() for name, value in seen.items())
+
+
+@pytest.mark.parametrize(
+    ("path", "error", "message"),
+    [
+        ("missing/m", FileNotFoundError, "no such folder.*missing"),
+        ("missing/{epoch}/m", FileNotFoundError, "no such folder.*missing"),
+        ("", IsADirectoryError, "directory"),
+        ("{epoch}/", IsADirectoryError, "directory"),
+        ("m-{epoch:q}", ValueError, "cannot be filled in"),
+        ("m-{nothing}", ValueError, "KeyError: 'nothing'.*there are: epoch, loss"),
+        ("m-{}", ValueError, "cannot be filled in"),
+        ("m-{epoch", ValueError, "cannot be filled in"),
+    ],
+)
+def test_a_bad_checkpoint_is_known_before_training(model, tmp_path, path, error, message):
+    before = model.values()
+    with pytest.raises(error, match=message):
+        model.fit(X, Y, callbacks=[ModelCheckpoint(f"{tmp_path}/{path}")])
+    assert all((model.variables[name] == value).all() for name, value in before.items())
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("per", ["epoch", "step"])
+def test_schedule(model, per):
+    rates = []
+
+    class Watch(Callback):
+        def on_batch_end(self, epoch, batch, logs):
+            rates.append(self.model.learning_rate)
+
+    schedule = LearningRateSchedule(schedules.linear(0, 1, 8), per)
+    model.fit(X, Y, epochs=2, callbacks=[schedule, Watch()], initial_epoch=1)
+    assert rates == ([1 / 8] * 4 if per == "epoch" else [4 / 8, 5 / 8, 6 / 8, 7 / 8])
+
+
+def test_nan_is_named_and_nothing_is_updated(model):
+    x = X.copy()
+    x[8] = np.nan
+    reached = {}
+
+    class Keep(Callback):
+        def on_batch_end(self, epoch, batch, logs):
+            reached.update(self.model.values())
+
+    with pytest.raises(gc.NotFiniteError, match="epoch 1, step 2 of 4: the loss is nan"):
+        model.fit(x, Y, shuffle=False, nan_watch=True, callbacks=[Keep()])
+    assert len(reached) == 3
+    for name, value in model.values().items():
+        assert np.isfinite(value).all()
+        np.testing.assert_array_equal(value, reached[name])
+
+
+def test_update_that_is_not_finite_though_the_loss_is(mode):
+    graph = gc.Graph()
+    x = graph.input("x", ("batch",))
+    w = graph.parameter("w", (), 1.0)
+    # The derivative of sqrt at 0 is infinite, and times x = 0 it is NaN.
+    loss = gc.mean(gc.sqrt(w * x))
+    model = gc.Model(x, w * x, loss=loss)
+    model.compile(gc.optim.SGD(0.1), mode=mode)
+    with pytest.raises(FloatingPointError, match="the loss is 0, but an update"):
+        model.fit(np.zeros(4, np.float32), nan_watch=True)
+    assert model.variables["w"] == 1
+
+
+def test_watching_changes_no_result(model):
+    before = model.values()
+    model.fit(X, Y, epochs=2)
+    plain = model.values()
+    model.variables.update(before)
+    model.fit(X, Y, epochs=2, nan_watch=True)
+    for name, value in model.values().items():
+        np.testing.assert_allclose(value, plain[name], rtol=1e-6)
+
+
+def test_terminate_on_nan(model):
+    x = X.copy()
+    x[3] = np.nan
+    history = model.fit(x, Y, epochs=5, callbacks=[gc.callbacks.TerminateOnNaN()])
+    assert history.epoch == [0]
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf])
+def test_training_ends_with_the_batch_whose_loss_is_not_finite(model, wrong):
+    class Watch(Callback):
+        def on_batch_begin(self, epoch, batch):
+            begun.append((epoch, batch))
+
+    begun: list[tuple[int, int]] = []
+    x = X.copy()
+    x[8] = wrong
+    model.learning_rate = 0
+    model.fit(x, Y, epochs=3, shuffle=False, callbacks=[Watch(), gc.callbacks.TerminateOnNaN()])
+    assert begun == [(0, 0), (0, 1)]
+
+
+def test_interrupt_takes_effect_after_a_whole_step(model):
+    class Interrupt(Callback):
+        ended = False
+
+        def on_batch_begin(self, epoch, batch):
+            if (epoch, batch) == (1, 2):
+                os.kill(os.getpid(), signal.SIGINT)
+
+        def on_train_end(self):
+            self.ended = True
+
+    before = model.values()
+    callback = Interrupt()
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(X, Y, epochs=5, shuffle=False, callbacks=[callback])
+    assert callback.ended and model.history.epoch == [0]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    interrupted = model.values()
+    model.variables.update(before)
+    model.fit(X, Y, shuffle=False)
+    for start in (0, 6, 12):
+        model.train_function(X[start : start + 6], Y[start : start + 6])
+    for name, value in model.values().items():
+        np.testing.assert_array_equal(value, interrupted[name])
+
+
+def test_every_callback_ends_whatever_others_raise(model):
+    class Fail(Callback):
+        def __init__(self, word):
+            self.word = word
+
+        def on_train_end(self):
+            raise RuntimeError(self.word)
+
+    recorder = Recorder()
+    with pytest.raises(RuntimeError, match=r"^first") as raised:
+        model.fit(X, Y, callbacks=[Fail("first"), Fail("second"), recorder])
+    assert recorder.calls[-1] == "end"
+    assert raised.value.__notes__ == ["on_train_end of Fail raised RuntimeError('second')"]
+
+
+def test_error_in_a_callback_ends_training_cleanly(model):
+    class Fail(Callback):
+        def on_batch_end(self, epoch, batch, logs):
+            raise RuntimeError("mine")
+
+    recorder = Recorder()
+    with pytest.raises(RuntimeError, match="mine"):
+        model.fit(X, Y, callbacks=[Fail(), recorder])
+    assert recorder.calls[-1] == "end"
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_quiet_without_a_terminal(model, capsys):
+    model.fit(X, Y)
+    assert capsys.readouterr() == ("", "")
+    model.fit(X, Y, epochs=2, verbose=2)
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 2 and lines[1].startswith("epoch 2/2") and "loss" in lines[1]
+    with pytest.raises(ValueError, match="verbosity"):
+        model.fit(X, Y, verbose=3)
+
+
+@pytest.mark.parametrize("rows_per_epoch", [1, 40])
+def test_rate_of_the_bar_when_epochs_take_milliseconds(monkeypatch, rows_per_epoch):
+    """A clock that goes 1 ms a row, and a second between two epochs, which does not count."""
+    now = [0.0]
+    monkeypatch.setattr(progress.time, "perf_counter", lambda: now[0])
+    console = Console(file=io.StringIO(), force_terminal=True, width=100)
+    bar = progress.make_reporter(1, 0, 400, rows_per_epoch, console)
+    rates = []
+    for epoch in range(400):
+        bar.begin_epoch(epoch)
+        for _ in range(rows_per_epoch):
+            now[0] += 1e-3
+            bar.advance(1)
+        now[0] += 1.0  # validation
+        bar.end_epoch(epoch, {})
+        now[0] += 1.0  # callbacks
+        (task,) = bar._progress.tasks
+        rates.append(task.fields["rate"])
+        assert task.completed == (epoch + 1) * rows_per_epoch
+    bar.close()
+    assert rates[0] == 0 and rates[1:] == pytest.approx([1000] * 399)
+
+
+def test_bar_on_a_terminal():
+    stream = io.StringIO()
+    console = Console(file=stream, force_terminal=True, width=100)
+    bar = progress.make_reporter("auto", 0, 2, 10, console)
+    assert isinstance(bar, progress.Bar)
+    for epoch in range(2):
+        bar.begin_epoch(epoch)
+        bar.advance(10)
+        bar.end_epoch(epoch, {"loss": 0.5})
+    bar.close()
+    text = stream.getvalue()
+    assert "epoch 2/2" in text and "20/20" in text and "loss 0.5" in text
