@@ -15,13 +15,15 @@ from graphc.ir.types import DType, as_dtype, as_shape, shape_text
 
 @dataclass(frozen=True)
 class AttributeKind:
-    """`check` turns what a caller gave into the stored, hashable value; `show` and `read` are the
-    text form and its inverse."""
+    """`check` turns what a caller gave into the stored value; `show` and `read` are the text form
+    and its inverse. `key` makes of a value what compares and hashes as it: nodes are interned by
+    keys."""
 
     name: str
     check: Callable[[Any], Any]
     show: Callable[[Any], str]
     read: Callable[[str], Any]
+    key: Callable[[Any], Any] = lambda value: value
 
 
 class Literal:
@@ -110,8 +112,9 @@ AXES = AttributeKind("axes", _as_axes, _show_axes, _read_axes)
 SHAPE = AttributeKind("shape", as_shape, _show_shape, _read_shape)
 DTYPE = AttributeKind("dtype", as_dtype, str, as_dtype)
 INT = AttributeKind("int", as_integer, str, int)
-FLOAT = AttributeKind("float", as_number, repr, float)
-RATE = AttributeKind("rate", as_rate, repr, float)
+# By their bits: 0.0 and -0.0 are equal numbers, NaN is not equal to itself.
+FLOAT = AttributeKind("float", as_number, repr, float, key=float.hex)
+RATE = AttributeKind("rate", as_rate, repr, float, key=float.hex)
 BOOL = AttributeKind("bool", bool, lambda value: str(value).lower(), lambda text: text == "true")
 STRING = AttributeKind("string", str, lambda value: repr(str(value)), ast.literal_eval)
 LITERAL = AttributeKind(

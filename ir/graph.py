@@ -138,7 +138,7 @@ class Graph:
             raise GraphError(self._message(op, nodes, f"{op.arity} operands expected"))
         checked = self._check_attributes(op, nodes, attributes)
         # Numbers: two keys whose hashes agree are compared, and nodes would answer with a node.
-        key = (op, tuple(node.number for node in nodes), tuple(checked.values()))
+        key = (op, tuple(node.number for node in nodes), _attribute_keys(op, checked))
         found = self._interned.get(key)
         if found is not None:
             return found
@@ -223,6 +223,11 @@ class Graph:
         return located(f"{op.name}({types}): {problem}", location)
 
 
+def _attribute_keys(op: Op, attributes: Mapping[str, Any]) -> tuple[Any, ...]:
+    """What equal attributes have in common, and others have not."""
+    return tuple(kind.key(attributes[name]) for name, kind in op.attributes.items())
+
+
 def default_dtype(value: object) -> DType:
     """The dtype of a constant for which none is named: f32 for floats, else as numpy has it.
 
@@ -294,7 +299,7 @@ class Program:
             (
                 node.op.name,
                 tuple(numbers[operand] for operand in node.operands),
-                tuple(node.attributes.items()),
+                _attribute_keys(node.op, node.attributes),
                 node.type,
             )
             for node in order

@@ -22,7 +22,7 @@ from graphc.ir.graph import (
 )
 from graphc.ir.location import callers_location
 from graphc.ir.op import Leaf, Op
-from graphc.ir.ops import OPS
+from graphc.ir.ops import OPS, random
 from graphc.ir.ops import elementwise as ops
 from graphc.ir.reference import evaluate, run_program
 from graphc.ir.types import (
@@ -64,6 +64,27 @@ def test_equal_applications_are_one_node() -> None:
     assert build.sum(x) is build.sum(x, 0)
     assert build.leaky_relu(x, 0.1) is not build.leaky_relu(x, 0.2)
     assert len({x + y, x + y, y + x}) == 2
+
+
+def test_attributes_intern_by_their_bits() -> None:
+    graph = Graph()
+    x = graph.input("x", (3,))
+    for op in (build.leaky_relu, build.elu):
+        assert op(x, 0.0) is not op(x, -0.0)
+        assert op(x, np.nan) is op(x, float("nan"))
+        assert op(x, 1) is op(x, 1.0)
+    key = graph.state("key", (), "i64")
+    assert random.dropout(x, key, rate=0.0) is not random.dropout(x, key, rate=-0.0)
+
+
+@pytest.mark.parametrize("slope", [0.0, np.nan])
+def test_programs_are_equal_by_the_bits_of_attributes(slope: float) -> None:
+    def program(slope: float) -> Program:
+        x = Graph().input("x", (3,))
+        return Program("net", (x,), (("y", build.leaky_relu(x, slope)),))
+
+    assert program(slope) == program(float(np.float64(slope)))
+    assert program(slope) != program(-0.0)
 
 
 def test_equal_operands_in_two_graphs_are_two_nodes() -> None:
