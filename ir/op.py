@@ -165,7 +165,8 @@ class Op:
     arity: number of operands; None where it varies (concatenate).
     attributes: static parameters, name to kind, in the order in which they are printed.
     infer: (*operand types, **attributes) -> result type; raises ShapeError or DTypeError.
-    reference: (result type, *arrays, **attributes) -> array; the meaning of the op, in numpy.
+    reference: (result type, *arrays, **attributes) -> array; the meaning of the op, in numpy,
+        whose warnings of overflow and the like are off while it runs.
     vjp: a rule per operand, (ct, result, *operands, **attributes) -> cotangent of that operand
         (None: zero everywhere), NonDifferentiable or Stopped. A rule need not undo broadcasting:
         the autodiff pass does. It selects where the op selects: what was not chosen gets 0, not a

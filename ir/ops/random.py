@@ -137,9 +137,7 @@ def scale(rate: float) -> float:
 def _reference_dropout(result: TensorType, x: Array, key: Array, rate: float) -> Array:
     index = np.arange(x.size).astype(np.int32).reshape(x.shape)
     is_kept = bits_i32(key, index) >= _threshold(rate)
-    with np.errstate(all="ignore"):
-        scaled = x * x.dtype.type(scale(rate))
-    return np.where(is_kept, scaled, x.dtype.type(0))
+    return np.where(is_kept, x * x.dtype.type(scale(rate)), x.dtype.type(0))
 
 
 def _expand_dropout(x: Any, key: Any, rate: float) -> Any:

@@ -40,9 +40,7 @@ def reduction(
     """A reduction: numpy function, combining primitive, neutral element, VJP rule."""
 
     def apply(result: TensorType, x: Array, axes: tuple[int, ...]) -> Array:
-        with np.errstate(all="ignore"):
-            value = reference(x, axis=axes, keepdims=True)
-        return np.asarray(value, dtype=result.dtype.numpy)
+        return np.asarray(reference(x, axis=axes, keepdims=True), dtype=result.dtype.numpy)
 
     return Op(
         name,

@@ -20,6 +20,7 @@ from graphc.ir.types import (
     DType,
     TensorType,
     bind_shape,
+    f32,
     f64,
     row_major_strides,
     static_shape,
@@ -97,6 +98,24 @@ def test_type_and_value(case: Case, dtype: DType) -> None:
         expected = np.asarray(case.expect(*operand_arrays(case, inputs)))
         assert expected.shape == static_shape(wanted.shape)
         assert_close(value, expected, wanted.dtype, reduction_length=case.reduction_length)
+
+
+@pytest.mark.parametrize("name", OPS)
+@pytest.mark.parametrize("dtype", [f32, f64], ids=str)
+def test_the_reference_raises_no_ieee_exception(name: str, dtype: DType) -> None:
+    """As kernels do not: numpy would warn of overflow, of 0 / 0 and their like."""
+    for case in CASES[name]:
+        program, inputs = build_case(case, dtype)
+        limits = np.finfo(dtype.numpy)
+        edges = [limits.max, -limits.max, limits.tiny, np.inf, -np.inf, np.nan, 0.0, limits.max]
+        extreme = {
+            key: np.resize(edges, value.shape).astype(value.dtype)
+            if value.dtype == dtype.numpy
+            else value
+            for key, value in inputs.items()
+        }
+        with np.errstate(all="raise"):
+            _run(program, extreme, case)
 
 
 # --- derivatives -----------------------------------------------------------------------------
