@@ -27,6 +27,9 @@ class Averages:
 
     def add_steps(self, steps: Steps) -> None:
         """Counts batches of equally many rows, with the bits that one after the other gives."""
+        if len(steps) == 1:
+            self.add({name: values[0] for name, values in steps.values.items()}, steps.rows)
+            return
         self._rows += len(steps) * steps.rows
         for name, values in steps.values.items():
             terms = np.multiply(values, steps.rows, dtype=np.float64)

@@ -20,7 +20,6 @@ Array = np.ndarray[Any, np.dtype[Any]]
 class TrainedModel(Protocol):
     """The model that is trained, as callbacks use it: a `gc.Model`."""
 
-    graph: Graph
     variables: Variables
     history: History
     stop_training: bool
@@ -28,6 +27,9 @@ class TrainedModel(Protocol):
     logged_names: list[str]
     batch_size: int
     learning_rate: float
+
+    @property
+    def graph(self) -> Graph: ...
 
     @property
     def parameters(self) -> list[Node]: ...

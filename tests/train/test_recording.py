@@ -136,7 +136,8 @@ def test_between_steps_that_record_there_are_pauses(monkeypatch):
     """Interrupts and progress do not wait for all steps up to the next recorded one."""
     monkeypatch.setattr(epochs, "SECONDS_BETWEEN_PAUSES", 0.0)
     model, _ = _model()
-    recording = RecordedEpochs(model._recorder(model.train_function, 100), Batches([X, Y], 8))
+    recorder = model._functions.recorder(model.train_function, 100)
+    recording = RecordedEpochs(recorder, Batches([X, Y], 8))
     assert [(steps.first, len(steps)) for steps in recording()] == [(n, 1) for n in range(6)]
 
 

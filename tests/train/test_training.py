@@ -219,7 +219,7 @@ def test_checkpoints(model, tmp_path):
 @pytest.mark.parametrize("weights_only", [False, True])
 def test_a_checkpoint_holds_what_it_says(model, tmp_path, weights_only):
     """The values after its epoch, with what training needs besides, or without."""
-    model.compile(gc.optim.SGD(0.1, momentum=0.9), mode=model._mode)
+    model.compile(gc.optim.SGD(0.1, momentum=0.9), mode=model.train_function.mode)
     path = tmp_path / "{epoch}"
     model.fit(X, Y, epochs=2, callbacks=[ModelCheckpoint(path, weights_only=weights_only)])
     weights = {node.name for node in model.weights}

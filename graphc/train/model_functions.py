@@ -1,0 +1,141 @@
+"""The compiled functions of a model: to train, to judge, to predict."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from graphc.declare.derivatives import inference
+from graphc.declare.forms import Nodes, listed
+from graphc.declare.hyperparameters import as_count
+from graphc.declare.variables import Variables
+from graphc.errors import GraphError, NotCompiledError
+from graphc.functions.function import Function, Mode, function
+from graphc.ir.graph import Node
+from graphc.ir.ops import elementwise as ops
+from graphc.train.logged import IS_FINITE
+from graphc.train.network import Network
+from graphc.train.optimization import Optimization
+from graphc.train.prediction import classes_of
+from graphc.train.recording import RECORD_EVERY, Recorder, recording_step
+from graphc.train.watch import all_finite
+
+# Outputs, and the updates of states.
+_Declared = tuple[Nodes, Mapping[Node, Node] | None]
+
+
+@dataclass(frozen=True)
+class HowToRun:
+    """As `gc.function` has these parameters."""
+
+    mode: Mode = "compiled"
+    fuse: bool = True
+    threads: int | None = None
+
+
+class ModelFunctions:
+    """Each is declared when it is first asked for, and kept."""
+
+    def __init__(
+        self,
+        network: Network,
+        variables: Variables,
+        optimization: Optimization | None = None,
+        how: HowToRun | None = None,
+    ) -> None:
+        self.network = network
+        self.how = how or HowToRun()
+        self._variables = variables
+        self._optimization = optimization
+        self._made: dict[str, Function] = {}
+
+    @property
+    def optimization(self) -> Optimization:
+        """Raises NotCompiledError where there is none."""
+        if self._optimization is None:
+            raise NotCompiledError("compile the model with an optimizer first")
+        return self._optimization
+
+    @property
+    def train(self) -> Function:
+        """(inputs, targets) -> loss and metrics by name, with the optimizer's updates."""
+        updates = self.optimization.updates
+        return self._function("train", lambda: (self.network.judged, updates))
+
+    @property
+    def watched_train(self) -> Function:
+        """`train` that makes no update unless loss and all updates are finite, as `is_finite`, one
+        more output, tells."""
+        updates = self.optimization.updates
+        loss = self.network.checked_loss
+
+        def declared() -> _Declared:
+            is_finite = all_finite([loss, *updates.values()])
+            kept = {state: ops.where(is_finite, new, state) for state, new in updates.items()}
+            return {**self.network.judged, IS_FINITE: is_finite}, kept
+
+        return self._function("watched_train", declared)
+
+    @property
+    def declared(self) -> Function:
+        """(inputs, targets) -> loss and metrics by name as training has them, without updates."""
+        return self._function("declared", lambda: (self.network.judged, None))
+
+    @property
+    def test(self) -> Function:
+        """(inputs, targets) -> loss and metrics by name, as in inference."""
+        return self._function("test", lambda: (inference(self.network.judged), None))
+
+    @property
+    def predict(self) -> Function:
+        """inputs -> outputs as in inference, in the structure of the outputs."""
+        inputs = self.network.inputs
+        return self._function("predict", lambda: (inference(self.network.outputs), None), inputs)
+
+    @property
+    def classify(self) -> Function:
+        """inputs -> class (i64) of each row, which needs neither softmax nor loss."""
+        output, loss = self.network.outputs, self.network.loss
+        if not isinstance(output, Node):
+            raise GraphError("classes of a model with a single output alone")
+        inputs = self.network.inputs
+        return self._function("classify", lambda: (classes_of(output, loss), None), inputs)
+
+    def recorder(self, step: Function, record: bool | int) -> Recorder | None:
+        """`step` with what it records of the layers, in as many steps as `record` says: every so
+        many-th, every twentieth for True, none for False and 0."""
+        if record is False:
+            return None
+        every = RECORD_EVERY if record is True else as_count("record", record, 0)
+        if not every:
+            return None
+        name = f"recorded_{step.program.name}"
+        with self.network.graph.declaring.lock:
+            if name not in self._made:
+                outputs = listed(self.network.outputs)
+                loss = self.network.checked_loss
+                made = recording_step(step, outputs, self.network.parameters, loss)
+                self._made[name] = made
+        return Recorder(step, self._made[name], every)
+
+    def _function(
+        self,
+        name: str,
+        declare: Callable[[], _Declared],
+        inputs: Sequence[Node] | None = None,
+    ) -> Function:
+        """The function of that name, of all arguments of the network unless of `inputs` alone."""
+        with self.network.graph.declaring.lock:
+            if name not in self._made:
+                outputs, updates = declare()
+                self._made[name] = function(
+                    self.network.arguments if inputs is None else inputs,
+                    outputs,
+                    updates,
+                    variables=self._variables,
+                    mode=self.how.mode,
+                    fuse=self.how.fuse,
+                    threads=self.how.threads,
+                    name=name,
+                )
+            return self._made[name]

@@ -1,0 +1,57 @@
+"""What an optimizer makes of a network: the learning rate and the updates of a step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from graphc.declare.optim import Optimizer, widest
+from graphc.declare.variables import Variables
+from graphc.errors import GraphError
+from graphc.ir.graph import Node
+from graphc.train.network import Network
+
+
+@dataclass(frozen=True, eq=False)
+class Optimization:
+    """updates: the next values of states. names: those that the optimizer has taken in the graph.
+
+    rate: the state that holds the learning rate.
+    """
+
+    optimizer: Optimizer
+    rate: Node
+    updates: dict[Node, Node]
+    names: frozenset[str]
+
+
+def optimization_of(
+    optimizer: Optimizer | None,
+    network: Network,
+    variables: Variables,
+    before: Optimization | None,
+) -> Optimization | None:
+    """The optimizer's states and updates, declared in the place of those of the one before.
+
+    Raises TypeError for what is no optimizer, GraphError for one without a loss or parameters, and
+    what its `updates` raise; graph and variables then are as they were.
+    """
+    if optimizer is not None and not isinstance(optimizer, Optimizer):
+        raise TypeError(f"an optimizer such as gc.optim.Adam() expected, not {optimizer!r}")
+    if optimizer is not None and network.loss is None:
+        raise GraphError("a model without a loss cannot be trained")
+    graph, forgotten = network.graph, before.names if before is not None else frozenset()
+    with graph.as_before_on_error():
+        graph.forget(forgotten)
+        made = None if optimizer is None else _declared(optimizer, network)
+    for each in (graph.variables, variables):
+        each.forget(forgotten)
+    return made
+
+
+def _declared(optimizer: Optimizer, network: Network) -> Optimization:
+    graph, parameters = network.graph, network.parameters
+    taken = graph.names
+    name = graph.unique_name("learning_rate")
+    rate = graph.variable(name, optimizer.learning_rate, dtype=widest(parameters))
+    updates = optimizer.updates(network.checked_loss, parameters, rate)
+    return Optimization(optimizer, rate, updates, graph.names - taken)

@@ -1,0 +1,89 @@
+"""Steps that make no update unless all is finite, and the error of one that is not."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from graphc.declare.variables import Variables
+from graphc.errors import NotFiniteError
+from graphc.functions.function import Function
+from graphc.ir import build
+from graphc.ir.graph import Node
+from graphc.ir.op import Array
+from graphc.ir.ops import elementwise as ops
+from graphc.nan_report import NanReport
+from graphc.train.data import Batches
+from graphc.train.epochs import Steps
+from graphc.train.logged import IS_FINITE, LOSS
+from graphc.train.span import EpochSpan
+
+
+def all_finite(values: Sequence[Node]) -> Node:
+    """A bool scalar: whether every element of every float among `values` is finite.
+
+    The sum of x * 0 is 0 then, and NaN where an x is infinite or NaN.
+    """
+    zeros = [build.sum(value * 0) for value in values if value.dtype.is_float]
+    total = zeros[0]
+    for zero in zeros[1:]:
+        total = total + build.cast(zero, total.dtype)
+    return ops.equal(total, 0)
+
+
+NanSearch = Callable[[Sequence[Array]], NanReport | None]
+
+
+def nan_search(step: Function, variables: Variables) -> NanSearch:
+    """Says of a batch where `step` on it is not finite first, by the values of now."""
+
+    def search(batch: Sequence[Array]) -> NanReport | None:
+        # Imported where something was not finite: it needs the passes.
+        from graphc.inspect.nan_search import find_nan
+
+        values = variables.copy()
+        states = {state.name: values.storage(state) for state in step.program.states}
+        return find_nan(step.program, states, batch)
+
+    return search
+
+
+@dataclass(frozen=True)
+class Watch:
+    """Looks at the flag of steps that make no update unless all is finite.
+
+    search: asked about a batch that is not, where somebody wants to know.
+    """
+
+    batches: Batches
+    span: EpochSpan
+    search: NanSearch | None = None
+
+    def checked(self, steps: Steps, epoch: int) -> Steps:
+        """The steps without the flag. Raises NotFiniteError when it is false in the last of them,
+        behind which nothing was run."""
+        values = {name: found for name, found in steps.values.items() if name != IS_FINITE}
+        if not steps.values[IS_FINITE][-1]:
+            number = steps.first + len(steps) - 1
+            report = None if self.search is None else self.search(self._batch(epoch, number))
+            raise NotFiniteError(self._message(values, epoch, number), report)
+        return replace(steps, values=values)
+
+    def _message(self, values: Mapping[str, Array], epoch: int, number: int) -> str:
+        loss = float(values[LOSS][-1])
+        problem = (
+            f"the loss is {loss:g}, but an update is not finite"
+            if math.isfinite(loss)
+            else f"the loss is {loss}"
+        )
+        return (
+            f"epoch {epoch + 1}, step {number + 1} of {len(self.batches)}: {problem}; "
+            "the variables are those before this step"
+        )
+
+    def _batch(self, epoch: int, number: int) -> Sequence[Array]:
+        """The arrays of a step."""
+        order = self.span.order(epoch, self.batches.rows)
+        return next(itertools.islice(self.batches(order), number, None))
