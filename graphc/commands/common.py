@@ -14,6 +14,7 @@ import click
 from rich.console import Console
 
 from graphc.commands.script import OWN_ERRORS, ScriptError, ScriptFailedError
+from graphc.files.whole_file import write_whole
 from graphc.inspect.stage_text import UnknownKernelError
 from graphc.kernels.cache_entry import RefusedError
 
@@ -90,6 +91,14 @@ def one_line_errors() -> Iterator[None]:
         sys.exit(1)
     except (ScriptError, UnknownKernelError, RefusedError, OSError, *OWN_ERRORS) as error:
         raise click.ClickException(str(error)) from error
+
+
+def write_output(path: Path, text: str) -> None:
+    """Replaces the file at `path` whole. What is no file, such as a pipe, is written to."""
+    if path.exists() and not path.is_file():
+        path.write_text(text, "utf-8")
+    else:
+        write_whole(path, text.encode())
 
 
 def console() -> Console:

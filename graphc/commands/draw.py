@@ -14,6 +14,7 @@ from graphc.commands.common import (
     SCRIPT,
     UNFUSED,
     one_line_errors,
+    write_output,
 )
 from graphc.commands.script import load_names
 from graphc.commands.script_diagrams import Request, script_diagrams
@@ -88,8 +89,8 @@ def draw(
             all_stages = html_file is not None and stage is None
             drawn = script_diagrams(names, script, request, STAGES if all_stages else chosen)
             if svg_file is not None:
-                svg_file.write_text(svg_text(drawn[chosen[0]][-1]), "utf-8")
+                write_output(svg_file, svg_text(drawn[chosen[0]][-1]))
             if html_file is not None:
-                html_file.write_text(page_text(script.name, drawn), "utf-8")
+                write_output(html_file, page_text(script.name, drawn))
         except MissingExtraError as error:
             raise click.ClickException(str(error)) from error

@@ -14,6 +14,7 @@ from graphc.commands.common import (
     MODEL,
     SCRIPT,
     one_line_errors,
+    write_output,
 )
 from graphc.commands.script import load_subject
 from graphc.commands.subject import extents_of, function_of
@@ -70,4 +71,4 @@ def explain_script(
             print_values(values, Console(highlight=False))
             found = {"script": str(script), "values": [value.as_dict() for value in values]}
         if json_file is not None:
-            json_file.write_text(json.dumps(found, indent=2) + "\n")
+            write_output(json_file, json.dumps(found, indent=2) + "\n")

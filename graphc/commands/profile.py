@@ -7,7 +7,15 @@ from pathlib import Path
 
 import click
 
-from graphc.commands.common import BATCH_SIZE, DIMENSIONS, MODEL, SCRIPT, console, one_line_errors
+from graphc.commands.common import (
+    BATCH_SIZE,
+    DIMENSIONS,
+    MODEL,
+    SCRIPT,
+    console,
+    one_line_errors,
+    write_output,
+)
 from graphc.commands.script import load_subject
 from graphc.commands.subject import extents_of, function_of
 from graphc.profiling.profile import ROUNDS, profile
@@ -79,11 +87,11 @@ def profile_script(
         )
         if json_file is not None:
             text = json.dumps({"script": str(script), **measured.as_dict()}, indent=2)
-            json_file.write_text(text + "\n")
+            write_output(json_file, text + "\n")
         if trace_file is not None:
-            trace_file.write_text(json.dumps(chrome_trace(measured), indent=1) + "\n")
+            write_output(trace_file, json.dumps(chrome_trace(measured), indent=1) + "\n")
         if html_file is not None:
             from graphc.profiling.page import profile_page
 
-            html_file.write_text(profile_page(measured, script.name))
+            write_output(html_file, profile_page(measured, script.name))
         print_profile(measured, console())
