@@ -44,11 +44,13 @@ from graphc.ir.build import (
     reshape,
     softmax,
     squeeze,
+    stop_gradient,
     sum,
     take,
     transpose,
     where,
 )
+from graphc.ir.custom_vjp import CustomVjp, custom_vjp
 from graphc.ir.graph import Node
 from graphc.ir.ops.elementwise import absolute as abs
 from graphc.ir.ops.elementwise import (
@@ -89,6 +91,7 @@ from graphc.train.history import History
 from graphc.train.model import Model
 
 __all__ = [
+    "CustomVjp",
     "DType",
     "DTypeError",
     "DataError",
@@ -117,6 +120,7 @@ __all__ = [
     "cast",
     "concatenate",
     "cos",
+    "custom_vjp",
     "data",
     "divide",
     "dropout",
@@ -179,6 +183,7 @@ __all__ = [
     "sqrt",
     "square",
     "squeeze",
+    "stop_gradient",
     "subtract",
     "sum",
     "take",

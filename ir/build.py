@@ -92,6 +92,13 @@ def _of_common_dtype(x: Any, y: Any) -> Any:
     return np.asarray(first, np.result_type(first, second))
 
 
+def stop_gradient(x: Any) -> Node:
+    """x itself, of x's shape and dtype, as a constant for derivatives: what it is made of has the
+    derivative 0 through it. Raises TypeError for what is no tensor."""
+    check_tensors("stop_gradient", x)
+    return ops.stop_gradient(x)
+
+
 def leaky_relu(x: Any, slope: float = 0.01) -> Node:
     """x where positive, slope * x elsewhere."""
     return ops.leaky_relu(x, slope=slope)

@@ -24,6 +24,7 @@ from graphc.declare.variables import Variables
 from graphc.errors import DataError
 from graphc.functions.arrays import as_input, check_labels
 from graphc.functions.program import Updates, open_dimensions, program_of
+from graphc.ir.custom_vjp import without_custom_vjp
 from graphc.ir.given import as_integer, is_one_of, shown
 from graphc.ir.graph import Node
 from graphc.ir.op import Array
@@ -105,7 +106,7 @@ class Function:
     ) -> None:
         check_options(mode, threads)
         self.threads = default_threads() if threads is None else limited(as_integer(threads))
-        self.program = program_of(name, inputs, outputs, updates)
+        self.program = without_custom_vjp(program_of(name, inputs, outputs, updates))
         self.mode = mode
         self.fuse = fuse
         graph = graph_of(next(iter((*self.program.inputs, *self.program.roots))))

@@ -3,10 +3,19 @@
 from collections.abc import Mapping
 
 from graphc.ir.op import Op
-from graphc.ir.ops import composite, contract, elementwise, leaf, movement, random, reduce
+from graphc.ir.ops import (
+    composite,
+    contract,
+    custom,
+    elementwise,
+    leaf,
+    movement,
+    random,
+    reduce,
+)
 
 OPS: Mapping[str, Op] = {
     op.name: op
-    for module in (leaf, elementwise, reduce, movement, contract, composite, random)
+    for module in (leaf, elementwise, reduce, movement, contract, composite, random, custom)
     for op in module.OPS
 }

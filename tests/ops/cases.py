@@ -18,6 +18,7 @@ from tests.ops.case import (
     operand_names,
 )
 from tests.ops.composite_cases import COMPOSITE_CASES
+from tests.ops.custom_cases import CUSTOM_CASES, CUSTOM_ERRORS
 from tests.ops.elementwise_cases import ELEMENTWISE_CASES, ELEMENTWISE_ERRORS
 from tests.ops.random_cases import RANDOM_CASES, RANDOM_ERRORS
 from tests.ops.tensor_cases import TENSOR_CASES
@@ -28,14 +29,16 @@ __all__ = [
     "differentiable", "every_case", "every_case_and_dtype", "operand_arrays", "operand_names",
 ]  # fmt: skip
 
-_CASES = (*ELEMENTWISE_CASES, *TENSOR_CASES, *COMPOSITE_CASES, *RANDOM_CASES)
+_CASES = (*ELEMENTWISE_CASES, *TENSOR_CASES, *COMPOSITE_CASES, *RANDOM_CASES, *CUSTOM_CASES)
 CASES: Mapping[str, tuple[Case, ...]] = {
     name: tuple(case for case in _CASES if case.op == name) for name in OPS
 }
 
 ERRORS: Mapping[str, tuple[ErrorCase, ...]] = {
     name: tuple(
-        case for case in (*ELEMENTWISE_ERRORS, *TENSOR_ERRORS, *RANDOM_ERRORS) if case.op == name
+        case
+        for case in (*ELEMENTWISE_ERRORS, *TENSOR_ERRORS, *RANDOM_ERRORS, *CUSTOM_ERRORS)
+        if case.op == name
     )
     for name in OPS
 }

@@ -184,6 +184,8 @@ TENSOR_SLOPES = (
     Slope("logsumexp", 0, [[INF, 0.0, INF]], [0.5, 0, 0.5], {"axes": (0,)}),
     Slope("logsumexp", 0, [[-INF, -INF]], [0, 0], {"axes": (0,)}),
     Slope("pick", 0, [[[0.0, INF], [-0.0, 1.0]], [1, 0]], [[0, INF], [2, 0]], {}, [INF, 2.0]),
+    # By the value and by a formal parameter, through which there is none.
+    *(Slope("custom_vjp", by, [[INF, 2.0]] * 5, [0, 0]) for by in (0, 1)),
     Slope("dropout", 0, [[INF, -0.0, 1.0], 7], [INF, INF, INF], {"rate": 0.0}, INF),
 )  # fmt: skip
 
