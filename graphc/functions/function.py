@@ -25,8 +25,10 @@ from graphc.errors import DataError
 from graphc.functions.arrays import as_input, check_labels
 from graphc.functions.program import Updates, open_dimensions, program_of
 from graphc.ir.custom_vjp import without_custom_vjp
+from graphc.ir.cut import cut_at_inputs
 from graphc.ir.given import as_integer, is_one_of, shown
 from graphc.ir.graph import Node
+from graphc.ir.location import located
 from graphc.ir.op import Array
 from graphc.ir.reference import run_program
 from graphc.ir.types import Dim
@@ -53,7 +55,9 @@ def function(
 ) -> Function:
     """A function of `inputs` that returns `outputs` and then makes `updates`, all at once.
 
-    inputs: a node or several.
+    inputs: a node or several: inputs of the graph, or values and states that are given in the place
+        of what the graph has for them. The graph is cut there, and nothing that only they are made
+        of is computed. Such an input is named after its op, or as the state.
     outputs: a node, a sequence of nodes or a mapping of names to nodes; calls return arrays in the
         same form.
     updates: states and their next values.
@@ -63,8 +67,8 @@ def function(
     threads: how many run it, at most; unless given, GRAPHC_THREADS or the processors that the
         process may use. Results have the same bits at any number of threads.
 
-    Raises GraphError for inputs that are none, for inputs that are missing, and for updates of
-    other nodes than states.
+    Raises GraphError for constants among the inputs, for computed inputs that nothing depends on,
+    for inputs that are missing or listed twice, and for updates of other nodes than states.
     """
     return Function(
         inputs,
@@ -106,10 +110,11 @@ class Function:
     ) -> None:
         check_options(mode, threads)
         self.threads = default_threads() if threads is None else limited(as_integer(threads))
-        self.program = without_custom_vjp(program_of(name, inputs, outputs, updates))
+        declared = program_of(name, inputs, outputs, updates)
+        self.program = without_custom_vjp(cut_at_inputs(declared))
         self.mode = mode
         self.fuse = fuse
-        graph = graph_of(next(iter((*self.program.inputs, *self.program.roots))))
+        graph = graph_of(next(iter((*declared.inputs, *declared.roots))))
         self.variables = graph.variables if variables is None else variables
         self._form = form_of(outputs)
         self._loaded: dict[_Key, LoadedProgram] = {}
@@ -361,4 +366,5 @@ class Function:
 
 def _misfit(node: Node, array: Array, found: Mapping[str, int] | None = None) -> str:
     known = f" with {dict(found)}" if found else ""
-    return f"input {node.name!r}: shape {node.type.shape}{known} expected, {array.shape} given"
+    problem = f"input {node.name!r}: shape {node.type.shape}{known} expected, {array.shape} given"
+    return located(problem, node.location)

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from graphc.declare.forms import Nodes, listed
+from graphc.ir.cut import needed_nodes
 from graphc.ir.errors import ForeignTensorError, GraphError
 from graphc.ir.given import shown
 from graphc.ir.graph import Node, Program, is_among
@@ -59,10 +60,8 @@ def _check(program: Program) -> None:
             raise GraphError(f"{shown(node)} is no tensor of a graph")
         if node.graph is not nodes[0].graph:
             raise ForeignTensorError(f"{node!r} is of another graph than {nodes[0]!r}")
-    for node in program.inputs:
-        if node.op is not leaf.input_:
-            raise GraphError(f"{node!r} is no input")
-    missing = [n for n in program.nodes if n.op is leaf.input_ and not is_among(n, program.inputs)]
+    needed = needed_nodes(program)
+    missing = [n for n in needed if n.op is leaf.input_ and not is_among(n, program.inputs)]
     if missing:
         raise GraphError(f"the outputs need inputs that are not listed: {missing}")
     for role, nodes in (
