@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import math
 import os
@@ -153,11 +154,17 @@ class ModelCheckpoint(Callback):
             raise ValueError(f"ModelCheckpoint: {problem}; there are: {known}") from None
         if not os.path.basename(path):
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), self.path)
-        folder, fixed = os.path.dirname(path), _fixed_folder(self.path)
+        first, folder, fixed = path, os.path.dirname(path), _fixed_folder(self.path)
+        names = []
         # Of folders that will be made, the first must be one that can be.
         while folder != fixed and not os.path.lexists(folder):
+            names.append(os.path.basename(path))
             path, folder = folder, os.path.dirname(folder)
         check_writable(path)
+        # What is in them must have names that are not too long, nor may the whole be.
+        for possible in (first, *(os.path.join(folder, name) for name in names)):
+            with contextlib.suppress(FileNotFoundError):
+                os.lstat(possible)
 
 
 def _fixed_folder(template: str) -> str:

@@ -272,6 +272,11 @@ def test_what_stands_where_a_folder_is_to_be_made(model, tmp_path):
         ("m-{nothing}", ValueError, "KeyError: 'nothing'.*there are: epoch, loss"),
         ("m-{}", ValueError, "cannot be filled in"),
         ("m-{epoch", ValueError, "cannot be filled in"),
+        ("m" * 256, OSError, "name too long"),
+        ("{epoch}/" + "m" * 256, OSError, "name too long"),
+        ("{epoch}/" + "m" * 256 + "/m", OSError, "name too long"),
+        ("{epoch}/" + "m" * 250 + "{loss:.3e}", OSError, "name too long"),
+        ("{epoch}/" * 2500 + "m", OSError, "name too long"),
     ],
 )
 def test_a_bad_checkpoint_is_known_before_training(model, tmp_path, path, error, message):
