@@ -28,9 +28,10 @@ def sum_of_one_hot(node: Node) -> Node | None:
 def log_softmax_backward(node: Node) -> Node | None:
     """t * s - p * sum(t * s, axis) = (p * sum(t, axis) - t) * -s for p = softmax(x, axis)
 
-    Here s is constant along the axis: the weight 1/n of a mean, or one a row. The left-hand side
-    is log_softmax's VJP of the cotangent t * s (or weigh(t, s)), or where(t, s, 0)
-    for one-hot t, for which the right is (p - t) * -s. The rounding differs in the last digit.
+    Here t is one-hot: of any other t the sum may overflow where that of t * s does not. s is
+    constant along the axis: the weight 1/n of a mean, or one a row. The left-hand side is
+    log_softmax's VJP of the cotangent t * s (or weigh(t, s)), or where(t, s, 0), and the right is
+    (p - t) * -s. The rounding differs in the last digit.
     """
     ct, product = node.operands
     found = _softmax_times_sum(product, ct)
@@ -38,7 +39,7 @@ def log_softmax_backward(node: Node) -> Node | None:
         return None
     probabilities, axis = found
     target, scale, is_negative = _split_scale(ct, axis)
-    if scale is None:
+    if scale is None or target.op is not composite.one_hot:
         return None
     expected = probabilities * reduce.sum_(target, axes=(axis,))
     return (expected - target if is_negative else target - expected) * scale

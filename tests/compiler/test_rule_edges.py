@@ -132,3 +132,22 @@ def test_stable_forms_are_right_where_what_was_written_is(dtype: str) -> None:
     for (name, before), root in zip(outputs, after.roots, strict=True):
         cancelled = rounding if name.startswith(("exp", "log")) else 0
         np.testing.assert_allclose(found[root], expected[before], rounding, cancelled, err_msg=name)
+
+
+@pytest.mark.parametrize("dtype", ["f32", "f64"])
+def test_the_slope_of_a_loss_of_large_soft_labels_is_finite(dtype: str) -> None:
+    """A quarter of each is summed, not all of them."""
+    graph = gc.Graph()
+    x, t = (graph.input(name, (4, 3), dtype) for name in "xt")
+    loss = gc.losses.softmax_cross_entropy(x, t)
+    scores = np.array([[0.0, 1.0, 2.0]] * 4)
+    largest = np.finfo(dtype.replace("f", "float")).max
+    labels = np.array([[0.75, 0.75, 0.0]] * 4) * float(largest)
+    probabilities = np.exp(scores) / np.exp(scores).sum(1, keepdims=True)
+    expected = probabilities * (float(largest) * 0.375) - labels / 4
+    for mode in ("reference", "compiled"):
+        (slope,) = gc.grad(loss, [x])
+        found = gc.function([x, t], slope, mode=mode)(
+            scores.astype(slope.dtype.numpy), labels.astype(slope.dtype.numpy)
+        )
+        np.testing.assert_allclose(found, expected, rtol=1e-5, err_msg=mode)
