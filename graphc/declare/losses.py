@@ -123,7 +123,11 @@ def check_like(loss: str, predictions: Node, targets: Node) -> None:
 
 
 def check_several_classes(name: str, scores: Node, labels: Node, binary: str) -> None:
-    """Refuses scores [..., 1]: a single class is always the right one, whatever its score."""
+    """Refuses scores [..., 1]: a single class is always the right one, whatever its score.
+
+    An open dimension is taken to be several classes: when it is bound, to 1 say, the program no
+    longer tells a loss from what a user may mean by the same ops.
+    """
     check_tensors(name, scores, labels)
     if scores.rank and scores.shape[-1] == 1:
         problem = f"a single class is always right; {binary} judges one logit of yes or no"

@@ -29,7 +29,7 @@ def accuracy(scores: Node, labels: Node) -> Node:
 
     `labels` are integers [...], or one-hot or soft floats [..., classes]. In the scores' dtype.
     Raises ShapeError when the shapes do not fit and for a single class, DTypeError unless scores
-    are floats.
+    are floats. An open number of classes is taken to be several: bound to 1, all is right.
     """
     _check_scores("accuracy", scores, labels)
     shape = scores.shape[:-1] if labels.dtype.is_integer else scores.shape
