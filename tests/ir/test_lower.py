@@ -9,6 +9,7 @@ import pytest
 
 from graphc.ir import build
 from graphc.ir.autodiff import gradients
+from graphc.ir.custom_vjp import custom_vjp
 from graphc.ir.errors import ShapeError
 from graphc.ir.graph import Graph, Node, Program
 from graphc.ir.lower import expand_composites, specialize
@@ -21,6 +22,9 @@ from graphc.ir.verify import verify
 from tests.tolerance import assert_close
 
 BATCH = 6
+
+twice = custom_vjp(lambda x: 2 * x)
+twice.defvjp(lambda ct, result, x: ct)
 
 
 def classifier() -> Program:
@@ -40,6 +44,7 @@ def classifier() -> Program:
         ("extremes", build.max(scores) - build.min(scores)),
         ("slopes", ops.tanh_slope(scores) + ops.sigmoid_slope(scores)),
         ("stopped", ops.stop_gradient(scores)),
+        ("stated", twice(scores)),
         ("dropped", random.dropout(scores, graph.state("key", (), "i64"), rate=0.5)),
         ("padded", build.concatenate([scores, scores], 1)[:, ::2]),
     )
