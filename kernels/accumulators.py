@@ -14,7 +14,7 @@ from graphc.kernels.block_sums import (
     Elements,
     cut_of,
 )
-from graphc.kernels.function import BLOCK, new_function
+from graphc.kernels.kernel_function import BLOCK, new_function
 from graphc.kernels.loopnest import SHORT_ROW, LoopNest, Phase, Reduces
 from graphc.kernels.loops import loops_of, wrap_in_loops
 from graphc.kernels.names import label
@@ -29,7 +29,6 @@ from graphc.kernels.scalar import (
     neutral_element,
     rounds,
 )
-from graphc.kernels.shares import block_count
 from graphc.kernels.source import (
     THREAD_SHARE,
     Block,
@@ -39,6 +38,7 @@ from graphc.kernels.source import (
 from graphc.kernels.stages import (
     STRIP,
 )
+from graphc.kernels.thread_blocks import block_count
 from graphc.kernels.transposed_tiles import transposed_tiles
 
 StorageOf = Callable[[Node], Storage]

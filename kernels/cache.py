@@ -71,7 +71,7 @@ CODE_GENERATORS = (
             "llvm.py",
             "polynomial.py",
             "primitives.py",
-            "record.py",
+            "math_ir.py",
             "scalar.py",
             "sin_cos.py",
             "vecmath.py",

@@ -5,8 +5,8 @@ from __future__ import annotations
 from graphc.ir.graph import Node
 from graphc.ir.op import Reduction
 from graphc.kernels.accumulators import Accumulators, StorageOf
-from graphc.kernels.function import BLOCK, Function
 from graphc.kernels.group import is_index, is_inline, viewed
+from graphc.kernels.kernel_function import BLOCK, KernelFunction
 from graphc.kernels.loopnest import LoopNest, Phase, Reduces, reduced_axes
 from graphc.kernels.loops import wrap_in_loops
 from graphc.kernels.names import label
@@ -23,7 +23,6 @@ from graphc.kernels.scalar import (
     reduction_of_one,
     scalar_expression,
 )
-from graphc.kernels.shares import cycles
 from graphc.kernels.source import (
     THREAD_SHARE,
     Block,
@@ -40,6 +39,7 @@ from graphc.kernels.stages import (
     stages_of_pass,
     strip_declaration,
 )
+from graphc.kernels.thread_blocks import cycles
 
 
 def emit_loops(
@@ -87,7 +87,9 @@ class _LoopEmitter(Accumulators):
         lines = self._finishing_lines()
         return main, self._source(self.finishing, lines, splits=False, unroll=False)
 
-    def _source(self, function: Function, body: Block, splits: bool, unroll: bool) -> KernelSource:
+    def _source(
+        self, function: KernelFunction, body: Block, splits: bool, unroll: bool
+    ) -> KernelSource:
         storages = function.arguments.storages
         return KernelSource(
             function.name,

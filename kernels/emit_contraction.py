@@ -10,7 +10,6 @@ from graphc.ir.types import row_major_strides
 from graphc.kernels.access import Loop, place_in_memory
 from graphc.kernels.accumulators import StorageOf
 from graphc.kernels.block_reductions import BlockReductions
-from graphc.kernels.contract import contraction_lines
 from graphc.kernels.contraction import RESERVED_NAMES, Contraction, MatrixAccess, Tiling
 from graphc.kernels.element_lines import ElementLines
 from graphc.kernels.gathered_rows import GatheredRows, gathered_rows
@@ -29,7 +28,6 @@ from graphc.kernels.operand_blocks import Prologue
 from graphc.kernels.prologue import chains_of, prologue_lines
 from graphc.kernels.row_blocks import rows_of_block
 from graphc.kernels.row_epilogue import RowEpilogue, plan_rows
-from graphc.kernels.shares import element_cost
 from graphc.kernels.source import (
     RESERVED,
     THREAD_SHARE,
@@ -41,6 +39,8 @@ from graphc.kernels.source import (
     Storage,
     function_text,
 )
+from graphc.kernels.thread_blocks import element_cost
+from graphc.kernels.tile_source import contraction_lines
 from graphc.kernels.tiling import Tilings
 
 SCRATCH = "scratch"

@@ -34,7 +34,7 @@ from graphc.kernels.jit_primitives import (
 )
 from graphc.kernels.jit_target import TARGET_NAME, KernelLowering, KernelText, kernel_target
 from graphc.kernels.llvm import CompiledKernel, Target, build, default_target, host_target
-from graphc.kernels.record import RecordedFunction, record_function, recordable
+from graphc.kernels.math_ir import RecordedFunction, record_function, recordable
 from graphc.kernels.vector_variants import Variant, called_variants, declare_variants
 
 # numba's state must be whole in a forked child.

@@ -40,7 +40,7 @@ _typing = TypingRegistry()
 _lowering = LoweringRegistry()
 
 
-class Buffer(types.Type):
+class BufferType(types.Type):
     """A pointer to elements of one dtype; `scope` says which other buffers it cannot overlap.
 
     Argument `scope` of `count` overlaps no other argument and nothing on the stack. A stack array
@@ -62,12 +62,12 @@ def _memory_type(manager: Any, dtype: types.Type) -> ir.Type:
 class BufferModel(models.PrimitiveModel):
     """A buffer is a bare pointer."""
 
-    def __init__(self, manager: Any, frontend_type: Buffer) -> None:
+    def __init__(self, manager: Any, frontend_type: BufferType) -> None:
         element = _memory_type(manager, frontend_type.dtype)
         super().__init__(manager, frontend_type, element.as_pointer())
 
 
-def _mark_scope(builder: Any, access: Any, buffer: Buffer) -> None:
+def _mark_scope(builder: Any, access: Any, buffer: BufferType) -> None:
     """Alias scopes in two domains: argument against argument, arguments against stack."""
     module = builder.module
     storage = module.add_metadata(["storage"])
@@ -93,7 +93,7 @@ class _BufferLoad(AbstractTemplate):
 
     def generic(self, args: Any, kws: Any) -> Any:
         buffer, index = args
-        if isinstance(buffer, Buffer) and isinstance(index, types.Integer):
+        if isinstance(buffer, BufferType) and isinstance(index, types.Integer):
             return signature(buffer.dtype, buffer, types.intp)
         return None
 
@@ -106,7 +106,7 @@ class _BufferStore(AbstractTemplate):
 
     def generic(self, args: Any, kws: Any) -> Any:
         buffer, index, value = args
-        if not (isinstance(buffer, Buffer) and isinstance(index, types.Integer)):
+        if not (isinstance(buffer, BufferType) and isinstance(index, types.Integer)):
             return None
         both_integers = isinstance(buffer.dtype, types.Integer) and isinstance(value, types.Integer)
         if types.unliteral(value) != buffer.dtype and not both_integers:
@@ -114,7 +114,7 @@ class _BufferStore(AbstractTemplate):
         return signature(types.none, buffer, types.intp, buffer.dtype)
 
 
-@_lowering.lower(operator.getitem, Buffer, types.Integer)
+@_lowering.lower(operator.getitem, BufferType, types.Integer)
 def _load_element(context: Any, builder: Any, sig: Any, args: Any) -> Any:
     buffer = sig.args[0]
     loaded = builder.load(builder.gep(args[0], [args[1]]))
@@ -124,7 +124,7 @@ def _load_element(context: Any, builder: Any, sig: Any, args: Any) -> Any:
     return loaded
 
 
-@_lowering.lower(operator.setitem, Buffer, types.Integer, types.Any)
+@_lowering.lower(operator.setitem, BufferType, types.Integer, types.Any)
 def _store_element(context: Any, builder: Any, sig: Any, args: Any) -> Any:
     buffer = sig.args[0]
     pointer, index, value = args
@@ -140,13 +140,13 @@ def install_buffers(target: KernelTargetDescriptor) -> None:
         target.target_context.refresh()
         target.typing_context.install_registry(_typing)
         target.target_context.install_registry(_lowering)
-    target.target_context.data_model_manager.register(Buffer, BufferModel)
+    target.target_context.data_model_manager.register(BufferType, BufferModel)
 
 
 @intrinsic(prefer_literal=True)
 def _buffer(typing_context: Any, args: Any, index: Any, count: Any, dtype: Any) -> Any:
     """`buffer(args, index, count, dtype)`: pointer `index` of the kernel's `count` arguments."""
-    buffer = Buffer(dtype.dtype, index.literal_value, count.literal_value)
+    buffer = BufferType(dtype.dtype, index.literal_value, count.literal_value)
 
     def lower(context: Any, builder: Any, sig: Any, values: Any) -> Any:
         pointer = builder.load(builder.gep(values[0], [values[1]]))
@@ -158,7 +158,7 @@ def _buffer(typing_context: Any, args: Any, index: Any, count: Any, dtype: Any) 
 @intrinsic(prefer_literal=True)
 def _stack(typing_context: Any, dtype: Any, count: Any) -> Any:
     """`stack(dtype, count)`: an array of fixed size in the stack frame, one a call in source."""
-    buffer = Buffer(dtype.dtype, 0, 0)
+    buffer = BufferType(dtype.dtype, 0, 0)
 
     def lower(context: Any, builder: Any, sig: Any, values: Any) -> Any:
         element = _memory_type(context.data_model_manager, buffer.dtype)
@@ -174,7 +174,7 @@ def _stack(typing_context: Any, dtype: Any, count: Any) -> Any:
 @intrinsic
 def _advance(typing_context: Any, buffer: Any, offset: Any) -> Any:
     """`advance(x, offset)`: the buffer that starts `offset` elements further."""
-    if not isinstance(buffer, Buffer):
+    if not isinstance(buffer, BufferType):
         return None
 
     def lower(context: Any, builder: Any, sig: Any, values: Any) -> Any:
@@ -186,7 +186,7 @@ def _advance(typing_context: Any, buffer: Any, offset: Any) -> Any:
 @intrinsic
 def _prefetch(typing_context: Any, buffer: Any, index: Any) -> Any:
     """`prefetch(x, index)`: asks for the cache line of an element, which need not exist."""
-    if not isinstance(buffer, Buffer):
+    if not isinstance(buffer, BufferType):
         return None
 
     def lower(context: Any, builder: Any, sig: Any, values: Any) -> Any:

@@ -21,8 +21,8 @@ from graphc.kernels.group import (
 )
 from graphc.kernels.names import Names, described
 from graphc.kernels.operand_blocks import Prologue
-from graphc.kernels.shares import element_cost
 from graphc.kernels.source import Arguments
+from graphc.kernels.thread_blocks import element_cost
 
 ROW_VARIABLES = ("i", "j")
 DEPTH_VARIABLE = "k"

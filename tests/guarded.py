@@ -15,7 +15,7 @@ from typing import Any, Literal
 import numpy as np
 
 from graphc.compiler.compiled import CompiledProgram
-from graphc.compiler.executable import Buffer, Role
+from graphc.compiler.executable import Buffer, BufferRole
 from graphc.compiler.native import KernelCode, LoadedProgram
 from graphc.ir.op import Array
 
@@ -72,11 +72,11 @@ class GuardedProgram(LoadedProgram):
     def _memory_of(self, buffer: Buffer, states: Mapping[str, Array]) -> Array:
         memory = super()._memory_of(buffer, states)
         match buffer.role:
-            case Role.ARENA:
+            case BufferRole.ARENA:
                 return guarded(np.zeros_like(memory), self._side)
-            case Role.CONSTANT:
+            case BufferRole.CONSTANT:
                 return guarded(memory, self._side, writable=False)
-            case Role.INPUT | Role.PARAMETER | Role.STATE:
+            case BufferRole.INPUT | BufferRole.PARAMETER | BufferRole.STATE:
                 return memory
 
 

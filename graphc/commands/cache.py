@@ -19,7 +19,7 @@ from graphc.commands.subject import extents_of, function_of
 from graphc.compiler.native import native
 from graphc.compiler.pipeline import compile_program
 from graphc.compiler.plan_cache import PLAN
-from graphc.functions.variants import check_dimensions, options_of
+from graphc.functions.variants import check_extents, options_of
 from graphc.inspect.explain_cache import CACHE_OFF, cached_entries
 from graphc.inspect.report import print_cache
 from graphc.kernels.cache import KERNEL, DiskCache
@@ -79,7 +79,7 @@ def cache_explain(
         subject = load_subject(script, name)
         step = function_of(subject)
         extents = extents_of(subject, batch_size, dimensions)
-        check_dimensions(step.program, extents)
+        check_extents(step.program, extents)
         options = options_of(step, extents)
         plan = compile_program(step.program, options).plan
         assert plan is not None

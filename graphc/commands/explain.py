@@ -18,7 +18,7 @@ from graphc.commands.common import (
 )
 from graphc.commands.script import load_subject
 from graphc.commands.subject import extents_of, function_of
-from graphc.functions.variants import check_dimensions
+from graphc.functions.variants import check_extents
 from graphc.inspect.explain import compiled_for_explaining, explain
 from graphc.inspect.explain_report import print_explanation, print_values
 from graphc.inspect.explain_value import UnknownValueError, explain_values
@@ -57,7 +57,7 @@ def explain_script(
         subject = load_subject(script, name)
         step = function_of(subject)
         extents = extents_of(subject, batch_size, dimensions)
-        check_dimensions(step.program, extents)
+        check_extents(step.program, extents)
         made = compiled_for_explaining(step, extents)
         if why is None:
             whole = explain(made)

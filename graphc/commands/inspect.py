@@ -19,7 +19,7 @@ from graphc.commands.common import (
 )
 from graphc.commands.script import load_subject
 from graphc.commands.subject import extents_of, function_of
-from graphc.functions.variants import as_function, check_dimensions
+from graphc.functions.variants import as_function, check_extents
 from graphc.inspect.stage import OF_KERNELS, Stage
 from graphc.inspect.stage_text import StageText, stage_text
 
@@ -66,7 +66,7 @@ def inspect(
             step = as_function(step, fuse=False)
         extents = extents_of(subject, batch_size, dimensions)
         if wanted not in (Stage.DECLARED, Stage.BACKWARD):
-            check_dimensions(step.program, extents)
+            check_extents(step.program, extents)
         _print(stage_text(step, extents, wanted, kernel))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from graphc.compiler.compiled import CompiledProgram
-from graphc.compiler.executable import Buffer, Executable, Output, Role, Row
+from graphc.compiler.executable import Buffer, BufferRole, Executable, Output, Row
 from graphc.compiler.pipeline import Compilation
 from graphc.compiler.plan import Plan
 from graphc.ir.graph import Node, Program
@@ -48,18 +48,18 @@ def _buffers(plan: Plan) -> dict[Storage, Buffer]:
     """Those that are given, inputs first, and those of the arena."""
     given = plan.storages
 
-    def buffer(storage: Storage, node: Node, role: Role) -> Buffer:
+    def buffer(storage: Storage, node: Node, role: BufferRole) -> Buffer:
         return Buffer(role, storage.dtype, storage.size, node.name)
 
-    buffers = {s: buffer(s, node, Role.INPUT) for node, s in given.inputs.items()}
+    buffers = {s: buffer(s, node, BufferRole.INPUT) for node, s in given.inputs.items()}
     for node, storage in given.states.items():
-        role = Role.PARAMETER if node.attributes["trainable"] else Role.STATE
+        role = BufferRole.PARAMETER if node.attributes["trainable"] else BufferRole.STATE
         buffers[storage] = buffer(storage, node, role)
     for node, storage in given.constants.items():
         value = node.attributes["value"]
-        buffers[storage] = Buffer(Role.CONSTANT, storage.dtype, storage.size, value=value)
+        buffers[storage] = Buffer(BufferRole.CONSTANT, storage.dtype, storage.size, value=value)
     for storage, offset in plan.arena.offsets.items():
-        buffers[storage] = Buffer(Role.ARENA, storage.dtype, storage.size, offset=offset)
+        buffers[storage] = Buffer(BufferRole.ARENA, storage.dtype, storage.size, offset=offset)
     return buffers
 
 

@@ -10,7 +10,7 @@ from graphc.ir.attributes import Literal
 from graphc.ir.types import DType
 
 
-class Role(enum.Enum):
+class BufferRole(enum.Enum):
     """What a buffer is for. States that are trained are parameters."""
 
     INPUT = "input"
@@ -27,7 +27,7 @@ class Buffer:
     name: of the input or the state. offset: in the arena, bytes. value: of a constant.
     """
 
-    role: Role
+    role: BufferRole
     dtype: DType
     size: int
     name: str = ""
@@ -90,7 +90,7 @@ class Executable:
 
     @property
     def inputs(self) -> int:
-        return sum(buffer.role is Role.INPUT for buffer in self.buffers)
+        return sum(buffer.role is BufferRole.INPUT for buffer in self.buffers)
 
 
 def copied_rows(executable: Executable, names: Collection[str]) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from graphc.compiler.executable import Buffer, Executable, Output, Role, Row
+from graphc.compiler.executable import Buffer, BufferRole, Executable, Output, Row
 from graphc.ir.attributes import Literal
 from graphc.ir.types import DTYPES
 
@@ -76,7 +76,7 @@ def _read_buffers(records: Sequence[Mapping[str, Any]], constants: bytes) -> tup
     buffers, start = [], 0
     for record in records:
         given = dict(record)
-        role, dtype = Role(given.pop("role")), DTYPES[given.pop("dtype")]
+        role, dtype = BufferRole(given.pop("role")), DTYPES[given.pop("dtype")]
         shape = given.pop("shape", None)
         value = None
         if shape is not None:
@@ -92,13 +92,13 @@ def _read_buffers(records: Sequence[Mapping[str, Any]], constants: bytes) -> tup
 def _check(executable: Executable) -> None:
     """Raises ValueError for what would read or write elsewhere than in its buffers."""
     buffers = executable.buffers
-    if any(buffer.role is Role.INPUT for buffer in buffers[executable.inputs :]):
+    if any(buffer.role is BufferRole.INPUT for buffer in buffers[executable.inputs :]):
         raise ValueError("an input behind other buffers")
     for buffer in buffers:
-        if (buffer.role is Role.CONSTANT) != (buffer.value is not None):
+        if (buffer.role is BufferRole.CONSTANT) != (buffer.value is not None):
             raise ValueError(f"a {buffer.role.value} with or without a value")
         is_inside = 0 <= buffer.offset <= executable.arena_bytes - buffer.nbytes
-        if buffer.size < 0 or (buffer.role is Role.ARENA and not is_inside):
+        if buffer.size < 0 or (buffer.role is BufferRole.ARENA and not is_inside):
             raise ValueError("a buffer outside the arena")
     for row in executable.rows:
         if any(not 0 <= number < len(buffers) for number in row.arguments):

@@ -28,7 +28,7 @@ from graphc.kernels.loopnest import LoopNest, Phase, Reduces, plan_loops
 from graphc.kernels.names import described
 from graphc.kernels.passes import RECOMPUTE_COST
 from graphc.kernels.row_blocks import reduced_in_blocks
-from graphc.kernels.shares import op_cost
+from graphc.kernels.thread_blocks import op_cost
 
 # The cost of a kernel's ops for an element, at most. What LLVM takes grows faster than the length
 # of a function; a value that is stored and loaded once for so much arithmetic costs nothing.

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from graphc.compiler.compiled import CompiledProgram
-from graphc.compiler.executable import Buffer, Output, Role
+from graphc.compiler.executable import Buffer, BufferRole, Output
 from graphc.compiler.plan_cache import plan_cache
 from graphc.compiler.two_stages import in_two_stages
 from graphc.ir.lazy import Lazy
@@ -375,14 +375,14 @@ class LoadedProgram:
     def _memory_of(self, buffer: Buffer, states: Mapping[str, Array]) -> Array:
         """The buffer's elements as a flat array; none for an input, which comes with each run."""
         match buffer.role:
-            case Role.INPUT:
+            case BufferRole.INPUT:
                 return np.empty(0, buffer.dtype.numpy)
-            case Role.PARAMETER | Role.STATE:
+            case BufferRole.PARAMETER | BufferRole.STATE:
                 return states[buffer.name].reshape(-1)
-            case Role.CONSTANT:
+            case BufferRole.CONSTANT:
                 assert buffer.value is not None
                 return buffer.value.array.reshape(-1)
-            case Role.ARENA:
+            case BufferRole.ARENA:
                 part = self._arena[buffer.offset : buffer.offset + buffer.nbytes]
                 return part.view(buffer.dtype.numpy)
 

@@ -20,8 +20,8 @@ import graphc.kernels
 from graphc.compiler.compiled import CompiledProgram
 from graphc.compiler.executable import Executable
 from graphc.compiler.executable_text import read_executable, write_executable
-from graphc.compiler.memory import plan_memory
 from graphc.compiler.options import Options
+from graphc.compiler.plan_memory import plan_memory
 from graphc.ir.attributes import Literal
 from graphc.ir.graph import Node, Program, topological
 from graphc.kernels.cache import DiskCache

@@ -27,7 +27,7 @@ from graphc.kernels.group import (
 )
 from graphc.kernels.names import described
 from graphc.kernels.prologue import operand_chain
-from graphc.kernels.shares import element_cost
+from graphc.kernels.thread_blocks import element_cost
 from graphc.kernels.tile_cost import VECTOR_COPY_CYCLES
 from graphc.kernels.tiling import Tilings
 

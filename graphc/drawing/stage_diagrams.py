@@ -17,7 +17,7 @@ from graphc.errors import DataError
 from graphc.functions.arrays import matched
 from graphc.functions.function import Function
 from graphc.functions.random_inputs import random_inputs
-from graphc.functions.variants import as_function, check_dimensions, options_of
+from graphc.functions.variants import as_function, check_extents, options_of
 from graphc.inspect.stage import Stage
 from graphc.ir.graph import Node, Program
 from graphc.ir.lower import specialize
@@ -57,7 +57,7 @@ def stage_diagrams(
     DataError for a sample that does not fit or has an index out of range, and for a dimension
     without an extent.
     """
-    check_dimensions(step.program, extents)
+    check_extents(step.program, extents)
     source = _Source(step, declared, dict(extents), look)
     return {stage: source.diagrams(stage) for stage in stages}
 

@@ -11,10 +11,10 @@ import numpy as np
 
 from graphc.compiler.compiled import CompiledProgram
 from graphc.compiler.executable import copied_rows
-from graphc.compiler.memory import PlanMemory, check_memory, plan_memory
 from graphc.compiler.native import KernelCode, LoadedProgram, machine_code, native
 from graphc.compiler.options import Options
 from graphc.compiler.plan_cache import compiled_or_stored
+from graphc.compiler.plan_memory import PlanMemory, check_memory, plan_memory
 from graphc.compiler.row_inputs import readable_in_place
 from graphc.compiler.row_loop import RowLoop
 from graphc.declare.forms import Nodes, form_of, in_form

@@ -33,7 +33,7 @@ def as_function(step: Function, fuse: bool, threads: int | None = None) -> Funct
     )
 
 
-def check_dimensions(program: Program, dimensions: Mapping[str, int]) -> None:
+def check_extents(program: Program, dimensions: Mapping[str, int]) -> None:
     """Raises DataError naming the open dimensions of the inputs that have no extent."""
     wanted = {e.name for node in program.inputs for e in node.shape if isinstance(e, Dim)}
     missing = sorted(wanted - dimensions.keys())

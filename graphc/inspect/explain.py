@@ -68,7 +68,7 @@ class Rewrite:
 
 
 @dataclass(frozen=True)
-class Buffer:
+class ExplainedBuffer:
     """A run of memory. role: input, state, constant, temporary or scratch.
 
     first, last: the numbers of the first and the last instruction that use it, None where nothing
@@ -133,7 +133,7 @@ class Explanation:
     refusals: tuple[FusionDecision, ...]
     recomputed: tuple[RecomputedValue, ...]
     rewrites: tuple[Rewrite, ...]
-    buffers: tuple[Buffer, ...]
+    buffers: tuple[ExplainedBuffer, ...]
     arena_bytes: int
     values_bytes: int
     tiles: tuple[TileChoice, ...]
@@ -268,7 +268,7 @@ def expression(node: Node, depth: int = EXPRESSION_DEPTH) -> str:
 # --- buffers ---------------------------------------------------------------------------------
 
 
-def buffers_of(compilation: Compilation) -> Iterator[Buffer]:
+def buffers_of(compilation: Compilation) -> Iterator[ExplainedBuffer]:
     """Every storage: first what is given, then the arena in the order of its use."""
     plan = compilation.plan
     assert plan is not None
@@ -309,10 +309,10 @@ def _buffer(
     first: int | None,
     last: int | None,
     reason: str,
-) -> Buffer:
+) -> ExplainedBuffer:
     dtype = str(storage.dtype)
     size, nbytes = storage.size, storage.nbytes
-    return Buffer(storage.name, role, dtype, size, nbytes, offset, first, last, reason)
+    return ExplainedBuffer(storage.name, role, dtype, size, nbytes, offset, first, last, reason)
 
 
 def _overwritten(value: Node, plan: Plan) -> str:

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from graphc.inspect.explain import (
-    Buffer,
+    ExplainedBuffer,
     Explanation,
     FusionDecision,
     RecomputedValue,
@@ -159,7 +159,7 @@ def _tile_lines(tile: TileChoice) -> Sequence[str]:
     return lines
 
 
-def _buffer_lines(buffer: Buffer, kernels: Sequence[str]) -> Sequence[str]:
+def _buffer_lines(buffer: ExplainedBuffer, kernels: Sequence[str]) -> Sequence[str]:
     place = "" if buffer.offset is None else f" at {buffer.offset:,}"
     return (
         f"{buffer.name}: {buffer.role}, {buffer.bytes:,} bytes of {buffer.dtype}{place}, "
@@ -168,7 +168,7 @@ def _buffer_lines(buffer: Buffer, kernels: Sequence[str]) -> Sequence[str]:
     )
 
 
-def _life(buffer: Buffer, kernels: Sequence[str]) -> str:
+def _life(buffer: ExplainedBuffer, kernels: Sequence[str]) -> str:
     if buffer.first is None or buffer.last is None:
         return "used by no kernel"
     verb = "live" if buffer.offset is not None else "used"

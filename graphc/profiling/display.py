@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from graphc.profiling.records import Profile
+from graphc.profiling.results import Profile
 
 # Pages and tables are imported where they are shown, which may be never.
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from graphc.ir.types import f32, f64
 from graphc.kernels.executor import Executor
 from graphc.kernels.instruction_table import Timing
 from graphc.profiling.display import DisplayedProfile
-from graphc.profiling.records import KernelProfile, Line, Saving, StepProfile
+from graphc.profiling.results import KernelProfile, Line, Saving, StepProfile
 from graphc.profiling.roofline import Roofline, Rooflines
 from graphc.profiling.savings import savings
 from graphc.profiling.timeline import timeline

@@ -14,7 +14,7 @@ from graphc.drawing.page import graph_panel, panel_script, panel_style, script_j
 from graphc.errors import MissingExtraError
 from graphc.profiling.arena_map import arena_map
 from graphc.profiling.figures import microseconds, percent, roof, scaled, significant
-from graphc.profiling.records import (
+from graphc.profiling.results import (
     CLOCK_ERROR_NANOSECONDS,
     SHORTEST_EXACT_NANOSECONDS,
     KernelProfile,

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from graphc.functions.function import Function
 from graphc.functions.random_inputs import random_inputs
-from graphc.functions.variants import as_function, check_dimensions
+from graphc.functions.variants import as_function, check_extents
 from graphc.ir.graph import Node
 from graphc.ir.op import Array
 from graphc.kernels.memory import data_address
@@ -35,7 +35,7 @@ def profile(
     extents = dimensions or {}
     if threads is not None and threads != step.threads:
         step = as_function(step, fuse=step.fuse, threads=threads)
-    check_dimensions(step.program, extents)
+    check_extents(step.program, extents)
     fused = (step if step.fuse else as_function(step, fuse=True)).loaded(extents)
     unfused = (as_function(step, fuse=False) if step.fuse else step).loaded(extents)
     inputs = random_inputs(fused.compilation.program)

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from graphc.profiling.figures import scaled, significant
-from graphc.profiling.records import KernelProfile, Profile
+from graphc.profiling.results import KernelProfile, Profile
 from graphc.profiling.roofline import Roofline
 
 MARGIN_LEFT, MARGIN_RIGHT, MARGIN_TOP, MARGIN_BOTTOM = 46, 14, 22, 40

@@ -9,7 +9,7 @@ from graphc.compiler.plan import PlannedInstruction
 from graphc.compiler.work import nodes_of, work_of
 from graphc.ir.graph import Node
 from graphc.kernels.names import label
-from graphc.profiling.records import Saving, Value
+from graphc.profiling.results import Saving, Value
 
 
 def savings(

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from graphc.profiling.figures import microseconds, percent, roof, scaled, significant
 from graphc.profiling.layout import Column, table, wrapped
-from graphc.profiling.records import (
+from graphc.profiling.results import (
     CLOCK_ERROR_NANOSECONDS,
     SHORTEST_EXACT_NANOSECONDS,
     KernelProfile,

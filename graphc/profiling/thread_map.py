@@ -6,7 +6,7 @@ import html
 
 from graphc.profiling.arena_map import TINTS
 from graphc.profiling.figures import microseconds
-from graphc.profiling.records import Slice, StepProfile
+from graphc.profiling.results import Slice, StepProfile
 
 # The chart's own scale, which the page stretches: its width, and a thread's row and what is free
 # of it.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from graphc.kernels.instruction_table import Timing
-from graphc.profiling.records import Slice
+from graphc.profiling.results import Slice
 
 
 def timeline(timing: Timing, nanoseconds_per_cycle: float) -> tuple[Slice, ...]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from graphc.profiling.records import KernelProfile, Profile, Slice, StepProfile
+from graphc.profiling.results import KernelProfile, Profile, Slice, StepProfile
 
 WAIT = "wait"
 

@@ -33,7 +33,7 @@ class Layer:
     activation: Node
 
 
-def layers_of(outputs: Sequence[Node], parameters: Sequence[Node]) -> tuple[Layer, ...]:
+def recorded_layers(outputs: Sequence[Node], parameters: Sequence[Node]) -> tuple[Layer, ...]:
     """The layers on the way to `outputs`, in the order of declaration.
 
     A value belongs to the layer declared last among those that it depends on; a layer's activation
@@ -214,7 +214,7 @@ def recording_step(
     """The training step with `recorded_values` of the layers as outputs besides its own."""
     program = step.program
     updates = dict(program.updates)
-    values = recorded_values(layers_of(outputs, parameters), loss, updates)
+    values = recorded_values(recorded_layers(outputs, parameters), loss, updates)
     return function(
         program.inputs,
         {**dict(program.outputs), **values},

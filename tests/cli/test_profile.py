@@ -9,7 +9,7 @@ import pytest
 
 import graphc as gc
 from graphc.functions.random_inputs import random_inputs
-from graphc.profiling.records import KernelProfile
+from graphc.profiling.results import KernelProfile
 
 
 @pytest.fixture

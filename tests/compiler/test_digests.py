@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from graphc.compiler.executable import Buffer, Executable, Output, Role, Row
+from graphc.compiler.executable import Buffer, BufferRole, Executable, Output, Row
 from graphc.compiler.executable_text import read_executable, write_executable
 from graphc.compiler.options import Options
 from graphc.compiler.plan_cache import program_digest
@@ -130,19 +130,19 @@ def test_every_option_is_part_of_a_program(name: str) -> None:
 
 # Every field is away from what it is by default.
 BUFFERS = (
-    Buffer(Role.INPUT, u8, 3, "x"),
-    Buffer(Role.PARAMETER, f32, 5, "w"),
-    Buffer(Role.STATE, i64, 1, "rate"),
-    Buffer(Role.CONSTANT, f64, 2, "", 0, Literal(np.array([[np.nan], [-0.0]]))),
-    Buffer(Role.CONSTANT, bool_, 1, "", 0, Literal(np.array(True))),
-    Buffer(Role.ARENA, f32, 7, "tile", 64),
+    Buffer(BufferRole.INPUT, u8, 3, "x"),
+    Buffer(BufferRole.PARAMETER, f32, 5, "w"),
+    Buffer(BufferRole.STATE, i64, 1, "rate"),
+    Buffer(BufferRole.CONSTANT, f64, 2, "", 0, Literal(np.array([[np.nan], [-0.0]]))),
+    Buffer(BufferRole.CONSTANT, bool_, 1, "", 0, Literal(np.array(True))),
+    Buffer(BufferRole.ARENA, f32, 7, "tile", 64),
 )
 ROW = Row("kernel", "digest", (0, 5, 1), True, True, True, True)
 OUTPUT = Output("y", 5, (2, 3), 6, (-3, -1))
 EXECUTABLE = Executable(BUFFERS, (ROW,), (OUTPUT,), 128, 3)
 # What these fields may be is checked against others.
 FITTING: dict[tuple[type, str], Any] = {
-    (Buffer, "role"): Role.STATE,
+    (Buffer, "role"): BufferRole.STATE,
     (Buffer, "size"): 6,
     (Buffer, "value"): None,
     (Row, "arguments"): (0, 5, 2),

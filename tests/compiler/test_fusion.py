@@ -23,7 +23,7 @@ from graphc.kernels.group import (
     external_operands,
 )
 from graphc.kernels.loopnest import LoopNest, plan_loops
-from graphc.kernels.shares import op_cost
+from graphc.kernels.thread_blocks import op_cost
 from tests.compiler import networks
 from tests.compiler.execution import Machine, compilation, refusals
 from tests.random_graphs import random_program

@@ -15,7 +15,7 @@ from graphc.compiler.compiled import CompiledProgram
 from graphc.compiler.native import KernelCode
 from graphc.ir.op import Array
 from graphc.ir.types import TensorType
-from graphc.kernels import shares
+from graphc.kernels import thread_blocks
 from tests.guarded import SIDES, GuardedProgram, Side, guarded
 
 ROWS, BATCH, STEPS = 23, 5, 4
@@ -45,7 +45,7 @@ def side(
     monkeypatch.setattr("graphc.declare.variables.aligned_array", state)
     monkeypatch.setattr("graphc.compiler.row_loop.aligned_empty", rows)
     monkeypatch.setattr("graphc.compiler.row_loop.SHARED_GATHER_BYTES", 1)
-    monkeypatch.setattr(shares, "SMALLEST_BLOCK_CYCLES", 1)
+    monkeypatch.setattr(thread_blocks, "SMALLEST_BLOCK_CYCLES", 1)
     monkeypatch.setattr(sharing, "SURELY_SHARED_CYCLES", 0)
     return side
 

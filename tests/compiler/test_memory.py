@@ -11,7 +11,7 @@ from rich.console import Console
 
 import graphc as gc
 from graphc.compiler.assemble import compiled
-from graphc.compiler.memory import PlanMemory, bytes_text, check_memory, plan_memory
+from graphc.compiler.plan_memory import PlanMemory, bytes_text, check_memory, plan_memory
 from graphc.errors import PlanTooLargeError
 from graphc.kernels.memory_limit import MemoryLimit
 from tests.compiler import networks

@@ -20,7 +20,7 @@ import pytest
 import graphc as gc
 from graphc.compiler import pipeline
 from graphc.compiler.assemble import compiled, executable_of
-from graphc.compiler.executable import Role
+from graphc.compiler.executable import BufferRole
 from graphc.compiler.executable_text import CONSTANTS, TEXT, read_executable, write_executable
 from graphc.compiler.native import LoadedProgram
 from graphc.compiler.options import Options
@@ -70,7 +70,7 @@ def test_an_executable_comes_back_whole() -> None:
     for program in programs:
         executable = executable_of(compilation(program))
         assert read_executable(write_executable(executable)) == executable
-    assert sum(buffer.role is Role.CONSTANT for buffer in executable.buffers) == 4
+    assert sum(buffer.role is BufferRole.CONSTANT for buffer in executable.buffers) == 4
 
 
 def _constants() -> Program:
@@ -214,7 +214,7 @@ from tests.compiler.execution import compilation
 from tests.random_graphs import random_program
 from graphc.compiler.assemble import executable_of
 from graphc.compiler.executable_text import write_executable
-from graphc.compiler.executable import Role
+from graphc.compiler.executable import BufferRole
 from graphc.compiler.options import Options
 from graphc.compiler.pipeline import compile_program
 from graphc.kernels.cache_entry import source_digest

@@ -11,7 +11,7 @@ import pytest
 
 import graphc as gc
 from graphc.ir.graph import Program
-from graphc.kernels import row_strips, shares
+from graphc.kernels import row_strips, thread_blocks
 from graphc.kernels.source import KernelSource
 from tests.compiler.execution import Machine, compilation
 from tests.compiler.test_stages import check_results
@@ -96,7 +96,7 @@ def test_many_values_of_a_row_are_not_kept_on_the_stack() -> None:
 
 
 def test_threads_share_whole_strips(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shares, "SMALLEST_BLOCK_CYCLES", 1)
+    monkeypatch.setattr(thread_blocks, "SMALLEST_BLOCK_CYCLES", 1)
     program = _program(lambda x: gc.softmax(x, axis=0), (40, 100))
     assert _loops(program)[:2] == [
         "for block in range(thread * 4 // threads, (thread + 1) * 4 // threads):",
@@ -120,8 +120,8 @@ def test_results(
 ) -> None:
     """Passes that need one another, values of a row, one that is read, and a state that is updated
     where the kernel reads it."""
-    monkeypatch.setattr(shares, "SMALLEST_BLOCK_CYCLES", 1)
-    monkeypatch.setattr(shares, "SMALLEST_BLOCK_ELEMENTS", 1)
+    monkeypatch.setattr(thread_blocks, "SMALLEST_BLOCK_CYCLES", 1)
+    monkeypatch.setattr(thread_blocks, "SMALLEST_BLOCK_ELEMENTS", 1)
     graph = gc.Graph()
     x = graph.input("x", shape, dtype)
     kept = tuple(1 if each == axis else extent for each, extent in enumerate(shape))
@@ -144,8 +144,8 @@ def test_random_graphs(monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
     for name in ("FEWEST_ROWS", "SHORTEST_ROW", "NARROWEST", "STRIP"):
         monkeypatch.setattr(row_strips, name, 2)
     monkeypatch.setattr(row_strips, "LINE_BYTES", 2)
-    monkeypatch.setattr(shares, "SMALLEST_BLOCK_CYCLES", 1)
-    monkeypatch.setattr(shares, "SMALLEST_BLOCK_ELEMENTS", 1)
+    monkeypatch.setattr(thread_blocks, "SMALLEST_BLOCK_CYCLES", 1)
+    monkeypatch.setattr(thread_blocks, "SMALLEST_BLOCK_ELEMENTS", 1)
     program = random_program(seed, steps=10)
     assert _has_strips(program)
     check_results(program, *random_values(program, seed))

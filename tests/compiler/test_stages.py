@@ -15,7 +15,7 @@ from graphc.compiler.options import Options
 from graphc.compiler.pipeline import compile_program
 from graphc.ir.graph import Program
 from graphc.ir.reference import run_program
-from graphc.kernels import shares, stages
+from graphc.kernels import stages, thread_blocks
 from graphc.kernels.source import KernelSource
 from tests.compiler import networks
 from tests.compiler.execution import Machine, compilation, run_loaded
@@ -101,7 +101,7 @@ def test_loops_of_strips_work_on_two_vectors_at_a_time() -> None:
 def test_results(
     machine: Machine, monkeypatch: pytest.MonkeyPatch, rows: int, columns: int, dtype: str
 ) -> None:
-    monkeypatch.setattr(shares, "SMALLEST_BLOCK_CYCLES", 1)
+    monkeypatch.setattr(thread_blocks, "SMALLEST_BLOCK_CYCLES", 1)
     monkeypatch.setattr(stages, "PREFETCHED_BYTES", 0)
     function = _gates(rows, columns, dtype)
     rng = np.random.default_rng(columns)
@@ -121,8 +121,8 @@ def test_random_graphs(monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
     monkeypatch.setattr(stages, "VECTOR_MATH_COST", 1)
     monkeypatch.setattr(stages, "RECOMPUTE_COST", seed % 3)
     monkeypatch.setattr(stages, "PREFETCHED_BYTES", 0)
-    monkeypatch.setattr(shares, "SMALLEST_BLOCK_CYCLES", 1)
-    monkeypatch.setattr(shares, "SMALLEST_BLOCK_ELEMENTS", 64)
+    monkeypatch.setattr(thread_blocks, "SMALLEST_BLOCK_CYCLES", 1)
+    monkeypatch.setattr(thread_blocks, "SMALLEST_BLOCK_ELEMENTS", 64)
     program = random_program(seed, steps=6)
     check_results(program, *random_values(program, seed))
 

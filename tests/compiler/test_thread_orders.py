@@ -17,7 +17,7 @@ import graphc as gc
 from graphc.compiler import sharing
 from graphc.ir import build
 from graphc.ir.graph import Graph, Node, Program
-from graphc.kernels import shares
+from graphc.kernels import thread_blocks
 from graphc.kernels.row_strips import STRIP_NUMBER
 from tests.compiler.thread_turns import Walked, by_turns, orders_of
 
@@ -155,8 +155,8 @@ SHARED: list[Callable[[gc.Graph], gc.Function]] = [
 
 @pytest.fixture
 def small_shares(monkeypatch: pytest.MonkeyPatch, tasks_of_a_tile: None) -> None:
-    monkeypatch.setattr(shares, "SMALLEST_BLOCK_CYCLES", 1)
-    monkeypatch.setattr(shares, "SMALLEST_BLOCK_ELEMENTS", 64)
+    monkeypatch.setattr(thread_blocks, "SMALLEST_BLOCK_CYCLES", 1)
+    monkeypatch.setattr(thread_blocks, "SMALLEST_BLOCK_ELEMENTS", 64)
 
 
 @pytest.mark.parametrize("threads", [2, 3])

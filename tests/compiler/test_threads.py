@@ -16,7 +16,7 @@ from graphc.compiler.pipeline import compile_program
 from graphc.ir.graph import Program
 from graphc.ir.op import Array
 from graphc.ir.reference import run_program
-from graphc.kernels import shares
+from graphc.kernels import thread_blocks
 from graphc.kernels.memory import data_address
 from tests.compiler import networks
 from tests.compiler.execution import run_loaded
@@ -33,9 +33,9 @@ STEPS = 4
 @pytest.fixture(autouse=True)
 def _everything_is_shared(monkeypatch: pytest.MonkeyPatch, tasks_of_a_tile: None) -> None:
     """Tasks of a tile and blocks of a few rows, so that small tensors are shared too."""
-    monkeypatch.setattr(shares, "SMALLEST_BLOCK_CYCLES", 1)
+    monkeypatch.setattr(thread_blocks, "SMALLEST_BLOCK_CYCLES", 1)
     # LLVM unrolls rows of 40 whole at 128 bits, and adds them up as it likes.
-    monkeypatch.setattr(shares, "SMALLEST_BLOCK_ELEMENTS", 64)
+    monkeypatch.setattr(thread_blocks, "SMALLEST_BLOCK_ELEMENTS", 64)
     monkeypatch.setattr(sharing, "SURELY_SHARED_CYCLES", 0)
 
 

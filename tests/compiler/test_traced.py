@@ -14,7 +14,7 @@ from graphc.compiler.pipeline import compile_program
 from graphc.ir.graph import Program
 from graphc.ir.lower import specialize
 from graphc.ir.types import f32
-from graphc.kernels import shares
+from graphc.kernels import thread_blocks
 from tests.compiler import test_updates as updates
 from tests.compiler.traced import Traced
 from tests.ops.case import Case
@@ -28,7 +28,7 @@ MOST_ELEMENTS = 3_000
 
 @pytest.fixture(autouse=True)
 def _everything_is_shared(monkeypatch: pytest.MonkeyPatch, tasks_of_a_tile: None) -> None:
-    monkeypatch.setattr(shares, "SMALLEST_BLOCK_CYCLES", 1)
+    monkeypatch.setattr(thread_blocks, "SMALLEST_BLOCK_CYCLES", 1)
     monkeypatch.setattr(sharing, "SURELY_SHARED_CYCLES", 0)
 
 

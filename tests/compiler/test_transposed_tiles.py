@@ -11,7 +11,7 @@ import pytest
 
 import graphc as gc
 from graphc.ir.graph import Program
-from graphc.kernels import shares, transposed_tiles
+from graphc.kernels import thread_blocks, transposed_tiles
 from graphc.kernels.source import KernelSource
 from tests.compiler.execution import Machine, compilation
 from tests.compiler.test_stages import check_results
@@ -78,8 +78,8 @@ def test_results(
     dtype: str,
 ) -> None:
     """A value of each row is read, and a state is updated where the kernel reads it."""
-    monkeypatch.setattr(shares, "SMALLEST_BLOCK_CYCLES", 1)
-    monkeypatch.setattr(shares, "SMALLEST_BLOCK_ELEMENTS", 1)
+    monkeypatch.setattr(thread_blocks, "SMALLEST_BLOCK_CYCLES", 1)
+    monkeypatch.setattr(thread_blocks, "SMALLEST_BLOCK_ELEMENTS", 1)
     graph = gc.Graph()
     x = graph.input("x", shape, dtype)
     moved = gc.transpose(x, axes)

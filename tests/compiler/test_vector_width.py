@@ -22,7 +22,7 @@ from graphc.ir.op import Array
 from graphc.ir.ops import OPS
 from graphc.ir.reference import run_program
 from graphc.ir.types import DType, f32, f64
-from graphc.kernels import shares
+from graphc.kernels import thread_blocks
 from graphc.kernels.cache import open_cache
 from graphc.kernels.llvm import host_target, host_vector_bits
 from graphc.kernels.machine_code import inner_loops
@@ -137,8 +137,8 @@ def test_training_has_the_same_bits_on_two_threads(
     load: Load, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two layers with Adam, all kernels shared."""
-    monkeypatch.setattr(shares, "SMALLEST_BLOCK_CYCLES", 1)
-    monkeypatch.setattr(shares, "SMALLEST_BLOCK_ELEMENTS", 64)
+    monkeypatch.setattr(thread_blocks, "SMALLEST_BLOCK_CYCLES", 1)
+    monkeypatch.setattr(thread_blocks, "SMALLEST_BLOCK_ELEMENTS", 64)
     monkeypatch.setattr(sharing, "SURELY_SHARED_CYCLES", 0)
     graph = gc.Graph(seed=0)
     x, t = graph.input("x", (37, 23)), graph.input("t", (37,), "i32")

@@ -20,7 +20,7 @@ from graphc.ir.ops import elementwise as ops
 from graphc.ir.ops import movement, random
 from graphc.ir.reference import run_program
 from graphc.ir.types import DType, f32, f64
-from graphc.kernels import shares
+from graphc.kernels import thread_blocks
 from graphc.kernels.llvm import host_vector_bits
 from graphc.kernels.vector_width import VECTOR_BITS
 from tests.compiler.execution import run_loaded
@@ -148,8 +148,8 @@ def _assert_same_zeros(program: Program, given: dict[str, Any], options: Options
 @pytest.fixture
 def small_shares(monkeypatch: pytest.MonkeyPatch, tasks_of_a_tile: None) -> None:
     """Threads share small tensors too."""
-    monkeypatch.setattr(shares, "SMALLEST_BLOCK_CYCLES", 1)
-    monkeypatch.setattr(shares, "SMALLEST_BLOCK_ELEMENTS", 64)
+    monkeypatch.setattr(thread_blocks, "SMALLEST_BLOCK_CYCLES", 1)
+    monkeypatch.setattr(thread_blocks, "SMALLEST_BLOCK_ELEMENTS", 64)
     monkeypatch.setattr(sharing, "SURELY_SHARED_CYCLES", 0)
 
 

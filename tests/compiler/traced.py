@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from graphc.compiler.assemble import executable_of
-from graphc.compiler.executable import Buffer, Role, Row
+from graphc.compiler.executable import Buffer, BufferRole, Row
 from graphc.compiler.pipeline import Compilation
 from graphc.compiler.plan import PlannedInstruction
 from graphc.ir.op import Array, ScatterAdd
@@ -204,7 +204,7 @@ class Traced:
         """Runs the program once. Raises OutsideError, LostValueError or RaceError."""
         given = {**inputs, **states}
         for number, buffer in enumerate(self.executable.buffers):
-            if buffer.role is not Role.ARENA:
+            if buffer.role is not BufferRole.ARENA:
                 self.spaces[number] = self._space(buffer, given)
         rows = list(zip(self.executable.rows, self.instructions, strict=True))
         for together in _between_meetings(rows):
@@ -247,9 +247,9 @@ class Traced:
     def _pointer(self, number: int, keeps: bool) -> Pointer:
         """keeps: whether a state's element has its old value until nobody reads it any more."""
         buffer = self.executable.buffers[number]
-        space = self.arena if buffer.role is Role.ARENA else self.spaces[number]
+        space = self.arena if buffer.role is BufferRole.ARENA else self.spaces[number]
         raw = space.memory[buffer.offset : buffer.offset + buffer.nbytes]
-        is_state = buffer.role in (Role.STATE, Role.PARAMETER)
+        is_state = buffer.role in (BufferRole.STATE, BufferRole.PARAMETER)
         lost = np.zeros(buffer.size, bool) if is_state and keeps else None
         return Pointer(space, raw.view(buffer.dtype.numpy), buffer.offset, 0, lost)
 

@@ -7,10 +7,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-from graphc.kernels.contract import ContractionSource, contraction_lines
 from graphc.kernels.contraction import Contraction, MatrixAccess, Tiling
 from graphc.kernels.jit import KernelCompiler
 from graphc.kernels.llvm import CompiledKernel
+from graphc.kernels.tile_source import ContractionSource, contraction_lines
 from graphc.kernels.tiling import choose_tiling
 
 NUMPY_DTYPES: dict[str, type[np.floating]] = {"f32": np.float32, "f64": np.float64}

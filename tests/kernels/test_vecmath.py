@@ -12,7 +12,7 @@ import pytest
 from graphc.kernels import vecmath
 from graphc.kernels.jit import KernelCompiler
 from graphc.kernels.llvm import host_vector_bits
-from graphc.kernels.record import record_function, recordable
+from graphc.kernels.math_ir import record_function, recordable
 from graphc.kernels.vecmath import VECTOR_MATH
 from graphc.kernels.vector_width import VECTOR_BITS
 

@@ -4,7 +4,7 @@ import pytest
 
 import graphc as gc
 from graphc.profiling.profile import profile
-from graphc.profiling.records import Profile
+from graphc.profiling.results import Profile
 
 ROWS, COLUMNS = 4096, 128
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from graphc.profiling.records import Profile, StepProfile
+from graphc.profiling.results import Profile, StepProfile
 
 B, I, H, O = 8, 4, 5, 3  # noqa: E741 - rows of a batch; inputs, hidden units and outputs
 F32 = 4

@@ -7,7 +7,7 @@ from typing import Any, cast
 import pytest
 
 from graphc.profiling.measure import Measured
-from graphc.profiling.records import MOST_LOST_SHARE
+from graphc.profiling.results import MOST_LOST_SHARE
 
 SECONDS = 0.02
 # So short that a thread often keeps its processor meanwhile, whatever else the machine has to do.

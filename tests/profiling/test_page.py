@@ -12,7 +12,7 @@ from rich.console import Console
 from graphc.errors import MissingExtraError
 from graphc.profiling import page as page_module
 from graphc.profiling.page import profile_page
-from graphc.profiling.records import Profile
+from graphc.profiling.results import Profile
 from tests.browser import OpenPage
 
 

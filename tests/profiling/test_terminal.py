@@ -8,7 +8,7 @@ import pytest
 from graphc.profiling.figures import microseconds, scaled, significant
 from graphc.profiling.layout import Column, table
 from graphc.profiling.page import profile_page
-from graphc.profiling.records import KernelProfile, Profile
+from graphc.profiling.results import KernelProfile, Profile
 from graphc.profiling.terminal import profile_lines
 
 

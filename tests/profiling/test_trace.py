@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from graphc.kernels.instruction_table import Timing
-from graphc.profiling.records import Profile, Slice
+from graphc.profiling.results import Profile, Slice
 from graphc.profiling.timeline import timeline
 from graphc.profiling.trace import chrome_trace
 

@@ -6,7 +6,7 @@ import pytest
 import graphc as gc
 from graphc.data import Batches
 from graphc.train import epochs
-from graphc.train.recording import RecordedEpochs, dead_share, layers_of
+from graphc.train.recording import RecordedEpochs, dead_share, recorded_layers
 
 ROWS, RATE = 48, 0.1
 X = np.random.default_rng(0).standard_normal((ROWS, 6)).astype("f4")
@@ -51,7 +51,7 @@ def _by_hand(values):
 
 def test_layers_are_found_by_their_parameters():
     model, hidden = _model()
-    first, last = layers_of([model.outputs], model.parameters)
+    first, last = recorded_layers([model.outputs], model.parameters)
     assert (first.name, first.activation) == ("dense", hidden)
     assert (last.name, last.activation) == ("head", model.outputs)
     assert [p.name for p in last.parameters] == ["head.kernel", "head.bias"]
@@ -126,7 +126,7 @@ def test_of_classes_the_scores_are_recorded():
     scores = gc.nn.dense(gc.nn.dense(x, 5, gc.relu), 2, name="head")
     loss = gc.losses.softmax_cross_entropy(scores, y)
     model = gc.Model(x, gc.argmax(scores, -1), y, loss)
-    assert layers_of([model.outputs], model.parameters)[-1].activation is scores
+    assert recorded_layers([model.outputs], model.parameters)[-1].activation is scores
     model.compile(gc.optim.SGD(RATE))
     history = model.fit(X, Y, batch_size=ROWS, record=True, verbose=0)
     assert history.history["head/activation"][0] > 0

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from graphc.kernels.contract import ContractionSource, contraction_lines
 from graphc.kernels.contraction import Contraction, MatrixAccess, Tiling, column_parts
 from graphc.kernels.inner_microkernel import inner_microkernel
 from graphc.kernels.jit import KernelCompiler
@@ -21,6 +20,7 @@ from graphc.kernels.microkernel import (
     microkernel,
     transpose_microkernel,
 )
+from graphc.kernels.tile_source import ContractionSource, contraction_lines
 from graphc.kernels.tiling import choose_tiling
 from tests.kernels.contractions import add_bias, check, compile_contraction, plain, run
 

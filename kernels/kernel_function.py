@@ -15,7 +15,7 @@ BLOCK = "block"
 
 
 @dataclass
-class Function:
+class KernelFunction:
     """A kernel function that is being written.
 
     known: names of values by (id of the block that computes them, value).
@@ -30,8 +30,8 @@ class Function:
     writes: list[Storage] = field(default_factory=list)
 
 
-def new_function(name: str) -> Function:
+def new_function(name: str) -> KernelFunction:
     """An empty function whose names are none that loops and primitives have."""
     cuts = {BLOCK, STRIP_NUMBER, STRIP_START, STRIP_END, TILE_ROW, TILE_COLUMN}
     names = Names({*RESERVED, *OUTER_VARIABLES, *INNER_VARIABLES, *cuts, name})
-    return Function(name, names, Arguments(names))
+    return KernelFunction(name, names, Arguments(names))

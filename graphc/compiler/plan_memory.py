@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from graphc.compiler.compiled import CompiledProgram
-from graphc.compiler.executable import Executable, Role
+from graphc.compiler.executable import BufferRole, Executable
 from graphc.errors import PlanTooLargeError
 from graphc.ir.graph import Node
 from graphc.kernels.memory_limit import LIMIT_VARIABLE, MemoryLimit
@@ -57,15 +57,15 @@ class PlanMemory:
 def plan_memory(executable: Executable) -> PlanMemory:
     """What the program takes."""
 
-    def nbytes(role: Role) -> int:
+    def nbytes(role: BufferRole) -> int:
         return sum(buffer.nbytes for buffer in executable.buffers if buffer.role is role)
 
     return PlanMemory(
         arena=executable.arena_bytes,
-        parameters=nbytes(Role.PARAMETER),
-        states=nbytes(Role.STATE),
-        constants=nbytes(Role.CONSTANT),
-        inputs=nbytes(Role.INPUT),
+        parameters=nbytes(BufferRole.PARAMETER),
+        states=nbytes(BufferRole.STATE),
+        constants=nbytes(BufferRole.CONSTANT),
+        inputs=nbytes(BufferRole.INPUT),
     )
 
 
@@ -106,7 +106,7 @@ def bytes_text(count: int) -> str:
 
 
 def _held_bytes(executable: Executable, held: Collection[str]) -> int:
-    states = (b for b in executable.buffers if b.role in (Role.PARAMETER, Role.STATE))
+    states = (b for b in executable.buffers if b.role in (BufferRole.PARAMETER, BufferRole.STATE))
     return sum(buffer.nbytes for buffer in states if buffer.name in held)
 
 
