@@ -9,20 +9,20 @@ rather than stored.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from graphc.compiler.grouping import (
     Uses,
     computed_nodes,
-    group_storing,
     inside_order,
     make_group,
     too_large,
     uses_of,
 )
+from graphc.compiler.recompute import Recomputation, recompute_cheap_values
+from graphc.compiler.traffic import traffic
 from graphc.ir.graph import Node, Program, is_among
-from graphc.ir.op import Gather, Scalar
 from graphc.kernels.group import (
     Group,
     Refusal,
@@ -32,8 +32,6 @@ from graphc.kernels.group import (
 from graphc.kernels.names import described
 from graphc.kernels.stages import is_vector_math
 
-# A value of at most this cost is computed by each reader rather than stored and read again.
-DUPLICATE_COST = 3
 # A reason names at most so many values.
 VALUES_NAMED = 3
 
@@ -56,14 +54,6 @@ class Decision:
     parts: tuple[frozenset[Node], frozenset[Node]]
 
 
-@dataclass(frozen=True, eq=False)
-class Recomputation:
-    """A value that each of its readers computes for itself, so that it is not stored."""
-
-    value: Node
-    bytes_saved: int
-
-
 def group_each(program: Program) -> tuple[Group, ...]:
     """One kernel an op: the baseline that fusion is measured and tested against."""
     uses = uses_of(program)
@@ -84,7 +74,7 @@ def fuse(program: Program) -> Fused:
     """The program's fusion groups, with the decisions."""
     fusion = _Fusion(program)
     fusion.merge_all()
-    groups, recomputed = _recompute_cheap_values(fusion.groups(), fusion.uses)
+    groups, recomputed = recompute_cheap_values(fusion.groups(), fusion.uses)
     return Fused(groups, fusion.final_decisions(), recomputed)
 
 
@@ -345,83 +335,3 @@ def _readers_of_stored(nodes: Iterable[Node]) -> dict[Node, list[Node]]:
         for base in dict.fromkeys(map(viewed, node.operands)):
             readers.setdefault(base, []).append(node)
     return readers
-
-
-def _recompute_cheap_values(
-    groups: list[Group], uses: Uses
-) -> tuple[tuple[Group, ...], tuple[Recomputation, ...]]:
-    """Groups in which a stored value that is cheap to make is made by each of its readers.
-
-    Only values all of whose operands are stored anyway qualify, and only where fewer bytes move.
-    """
-    recomputed: list[Recomputation] = []
-    changed = True
-    while changed:
-        changed = False
-        stored = {node for group in groups for node in group.outputs}
-        for value in sorted(stored, key=lambda node: -node.number):
-            if value in uses.kept or not _is_cheap(value, stored):
-                continue
-            cheaper = _without_storing(value, groups, uses.readers[value])
-            if cheaper is not None:
-                (groups, saved), changed = cheaper, True
-                recomputed.append(Recomputation(value, saved))
-                break
-    return tuple(groups), tuple(recomputed)
-
-
-def _is_cheap(value: Node, stored: set[Node]) -> bool:
-    lowering = value.op.lowering
-    if not isinstance(lowering, Scalar) or lowering.cost > DUPLICATE_COST:
-        return False
-    return all(x in stored or not x.operands for x in external_operands([value]))
-
-
-def _without_storing(
-    value: Node, groups: list[Group], readers: tuple[Node, ...]
-) -> tuple[list[Group], int] | None:
-    """The groups with `value` computed in each that reads it, and the bytes that this saves; None
-    where it does not work or saves none."""
-    result: list[Group] = []
-    saved = 0
-    for group in groups:
-        inside = set(group.nodes)
-        reads = value not in inside and not inside.isdisjoint(readers)
-        makes = is_among(value, group.outputs)
-        if not (reads or makes):
-            result.append(group)
-            continue
-        outputs = tuple(node for node in group.outputs if node is not value)
-        nodes = (*group.nodes, value) if reads else needed_for(outputs, group.nodes)
-        saved += traffic(group.nodes, group.outputs)
-        if not nodes:
-            continue
-        changed = too_large(nodes, outputs) or group_storing(nodes, outputs)
-        if isinstance(changed, Refusal):
-            return None
-        saved -= traffic(changed.nodes, changed.outputs)
-        result.append(changed)
-    return (result, saved) if saved > 0 else None
-
-
-def traffic(nodes: Collection[Node], outputs: Iterable[Node]) -> int:
-    """Bytes that a kernel reads and writes at the least: each stored value once, and of a table the
-    slices alone that are gathered."""
-    gathers = inside_order(node for node in nodes if isinstance(node.op.lowering, Gather))
-    if not gathers:
-        return sum(value.type.nbytes for value in {*external_operands(nodes), *outputs})
-    others = [node for node in nodes if not isinstance(node.op.lowering, Gather)]
-    chosen = [viewed(operand) for node in gathers for operand in node.operands[1:]]
-    read = {*external_operands(others), *chosen} - set(gathers)
-    tables = {viewed(node.operands[0]): node for node in gathers}
-    slices = sum(node.type.nbytes for table, node in tables.items() if table not in read)
-    return slices + sum(value.type.nbytes for value in {*read, *outputs})
-
-
-def needed_for(outputs: tuple[Node, ...], nodes: tuple[Node, ...]) -> tuple[Node, ...]:
-    """Those of `nodes`, operands first, that `outputs` depend on."""
-    needed, inside = set(outputs), set(nodes)
-    for node in sorted(nodes, key=lambda n: n.number, reverse=True):
-        if node in needed:
-            needed |= {base for base in map(viewed, node.operands) if base in inside}
-    return tuple(node for node in nodes if node in needed)

@@ -12,9 +12,11 @@ from collections.abc import Iterable
 from dataclasses import replace
 from math import ceil
 
-from graphc.compiler.fuse import Fused, Recomputation, traffic
+from graphc.compiler.fuse import Fused
 from graphc.compiler.grouping import too_large, uses_of
 from graphc.compiler.prologues import SECOND_CACHE_BYTES, with_outcomes
+from graphc.compiler.recompute import Recomputation
+from graphc.compiler.traffic import traffic
 from graphc.ir.graph import Node, Program, are_same, is_among
 from graphc.kernels.contraction import oriented, reads_by_index
 from graphc.kernels.emit_contraction import contraction_of, tiling_of

@@ -194,3 +194,12 @@ def _recomputed_by_row(nest: LoopNest) -> Refusal | None:
             f"is the same for all rows"
         )
     return None
+
+
+def needed_for(outputs: tuple[Node, ...], nodes: tuple[Node, ...]) -> tuple[Node, ...]:
+    """Those of `nodes`, operands first, that `outputs` depend on."""
+    needed, inside = set(outputs), set(nodes)
+    for node in sorted(nodes, key=lambda n: n.number, reverse=True):
+        if node in needed:
+            needed |= {base for base in map(viewed, node.operands) if base in inside}
+    return tuple(node for node in nodes if node in needed)

@@ -8,12 +8,13 @@ from dataclasses import dataclass, field, replace
 
 from graphc.compiler import depth_blocks
 from graphc.compiler.epilogue_reductions import fuse_with_reductions
-from graphc.compiler.fuse import Decision, Recomputation, group_each
+from graphc.compiler.fuse import Decision, group_each
 from graphc.compiler.gathers import fuse_gathers
 from graphc.compiler.legalize import legalize
 from graphc.compiler.options import Options
 from graphc.compiler.plan import Plan, plan
 from graphc.compiler.prologues import fuse_prologues
+from graphc.compiler.recompute import Recomputation
 from graphc.compiler.row_epilogues import fuse_row_epilogues
 from graphc.compiler.row_inputs import take_rows
 from graphc.compiler.schedule import Schedule, schedule

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from graphc.compiler.arena import Arena, live_ranges, plan_arena
-from graphc.compiler.fuse import traffic
 from graphc.compiler.schedule import Schedule
 from graphc.compiler.sharing import share
+from graphc.compiler.traffic import traffic
 from graphc.ir.graph import Node, Program, is_among
 from graphc.ir.lazy import Lazy
 from graphc.ir.op import Gather

@@ -10,8 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from graphc.compiler.fuse import Decision, Fused, Recomputation, needed_for, traffic
-from graphc.compiler.grouping import group_storing, inside_order, too_large, uses_of
+from graphc.compiler.fuse import Decision, Fused
+from graphc.compiler.grouping import group_storing, inside_order, needed_for, too_large, uses_of
+from graphc.compiler.recompute import Recomputation
+from graphc.compiler.traffic import traffic
 from graphc.ir.graph import Node, Program, is_among
 from graphc.ir.op import Scalar
 from graphc.kernels.emit_contraction import tiling_of

@@ -11,8 +11,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from graphc.compiler.fuse import Decision, Fused, needed_for, traffic
-from graphc.compiler.grouping import group_storing, inside_order, too_large, uses_of
+from graphc.compiler.fuse import Decision, Fused
+from graphc.compiler.grouping import group_storing, inside_order, needed_for, too_large, uses_of
+from graphc.compiler.traffic import traffic
 from graphc.ir.graph import Node, Program, is_among
 from graphc.kernels.emit_contraction import contraction_of, tiling_of
 from graphc.kernels.group import (

@@ -11,7 +11,7 @@ import numpy as np
 
 from graphc.declare.init import Initializer
 from graphc.errors import DTypeError, VariableError
-from graphc.files.value_files import escaped, listed, read_values, shown_path, write_values
+from graphc.files.value_files import escaped, listed_names, read_values, shown_path, write_values
 from graphc.ir.given import as_array
 from graphc.ir.graph import Node, check_fits
 from graphc.ir.types import DType, TensorType
@@ -236,8 +236,8 @@ def _check_names(wanted: set[str], found: set[str], allow_others: bool) -> None:
     """Raises VariableError where the file's names are not those that are wanted."""
     problems = []
     if wanted - found:
-        problems.append(f"it lacks {listed(wanted - found)}")
+        problems.append(f"it lacks {listed_names(wanted - found)}")
     if not allow_others and found - wanted:
-        problems.append(f"no state is expected for its {listed(found - wanted)}")
+        problems.append(f"no state is expected for its {listed_names(found - wanted)}")
     if problems:
         raise VariableError("; ".join(problems))

@@ -80,7 +80,7 @@ def shown_path(path: str | os.PathLike[str]) -> str:
     return escaped(os.fsdecode(path))
 
 
-def listed(names: Iterable[str]) -> str:
+def listed_names(names: Iterable[str]) -> str:
     """The names in order, as a message has them; of very many the first."""
     ordered = sorted(names)
     shown = ", ".join(map(escaped, ordered[:MOST_NAMES_SHOWN]))

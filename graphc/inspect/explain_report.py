@@ -9,7 +9,8 @@ from typing import TypeVar
 from rich.console import Console
 from rich.text import Text
 
-from graphc.inspect.explain import (
+from graphc.inspect.explain_value import Neighbour, ValueExplanation
+from graphc.inspect.explanation import (
     ExplainedBuffer,
     Explanation,
     FusionDecision,
@@ -17,7 +18,6 @@ from graphc.inspect.explain import (
     Rewrite,
     TileChoice,
 )
-from graphc.inspect.explain_value import Neighbour, ValueExplanation
 
 T = TypeVar("T")
 

@@ -12,16 +12,14 @@ from typing import Any
 from graphc.compiler.grouping import Uses, uses_of
 from graphc.compiler.pipeline import Compilation
 from graphc.compiler.plan import Plan
-from graphc.inspect.explain import (
-    Explained,
-    TileChoice,
+from graphc.inspect.explain import Explained, expression, tile_choice
+from graphc.inspect.explain_storage import (
+    computing_kernels,
     decision_between,
-    expression,
-    kernels_of,
     scratch_reason,
     storing_reason,
-    tile_choice,
 )
+from graphc.inspect.explanation import TileChoice
 from graphc.inspect.stage_text import labels_of
 from graphc.ir.graph import Node
 from graphc.ir.op import Composite
@@ -166,7 +164,7 @@ def _line_order(name: str) -> tuple[str, int]:
 def _explained(node: Node, compilation: Compilation, uses: Uses, names: _Names) -> ValueExplanation:
     plan = compilation.plan
     assert plan is not None
-    kernels = kernels_of(plan, node)
+    kernels = computing_kernels(plan, node)
     is_left = node in set(compilation.program.nodes)
     where = node.location
     memory, live = _memory(node, compilation) if is_left else ("", "")
@@ -287,8 +285,8 @@ def _readers(node: Node, compilation: Compilation, uses: Uses) -> Iterator[Neigh
 def _neighbour(shown: Node, producer: Node, consumer: Node, made: Compilation) -> Neighbour:
     plan = made.plan
     assert plan is not None
-    makers, takers = kernels_of(plan, producer), kernels_of(plan, consumer)
-    kernels = kernels_of(plan, shown)
+    makers, takers = computing_kernels(plan, producer), computing_kernels(plan, consumer)
+    kernels = computing_kernels(plan, shown)
     if not makers:
         return Neighbour(described(shown), kernels, False, "given: no kernel computes it", None)
     together = set(makers) >= set(takers)

@@ -10,10 +10,11 @@ import pytest
 
 import graphc as gc
 from graphc.compiler import grouping
-from graphc.compiler.fuse import _Fusion, traffic
+from graphc.compiler.fuse import _Fusion
 from graphc.compiler.grouping import computed_nodes
 from graphc.compiler.pipeline import Compilation
 from graphc.compiler.plan import PlannedInstruction
+from graphc.compiler.traffic import traffic
 from graphc.compiler.work import work_of
 from graphc.kernels.group import (
     MOST_BUFFERS,
