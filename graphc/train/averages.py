@@ -25,17 +25,23 @@ class Averages:
         for name, value in values.items():
             self._sums[name] = self._sums.get(name, 0.0) + float(value) * rows
 
-    def add_steps(self, steps: Steps) -> None:
-        """Counts batches of equally many rows, with the bits that one after the other gives."""
-        if len(steps) == 1:
-            self.add({name: values[0] for name, values in steps.values.items()}, steps.rows)
-            return
-        self._rows += len(steps) * steps.rows
+    def add_steps(self, steps: Steps) -> int:
+        """Counts batches of equally many rows, with the bits that one after the other gives.
+
+        Returns the number of rows.
+        """
+        count = len(steps)
+        rows = count * steps.rows
+        if count == 1:
+            self.add({name: values.item() for name, values in steps.values.items()}, rows)
+            return rows
+        self._rows += rows
         for name, values in steps.values.items():
             terms = np.multiply(values, steps.rows, dtype=np.float64)
             # Unlike a sum, running sums are made from left to right.
             running = np.add.accumulate(np.concatenate(([self._sums.get(name, 0.0)], terms)))
             self._sums[name] = float(running[-1])
+        return rows
 
     def result(self) -> dict[str, float]:
         """The means so far; nothing where there was no batch."""

@@ -23,7 +23,7 @@ class Steps:
     """Consecutive steps of an epoch.
 
     first: the number of the first, from 0. rows: of each of their batches.
-    values: each output of all steps, (steps,), by name.
+    values: each output of all steps, (steps,), by name; a scalar where it is one step alone.
     """
 
     first: int
@@ -31,7 +31,7 @@ class Steps:
     values: Mapping[str, Array]
 
     def __len__(self) -> int:
-        return len(next(iter(self.values.values())))
+        return next(iter(self.values.values())).size
 
 
 def loops_by_size(

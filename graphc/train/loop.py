@@ -89,8 +89,7 @@ class Training:
         averages = Averages()
         for steps in self.steps(epoch, self.span.order(epoch, self.batches.rows)):
             finite = steps if self.watch is None else self.watch.checked(steps, epoch)
-            averages.add_steps(finite)
-            self.reporter.advance(len(steps) * steps.rows)
+            self.reporter.advance(averages.add_steps(finite))
             check_interrupt()
         return averages.result()
 

@@ -90,7 +90,7 @@ class CalledSteps:
             for begin in self._before:
                 begin(epoch, number)
             values = run(*batch)
-            yield Steps(number, len(batch[0]), {n: each.reshape(1) for n, each in values.items()})
+            yield Steps(number, len(batch[0]), values)
             if not self._after:
                 continue
             logs = {name: float(each) for name, each in values.items() if name != IS_FINITE}

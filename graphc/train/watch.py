@@ -65,14 +65,14 @@ class Watch:
         """The steps without the flag. Raises NotFiniteError when it is false in the last of them,
         behind which nothing was run."""
         values = {name: found for name, found in steps.values.items() if name != IS_FINITE}
-        if not steps.values[IS_FINITE][-1]:
+        if not steps.values[IS_FINITE].item(-1):
             number = steps.first + len(steps) - 1
             report = None if self.search is None else self.search(self._batch(epoch, number))
             raise NotFiniteError(self._message(values, epoch, number), report)
         return replace(steps, values=values)
 
     def _message(self, values: Mapping[str, Array], epoch: int, number: int) -> str:
-        loss = float(values[LOSS][-1])
+        loss = float(values[LOSS].item(-1))
         problem = (
             f"the loss is {loss:g}, but an update is not finite"
             if math.isfinite(loss)
