@@ -51,6 +51,7 @@ from graphc.ir.build import (
     where,
 )
 from graphc.ir.custom_vjp import CustomVjp, custom_vjp
+from graphc.ir.dims import Dim
 from graphc.ir.graph import Node
 from graphc.ir.ops.elementwise import absolute as abs
 from graphc.ir.ops.elementwise import (
@@ -85,7 +86,7 @@ from graphc.ir.ops.elementwise import (
     subtract,
     tanh,
 )
-from graphc.ir.types import Dim, DType, bool_, f32, f64, i32, i64, u8
+from graphc.ir.types import DType, bool_, f32, f64, i32, i64, u8
 from graphc.train import callbacks, data, loggers
 from graphc.train.history import History
 from graphc.train.model import Model

@@ -3,27 +3,30 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from graphc.ir.dims import Dim, Extent
 from graphc.ir.given import as_integer, as_number
-from graphc.ir.types import DType, as_dtype, as_shape, shape_text
+from graphc.ir.types import DType, as_dtype, as_shape, bind_places, bind_shape, shape_text
 
 
 @dataclass(frozen=True)
 class AttributeKind:
     """`check` turns what a caller gave into the stored value; `show` and `read` are the text form
     and its inverse. `key` makes of a value what compares and hashes as it: nodes are interned by
-    keys."""
+    keys. `bind` puts the extents of named dimensions into a value of a kind that may hold open
+    ones."""
 
     name: str
     check: Callable[[Any], Any]
     show: Callable[[Any], str]
     read: Callable[[str], Any]
     key: Callable[[Any], Any] = lambda value: value
+    bind: Callable[[Any, Mapping[str, int]], Any] | None = None
 
 
 class Literal:
@@ -85,7 +88,19 @@ def _show_shape(shape: Any) -> str:
 
 def _read_shape(text: str) -> Any:
     extents = [part for part in text[1:-1].split(",") if part]
-    return as_shape([int(part) if part.lstrip("-").isdigit() else part for part in extents])
+    return as_shape([_read_extent(part) for part in extents])
+
+
+def _read_extent(text: str) -> Extent:
+    return int(text) if text.lstrip("-").isdigit() else Dim(text)
+
+
+def _as_places(places: Any) -> tuple[Extent, ...]:
+    return tuple(place if isinstance(place, Dim) else as_integer(place) for place in places)
+
+
+def _read_places(text: str) -> tuple[Extent, ...]:
+    return tuple(_read_extent(part) for part in text[1:-1].split(",") if part)
 
 
 def _read_axes(text: str) -> tuple[int, ...]:
@@ -109,7 +124,9 @@ def as_rate(value: Any) -> float:
 
 
 AXES = AttributeKind("axes", _as_axes, _show_axes, _read_axes)
-SHAPE = AttributeKind("shape", as_shape, _show_shape, _read_shape)
+SHAPE = AttributeKind("shape", as_shape, _show_shape, _read_shape, bind=bind_shape)
+# Where along each axis something begins; beside open extents that may be open too.
+PLACES = AttributeKind("places", _as_places, _show_shape, _read_places, bind=bind_places)
 DTYPE = AttributeKind("dtype", as_dtype, str, as_dtype)
 INT = AttributeKind("int", as_integer, str, int)
 # By their bits: 0.0 and -0.0 are equal numbers, NaN is not equal to itself.

@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from graphc.ir.dims import Dim, Extent, is_natural, quotient_of
 from graphc.ir.errors import DTypeError, ShapeError
 from graphc.ir.given import as_array, as_integer, check_tensors, is_tensor, shown
 from graphc.ir.location import callers_location, located
 from graphc.ir.ops import composite, contract, movement, reduce
 from graphc.ir.ops import elementwise as ops
 from graphc.ir.types import (
-    Dim,
-    Extent,
     Shape,
     as_dtype,
     as_shape,
@@ -193,27 +192,15 @@ def reshape(x: Any, shape: Any) -> Node:
         raise ShapeError(_where("reshape", x, "only one extent may be -1"))
     if missing:
         rest = _shape(x, [extent for extent in wanted if not _is_missing(extent)], "reshape")
-        wanted[missing[0]] = _missing_extent(x, rest)
+        extent = quotient_of(math.prod(x.shape), math.prod(rest))
+        if extent is None:
+            raise ShapeError(_where("reshape", x, f"no extent completes {shape_text(rest)}"))
+        wanted[missing[0]] = extent
     return _reshaped(x, _shape(x, wanted, "reshape"))
 
 
 def _is_missing(extent: Any) -> bool:
     return isinstance(extent, int | np.integer) and extent == -1
-
-
-def _missing_extent(x: Any, rest: Shape) -> Extent:
-    """The extent that `rest` lacks to have as many elements as `x`."""
-    open_dims = [e for e in x.shape if isinstance(e, Dim)]
-    for extent in rest:
-        if isinstance(extent, Dim) and extent in open_dims:
-            open_dims.remove(extent)
-    have = math.prod(e for e in x.shape if isinstance(e, int))
-    need = math.prod(e for e in rest if isinstance(e, int))
-    if len(open_dims) == 1 and have == need:
-        return open_dims[0]
-    if open_dims or need == 0 or have % need:
-        raise ShapeError(_where("reshape", x, f"no extent completes {shape_text(rest)}"))
-    return have // need
 
 
 def _reshaped(x: Any, shape: Shape) -> Node:
@@ -404,14 +391,15 @@ def _index_by_slices(x: Any, items: list[Any]) -> Node:
     return _reshaped(sliced, tuple(shape))
 
 
-def _resolve(x: Any, axis: int, item: Any) -> tuple[int, Extent, int]:
+def _resolve(x: Any, axis: int, item: Any) -> tuple[Extent, Extent, int]:
     """Start, count and step that an integer or a slice selects along `axis`."""
     extent = x.shape[axis]
     if isinstance(item, slice):
-        if all(bound is None for bound in (item.start, item.stop, item.step)):
+        bounds = (item.start, item.stop, item.step)
+        if all(bound is None for bound in bounds):
             return 0, extent, 1
-        if isinstance(extent, Dim):
-            raise ShapeError(_where("index", x, f"dimension {extent} is open; take it whole"))
+        if any(isinstance(each, Dim) for each in (extent, *bounds)):
+            return _resolve_open(x, extent, item)
         try:
             start, stop, step = item.indices(extent)
         except (TypeError, ValueError) as error:
@@ -426,6 +414,21 @@ def _resolve(x: Any, axis: int, item: Any) -> tuple[int, Extent, int]:
     if not -extent <= number < extent:
         raise ShapeError(_where("index", x, f"{number} is outside an extent of {extent}"))
     return number % extent, 1, 1
+
+
+def _resolve_open(x: Any, extent: Extent, item: slice) -> tuple[Extent, Extent, int]:
+    """The same for a slice of open extents, which must lie in them whatever they are."""
+    start = 0 if item.start is None else item.start
+    stop = extent if item.stop is None else item.stop
+    try:
+        start, stop = (e if isinstance(e, Dim) else as_integer(e) for e in (start, stop))
+    except TypeError as error:
+        raise ShapeError(_where("index", x, f"{shown(item)}: {error}")) from None
+    inside = is_natural(start) and is_natural(stop - start) and is_natural(extent - stop)
+    if not inside or item.step not in (None, 1):
+        problem = f"dimension {extent} is open; take it whole, or from and to where it surely is"
+        raise ShapeError(_where("index", x, problem))
+    return start, stop - start, 1
 
 
 # --- messages --------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from graphc.ir.attributes import Literal
+from graphc.ir.dims import Dim
 from graphc.ir.errors import DTypeError, ForeignTensorError, GraphError, ShapeError
 from graphc.ir.given import as_array, shown
 from graphc.ir.lazy import Lazy
@@ -180,6 +181,8 @@ class Graph:
         """The operand as a constant of the dtype that the tensors beside it have; a condition has
         its own."""
         value, is_condition = operands[position], position in op.conditions
+        if isinstance(value, Dim):
+            return self.extent((value,), _dtype_beside(operands))
         if is_condition and isinstance(value, bool):
             problem = f"{op.name}: {value} {LONE_BOOL}"
             raise DTypeError(located(problem, callers_location()))
@@ -191,9 +194,7 @@ class Graph:
             raise DTypeError(located(f"{op.name}: {error}", callers_location())) from None
         if is_condition:
             return self.constant(array)
-        dtypes = [x.dtype for x in operands if isinstance(x, Node)]
-        numeric = [dtype for dtype in dtypes if dtype is not bool_]
-        dtype = (numeric or dtypes)[-1]
+        dtype = _dtype_beside(operands)
         natural = array.dtype.kind
         fits = natural in "b" if dtype.is_bool else natural in ("biuf" if dtype.is_float else "biu")
         if not fits:
@@ -226,6 +227,13 @@ class Graph:
 def _attribute_keys(op: Op, attributes: Mapping[str, Any]) -> tuple[Any, ...]:
     """What equal attributes have in common, and others have not."""
     return tuple(kind.key(attributes[name]) for name, kind in op.attributes.items())
+
+
+def _dtype_beside(operands: Sequence[Any]) -> DType:
+    """The dtype that a number takes beside tensors."""
+    dtypes = [x.dtype for x in operands if isinstance(x, Node)]
+    numeric = [dtype for dtype in dtypes if dtype is not bool_]
+    return (numeric or dtypes)[-1]
 
 
 def default_dtype(value: object) -> DType:

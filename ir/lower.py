@@ -10,7 +10,7 @@ from graphc.ir.graph import Graph, Node, Program, are_same, rebuild
 from graphc.ir.location import located
 from graphc.ir.op import Composite
 from graphc.ir.ops import leaf
-from graphc.ir.types import bind_shape, shape_text, static_shape
+from graphc.ir.types import static_shape
 
 
 def expand_composites(program: Program) -> Program:
@@ -79,11 +79,10 @@ def _bound_attributes(node: Node, bindings: Mapping[str, int]) -> dict[str, Any]
     """The node's attributes with all shapes fixed. Raises ShapeError for an open dimension."""
     attributes = dict(node.attributes)
     for name, kind in node.op.attributes.items():
-        if kind.name == "shape":
-            shape = bind_shape(attributes[name], bindings)
+        if kind.bind is not None:
             try:
-                attributes[name] = static_shape(shape)
+                attributes[name] = static_shape(kind.bind(attributes[name], bindings))
             except ShapeError as error:
-                problem = f"{node.op.name}{shape_text(shape)}: {error}"
+                problem = f"{node.op.name}{kind.show(attributes[name])}: {error}"
                 raise ShapeError(located(problem, node.location)) from None
     return attributes

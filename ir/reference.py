@@ -39,8 +39,8 @@ def _apply(node: Node, operands: list[Array], extents: Mapping[str, int]) -> Arr
     result_type = TensorType(node.dtype, bind_shape(node.shape, extents))
     attributes = dict(node.attributes)
     for name, kind in node.op.attributes.items():
-        if kind.name == "shape":
-            attributes[name] = bind_shape(attributes[name], extents)
+        if kind.bind is not None:
+            attributes[name] = kind.bind(attributes[name], extents)
     if node.op.indices is not None:
         _check_indices(node, operands, attributes)
     # Kernels give infinities and NaN without a word.

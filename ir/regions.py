@@ -12,9 +12,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from graphc.ir import build
+from graphc.ir.dims import Dim, Extent
 from graphc.ir.graph import Node
 from graphc.ir.ops import movement
-from graphc.ir.types import Extent, Shape
+from graphc.ir.types import Shape
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +36,11 @@ def sum_of_embedded(embedded: Sequence[Node]) -> Node:
     Values that are added to each other are added in the order of where they begin.
     """
     shape = embedded[0].shape
+    in_open = [node for node in embedded if _is_part_of_open(node)]
+    if in_open:
+        rest = [node for node in embedded if not _is_part_of_open(node)]
+        joined = _tiles(in_open)
+        return _sum([*(in_open if joined is None else [joined]), *_sums(rest)])
     by_steps: dict[tuple[int, ...], list[_Region]] = {}
     # A region without elements says nothing but that there are zeros.
     for node in [each for each in embedded if 0 not in each.operands[0].shape] or embedded[:1]:
@@ -48,6 +54,51 @@ def _sum(values: Iterable[Node]) -> Node:
     for value in others:
         first = first + value
     return first
+
+
+def _sums(embedded: Sequence[Node]) -> list[Node]:
+    return [sum_of_embedded(embedded)] if embedded else []
+
+
+# --- open extents ----------------------------------------------------------------------------
+
+
+def _is_part_of_open(node: Node) -> bool:
+    """Whether the region is a part of an open extent."""
+    places = zip(node.attributes["starts"], node.operands[0].shape, node.shape, strict=True)
+    return any(
+        isinstance(start, Dim) or (isinstance(extent, Dim) and count != extent)
+        for start, count, extent in places
+    )
+
+
+def _tiles(embedded: Sequence[Node]) -> Node | None:
+    """The sum of regions that lie one after the other along an axis, whole along all others, from
+    its begin to its end: their concatenation. None where they do not."""
+    shape = embedded[0].shape
+    axes = {
+        axis
+        for node in embedded
+        for axis, extent in enumerate(shape)
+        if node.operands[0].shape[axis] != extent
+    }
+    if len(axes) != 1 or any(set(node.attributes["steps"]) != {1} for node in embedded):
+        return None
+    (axis,) = axes
+    by_place: dict[tuple[Extent, Extent], list[Node]] = {}
+    for node in embedded:
+        (value,) = node.operands
+        place = node.attributes["starts"][axis], value.shape[axis]
+        by_place.setdefault(place, []).append(value)
+    pieces: list[Node] = []
+    at: Extent = 0
+    while by_place:
+        following = next((each for each in by_place if each[0] == at), None)
+        if following is None:
+            return None
+        pieces.append(_sum(by_place.pop(following)))
+        at = at + following[1]
+    return build.concatenate(pieces, axis) if at == shape[axis] else None
 
 
 # --- steps -----------------------------------------------------------------------------------

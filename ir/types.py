@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from graphc.ir.dims import Dim, Extent
 from graphc.ir.errors import DTypeError, ShapeError
 from graphc.ir.given import as_integer, is_tensor, shown
 from graphc.ir.lazy import Lazy
@@ -86,17 +87,6 @@ def as_dtype(value: object) -> DType:
     raise DTypeError(f"{value!r} is no dtype of graphc; there are {', '.join(DTYPES)}")
 
 
-@dataclass(frozen=True)
-class Dim:
-    """A named dimension whose extent is left open until compilation."""
-
-    name: str
-
-    def __repr__(self) -> str:
-        return self.name
-
-
-Extent = int | Dim
 Shape = tuple[Extent, ...]
 
 
@@ -178,6 +168,12 @@ class TensorType:
         return f"{self.dtype}[{','.join(map(str, self.shape))}]"
 
 
+def named_dimensions(shapes: Iterable[Shape]) -> tuple[str, ...]:
+    """The names of open dimensions, those in sums and products too, in order of appearance."""
+    extents = (extent for shape in shapes for extent in shape if isinstance(extent, Dim))
+    return tuple(dict.fromkeys(name for extent in extents for name in extent.names))
+
+
 def static_shape(shape: Shape) -> tuple[int, ...]:
     """`shape` as integers. Raises ShapeError while a named dimension is open."""
     for extent in shape:
@@ -211,10 +207,20 @@ def broadcast_shapes(shapes: Sequence[Shape]) -> Shape:
 
 
 def bind_shape(shape: Shape, bindings: Mapping[str, int]) -> Shape:
-    """`shape` with every named dimension that `bindings` knows replaced by its extent."""
-    return tuple(
-        bindings.get(extent.name, extent) if isinstance(extent, Dim) else extent for extent in shape
-    )
+    """`shape` with every named dimension that `bindings` knows replaced by its extent.
+
+    Raises ShapeError for an extent that is negative then.
+    """
+    bound = bind_places(shape, bindings)
+    for extent, wanted in zip(bound, shape, strict=True):
+        if isinstance(extent, int) and extent < 0:
+            raise ShapeError(f"the extent {wanted} of {shape_text(shape)} is {extent}")
+    return bound
+
+
+def bind_places(places: Shape, bindings: Mapping[str, int]) -> Shape:
+    """`places` along axes, as `bind_shape`; they may be negative."""
+    return tuple(each.bound(bindings) if isinstance(each, Dim) else each for each in places)
 
 
 def normalize_axis(axis: int, rank: int) -> int:

@@ -9,7 +9,7 @@ from graphc.ir.errors import DTypeError, GraphError, ShapeError
 from graphc.ir.graph import Node, Program, is_among
 from graphc.ir.location import located
 from graphc.ir.ops import OPS, leaf
-from graphc.ir.types import Dim
+from graphc.ir.types import Shape, named_dimensions
 
 Check = Callable[[Program, tuple[Node, ...]], None]
 
@@ -126,18 +126,18 @@ def check_updates(program: Program, nodes: tuple[Node, ...]) -> None:
 
 def check_dimensions(program: Program, nodes: tuple[Node, ...]) -> None:
     """Every named dimension is an extent of an input, whose array will bind it at a call."""
-    bound = {extent for node in program.inputs for extent in node.shape}
+    bound = set(named_dimensions(node.shape for node in program.inputs))
     for node in nodes:
-        for extent in _extents(node):
-            if isinstance(extent, Dim) and extent not in bound:
-                _fail("dimensions", node, f"has the dimension {extent}, which no input binds")
+        for name in named_dimensions(_shapes(node)):
+            if name not in bound:
+                _fail("dimensions", node, f"has the dimension {name}, which no input binds")
 
 
-def _extents(node: Node) -> Iterable[object]:
-    yield from node.shape
+def _shapes(node: Node) -> Iterable[Shape]:
+    yield node.shape
     for name, kind in node.op.attributes.items():
-        if kind.name == "shape":
-            yield from node.attributes[name]
+        if kind.bind is not None:
+            yield node.attributes[name]
 
 
 CHECKS: tuple[Check, ...] = (

@@ -14,7 +14,7 @@ from graphc.drawing.stage_diagrams import SAMPLE_NAME, Look, stage_diagrams
 from graphc.functions.arrays import matched
 from graphc.functions.function import Function
 from graphc.inspect.stage import Stage
-from graphc.ir.types import Dim
+from graphc.ir.dims import bindings_of
 from graphc.train.model import Model
 
 
@@ -71,9 +71,7 @@ def _extents(subject: Subject, step: Function, request: Request, sample: Any) ->
     if sample is not None and request.with_values:
         arrays = matched(step.program.inputs, sample, SAMPLE_NAME)
         for node, array in zip(step.program.inputs, arrays, strict=True):
-            for extent, actual in zip(node.shape, array.shape, strict=True):
-                if isinstance(extent, Dim):
-                    extents[extent.name] = actual
+            extents |= bindings_of(zip(node.shape, array.shape, strict=True))
     if request.batch_size is not None:
         extents |= extents_of(subject, request.batch_size, {})
     return {**extents, **request.dimensions}

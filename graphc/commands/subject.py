@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 from graphc.errors import DataError
 from graphc.functions.function import Function
-from graphc.ir.types import Dim
+from graphc.ir.types import named_dimensions
 from graphc.train.model import Model
 
 Subject: TypeAlias = Model | Function
@@ -47,7 +47,7 @@ def extents_of(
 
 def _batch_dimension(subject: Function) -> str:
     first = [node.shape[0] for node in subject.program.inputs if node.rank]
-    names = sorted({extent.name for extent in first if isinstance(extent, Dim)})
+    names = sorted(named_dimensions([tuple(first)]))
     if len(names) != 1:
         found = f"more than one: {', '.join(names)}" if names else "none"
         raise DataError(

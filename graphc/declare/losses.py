@@ -12,12 +12,13 @@ from graphc.declare.forms import listed
 from graphc.declare.hyperparameters import check_number
 from graphc.errors import DTypeError, ShapeError
 from graphc.ir import build
+from graphc.ir.dims import Dim
 from graphc.ir.given import check_tensors, is_one_of, shown
 from graphc.ir.graph import Node
 from graphc.ir.location import callers_location, located
 from graphc.ir.op import Op
 from graphc.ir.ops import elementwise as ops
-from graphc.ir.types import Dim, is_several
+from graphc.ir.types import is_several
 
 Reduction = Literal["mean", "sum", "none"]
 

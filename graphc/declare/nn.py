@@ -10,11 +10,12 @@ from graphc.declare.init import glorot_uniform, zeros
 from graphc.errors import DTypeError, GraphError, ShapeError
 from graphc.ir import build
 from graphc.ir.attributes import as_rate
+from graphc.ir.dims import Dim
 from graphc.ir.given import as_integer, check_tensors, shown
 from graphc.ir.graph import Node
 from graphc.ir.location import callers_location, located
 from graphc.ir.ops import random
-from graphc.ir.types import Dim, is_several
+from graphc.ir.types import is_several
 
 Activation = Callable[[Node], Node]
 

@@ -10,12 +10,12 @@ import numpy as np
 
 from graphc.declare.variables import converts
 from graphc.errors import DataError, DTypeError, GraphError
+from graphc.ir.dims import Dim
 from graphc.ir.given import as_array
 from graphc.ir.graph import Node, check_fits, topological
 from graphc.ir.location import located
 from graphc.ir.op import View
 from graphc.ir.ops import elementwise, leaf
-from graphc.ir.types import Dim
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -30,7 +30,7 @@ def batch_dimension(inputs: Sequence[Node]) -> str:
 
 def _first_dimension(node: Node) -> str:
     first = node.shape[0] if node.rank else None
-    if not isinstance(first, Dim):
+    if not (isinstance(first, Dim) and first.is_named):
         raise GraphError(
             located(f"{node!r}: a named first dimension, the batch, expected", node.location)
         )
@@ -103,7 +103,7 @@ def row_count(inputs: Sequence[Node], arrays: Sequence[Array]) -> int:
     extents: dict[str, tuple[int, Node]] = {}
     for node, array in zip(inputs, arrays, strict=True):
         for wanted, extent in zip(node.shape, array.shape, strict=True):
-            if not isinstance(wanted, Dim):
+            if not (isinstance(wanted, Dim) and wanted.is_named):
                 continue
             known, first = extents.setdefault(wanted.name, (extent, node))
             if known != extent:
@@ -165,9 +165,7 @@ def _shows_all(view: Node) -> bool:
     assert isinstance(lowering, View)
     if lowering.axes(operand.type, view.type, **view.attributes) is not None:
         return True
-    known = ([e for e in shape if isinstance(e, int)] for shape in (view.shape, operand.shape))
-    viewed, whole = map(math.prod, known)
-    return viewed == whole
+    return math.prod(view.shape) == math.prod(operand.shape)
 
 
 def _message(node: Node, problem: str) -> str:

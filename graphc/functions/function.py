@@ -26,12 +26,13 @@ from graphc.functions.arrays import as_input, check_labels
 from graphc.functions.program import Updates, open_dimensions, program_of
 from graphc.ir.custom_vjp import without_custom_vjp
 from graphc.ir.cut import cut_at_inputs
+from graphc.ir.dims import Dim, bindings_of
 from graphc.ir.given import as_integer, is_one_of, shown
 from graphc.ir.graph import Node
 from graphc.ir.location import located
 from graphc.ir.op import Array
 from graphc.ir.reference import run_program
-from graphc.ir.types import Dim
+from graphc.ir.types import bind_places
 from graphc.kernels.gate import Gate, Rank, Use
 from graphc.kernels.memory import data_address
 from graphc.kernels.memory_limit import memory_limit
@@ -124,6 +125,11 @@ class Function:
         self._gate = self.variables.gate if self.program.states else Gate()
         self._compiling = Gate(Rank.COMPILE)
         self.dimensions = open_dimensions(self.program)
+        self._is_by_sums = any(
+            isinstance(extent, Dim) and not extent.is_named
+            for node in self.program.inputs
+            for extent in node.shape
+        )
 
     def __call__(self, *arrays: Any, **named: Any) -> Any:
         """Runs on numpy arrays, given in the order of the inputs or by their names.
@@ -361,7 +367,25 @@ class Function:
                 )
                 if wanted != actual:
                     raise DataError(_misfit(node, array, found))
+        if self._is_by_sums:
+            found = self._solved(arrays)
         return tuple(found[name] for name in self.dimensions)
+
+    def _solved(self, arrays: Sequence[Array]) -> dict[str, int]:
+        """The same where extents of inputs are sums or products of dimensions."""
+        given = [
+            pair
+            for node, array in zip(self.program.inputs, arrays, strict=True)
+            for pair in zip(node.shape, array.shape, strict=True)
+        ]
+        found = bindings_of(given)
+        unknown = [name for name in self.dimensions if name not in found]
+        if unknown:
+            raise DataError(f"no input says how long the dimension {unknown[0]} is")
+        for node, array in zip(self.program.inputs, arrays, strict=True):
+            if bind_places(node.shape, found) != array.shape or min(found.values()) < 0:
+                raise DataError(_misfit(node, array, found))
+        return found
 
 
 def _misfit(node: Node, array: Array, found: Mapping[str, int] | None = None) -> str:

@@ -12,7 +12,7 @@ from graphc.ir.errors import ForeignTensorError, GraphError
 from graphc.ir.given import shown
 from graphc.ir.graph import Node, Program, is_among
 from graphc.ir.ops import leaf
-from graphc.ir.types import Dim, is_several
+from graphc.ir.types import is_several, named_dimensions
 
 Updates = Mapping[Node, Node] | Sequence[tuple[Node, Node]]
 
@@ -80,7 +80,4 @@ def _check(program: Program) -> None:
 
 def open_dimensions(program: Program) -> tuple[str, ...]:
     """The names of the inputs' open dimensions, in order of appearance."""
-    dims: dict[str, None] = {}
-    for node in program.inputs:
-        dims |= dict.fromkeys(extent.name for extent in node.shape if isinstance(extent, Dim))
-    return tuple(dims)
+    return named_dimensions(node.shape for node in program.inputs)

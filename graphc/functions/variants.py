@@ -9,7 +9,7 @@ from graphc.compiler.options import Options
 from graphc.errors import DataError
 from graphc.functions.function import Function, function
 from graphc.ir.graph import Program
-from graphc.ir.types import Dim
+from graphc.ir.types import named_dimensions
 
 
 def options_of(step: Function, dimensions: dict[str, int]) -> Options:
@@ -35,8 +35,8 @@ def as_function(step: Function, fuse: bool, threads: int | None = None) -> Funct
 
 def check_extents(program: Program, dimensions: Mapping[str, int]) -> None:
     """Raises DataError naming the open dimensions of the inputs that have no extent."""
-    wanted = {e.name for node in program.inputs for e in node.shape if isinstance(e, Dim)}
-    missing = sorted(wanted - dimensions.keys())
+    wanted = named_dimensions(node.shape for node in program.inputs)
+    missing = sorted(set(wanted) - dimensions.keys())
     if missing:
         raise DataError(
             f"{program.name}: extents for the dimensions {missing} are missing; --dim gives one"

@@ -15,7 +15,6 @@ from graphc.ir.given import check_tensors, shown
 from graphc.ir.graph import Node, is_among, topological
 from graphc.ir.location import located
 from graphc.ir.ops import leaf
-from graphc.ir.types import Dim
 from graphc.train.logged import LOSS, check_metric_name
 
 
@@ -69,9 +68,7 @@ class Network:
 
     def opens_only_batch(self, function: Function) -> bool:
         """Whether the inputs of `function` have no other named dimension."""
-        extents = [extent for node in function.program.inputs for extent in node.shape]
-        named = {extent for extent in extents if isinstance(extent, Dim)}
-        return named == {Dim(self.batch_dimension)}
+        return function.dimensions == (self.batch_dimension,)
 
 
 def network_of(

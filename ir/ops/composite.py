@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from graphc.ir.attributes import AXES, DTYPE, INT
+from graphc.ir.dims import Dim, Extent
 from graphc.ir.errors import DTypeError, ShapeError
 from graphc.ir.op import Array, Composite, NonDifferentiable, Op
 from graphc.ir.ops import movement, reduce
@@ -21,7 +22,7 @@ from graphc.ir.ops.elementwise import (
     stop_gradient,
     where,
 )
-from graphc.ir.types import Dim, DType, Extent, TensorType, bool_, check_arithmetic, i32, i64
+from graphc.ir.types import DType, TensorType, bool_, check_arithmetic, i32, i64
 
 
 def _check_axis(rank: int, axis: int) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import itertools
+import math
 from typing import Any
 
 import numpy as np
 
-from graphc.ir.attributes import AXES, INT, SHAPE
+from graphc.ir.attributes import AXES, INT, PLACES, SHAPE
+from graphc.ir.dims import Dim, Extent, is_natural
 from graphc.ir.errors import DTypeError, ShapeError
 from graphc.ir.op import (
     Array,
@@ -21,8 +23,6 @@ from graphc.ir.op import (
     View,
 )
 from graphc.ir.types import (
-    Dim,
-    Extent,
     Shape,
     TensorType,
     broadcast_shapes,
@@ -36,15 +36,9 @@ from graphc.ir.types import (
 
 
 def _infer_reshape(x: TensorType, shape: Shape) -> TensorType:
-    if _factors(x.shape) != _factors(shape):
+    if math.prod(x.shape) != math.prod(shape):
         raise ShapeError(f"cannot become {shape_text(shape)}: another number of elements")
     return x.with_shape(shape)
-
-
-def _factors(shape: Shape) -> tuple[int, list[str]]:
-    """The number of elements as an integer and the named dimensions that multiply it."""
-    known = int(np.prod([e for e in shape if isinstance(e, int)], dtype=np.int64))
-    return known, sorted(e.name for e in shape if isinstance(e, Dim))
 
 
 def _place_reshape(
@@ -163,9 +157,7 @@ broadcast_to: Op = Op(
 # --- slice and its adjoint -------------------------------------------------------------------
 
 
-def _infer_slice(
-    x: TensorType, starts: tuple[int, ...], counts: Shape, steps: tuple[int, ...]
-) -> TensorType:
+def _infer_slice(x: TensorType, starts: Shape, counts: Shape, steps: tuple[int, ...]) -> TensorType:
     """Axis a reads `starts[a] + steps[a] * i` for i below `counts[a]`."""
     if not len(starts) == len(counts) == len(steps) == x.rank:
         raise ShapeError(f"a start, count and step for each of {x.rank} axes expected")
@@ -174,10 +166,14 @@ def _infer_slice(
     return x.with_shape(counts)
 
 
-def _check_range(extent: Extent, start: int, count: Extent, step: int) -> None:
-    if isinstance(extent, Dim) or isinstance(count, Dim):
-        if (start, step) != (0, 1) or extent != count:
-            raise ShapeError(f"dimension {extent} is open and can only be taken whole")
+def _check_range(extent: Extent, start: Extent, count: Extent, step: int) -> None:
+    if isinstance(extent, Dim) or isinstance(start, Dim) or isinstance(count, Dim):
+        if step != 1 or not (is_natural(start) and is_natural(extent - start - count)):
+            open_one = next(each for each in (extent, start, count) if isinstance(each, Dim))
+            raise ShapeError(
+                f"dimension {open_one} is open and can only be taken whole, or from and to where "
+                "it surely has elements"
+            )
         return
     last = start + (count - 1) * step
     if step == 0 or (count > 0 and not (0 <= start < extent and 0 <= last < extent)):
@@ -218,7 +214,7 @@ def _reference_slice(
 slice_: Op = Op(
     "slice",
     arity=1,
-    attributes={"starts": AXES, "counts": SHAPE, "steps": AXES},
+    attributes={"starts": PLACES, "counts": SHAPE, "steps": AXES},
     infer=_infer_slice,
     reference=_reference_slice,
     vjp=[
@@ -228,9 +224,7 @@ slice_: Op = Op(
 )
 
 
-def _infer_embed(
-    x: TensorType, shape: Shape, starts: tuple[int, ...], steps: tuple[int, ...]
-) -> TensorType:
+def _infer_embed(x: TensorType, shape: Shape, starts: Shape, steps: tuple[int, ...]) -> TensorType:
     _infer_slice(x.with_shape(shape), starts, x.shape, steps)
     return x.with_shape(shape)
 
@@ -258,7 +252,7 @@ def _regions_embed(
 embed: Op = Op(
     "embed",
     arity=1,
-    attributes={"shape": SHAPE, "starts": AXES, "steps": AXES},
+    attributes={"shape": SHAPE, "starts": PLACES, "steps": AXES},
     infer=_infer_embed,
     reference=_reference_embed,
     vjp=[
@@ -278,7 +272,6 @@ def _infer_concatenate(*types: TensorType, axis: int) -> TensorType:
     first = types[0]
     if not 0 <= axis < first.rank:
         raise ShapeError(f"axis {axis} is outside rank {first.rank}")
-    total = 0
     for operand in types:
         if operand.dtype != first.dtype:
             raise DTypeError("operands of one dtype expected; cast one")
@@ -286,10 +279,7 @@ def _infer_concatenate(*types: TensorType, axis: int) -> TensorType:
             _without(first.shape, axis)
         ):
             raise ShapeError(f"shapes may differ in axis {axis} alone")
-        extent = operand.shape[axis]
-        if isinstance(extent, Dim):
-            raise ShapeError(f"axis {axis} has the open dimension {extent}; fix its extent")
-        total += extent
+    total = _starts(types, axis)[-1]
     return first.with_shape((*first.shape[:axis], total, *first.shape[axis + 1 :]))
 
 
@@ -297,14 +287,9 @@ def _without(shape: Shape, axis: int) -> Shape:
     return shape[:axis] + shape[axis + 1 :]
 
 
-def _starts(types: tuple[TensorType, ...], axis: int) -> list[int]:
-    """Where along `axis` each operand begins."""
-    starts = [0]
-    for operand in types:
-        extent = operand.shape[axis]
-        assert isinstance(extent, int)
-        starts.append(starts[-1] + extent)
-    return starts
+def _starts(types: tuple[TensorType, ...], axis: int) -> Shape:
+    """Where along `axis` each operand begins, and where the last one ends."""
+    return tuple(itertools.accumulate((x.shape[axis] for x in types), initial=0))
 
 
 def _regions_concatenate(
@@ -313,7 +298,7 @@ def _regions_concatenate(
     strides = row_major_strides(result.dims)
     return tuple(
         RegionCopy(number, Strided(start * strides[axis], strides))
-        for number, start in enumerate(_starts(operands, axis)[:-1])
+        for number, start in enumerate(static_shape(_starts(operands, axis)[:-1]))
     )
 
 

@@ -4,9 +4,9 @@ from typing import Any
 
 import numpy as np
 
+from graphc.ir.dims import Dim
 from graphc.ir.graph import Node
 from graphc.ir.reference import evaluate
-from graphc.ir.types import Dim
 
 EPS = float(np.finfo(np.float64).eps)
 STEP = EPS ** (1 / 3)  # where truncation and rounding of a central difference are both least

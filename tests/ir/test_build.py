@@ -9,18 +9,11 @@ import numpy as np
 import pytest
 
 from graphc.ir import build
+from graphc.ir.dims import Dim
 from graphc.ir.errors import DTypeError, ShapeError
 from graphc.ir.graph import Graph, Node
 from graphc.ir.ops import elementwise as ops
-from graphc.ir.types import (
-    DTYPES,
-    Dim,
-    as_shape,
-    bool_,
-    f32,
-    f64,
-    i32,
-)
+from graphc.ir.types import DTYPES, as_shape, bool_, f32, f64, i32
 from tests.ir.evaluation import value_of
 
 
@@ -448,7 +441,8 @@ def test_reshape_completes_an_extent(shape: Any, wanted: Any, result: Any) -> No
 
 @pytest.mark.parametrize(
     ("shape", "wanted"),
-    [(("batch", 4), (-1, 2)), (("batch", 4), (-1,)), (("batch", "time"), (-1,)), ((0, 3), (0, -1)),
+    [(("batch", 4), (-1, 3)), (("batch", 4), (-1, 8)), (("batch", "time"), (-1, 2)),
+     ((0, 3), (0, -1)),
      (("batch",), ("time", -1)), ((4,), ("batch", -1)), ((4,), (-1, 3)), ((4,), (-1, -1))],
 )  # fmt: skip
 def test_reshape_that_nothing_completes(shape: Any, wanted: Any) -> None:

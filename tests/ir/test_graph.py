@@ -9,6 +9,7 @@ import pytest
 from graphc.ir import build
 from graphc.ir.attributes import Literal
 from graphc.ir.autodiff import gradients
+from graphc.ir.dims import Dim
 from graphc.ir.errors import DTypeError, ForeignTensorError, GraphError, ShapeError
 from graphc.ir.graph import (
     Graph,
@@ -27,7 +28,6 @@ from graphc.ir.ops import elementwise as ops
 from graphc.ir.reference import evaluate, run_program
 from graphc.ir.types import (
     DTYPES,
-    Dim,
     TensorType,
     as_dtype,
     as_shape,

@@ -10,6 +10,7 @@ import pytest
 from graphc.ir import build
 from graphc.ir.autodiff import gradients
 from graphc.ir.custom_vjp import custom_vjp
+from graphc.ir.dims import Dim
 from graphc.ir.errors import ShapeError
 from graphc.ir.graph import Graph, Node, Program
 from graphc.ir.lower import expand_composites, specialize
@@ -17,7 +18,7 @@ from graphc.ir.op import Composite
 from graphc.ir.ops import OPS, leaf, random
 from graphc.ir.ops import elementwise as ops
 from graphc.ir.reference import run_program
-from graphc.ir.types import Dim, as_dtype
+from graphc.ir.types import as_dtype
 from graphc.ir.verify import verify
 from tests.tolerance import assert_close
 

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 
 from graphc.ir import build
+from graphc.ir.dims import Dim
+from graphc.ir.types import as_shape, bind_shape
 from tests.ops.case import (
     BATCH,
     BYTES,
@@ -163,6 +165,7 @@ def _reduction_cases() -> Iterator[Case]:
 
 # --- movements -------------------------------------------------------------------------------
 
+ROWS: Any = Dim("batch")
 KINDS = ((FLOAT, spread), ("i64", integers(-9, 9)), ("u8", BYTES), ("bool", bools))
 
 
@@ -185,11 +188,18 @@ def _view_cases() -> Iterator[Case]:
                 "reshape", case_name(shape, wanted, layout.name, dtype), (operand,),
                 {"shape": wanted}, _in_order(wanted),
             )  # fmt: skip
-    for wanted, bound in ((("batch", 8), (3, 8)), ((2, "batch", 4), (2, 3, 4))):
+    for wanted, bound in (
+        (("batch", 8), (3, 8)), ((2, "batch", 4), (2, 3, 4)), ((ROWS * 2, 4), (6, 4)),
+        ((ROWS * 8,), (24,)), ((2, ROWS * 4), (2, 12)),
+    ):  # fmt: skip
         yield Case(
             "reshape", case_name("open", wanted), (Operand(("batch", 2, 4)),), {"shape": wanted},
             _in_order(bound), bindings=BATCH,
         )  # fmt: skip
+    yield Case(
+        "reshape", "split", (Operand((ROWS * 4, 2)),), {"shape": ("batch", 8)}, _in_order((3, 8)),
+        bindings=BATCH,
+    )  # fmt: skip
     permuted: tuple[tuple[Any, tuple[int, ...], Layout], ...] = (
         ((), (), PLAIN), ((5,), (0,), PLAIN), ((3, 5), (1, 0), PLAIN), ((16, 17), (1, 0), PLAIN),
         ((2, 3, 4), (2, 0, 1), PLAIN), ((2, 3, 4), (1, 2, 0), STEPPED), ((3, 0), (1, 0), PLAIN),
@@ -224,7 +234,7 @@ def _view_cases() -> Iterator[Case]:
 
 
 # shape, starts, counts, steps, and the same as Python slices
-SLICED: tuple[tuple[Any, tuple[int, ...], Any, tuple[int, ...], Any], ...] = (
+SLICED: tuple[tuple[Any, tuple[Any, ...], Any, tuple[int, ...], Any], ...] = (
     ((), (), (), (), ()),
     ((17,), (0,), (16,), (1,), np.s_[:16]),
     ((17,), (1,), (15,), (1,), np.s_[1:16]),
@@ -238,13 +248,16 @@ SLICED: tuple[tuple[Any, tuple[int, ...], Any, tuple[int, ...], Any], ...] = (
     ((3, 4, 5), (0, 1, 0), (3, 2, 5), (1, 1, 1), np.s_[:, 1:3]),
     ((2, 3, 2, 4), (1, 0, 0, 3), (1, 3, 2, 4), (1, 1, 1, -1), np.s_[1:, :, :, ::-1]),
     (("batch", 5), (0, 1), ("batch", 3), (1, 1), np.s_[:, 1:4]),
+    ((ROWS * 2, 5), (0, 1), ("batch", 3), (1, 1), np.s_[:3, 1:4]),
+    ((ROWS * 2 + 1, 2), (ROWS, 1), ("batch", 2), (1, -1), np.s_[3:6, ::-1]),
+    ((ROWS + 2,), (ROWS,), (2,), (1,), np.s_[3:]),
 )
 
 
 def _slice_cases() -> Iterator[Case]:
     for shape, starts, counts, steps, region in SLICED:
         place = {"starts": starts, "steps": steps}
-        bound = tuple(BATCH.get(extent, extent) for extent in shape)
+        bound = bind_shape(as_shape(shape), BATCH)
 
         def embedded(x: Any, bound: Any = bound, region: Any = region) -> Any:
             value = np.zeros(bound, x.dtype)
@@ -275,6 +288,7 @@ def _concatenate_cases() -> Iterator[Case]:
         (((3,),), 0), (((3,), (4,)), 0), (((15,), (1,), (16,)), 0), (((0,), (5,), (0,)), 0),
         (((2, 3), (4, 3)), 0), (((2, 3), (2, 1), (2, 17)), 1), (((2, 1, 3), (2, 2, 3)), 1),
         (((2, 3, 1, 2),) * 2, 3), (((0, 3), (0, 2)), 1), ((("batch", 2), ("batch", 3)), 1),
+        ((("batch", 2), ("batch", 2), (4, 2), (ROWS * 2, 2)), 0), ((("batch",), (2,)), 0),
     )  # fmt: skip
     for shapes, axis in joined:
         for dtype, sample in KINDS if len(shapes) == 2 else KINDS[:1]:

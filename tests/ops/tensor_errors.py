@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from graphc.ir import build
+from graphc.ir.dims import Dim
 from graphc.ir.errors import DTypeError, GraphError, ShapeError
 from graphc.ir.graph import Graph, Node
 from graphc.ir.ops import composite, contract, movement, reduce
@@ -21,7 +22,7 @@ def _i(graph: Graph, shape: Any = (2,), dtype: str = "i64") -> Node:
     return graph.input("i", shape, dtype)
 
 
-def _slice(graph: Graph, start: int, count: Any, step: int, extent: Any = 4) -> Node:
+def _slice(graph: Graph, start: Any, count: Any, step: int, extent: Any = 4) -> Node:
     x = _x(graph, (extent,))
     return movement.slice_(x, starts=(start,), counts=(count,), steps=(step,))
 
@@ -191,6 +192,10 @@ _MOVEMENTS = (
         ShapeError, r"^slice\(f32\[batch\]\): dimension batch is open",
     ),
     ErrorCase(
+        "slice", "negative", lambda g: _slice(g, Dim("batch") - 1, 1, 1, "batch"),
+        ShapeError, r"^slice\(f32\[batch\]\): dimension batch is open",
+    ),
+    ErrorCase(
         "slice", "rank", lambda g: movement.slice_(_x(g), starts=(0,), counts=(3,), steps=(1,)),
         ShapeError, r"^slice\(f32\[3,4\]\): a start, count and step for each of 2 axes",
     ),
@@ -217,8 +222,9 @@ _MOVEMENTS = (
         ShapeError, r"^concatenate\(f32\[3,4\]\): axis 2 is outside rank 2",
     ),
     ErrorCase(
-        "concatenate", "open", lambda g: build.concatenate([_x(g, ("batch",)), g.input("y", (2,))]),
-        ShapeError, r"^concatenate\(f32\[batch\], f32\[2\]\): axis 0 has the open dimension batch",
+        "concatenate", "open",
+        lambda g: build.concatenate([_x(g, ("batch", 2)), g.input("y", ("time", 2))], 1),
+        ShapeError, r"^concatenate\(f32\[batch,2\], f32\[time,2\]\): shapes may differ in axis 1",
     ),
 )  # fmt: skip
 

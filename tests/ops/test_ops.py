@@ -302,7 +302,7 @@ def test_view_place(case: Case, dtype: DType) -> None:
     assert isinstance(lowering, View)
     bound = TensorType(node.dtype, static_shape(bind_shape(node.shape, case.bindings)))
     attributes = {
-        name: bind_shape(value, case.bindings) if kind.name == "shape" else value
+        name: kind.bind(value, case.bindings) if kind.bind else value
         for (name, kind), value in zip(
             node.op.attributes.items(), node.attributes.values(), strict=True
         )
@@ -346,8 +346,8 @@ def test_assembled_regions(case: Case, dtype: DType) -> None:
     lowering = node.op.lowering
     assert isinstance(lowering, Assemble)
     attributes = {
-        name: bind_shape(node.attributes[name], case.bindings)
-        if kind.name == "shape"
+        name: kind.bind(node.attributes[name], case.bindings)
+        if kind.bind
         else node.attributes[name]
         for name, kind in node.op.attributes.items()
     }
