@@ -2,7 +2,9 @@
 
 import sys
 
+from graphc import testing
 from graphc.declare import init, losses, metrics, nn, optim, random, schedules
+from graphc.declare.custom_op import custom_op
 from graphc.declare.derivatives import grad, inference, jacobian
 from graphc.declare.graph import Graph
 from graphc.declare.nn import dropout
@@ -53,6 +55,7 @@ from graphc.ir.build import (
 from graphc.ir.custom_vjp import CustomVjp, custom_vjp
 from graphc.ir.dims import Dim
 from graphc.ir.graph import Node
+from graphc.ir.op import Op
 from graphc.ir.ops.elementwise import absolute as abs
 from graphc.ir.ops.elementwise import (
     add,
@@ -107,6 +110,7 @@ __all__ = [
     "NotCompiledError",
     "NotDifferentiableError",
     "NotFiniteError",
+    "Op",
     "PlanTooLargeError",
     "SettingError",
     "ShapeError",
@@ -121,6 +125,7 @@ __all__ = [
     "cast",
     "concatenate",
     "cos",
+    "custom_op",
     "custom_vjp",
     "data",
     "divide",
@@ -189,6 +194,7 @@ __all__ = [
     "sum",
     "take",
     "tanh",
+    "testing",
     "transpose",
     "u8",
     "where",

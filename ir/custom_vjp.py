@@ -56,7 +56,7 @@ class CustomVjp:
         tensors = self._tensors(arguments, options)
         result = self._result(self.function(*arguments, **options), tensors)
         graph = result.graph
-        ct, formal = _formal(graph, result.type), _formal(graph, result.type)
+        ct, formal = formal_of(graph, result.type), formal_of(graph, result.type)
         assert self.backward is not None
         made = self.backward(ct, formal, *arguments, **options)
         pairs = self._pairs(made, tensors)
@@ -155,7 +155,7 @@ def without_custom_vjp(program: Program) -> Program:
     return program.map_roots(made.__getitem__)
 
 
-def _formal(graph: Graph, of: TensorType) -> Node:
+def formal_of(graph: Graph, of: TensorType) -> Node:
     """A formal parameter that nothing else in the graph equals."""
     number = count = len(graph.nodes)
     while True:

@@ -305,7 +305,7 @@ class Program:
         numbers = {node: number for number, node in enumerate(order)}
         rows = tuple(
             (
-                node.op.name,
+                node.op,
                 tuple(numbers[operand] for operand in node.operands),
                 _attribute_keys(node.op, node.attributes),
                 node.type,

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
@@ -117,13 +117,14 @@ def _name_text(name: str) -> str:
 # --- parsing ---------------------------------------------------------------------------------
 
 
-def parse_program(text: str, filename: str = "<text>") -> Program:
-    """The program that `text` describes, in a graph of its own.
+def parse_program(text: str, filename: str = "<text>", ops: Sequence[Op] = ()) -> Program:
+    """The program that `text` describes, in a graph of its own. `ops` are those that it applies
+    besides the built-in ones.
 
     Its nodes carry the lines of `text` as their location. Raises GraphError with the number of
     the line and what was expected there.
     """
-    return _Parser(filename).parse(text)
+    return _Parser(filename, {**{op.name: op for op in ops}, **OPS}).parse(text)
 
 
 @dataclass
@@ -131,6 +132,7 @@ class _Parser:
     """Reads line by line; `values` are the nodes by the label under which they were defined."""
 
     filename: str
+    ops: Mapping[str, Op]
     line: int = 0
     graph: Graph = field(default_factory=Graph)
     values: dict[str, Node] = field(default_factory=dict)
@@ -189,7 +191,7 @@ class _Parser:
         found = re.fullmatch(r"(\w+)\s*(?:\[(.*)\])?\s*(?:\((.*)\))?", call)
         if not found:
             raise self._error(expected)
-        op = OPS.get(found[1])
+        op = self.ops.get(found[1])
         if op is None:
             raise self._error(f"an op expected, not {found[1]!r}")
         attributes = self._attributes(op, found[2] or "")

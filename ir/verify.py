@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from graphc.ir.errors import DTypeError, GraphError, ShapeError
 from graphc.ir.graph import Node, Program, is_among
 from graphc.ir.location import located
+from graphc.ir.op import Composite, Op, Scalar
 from graphc.ir.ops import OPS, leaf
 from graphc.ir.types import Shape, named_dimensions
 
@@ -53,10 +54,15 @@ def check_order(program: Program, nodes: tuple[Node, ...]) -> None:
 
 
 def check_ops(program: Program, nodes: tuple[Node, ...]) -> None:
-    """Every op is one of the records in OPS and has as many operands as its arity says."""
+    """Every op has as many operands as its arity says. It is a record in OPS, or a template or an
+    expansion of a name that no other op has."""
+    added: dict[str, Op] = {}
     for node in nodes:
-        if OPS.get(node.op.name) is not node.op:
-            _fail("ops", node, f"applies {node.op!r}, which is not in OPS")
+        known = OPS.get(node.op.name) or added.setdefault(node.op.name, node.op)
+        if known is not node.op:
+            _fail("ops", node, f"applies {node.op!r}, but another op has that name")
+        if node.op.name in added and not isinstance(node.op.lowering, Scalar | Composite):
+            _fail("ops", node, f"applies {node.op!r}, which is no template and no expansion")
         if node.op.arity is not None and len(node.operands) != node.op.arity:
             _fail("ops", node, f"has {len(node.operands)} operands, not {node.op.arity}")
 

@@ -135,7 +135,8 @@ def test_an_allowed_import_is_not(path: str, source: str) -> None:
 # that users import: nothing inside knows it.
 ROOMS = (
     "graphc.ir", "graphc.kernels", "graphc.nan_report", "graphc.errors", "graphc.files",
-    "graphc.declare", "graphc.compiler", "graphc.functions", "graphc.inspect", "graphc.drawing",
+    "graphc.declare", "graphc.compiler", "graphc.functions", "graphc.testing",
+    "graphc.inspect", "graphc.drawing",
     "graphc.profiling", "graphc.train", "graphc.commands", "graphc.cli", "graphc",
 )  # fmt: skip
 

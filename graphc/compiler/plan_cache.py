@@ -8,7 +8,7 @@ part of it: an error that names the user's line runs the passes first, on the pr
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +23,7 @@ from graphc.compiler.executable_text import read_executable, write_executable
 from graphc.compiler.options import Options
 from graphc.compiler.plan_memory import plan_memory
 from graphc.ir.attributes import Literal
+from graphc.ir.custom_op import content_of, is_built_in
 from graphc.ir.graph import Node, Program, topological
 from graphc.kernels.cache import DiskCache
 from graphc.kernels.cache_entry import DamagedError, Entry, files_digest, source_digest
@@ -119,7 +120,7 @@ def _compiled_again(program: Program, options: Options, executable: Executable) 
 
 def program_digest(program: Program, options: Options) -> str:
     """A digest of all that the passes see: equal programs in any graph have the same."""
-    return source_digest([*_option_texts(options), *_program_texts(program)])
+    return source_digest([*_option_texts(options), *_program_texts(program, options.bindings)])
 
 
 def _option_texts(options: Options) -> Iterator[str]:
@@ -128,14 +129,20 @@ def _option_texts(options: Options) -> Iterator[str]:
         yield f"{each.name}={sorted(value.items()) if each.name == 'bindings' else value!r}"
 
 
-def _program_texts(program: Program) -> Iterator[str]:
-    """The program in lines: values by number, in an order that follows from what uses what."""
+def _program_texts(program: Program, bindings: Mapping[str, int]) -> Iterator[str]:
+    """The program in lines: values by number, in an order that follows from what uses what.
+
+    Ops that users added show what they are made of; those of graphc are files that count.
+    """
     states = (state for state, _ in program.updates)
     order = topological((*program.inputs, *states, *program.roots))
     numbers = {node: number for number, node in enumerate(order)}
     yield repr(program.name)
     for node in order:
         yield _node_text(node, numbers)
+        if not is_built_in(node.op):
+            content = content_of(node, bindings)
+            yield from _program_texts(content, {}) if isinstance(content, Program) else content
     yield f"inputs {[numbers[node] for node in program.inputs]}"
     yield f"outputs {[(name, numbers[node]) for name, node in program.outputs]}"
     yield f"updates {[(numbers[state], numbers[value]) for state, value in program.updates]}"

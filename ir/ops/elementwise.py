@@ -52,6 +52,9 @@ def _infer_same(accepts: Accepts, result: DType | None) -> Callable[..., TensorT
     return infer
 
 
+infer_floats: Callable[..., TensorType] = _infer_same(_float, None)
+
+
 def _infer_where(condition: TensorType, x: TensorType, y: TensorType) -> TensorType:
     if not condition.dtype.is_bool:
         raise DTypeError(f"a bool condition expected, not {condition.dtype}")

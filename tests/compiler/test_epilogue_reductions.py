@@ -20,9 +20,9 @@ from graphc.kernels.emit_contraction import tiling_of
 from graphc.kernels.group import ContractionGroup, viewed
 from graphc.kernels.row_blocks import rounded_to_blocks, rows_of_block
 from graphc.kernels.tiling import Tilings
+from graphc.testing.tolerance import assert_close
 from tests.compiler.execution import compilation, run_loaded, run_on_threads
 from tests.random_graphs import LARGEST
-from tests.tolerance import assert_close
 
 THREADS = (1, 2, 3, 4)
 DEPTH = 7

@@ -20,9 +20,9 @@ from graphc.ir.op import Array
 from graphc.ir.ops.movement import scatter_add
 from graphc.ir.reference import run_program
 from graphc.kernels.group import ContractionGroup, viewed
+from graphc.testing.tolerance import assert_close
 from tests.compiler.execution import compilation, refusals, run_loaded
 from tests.compiler.test_random_graphs import compare
-from tests.tolerance import assert_close
 
 THREADS = (1, 2, 3)
 TABLE_ROWS = 23

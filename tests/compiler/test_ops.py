@@ -10,56 +10,26 @@ import numpy as np
 import pytest
 
 import graphc as gc
-from graphc.ir.graph import Program
-from graphc.ir.lower import specialize
 from graphc.ir.op import Array
 from graphc.ir.reference import run_program
 from graphc.ir.types import DTYPES, DType, f64
+from graphc.testing import checks
+from graphc.testing.cases import Case, ErrorCase
+from graphc.testing.tolerance import assert_close
 from tests.compiler.execution import Machine
-from tests.ops.case import Case, ErrorCase
 from tests.ops.cases import (
     ERRORS,
-    build_case,
-    build_gradient_case,
-    differentiable,
     every_case_and_dtype,
 )
-from tests.tolerance import assert_close
-
-# An operand is below 2 and a weight below 1.5 in magnitude: no term of a sum is larger than 4.
-LARGEST_TERM = 4.0
-# Each op of a formula may err by this many units in the last place.
-ULPS_OF_AN_OP = 4.0
-
-
-def _compare(
-    actual: Mapping[str, Array], expected: Mapping[str, Array], program: Program, case: Case
-) -> None:
-    length = case.reduction_length
-    for name, wanted in expected.items():
-        got = actual[name]
-        assert got.dtype == wanted.dtype, name
-        # The loss sums once more over all elements of the result.
-        terms = length * (expected["result"].size if name == "loss" else 1)
-        assert_close(
-            got,
-            wanted,
-            wanted.dtype,
-            reduction_length=terms,
-            ulps=ULPS_OF_AN_OP * len(program.nodes),
-            scale=LARGEST_TERM * terms if terms > 1 else 1.0,
-        )
 
 
 @pytest.mark.parametrize("fuse", [True, False], ids=["fused", "unfused"])
 @pytest.mark.parametrize(("case", "dtype"), every_case_and_dtype(), ids=str)
 def test_compiled_is_reference(machine: Machine, case: Case, dtype: DType, fuse: bool) -> None:
-    has_gradient = case.gradient and bool(differentiable(case))
-    program, values = (build_gradient_case if has_gradient else build_case)(case, dtype)
-    program = specialize(program, case.bindings)
+    program, values = checks.compared_program(case, dtype)
     expected, _ = run_program(program, values, values)
     actual, _ = machine.run(program, values, values, fuse=fuse)
-    _compare(actual, expected, program, case)
+    checks.assert_reference(actual, expected, program, case)
 
 
 INDEX_ERRORS = [

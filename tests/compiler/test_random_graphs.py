@@ -8,10 +8,10 @@ import pytest
 from graphc.ir.graph import Program
 from graphc.ir.op import Array
 from graphc.ir.reference import run_program
+from graphc.testing.tolerance import assert_close
 from tests import random_graphs
 from tests.compiler.execution import Machine
 from tests.random_graphs import random_program, random_values
-from tests.tolerance import assert_close
 
 PROGRAMS = 500
 PROGRAMS_A_TEST = 20

@@ -16,8 +16,8 @@ from graphc.ir.op import Array
 from graphc.ir.reference import run_program
 from graphc.kernels import row_epilogue
 from graphc.kernels.group import ContractionGroup
+from graphc.testing.tolerance import assert_close
 from tests.compiler.execution import compilation, run_loaded, run_on_threads
-from tests.tolerance import assert_close
 
 THREADS = (1, 2, 3, 4)
 DEPTH = 7

@@ -10,7 +10,7 @@ import pytest
 import graphc as gc
 from graphc.compiler.plan import bytes_moved, operations
 from graphc.ir.op import Array
-from tests.tolerance import assert_close
+from graphc.testing.tolerance import assert_close
 
 ROWS, WIDTH, BATCH, LENGTH = 300, 17, 16, 9
 STEPS = 4

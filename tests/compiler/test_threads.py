@@ -18,12 +18,12 @@ from graphc.ir.op import Array
 from graphc.ir.reference import run_program
 from graphc.kernels import thread_blocks
 from graphc.kernels.memory import data_address
+from graphc.testing.tolerance import assert_close
 from tests.compiler import networks
 from tests.compiler.execution import run_loaded
 from tests.compiler.test_random_graphs import compare
 from tests.compiler.test_updates import CASES, Declare
 from tests.random_graphs import LARGEST, random_program, random_values
-from tests.tolerance import assert_close
 
 THREADS = (1, 2, 3)
 RANDOM_PROGRAMS = 40

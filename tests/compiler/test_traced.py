@@ -15,9 +15,9 @@ from graphc.ir.graph import Program
 from graphc.ir.lower import specialize
 from graphc.ir.types import f32
 from graphc.kernels import thread_blocks
+from graphc.testing.cases import Case
 from tests.compiler import test_updates as updates
 from tests.compiler.traced import Traced
-from tests.ops.case import Case
 from tests.ops.cases import build_case, build_gradient_case, differentiable, every_case
 
 VECTOR_BITS = 256

@@ -11,7 +11,7 @@ import pytest
 import graphc as gc
 from graphc.compiler.plan import PlannedInstruction
 from graphc.ir.ops.movement import index_add, scatter_add
-from tests.tolerance import assert_close
+from graphc.testing.tolerance import assert_close
 
 STEPS = 3
 ROWS = [5, 0, 5, 8]

@@ -26,6 +26,7 @@ from graphc.kernels import thread_blocks
 from graphc.kernels.cache import open_cache
 from graphc.kernels.llvm import host_target, host_vector_bits
 from graphc.kernels.machine_code import inner_loops
+from graphc.testing.tolerance import assert_close
 from tests.compiler import networks
 from tests.compiler.execution import run_loaded
 from tests.compiler.test_random_graphs import compare
@@ -36,7 +37,6 @@ from tests.kernels.test_vecmath import (
     sweep,
 )
 from tests.random_graphs import random_program, random_values
-from tests.tolerance import assert_close
 
 WIDTHS = (256, 128)
 # (rows, depth, columns): less than a vector, tiles with a rest on every side, whole tiles.

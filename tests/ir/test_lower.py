@@ -20,7 +20,7 @@ from graphc.ir.ops import elementwise as ops
 from graphc.ir.reference import run_program
 from graphc.ir.types import as_dtype
 from graphc.ir.verify import verify
-from tests.tolerance import assert_close
+from graphc.testing.tolerance import assert_close
 
 BATCH = 6
 

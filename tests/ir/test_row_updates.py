@@ -16,7 +16,7 @@ from graphc.ir.reference import run_program
 from graphc.ir.rewrite import Firing
 from graphc.ir.row_updates import add_rows, update_rows
 from graphc.ir.verify import verify
-from tests.tolerance import assert_close
+from graphc.testing.tolerance import assert_close
 
 ROWS = 6
 # (table, scattered gradient, rate of rank 0) -> the table's next value

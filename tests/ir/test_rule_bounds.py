@@ -14,10 +14,10 @@ from graphc.ir.graph import Graph, Node, topological
 from graphc.ir.reference import evaluate
 from graphc.ir.rewrite import Firing
 from graphc.ir.simplify import RULES, simplify
+from graphc.testing.tolerance import assert_close
 from tests.ir.simplify_case import Case
 from tests.ir.simplify_cases import CASES
 from tests.ir.test_simplify import FLOATS, case_id, declare, moderate, program_of, special
-from tests.tolerance import assert_close
 
 ULPS = {rule.name: rule.ulps for rule in RULES}
 EPS = float(np.finfo(np.float32).eps)

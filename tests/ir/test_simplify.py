@@ -18,10 +18,10 @@ from graphc.ir.simplify import PRIMITIVE_RULES, RULES, simplify
 from graphc.ir.text import print_program
 from graphc.ir.types import bool_
 from graphc.ir.verify import verify
+from graphc.testing.tolerance import assert_close
 from tests.ir.simplify_case import PAIRS, Case
 from tests.ir.simplify_cases import CASES
 from tests.ir.simplify_near_misses import NEAR_MISSES, NearMiss
-from tests.tolerance import assert_close
 
 SPECIAL = (
     0.0, -0.0, 1.0, -1.0, 0.1, -3.0, 1e-40, -1e-40, 3e38, -3e38, 7.25, np.inf, -np.inf, np.nan,

@@ -12,8 +12,8 @@ from graphc.ir.graph import Graph, Node, Program
 from graphc.ir.ops import elementwise as ops
 from graphc.ir.reference import run_program
 from graphc.ir.types import DType, f32, f64
+from graphc.testing.tolerance import assert_close
 from tests.compiler.execution import Machine
-from tests.tolerance import assert_close
 
 Evaluator = Callable[[Program, Mapping[str, Any]], dict[str, Any]]
 

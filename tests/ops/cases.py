@@ -1,13 +1,13 @@
 """Every op's cases and refused uses: the one list that all tests of ops share.
 
 CASES and ERRORS map an op's name to its cases; `build_case` and `build_gradient_case` turn one
-into a program and its inputs; `tests.tolerance` says how close results must be.
+into a program and its inputs; `graphc.testing.tolerance` says how close results must be.
 """
 
 from collections.abc import Mapping
 
 from graphc.ir.ops import OPS
-from tests.ops.case import (
+from graphc.testing.cases import (
     Case,
     ErrorCase,
     apply_case,

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tests.ops.case import (
+from graphc.testing.cases import (
     BATCH,
     BYTES,
     FLOAT,

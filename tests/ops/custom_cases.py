@@ -7,7 +7,7 @@ from graphc.ir.errors import DTypeError, GraphError, ShapeError
 from graphc.ir.graph import Graph, Node
 from graphc.ir.ops import OPS
 from graphc.ir.types import DType
-from tests.ops.case import BATCH, TRANSPOSED, Case, ErrorCase, Operand, case_name, special
+from graphc.testing.cases import BATCH, TRANSPOSED, Case, ErrorCase, Operand, case_name, special
 
 
 def _cases() -> Iterator[Case]:

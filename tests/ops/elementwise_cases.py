@@ -13,7 +13,7 @@ import numpy as np
 from graphc.ir.errors import DTypeError, GraphError, ShapeError
 from graphc.ir.graph import Graph, Node
 from graphc.ir.ops import OPS
-from tests.ops.case import (
+from graphc.testing.cases import (
     FLOAT,
     REVERSED,
     STEPPED,

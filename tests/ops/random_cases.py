@@ -11,7 +11,7 @@ from graphc.ir import build
 from graphc.ir.errors import DTypeError, GraphError, ShapeError
 from graphc.ir.graph import Graph, Node
 from graphc.ir.ops import random
-from tests.ops.case import BATCH, TRANSPOSED, Case, ErrorCase, Operand, fixed
+from graphc.testing.cases import BATCH, TRANSPOSED, Case, ErrorCase, Operand, fixed
 
 WORD = 0xFFFFFFFF
 KEY = 0x0123456789ABCDEF

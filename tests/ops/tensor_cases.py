@@ -12,7 +12,7 @@ import numpy as np
 from graphc.ir import build
 from graphc.ir.dims import Dim
 from graphc.ir.types import as_shape, bind_shape
-from tests.ops.case import (
+from graphc.testing.cases import (
     BATCH,
     BYTES,
     FLOAT,

@@ -11,7 +11,7 @@ from graphc.ir.dims import Dim
 from graphc.ir.errors import DTypeError, GraphError, ShapeError
 from graphc.ir.graph import Graph, Node
 from graphc.ir.ops import composite, contract, movement, reduce
-from tests.ops.case import ErrorCase
+from graphc.testing.cases import ErrorCase
 
 
 def _x(graph: Graph, shape: Any = (3, 4), dtype: str = "f32") -> Node:

@@ -11,10 +11,10 @@ import pytest
 from graphc.ir import build
 from graphc.ir.autodiff import gradients
 from graphc.ir.errors import DTypeError, NotDifferentiableError, ShapeError
-from graphc.ir.graph import Graph, Node, Program
+from graphc.ir.graph import Graph, Node
 from graphc.ir.op import Array, Assemble, Composite, NonDifferentiable, Scalar, Strided, View
 from graphc.ir.ops import OPS
-from graphc.ir.reference import evaluate, run_program
+from graphc.ir.reference import evaluate
 from graphc.ir.types import (
     DTYPES,
     DType,
@@ -25,28 +25,19 @@ from graphc.ir.types import (
     row_major_strides,
     static_shape,
 )
-from tests.ops.case import Case, ErrorCase
+from graphc.testing import checks
+from graphc.testing.cases import Case, ErrorCase
+from graphc.testing.tolerance import assert_close
 from tests.ops.cases import (
     CASES,
     ERRORS,
     apply_case,
     build_case,
-    build_gradient_case,
     differentiable,
     every_case,
     every_case_and_dtype,
-    operand_arrays,
-    operand_names,
 )
 from tests.ops.random_cases import bits_of, fraction_of
-from tests.tolerance import assert_close
-
-EPS = float(np.finfo(np.float64).eps)
-# Central differences with step h err by about h^2 |f'''| + eps |f| / h, least at h = eps^(1/3),
-# where both are eps^(2/3) of the terms' size; third derivatives of the ops on the samplers' ranges
-# stay below this factor.
-STEP = EPS ** (1 / 3)
-DIFFERENCE_TOLERANCE = 100 * EPS ** (2 / 3)
 
 TESTS = Path(__file__).parent
 
@@ -56,15 +47,6 @@ SECOND_ORDER = [case for case in FIRST_ORDER if case.smooth]
 STEPS = ("sign",)
 # Its derivative is what the user says, whatever its values are: tests/ir/test_custom_vjp.py.
 STATED = ("custom_vjp",)
-
-
-def _bound(node_type: TensorType, case: Case) -> TensorType:
-    return node_type.with_shape(bind_shape(node_type.shape, case.bindings))
-
-
-def _run(program: Program, inputs: Mapping[str, Array], case: Case) -> dict[str, Array]:
-    outputs, _ = run_program(program, inputs, inputs, case.bindings)
-    return outputs
 
 
 @pytest.mark.parametrize("name", OPS)
@@ -90,16 +72,12 @@ def test_op_has_an_open_dimension_case(name: str) -> None:
 
 @pytest.mark.parametrize(("case", "dtype"), every_case_and_dtype(), ids=str)
 def test_type_and_value(case: Case, dtype: DType) -> None:
-    program, inputs = build_case(case, dtype)
-    (result,) = (node for _, node in program.outputs)
-    value = _run(program, inputs, case)["result"]
-    wanted = _bound(result.type, case)
-    assert value.dtype == wanted.dtype.numpy
-    assert value.shape == static_shape(wanted.shape)
-    if case.expect is not None:
-        expected = np.asarray(case.expect(*operand_arrays(case, inputs)))
-        assert expected.shape == static_shape(wanted.shape)
-        assert_close(value, expected, wanted.dtype, reduction_length=case.reduction_length)
+    checks.check_type_and_value(case, dtype)
+
+
+@pytest.mark.parametrize(("case", "dtype"), every_case_and_dtype(), ids=str)
+def test_text(case: Case, dtype: DType) -> None:
+    checks.check_text(case, dtype)
 
 
 @pytest.mark.parametrize("name", OPS)
@@ -117,76 +95,20 @@ def test_the_reference_raises_no_ieee_exception(name: str, dtype: DType) -> None
             for key, value in inputs.items()
         }
         with np.errstate(all="raise"):
-            _run(program, extreme, case)
+            checks.run_case(program, extreme, case)
 
 
 # --- derivatives -----------------------------------------------------------------------------
 
 
-def _check_slope(
-    program: Program,
-    inputs: Mapping[str, Array],
-    case: Case,
-    value: str,
-    slope: str,
-    by: str,
-    size: float,
-) -> None:
-    """Compares output `slope`, the gradient of the scalar output `value` by input `by`, with the
-    change of `value` along a random direction. `size` is that of the terms of `value`."""
-    rng = np.random.default_rng(len(program.name))
-    direction = rng.choice([-1.0, 1.0], inputs[by].shape)
-    analytic = _run(program, inputs, case)[slope]
-    assert analytic.shape == inputs[by].shape
-    ahead, behind = (
-        float(_run(program, {**inputs, by: inputs[by] + h * direction}, case)[value])
-        for h in (STEP, -STEP)
-    )
-    measured = (ahead - behind) / (2 * STEP)
-    derived = float(np.sum(analytic * direction))
-    terms = 1 + size + float(np.sum(np.abs(analytic)))
-    assert abs(derived - measured) <= DIFFERENCE_TOLERANCE * terms, (
-        f"derived {derived!r}, measured {measured!r} by {by}"
-    )
-
-
 @pytest.mark.parametrize("case", FIRST_ORDER, ids=str)
 def test_gradient(case: Case) -> None:
-    program, inputs = build_gradient_case(case, f64)
-    outputs = _run(program, inputs, case)
-    size = float(np.sum(np.abs(outputs["result"] * inputs["weights"])))
-    for number in differentiable(case):
-        name = operand_names(case)[number]
-        node = program.graph.inputs[name]
-        assert dict(program.outputs)[f"d_{name}"].type == node.type
-        _check_slope(program, inputs, case, "loss", f"d_{name}", name, size)
+    checks.check_gradient(case)
 
 
 @pytest.mark.parametrize("case", SECOND_ORDER, ids=str)
 def test_second_order(case: Case) -> None:
-    """The gradient of (first gradient . direction), by every operand."""
-    first, inputs = build_gradient_case(case, f64)
-    graph = first.graph
-    names = [operand_names(case)[number] for number in differentiable(case)]
-    rng = np.random.default_rng(2)
-    directed: list[Node] = []
-    for name in names:
-        # Squared, so that the slope depends on the operands even where the op is linear.
-        towards = graph.input(f"towards_{name}", graph.inputs[name].shape, f64)
-        inputs[towards.name] = rng.uniform(0.5, 1.5, inputs[name].shape)
-        directed.append(build.sum(dict(first.outputs)[f"d_{name}"] * graph.inputs[name] * towards))
-    slope = sum(directed[1:], directed[0])
-    given = [graph.inputs[name] for name in names]
-    second = gradients(slope, given)
-    outputs = (("slope", slope), *zip([f"dd_{name}" for name in names], second, strict=True))
-    program = Program(f"dd-{case}", tuple(graph.inputs.values()), outputs)
-    first_values = _run(first, inputs, case)
-    size = sum(
-        float(np.sum(np.abs(first_values[f"d_{name}"] * inputs[name] * inputs[f"towards_{name}"])))
-        for name in names
-    )
-    for name in names:
-        _check_slope(program, inputs, case, "slope", f"dd_{name}", name, size)
+    checks.check_second_order(case)
 
 
 @pytest.mark.parametrize("name", [name for name in OPS if OPS[name].arity != 0])
@@ -363,17 +285,7 @@ def test_assembled_regions(case: Case, dtype: DType) -> None:
 
 @pytest.mark.parametrize(("case", "dtype"), _cases_lowered_by(Composite), ids=str)
 def test_expansion(case: Case, dtype: DType) -> None:
-    applied = apply_case(case, dtype)
-    lowering = applied.result.op.lowering
-    assert isinstance(lowering, Composite)
-    expanded = lowering.expand(*applied.operands, **applied.result.attributes)
-    assert expanded.type == applied.result.type
-    values = {node: applied.inputs[node.name] for node in applied.given}
-    results = evaluate((applied.result, expanded), values, case.bindings)
-    assert_close(
-        results[expanded], results[applied.result], expanded.dtype,
-        reduction_length=case.reduction_length,
-    )  # fmt: skip
+    checks.check_expansion(case, dtype)
 
 
 def test_row_major_strides_are_numpys() -> None:

@@ -12,7 +12,7 @@ import numpy as np
 from graphc.ir import build
 from graphc.ir.autodiff import gradients
 from graphc.ir.graph import Graph, Node, Program
-from graphc.ir.op import Array
+from graphc.ir.op import Array, Op
 from graphc.ir.ops import OPS
 from graphc.ir.types import DType, as_dtype, bind_shape, f32, f64, static_shape
 
@@ -126,6 +126,7 @@ class Case:
     smooth: whether that holds for second derivatives too.
     bindings: extents of the named dimensions.
     reduction_length: greatest number of terms in an element of the result or of a gradient.
+    record: the op, where it is none of graphc's own.
     """
 
     op: str
@@ -138,6 +139,12 @@ class Case:
     bindings: Mapping[str, int] = field(default_factory=dict)
     reduction_length: int = 1
     build: Callable[[Graph, tuple[Node, ...], DType], Node] | None = None
+    record: Op | None = None
+
+    @property
+    def applied(self) -> Op:
+        """The op's record."""
+        return OPS[self.op] if self.record is None else self.record
 
     @property
     def dtypes(self) -> tuple[DType, ...]:
@@ -212,7 +219,7 @@ def apply_case(case: Case, dtype: DType) -> Applied:
             name: dtype if isinstance(value, str) and value == FLOAT else value
             for name, value in case.attributes.items()
         }
-        result = graph.apply(OPS[case.op], operands, attributes)
+        result = graph.apply(case.applied, operands, attributes)
     return Applied(graph, tuple(given), tuple(operands), result, inputs)
 
 
@@ -230,7 +237,7 @@ def build_case(case: Case, dtype: DType) -> tuple[Program, dict[str, Array]]:
 def differentiable(case: Case) -> tuple[int, ...]:
     """The numbers of the float operands that the op's result has a derivative by."""
     applied = apply_case(case, f64)
-    rules = OPS[case.op].vjp
+    rules = case.applied.vjp
     if not applied.result.dtype.is_float or case.build is not None:
         return ()
     return tuple(
