@@ -95,8 +95,12 @@ def _read_extent(text: str) -> Extent:
     return int(text) if text.lstrip("-").isdigit() else Dim(text)
 
 
+def _as_extent(extent: Any) -> Extent:
+    return extent if isinstance(extent, Dim) else as_integer(extent)
+
+
 def _as_places(places: Any) -> tuple[Extent, ...]:
-    return tuple(place if isinstance(place, Dim) else as_integer(place) for place in places)
+    return tuple(_as_extent(place) for place in places)
 
 
 def _read_places(text: str) -> tuple[Extent, ...]:
@@ -127,6 +131,9 @@ AXES = AttributeKind("axes", _as_axes, _show_axes, _read_axes)
 SHAPE = AttributeKind("shape", as_shape, _show_shape, _read_shape, bind=bind_shape)
 # Where along each axis something begins; beside open extents that may be open too.
 PLACES = AttributeKind("places", _as_places, _show_shape, _read_places, bind=bind_places)
+EXTENT = AttributeKind(
+    "extent", _as_extent, str, _read_extent, bind=lambda extent, at: bind_shape((extent,), at)[0]
+)
 DTYPE = AttributeKind("dtype", as_dtype, str, as_dtype)
 INT = AttributeKind("int", as_integer, str, int)
 # By their bits: 0.0 and -0.0 are equal numbers, NaN is not equal to itself.

@@ -290,7 +290,7 @@ def gather(x: Any, indices: Any, axis: int = -1) -> Node:
     return pick(transpose(x, order), indices)
 
 
-def one_hot(labels: Any, depth: int, dtype: object = "f32") -> Node:
+def one_hot(labels: Any, depth: Extent, dtype: object = "f32") -> Node:
     """1 at the label's position of a new last axis of extent `depth`, 0 elsewhere."""
     return composite.one_hot(labels, depth=depth, dtype=dtype)
 

@@ -81,8 +81,13 @@ def _bound_attributes(node: Node, bindings: Mapping[str, int]) -> dict[str, Any]
     for name, kind in node.op.attributes.items():
         if kind.bind is not None:
             try:
-                attributes[name] = static_shape(kind.bind(attributes[name], bindings))
+                attributes[name] = _static(kind.bind(attributes[name], bindings))
             except ShapeError as error:
                 problem = f"{node.op.name}{kind.show(attributes[name])}: {error}"
                 raise ShapeError(located(problem, node.location)) from None
     return attributes
+
+
+def _static(bound: Any) -> Any:
+    """Extents, or a single one, as integers. Raises ShapeError for an open one."""
+    return static_shape(bound) if isinstance(bound, tuple) else static_shape((bound,))[0]

@@ -143,7 +143,8 @@ def _shapes(node: Node) -> Iterable[Shape]:
     yield node.shape
     for name, kind in node.op.attributes.items():
         if kind.bind is not None:
-            yield node.attributes[name]
+            value = node.attributes[name]
+            yield value if isinstance(value, tuple) else (value,)
 
 
 CHECKS: tuple[Check, ...] = (

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from graphc.ir.attributes import AXES, DTYPE, INT
-from graphc.ir.dims import Dim, Extent
+from graphc.ir.attributes import AXES, DTYPE, EXTENT, INT
+from graphc.ir.dims import Extent
 from graphc.ir.errors import DTypeError, ShapeError
 from graphc.ir.op import Array, Composite, NonDifferentiable, Op
 from graphc.ir.ops import movement, reduce
@@ -170,10 +170,10 @@ argmax: Op = Op(
 )
 
 
-def _infer_one_hot(labels: TensorType, depth: int, dtype: DType) -> TensorType:
+def _infer_one_hot(labels: TensorType, depth: Extent, dtype: DType) -> TensorType:
     if not labels.dtype.is_integer:
         raise DTypeError(f"integer labels expected, not {labels.dtype}")
-    if depth < 1:
+    if isinstance(depth, int) and depth < 1:
         raise ShapeError(f"a depth of at least 1 expected, not {depth}")
     return TensorType(dtype, (*labels.shape, depth))
 
@@ -182,7 +182,7 @@ def _reference_one_hot(result: TensorType, labels: Array, depth: int, dtype: DTy
     return np.asarray(labels[..., None] == np.arange(depth), dtype=dtype.numpy)
 
 
-def _expand_one_hot(labels: Any, depth: int, dtype: DType) -> Any:
+def _expand_one_hot(labels: Any, depth: Extent, dtype: DType) -> Any:
     counted = _countable(labels)
     column = movement.reshape(counted, shape=(*labels.shape, 1))
     return cast(equal(column, labels.graph.iota(depth, counted.dtype)), dtype=dtype)
@@ -191,7 +191,7 @@ def _expand_one_hot(labels: Any, depth: int, dtype: DType) -> Any:
 one_hot: Op = Op(
     "one_hot",
     arity=1,
-    attributes={"depth": INT, "dtype": DTYPE},
+    attributes={"depth": EXTENT, "dtype": DTYPE},
     infer=_infer_one_hot,
     reference=_reference_one_hot,
     vjp=[NonDifferentiable("a label is not a continuous number")],
@@ -205,8 +205,6 @@ def _infer_pick(x: TensorType, labels: TensorType) -> TensorType:
         raise DTypeError(f"integer labels expected, not {labels.dtype}")
     if x.rank < 1 or x.shape[:-1] != labels.shape:
         raise ShapeError("a label for each position before the last axis expected")
-    if isinstance(x.shape[-1], Dim):
-        raise ShapeError(f"the last axis has the open dimension {x.shape[-1]}; fix its extent")
     return x.with_shape(labels.shape)
 
 

@@ -331,8 +331,6 @@ def _infer_take(x: TensorType, indices: TensorType, axis: int) -> TensorType:
         raise DTypeError(f"integer indices expected, not {indices.dtype}")
     if not 0 <= axis < x.rank:
         raise ShapeError(f"axis {axis} is outside rank {x.rank}")
-    if isinstance(x.shape[axis], Dim):
-        raise ShapeError(f"axis {axis} has the open dimension {x.shape[axis]}; fix its extent")
     return x.with_shape((*x.shape[:axis], *indices.shape, *x.shape[axis + 1 :]))
 
 

@@ -92,6 +92,27 @@ def test_a_contrastive_loss(options: Any) -> None:
         assert abs(slope[1, 2] - measured) < 1e-7
 
 
+def test_pairs_of_a_batch_as_classes(options: Any) -> None:
+    """Each row belongs to the one of its own number: Radford et al., CLIP, 2021."""
+    graph = gc.Graph()
+    a, b = graph.input("a", ("batch", 3), "f64"), graph.input("b", ("batch", 3), "f64")
+    labels = graph.iota((a.shape[0],), "i32")
+    loss = gc.losses.softmax_cross_entropy(a @ b.T, labels)
+    f = gc.function([a, b], [loss, gc.grad(loss, a), gc.take(a, labels)], **options)
+    for rows in (2, 5):
+        x, y = RNG.normal(size=(2, rows, 3))
+        scores = np.exp(x @ y.T)
+        share = scores / scores.sum(1, keepdims=True)
+        value, slope, same = f(x, y)
+        np.testing.assert_allclose(value, -np.mean(np.log(np.diag(share))), rtol=1e-12)
+        np.testing.assert_allclose(slope, (share - np.eye(rows)) @ y / rows, rtol=1e-10)
+        np.testing.assert_array_equal(same, x)
+    chosen = graph.input("chosen", ("batch",), "i32")
+    g = gc.function([a, chosen], [gc.pick(a @ a.T, chosen), gc.take(a, chosen)], **options)
+    with pytest.raises(IndexError, match="outside 0 to 1"):
+        g(np.ones((2, 3)), [0, 2])
+
+
 def test_steps_of_sequences_as_rows(options: Any) -> None:
     graph = gc.Graph(seed=1)
     x = graph.input("x", ("batch", "time", 4))

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from graphc.ir.dims import Dim
 from graphc.testing.cases import (
     BATCH,
     BYTES,
@@ -125,6 +126,15 @@ def _label_cases() -> Iterator[Case]:
             expect=lambda x, i: np.einsum("...n,...n->...", x, np.eye(x.shape[-1])[i]),
             bindings=BATCH,
         )  # fmt: skip
+    chosen = Operand(("batch",), "i64", integers(0, 3))
+    yield Case(
+        "one_hot", "open", (chosen,), {"depth": Dim("batch") + 1, "dtype": FLOAT},
+        lambda i: np.eye(4)[i], bindings=BATCH,
+    )  # fmt: skip
+    yield Case(
+        "pick", "open", (Operand(("batch", Dim("2*batch"))), chosen),
+        expect=lambda x, i: np.einsum("ij,ij->i", x, np.eye(6)[i]), bindings=BATCH,
+    )  # fmt: skip
     operands = (Operand((4, 5), layout=TRANSPOSED), Operand((4,), "i64", integers(0, 5), REVERSED))
     yield Case(
         "pick",

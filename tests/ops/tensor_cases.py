@@ -313,9 +313,11 @@ def _take_cases() -> Iterator[Case]:
         ((2, 5, 3), 1, (2, 2), "i32"), ((2, 3, 1, 5), 3, (3,), "i64"), ((5, 3), 0, (0,), "i64"),
         ((1, 2), 0, (4,), "i64"), ((5, 3), 0, ("batch",), "i64"), (("batch", 5), 1, (4,), "i32"),
         ((5, 16), 0, (1, 3), "i64"), ((5, 0), 0, (3,), "i64"), ((300, 2), 0, (17,), "u8"),
+        (("batch", 4), 0, (5,), "i64"),
     )  # fmt: skip
     for shape, axis, index_shape, dtype in taken:
-        limit = min(shape[axis], 256 if dtype == "u8" else shape[axis])
+        extent = BATCH.get(shape[axis], shape[axis])
+        limit = min(extent, 256 if dtype == "u8" else extent)
         indices = Operand(index_shape, dtype, integers(0, limit))
         result = (*shape[:axis], *index_shape, *shape[axis + 1 :])
         bound = tuple(BATCH.get(extent, extent) for extent in shape)

@@ -242,10 +242,6 @@ _INDEXING = (
         ShapeError, r"^take\(f32\[3,4\]\): axis 2 is outside rank 2",
     ),
     ErrorCase(
-        "take", "open", lambda g: build.take(_x(g, ("batch", 4)), _i(g)),
-        ShapeError, r"^take\(f32\[batch,4\], i64\[2\]\): axis 0 has the open dimension batch",
-    ),
-    ErrorCase(
         "take", "beyond", lambda g: build.take(_x(g), _i(g)),
         IndexError, r"^take: an index in <input i : i64\[2\]> is outside 0 to 2",
         {"x": _VALUES, "i": [0, 3]},
@@ -335,10 +331,6 @@ _INDEXING = (
     ErrorCase(
         "pick", "floats", lambda g: build.pick(_x(g), _i(g, (3,), "f32")),
         DTypeError, r"^pick\(f32\[3,4\], f32\[3\]\): integer labels",
-    ),
-    ErrorCase(
-        "pick", "open", lambda g: build.pick(_x(g, (3, "classes")), _i(g, (3,))),
-        ShapeError, r"^pick\(f32\[3,classes\], i64\[3\]\): the last axis has the open dimension",
     ),
     ErrorCase(
         "pick", "beyond", lambda g: build.pick(_x(g), _i(g, (3,))),
