@@ -24,23 +24,22 @@ from graphc.ir.ops.elementwise import (
 )
 from graphc.ir.types import TensorType
 from graphc.kernels.scalar import OPERAND_NAMES
-from graphc.kernels.vecmath import VECTOR_MATH
 
 KINDS: Mapping[str, AttributeKind] = {
     kind.name: kind for kind in (FLOAT, INT, BOOL, DTYPE, SHAPE, AXES)
 }
 
-# What a template may call: graphc's vector math, and instructions, each with its cost.
-_INSTRUCTIONS = {"sqrt": DIVISION}
-_INSTRUCTIONS |= dict.fromkeys(
-    ["select", "absolute", "minimum", "maximum", "floor", "ceil", "round_even", "copysign", "fma"],
-    ARITHMETIC,
-)
-CALLS: Mapping[str, int] = {
-    **_INSTRUCTIONS,
-    **dict.fromkeys(VECTOR_MATH, POLYNOMIAL),
-    "pow": LONG_POLYNOMIAL,
-}
+# What a template may call besides graphc's vector math: instructions, each with its cost.
+_INSTRUCTIONS: Mapping[str, int] = {
+    "sqrt": DIVISION,
+    **dict.fromkeys(
+        [
+            "select", "absolute", "minimum", "maximum", "floor", "ceil", "round_even", "copysign",
+            "fma",
+        ],
+        ARITHMETIC,
+    ),
+}  # fmt: skip
 _CAST = "T"
 _OPERATORS = (
     ast.Add, ast.Sub, ast.Mult, ast.Div, ast.USub, ast.Not, ast.BitAnd, ast.BitOr,
@@ -152,6 +151,14 @@ def _in_dtype(reference: Callable[..., Any]) -> Callable[..., Array]:
 # --- templates -------------------------------------------------------------------------------
 
 
+def _calls() -> Mapping[str, int]:
+    """What a template may call, with its cost."""
+    # Imported here: a process whose plans are on disk starts without it.
+    from graphc.kernels.vecmath import VECTOR_MATH
+
+    return {**_INSTRUCTIONS, **dict.fromkeys(VECTOR_MATH, POLYNOMIAL), "pow": LONG_POLYNOMIAL}
+
+
 def _cost_of(name: str, template: str, operands: Sequence[str], attributes: Any) -> int:
     """The template's cost. Raises ValueError for a template that kernels cannot compute."""
     fields = {_CAST, *operands, *attributes}
@@ -166,20 +173,21 @@ def _cost_of(name: str, template: str, operands: Sequence[str], attributes: Any)
     if missing:
         raise ValueError(f"custom_op {name}: template: operand {{{missing[0]}}} is not in it")
     _check_numbers(name, tree, set(attributes))
-    return max(sum(_cost(name, node, fields) for node in ast.walk(tree)), ARITHMETIC)
+    calls = _calls()
+    return max(sum(_cost(name, node, fields, calls) for node in ast.walk(tree)), ARITHMETIC)
 
 
-def _cost(name: str, node: ast.AST, fields: set[str]) -> int:
+def _cost(name: str, node: ast.AST, fields: set[str], calls: Mapping[str, int]) -> int:
     """What the node itself costs. Raises ValueError for what kernels do not know."""
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and not node.keywords:
         if node.func.id == _CAST:
             return 0
-        if node.func.id in CALLS:
-            return CALLS[node.func.id]
+        if node.func.id in calls:
+            return calls[node.func.id]
         raise ValueError(
-            f"custom_op {name}: template: {node.func.id} is none of {_CAST}, {', '.join(CALLS)}"
+            f"custom_op {name}: template: {node.func.id} is none of {_CAST}, {', '.join(calls)}"
         )
-    if isinstance(node, ast.Name) and node.id not in {*fields, *CALLS}:
+    if isinstance(node, ast.Name) and node.id not in {*fields, *calls}:
         raise ValueError(f"custom_op {name}: template: {node.id} is no operand and no attribute")
     if isinstance(node, ast.Compare) and len(node.ops) > 1:
         raise ValueError(f"custom_op {name}: template: one comparison at a time; join them by &")
