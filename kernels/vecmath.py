@@ -75,8 +75,8 @@ def _exp(x: Any, k: FloatFormat) -> Any:
 def _exp_nonpositive(x: Any, k: FloatFormat) -> Any:
     """exp(x) on x <= 0"""
     bounded = _clamp_low(x, k.exp_lowest)
-    p, power = _expm1_factors(bounded, k.lifted_power_shift, k)
-    return fma(p, power, power) * k.lifted_power_factor
+    first, rest, _, power = _exp_parts(bounded, k.lifted_power_shift, k)
+    return fma(first + rest, power, power) * k.lifted_power_factor
 
 
 def _expm1_factors(x: Any, shift: Any, k: FloatFormat) -> tuple[Any, Any]:
@@ -131,7 +131,8 @@ def _tanh_tail(x: Any, k: FloatFormat) -> Any:
 def _sigmoid_tail(x: Any, k: FloatFormat) -> Any:
     """e / (1 + e) with e = exp(-|x|)"""
     magnitude = absolute(x)
-    e = _exp_nonpositive(-magnitude, k)
+    p, power = _expm1_factors(_clamp_low(-magnitude, k.exp_lowest), k.lifted_power_shift, k)
+    e = fma(p, power, power) * k.lifted_power_factor
     quotient = e / (k.one + e)
     # Where e is small, the rounding of 1 + e weighs; q = e - e q is the same number and does not
     # feel it.
