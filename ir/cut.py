@@ -23,8 +23,9 @@ def cut_at_inputs(program: Program) -> Program:
     if not cuts:
         return program
     needed = needed_nodes(program)
+    reached = set(needed)
     for node in cuts:
-        _check(node, needed, program)
+        _check(node, reached, program)
     made = _inputs(program.inputs, needed)
     (graph,) = {node.graph for node in made.values()}
     for node in (*needed, *(state for state, _ in program.updates)):
@@ -59,13 +60,13 @@ def needed_nodes(program: Program) -> tuple[Node, ...]:
     return tuple(order)
 
 
-def _check(node: Node, needed: Collection[Node], program: Program) -> None:
+def _check(node: Node, reached: Collection[Node], program: Program) -> None:
     if node.op is not leaf.state and not node.operands:
         problem = f"{node!r} cannot be an input: an input, a state or a computed value expected"
         raise GraphError(located(problem, node.location))
     if any(node is state for state, _ in program.updates):
         raise GraphError(located(f"{node!r} is an input, so it cannot be updated", node.location))
-    if node not in set(needed):
+    if node not in reached:
         problem = f"no output and no update depends on {node!r}, given the other inputs"
         raise GraphError(located(f"{problem}; leave it out of the inputs", node.location))
 
