@@ -41,8 +41,8 @@ def transformer() -> Workload:
         random.integers(0, VOCABULARY, shape).astype(np.int32)
         for shape in ((BATCH, TOKENS), (BATCH * TOKENS,))
     )
-    updates = gc.optim.SGD(learning_rate=LEARNING_RATE).updates(loss)
-    return Workload("G", (tokens, targets), loss, updates, arrays, 0)
+    optimizer = gc.optim.SGD(LEARNING_RATE)
+    return Workload("G", (tokens, targets), loss, optimizer, arrays)
 
 
 def _normalized(graph: gc.Graph, x: gc.Node, name: str) -> gc.Node:
@@ -95,5 +95,4 @@ def lstm() -> Workload:
         random.standard_normal((STEPS, SEQUENCES, FEATURES)).astype(np.float32),
         random.integers(0, CLASSES, SEQUENCES).astype(np.int32),
     )
-    updates = gc.optim.SGD(learning_rate=LEARNING_RATE).updates(loss)
-    return Workload("R", (x, t), loss, updates, arrays, 0)
+    return Workload("R", (x, t), loss, gc.optim.SGD(LEARNING_RATE), arrays)

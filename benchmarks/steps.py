@@ -1,6 +1,6 @@
 """Microseconds of a training step: graphc's own forms, and each peer that is installed.
 
-    python -m benchmarks.steps [--workloads S,A,B,C,E,L] [--json FILE]
+    python -m benchmarks.steps [--workloads S,A,B,C,E,L,ppo,sac] [--json FILE]
     python -m benchmarks.steps --against torch,torch-compile,jax,jax-scan,pytensor --threads 2
 
 Interleaved, medians. Every system starts from the same weights; the losses after 20 steps must

@@ -2,24 +2,28 @@
 
 Float32 throughout. S, A, B, C and L are sigmoid layers with softmax cross-entropy and SGD; E is
 elementwise work alone, mean((tanh(a x + b) sigmoid(c x + d) - t)^2) with its four vectors trained.
+ppo and sac are steps of reinforcement learning, trained by Adam.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 import graphc as gc
-from benchmarks.peers.problem import Problem
+from benchmarks.peers.problem import CLIP, ENTROPY_WEIGHT, Problem
+from graphc.declare.nn import Activation
 from graphc.functions.function import Mode
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
 LEARNING_RATE = 0.1
+ADAM_RATE = 1e-3
 DATA_SEED = 0
 
 # Units of each layer, first those of the input, and the batch size.
@@ -30,7 +34,9 @@ LAYERED = {
     "C": ((1024, 1024, 1024, 1024, 10), 512),
     "L": ((32, 64, 64, 4), 4096),
 }
-NAMES = (*LAYERED, "E")
+PPO_UNITS, PPO_BATCH = (4, 64, 64, 2), 64
+SAC_UNITS, SAC_BATCH = (23, 256, 256, 1), 256
+NAMES = (*LAYERED, "E", "ppo", "sac")
 
 ELEMENTWISE_ROWS = 4096
 ELEMENTWISE_COLUMNS = 1024
@@ -40,25 +46,36 @@ ELEMENTWISE_COLUMNS = 1024
 class Workload:
     """A training step and the arrays that it runs on.
 
+    loss_name: of `benchmarks.peers.problem`; None where peers do not know the loss.
     flops: multiplications and additions of the matrix products of a step; 0 where there is none.
     """
 
     name: str
     inputs: tuple[gc.Node, ...]
     loss: gc.Node
-    updates: dict[gc.Node, gc.Node]
+    optimizer: gc.optim.SGD | gc.optim.Adam
     arrays: tuple[Array, ...]
-    flops: int
+    loss_name: str | None = None
+    flops: int = 0
+
+    @property
+    def graph(self) -> gc.Graph:
+        graph = self.loss.graph
+        assert isinstance(graph, gc.Graph)
+        return graph
+
+    @cached_property
+    def updates(self) -> dict[gc.Node, gc.Node]:
+        """Of the optimizer, its learning rate being a variable."""
+        return self.optimizer.updates(self.loss)
 
     def step(self, mode: Mode = "compiled", fuse: bool = True, threads: int = 1) -> gc.Function:
         """The step as a function that returns the loss, with initial weights of its own."""
-        graph = self.loss.graph
-        assert isinstance(graph, gc.Graph)
         return gc.function(
             self.inputs,
             self.loss,
             self.updates,
-            variables=graph.variables.copy(),
+            variables=self.graph.variables.copy(),
             mode=mode,
             fuse=fuse,
             threads=threads,
@@ -67,24 +84,30 @@ class Workload:
 
     def problem(self) -> Problem:
         """The same arrays, initial weights and update rule for a peer."""
-        graph = self.loss.graph
-        assert isinstance(graph, gc.Graph)
-        x, t = self.arrays
+        assert self.loss_name is not None
         return Problem(
-            x,
-            t,
-            tuple(graph.variables[parameter].copy() for parameter in self.updates),
-            LEARNING_RATE,
-            elementwise=self.name not in LAYERED,
+            self.loss_name,
+            self.arrays,
+            tuple(self.graph.variables[parameter].copy() for parameter in self.graph.parameters),
+            "adam" if isinstance(self.optimizer, gc.optim.Adam) else "sgd",
+            self.optimizer.learning_rate,
         )
 
 
 def workload(name: str) -> Workload:
     """The workload of that name. Raises KeyError for a name that is none of `NAMES`."""
-    if name == "E":
-        return elementwise()
+    others = {"E": elementwise, "ppo": ppo, "sac": sac}
+    if name in others:
+        return others[name]()
     units, batch = LAYERED[name]
     return layered(name, units, batch)
+
+
+def layers(x: gc.Node, units: Sequence[int], activation: Activation) -> gc.Node:
+    """Dense layers of `units`, the last without activation."""
+    for width in units[:-1]:
+        x = gc.nn.dense(x, width, activation)
+    return gc.nn.dense(x, units[-1])
 
 
 def layered(name: str, units: Sequence[int], batch: int) -> Workload:
@@ -92,17 +115,58 @@ def layered(name: str, units: Sequence[int], batch: int) -> Workload:
     graph = gc.Graph(seed=1)
     x = graph.input("x", (batch, units[0]))
     t = graph.input("t", (batch,), "i32")
-    hidden = x
-    for width in units[1:-1]:
-        hidden = gc.nn.dense(hidden, width, gc.sigmoid)
-    loss = gc.losses.softmax_cross_entropy(gc.nn.dense(hidden, units[-1]), t)
+    loss = gc.losses.softmax_cross_entropy(layers(x, units[1:], gc.sigmoid), t)
     random = np.random.default_rng(DATA_SEED)
     arrays = (
         random.standard_normal((batch, units[0])).astype(np.float32),
         random.integers(0, units[-1], batch).astype(np.int32),
     )
-    updates = gc.optim.SGD(learning_rate=LEARNING_RATE).updates(loss)
-    return Workload(name, (x, t), loss, updates, arrays, product_flops(units, batch))
+    optimizer = gc.optim.SGD(LEARNING_RATE)
+    flops = product_flops(units, batch)
+    return Workload(name, (x, t), loss, optimizer, arrays, "classifier", flops)
+
+
+def ppo() -> Workload:
+    """A step of PPO for a policy of two actions, tanh layers, Adam.
+
+    The old probabilities are another policy's, so some of the ratios are beyond the clipping.
+    """
+    graph = gc.Graph(seed=1)
+    x = graph.input("x", (PPO_BATCH, PPO_UNITS[0]))
+    actions = graph.input("actions", (PPO_BATCH,), "i32")
+    old, advantages = (graph.input(name, (PPO_BATCH,)) for name in ("old", "advantages"))
+    logs = gc.log_softmax(layers(x, PPO_UNITS[1:], gc.tanh))
+    ratio = gc.exp(gc.pick(logs, actions) - old)
+    clipped = gc.minimum(gc.maximum(ratio, 1 - CLIP), 1 + CLIP)
+    gain = gc.mean(gc.minimum(ratio * advantages, clipped * advantages))
+    entropy = -gc.mean(gc.sum(gc.exp(logs) * logs, axis=1))
+    loss = -gain - ENTROPY_WEIGHT * entropy
+    random = np.random.default_rng(DATA_SEED)
+    arrays = (
+        random.standard_normal((PPO_BATCH, PPO_UNITS[0])).astype(np.float32),
+        random.integers(0, PPO_UNITS[-1], PPO_BATCH).astype(np.int32),
+        np.log(random.uniform(0.2, 0.8, PPO_BATCH)).astype(np.float32),
+        random.standard_normal(PPO_BATCH).astype(np.float32),
+    )
+    inputs = (x, actions, old, advantages)
+    flops = product_flops(PPO_UNITS, PPO_BATCH)
+    return Workload("ppo", inputs, loss, gc.optim.Adam(ADAM_RATE), arrays, "policy", flops)
+
+
+def sac() -> Workload:
+    """A step of a critic of SAC: relu layers, mean squared error, Adam."""
+    graph = gc.Graph(seed=1)
+    x = graph.input("x", (SAC_BATCH, SAC_UNITS[0]))
+    t = graph.input("t", (SAC_BATCH,))
+    values = gc.reshape(layers(x, SAC_UNITS[1:], gc.relu), (SAC_BATCH,))
+    loss = gc.losses.mean_squared_error(values, t)
+    random = np.random.default_rng(DATA_SEED)
+    arrays = (
+        random.standard_normal((SAC_BATCH, SAC_UNITS[0])).astype(np.float32),
+        random.standard_normal(SAC_BATCH).astype(np.float32),
+    )
+    flops = product_flops(SAC_UNITS, SAC_BATCH)
+    return Workload("sac", (x, t), loss, gc.optim.Adam(ADAM_RATE), arrays, "critic", flops)
 
 
 def product_flops(units: Sequence[int], batch: int) -> int:
@@ -123,5 +187,4 @@ def elementwise() -> Workload:
     )
     loss = gc.losses.mean_squared_error(gc.tanh(a * x + b) * gc.sigmoid(c * x + d), t)
     arrays = tuple(random.standard_normal(shape).astype(np.float32) for _ in range(2))
-    updates = gc.optim.SGD(learning_rate=LEARNING_RATE).updates(loss)
-    return Workload("E", (x, t), loss, updates, arrays, 0)
+    return Workload("E", (x, t), loss, gc.optim.SGD(LEARNING_RATE), arrays, "elementwise")

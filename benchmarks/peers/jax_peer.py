@@ -1,4 +1,4 @@
-"""JAX: the whole step compiled with its parameters donated, called once a step or scanned over.
+"""JAX: the whole step compiled with its state donated, called once a step or scanned over.
 
 Labels as one-hot rows and unrolled scans were tried and make no difference.
 """
@@ -13,10 +13,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from benchmarks.peers.problem import Problem, Step
+from benchmarks.peers.jax_losses import LOSSES
+from benchmarks.peers.problem import BETAS, EPSILON, Problem, Step
 
-Parameters = list[jax.Array]
-Update = Callable[[Parameters, jax.Array, jax.Array], tuple[Parameters, jax.Array]]
+Arrays = list[jax.Array]
+# Parameters, then the slots of the optimizer.
+State = tuple[Arrays, Arrays]
+Update = Callable[[State, Arrays], tuple[State, jax.Array]]
 
 
 def called_step(problem: Problem) -> Step:
@@ -28,16 +31,21 @@ def scanned_step(problem: Problem) -> Step:
 
 
 class JaxStep:
-    """Data, parameters and the update that both forms of the step share."""
+    """Data, state and the update that both forms of the step share."""
 
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
-        self.x, self.t = jnp.array(problem.x), jnp.array(problem.t)
+        self.arrays = [jnp.array(array) for array in problem.arrays]
         self.reset()
 
     def reset(self) -> None:
         # Copies: donated buffers are written over.
-        self.parameters = [jnp.array(array, copy=True) for array in self.problem.parameters]
+        parameters = [jnp.array(array, copy=True) for array in self.problem.parameters]
+        slots = []
+        if self.problem.optimizer == "adam":
+            slots = [jnp.float32(0)]
+            slots += [jnp.zeros_like(each) for each in parameters for _ in BETAS]
+        self.state: State = parameters, slots
 
     def run(self, count: int) -> float:
         raise NotImplementedError
@@ -54,8 +62,8 @@ class CalledStep(JaxStep):
     def run(self, count: int) -> float:
         loss = jnp.float32(np.nan)
         for _ in range(count):
-            self.parameters, loss = self.step(self.parameters, self.x, self.t)
-        jax.block_until_ready(self.parameters)
+            self.state, loss = self.step(self.state, self.arrays)
+        jax.block_until_ready(self.state)
         return float(loss)
 
 
@@ -67,42 +75,47 @@ class ScannedStep(JaxStep):
         step = update(problem)
 
         @partial(jax.jit, donate_argnums=0, static_argnames="count")
-        def steps(parameters: Parameters, x: Any, t: Any, count: int) -> tuple[Parameters, Any]:
-            def once(parameters: Parameters, _: None) -> tuple[Parameters, Any]:
-                return step(parameters, x, t)
+        def steps(state: State, arrays: Arrays, count: int) -> tuple[State, Any]:
+            def once(state: State, _: None) -> tuple[State, Any]:
+                return step(state, arrays)
 
-            parameters, losses = jax.lax.scan(once, parameters, length=count)
-            return parameters, losses[-1]
+            state, losses = jax.lax.scan(once, state, length=count)
+            return state, losses[-1]
 
         self.steps = steps
 
     def run(self, count: int) -> float:
-        self.parameters, loss = self.steps(self.parameters, self.x, self.t, count=count)
-        jax.block_until_ready(self.parameters)
+        self.state, loss = self.steps(self.state, self.arrays, count=count)
+        jax.block_until_ready(self.state)
         return float(loss)
 
 
 def update(problem: Problem) -> Update:
-    """New parameters and the loss of those that were given."""
-    derive = jax.value_and_grad(elementwise_loss if problem.elementwise else layered_loss)
-    learning_rate = np.float32(problem.learning_rate)
+    """A new state, and the loss of the parameters that were given."""
+    derive = jax.value_and_grad(LOSSES[problem.loss])
+    rate = np.float32(problem.learning_rate)
+    advanced = by_adam if problem.optimizer == "adam" else by_sgd
 
-    def step(parameters: Parameters, x: Any, t: Any) -> tuple[Parameters, jax.Array]:
-        loss, gradients = derive(parameters, x, t)
-        pairs = zip(parameters, gradients, strict=True)
-        return [parameter - learning_rate * gradient for parameter, gradient in pairs], loss
+    def step(state: State, arrays: Arrays) -> tuple[State, jax.Array]:
+        parameters, slots = state
+        loss, gradients = derive(parameters, arrays)
+        return advanced(parameters, slots, gradients, rate), loss
 
     return step
 
 
-def layered_loss(parameters: Parameters, x: Any, t: Any) -> jax.Array:
-    *hidden, kernel, bias = parameters
-    for hidden_kernel, hidden_bias in zip(hidden[::2], hidden[1::2], strict=True):
-        x = jax.nn.sigmoid(x @ hidden_kernel + hidden_bias)
-    log_probabilities = jax.nn.log_softmax(x @ kernel + bias)
-    return -jnp.mean(jnp.take_along_axis(log_probabilities, t[:, None], axis=1))
+def by_sgd(parameters: Arrays, slots: Arrays, gradients: Arrays, rate: np.float32) -> State:
+    return [w - rate * g for w, g in zip(parameters, gradients, strict=True)], slots
 
 
-def elementwise_loss(parameters: Parameters, x: Any, t: Any) -> jax.Array:
-    a, b, c, d = parameters
-    return jnp.mean((jnp.tanh(a * x + b) * jax.nn.sigmoid(c * x + d) - t) ** 2)
+def by_adam(parameters: Arrays, slots: Arrays, gradients: Arrays, rate: np.float32) -> State:
+    steps = slots[0] + 1
+    first, second = (1 - beta**steps for beta in BETAS)
+    made: Arrays = []
+    kept: Arrays = [steps]
+    for w, g, mean, square in zip(parameters, gradients, slots[1::2], slots[2::2], strict=True):
+        mean = BETAS[0] * mean + (1 - BETAS[0]) * g
+        square = BETAS[1] * square + (1 - BETAS[1]) * g * g
+        made.append(w - rate / first * mean / (jnp.sqrt(square) / jnp.sqrt(second) + EPSILON))
+        kept += [mean, square]
+    return made, kept

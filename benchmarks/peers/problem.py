@@ -5,58 +5,71 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
+Optimizer = Literal["sgd", "adam"]
+
+# Of Adam, as torch and graphc have them unless others are given.
+BETAS = (0.9, 0.999)
+EPSILON = 1e-8
+
+# Of the loss "policy": how far the ratio of probabilities counts, and the weight of the entropy.
+CLIP = 0.2
+ENTROPY_WEIGHT = 0.01
+
 
 @dataclass(frozen=True)
 class Problem:
-    """Arrays and initial weights of a training step; the loss is a mean, the update plain SGD.
+    """A loss, the arrays that it reads, initial weights and the optimizer of a training step.
 
-    elementwise: the loss is mean((tanh(a x + b) sigmoid(c x + d) - t)^2), with x and t [rows,
-    columns] and the parameters a, b, c, d [columns]. Otherwise it is the softmax cross-entropy of
-    sigmoid layers, the last without activation: x [batch, features], t [batch] class numbers, the
-    parameters a kernel [fan_in, fan_out] and a bias [fan_out] for each layer in turn.
+    loss: its name. Every peer has a table `LOSSES` from these names to functions of the parameters
+    and the arrays; in all but the first the parameters are a kernel [fan_in, fan_out] and a bias
+    [fan_out] for each layer in turn, and the last layer has no activation:
+
+        elementwise  mean((tanh(a x + b) sigmoid(c x + d) - t)^2) of x and t [rows, columns]; the
+                     parameters are a, b, c and d [columns]
+        classifier   softmax cross-entropy of sigmoid layers; x [batch, features], t [batch] classes
+        policy       the clipped objective of PPO (Schulman et al., 2017) less a bonus of entropy,
+                     tanh layers; x [batch, features], actions [batch], and of each action the
+                     logarithm of its old probability and its advantage [batch]
+        critic       the mean squared error of relu layers of one unit at the end;
+                     x [batch, features], t [batch]
     """
 
-    x: Array
-    t: Array
+    loss: str
+    arrays: tuple[Array, ...]
     parameters: tuple[Array, ...]
+    optimizer: Optimizer
     learning_rate: float
-    elementwise: bool
-
-    def layers(self) -> list[tuple[Array, Array]]:
-        """Kernel and bias of each layer."""
-        return list(zip(self.parameters[::2], self.parameters[1::2], strict=True))
 
     def save(self, path: Path) -> None:
         """Writes everything to an .npz file."""
-        parameters: dict[str, Any] = {
-            f"parameter{number}": array for number, array in enumerate(self.parameters)
-        }
-        np.savez(
-            path,
-            x=self.x,
-            t=self.t,
-            learning_rate=self.learning_rate,
-            elementwise=self.elementwise,
-            **parameters,
-        )
+        arrays: dict[str, Any] = {f"array{n}": array for n, array in enumerate(self.arrays)}
+        arrays |= {f"parameter{n}": array for n, array in enumerate(self.parameters)}
+        names = {"loss": self.loss, "optimizer": self.optimizer}
+        np.savez(path, learning_rate=self.learning_rate, **names, **arrays)
 
     @classmethod
     def load(cls, path: Path) -> Problem:
         """Reads what `save` wrote."""
         with np.load(path) as stored:
-            count = sum(name.startswith("parameter") for name in stored)
+
+            def numbered(kind: str) -> tuple[Array, ...]:
+                count = sum(name.startswith(kind) for name in stored)
+                return tuple(stored[f"{kind}{number}"] for number in range(count))
+
+            optimizer = str(stored["optimizer"])
+            assert optimizer in ("sgd", "adam")
             return cls(
-                stored["x"],
-                stored["t"],
-                tuple(stored[f"parameter{number}"] for number in range(count)),
+                str(stored["loss"]),
+                numbered("array"),
+                numbered("parameter"),
+                optimizer,  # type: ignore[arg-type]
                 float(stored["learning_rate"]),
-                bool(stored["elementwise"]),
             )
 
 

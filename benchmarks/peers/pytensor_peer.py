@@ -5,17 +5,34 @@ Its C linker was tried and is slower, as are labels as one-hot rows.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pytensor
 import pytensor.tensor as pt
 
-from benchmarks.peers.problem import Problem, Step
+from benchmarks.peers.problem import (
+    BETAS,
+    CLIP,
+    ENTROPY_WEIGHT,
+    EPSILON,
+    Array,
+    Problem,
+    Step,
+)
+
+Loss = Callable[[Sequence[Any], Sequence[Any]], Any]
 
 
 def pytensor_step(problem: Problem) -> Step:
     return PytensorStep(problem)
+
+
+def shared(array: Array) -> Any:
+    """Indices are int64 in PyTensor."""
+    wide = array.astype(np.int64) if array.dtype.kind == "i" else array
+    return pytensor.shared(wide, borrow=True)
 
 
 class PytensorStep:
@@ -23,27 +40,46 @@ class PytensorStep:
 
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
-        x = pytensor.shared(problem.x, borrow=True)
-        # Indices are int64 in PyTensor.
-        labels = problem.t if problem.elementwise else problem.t.astype(np.int64)
-        t = pytensor.shared(labels, borrow=True)
+        arrays = [shared(array) for array in problem.arrays]
         self.parameters = [pytensor.shared(array.copy()) for array in problem.parameters]
-        derive = elementwise_loss if problem.elementwise else layered_loss
-        loss = derive(self.parameters, x, t)
-        learning_rate = np.float32(problem.learning_rate)
-        updates = [
-            (parameter, parameter - learning_rate * gradient)
-            for parameter, gradient in zip(
-                self.parameters, pt.grad(loss, self.parameters), strict=True
-            )
-        ]
+        self.slots: list[Any] = []
+        loss = LOSSES[problem.loss](self.parameters, arrays)
+        gradients = pt.grad(loss, self.parameters)
+        rate = np.float32(problem.learning_rate)
+        if problem.optimizer == "adam":
+            updates = self.by_adam(gradients, rate)
+        else:
+            pairs = zip(self.parameters, gradients, strict=True)
+            updates = [(parameter, parameter - rate * gradient) for parameter, gradient in pairs]
         self.step = pytensor.function([], loss, updates=updates)
         self.step.trust_input = True
         self.run(1)
 
+    def by_adam(self, gradients: Sequence[Any], rate: np.float32) -> list[tuple[Any, Any]]:
+        first_beta, second_beta = map(np.float32, BETAS)
+        count = self.slot(np.zeros((), np.float32))
+        steps = count + np.float32(1)
+        first, second = 1 - first_beta**steps, 1 - second_beta**steps
+        updates: list[tuple[Any, Any]] = [(count, steps)]
+        for parameter, gradient in zip(self.parameters, gradients, strict=True):
+            zeros = np.zeros_like(parameter.get_value(borrow=True))
+            mean, square = self.slot(zeros), self.slot(zeros.copy())
+            new_mean = first_beta * mean + (1 - first_beta) * gradient
+            new_square = second_beta * square + (1 - second_beta) * gradient * gradient
+            root = pt.sqrt(new_square) / pt.sqrt(second) + np.float32(EPSILON)
+            updates += [(mean, new_mean), (square, new_square)]
+            updates.append((parameter, parameter - rate / first * new_mean / root))
+        return updates
+
+    def slot(self, zeros: Array) -> Any:
+        self.slots.append(pytensor.shared(zeros))
+        return self.slots[-1]
+
     def reset(self) -> None:
         for parameter, array in zip(self.parameters, self.problem.parameters, strict=True):
             parameter.set_value(array)
+        for slot in self.slots:
+            slot.set_value(np.zeros_like(slot.get_value(borrow=True)))
 
     def run(self, count: int) -> float:
         loss: Any = np.nan
@@ -52,15 +88,48 @@ class PytensorStep:
         return float(loss)
 
 
-def layered_loss(parameters: list[Any], x: Any, t: Any) -> Any:
+def layers(x: Any, parameters: Sequence[Any], activation: Callable[[Any], Any]) -> Any:
     *hidden, kernel, bias = parameters
-    rows = x.get_value(borrow=True).shape[0]
     for hidden_kernel, hidden_bias in zip(hidden[::2], hidden[1::2], strict=True):
-        x = pt.sigmoid(x @ hidden_kernel + hidden_bias)
-    log_probabilities = pt.special.log_softmax(x @ kernel + bias, axis=1)
-    return -pt.mean(log_probabilities[np.arange(rows), t])
+        x = activation(x @ hidden_kernel + hidden_bias)
+    return x @ kernel + bias
 
 
-def elementwise_loss(parameters: list[Any], x: Any, t: Any) -> Any:
+def of_each_row(table: Any, columns: Any, x: Any) -> Any:
+    """In each row of the table what stands in the column of that row."""
+    return table[np.arange(x.get_value(borrow=True).shape[0]), columns]
+
+
+def elementwise(parameters: Sequence[Any], arrays: Sequence[Any]) -> Any:
     a, b, c, d = parameters
+    x, t = arrays
     return pt.mean((pt.tanh(a * x + b) * pt.sigmoid(c * x + d) - t) ** 2)
+
+
+def classifier(parameters: Sequence[Any], arrays: Sequence[Any]) -> Any:
+    x, t = arrays
+    logs = pt.special.log_softmax(layers(x, parameters, pt.sigmoid), axis=1)
+    return -pt.mean(of_each_row(logs, t, x))
+
+
+def policy(parameters: Sequence[Any], arrays: Sequence[Any]) -> Any:
+    x, actions, old, advantages = arrays
+    logs = pt.special.log_softmax(layers(x, parameters, pt.tanh), axis=1)
+    ratio = pt.exp(of_each_row(logs, actions, x) - old)
+    clipped = pt.clip(ratio, np.float32(1 - CLIP), np.float32(1 + CLIP))
+    gain = pt.mean(pt.minimum(ratio * advantages, clipped * advantages))
+    entropy = -pt.mean(pt.sum(pt.exp(logs) * logs, axis=1))
+    return -gain - np.float32(ENTROPY_WEIGHT) * entropy
+
+
+def critic(parameters: Sequence[Any], arrays: Sequence[Any]) -> Any:
+    x, t = arrays
+    return pt.mean((layers(x, parameters, lambda z: pt.maximum(z, 0))[:, 0] - t) ** 2)
+
+
+LOSSES: Mapping[str, Loss] = {
+    "elementwise": elementwise,
+    "classifier": classifier,
+    "policy": policy,
+    "critic": critic,
+}

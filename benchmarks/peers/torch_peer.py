@@ -1,4 +1,4 @@
-"""torch, eager and compiled, with its own fused ops: linear layers, cross-entropy, foreach update.
+"""torch, eager and compiled, with its own fused ops: linear layers, losses, updates of all at once.
 
 Kernels are stored as whichever is faster here: [fan_in, fan_out] for `addmm`, or [fan_out, fan_in]
 for `linear`. `torch.compile` gets the whole step, update included, as one graph (it needs a C++
@@ -8,16 +8,13 @@ compiler), with the wrapper in C++ and its choice of matrix kernels by measureme
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from benchmarks.peers.problem import Problem, Step
-
-Loss = Callable[[list[Tensor], Tensor, Tensor], Tensor]
-Layer = Callable[[Tensor, Tensor, Tensor], Tensor]
+from benchmarks.peers.problem import BETAS, EPSILON, Problem, Step
+from benchmarks.peers.torch_losses import LOSSES
 
 COMPILE_OPTIONS: dict[str, str | int | bool] = {"cpp_wrapper": True, "max_autotune": True}
 TRIALS = 7
@@ -41,7 +38,8 @@ def compiled_step(problem: Problem) -> Step:
 
 def layouts(problem: Problem) -> tuple[bool, ...]:
     """Whether kernels are stored transposed: both where there are any."""
-    return (False,) if problem.elementwise else (False, True)
+    has_kernels = any(array.ndim == 2 for array in problem.parameters)
+    return (False, True) if has_kernels else (False,)
 
 
 def fastest(steps: list[TorchStep]) -> Step:
@@ -63,24 +61,28 @@ def seconds(step: Step, count: int) -> float:
     return (time.perf_counter() - start) / count
 
 
+def as_tensor(array: object) -> Tensor:
+    """Class numbers are int64 in torch."""
+    tensor = torch.as_tensor(array)
+    return tensor if tensor.is_floating_point() else tensor.long()
+
+
 class TorchStep:
     """Parameters, data and loss that both forms of the step share."""
 
     def __init__(self, problem: Problem, transposed: bool) -> None:
         self.problem = problem
-        self.x = torch.from_numpy(problem.x)
-        self.t = torch.from_numpy(problem.t)
-        if not problem.elementwise:
-            # Class numbers are int64 in torch.
-            self.t = self.t.long()
+        self.arrays = [as_tensor(array) for array in problem.arrays]
         self.initial = [
             torch.from_numpy(array.T.copy() if transposed and array.ndim == 2 else array)
             for array in problem.parameters
         ]
         self.parameters = [torch.empty_like(initial) for initial in self.initial]
-        self.loss = loss_function(problem, functional.linear if transposed else layer_by_addmm)
-        self.learning_rate = problem.learning_rate
+        self.layer = functional.linear if transposed else layer_by_addmm
         self.reset()
+
+    def loss(self, parameters: list[Tensor], arrays: list[Tensor]) -> Tensor:
+        return LOSSES[self.problem.loss](parameters, self.layer, arrays)
 
     def reset(self) -> None:
         with torch.no_grad():
@@ -92,7 +94,7 @@ class TorchStep:
 
 
 class EagerStep(TorchStep):
-    """Automatic derivatives, and one foreach operation that updates all parameters in place."""
+    """Automatic derivatives, and one operation that updates all parameters in place."""
 
     def __init__(self, problem: Problem, transposed: bool) -> None:
         super().__init__(problem, transposed)
@@ -100,14 +102,31 @@ class EagerStep(TorchStep):
             parameter.requires_grad_()
         self.run(1)
 
+    def reset(self) -> None:
+        super().reset()
+        if self.problem.optimizer == "adam":
+            rate = self.problem.learning_rate
+            self.adam = torch.optim.Adam(
+                self.parameters, rate, betas=BETAS, eps=EPSILON, fused=True
+            )
+
     def run(self, count: int) -> float:
         loss = torch.tensor(float("nan"))
+        update = self.by_adam if self.problem.optimizer == "adam" else self.by_sgd
         for _ in range(count):
-            loss = self.loss(self.parameters, self.x, self.t)
-            gradients = torch.autograd.grad(loss, self.parameters)
-            with torch.no_grad():
-                torch._foreach_add_(self.parameters, gradients, alpha=-self.learning_rate)
+            loss = self.loss(self.parameters, self.arrays)
+            update(loss)
         return loss.item()
+
+    def by_sgd(self, loss: Tensor) -> None:
+        gradients = torch.autograd.grad(loss, self.parameters)
+        with torch.no_grad():
+            torch._foreach_add_(self.parameters, gradients, alpha=-self.problem.learning_rate)
+
+    def by_adam(self, loss: Tensor) -> None:
+        self.adam.zero_grad(set_to_none=True)
+        loss.backward()
+        self.adam.step()
 
 
 class CompiledStep(TorchStep):
@@ -116,44 +135,53 @@ class CompiledStep(TorchStep):
     def __init__(self, problem: Problem, transposed: bool) -> None:
         super().__init__(problem, transposed)
         derive = torch.func.grad_and_value(self.loss)
-        learning_rate = self.learning_rate
+        update = self.by_adam if problem.optimizer == "adam" else self.by_sgd
 
-        def step(parameters: list[Tensor], x: Tensor, t: Tensor) -> Tensor:
-            gradients, loss = derive(parameters, x, t)
-            for parameter, gradient in zip(parameters, gradients, strict=True):
-                parameter.sub_(gradient, alpha=learning_rate)
+        def step(parameters: list[Tensor], slots: list[Tensor], arrays: list[Tensor]) -> Tensor:
+            gradients, loss = derive(parameters, arrays)
+            update(parameters, slots, list(gradients))
             return loss
 
         self.step = torch.compile(step, fullgraph=True, dynamic=False, options=COMPILE_OPTIONS)
         self.run(1)
 
+    def reset(self) -> None:
+        """The slots of Adam are the number of steps, then a mean and a mean square for each
+        parameter."""
+        super().reset()
+        if not hasattr(self, "slots"):
+            zeros = [torch.zeros_like(each) for each in self.parameters for _ in BETAS]
+            self.slots = [torch.zeros(()), *zeros]
+        for slot in self.slots:
+            slot.zero_()
+
+    def by_sgd(
+        self, parameters: list[Tensor], slots: list[Tensor], gradients: list[Tensor]
+    ) -> None:
+        for parameter, gradient in zip(parameters, gradients, strict=True):
+            parameter.sub_(gradient, alpha=self.problem.learning_rate)
+
+    def by_adam(
+        self, parameters: list[Tensor], slots: list[Tensor], gradients: list[Tensor]
+    ) -> None:
+        steps, means, squares = slots[0], slots[1::2], slots[2::2]
+        steps.add_(1)
+        first, second = (1 - beta**steps for beta in BETAS)
+        rate = self.problem.learning_rate / first
+        for parameter, gradient, mean, square in zip(
+            parameters, gradients, means, squares, strict=True
+        ):
+            mean.lerp_(gradient, 1 - BETAS[0])
+            square.mul_(BETAS[1]).addcmul_(gradient, gradient, value=1 - BETAS[1])
+            parameter.sub_(rate * mean / (square.sqrt() / second.sqrt() + EPSILON))
+
     def run(self, count: int) -> float:
         loss = torch.tensor(float("nan"))
         with torch.no_grad():
             for _ in range(count):
-                loss = self.step(self.parameters, self.x, self.t)
+                loss = self.step(self.parameters, self.slots, self.arrays)
         return loss.item()
 
 
 def layer_by_addmm(x: Tensor, kernel: Tensor, bias: Tensor) -> Tensor:
     return torch.addmm(bias, x, kernel)
-
-
-def loss_function(problem: Problem, layer: Layer) -> Loss:
-    if problem.elementwise:
-        return elementwise_loss
-
-    def layered_loss(parameters: list[Tensor], x: Tensor, t: Tensor) -> Tensor:
-        *hidden, kernel, bias = parameters
-        for hidden_kernel, hidden_bias in zip(hidden[::2], hidden[1::2], strict=True):
-            x = torch.sigmoid(layer(x, hidden_kernel, hidden_bias))
-        return functional.cross_entropy(layer(x, kernel, bias), t)
-
-    return layered_loss
-
-
-def elementwise_loss(parameters: list[Tensor], x: Tensor, t: Tensor) -> Tensor:
-    a, b, c, d = parameters
-    return functional.mse_loss(
-        torch.tanh(torch.addcmul(b, a, x)) * torch.sigmoid(torch.addcmul(d, c, x)), t
-    )

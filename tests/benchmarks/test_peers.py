@@ -4,7 +4,9 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from io import StringIO
+from itertools import pairwise
 from pathlib import Path
 
 import click
@@ -21,8 +23,8 @@ from benchmarks.peer_process import (
     PeerProcess,
     started,
 )
-from benchmarks.peers.numpy_peer import elementwise, layered, numpy_step
-from benchmarks.peers.problem import Problem
+from benchmarks.peers.numpy_peer import LOSSES, numpy_step
+from benchmarks.peers.problem import Array, Problem
 from benchmarks.peers.server import Server, serve
 from benchmarks.steps import TOLERANCE, check_agreement, chosen
 from benchmarks.workloads import workload
@@ -34,25 +36,51 @@ RANDOM_SEED = 3
 def small_elementwise() -> Problem:
     """A problem of workload E's form, in float32."""
     random = np.random.default_rng(RANDOM_SEED)
-    x, t = (random.standard_normal((24, 16)).astype(np.float32) for _ in range(2))
+    arrays = tuple(random.standard_normal((24, 16)).astype(np.float32) for _ in range(2))
     parameters = tuple(random.standard_normal(16).astype(np.float32) for _ in range(4))
-    return Problem(x, t, parameters, learning_rate=0.1, elementwise=True)
+    return Problem("elementwise", arrays, parameters, "sgd", 0.1)
 
 
 def small_layered() -> Problem:
     """A problem of workload S's form, in float32."""
     random = np.random.default_rng(RANDOM_SEED)
-    shapes = [(6, 5), (5,), (5, 3), (3,)]
-    return Problem(
+    arrays = (
         random.standard_normal((7, 6)).astype(np.float32),
         random.integers(0, 3, 7).astype(np.int32),
-        tuple(random.standard_normal(shape).astype(np.float32) for shape in shapes),
-        learning_rate=0.1,
-        elementwise=False,
     )
+    return Problem("classifier", arrays, _weights(random, 6, 5, 3), "sgd", 0.1)
 
 
-PROBLEMS = {"layered": small_layered, "elementwise": small_elementwise}
+def small_policy() -> Problem:
+    """A problem of workload ppo's form; some ratios are beyond the clipping, on both sides."""
+    random = np.random.default_rng(RANDOM_SEED)
+    arrays = (
+        random.standard_normal((9, 4)).astype(np.float32),
+        random.integers(0, 2, 9).astype(np.int32),
+        np.log(random.uniform(0.1, 0.9, 9)).astype(np.float32),
+        random.standard_normal(9).astype(np.float32),
+    )
+    return Problem("policy", arrays, _weights(random, 4, 5, 2), "adam", 0.01)
+
+
+def small_critic() -> Problem:
+    """A problem of workload sac's form."""
+    random = np.random.default_rng(RANDOM_SEED)
+    arrays = tuple(random.standard_normal(shape).astype(np.float32) for shape in ((7, 6), 7))
+    return Problem("critic", arrays, _weights(random, 6, 5, 1), "adam", 0.01)
+
+
+def _weights(random: np.random.Generator, *units: int) -> tuple[Array, ...]:
+    shapes = [shape for pair in pairwise(units) for shape in (pair, pair[1:])]
+    return tuple(random.standard_normal(shape).astype(np.float32) for shape in shapes)
+
+
+PROBLEMS = {
+    "layered": small_layered,
+    "elementwise": small_elementwise,
+    "policy": small_policy,
+    "critic": small_critic,
+}
 
 
 @pytest.fixture
@@ -66,9 +94,10 @@ def test_a_problem_survives_its_file(form: str, tmp_path: Path) -> None:
     problem = PROBLEMS[form]()
     problem.save(tmp_path / "problem.npz")
     loaded = Problem.load(tmp_path / "problem.npz")
-    assert (loaded.learning_rate, loaded.elementwise) == (0.1, problem.elementwise)
-    before = [problem.x, problem.t, *problem.parameters]
-    after = [loaded.x, loaded.t, *loaded.parameters]
+    assert (loaded.loss, loaded.optimizer) == (problem.loss, problem.optimizer)
+    assert loaded.learning_rate == problem.learning_rate
+    before = [*problem.arrays, *problem.parameters]
+    after = [*loaded.arrays, *loaded.parameters]
     assert [array.dtype for array in after] == [array.dtype for array in before]
     for stored, array in zip(after, before, strict=True):
         np.testing.assert_array_equal(stored, array)
@@ -77,24 +106,25 @@ def test_a_problem_survives_its_file(form: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("form", PROBLEMS)
 def test_derivatives_by_hand_are_those_by_differences(form: str) -> None:
     problem = PROBLEMS[form]()
-    derive = elementwise if problem.elementwise else layered
+    derive = LOSSES[problem.loss]
     parameters = [array.astype(np.float64) for array in problem.parameters]
-    x, t = problem.x.astype(np.float64), problem.t
-    _, gradients = derive(x, t, parameters)
+    arrays = [a.astype(np.float64) if a.dtype.kind == "f" else a for a in problem.arrays]
+    loss, gradients = derive(parameters, arrays)
     # The best step of a central difference, whose error is then its square.
     step = float(np.finfo(np.float64).eps) ** (1 / 3)
     for parameter, gradient in zip(parameters, gradients, strict=True):
         for index in np.ndindex(parameter.shape):
             kept = parameter[index]
             parameter[index] = kept + step
-            above, _ = derive(x, t, parameters)
+            above, _ = derive(parameters, arrays)
             parameter[index] = kept - step
-            below, _ = derive(x, t, parameters)
+            below, _ = derive(parameters, arrays)
             parameter[index] = kept
-            assert abs((above - below) / (2 * step) - gradient[index]) < 100 * step**2
+            error = abs((above - below) / (2 * step) - gradient[index])
+            assert error < 100 * step**2 * max(1, loss)
 
 
-@pytest.mark.parametrize("name", ["S", "A"])
+@pytest.mark.parametrize("name", ["S", "A", "ppo", "sac"])
 def test_numpy_trains_as_the_graph_does(name: str) -> None:
     work = workload(name)
     by_graph = work.step(mode="reference")
@@ -256,7 +286,8 @@ def test_missing_peers_are_left_out_and_named(tmp_path: Path) -> None:
 
 def test_a_peer_that_fails_is_left_out(tmp_path: Path) -> None:
     problem = small_layered()
-    wrong = Problem(problem.x[:, 1:], problem.t, problem.parameters, 0.1, False)
+    x, t = problem.arrays
+    wrong = replace(problem, arrays=(x[:, 1:], t))
     with started(["numpy"], sys.executable) as peers:
         assert set(peers.prepare(problem, STEPS)) == {"numpy"}
         assert peers.described() == {"numpy": f"numpy {np.__version__}"}
@@ -296,7 +327,7 @@ def test_a_peer_trains_as_numpy_does(system: str) -> None:
     if not PEERS_PYTHON.exists():
         pytest.skip(f"no {PEERS_PYTHON}; `make peers` builds it")
     with PeerProcess(system, threads=1) as peer:
-        for problem in (workload("S").problem(), small_elementwise()):
+        for problem in (workload("S").problem(), *(make() for make in PROBLEMS.values())):
             peer.prepare(problem)
             expected = numpy_step(problem).run(STEPS)
             for _ in range(2):
