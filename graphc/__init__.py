@@ -9,6 +9,7 @@ from graphc.declare.custom_op import custom_op
 from graphc.declare.derivatives import grad, inference, jacobian
 from graphc.declare.graph import Graph
 from graphc.declare.nn import dropout
+from graphc.declare.training_forms import training_form, training_updates
 from graphc.declare.variables import Variables
 from graphc.errors import (
     DataError,
@@ -199,6 +200,8 @@ __all__ = [
     "take",
     "tanh",
     "testing",
+    "training_form",
+    "training_updates",
     "transpose",
     "u8",
     "where",

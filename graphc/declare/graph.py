@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from graphc.declare.init import Initializer, RandomKey, as_initializer, glorot_uniform
 from graphc.declare.variables import Variables
 from graphc.errors import GraphError
-from graphc.ir.given import as_array, as_integer, check_tensors
+from graphc.ir.given import as_array, as_integer, check_tensors, is_tensor, shown
 from graphc.ir.graph import Graph as NodeGraph
 from graphc.ir.graph import Node, default_dtype, topological
 from graphc.ir.location import callers_location, located
 from graphc.ir.ops import leaf
 from graphc.kernels.forks import RenewedLock
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingStep:
+    """What a training step makes of a state where what is trained reads `when`.
+
+    following: the next value, from what steps declared before have made of the state.
+    """
+
+    state: Node
+    when: Node
+    following: Callable[[Node], Node]
 
 
 class Graph(NodeGraph):
@@ -30,6 +43,7 @@ class Graph(NodeGraph):
         self.initializers: dict[str, Initializer] = {}
         self.variables = Variables(self, _as_seed(seed))
         self.streams: set[str] = set()
+        self._training_steps: dict[tuple[str, int], TrainingStep] = {}
         self._scopes: set[str] = set()
         # Held where nodes are made that the user did not ask for, maybe in several threads.
         self.declaring = RenewedLock()
@@ -75,8 +89,55 @@ class Graph(NodeGraph):
         Raises GraphError when the name is taken.
         """
         stream = self.variable(name, RandomKey(), dtype="i64")
-        self.streams.add(name)
+        self.streams.add(stream.name)
+        self.update_in_training(stream, lambda key: key + 1)
         return stream
+
+    def update_in_training(
+        self,
+        state: Node,
+        next_value: Node | Callable[[Node], Node],
+        when: Node | None = None,
+    ) -> None:
+        """Says what a training step makes of `state`, whose loss reads `when`: the state itself
+        unless given. `gc.training_updates` collects it, and an optimizer's `updates` and
+        `Model.fit` with it.
+
+        `next_value` is a node of the state's type, or a function that makes it of the state's
+        value: of the state itself at first, then of what was declared before for the same state
+        and is read too.
+
+            mean = graph.variable("mean", 0.0)
+            graph.update_in_training(mean, 0.9 * mean + 0.1 * gc.mean(x))
+
+        Raises GraphError for what is no state of the graph, for a next value of another type, and
+        where `when` has made one of the state already.
+        """
+        check_tensors("update_in_training", state, *([] if when is None else [when]))
+        read = state if when is None else when
+        problem = None
+        if state.op is not leaf.state or state.graph is not self:
+            problem = f"a state of this graph expected, not {state!r}"
+        elif read.graph is not self:
+            problem = f"{read!r} is of another graph"
+        elif is_tensor(next_value) and next_value.graph is not self:
+            problem = f"{next_value!r} is of another graph"
+        elif (state.name, read.number) in self._training_steps:
+            problem = f"{state!r} has a next value already where {read!r} is read"
+        elif is_tensor(next_value) and next_value.type != state.type:
+            problem = f"{state!r} cannot become {next_value!r}"
+        elif not (is_tensor(next_value) or callable(next_value)):
+            problem = f"a tensor or a function that makes one expected, not {shown(next_value)}"
+        if problem is not None:
+            raise GraphError(located(f"update_in_training: {problem}", callers_location()))
+        following = next_value if callable(next_value) else lambda _: next_value
+        step = TrainingStep(state, read, following)
+        self._training_steps[state.name, read.number] = step
+
+    @property
+    def training_steps(self) -> tuple[TrainingStep, ...]:
+        """Those of `update_in_training` and of random streams, in the order of declaration."""
+        return tuple(self._training_steps.values())
 
     def scope(self, base: str, name: str | None) -> str:
         """`name`, or a unique one from `base`. Raises GraphError when the name is taken."""
@@ -111,12 +172,15 @@ class Graph(NodeGraph):
             self.initializers.pop(name, None)
         self._scopes -= set(names)
         self.streams -= set(names)
+        for key in [key for key in self._training_steps if key[0] in names]:
+            del self._training_steps[key]
 
     @contextmanager
     def as_before_on_error(self) -> Iterator[None]:
         """Takes back what is declared or forgotten inside, when an error leaves it."""
         now: Sequence[Any] = (
             self.inputs, self.states, self.initializers, self._scopes, self.streams,
+            self._training_steps,
         )  # fmt: skip
         before = [declared.copy() for declared in now]
         try:

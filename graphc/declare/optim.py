@@ -20,7 +20,7 @@ from graphc.declare.derivatives import grad
 from graphc.declare.graph import Graph, graph_of, parameters_of
 from graphc.declare.hyperparameters import check_number
 from graphc.declare.init import zeros
-from graphc.declare.random import advanced
+from graphc.declare.training_forms import training_updates
 from graphc.errors import GraphError
 from graphc.ir import build
 from graphc.ir.given import check_tensors
@@ -110,8 +110,8 @@ class Optimizer(ABC):
         parameters: Sequence[Node] | None = None,
         rate: Node | None = None,
     ) -> dict[Node, Node]:
-        """The next value of each parameter, of each slot and of each random stream that the loss
-        reads, for one step down `loss`.
+        """The next value of each parameter, of each slot, and of each random stream and running
+        average that the loss reads, for one step down `loss`.
 
         `parameters` are trainable states, those that the loss reads unless given. `rate` is a
         scalar node that replaces the variable `<optimizer>.learning_rate`. Raises GraphError when
@@ -134,7 +134,7 @@ class Optimizer(ABC):
             else:
                 current = build.cast(rate, parameter.dtype)
             slots.set(parameter, self.step(parameter, gradient, current, slots))
-        return slots.updates | advanced([loss])
+        return slots.updates | training_updates(loss)
 
     @abstractmethod
     def step(self, parameter: Node, gradient: Node, rate: Node, slots: Slots) -> Node:

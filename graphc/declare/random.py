@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from graphc.declare.graph import Graph, graph_of, states_of
+from graphc.declare.graph import Graph, graph_of
+from graphc.declare.training_forms import training_updates
 from graphc.errors import DTypeError
 from graphc.ir.given import shown
 from graphc.ir.graph import Node
@@ -37,6 +38,11 @@ def uniform(graph: Graph, shape: Any, dtype: object = f32, name: str | None = No
 def advanced(roots: Iterable[Node]) -> dict[Node, Node]:
     """The next key of each random stream that `roots` read: updates for a step of one's own.
 
-    An optimizer's updates have those of the streams that its loss reads.
+    `gc.training_updates` has them, and what else a training step changes.
     """
-    return {state: state + 1 for state in states_of(roots) if state.name in graph_of(state).streams}
+    updates = training_updates(roots)
+    return {state: value for state, value in updates.items() if _is_stream(state)}
+
+
+def _is_stream(state: Node) -> bool:
+    return state.name in graph_of(state).streams

@@ -11,6 +11,7 @@ from graphc.ir.cut import needed_nodes
 from graphc.ir.errors import ForeignTensorError, GraphError
 from graphc.ir.given import shown
 from graphc.ir.graph import Node, Program, is_among
+from graphc.ir.inference import without_training_forms
 from graphc.ir.ops import leaf
 from graphc.ir.types import is_several, named_dimensions
 
@@ -30,6 +31,8 @@ def program_of(
     else:
         named = tuple((f"output{i}", node) for i, node in enumerate(_several("outputs", outputs)))
     program = Program(name, tuple(_several("inputs", inputs)), named, _pairs(updates))
+    _check_nodes(program)
+    program = without_training_forms(program)
     _check(program)
     return program
 
@@ -51,7 +54,8 @@ def _pairs(updates: Any) -> tuple[tuple[Node, Node], ...]:
     return pairs
 
 
-def _check(program: Program) -> None:
+def _check_nodes(program: Program) -> None:
+    """Raises GraphError unless there are nodes, all of one graph."""
     nodes = (*program.inputs, *program.roots, *(state for state, _ in program.updates))
     if not nodes:
         raise GraphError("a function needs an input, an output or an update")
@@ -60,6 +64,9 @@ def _check(program: Program) -> None:
             raise GraphError(f"{shown(node)} is no tensor of a graph")
         if node.graph is not nodes[0].graph:
             raise ForeignTensorError(f"{node!r} is of another graph than {nodes[0]!r}")
+
+
+def _check(program: Program) -> None:
     needed = needed_nodes(program)
     missing = [n for n in needed if n.op is leaf.input_ and not is_among(n, program.inputs)]
     if missing:

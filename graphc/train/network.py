@@ -112,7 +112,7 @@ def check_parts(
         if node.shape != () or not node.dtype.is_float:
             problem = f"{name}: a float scalar expected, not {node.type}"
             raise GraphError(located(problem, node.location))
-    for root in outputs:
+    for root in listed(inference(outputs)):
         _check_reads(root, inputs, "an output")
     for root in (*outputs, *judged.values()):
         _check_reads(root, given, "the model")

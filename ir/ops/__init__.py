@@ -12,10 +12,21 @@ from graphc.ir.ops import (
     movement,
     random,
     reduce,
+    training,
 )
 
 OPS: Mapping[str, Op] = {
     op.name: op
-    for module in (leaf, elementwise, reduce, movement, contract, composite, random, custom)
+    for module in (
+        leaf,
+        elementwise,
+        reduce,
+        movement,
+        contract,
+        composite,
+        random,
+        custom,
+        training,
+    )
     for op in module.OPS
 }

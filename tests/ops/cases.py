@@ -23,13 +23,17 @@ from tests.ops.elementwise_cases import ELEMENTWISE_CASES, ELEMENTWISE_ERRORS
 from tests.ops.random_cases import RANDOM_CASES, RANDOM_ERRORS
 from tests.ops.tensor_cases import TENSOR_CASES
 from tests.ops.tensor_errors import TENSOR_ERRORS
+from tests.ops.training_cases import TRAINING_CASES, TRAINING_ERRORS
 
 __all__ = [
     "CASES", "ERRORS", "Case", "ErrorCase", "apply_case", "build_case", "build_gradient_case",
     "differentiable", "every_case", "every_case_and_dtype", "operand_arrays", "operand_names",
 ]  # fmt: skip
 
-_CASES = (*ELEMENTWISE_CASES, *TENSOR_CASES, *COMPOSITE_CASES, *RANDOM_CASES, *CUSTOM_CASES)
+_CASES = (
+    *ELEMENTWISE_CASES, *TENSOR_CASES, *COMPOSITE_CASES, *RANDOM_CASES, *CUSTOM_CASES,
+    *TRAINING_CASES,
+)  # fmt: skip
 CASES: Mapping[str, tuple[Case, ...]] = {
     name: tuple(case for case in _CASES if case.op == name) for name in OPS
 }
@@ -37,7 +41,13 @@ CASES: Mapping[str, tuple[Case, ...]] = {
 ERRORS: Mapping[str, tuple[ErrorCase, ...]] = {
     name: tuple(
         case
-        for case in (*ELEMENTWISE_ERRORS, *TENSOR_ERRORS, *RANDOM_ERRORS, *CUSTOM_ERRORS)
+        for case in (
+            *ELEMENTWISE_ERRORS,
+            *TENSOR_ERRORS,
+            *RANDOM_ERRORS,
+            *CUSTOM_ERRORS,
+            *TRAINING_ERRORS,
+        )
         if case.op == name
     )
     for name in OPS
