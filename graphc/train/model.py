@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from graphc.declare.forms import Nodes
-from graphc.declare.graph import Graph, states_of
-from graphc.declare.hyperparameters import check_number
 from graphc.declare.optim import Optimizer
 from graphc.declare.variables import Variables
 from graphc.functions.function import Function, Mode, check_options
@@ -24,8 +22,9 @@ from graphc.train.history import History
 from graphc.train.logged import VALIDATION
 from graphc.train.loop import Training
 from graphc.train.model_functions import HowToRun, ModelFunctions
+from graphc.train.model_parts import ModelParts
 from graphc.train.network import network_of
-from graphc.train.optimization import Optimization, optimization_of
+from graphc.train.optimization import optimization_of
 from graphc.train.prediction import predict_rows
 from graphc.train.progress import Verbosity, make_reporter
 from graphc.train.span import epoch_span
@@ -43,7 +42,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 DEFAULT_BATCH_SIZE = 32
 
 
-class Model:
+class Model(ModelParts):
     """A network between inputs and outputs, and how it is judged.
 
     inputs, targets: one input node or several; all have one named first dimension, the batch.
@@ -64,94 +63,13 @@ class Model:
         metrics: Mapping[str, Node] | None = None,
         variables: Variables | None = None,
     ) -> None:
-        self._network = network_of(inputs, outputs, targets, loss, metrics)
-        self.variables = self.graph.variables if variables is None else variables
+        super().__init__(network_of(inputs, outputs, targets, loss, metrics), variables)
         self.batch_size = DEFAULT_BATCH_SIZE
         # What callbacks look at.
         self.history = History()
         self.stop_training = False
         self.steps_per_epoch = 0
         self.logged_names: list[str] = []
-        self._optimization: Optimization | None = None
-        self._functions = ModelFunctions(self._network, self.variables)
-
-    # --- what it consists of -----------------------------------------------------------------
-
-    @property
-    def graph(self) -> Graph:
-        """The graph that declares it."""
-        return self._network.graph
-
-    @property
-    def inputs(self) -> list[Node]:
-        return self._network.inputs
-
-    @property
-    def outputs(self) -> Nodes:
-        """In the structure in which they were given."""
-        return self._network.outputs
-
-    @property
-    def targets(self) -> list[Node]:
-        return self._network.targets
-
-    @property
-    def loss(self) -> Node | None:
-        return self._network.loss
-
-    @property
-    def metrics(self) -> dict[str, Node]:
-        return self._network.metrics
-
-    @property
-    def batch_dimension(self) -> str:
-        """The name of the first dimension of inputs and targets."""
-        return self._network.batch_dimension
-
-    @property
-    def parameters(self) -> list[Node]:
-        """The trainable states that outputs, loss and metrics read."""
-        return self._network.parameters
-
-    @property
-    def weights(self) -> list[Node]:
-        """The states that outputs, loss and metrics read in inference, trainable or not."""
-        return self._network.weights
-
-    @property
-    def states(self) -> list[Node]:
-        """The weights, then what training keeps besides: the optimizer's, random streams."""
-        kept = states_of([*self.updates.keys(), *self.updates.values()])
-        return list(dict.fromkeys([*self.weights, *kept]))
-
-    @property
-    def optimizer(self) -> Optimizer | None:
-        """That of the last `compile`."""
-        return None if self._optimization is None else self._optimization.optimizer
-
-    @property
-    def updates(self) -> dict[Node, Node]:
-        """The states that a training step changes, with their next values."""
-        return {} if self._optimization is None else self._optimization.updates
-
-    @property
-    def learning_rate(self) -> float:
-        """The rate of the next step; setting it compiles nothing.
-
-        Raises NotCompiledError before `compile`; setting it ValueError for what is negative, NaN
-        or infinite, TypeError for what is no number.
-        """
-        return float(self.variables[self._functions.optimization.rate])
-
-    @learning_rate.setter
-    def learning_rate(self, rate: float) -> None:
-        state = self._functions.optimization.rate
-        check_number("learning_rate", rate, least=0, dtype=state.dtype)
-        self.variables[state] = rate
-
-    def values(self) -> dict[str, Array]:
-        """Copies of the values of all states, by name; `variables.update` puts them back."""
-        return self.variables.read([state.name for state in self.states])
 
     def summary(self, console: Console | None = None) -> None:
         """Prints layers, their parameters, shapes and counts; once compiled with an optimizer also

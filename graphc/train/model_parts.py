@@ -1,0 +1,105 @@
+"""What a model consists of: its nodes, its states and their values, the learning rate."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from graphc.declare.forms import Nodes
+from graphc.declare.graph import Graph, states_of
+from graphc.declare.hyperparameters import check_number
+from graphc.declare.optim import Optimizer
+from graphc.declare.variables import Variables
+from graphc.ir.graph import Node
+from graphc.train.model_functions import ModelFunctions
+from graphc.train.network import Network
+from graphc.train.optimization import Optimization
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+class ModelParts:
+    """The part of `Model` that says what the model is; the rest compiles and runs it."""
+
+    def __init__(self, network: Network, variables: Variables | None) -> None:
+        self._network = network
+        self.variables = network.graph.variables if variables is None else variables
+        self._optimization: Optimization | None = None
+        self._functions = ModelFunctions(network, self.variables)
+
+    @property
+    def graph(self) -> Graph:
+        """The graph that declares it."""
+        return self._network.graph
+
+    @property
+    def inputs(self) -> list[Node]:
+        return self._network.inputs
+
+    @property
+    def outputs(self) -> Nodes:
+        """In the structure in which they were given."""
+        return self._network.outputs
+
+    @property
+    def targets(self) -> list[Node]:
+        return self._network.targets
+
+    @property
+    def loss(self) -> Node | None:
+        return self._network.loss
+
+    @property
+    def metrics(self) -> dict[str, Node]:
+        return self._network.metrics
+
+    @property
+    def batch_dimension(self) -> str:
+        """The name of the first dimension of inputs and targets."""
+        return self._network.batch_dimension
+
+    @property
+    def parameters(self) -> list[Node]:
+        """The trainable states that outputs, loss and metrics read."""
+        return self._network.parameters
+
+    @property
+    def weights(self) -> list[Node]:
+        """The states that outputs, loss and metrics read in inference, trainable or not."""
+        return self._network.weights
+
+    @property
+    def states(self) -> list[Node]:
+        """The weights, then what training keeps besides: the optimizer's, random streams."""
+        kept = states_of([*self.updates.keys(), *self.updates.values()])
+        return list(dict.fromkeys([*self.weights, *kept]))
+
+    @property
+    def optimizer(self) -> Optimizer | None:
+        """That of the last `compile`."""
+        return None if self._optimization is None else self._optimization.optimizer
+
+    @property
+    def updates(self) -> dict[Node, Node]:
+        """The states that a training step changes, with their next values."""
+        return {} if self._optimization is None else self._optimization.updates
+
+    @property
+    def learning_rate(self) -> float:
+        """The rate of the next step; setting it compiles nothing.
+
+        Raises NotCompiledError before `compile`; setting it ValueError for what is negative, NaN
+        or infinite, TypeError for what is no number.
+        """
+        return float(self.variables[self._functions.optimization.rate])
+
+    @learning_rate.setter
+    def learning_rate(self, rate: float) -> None:
+        state = self._functions.optimization.rate
+        check_number("learning_rate", rate, least=0, dtype=state.dtype)
+        self.variables[state] = rate
+
+    def values(self) -> dict[str, Array]:
+        """Copies of the values of all states, by name; `variables.update` puts them back."""
+        return self.variables.read([state.name for state in self.states])
