@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from graphc.declare.optim import Optimizer, widest
+from graphc.declare.optim import Optimizer
+from graphc.declare.optim.slots import widest
 from graphc.declare.variables import Variables
 from graphc.errors import GraphError
 from graphc.ir.graph import Node

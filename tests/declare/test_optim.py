@@ -347,6 +347,7 @@ NUMBERS = [
     for kind in (gc.optim.SGD, gc.optim.Adagrad, gc.optim.RMSprop, gc.optim.Adam, gc.optim.AdamW)
     for each in dataclasses.fields(kind)
     if not isinstance(each.default, bool)
+    and each.name not in ("groups", "gradient_accumulation_steps")
 ]
 
 

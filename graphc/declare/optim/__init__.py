@@ -1,0 +1,16 @@
+"""Optimizers as update graphs, with PyTorch's defaults and semantics.
+
+An optimizer is plain data. `updates` declares its slots as variables of the graph and returns
+the next value of every state that it changes. The learning rate, the momentum and the weight
+decay are variables too: setting one compiles nothing. Decay rates of moving averages are
+constants, since 1 - beta must be exact also in f32. What a parameter's step is computed with has
+the parameter's dtype: a variable is as wide as the widest parameter.
+"""
+
+from graphc.declare.optim.adam import Adam, AdamW
+from graphc.declare.optim.adaptive import Adagrad, RMSprop
+from graphc.declare.optim.base import Optimizer
+from graphc.declare.optim.sgd import SGD
+from graphc.declare.optim.slots import Slots
+
+__all__ = ["SGD", "Adagrad", "Adam", "AdamW", "Optimizer", "RMSprop", "Slots"]

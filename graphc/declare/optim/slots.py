@@ -1,0 +1,105 @@
+"""The variables that an optimizer keeps on a graph."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+
+from graphc.declare.graph import Graph
+from graphc.declare.init import zeros
+from graphc.ir import build
+from graphc.ir.graph import Node
+from graphc.ir.types import DType, f32, f64
+
+
+class Slots:
+    """The variables of one optimizer on one graph, named below `scope`, and their next values.
+
+    dtype: of those that the parameters share. counter: the name of the number of steps.
+    """
+
+    def __init__(self, graph: Graph, scope: str, dtype: DType, counter: str | None = None) -> None:
+        self.graph = graph
+        self.scope = scope
+        self.dtype = dtype
+        self.updates: dict[Node, Node] = {}
+        self.declared: dict[str, Node] = {}
+        self._counter = f"{scope}.steps" if counter is None else counter
+        self._counts_each = False
+        self._steps: dict[str, Node] = {}
+        self._groups: Mapping[str, str] = {}
+
+    def variable(
+        self, name: str, init: object, shape: object = None, dtype: object | None = None
+    ) -> Node:
+        """The variable of that full name, declared when it is first asked for."""
+        if name not in self.declared:
+            self.declared[name] = self.graph.variable(name, init, shape, dtype)
+        return self.declared[name]
+
+    def scalar(self, name: str, value: float, beside: Node) -> Node:
+        """A hyperparameter that may be set between steps, in the dtype of `beside`.
+
+        Where a parameter group has one of its own the variable is named `<name>[<pattern>]`.
+        """
+        group = f"[{self._groups[name]}]" if name in self._groups else ""
+        variable = self.variable(f"{self.scope}.{name}{group}", value, dtype=self.dtype)
+        return build.cast(variable, beside.dtype)
+
+    def slot(self, name: str, parameter: Node, init: object = zeros) -> Node:
+        """A variable of the parameter's type."""
+        full_name = f"{self.scope}.{name}.{parameter.name}"
+        return self.variable(full_name, init, parameter.shape, parameter.dtype)
+
+    def steps(self, parameter: Node) -> Node:
+        """The number of the step being taken, from 1, in the dtype of `parameter`."""
+        name = self._counter_of(parameter) if self._counts_each else self._counter
+        if name not in self._steps:
+            count = self.variable(name, 0)
+            self._steps[name] = self.updates[count] = count + 1
+        return build.cast(self._steps[name], parameter.dtype)
+
+    def set(self, slot: Node, value: Node) -> Node:
+        """Makes `value` the next value of `slot` and returns it."""
+        self.updates[slot] = value
+        return value
+
+    def of_group(self, patterns: Mapping[str, str]) -> Slots:
+        """The same for a parameter whose hyperparameters are partly those of groups: `patterns`
+        says by hyperparameter of which."""
+        other = copy.copy(self)
+        other._groups = patterns
+        return other
+
+    def again(self) -> Slots:
+        """The same variables for a step that is declared anew."""
+        other = copy.copy(self)
+        other.updates, other._steps, other.declared = {}, {}, self.declared.copy()
+        return other
+
+    def count_each(self, counted: Sequence[Node]) -> dict[str, str]:
+        """From now on each parameter counts its own steps: some train in steps in which others do
+        not. Returns, where the steps were counted together, the counter that goes on from which.
+
+        counted: the parameters that have trained so far.
+        """
+        if self._counts_each:
+            return {}
+        self._counts_each = True
+        if self._counter not in self.declared:
+            return {}
+        own = [self.variable(self._counter_of(parameter), 0) for parameter in counted]
+        return {count.name: self._counter for count in own}
+
+    def count_of(self, parameter: Node) -> Node:
+        """The number of steps that have been taken, a state. Raises KeyError where none is kept."""
+        name = self._counter_of(parameter) if self._counts_each else self._counter
+        return self.declared[name]
+
+    def _counter_of(self, parameter: Node) -> str:
+        return f"{self._counter}.{parameter.name}"
+
+
+def widest(nodes: Sequence[Node]) -> DType:
+    """The dtype that holds the numbers of all: f64 where one of them is f64."""
+    return f64 if any(node.dtype is f64 for node in nodes) else f32
