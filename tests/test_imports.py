@@ -7,6 +7,7 @@ import ast
 import importlib
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -207,6 +208,13 @@ def test_an_import_against_the_order_is_seen(path: str, source: str) -> None:
 def test_an_import_in_the_order_is_not() -> None:
     source = "from graphc import errors\nfrom ..functions import function\nimport graphc.ir.build"
     assert against_the_order(source, Path("graphc/train/model.py")) == []
+
+
+def test_every_folder_of_modules_is_installed() -> None:
+    """`pyproject.toml` names them: the folders stand in other places than their packages."""
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
+    folders = {package_of(path) for path in ALL_SOURCES}
+    assert set(settings["packages"]) == folders
 
 
 # --- circles ---------------------------------------------------------------------------------
