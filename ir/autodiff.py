@@ -23,7 +23,9 @@ def gradients(value: Node, wrt: Sequence[Node]) -> tuple[Node, ...]:
     """
     if value.shape != ():
         raise GraphError(
-            _message(f"the derivative of a scalar was asked for, not of {value!r}; take its mean")
+            _message(
+                f"the derivative of a scalar was asked for, not of {value!r}; take its sum or mean"
+            )
         )
     if not value.dtype.is_float:
         raise NotDifferentiableError(_message(f"{value!r} is not a float"))

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import builtins
 import math
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from graphc.ir.dims import Dim, Extent, is_natural, quotient_of
+from graphc.ir.dims import Dim, Extent, quotient_of
 from graphc.ir.errors import DTypeError, ShapeError
 from graphc.ir.given import as_array, as_integer, check_tensors, is_tensor, shown
 from graphc.ir.location import callers_location, located
@@ -20,6 +19,8 @@ from graphc.ir.types import (
     as_dtype,
     as_shape,
     each_of,
+    f32,
+    i64,
     is_several,
     normalize_axes,
     normalize_axis,
@@ -66,7 +67,7 @@ def cast(x: Any, dtype: object) -> Node:
     try:
         wanted = as_dtype(dtype)
     except DTypeError as error:
-        raise DTypeError(_where("cast", x, str(error))) from None
+        raise DTypeError(problem_with("cast", x, str(error))) from None
     return x if x.dtype == wanted else ops.cast(x, dtype=wanted)
 
 
@@ -117,7 +118,7 @@ def maxout(x: Any, pieces: int, axis: int = -1) -> Node:
     extent = x.shape[axis]
     pieces = _integer(x, pieces, "maxout")
     if isinstance(extent, Dim) or pieces < 1 or extent % pieces:
-        raise ShapeError(_where("maxout", x, f"{pieces} pieces do not divide an extent {extent}"))
+        raise ShapeError(problem_with("maxout", x, f"{pieces} pieces do not divide {extent}"))
     split = (*x.shape[:axis], extent // pieces, pieces, *x.shape[axis + 1 :])
     return max(movement.reshape(x, shape=split), axis + 1)
 
@@ -126,7 +127,9 @@ def maxout(x: Any, pieces: int, axis: int = -1) -> Node:
 
 
 def sum(x: Any, axis: Axis = None, keepdims: bool = False) -> Node:
-    """The sum over `axis`: an axis, several, or None for all."""
+    """The sum over `axis`: an axis, several, or None for all; of bools their count, an i64."""
+    if is_tensor(x) and x.dtype.is_bool:
+        x = ops.cast(x, dtype=i64)
     return _reduce(reduce.sum_, x, axis, keepdims)
 
 
@@ -141,8 +144,13 @@ def min(x: Any, axis: Axis = None, keepdims: bool = False) -> Node:
 
 
 def mean(x: Any, axis: Axis = None, keepdims: bool = False) -> Node:
-    """The arithmetic mean over `axis`: an axis, several, or None for all."""
+    """The arithmetic mean over `axis`: an axis, several, or None for all; of bools the share of
+    True, an f32. Raises DTypeError for integers."""
     axes = _axes(x, axis, "mean")
+    if x.dtype.is_bool:
+        x = ops.cast(x, dtype=f32)
+    if not x.dtype.is_float:
+        raise DTypeError(problem_with("mean", x, "floats or bools expected; cast first"))
     total = sum(x, axes, keepdims)
     return total / x.graph.extent(tuple(x.shape[a] for a in axes), x.dtype)
 
@@ -189,21 +197,22 @@ def reshape(x: Any, shape: Any) -> Node:
     wanted: list[Any] = list(shape) if is_several(shape) else [shape]
     missing = [position for position, extent in enumerate(wanted) if _is_missing(extent)]
     if len(missing) > 1:
-        raise ShapeError(_where("reshape", x, "only one extent may be -1"))
+        raise ShapeError(problem_with("reshape", x, "only one extent may be -1"))
     if missing:
         rest = _shape(x, [extent for extent in wanted if not _is_missing(extent)], "reshape")
         extent = quotient_of(math.prod(x.shape), math.prod(rest))
         if extent is None:
-            raise ShapeError(_where("reshape", x, f"no extent completes {shape_text(rest)}"))
+            raise ShapeError(problem_with("reshape", x, f"no extent completes {shape_text(rest)}"))
         wanted[missing[0]] = extent
-    return _reshaped(x, _shape(x, wanted, "reshape"))
+    return reshaped(x, _shape(x, wanted, "reshape"))
 
 
 def _is_missing(extent: Any) -> bool:
     return isinstance(extent, int | np.integer) and extent == -1
 
 
-def _reshaped(x: Any, shape: Shape) -> Node:
+def reshaped(x: Any, shape: Shape) -> Node:
+    """`x` in a shape that is known to fit."""
     return x if shape == x.shape else movement.reshape(x, shape=shape)
 
 
@@ -214,18 +223,20 @@ def squeeze(x: Any, axes: Axis = None) -> Node:
     """
     if axes is None:
         check_tensors("squeeze", x)
-        return _reshaped(x, tuple(extent for extent in x.shape if extent != 1))
+        return reshaped(x, tuple(extent for extent in x.shape if extent != 1))
     dropped = _axes(x, axes, "squeeze")
     for axis in dropped:
         if x.shape[axis] != 1:
-            raise ShapeError(_where("squeeze", x, f"axis {axis} has the extent {x.shape[axis]}"))
-    return _reshaped(x, tuple(e for axis, e in enumerate(x.shape) if axis not in dropped))
+            raise ShapeError(
+                problem_with("squeeze", x, f"axis {axis} has the extent {x.shape[axis]}")
+            )
+    return reshaped(x, tuple(e for axis, e in enumerate(x.shape) if axis not in dropped))
 
 
 def expand_dims(x: Any, axis: int) -> Node:
     """`x` with a new axis of extent 1 at position `axis` of the result."""
     axis = _new_axis(x, axis, "expand_dims")
-    return _reshaped(x, (*x.shape[:axis], 1, *x.shape[axis:]))
+    return reshaped(x, (*x.shape[:axis], 1, *x.shape[axis:]))
 
 
 def transpose(x: Any, axes: Sequence[int] | None = None) -> Node:
@@ -255,7 +266,8 @@ def expand(x: Any, axis: int, extent: Any) -> Node:
 def concatenate(tensors: Sequence[Any], axis: int = 0) -> Node:
     """The tensors one after the other along `axis`; their other extents are equal."""
     if not is_several(tensors):
-        raise TypeError(f"concatenate: several tensors expected, not {shown(tensors)}")
+        problem = f"concatenate: several tensors in a list expected, not {shown(tensors)}"
+        raise TypeError(located(problem, callers_location()))
     given = list(tensors)
     if not given:
         raise ShapeError("concatenate: at least one tensor expected")
@@ -271,7 +283,7 @@ def take(x: Any, indices: Any, axis: int = 0) -> Node:
     Raises IndexError for numbers that are out of range; a tensor's are checked at each run.
     """
     axis = _axis(x, axis, "take")
-    return movement.take(x, _lift_index(indices, x, axis, "take"), axis=axis)
+    return movement.take(x, lift_index(indices, x, axis, "take"), axis=axis)
 
 
 def pick(x: Any, labels: Any) -> Node:
@@ -280,7 +292,7 @@ def pick(x: Any, labels: Any) -> Node:
     Raises IndexError for numbers that are out of range; a tensor's are checked at each run.
     """
     check_tensors("pick", x)
-    return composite.pick(x, _lift_index(labels, x, x.rank - 1, "pick"))
+    return composite.pick(x, lift_index(labels, x, x.rank - 1, "pick"))
 
 
 def gather(x: Any, indices: Any, axis: int = -1) -> Node:
@@ -295,14 +307,14 @@ def one_hot(labels: Any, depth: Extent, dtype: object = "f32") -> Node:
     return composite.one_hot(labels, depth=depth, dtype=dtype)
 
 
-def _lift_index(indices: Any, x: Any, axis: int, name: str) -> Node:
+def lift_index(indices: Any, x: Any, axis: int, name: str) -> Node:
     """Indices of `axis` given as numbers or an array become an integer constant."""
     if is_tensor(indices):
         return indices
     try:
         array = as_array(indices)
     except (TypeError, ValueError) as error:
-        raise DTypeError(_where(name, x, str(error))) from None
+        raise DTypeError(problem_with(name, x, str(error))) from None
     if array.size == 0:
         # An empty list is float to numpy.
         return x.graph.constant(array, "i64")
@@ -312,7 +324,7 @@ def _lift_index(indices: Any, x: Any, axis: int, name: str) -> Node:
     extent = x.shape[axis] if x.rank else None
     if isinstance(extent, int) and not (array.min() >= 0 and array.max() < extent):
         wrong = next(i for i in array.flat if not 0 <= i < extent)
-        raise IndexError(_where(name, x, f"index {wrong} is outside 0 to {extent - 1}"))
+        raise IndexError(problem_with(name, x, f"index {wrong} is outside 0 to {extent - 1}"))
     return x.graph.constant(array, "i64")
 
 
@@ -341,96 +353,6 @@ def matmul(x: Any, y: Any, transpose_x: bool = False, transpose_y: bool = False)
     return squeeze(product, drop)
 
 
-# --- indexing --------------------------------------------------------------------------------
-
-
-def index(x: Any, key: Any) -> Node:
-    """`x[key]` for integers, slices, None, `...`, and one integer tensor at the front.
-
-    Raises ShapeError for an index out of range or of a kind that is not known.
-    """
-    items = list(key) if isinstance(key, tuple) else [key]
-    if items and is_tensor(items[0]) and len(items) == 1:
-        return _index_by_tensor(x, items[0])
-    named = builtins.sum(item is not None and item is not Ellipsis for item in items)
-    if named > x.rank:
-        raise ShapeError(_where("index", x, f"{named} indices for rank {x.rank}"))
-    if not any(item is Ellipsis for item in items):
-        items.append(Ellipsis)
-    if builtins.sum(item is Ellipsis for item in items) > 1:
-        raise ShapeError(_where("index", x, "only one ... may stand in an index"))
-    position = next(i for i, item in enumerate(items) if item is Ellipsis)
-    items[position : position + 1] = [slice(None)] * (x.rank - named)
-    return _index_by_slices(x, items)
-
-
-def _index_by_tensor(x: Any, indices: Any) -> Node:
-    if x.rank == 1 and indices.rank == 0:
-        return composite.pick(x, indices)
-    return movement.take(x, indices, axis=0)
-
-
-def _index_by_slices(x: Any, items: list[Any]) -> Node:
-    starts, counts, steps = [], [], []
-    shape: list[Extent] = []
-    axis = 0
-    for item in items:
-        if item is None:
-            shape.append(1)
-            continue
-        start, count, step = _resolve(x, axis, item)
-        starts.append(start)
-        counts.append(count)
-        steps.append(step)
-        if isinstance(item, slice):
-            shape.append(count)
-        axis += 1
-    sliced = x
-    if (tuple(starts), tuple(counts), tuple(steps)) != ((0,) * x.rank, x.shape, (1,) * x.rank):
-        sliced = movement.slice_(x, starts=tuple(starts), counts=tuple(counts), steps=tuple(steps))
-    return _reshaped(sliced, tuple(shape))
-
-
-def _resolve(x: Any, axis: int, item: Any) -> tuple[Extent, Extent, int]:
-    """Start, count and step that an integer or a slice selects along `axis`."""
-    extent = x.shape[axis]
-    if isinstance(item, slice):
-        bounds = (item.start, item.stop, item.step)
-        if all(bound is None for bound in bounds):
-            return 0, extent, 1
-        if any(isinstance(each, Dim) for each in (extent, *bounds)):
-            return _resolve_open(x, extent, item)
-        try:
-            start, stop, step = item.indices(extent)
-        except (TypeError, ValueError) as error:
-            raise ShapeError(_where("index", x, f"{shown(item)}: {error}")) from None
-        return start, len(range(start, stop, step)), step
-    try:
-        number = as_integer(item)
-    except TypeError:
-        raise ShapeError(_where("index", x, f"{shown(item)} is no index")) from None
-    if isinstance(extent, Dim):
-        raise ShapeError(_where("index", x, f"dimension {extent} is open; take it whole"))
-    if not -extent <= number < extent:
-        raise ShapeError(_where("index", x, f"{number} is outside an extent of {extent}"))
-    return number % extent, 1, 1
-
-
-def _resolve_open(x: Any, extent: Extent, item: slice) -> tuple[Extent, Extent, int]:
-    """The same for a slice of open extents, which must lie in them whatever they are."""
-    start = 0 if item.start is None else item.start
-    stop = extent if item.stop is None else item.stop
-    try:
-        start, stop = (e if isinstance(e, Dim) else as_integer(e) for e in (start, stop))
-    except TypeError as error:
-        raise ShapeError(_where("index", x, f"{shown(item)}: {error}")) from None
-    inside = is_natural(start) and is_natural(stop - start) and is_natural(extent - stop)
-    if not inside or item.step not in (None, 1):
-        problem = f"dimension {extent} is open; take it whole, or from and to where it surely is"
-        raise ShapeError(_where("index", x, problem))
-    return start, stop - start, 1
-
-
 # --- messages --------------------------------------------------------------------------------
 
 
@@ -438,7 +360,7 @@ def _integer(x: Any, value: Any, name: str) -> int:
     try:
         return as_integer(value)
     except TypeError as error:
-        raise ShapeError(_where(name, x, str(error))) from None
+        raise ShapeError(problem_with(name, x, str(error))) from None
 
 
 def _axis(x: Any, axis: int, name: str) -> int:
@@ -446,7 +368,7 @@ def _axis(x: Any, axis: int, name: str) -> int:
     try:
         return normalize_axis(axis, x.rank)
     except ShapeError as error:
-        raise ShapeError(_where(name, x, str(error))) from None
+        raise ShapeError(problem_with(name, x, str(error))) from None
 
 
 def _new_axis(x: Any, axis: int, name: str) -> int:
@@ -454,7 +376,7 @@ def _new_axis(x: Any, axis: int, name: str) -> int:
     try:
         return normalize_axis(axis, x.rank + 1)
     except ShapeError as error:
-        raise ShapeError(_where(name, x, str(error))) from None
+        raise ShapeError(problem_with(name, x, str(error))) from None
 
 
 def _shape(x: Any, extents: Any, name: str) -> Shape:
@@ -462,7 +384,7 @@ def _shape(x: Any, extents: Any, name: str) -> Shape:
     try:
         return as_shape(extents)
     except ShapeError as error:
-        raise ShapeError(_where(name, x, str(error))) from None
+        raise ShapeError(problem_with(name, x, str(error))) from None
 
 
 def _axes(x: Any, axis: Axis, name: str) -> tuple[int, ...]:
@@ -470,8 +392,9 @@ def _axes(x: Any, axis: Axis, name: str) -> tuple[int, ...]:
     try:
         return normalize_axes(axis, x.rank)
     except ShapeError as error:
-        raise ShapeError(_where(name, x, str(error))) from None
+        raise ShapeError(problem_with(name, x, str(error))) from None
 
 
-def _where(name: str, x: Any, problem: str) -> str:
+def problem_with(name: str, x: Any, problem: str) -> str:
+    """What is said of `x` in function `name`, with the user's line."""
     return located(f"{name}({x.type}): {problem}", callers_location())

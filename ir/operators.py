@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
 from graphc.ir import build
+from graphc.ir.array_methods import ArrayMethods
+from graphc.ir.errors import DTypeError
+from graphc.ir.indexing import index
+from graphc.ir.location import callers_location, located
 from graphc.ir.ops import elementwise as ops
 
 if TYPE_CHECKING:
     from graphc.ir.graph import Node
+    from graphc.ir.op import Op
 
 
-class Operators:
-    """The operators that Node inherits. Comparisons are elementwise, `==` and `!=` among them;
-    `is` asks for identity, and so does the hash."""
-
-    # Leaves `array + tensor` to the tensor: numpy would apply it to each number of the array.
-    __array_ufunc__ = None
+class Operators(ArrayMethods):
+    """The operators that Node inherits, and the methods of arrays. Comparisons are elementwise,
+    `==` and `!=` among them; `is` asks for identity, and so does the hash."""
 
     def __add__(self, other: Any) -> Node:
         return ops.add(self, other)
@@ -53,6 +55,9 @@ class Operators:
     def __neg__(self) -> Node:
         return ops.negate(self)
 
+    def __pos__(self) -> Node:
+        return self  # type: ignore[return-value]
+
     def __abs__(self) -> Node:
         return ops.absolute(self)
 
@@ -66,10 +71,10 @@ class Operators:
     __hash__ = object.__hash__
 
     def __eq__(self, other: object) -> Node:  # type: ignore[override]
-        return NotImplemented if _compares_itself(other) else ops.equal(self, other)
+        return _compared(ops.equal, self, other)
 
     def __ne__(self, other: object) -> Node:  # type: ignore[override]
-        return NotImplemented if _compares_itself(other) else ops.not_equal(self, other)
+        return _compared(ops.not_equal, self, other)
 
     def __lt__(self, other: Any) -> Node:
         return ops.less(self, other)
@@ -98,50 +103,36 @@ class Operators:
     def __invert__(self) -> Node:
         return ops.logical_not(self)
 
+    def __xor__(self, other: Any) -> Node:
+        if not build.lift(other, self).dtype.is_bool:
+            _refuse("^", "bools expected, for which it is !=")
+        return ops.not_equal(self, other)
+
+    __rxor__ = __xor__
+
+    def __floordiv__(self, other: Any) -> NoReturn:
+        _refuse("//", 'gc.cast(x / y, "i32") drops the fraction of a quotient')
+
+    __rfloordiv__ = __floordiv__
+
+    def __mod__(self, other: Any) -> NoReturn:
+        _refuse("%", "graphc has no remainder")
+
+    __rmod__ = __mod__
+
     def __getitem__(self, key: Any) -> Node:
-        return build.index(self, key)
+        return index(self, key)
 
-    def __bool__(self) -> bool:
-        raise TypeError(
-            "a tensor has no truth value while the graph is declared; use where(condition, x, y), "
-            "and `is` to ask whether two names are the same tensor"
-        )
 
-    def __iter__(self) -> Any:
-        raise TypeError("a tensor cannot be iterated over while the graph is declared; index it")
+def _refuse(operator: str, problem: str) -> NoReturn:
+    raise TypeError(located(f"{operator} of a tensor: {problem}", callers_location()))
 
-    @property
-    def T(self) -> Node:  # noqa: N802
-        """The tensor with its axes reversed."""
-        return build.transpose(self)
 
-    def reshape(self, *shape: Any) -> Node:
-        """The same elements in row-major order; one extent may be -1."""
-        return build.reshape(self, shape[0] if len(shape) == 1 else shape)
-
-    def transpose(self, *axes: int) -> Node:
-        """The axes permuted; reversed when none are named."""
-        return build.transpose(self, axes or None)
-
-    def sum(self, axis: Any = None, keepdims: bool = False) -> Node:
-        """The sum over `axis`: an axis, several, or None for all."""
-        return build.sum(self, axis, keepdims)
-
-    def mean(self, axis: Any = None, keepdims: bool = False) -> Node:
-        """The mean over `axis`: an axis, several, or None for all."""
-        return build.mean(self, axis, keepdims)
-
-    def max(self, axis: Any = None, keepdims: bool = False) -> Node:
-        """The greatest element over `axis`: an axis, several, or None for all."""
-        return build.max(self, axis, keepdims)
-
-    def min(self, axis: Any = None, keepdims: bool = False) -> Node:
-        """The least element over `axis`: an axis, several, or None for all."""
-        return build.min(self, axis, keepdims)
-
-    def astype(self, dtype: object) -> Node:
-        """The elements converted to `dtype`."""
-        return build.cast(self, dtype)
+def _compared(op: Op, x: Operators, other: object) -> Node:
+    if other is None:
+        problem = f"{op.name}: None is neither a tensor nor a number; `is None` asks for it"
+        raise DTypeError(located(problem, callers_location()))
+    return NotImplemented if _compares_itself(other) else op(x, other)
 
 
 def _compares_itself(other: object) -> bool:

@@ -16,12 +16,26 @@ from graphc.ir.given import as_integer, is_tensor, shown
 from graphc.ir.lazy import Lazy
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class DType:
-    """An element type: its one spelling, its numpy type and what arithmetic it allows."""
+    """An element type: its one spelling, its numpy type and what arithmetic it allows.
+
+    It equals what names it, as a dtype of numpy does: `x.dtype == "f32"`, `x.dtype == np.float32`.
+    """
 
     name: str
     numpy: np.dtype[Any]
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, DType):
+            return self.name == other.name
+        try:
+            return self.name == as_dtype(other).name
+        except DTypeError:
+            return False
+
+    def __hash__(self) -> int:
+        return hash(self.name)
 
     @property
     def is_float(self) -> bool:

@@ -6,11 +6,13 @@ from collections.abc import Mapping, Sequence
 from typing import overload
 
 from graphc.declare.forms import Form, Nodes, form_of, in_form, listed
+from graphc.errors import GraphError
 from graphc.ir import autodiff
 from graphc.ir.build import broadcast_to
 from graphc.ir.given import check_tensors, shown
-from graphc.ir.graph import Node, topological
+from graphc.ir.graph import Node, is_among, topological
 from graphc.ir.inference import inference_values
+from graphc.ir.location import callers_location, located
 from graphc.ir.rewrite import rewrite_values
 from graphc.ir.simplify import RULES
 from graphc.ir.types import is_several
@@ -34,6 +36,9 @@ def grad(value: Node, wrt: Node | Sequence[Node]) -> Node | list[Node]:
         raise TypeError(f"grad: wrt: a tensor or several expected, not {shown(wrt)}")
     several = list(several)
     check_tensors("grad", value, *several)
+    if any(is_among(value, topological(w.operands)) for w in several):
+        problem = f"grad: {several[0]!r} is computed from {value!r}; the order is"
+        raise GraphError(located(f"{problem} gc.grad(loss, parameters)", callers_location()))
     stable = _stable(value, several)
     # Simplification may drop what the value never depended on in truth: its derivative is zero.
     written, left = set(topological([value])), set(topological([stable]))

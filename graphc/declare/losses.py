@@ -68,11 +68,11 @@ def multiclass_hinge(
     ValueError unless the margin is finite.
     """
     check_tensors("multiclass_hinge", scores, labels)
+    check_several_classes("multiclass_hinge", scores, labels, "sigmoid_cross_entropy")
     classes = scores.shape[-1] if scores.rank else None
     if classes is None or isinstance(classes, Dim):
         raise ShapeError(message_of("multiclass_hinge", scores, labels, "fixed classes expected"))
     check_number("margin", margin, dtype=scores.dtype)
-    check_several_classes("multiclass_hinge", scores, labels, "sigmoid_cross_entropy")
     correct = build.expand_dims(build.pick(scores, labels), -1)
     excess = ops.relu(scores - correct + margin)
     is_correct = build.one_hot(labels, classes, "bool")
@@ -116,11 +116,18 @@ def _penalty(name: str, measure: Op, parameters: Node | Sequence[Node], strength
 def check_like(loss: str, predictions: Node, targets: Node) -> None:
     """Nothing is broadcast in a loss: a column against a row is nearly always a mistake."""
     check_tensors(loss, predictions, targets)
+    _check_floats(loss, predictions, targets)
     if targets.dtype != predictions.dtype:
         problem = f"targets of {predictions.dtype} expected"
         raise DTypeError(message_of(loss, predictions, targets, problem))
     if targets.shape != predictions.shape:
         raise ShapeError(message_of(loss, predictions, targets, "equal shapes expected"))
+
+
+def _check_floats(loss: str, predictions: Node, targets: Node) -> None:
+    if not predictions.dtype.is_float:
+        problem = "f32 or f64 expected first; what the network says comes before the targets"
+        raise DTypeError(message_of(loss, predictions, targets, problem))
 
 
 def check_several_classes(name: str, scores: Node, labels: Node, binary: str) -> None:
@@ -130,6 +137,7 @@ def check_several_classes(name: str, scores: Node, labels: Node, binary: str) ->
     longer tells a loss from what a user may mean by the same ops.
     """
     check_tensors(name, scores, labels)
+    _check_floats(name, scores, labels)
     if scores.rank and scores.shape[-1] == 1:
         problem = f"a single class is always right; {binary} judges one logit of yes or no"
         raise ShapeError(message_of(name, scores, labels, problem))

@@ -116,7 +116,7 @@ def _check_scores(metric: str, scores: Node, labels: Node) -> None:
 def _check_floats(metric: str, scores: Node, labels: Node) -> None:
     check_tensors(metric, scores, labels)
     if not scores.dtype.is_float:
-        raise DTypeError(message_of(metric, scores, labels, "scores of f32 or f64 expected"))
+        raise DTypeError(message_of(metric, scores, labels, "scores of f32 or f64 expected first"))
 
 
 def _check_shape(metric: str, scores: Node, labels: Node, shape: Shape) -> None:

@@ -10,7 +10,7 @@ from graphc.declare.forms import Nodes, listed
 from graphc.ir.cut import needed_nodes
 from graphc.ir.errors import ForeignTensorError, GraphError
 from graphc.ir.given import shown
-from graphc.ir.graph import Node, Program, is_among
+from graphc.ir.graph import Node, Program, is_among, topological
 from graphc.ir.inference import without_training_forms
 from graphc.ir.ops import leaf
 from graphc.ir.types import is_several, named_dimensions
@@ -67,6 +67,7 @@ def _check_nodes(program: Program) -> None:
 
 
 def _check(program: Program) -> None:
+    _check_order(program)
     needed = needed_nodes(program)
     missing = [n for n in needed if n.op is leaf.input_ and not is_among(n, program.inputs)]
     if missing:
@@ -83,6 +84,14 @@ def _check(program: Program) -> None:
             raise GraphError(f"{state!r} is no state, so it cannot be updated")
         if state.type != value.type:
             raise GraphError(f"state {state.name!r} is {state.type}, its update {value.type}")
+
+
+def _check_order(program: Program) -> None:
+    """Raises GraphError where the inputs are computed from what was asked for."""
+    below = set(topological(program.inputs)).difference(program.inputs)
+    if program.roots and below.issuperset(program.roots):
+        problem = "the inputs are computed from the outputs"
+        raise GraphError(f"{problem}; inputs come first: gc.function(inputs, outputs)")
 
 
 def open_dimensions(program: Program) -> tuple[str, ...]:

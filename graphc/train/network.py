@@ -13,7 +13,7 @@ from graphc.functions.arrays import batch_dimension
 from graphc.functions.function import Function
 from graphc.ir.given import check_tensors, shown
 from graphc.ir.graph import Node, is_among, topological
-from graphc.ir.location import located
+from graphc.ir.location import callers_location, located
 from graphc.ir.ops import leaf
 from graphc.train.logged import LOSS, check_metric_name
 
@@ -103,8 +103,12 @@ def check_parts(
     if loss is not None:
         check_tensors("Model: loss", loss)
     check_tensors("Model: metrics", *metrics.values())
-    if not inputs or any(node.op is not leaf.input_ for node in given):
-        raise GraphError("inputs and targets must be inputs of a graph")
+    others = [node for node in given if node.op is not leaf.input_]
+    if not inputs or others:
+        which = f", not {others[0]!r}" if others else ""
+        order = "the order is gc.Model(inputs, outputs, targets, loss)"
+        problem = f"inputs and targets must be inputs of a graph{which}; {order}"
+        raise GraphError(located(problem, callers_location()))
     for name in metrics:
         check_metric_name(name)
     judged = dict(metrics) if loss is None else {LOSS: loss, **metrics}

@@ -195,7 +195,7 @@ def test_scalars_that_do_not_fit_are_refused() -> None:
     with pytest.raises(DTypeError, match="add: 'one' is neither"):
         count + "one"
     pixels = graph.input("pixels", ("batch", 784), "u8")
-    with pytest.raises(DTypeError, match=r"^sum\(u8\[batch,784\]\): .* not u8; cast first"):
+    with pytest.raises(DTypeError, match=r"^mean\(u8\[batch,784\]\): .*cast first"):
         build.mean(pixels, 1)
     with pytest.raises(DTypeError, match=r"add\(i32\[\], f32\[\]\): operands of one dtype"):
         count + graph.input("x", ())
@@ -291,7 +291,7 @@ def test_constructors_that_change_nothing_make_no_node() -> None:
 @pytest.mark.parametrize(
     ("build_node", "match"),
     [
-        (lambda x: build.maxout(x, 3), r"maxout\(f32\[3,4\]\): 3 pieces do not divide an extent 4"),
+        (lambda x: build.maxout(x, 3), r"maxout\(f32\[3,4\]\): 3 pieces do not divide 4"),
         (lambda x: build.maxout(x, 0), "0 pieces"),
         (lambda x: build.expand_dims(x, 3), r"expand_dims\(f32\[3,4\]\): axis 3"),
         (lambda x: build.expand(x, -4, 2), r"expand\(f32\[3,4\]\): axis -4"),
@@ -396,9 +396,9 @@ def test_indexing_beside_an_open_dimension() -> None:
         (2, "2 is outside an extent of 2"), (-3, "-3 is outside an extent of 2"),
         (np.s_[0, 0, 0, 0], "4 indices for rank 3"), (0.5, "0.5 is no index"),
         ("a", "'a' is no index"),
-        ([0, 1], "is no index"), (True, "True is no index"),
+        (True, "True is no index"),
         (np.s_[..., ...], "only one ... may stand"),
-        (np.array([0, 1]), "is no index"),
+        (np.s_[0, [0, 1]], "an integer beside"), (np.s_[[0, 1], :, [0, 1]], "only one tensor"),
     ],
 )  # fmt: skip
 def test_refused_indices(key: Any, match: str) -> None:

@@ -1,0 +1,179 @@
+"""What a numpy array can do and a tensor can too; and why it cannot do the rest."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from graphc.ir import build
+from graphc.ir.dims import Dim, Extent
+from graphc.ir.location import callers_location, located
+from graphc.ir.numpy_functions import (
+    INSTEAD_OF_FUNCTIONS,
+    NAMES_OF_UFUNCS,
+    NO_VALUE,
+    apply_function,
+    apply_ufunc,
+)
+
+if TYPE_CHECKING:
+    from graphc.ir.graph import Node
+
+_DERIVATIVES = "gc.grad(loss, parameters) makes derivatives, and an optimizer's updates a step"
+_CASTS = "x.astype(dtype) converts"
+# By the name of an attribute of arrays in numpy or torch: what stands for it here.
+_INSTEAD = {
+    "item": NO_VALUE, "tolist": NO_VALUE, "numpy": NO_VALUE, "data": NO_VALUE,
+    "backward": _DERIVATIVES, "grad": _DERIVATIVES,
+    "requires_grad": "a parameter is declared as graph.parameter(name, shape)",
+    "detach": "gc.stop_gradient(x) is a constant for derivatives",
+    "view": "x.reshape(shape) is the same elements in another shape",
+    "permute": "x.transpose(axes) permutes axes",
+    "unsqueeze": "gc.expand_dims(x, axis) adds an axis",
+    "dim": "x.ndim is the number of axes",
+    "to": _CASTS, "type": _CASTS, "float": _CASTS, "double": _CASTS, "int": _CASTS, "long": _CASTS,
+    "mm": "gc.matmul(x, y), or x @ y, is the product",
+    "copy": "a tensor never changes, so it needs no copy",
+    "clone": "a tensor never changes, so it needs no copy",
+}  # fmt: skip
+_FUNCTIONS = {"relu", "sigmoid", "softplus", "softmax", "log_softmax", "logsumexp", "expand_dims"}
+
+
+class ArrayMethods:
+    """The attributes and methods of numpy's arrays that are a line of graphc's functions; numpy's
+    own functions of a tensor; and refusals, each with what to write instead."""
+
+    @property
+    def T(self) -> Node:  # noqa: N802
+        """The tensor with its axes reversed."""
+        return build.transpose(self)
+
+    @property
+    def ndim(self) -> int:
+        """The number of axes."""
+        return len(_shape(self))
+
+    @property
+    def size(self) -> Extent:
+        """The number of elements, which is open where an extent is."""
+        return math.prod(_shape(self))
+
+    def reshape(self, *shape: Any) -> Node:
+        """The same elements in row-major order; one extent may be -1."""
+        return build.reshape(self, shape[0] if len(shape) == 1 else shape)
+
+    def transpose(self, *axes: Any) -> Node:
+        """The axes permuted; reversed when none are named."""
+        return build.transpose(self, (axes[0] if len(axes) == 1 else axes) or None)
+
+    def squeeze(self, axis: Any = None) -> Node:
+        """The tensor without the axes `axis`, of extent 1: all such unless given."""
+        return build.squeeze(self, axis)
+
+    def ravel(self) -> Node:
+        """All elements in one axis, in row-major order."""
+        return build.reshape(self, -1)
+
+    def flatten(self) -> Node:
+        """All elements in one axis, in row-major order."""
+        return build.reshape(self, -1)
+
+    def sum(self, axis: Any = None, keepdims: bool = False) -> Node:
+        """The sum over `axis`: an axis, several, or None for all; of bools their count."""
+        return build.sum(self, axis, keepdims)
+
+    def mean(self, axis: Any = None, keepdims: bool = False) -> Node:
+        """The mean over `axis`: an axis, several, or None for all; of bools the share of True."""
+        return build.mean(self, axis, keepdims)
+
+    def max(self, axis: Any = None, keepdims: bool = False) -> Node:
+        """The greatest element over `axis`: an axis, several, or None for all."""
+        return build.max(self, axis, keepdims)
+
+    def min(self, axis: Any = None, keepdims: bool = False) -> Node:
+        """The least element over `axis`: an axis, several, or None for all."""
+        return build.min(self, axis, keepdims)
+
+    def argmax(self, axis: int | None = None, keepdims: bool = False) -> Node:
+        """The index (i64) of the greatest element along `axis`, of all elements for None."""
+        return build.argmax(self.ravel() if axis is None else self, axis or 0, keepdims)
+
+    def take(self, indices: Any, axis: int = 0) -> Node:
+        """Slices along `axis` chosen by integer `indices`, whose axes replace it."""
+        return build.take(self, indices, axis)
+
+    def astype(self, dtype: object) -> Node:
+        """The elements converted to `dtype`."""
+        return build.cast(self, dtype)
+
+    # --- numpy's functions -------------------------------------------------------------------
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Node:
+        return apply_ufunc(ufunc, method, inputs, options)
+
+    def __array_function__(self, function: Any, _: Any, given: Any, options: Any) -> Any:
+        return apply_function(function, given, options)
+
+    # --- what a tensor cannot do -------------------------------------------------------------
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> NoReturn:
+        _refuse(NO_VALUE)
+
+    def __float__(self) -> NoReturn:
+        _refuse(f"{NO_VALUE}; and gc.exp takes tensors, which math.exp does not")
+
+    __int__ = __complex__ = __float__
+
+    def __index__(self) -> NoReturn:
+        _refuse(f"{NO_VALUE}; gc.take and gc.pick index by a tensor, extents are in x.shape")
+
+    def __round__(self, digits: Any = None) -> NoReturn:
+        _refuse('gc.cast(x, "i32") drops the fraction; graphc has no rounding')
+
+    def __format__(self, specification: str) -> str:
+        if specification:
+            _refuse(NO_VALUE)
+        return str(self)
+
+    def __bool__(self) -> bool:
+        _refuse(
+            "a tensor has no truth value while the graph is declared; choose with "
+            "gc.where(condition, x, y), combine conditions by &, | and ~, take the greater of two "
+            "by gc.maximum, and ask with `is` whether two names are the same tensor"
+        )
+
+    def __len__(self) -> int:
+        shape = _shape(self)
+        if not shape:
+            _refuse("a scalar has no length")
+        if isinstance(shape[0], Dim):
+            _refuse(f"the first extent, {shape[0]}, is open; x.shape[0] is calculated with")
+        return int(shape[0])
+
+    def __iter__(self) -> Any:
+        _refuse(
+            "a tensor cannot be iterated over while the graph is declared; x[i] is a part of it, "
+            "and gc.sum(x), gc.max(x) and the like go over its elements"
+        )
+
+    def __setitem__(self, key: Any, value: Any) -> NoReturn:
+        _refuse(
+            "a tensor never changes; gc.where(condition, value, x) and gc.concatenate make another "
+            "one, and the updates of a function give states new values"
+        )
+
+    def __getattr__(self, name: str) -> Any:
+        instead = _INSTEAD.get(name, INSTEAD_OF_FUNCTIONS.get(name))
+        if name in NAMES_OF_UFUNCS or name in _FUNCTIONS:
+            instead = f"gc.{name}(x) is a function"
+        problem = f"a tensor has no attribute {name!r}"
+        raise AttributeError(problem if instead is None else f"{problem}; {instead}")
+
+
+def _shape(x: Any) -> tuple[Extent, ...]:
+    shape: tuple[Extent, ...] = x.shape
+    return shape
+
+
+def _refuse(problem: str) -> NoReturn:
+    raise TypeError(located(problem, callers_location()))

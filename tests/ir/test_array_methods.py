@@ -1,0 +1,195 @@
+"""Tensors among numpy's functions and under the methods of arrays: the same, or a reason."""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import graphc as gc
+from graphc.ir.dims import Dim
+from graphc.ir.graph import Graph, Node
+from graphc.ir.numpy_functions import NAMES_OF_UFUNCS
+from tests.ir.evaluation import value_of
+
+A = np.linspace(0.25, 2.75, 12).reshape(3, 4)
+B = A[::-1] - 1
+
+
+def both() -> tuple[Node, Node]:
+    graph = Graph()
+    return graph.input("x", A.shape, "f64"), graph.input("y", A.shape, "f64")
+
+
+# --- numpy's functions -----------------------------------------------------------------------
+
+UNARY = [
+    np.negative, np.positive, np.reciprocal, np.square, np.sqrt, np.absolute, np.sign, np.exp,
+    np.expm1, np.log, np.log1p, np.sin, np.cos, np.tanh,
+]  # fmt: skip
+BINARY = [
+    np.add, np.subtract, np.multiply, np.divide, np.minimum, np.maximum, np.power, np.equal,
+    np.not_equal, np.less, np.less_equal, np.greater, np.greater_equal,
+]  # fmt: skip
+OF_BOOLS = [np.logical_and, np.logical_or, np.bitwise_and, np.bitwise_or]
+
+
+@pytest.mark.parametrize("ufunc", UNARY, ids=lambda ufunc: ufunc.__name__)
+def test_ufuncs_of_one_tensor(ufunc: np.ufunc) -> None:
+    x, _ = both()
+    np.testing.assert_allclose(value_of(ufunc(x), x=A), ufunc(A), rtol=1e-15)
+
+
+@pytest.mark.parametrize("ufunc", BINARY, ids=lambda ufunc: ufunc.__name__)
+def test_ufuncs_of_two_tensors_and_of_one_beside_an_array(ufunc: np.ufunc) -> None:
+    x, y = both()
+    np.testing.assert_allclose(value_of(ufunc(x, y), x=A, y=B), ufunc(A, B))
+    np.testing.assert_allclose(value_of(ufunc(A, y), y=B), ufunc(A, B))
+    np.testing.assert_allclose(value_of(ufunc(x, B), x=A), ufunc(A, B))
+    np.testing.assert_allclose(value_of(ufunc(np.float64(2), x), x=A), ufunc(2, A))
+
+
+@pytest.mark.parametrize("ufunc", OF_BOOLS, ids=lambda ufunc: ufunc.__name__)
+def test_ufuncs_of_bools(ufunc: np.ufunc) -> None:
+    x, y = both()
+    expected = ufunc(A > 1, B > 0)
+    np.testing.assert_array_equal(value_of(ufunc(x > 1, y > 0), x=A, y=B), expected)
+    np.testing.assert_array_equal(value_of(np.logical_not(x > 1), x=A), A <= 1)
+    np.testing.assert_array_equal(value_of(np.invert(x > 1), x=A), A <= 1)
+    np.testing.assert_array_equal(value_of((x > 1) ^ (y > 0), x=A, y=B), (A > 1) ^ (B > 0))
+
+
+def test_products() -> None:
+    x, _ = both()
+    np.testing.assert_allclose(value_of(np.matmul(x, B.T), x=A), A @ B.T)
+    np.testing.assert_allclose(value_of(np.matmul(B.T, x), x=A), B.T @ A)
+    np.testing.assert_allclose(value_of(B[0] @ x.T, x=A), B[0] @ A.T)
+
+
+def test_every_ufunc_of_the_same_name_is_accepted() -> None:
+    same = {name for name in gc.__all__ if isinstance(getattr(np, name, None), np.ufunc)}
+    assert same - {"abs"} <= NAMES_OF_UFUNCS
+
+
+FUNCTIONS: list[Callable[[Any], Any]] = [
+    np.sum, np.mean, np.max, np.min, np.argmax, np.transpose, np.squeeze, np.ndim,
+    lambda a: np.sum(a, 0), lambda a: np.sum(a, axis=(0, 1), keepdims=True),
+    lambda a: np.mean(a, axis=-1, keepdims=True), lambda a: np.amax(a, axis=0),
+    lambda a: np.amin(a, axis=1), lambda a: np.argmax(a, axis=0), lambda a: np.argmax(a, 1),
+    lambda a: np.argmax(a, keepdims=False), lambda a: np.reshape(a, (2, -1)),
+    lambda a: np.transpose(a, (1, 0)), lambda a: np.expand_dims(a, 1),
+    lambda a: np.broadcast_to(a, (2, 3, 4)), lambda a: np.concatenate([a, a], axis=1),
+    lambda a: np.concatenate((a, np.ones((1, 4)))), lambda a: np.where(a > 1, a, 0.0),
+    lambda a: np.take(a, [2, 0], axis=0), lambda a: np.take(a, np.array([1]), 1),
+    lambda a: np.sum(a > 1), lambda a: np.mean(a > 1, axis=0),
+    lambda a: +a, lambda a: a.ravel(), lambda a: a.flatten(), lambda a: a[:1].squeeze(0),
+    lambda a: a.argmax(), lambda a: a.argmax(1), lambda a: a.argmax(axis=0, keepdims=True),
+    lambda a: a.take([1, 1], axis=1), lambda a: a.T, lambda a: a.transpose((1, 0)),
+    lambda a: a.transpose(1, 0), lambda a: a.transpose(), lambda a: a.ndim, lambda a: a.size,
+    lambda a: a.astype("i4"), lambda a: a.sum(0, keepdims=True), lambda a: len(a),
+    lambda a: (a > 1).sum(axis=1), lambda a: (a > 1).mean(),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("number", range(len(FUNCTIONS)))
+def test_functions_and_methods_are_numpys(number: int) -> None:
+    x, _ = both()
+    made, expected = FUNCTIONS[number](x), FUNCTIONS[number](A)
+    value = value_of(made, x=A) if isinstance(made, Node) else made
+    assert np.shape(value) == np.shape(expected)
+    rtol = 1e-6 if getattr(value, "dtype", None) == np.float32 else 1e-15
+    np.testing.assert_allclose(value, expected, rtol=rtol)
+
+
+def test_the_dtypes_of_sums_and_means_of_bools() -> None:
+    x, _ = both()
+    assert gc.sum(x > 1).dtype == "i64" and gc.mean(x > 1).dtype == "f32"
+    with pytest.raises(gc.DTypeError, match=r"^mean\(i64\[\]\): floats or bools expected"):
+        gc.mean(gc.sum(x > 1))
+
+
+def test_shapes() -> None:
+    x = Graph().input("x", ("batch", 3))
+    assert np.shape(x) == (Dim("batch"), 3) and x.size == Dim("3*batch") and x.ndim == 2
+
+
+# --- refusals --------------------------------------------------------------------------------
+
+NO_VALUE = r"no value while the graph is declared; gc\.function"
+REFUSED: dict[str, tuple[Callable[[Any], Any], str]] = {
+    "log2": (np.log2, r"^np\.log2: .*gc\.log\(x\) / math\.log\(2\)"),
+    "arctan": (np.arctan, r"^np\.arctan: graphc has no such function"),
+    "cumsum": (np.cumsum, r"^np\.cumsum: graphc has no such function"),
+    "norm": (np.linalg.norm, r"^np\.linalg\.norm: .*gc\.sqrt"),
+    "stack": (lambda x: np.stack([x, x]), r"^np\.stack: .*gc\.concatenate"),
+    "clip": (lambda x: np.clip(x, 0, 1), r"^np\.clip: .*gc\.minimum\(gc\.maximum"),
+    "reduce": (np.add.reduce, r"^np\.add\.reduce of a tensor: gc\.sum"),
+    "out": (lambda x: np.exp(x, out=np.zeros(A.shape)), "not written into an array"),
+    "in place": (lambda x: operator.iadd(np.zeros(A.shape), x), "not written into an array"),
+    "where": (lambda x: np.exp(x, where=True), "graphc has no where"),
+    "dtype": (lambda x: np.sum(x, 0, np.float64), r"graphc has np\.sum\(a, axis=None, \*, keep"),
+    "asarray": (np.asarray, NO_VALUE),
+    "array": (lambda x: np.array([x, 1.0]), NO_VALUE),
+    "float": (float, NO_VALUE),
+    "int": (int, NO_VALUE),
+    "complex": (complex, NO_VALUE),
+    "math": (math.exp, NO_VALUE + r".*gc\.exp takes tensors"),
+    "range": (range, NO_VALUE + r".*x\.shape"),
+    "format": (lambda x: f"{x:.3f}", NO_VALUE),
+    "round": (round, "no rounding"),
+    "bool": (bool, r"no truth value .*gc\.where"),
+    "max": (lambda x: max(x, 0), r"no truth value .*gc\.maximum"),
+    "iter": (list, "cannot be iterated"),
+    "assign": (lambda x: operator.setitem(x, 0, 1), r"never changes; gc\.where"),
+    "floor": (lambda x: x // 2, r'gc\.cast\(x / y, "i32"\)'),
+    "remainder": (lambda x: 2 % x, "no remainder"),
+    "xor": (lambda x: x ^ x, "bools expected"),
+    "len": (lambda x: len(x[0, 0]), "a scalar has no length"),
+    "size": (np.size, r"x\.size"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_a_tensor_cannot_do_says_what_to_write(name: str) -> None:
+    function, problem = REFUSED[name]
+    x, _ = both()
+    with pytest.raises(TypeError, match=problem) as raised:
+        function(x)
+    assert "\n  at test_array_methods.py:" in str(raised.value)
+
+
+def test_an_open_extent_is_no_length() -> None:
+    with pytest.raises(TypeError, match="the first extent, batch, is open"):
+        len(Graph().input("x", ("batch", 3)))
+
+
+@pytest.mark.parametrize(
+    ("name", "instead"),
+    [
+        ("backward", "gc.grad"), ("item", "gc.function"), ("detach", "gc.stop_gradient"),
+        ("view", "x.reshape"), ("exp", "gc.exp"), ("relu", "gc.relu"), ("var", "gc.mean"),
+        ("clip", "gc.minimum"), ("nothing", "no attribute 'nothing'"),
+    ],
+)  # fmt: skip
+def test_unknown_attributes_say_what_there_is(name: str, instead: str) -> None:
+    x, _ = both()
+    assert not hasattr(x, name)
+    with pytest.raises(AttributeError) as raised:
+        getattr(x, name)
+    assert instead in str(raised.value)
+
+
+def test_none_is_asked_for_by_identity() -> None:
+    x, _ = both()
+    with pytest.raises(gc.DTypeError, match="`is None` asks for it"):
+        _ = x == None  # noqa: E711
+
+
+def test_a_dtype_equals_what_names_it() -> None:
+    x, _ = both()
+    assert x.dtype == "f64" and x.dtype == np.float64 and x.dtype != "f32" and x.dtype != None  # noqa: E711
+    assert x.dtype in ("f32", "f64") and len({x.dtype, gc.f64}) == 1
