@@ -97,6 +97,8 @@ def wrap_in_strips(
     """
     limits = share_limits(share, loop.extent) if share else f"0, {loop.extent}"
     is_even = share is None and loop.extent % STRIP == 0
+    # A block of few steps, which are added one after the other, may end inside of a strip.
+    is_even &= sums is None or sums.cut.steps % STRIP == 0
 
     def strips(into: Block, limits: str) -> None:
         _nest_strips(into, loop, stages, prefetches, limits, is_even)

@@ -114,6 +114,15 @@ def test_results(
     check_results(function.program, given, states)
 
 
+@pytest.mark.parametrize("shape", [(3, 512, 2), (2, 640, 3)], ids=str)
+def test_blocks_of_a_sum_may_be_shorter_than_strips(shape: tuple[int, ...]) -> None:
+    """Of elements that stand apart, few are added one after the other."""
+    x = gc.Graph().input("x", shape)
+    program = gc.function([x], gc.sum(gc.tanh(x) * gc.sigmoid(x * 2.0), 1)).program
+    given = {"x": np.random.default_rng(0).uniform(-1, 1, shape).astype("f4")}
+    check_results(program, given, {})
+
+
 @pytest.mark.parametrize("seed", range(RANDOM_PROGRAMS))
 def test_random_graphs(monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
     """Every op in a stage of its own, in strips shorter than most rows."""
