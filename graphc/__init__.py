@@ -9,6 +9,7 @@ from graphc.declare.custom_op import custom_op
 from graphc.declare.derivatives import grad, inference, jacobian
 from graphc.declare.graph import Graph
 from graphc.declare.nn import dropout
+from graphc.declare.scopes import scope
 from graphc.declare.training_forms import training_form, training_updates
 from graphc.declare.variables import Variables
 from graphc.errors import (
@@ -186,6 +187,7 @@ __all__ = [
     "relu",
     "reshape",
     "schedules",
+    "scope",
     "sigmoid",
     "sign",
     "sin",

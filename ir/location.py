@@ -1,21 +1,32 @@
-"""Where in the user's source a node was written."""
+"""Where in the user's source a node was written, and in which part of the network it stands."""
 
 from __future__ import annotations
 
 import linecache
 import os
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from graphc.ir.scope import current_scope
 
 OWN_PACKAGE = "graphc"
 
 
 @dataclass(frozen=True)
 class Location:
-    """A line of the user's source."""
+    """A line of the user's source.
+
+    scope: the scopes and calls of layers that the node was declared in, from the outside in, such
+        as ("block1", "encoder (call 2)", "dense"): what `gc.scope` and `gc.nn.Layer` say. Each call
+        of a layer is an element of its own, since layers have different names and further calls are
+        numbered; so nodes whose scopes begin alike are one group. It is no part of the text, nor of
+        what makes locations equal: passes and digests know nothing of it, and derivatives and
+        rewritten values have that of the node that they are made from.
+    """
 
     filename: str
     line: int
+    scope: tuple[str, ...] = field(default=(), compare=False)
 
     @property
     def text(self) -> str:
@@ -32,7 +43,8 @@ def callers_location() -> Location | None:
     while frame is not None:
         module = frame.f_globals.get("__name__", "")
         if module != OWN_PACKAGE and not module.startswith(OWN_PACKAGE + "."):
-            return Location(frame.f_code.co_filename, frame.f_lineno)
+            scope = current_scope().path
+            return Location(frame.f_code.co_filename, frame.f_lineno, scope)
         frame = frame.f_back  # type: ignore[assignment]
     return None
 

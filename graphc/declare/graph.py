@@ -10,11 +10,13 @@ from typing import Any
 from graphc.declare.init import Initializer, RandomKey, as_initializer, glorot_uniform
 from graphc.declare.variables import Variables
 from graphc.errors import GraphError
+from graphc.ir.custom_vjp import formal_of
 from graphc.ir.given import as_array, as_integer, check_tensors, is_tensor, shown
 from graphc.ir.graph import Graph as NodeGraph
 from graphc.ir.graph import Node, default_dtype, topological
 from graphc.ir.location import callers_location, located
 from graphc.ir.ops import leaf
+from graphc.ir.scope import current_scope
 from graphc.kernels.forks import RenewedLock
 
 
@@ -22,12 +24,14 @@ from graphc.kernels.forks import RenewedLock
 class TrainingStep:
     """What a training step makes of a state where what is trained reads `when`.
 
-    following: the next value, from what steps declared before have made of the state.
+    value: the state's next value. before: the formal parameter in it that stands for what steps
+        declared before have made of the state; None where it reads the state itself.
     """
 
     state: Node
     when: Node
-    following: Callable[[Node], Node]
+    value: Node
+    before: Node | None
 
 
 class Graph(NodeGraph):
@@ -58,8 +62,10 @@ class Graph(NodeGraph):
     ) -> Node:
         """A trainable state. `init` is an initialiser, a number or an array of `shape`.
 
-        Raises GraphError when the name is taken, ShapeError when an extent is left open.
+        The names of scopes around it come first: "block1.w". Raises GraphError when the name is
+        taken, ShapeError when an extent is left open.
         """
+        name = _in_scope(name)
         initializer = _initializer(name, init)
         node = self.state(name, shape, dtype, trainable=True)
         self.initializers[name] = initializer
@@ -71,8 +77,9 @@ class Graph(NodeGraph):
         """A state that no gradient changes: a rate, a counter, an optimizer's slot.
 
         `init` is a number, an array, or an initialiser; shape and dtype are its own unless given
-        (f32 for floats and for initialisers). Raises as `parameter` does.
+        (f32 for floats and for initialisers). Named in scopes, and raises, as `parameter`.
         """
+        name = _in_scope(name)
         initializer = _initializer(name, init)
         if shape is None:
             shape = () if callable(init) else as_array(init).shape
@@ -90,7 +97,6 @@ class Graph(NodeGraph):
         """
         stream = self.variable(name, RandomKey(), dtype="i64")
         self.streams.add(stream.name)
-        self.update_in_training(stream, lambda key: key + 1)
         return stream
 
     def update_in_training(
@@ -115,48 +121,55 @@ class Graph(NodeGraph):
         """
         check_tensors("update_in_training", state, *([] if when is None else [when]))
         read = state if when is None else when
-        problem = None
+        problem: str | None = None
+        before: Node | None = None
+        value: Any = next_value
+        if callable(next_value):
+            before = formal_of(self, state.type)
+            value = next_value(before)
         if state.op is not leaf.state or state.graph is not self:
             problem = f"a state of this graph expected, not {state!r}"
         elif read.graph is not self:
             problem = f"{read!r} is of another graph"
-        elif is_tensor(next_value) and next_value.graph is not self:
-            problem = f"{next_value!r} is of another graph"
         elif (state.name, read.number) in self._training_steps:
             problem = f"{state!r} has a next value already where {read!r} is read"
-        elif is_tensor(next_value) and next_value.type != state.type:
-            problem = f"{state!r} cannot become {next_value!r}"
-        elif not (is_tensor(next_value) or callable(next_value)):
-            problem = f"a tensor or a function that makes one expected, not {shown(next_value)}"
+        elif not is_tensor(value):
+            problem = f"a tensor or a function that makes one expected, not {shown(value)}"
+        elif value.graph is not self:
+            problem = f"{value!r} is of another graph"
+        elif value.type != state.type:
+            problem = f"{state!r} cannot become {value!r}"
         if problem is not None:
             raise GraphError(located(f"update_in_training: {problem}", callers_location()))
-        following = next_value if callable(next_value) else lambda _: next_value
-        step = TrainingStep(state, read, following)
-        self._training_steps[state.name, read.number] = step
+        self._training_steps[state.name, read.number] = TrainingStep(state, read, value, before)
 
     @property
     def training_steps(self) -> tuple[TrainingStep, ...]:
-        """Those of `update_in_training` and of random streams, in the order of declaration."""
+        """Those of `update_in_training`, in the order of declaration."""
         return tuple(self._training_steps.values())
 
-    def scope(self, base: str, name: str | None) -> str:
-        """`name`, or a unique one from `base`. Raises GraphError when the name is taken."""
+    def name_for(self, base: str, name: str | None) -> str:
+        """`name`, or a unique one from `base`, inside of the scopes around it, which are left out.
+
+        Raises GraphError when the name is taken.
+        """
         return self.unique_name(base) if name is None else self.reserve_name(name)
 
     def unique_name(self, base: str) -> str:
-        """`base`, or `base_1`, `base_2`, ... where layers before have taken it."""
+        """`base`, or `base_1`, `base_2`, ... where layers before have taken it in this scope."""
         name, number = base, 0
-        while self._is_taken(name):
+        while self._is_taken(_in_scope(name)):
             number += 1
             name = f"{base}_{number}"
-        self._scopes.add(name)
+        self._scopes.add(_in_scope(name))
         return name
 
     def reserve_name(self, name: str) -> str:
         """`name`, now taken. Raises GraphError when a layer before has taken it."""
-        if self._is_taken(name):
-            raise GraphError(located(f"the name {name!r} is taken", callers_location()))
-        self._scopes.add(name)
+        if self._is_taken(_in_scope(name)):
+            problem = f"the name {_in_scope(name)!r} is taken"
+            raise GraphError(located(problem, callers_location()))
+        self._scopes.add(_in_scope(name))
         return name
 
     @property
@@ -193,6 +206,12 @@ class Graph(NodeGraph):
 
     def _is_taken(self, name: str) -> bool:
         return name in self._scopes or name in self.inputs or name in self.states
+
+
+def _in_scope(name: str) -> str:
+    """`name` with the names of the scopes around it."""
+    prefix = current_scope().prefix
+    return f"{prefix}{name}" if prefix else name
 
 
 def _initializer(name: str, init: object) -> Initializer:

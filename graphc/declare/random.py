@@ -29,7 +29,7 @@ def uniform(graph: Graph, shape: Any, dtype: object = f32, name: str | None = No
     if not wanted.is_float:
         problem = f"uniform: f32 or f64 expected, not {wanted}"
         raise DTypeError(located(problem, callers_location()))
-    key = graph.random_stream(f"{graph.scope('uniform', name)}.key")
+    key = graph.random_stream(f"{graph.name_for('uniform', name)}.key")
     index = graph.iota(shape, i32)
     bits = random.random_bits(key, index, dtype=i32 if wanted == f32 else i64)
     return random.unit_interval(bits)

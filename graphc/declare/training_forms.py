@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from graphc.declare.graph import TrainingStep, graph_of
-from graphc.errors import GraphError
+from graphc.declare.graph import graph_of
 from graphc.ir.build import lift
 from graphc.ir.given import check_tensors, is_tensor
 from graphc.ir.graph import Node, topological
-from graphc.ir.location import callers_location, located
-from graphc.ir.ops import training
+from graphc.ir.ops import leaf, training
+from graphc.ir.ops.custom import substituted
 from graphc.ir.types import each_of
 
 
@@ -37,29 +36,29 @@ def training_updates(roots: Node | Iterable[Node]) -> dict[Node, Node]:
 
     These are the random streams that they read, and what layers have said with
     `Graph.update_in_training`, such as the running mean of a batch normalisation. An optimizer's
-    updates have those of its loss. Raises GraphError for a next value of another type than its
-    state's.
+    updates have those of its loss. Next values of one state follow each other in the order of their
+    declaration. Raises GraphError for tensors of a graph that holds no variables.
     """
     given = each_of(roots)
     check_tensors("training_updates", *given)
     updates: dict[Node, Node] = {}
-    taken: list[TrainingStep] = []
     while True:
         # Again, since next values may read what no root reads.
-        reached = set(topological([*given, *updates.values()]))
-        graphs = {node.graph: graph_of(node) for node in given}.values()
-        steps = [s for graph in graphs for s in graph.training_steps if s.when in reached]
-        if len(steps) == len(taken):
-            return dict(sorted(updates.items(), key=lambda update: update[0].number))
-        taken, updates = steps, {}
-        for step in steps:
-            updates[step.state] = _following(step, updates.get(step.state, step.state))
+        reached = topological([*given, *updates.values()])
+        found = _updates_where(reached)
+        if len(found) == len(updates) and all(found[state] is updates[state] for state in found):
+            return dict(sorted(found.items(), key=lambda update: update[0].number))
+        updates = found
 
 
-def _following(step: TrainingStep, value: Node) -> Node:
-    """What the step makes of `value`."""
-    made = step.following(value)
-    if not is_tensor(made) or made.type != step.state.type:
-        problem = f"update_in_training: {step.state!r} cannot become {made!r}"
-        raise GraphError(located(problem, callers_location()))
-    return made
+def _updates_where(read: Sequence[Node]) -> dict[Node, Node]:
+    """The next values of states where the nodes `read` are read."""
+    graphs = dict.fromkeys(graph_of(node) for node in read)
+    among = set(read)
+    updates = {n: n + 1 for n in read if n.op is leaf.state and n.name in graph_of(n).streams}
+    for step in (step for graph in graphs for step in graph.training_steps if step.when in among):
+        value = step.value
+        if step.before is not None:
+            value = substituted(value, {step.before: updates.get(step.state, step.state)})
+        updates[step.state] = value
+    return updates
