@@ -185,9 +185,9 @@ def test_rooms_are_in_order(path: Path) -> None:
 @pytest.mark.parametrize(
     ("path", "source"),
     [
-        ("graphc/declare/nn.py", "from graphc.train.model import Model"),
-        ("graphc/declare/nn.py", "from ..train import model"),
-        ("graphc/declare/nn.py", "def late():\n    from graphc.functions import function"),
+        ("graphc/declare/init.py", "from graphc.train.model import Model"),
+        ("graphc/declare/init.py", "from ..train import model"),
+        ("graphc/declare/nn/layer.py", "def late():\n    from graphc.functions import function"),
         ("graphc/compiler/native.py", "from graphc.declare.variables import Variables"),
         (
             "graphc/errors.py",
