@@ -140,11 +140,13 @@ class GroupNorm(Normalization):
 
     def call(self, x: Node) -> Node:
         (axis,) = self._axes(x, self.axis)
+        if axis == 0:
+            raise ShapeError(self._message(x, "axis: one behind the batch expected, not axis 0"))
         extent = self._fixed_extent(x, axis)
         groups = extent if self.groups == -1 else self.groups
-        if axis == 0 or extent % groups:
-            problem = "an axis behind the first" if axis == 0 else f"a multiple of {groups} groups"
-            raise ShapeError(self._message(x, f"{problem} expected, not axis {axis} of {extent}"))
+        if extent % groups:
+            problem = f"{groups} groups do not divide the extent {extent} of axis {axis}"
+            raise ShapeError(self._message(x, problem))
         split = build.reshape(x, (*x.shape[:axis], groups, extent // groups, *x.shape[axis + 1 :]))
         axes = [a for a in range(1, split.rank) if a != axis]
         _, difference, variance = centred(split, axes)
