@@ -7,7 +7,13 @@ STAMP  := $(VENV)/installed
 PEERS_VENV := .venv-peers
 PEERS      := torch==2.13.0 numpy jax pytensor
 
-.PHONY: demo test test-fast test-widths lint types bench peers clean
+# Both ends of the range of numba in pyproject.toml, each with its llvmlite.
+NUMBAS := numba==0.64.0/llvmlite==0.46.0 numba==0.68.1/llvmlite==0.50.0
+# What tells that numba is understood: every op, golden texts, machine code, a training.
+NUMBA_TESTS ?= tests/ops tests/compiler/test_golden.py tests/compiler/test_machine_code.py \
+	tests/train/test_training.py
+
+.PHONY: demo test test-fast test-widths test-numba lint types bench peers clean
 
 $(STAMP): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -29,6 +35,18 @@ test-widths: $(STAMP)
 	for bits in 128 256; do \
 		GRAPHC_VECTOR_BITS=$$bits GRAPHC_THREADS=2 $(BIN)/python -m pytest -n 2 \
 			--dist worksteal tests/ops tests/compiler tests/kernels || exit 1; \
+	done
+
+# Each end in an environment of its own, .venv-numba-0.64.0 for one.
+test-numba:
+	for versions in $(NUMBAS); do \
+		numba=$${versions%/*} llvmlite=$${versions#*/}; \
+		folder=$(VENV)-numba-$${numba#numba==}; \
+		$(PYTHON) -m venv $$folder && \
+		$$folder/bin/python -m pip install --quiet 'setuptools>=77' && \
+		$$folder/bin/python -m pip install --quiet --editable '.[examples,dev]' \
+			$$numba $$llvmlite && \
+		$$folder/bin/python -m pytest -n 2 --dist worksteal $(NUMBA_TESTS) || exit 1; \
 	done
 
 lint: $(STAMP)
@@ -53,4 +71,4 @@ $(PEERS_VENV)/installed:
 	@touch $@
 
 clean:
-	rm -rf $(VENV) $(PEERS_VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-numba-* $(PEERS_VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

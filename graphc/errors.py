@@ -19,6 +19,7 @@ __all__ = [
     "ForeignTensorError",
     "GraphError",
     "InterruptedCallError",
+    "ManySizesWarning",
     "MissingExtraError",
     "NotCompiledError",
     "NotDifferentiableError",
@@ -57,10 +58,15 @@ class PlanTooLargeError(MemoryError):
     """A program that takes more memory than there is, or than is allowed; nothing was allocated."""
 
 
+class ManySizesWarning(UserWarning):
+    """A function that is called with arrays of many sizes, for each of which it is compiled."""
+
+
 class MissingExtraError(ImportError):
     """An optional library is not installed; the message names graphc's extra that has it."""
 
 
 def missing_extra(what: str, extra: str) -> MissingExtraError:
     """The error of what needs the libraries of an extra."""
-    return MissingExtraError(f"{what} needs the extra {extra!r}: pip install 'graphc[{extra}]'")
+    command = f"python -m pip install '.[{extra}]'"
+    return MissingExtraError(f"{what} needs the extra {extra!r}: {command} in a clone of graphc")

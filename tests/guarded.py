@@ -16,7 +16,8 @@ import numpy as np
 
 from graphc.compiler.compiled import CompiledProgram
 from graphc.compiler.executable import Buffer, BufferRole
-from graphc.compiler.native import KernelCode, LoadedProgram
+from graphc.compiler.kernel_code import KernelCode
+from graphc.compiler.native import LoadedProgram
 from graphc.ir.op import Array
 
 PAGE = mmap.PAGESIZE

@@ -5,15 +5,16 @@ from __future__ import annotations
 import functools
 import weakref
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from graphc.compiler.compiled import CompiledProgram
 from graphc.compiler.executable import Buffer, BufferRole, Output
+from graphc.compiler.kernel_code import KernelCode, WantedKernel
 from graphc.compiler.plan_cache import plan_cache
 from graphc.compiler.two_stages import in_two_stages
+from graphc.display.announcement import Announcer, Work
 from graphc.ir.lazy import Lazy
 from graphc.ir.op import Array
 from graphc.kernels.cache import KERNEL, DiskCache, open_cache
@@ -46,23 +47,6 @@ EXECUTOR_SYMBOL = "graphc_run"
 EXECUTOR_DIGEST = source_digest([EXECUTOR_IR])
 
 
-@dataclass(frozen=True)
-class KernelCode:
-    """A kernel's address, valid as long as this object lives; shared by kernels of equal source."""
-
-    address: int
-    module: NativeModule
-
-
-@dataclass(frozen=True)
-class WantedKernel:
-    """A kernel by the digest of its source, which is asked for where it has to be compiled."""
-
-    name: str
-    digest: str
-    source: Callable[[], KernelSource]
-
-
 class Native:
     """What turns source into machine code: taken from disk where it was compiled before.
 
@@ -82,6 +66,7 @@ class Native:
         self._executor: Executor | None = None
         self._row_kernels: RowKernels | None = None
         self._pools: ThreadPools | None = None
+        self.announcer = Announcer()
 
     @property
     def compiler(self) -> KernelCompiler:
@@ -147,11 +132,12 @@ class Native:
 
         return self.kernels([WantedKernel(source.name, kernel_digest(source), lambda: source)])[0]
 
-    def kernels(self, wanted: Sequence[WantedKernel]) -> list[KernelCode]:
+    def kernels(self, wanted: Sequence[WantedKernel], work: Work | None = None) -> list[KernelCode]:
         """The kernels of some digests, in order; those in use or on disk are not compiled.
 
         While LLVM makes machine code of one, numba translates the next, where there are processors
-        for both. Raises the error of the first kernel, in order, that has one.
+        for both. `work` is told how many there are, and of each that is compiled. Raises the error
+        of the first kernel, in order, that has one.
         """
         with self._compiling.lock:
             found: dict[str, KernelCode] = {}
@@ -163,7 +149,8 @@ class Native:
                         missing[each.digest] = each
                     else:
                         found[each.digest] = code
-            found.update(zip(missing, self._compiled(list(missing.values())), strict=True))
+            compiled = self._compiled(list(missing.values()), work or Work("kernels"))
+            found.update(zip(missing, compiled, strict=True))
             self._kernels.update(found)
             return [found[each.digest] for each in wanted]
 
@@ -171,13 +158,20 @@ class Native:
         stored = self._stored(wanted.digest)
         return None if stored is None else self._code(wanted.name, *stored)
 
-    def _compiled(self, missing: Sequence[WantedKernel]) -> list[KernelCode]:
+    def _compiled(self, missing: Sequence[WantedKernel], work: Work) -> list[KernelCode]:
+        work.begin(len(missing))
+
+        def finished(each: WantedKernel, kernel: CompiledKernel) -> KernelCode:
+            code = self._finished(each, kernel)
+            work.advance()
+            return code
+
         if len(missing) < 2 or available_processors() < 2:
-            return [self._finished(each, self.machine_code(each.source())) for each in missing]
+            return [finished(each, self.machine_code(each.source())) for each in missing]
 
         def translated(each: WantedKernel) -> Callable[[], KernelCode]:
             kernel = self.compiler.translate(**_translation(each.source()))
-            return lambda: self._finished(each, self.compiler.finish(kernel))
+            return lambda: finished(each, self.compiler.finish(kernel))
 
         # The executor is LLVM's work too, and there is none of it while numba is imported.
         return in_two_stages(
@@ -267,8 +261,8 @@ def _native() -> Native:
     return Native(target, open_cache(target))
 
 
-def machine_code(compiled: CompiledProgram) -> list[KernelCode]:
-    """The kernel of each row; equal ones are compiled once."""
+def machine_code(compiled: CompiledProgram, work: Work | None = None) -> list[KernelCode]:
+    """The kernel of each row; equal ones are compiled once. `work` is told as in `kernels`."""
 
     def source(row: int) -> KernelSource:
         plan = compiled.compilation.plan
@@ -279,7 +273,8 @@ def machine_code(compiled: CompiledProgram) -> list[KernelCode]:
         [
             WantedKernel(row.name, row.kernel, functools.partial(source, number))
             for number, row in enumerate(compiled.executable.rows)
-        ]
+        ],
+        work,
     )
 
 

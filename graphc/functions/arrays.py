@@ -95,6 +95,13 @@ def _check_shape(node: Node, array: Array) -> None:
         raise DataError(_message(node, f"an array of shape {array.shape} does not fit"))
 
 
+def misfit(node: Node, array: Array, found: Mapping[str, int] | None = None) -> str:
+    """What is said of an array of another shape than its input; `found` are extents so far."""
+    known = f" with {dict(found)}" if found else ""
+    problem = f"input {node.name!r}: shape {node.type.shape}{known} expected, {array.shape} given"
+    return located(problem, node.location)
+
+
 def row_count(inputs: Sequence[Node], arrays: Sequence[Array]) -> int:
     """The number of rows that all arrays have.
 

@@ -11,7 +11,8 @@ import numpy as np
 
 from graphc.compiler.compiled import CompiledProgram
 from graphc.compiler.executable import copied_rows
-from graphc.compiler.native import KernelCode, LoadedProgram, machine_code, native
+from graphc.compiler.kernel_code import KernelCode
+from graphc.compiler.native import LoadedProgram, machine_code, native
 from graphc.compiler.options import Options
 from graphc.compiler.plan_cache import compiled_or_stored
 from graphc.compiler.plan_memory import PlanMemory, check_memory, plan_memory
@@ -22,14 +23,14 @@ from graphc.declare.graph import graph_of
 from graphc.declare.hyperparameters import as_count
 from graphc.declare.variables import Variables
 from graphc.errors import DataError
-from graphc.functions.arrays import as_input, check_labels
+from graphc.functions.arrays import as_input, check_labels, misfit
 from graphc.functions.program import Updates, open_dimensions, program_of
+from graphc.functions.sizes import size_text, warn_of_many
 from graphc.ir.custom_vjp import without_custom_vjp
 from graphc.ir.cut import cut_at_inputs
 from graphc.ir.dims import Dim, bindings_of
 from graphc.ir.given import as_integer, is_one_of, shown
 from graphc.ir.graph import Node
-from graphc.ir.location import located
 from graphc.ir.op import Array
 from graphc.ir.reference import run_program
 from graphc.ir.types import bind_places
@@ -281,14 +282,24 @@ class Function:
             if key in self._loaded:
                 return self._loaded[key]
             if key not in self._compiled_for:
-                made = program or self._compiled(extents, row_inputs)
-                check_memory(made, memory_limit(), self.variables.allocated)
-                self._compiled_for[key] = made, machine_code(made)
+                self._compiled_for[key] = self._made(extents, row_inputs, program)
             compiled, code = self._compiled_for[key]
         loaded = LoadedProgram(compiled, self._states(), code)
         loaded = self._loaded.setdefault(key, loaded)
         self._compiled_for.pop(key, None)
         return loaded
+
+    def _made(
+        self, extents: tuple[int, ...], row_inputs: tuple[str, ...], program: CompiledProgram | None
+    ) -> tuple[CompiledProgram, Sequence[KernelCode]]:
+        """The program, compiled unless it is given, and its machine code."""
+        name, before = self.program.name, (size for size, _ in (*self._loaded, *self._compiled_for))
+        warn_of_many(name, self.dimensions, extents, before)
+        size = size_text(self.dimensions, extents)
+        with native().announcer.of(f"{name}, {size}" if size else name) as work:
+            made = program or self._compiled(extents, row_inputs)
+            check_memory(made, memory_limit(), self.variables.allocated)
+            return made, machine_code(made, work)
 
     def _compiled(
         self, extents: tuple[int, ...], row_inputs: tuple[str, ...] = ()
@@ -360,13 +371,13 @@ class Function:
         for node, array in zip(self.program.inputs, arrays, strict=True):
             shape = node.type.shape
             if len(shape) != array.ndim:
-                raise DataError(_misfit(node, array))
+                raise DataError(misfit(node, array))
             for extent, actual in zip(shape, array.shape, strict=True):
                 wanted = (
                     found.setdefault(extent.name, actual) if isinstance(extent, Dim) else extent
                 )
                 if wanted != actual:
-                    raise DataError(_misfit(node, array, found))
+                    raise DataError(misfit(node, array, found))
         if self._is_by_sums:
             found = self._solved(arrays)
         return tuple(found[name] for name in self.dimensions)
@@ -384,11 +395,5 @@ class Function:
             raise DataError(f"no input says how long the dimension {unknown[0]} is")
         for node, array in zip(self.program.inputs, arrays, strict=True):
             if bind_places(node.shape, found) != array.shape or min(found.values()) < 0:
-                raise DataError(_misfit(node, array, found))
+                raise DataError(misfit(node, array, found))
         return found
-
-
-def _misfit(node: Node, array: Array, found: Mapping[str, int] | None = None) -> str:
-    known = f" with {dict(found)}" if found else ""
-    problem = f"input {node.name!r}: shape {node.type.shape}{known} expected, {array.shape} given"
-    return located(problem, node.location)

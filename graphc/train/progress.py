@@ -1,4 +1,4 @@
-"""What training shows while it runs: nothing, one line an epoch, or a bar on a terminal."""
+"""What training shows while it runs: nothing, a line an epoch, or a bar."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
 
+from graphc.display.announcement import terminal_in_use
+from graphc.display.notebook import NotebookBar, in_notebook
 from graphc.ir.given import shown
 
 # rich is imported where something is shown: a process that shows nothing starts without it.
@@ -139,6 +141,7 @@ class Bar:
     def begin_epoch(self, epoch: int) -> None:
         # Only here, inside what closes it again: it hides the cursor.
         self._progress.start()
+        terminal_in_use.set(True)
         self._lines.begin_epoch(epoch)
         self._progress.update(self._task, description=f"epoch {epoch + 1}/{self._epochs}")
         self._rate.begin()
@@ -157,18 +160,54 @@ class Bar:
         self._lines.end_epoch(epoch, logs)
 
     def close(self) -> None:
+        terminal_in_use.set(False)
         try:
             self._progress.stop()
         finally:
             self._progress.console.show_cursor()
 
 
+class NotebookProgress:
+    """One bar over the whole training in the output of a cell, and a line an epoch above it."""
+
+    def __init__(self, first: int, epochs: int, rows: int) -> None:
+        from rich.console import Console
+
+        # Text, as a terminal has it, and not a widget.
+        self._lines = Lines(Console(force_jupyter=False), epochs)
+        self._bar = NotebookBar()
+        self._epochs = epochs
+        self._rows, self._total = 0, max(epochs - first, 0) * rows
+        self._title = ""
+        self._rate = Rate()
+
+    def begin_epoch(self, epoch: int) -> None:
+        self._lines.begin_epoch(epoch)
+        self._title = f"epoch {epoch + 1}/{self._epochs}"
+        self._rate.begin()
+
+    def advance(self, rows: int) -> None:
+        self._lines.advance(rows)
+        self._rows += rows
+        rate = self._rate.measured(rows)
+        if rate is not None:
+            text = f"{self._title}  {self._rows:,}/{self._total:,} rows  {rate:,.0f} rows/s"
+            self._bar.show(self._rows / max(self._total, 1), text)
+
+    def end_epoch(self, epoch: int, logs: Mapping[str, float]) -> None:
+        self._lines.end_epoch(epoch, logs)
+
+    def close(self) -> None:
+        self._bar.close()
+
+
 def make_reporter(
     verbose: Verbosity, first: int, epochs: int, rows: int, console: Console | None = None
 ) -> Reporter:
-    """The reporter for `verbose`: 0 nothing, 1 a bar, 2 lines, "auto" a bar on a terminal only.
+    """The reporter for `verbose`: 0 nothing, 1 a bar, 2 lines, "auto" a bar where it can be shown,
+    on a terminal and in a notebook.
 
-    A bar that was asked for where there is no terminal is lines. Training runs from epoch `first`
+    A bar that was asked for elsewhere is lines. Training runs from epoch `first`
     to `epochs`, `rows` rows each. Raises ValueError for any other verbosity.
     """
     if not isinstance(verbose, str | int | np.integer) or verbose not in ("auto", 0, 1, 2):
@@ -178,6 +217,8 @@ def make_reporter(
         return Silent()
     from rich.console import Console
 
+    if console is None and verbose != 2 and in_notebook():
+        return NotebookProgress(first, epochs, rows)
     console = console or Console()
     if verbose == "auto" and not console.is_terminal:
         return Silent()

@@ -12,7 +12,7 @@ import pytest
 import graphc as gc
 from graphc.compiler import sharing
 from graphc.compiler.compiled import CompiledProgram
-from graphc.compiler.native import KernelCode
+from graphc.compiler.kernel_code import KernelCode
 from graphc.ir.op import Array
 from graphc.ir.types import TensorType
 from graphc.kernels import thread_blocks

@@ -5,7 +5,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from numba.core.errors import NumbaError
 
-from graphc.compiler.native import Native, WantedKernel
+from graphc.compiler.kernel_code import WantedKernel
+from graphc.compiler.native import Native
 from graphc.kernels.llvm import default_target
 from graphc.kernels.source import KernelSource, kernel_digest
 

@@ -109,4 +109,4 @@ def test_a_file_is_asked_for(classifier):
 def test_the_extra_is_named(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "py_mini_racer", None)
     done = draw(EXAMPLES / "apples.py", "--svg", tmp_path / "apples.svg")
-    assert done.exit_code == 1 and "pip install 'graphc[draw]'" in done.output
+    assert done.exit_code == 1 and "pip install '.[draw]'" in done.output

@@ -116,10 +116,10 @@ def test_nothing_in_a_name_is_markup(net: Profile, open_page: OpenPage, tmp_path
 
 def test_a_page_without_a_layout_engine(net: Profile, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> str:
-        raise MissingExtraError("pip install 'graphc[draw]'")
+        raise MissingExtraError("pip install '.[draw]'")
 
     monkeypatch.setattr(page_module, "graph_panel", fail)
-    assert "pip install &#x27;graphc[draw]&#x27;" in profile_page(net, "net.py")
+    assert "pip install &#x27;.[draw]&#x27;" in profile_page(net, "net.py")
 
 
 def test_in_a_notebook(net: Profile) -> None:

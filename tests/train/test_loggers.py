@@ -160,5 +160,5 @@ def test_plot_puts_together_what_belongs_together():
 )
 def test_missing_library_names_the_extra(monkeypatch, tmp_path, module, use):
     monkeypatch.setitem(sys.modules, module, None)
-    with pytest.raises(MissingExtraError, match=r"pip install 'graphc\[(plot|tensorboard)\]'"):
+    with pytest.raises(MissingExtraError, match=r"pip install '\.\[(plot|tensorboard)\]'"):
         use(tmp_path)

@@ -1,0 +1,1 @@
+"""What is shown while something takes long, on a terminal and in a notebook."""
