@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -66,10 +67,15 @@ def _show_literal(literal: Literal) -> str:
     )
 
 
-def _read_number(text: str) -> Any:
-    if text.startswith("["):
-        inner = text[1:-1]
-        return [_read_number(item) for item in inner.split(",")] if inner else []
+def _read_numbers(text: str) -> Any:
+    """A number, or several in one pair of brackets."""
+    if not text.startswith("["):
+        return _read_number(text)
+    inner = text[1:-1]
+    return [_read_number(item) for item in inner.split(",")] if inner else []
+
+
+def _read_number(text: str) -> bool | int | float:
     if text in ("True", "False"):
         return text == "True"
     return float(text) if any(c in text for c in ".en") else int(text)
@@ -79,7 +85,7 @@ def _read_literal(text: str) -> Literal:
     head, _, value = text.partition("=")
     dtype, _, extents = head.partition("[")
     shape = tuple(int(extent) for extent in extents[:-1].split(",") if extent)
-    return Literal(np.reshape(_read_number(value), shape), as_dtype(dtype))
+    return Literal(np.reshape(_read_numbers(value), shape), as_dtype(dtype))
 
 
 def _show_shape(shape: Any) -> str:
@@ -96,7 +102,7 @@ def _read_extent(text: str) -> Extent:
 
 
 def _as_extent(extent: Any) -> Extent:
-    return extent if isinstance(extent, Dim) else as_integer(extent)
+    return extent if isinstance(extent, Dim) else _as_whole(extent)
 
 
 def _as_places(places: Any) -> tuple[Extent, ...]:
@@ -116,7 +122,21 @@ def _show_axes(axes: tuple[int, ...]) -> str:
 
 
 def _as_axes(axes: Any) -> tuple[int, ...]:
-    return tuple(as_integer(axis) for axis in axes)
+    return tuple(_as_whole(axis) for axis in axes)
+
+
+def _read_bool(text: str) -> bool:
+    if text not in ("true", "false"):
+        raise ValueError(f"true or false expected, not {text!r}")
+    return text == "true"
+
+
+def _as_whole(value: Any) -> int:
+    """An integer that fits a register. Raises TypeError for what is none, ValueError beyond."""
+    number = as_integer(value)
+    if abs(number) > sys.maxsize:
+        raise ValueError(f"an integer of 64 bits expected, not {number}")
+    return number
 
 
 def as_rate(value: Any) -> float:
@@ -135,11 +155,11 @@ EXTENT = AttributeKind(
     "extent", _as_extent, str, _read_extent, bind=lambda extent, at: bind_shape((extent,), at)[0]
 )
 DTYPE = AttributeKind("dtype", as_dtype, str, as_dtype)
-INT = AttributeKind("int", as_integer, str, int)
+INT = AttributeKind("int", _as_whole, str, int)
 # By their bits: 0.0 and -0.0 are equal numbers, NaN is not equal to itself.
 FLOAT = AttributeKind("float", as_number, repr, float, key=float.hex)
 RATE = AttributeKind("rate", as_rate, repr, float, key=float.hex)
-BOOL = AttributeKind("bool", bool, lambda value: str(value).lower(), lambda text: text == "true")
+BOOL = AttributeKind("bool", bool, lambda value: str(value).lower(), _read_bool)
 STRING = AttributeKind("string", str, lambda value: repr(str(value)), ast.literal_eval)
 LITERAL = AttributeKind(
     "literal",

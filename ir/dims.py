@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +16,10 @@ from graphc.ir.lazy import Lazy
 Product = tuple[str, ...]
 Terms = dict[Product, int]
 
-_TERM = re.compile(r"\s*([+-]?)\s*((?:[^\W\d]\w*|\d+)(?:\s*\*\s*(?:[^\W\d]\w*|\d+))*)\s*")
+_TERM = re.compile(r"\s*+([+-]?)\s*+((?:[^\W\d]\w*|\d+)(?:\s*\*\s*(?:[^\W\d]\w*|\d+))*)\s*+")
+# More than anybody writes: what a text says takes neither memory nor time without end.
+MOST_TERMS = 1000
+MOST_FACTORS = 64
 
 
 @dataclass(frozen=True)
@@ -70,6 +74,8 @@ class Dim:
         terms = _terms(other)
         if terms is None:
             return NotImplemented
+        if len(self.terms) * len(terms) > MOST_TERMS:
+            raise ShapeError(f"an extent of more than {MOST_TERMS} terms")
         made: Terms = {}
         for left, x in self.terms.items():
             for right, y in terms.items():
@@ -168,8 +174,19 @@ def _terms(extent: Any) -> Terms | None:
 
 
 def _extent(terms: Terms) -> Extent:
-    left = {product: factor for product, factor in terms.items() if factor}
+    left = _checked({product: factor for product, factor in terms.items() if factor})
     return Dim(_text(left)) if any(left) else left.get((), 0)
+
+
+def _checked(terms: Terms) -> Terms:
+    """The terms themselves. Raises ShapeError for more of them than anybody writes."""
+    if len(terms) > MOST_TERMS:
+        raise ShapeError(f"an extent of more than {MOST_TERMS} terms")
+    if any(len(product) > MOST_FACTORS for product in terms):
+        raise ShapeError(f"an extent of more than {MOST_FACTORS} factors")
+    if any(abs(factor) > sys.maxsize for factor in terms.values()):
+        raise ShapeError("an extent beyond all memory")
+    return terms
 
 
 def _sum(x: Any, y: Any, sign: int) -> Extent:
@@ -223,11 +240,17 @@ def _read(text: str) -> Terms:
         factor = -1 if found[1] == "-" else 1
         names: list[str] = []
         for part in re.split(r"\s*\*\s*", found[2]):
-            if part.isdigit():
-                factor *= int(part)
+            if part.isdecimal():
+                factor *= _read_factor(part)
             else:
                 names.append(part)
         product = tuple(sorted(names))
         terms[product] = terms.get(product, 0) + factor
         at = found.end()
-    return {product: factor for product, factor in terms.items() if factor}
+    return _checked({product: factor for product, factor in terms.items() if factor})
+
+
+def _read_factor(digits: str) -> int:
+    if len(digits) > len(str(sys.maxsize)):
+        raise ShapeError("an extent beyond all memory")
+    return int(digits)

@@ -209,5 +209,27 @@ class Op:
         mistake = "" if lone is None else f"; {lone} {LONE_BOOL}"
         raise TypeError(f"{self.name}: no operand is a tensor of a graph{mistake}")
 
+    def __copy__(self) -> Op:
+        return self
+
+    def __deepcopy__(self, memo: Any) -> Op:
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A built-in op is pickled as its name. Raises TypeError for another one."""
+        if _built_in(self.name) is not self:
+            raise TypeError(
+                f"op {self.name} is no built-in one, so its functions cannot be pickled; save the "
+                "model to a file, and load that with the op among its custom_objects"
+            )
+        return _built_in, (self.name,)
+
     def __repr__(self) -> str:
         return f"Op({self.name})"
+
+
+def _built_in(name: str) -> Op | None:
+    # Imported here: the list is made of records.
+    from graphc.ir.ops import OPS
+
+    return OPS.get(name)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 import numpy as np
 
@@ -14,13 +14,17 @@ from graphc.ir.location import callers_location, located
 from graphc.ir.ops import elementwise as ops
 
 if TYPE_CHECKING:
-    from graphc.ir.graph import Node
+    from graphc.ir.graph import Graph, Node
     from graphc.ir.op import Op
 
 
 class Operators(ArrayMethods):
     """The operators that Node inherits, and the methods of arrays. Comparisons are elementwise,
     `==` and `!=` among them; `is` asks for identity, and so does the hash."""
+
+    if TYPE_CHECKING:
+        graph: Graph
+        number: int
 
     def __add__(self, other: Any) -> Node:
         return ops.add(self, other)
@@ -66,6 +70,14 @@ class Operators(ArrayMethods):
 
     def __rmatmul__(self, other: Any) -> Node:
         return build.matmul(build.lift(other, self), self)
+
+    # A node is what its graph has under its number, in copies of the graph too.
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _node_of, (self.graph, self.number)
 
     # What defines == has no hash unless it says so.
     __hash__ = object.__hash__
@@ -133,6 +145,10 @@ def _compared(op: Op, x: Operators, other: object) -> Node:
         problem = f"{op.name}: None is neither a tensor nor a number; `is None` asks for it"
         raise DTypeError(located(problem, callers_location()))
     return NotImplemented if _compares_itself(other) else op(x, other)
+
+
+def _node_of(graph: Graph, number: int) -> Node:
+    return graph.nodes[number]
 
 
 def _compares_itself(other: object) -> bool:

@@ -16,6 +16,7 @@ letters, digits, `_`, `.` and `/` is quoted. What follows a `#` is a comment.
 from __future__ import annotations
 
 import ast
+import contextlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,6 +25,7 @@ from typing import Any
 
 from graphc.ir.attributes import SHAPE, Literal
 from graphc.ir.errors import GraphError
+from graphc.ir.given import shown
 from graphc.ir.graph import Graph, Node, Program, is_among, topological
 from graphc.ir.location import Location
 from graphc.ir.op import Op
@@ -32,8 +34,11 @@ from graphc.ir.types import DTYPES, TensorType, f32
 
 INDENT = "  "
 _BARE_NAME = re.compile(r"(?!(?:return|update)$)[A-Za-z_][\w./]*", re.ASCII)
-_QUOTED = r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\""
+_QUOTED = r"'(?:[^'\\]|\\.)*+'|\"(?:[^\"\\]|\\.)*+\""
+# A quote that nothing closes: all that follows, which is then looked at once.
+_UNCLOSED = r"['\"].*"
 _OPENING, _CLOSING = "([{", ")]}"
+_SEPARATORS = ",:="
 
 
 # --- printing --------------------------------------------------------------------------------
@@ -46,7 +51,7 @@ def value_labels(program: Program) -> dict[Node, str]:
     count = 0
     for node in order:
         if node.op in (leaf.input_, leaf.state):
-            labels[node] = _name_text(node.name)
+            labels[node] = name_text(node.name)
         elif _is_scalar_constant(node):
             labels[node] = _scalar_text(node)
         else:
@@ -63,24 +68,25 @@ def print_program(program: Program, locations: bool = False) -> str:
     for node in labels:
         if node.op in (leaf.input_, leaf.state):
             if not is_among(node, program.inputs):
-                declared.append((_value_text(node, labels), node.location))
+                declared.append((value_text(node, labels), node.location))
         elif not _is_scalar_constant(node):
-            lines.append((_value_text(node, labels), node.location))
+            lines.append((value_text(node, labels), node.location))
     if program.outputs:
-        returned = ", ".join(f"{_name_text(name)}={labels[x]}" for name, x in program.outputs)
+        returned = ", ".join(f"{name_text(name)}={labels[x]}" for name, x in program.outputs)
         lines.append((f"return {returned}", None))
     for state, value in program.updates:
         lines.append((f"update {labels[state]} = {labels[value]}", None))
     parameters = ", ".join(f"{labels[node]}: {node.type}" for node in program.inputs)
     body = [_line_text(text, where if locations else None) for text, where in declared + lines]
-    return "\n".join([f"program {_name_text(program.name)}({parameters}) {{", *body, "}"]) + "\n"
+    return "\n".join([f"program {name_text(program.name)}({parameters}) {{", *body, "}"]) + "\n"
 
 
 def _line_text(text: str, location: Location | None) -> str:
     return f"{INDENT}{text}" if location is None else f"{INDENT}{text}  # {location}"
 
 
-def _value_text(node: Node, labels: dict[Node, str]) -> str:
+def value_text(node: Node, labels: Mapping[Node, str]) -> str:
+    """The line of a value, without its place in the user's source."""
     shown = [
         f"{name}={kind.show(node.attributes[name])}" for name, kind in _printed(node.op).items()
     ]
@@ -110,7 +116,8 @@ def _scalar_text(node: Node) -> str:
     return f"{number}:{node.dtype}"
 
 
-def _name_text(name: str) -> str:
+def name_text(name: str) -> str:
+    """The name of an input, a state, an output or a program."""
     return name if _BARE_NAME.fullmatch(name) else repr(name)
 
 
@@ -124,11 +131,16 @@ def parse_program(text: str, filename: str = "<text>", ops: Sequence[Op] = ()) -
     Its nodes carry the lines of `text` as their location. Raises GraphError with the number of
     the line and what was expected there.
     """
-    return _Parser(filename, {**{op.name: op for op in ops}, **OPS}).parse(text)
+    return Parser(filename, ops_by_name(ops)).parse(text)
+
+
+def ops_by_name(ops: Sequence[Op]) -> Mapping[str, Op]:
+    """The built-in ops and `ops`, by name."""
+    return {**{op.name: op for op in ops}, **OPS}
 
 
 @dataclass
-class _Parser:
+class Parser:
     """Reads line by line; `values` are the nodes by the label under which they were defined."""
 
     filename: str
@@ -138,6 +150,11 @@ class _Parser:
     values: dict[str, Node] = field(default_factory=dict)
     outputs: list[tuple[str, Node]] = field(default_factory=list)
     updates: list[tuple[Node, Node]] = field(default_factory=list)
+
+    @property
+    def location(self) -> Location:
+        """That of the nodes of the line being read."""
+        return Location(self.filename, self.line)
 
     def parse(self, text: str) -> Program:
         lines = self._lines(text)
@@ -149,14 +166,14 @@ class _Parser:
         else:
             raise self._error("'}' expected at the end")
         for line in lines:
-            raise self._error(f"nothing expected after '}}', not {line!r}")
+            raise self._error(f"nothing expected after '}}', not {shown(line)}")
         return Program(name, inputs, tuple(self.outputs), tuple(self.updates))
 
     def _lines(self, text: str) -> Iterator[str]:
         """The lines that say something, without comments."""
         for number, line in enumerate(text.splitlines(), 1):
             self.line = number
-            stripped = _without_comment(line).strip()
+            stripped = without_comment(line).strip()
             if stripped:
                 yield stripped
 
@@ -188,15 +205,20 @@ class _Parser:
         expected = "'VALUE = OP[ATTRIBUTES](OPERANDS) : TYPE' expected"
         label, _, rest = self._split(line, "=", expected)
         call, _, type_text = self._split(rest, ":", expected)
-        found = re.fullmatch(r"(\w+)\s*(?:\[(.*)\])?\s*(?:\((.*)\))?", call)
-        if not found:
-            raise self._error(expected)
-        op = self.ops.get(found[1])
-        if op is None:
-            raise self._error(f"an op expected, not {found[1]!r}")
-        attributes = self._attributes(op, found[2] or "")
-        operands = tuple(self._operand(part) for part in self._parts(found[3] or "", ","))
+        op, attributes, operands_text = self._call(call)
+        operands = tuple(self._operand(part) for part in self._parts(operands_text, ","))
         self._define(label, op, attributes, operands, self._type(type_text))
+
+    def _call(self, text: str) -> tuple[Op, dict[str, Any], str]:
+        """Op, attributes and the text of the operands of `OP[ATTRIBUTES](OPERANDS)`."""
+        found = _call_parts(text)
+        if found is None:
+            raise self._error(f"'OP[ATTRIBUTES](OPERANDS)' expected, not {shown(text)}")
+        name, attributes, operands = found
+        op = self.ops.get(name)
+        if op is None:
+            raise self._error(f"an op expected, not {shown(name)}")
+        return op, self._attributes(op, attributes), operands
 
     def _define(
         self,
@@ -208,18 +230,18 @@ class _Parser:
     ) -> Node:
         if label in self.values:
             raise self._error(f"a new name expected, {label} has a value already")
-        is_named = op in (leaf.input_, leaf.state)
+        is_named = op in (leaf.input_, leaf.state) and "name" not in attributes
         if not is_named and not re.fullmatch(r"%\d+", label):
-            raise self._error(f"a label like %0 expected, not {label!r}")
+            raise self._error(f"a label like %0 expected, not {shown(label)}")
         name = self._name(label) if is_named else ""
         try:
-            with self.graph.at(Location(self.filename, self.line)):
-                if op is leaf.input_:
-                    node = self.graph.input(name, wanted.shape, wanted.dtype)
-                elif op is leaf.state:
-                    node = self.graph.state(name, wanted.shape, wanted.dtype, **attributes)
-                else:
+            with self.graph.at(self.location):
+                if not is_named:
                     node = self.graph.apply(op, operands, attributes)
+                elif op is leaf.input_:
+                    node = self.graph.input(name, wanted.shape, wanted.dtype)
+                else:
+                    node = self.graph.state(name, wanted.shape, wanted.dtype, **attributes)
         except GraphError as error:
             raise self._error(str(error)) from None
         if node.type != wanted:
@@ -233,12 +255,14 @@ class _Parser:
         for part in self._parts(text, ","):
             name, _, value = self._split(part, "=", f"'ATTRIBUTE=VALUE' of {op.name} expected")
             if name not in expected or name in found:
-                raise self._error(f"{op.name}: attributes {list(expected)} expected, not {name!r}")
+                raise self._error(
+                    f"{op.name}: attributes {list(expected)} expected, not {shown(name)}"
+                )
             try:
                 found[name] = expected[name].read(value)
             except (ValueError, SyntaxError, TypeError):
                 raise self._error(
-                    f"{op.name}: {name} is of kind {expected[name].name}, not {value!r}"
+                    f"{op.name}: {name} is of kind {expected[name].name}, not {shown(value)}"
                 ) from None
         if found.keys() != expected.keys():
             raise self._error(f"{op.name}: attributes {list(expected)} expected, not {list(found)}")
@@ -253,26 +277,29 @@ class _Parser:
             try:
                 literal = Literal(_number(number), DTYPES[dtype])
             except (ValueError, SyntaxError, OverflowError):
-                raise self._error(f"a number expected, not {number!r}") from None
-            with self.graph.at(Location(self.filename, self.line)):
+                raise self._error(f"a number expected, not {shown(number)}") from None
+            with self.graph.at(self.location):
                 return self.graph.apply(leaf.constant, (), {"value": literal})
-        raise self._error(f"a value defined above expected, not {text!r}")
+        raise self._error(f"a value defined above expected, not {shown(text)}")
 
     def _type(self, text: str) -> TensorType:
         found = re.fullmatch(r"(\w+)(\[[^\[\]]*\])", text)
         if not found or found[1] not in DTYPES:
-            raise self._error(f"a type like f32[2,batch] expected, not {text!r}")
+            raise self._error(f"a type like f32[2,batch] expected, not {shown(text)}")
         try:
             return TensorType(DTYPES[found[1]], SHAPE.read(found[2]))
         except (GraphError, ValueError) as error:
-            raise self._error(f"a type like f32[2,batch] expected, not {text!r}: {error}") from None
+            raise self._error(
+                f"a type like f32[2,batch] expected, not {shown(text)}: {error}"
+            ) from None
 
     def _name(self, text: str) -> str:
         if re.fullmatch(_QUOTED, text):
-            return str(ast.literal_eval(text))
-        if not _BARE_NAME.fullmatch(text):
-            raise self._error(f"a name expected, not {text!r}")
-        return text
+            with contextlib.suppress(SyntaxError, ValueError):
+                return str(ast.literal_eval(text))
+        elif _BARE_NAME.fullmatch(text):
+            return text
+        raise self._error(f"a name expected, not {shown(text)}")
 
     def _parts(self, text: str, separator: str) -> list[str]:
         """`text` cut at separators outside brackets and quotes; none for a blank text."""
@@ -281,7 +308,9 @@ class _Parser:
         if parts == [""]:
             return []
         if "" in parts:
-            raise self._error(f"something expected on each side of every {separator!r} in {text!r}")
+            raise self._error(
+                f"something expected on each side of every {separator!r} in {shown(text)}"
+            )
         return parts
 
     def _split(self, text: str, separator: str, expected: str) -> tuple[str, str, str]:
@@ -301,12 +330,28 @@ def _number(text: str) -> Any:
     return int(text) if re.fullmatch(r"-?\d+", text) else float(text)
 
 
+def _call_parts(text: str) -> tuple[str, str, str] | None:
+    """Op, attributes and operands of `OP[ATTRIBUTES](OPERANDS)`; None for another text."""
+    marks = [(i, c) for i, c in _outside(text) if c in _OPENING + _CLOSING]
+    brackets = "".join(c for _, c in marks)
+    if brackets not in ("", "[]", "()", "[]()"):
+        return None
+    cuts = [-1, *(i for i, _ in marks), len(text)]
+    name, *inside = (text[a + 1 : b].strip() for a, b in pairwise(cuts))
+    after = inside[1::2]
+    if not re.fullmatch(r"\w+", name) or any(after):
+        return None
+    return name, inside[0] if "[" in brackets else "", inside[-2] if "(" in brackets else ""
+
+
 def _outside(text: str) -> Iterator[tuple[int, str]]:
-    """Positions and characters of `text` that stand outside brackets and quotes."""
+    """Positions and characters of the separators that stand outside brackets and quotes, and of the
+    outermost brackets."""
     depth = 0
-    for found in re.finditer(rf"{_QUOTED}|.", text):
+    marks = re.escape(_OPENING + _CLOSING + _SEPARATORS)
+    for found in re.finditer(rf"{_QUOTED}|{_UNCLOSED}|[{marks}]", text):
         c = found[0]
-        if len(c) > 1:
+        if c[0] in "'\"":
             continue
         depth -= c in _CLOSING
         if depth == 0:
@@ -314,8 +359,9 @@ def _outside(text: str) -> Iterator[tuple[int, str]]:
         depth += c in _OPENING
 
 
-def _without_comment(line: str) -> str:
-    for found in re.finditer(rf"{_QUOTED}|#", line):
+def without_comment(line: str) -> str:
+    """The line up to its comment."""
+    for found in re.finditer(rf"{_QUOTED}|{_UNCLOSED}|#", line):
         if found[0] == "#":
             return line[: found.start()]
     return line

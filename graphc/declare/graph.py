@@ -14,7 +14,9 @@ from graphc.ir.custom_vjp import formal_of
 from graphc.ir.given import as_array, as_integer, check_tensors, is_tensor, shown
 from graphc.ir.graph import Graph as NodeGraph
 from graphc.ir.graph import Node, default_dtype, topological
+from graphc.ir.graph_text import print_nodes, read_nodes
 from graphc.ir.location import callers_location, located
+from graphc.ir.op import Array, Op
 from graphc.ir.ops import leaf
 from graphc.ir.scope import current_scope
 from graphc.kernels.forks import RenewedLock
@@ -51,6 +53,18 @@ class Graph(NodeGraph):
         self._scopes: set[str] = set()
         # Held where nodes are made that the user did not ask for, maybe in several threads.
         self.declaring = RenewedLock()
+
+    def __copy__(self) -> Graph:
+        raise TypeError("a graph's nodes belong to it alone; copy.deepcopy makes a graph like it")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Copies and pickles hold the text of all nodes, and the values that variables have."""
+        with self.declaring.lock:
+            named = {*self.inputs.values(), *self.states.values()}
+            made = print_nodes(self.nodes, named)
+            rest = {key: value for key, value in vars(self).items() if key not in _MADE_ANEW}
+            order = tuple(self.inputs), tuple(self.states)
+        return _graph_of_text, (type(self), made.text, made.arrays, made.ops, *order), rest
 
     @property
     def parameters(self) -> list[Node]:
@@ -212,6 +226,27 @@ def _in_scope(name: str) -> str:
     """`name` with the names of the scopes around it."""
     prefix = current_scope().prefix
     return f"{prefix}{name}" if prefix else name
+
+
+# What a graph has by its nodes, and what cannot be copied.
+_MADE_ANEW = ("nodes", "inputs", "states", "_interned", "_location", "declaring")
+
+
+def _graph_of_text(
+    kind: type[Graph],
+    text: str,
+    arrays: Sequence[Array],
+    ops: Sequence[Op],
+    inputs: Sequence[str],
+    states: Sequence[str],
+) -> Graph:
+    """The graph with its nodes, and with names in the order in which they were declared."""
+    graph = kind.__new__(kind)
+    Graph.__init__(graph)
+    read_nodes(graph, text, arrays, ops)
+    graph.inputs = {name: graph.inputs[name] for name in inputs}
+    graph.states = {name: graph.states[name] for name in states}
+    return graph
 
 
 def _initializer(name: str, init: object) -> Initializer:

@@ -14,7 +14,7 @@ from graphc.errors import DTypeError, VariableError
 from graphc.files.value_files import escaped, listed_names, read_values, shown_path, write_values
 from graphc.ir.given import as_array
 from graphc.ir.graph import Node, check_fits
-from graphc.ir.types import DType, TensorType
+from graphc.ir.types import DType, TensorType, as_dtype
 from graphc.kernels.gate import Gate, Use
 from graphc.kernels.memory import aligned_empty
 
@@ -117,6 +117,21 @@ class Variables:
         with self.gate.entered(Use.READ, "variables"):
             other._write_all(arrays)
         return other
+
+    def __copy__(self) -> Variables:
+        return self.copy()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """The values that have been made; the others follow from the seed. What runs and what is
+        compiled keeps the memory of the variables that it was made with."""
+        kept = {key: value for key, value in vars(self).items() if key != "gate"}
+        return {**kept, "_arrays": self.read(name for name in self if name in self._arrays)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state, gate=Gate(), _arrays={})
+        for name, array in state["_arrays"].items():
+            self._arrays[name] = aligned_array(TensorType(as_dtype(array.dtype), array.shape))
+            self._arrays[name][...] = array
 
     def save(self, path: str | os.PathLike[str], names: Iterable[Node | str] | None = None) -> None:
         """Writes the values (those of `names` alone, when given: states or their names) to a

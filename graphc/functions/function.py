@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from threading import get_ident
-from typing import Any, Literal
+from typing import Any, Literal, NoReturn
 
 import numpy as np
 
@@ -160,6 +160,12 @@ class Function:
                 return in_form(self._form, [output.copy() for output in loaded.outputs.values()])
             finally:
                 gate.inside = before
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            f"the function {self.program.name!r} holds machine code, which is neither copied nor "
+            "pickled; copy its graph or model, and make the function again with gc.function"
+        )
 
     def prepare(self, bindings: Mapping[str, int] | None = None) -> None:
         """Compiles for the given extents ahead of the first call; nothing in reference mode."""

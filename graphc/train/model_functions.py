@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from graphc.declare.derivatives import inference
 from graphc.declare.forms import Nodes, listed
@@ -48,6 +49,10 @@ class ModelFunctions:
         self._variables = variables
         self._optimization = optimization
         self._made: dict[str, Function] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Copies and pickles declare their functions themselves."""
+        return {**vars(self), "_made": {}}
 
     @property
     def optimization(self) -> Optimization:

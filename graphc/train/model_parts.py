@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -27,6 +27,14 @@ class ModelParts:
         self.variables = network.graph.variables if variables is None else variables
         self._optimization: Optimization | None = None
         self._functions = ModelFunctions(network, self.variables)
+
+    def __copy__(self) -> Self:
+        """A model of the same graph and variables, to be compiled by itself; `copy.deepcopy` makes
+        one with a graph, variables and an optimizer's states of its own."""
+        other = type(self).__new__(type(self))
+        vars(other).update(vars(self))
+        ModelParts.__init__(other, self._network, self.variables)
+        return other
 
     @property
     def graph(self) -> Graph:
