@@ -67,8 +67,8 @@ class BatchNorm(Normalization):
             raise ShapeError(self._message(x, "one axis of features, and another one expected"))
         shape = (self._fixed_extent(x, axes[0]),)
         mean, difference, variance = centred(x, others)
-        moving_mean = self.variable("moving_mean", shape, self.moving_mean_init)
-        moving_variance = self.variable("moving_variance", shape, self.moving_variance_init)
+        moving_mean = self.variable("moving_mean", self.moving_mean_init, shape)
+        moving_variance = self.variable("moving_variance", self.moving_variance_init, shape)
         in_training = difference * self._inverse_deviation(variance)
         moving_scale = self._inverse_deviation(along(moving_variance, x, axes))
         in_inference = (x - along(moving_mean, x, axes)) * moving_scale

@@ -14,7 +14,7 @@ from graphc.ir.given import as_integer
 from graphc.ir.graph import Node
 from graphc.ir.location import callers_location, located
 from graphc.ir.ops import elementwise as ops
-from graphc.ir.types import DType
+from graphc.ir.types import DType, as_dtype
 
 # That of keras.layers.Embedding.
 uniform = Uniform(-0.05, 0.05)
@@ -44,12 +44,13 @@ class Embedding(Layer):
         name: str | None = None,
     ) -> None:
         """Raises ShapeError for fewer than 1 row or feature and for a padding index that is no row,
-        TypeError for what is no initialiser. Calls raise DTypeError unless x is of integers."""
+        TypeError for what is no initialiser, DTypeError for a dtype that is none of floats. Calls
+        raise DTypeError unless x is of integers."""
         super().__init__(name)
         self.vocabulary = self._count(vocabulary, "row")
         self.features = self._count(features, "feature")
         self.padding_index = self._row(padding_index)
-        self.dtype = dtype
+        self.dtype = self._float(dtype)
         self.table_init = table_init
         if self.padding_index is not None:
             try:
@@ -67,6 +68,14 @@ class Embedding(Layer):
             return rows
         is_padding = build.expand_dims(ops.equal(x, self.padding_index), x.rank)
         return ops.where(is_padding, 0, rows)
+
+    def _float(self, dtype: object) -> DType:
+        """The dtype of the table. Raises DTypeError for what is none of floats."""
+        wanted = as_dtype(dtype)
+        if not wanted.is_float:
+            problem = f"{self.kind}: dtype: f32 or f64 expected, not {wanted}"
+            raise DTypeError(located(problem, callers_location()))
+        return wanted
 
     def _row(self, index: int | None) -> int | None:
         if index is None:

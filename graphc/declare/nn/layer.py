@@ -12,7 +12,7 @@ from graphc.declare.graph import Graph, graph_of
 from graphc.declare.init import glorot_uniform
 from graphc.declare.scopes import check_name
 from graphc.errors import DTypeError, ForeignTensorError, GraphError, ShapeError
-from graphc.ir.given import as_integer, check_tensors
+from graphc.ir.given import as_array, as_integer, check_tensors
 from graphc.ir.graph import Node
 from graphc.ir.location import callers_location, located
 from graphc.ir.scope import Scope, current_scope, inside
@@ -158,9 +158,14 @@ class Layer:
         )
 
     def variable(
-        self, name: str, shape: Any = (), init: object = 0.0, dtype: object = None
+        self, name: str, init: object = 0.0, shape: Any = None, dtype: object = None
     ) -> Node:
-        """The state `<layer>.<name>`, which no gradient changes; else as `parameter`."""
+        """The state `<layer>.<name>`, which no gradient changes; else as `parameter`.
+
+        `shape` is that of `init` unless given, () for an initialiser.
+        """
+        if shape is None:
+            shape = () if callable(init) else as_array(init).shape
         wanted = TensorType(self._dtype(dtype), as_shape(shape))
         return self._state(
             name, wanted, lambda: self.graph.variable(name, init, wanted.shape, wanted.dtype)

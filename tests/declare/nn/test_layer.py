@@ -18,7 +18,7 @@ class Gate(gc.nn.Layer):
         self.dense = gc.nn.Dense(units, "sigmoid")
 
     def call(self, x: gc.Node, scale: float = 1.0) -> gc.Node:
-        size = self.variable("size", (), 2.0)
+        size = self.variable("size", 2.0)
         return self.dense(x) * self.parameter("scale", x.shape[-1:], init=1.0) * size * scale
 
 
@@ -245,6 +245,7 @@ REFUSED: list[tuple[Any, type[Exception], str]] = [
         lambda x: gc.nn.Embedding(4, 3, padding_index=4), gc.ShapeError,
         "padding_index: a row from 0 to 3 expected, not 4",
     ),
+    (lambda x: gc.nn.Embedding(4, 3, dtype="i32"), gc.DTypeError, "f32 or f64 expected, not i32"),
     (lambda x: gc.nn.Embedding(4, 3)(x), gc.DTypeError, r"embedding\(f32\[.*integers expected"),
     (lambda x: gc.nn.layer_norm(x, axis=2), gc.ShapeError, "axis: axis 2 is outside rank 2"),
     (lambda x: gc.nn.layer_norm(x, axis=0), gc.ShapeError, "axis 0 of fixed extent expected"),
