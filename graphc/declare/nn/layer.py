@@ -81,18 +81,19 @@ class Layer:
         check_tensors(self.kind, x)
         self._take_place_in(graph_of(x), x)
         outer = _CALLED.get()
-        if outer is not None:
-            outer._inner[self] = None
         self._calls += 1
         before, self._operand = self._operand, x
         try:
             with inside(self._scope()), _called(self):
-                return self.call(x, *others, **options)
+                result = self.call(x, *others, **options)
         except BaseException:
             self._calls -= 1
             raise
         finally:
             self._operand = before
+        if outer is not None:
+            outer._inner[self] = None
+        return result
 
     # --- what it consists of -----------------------------------------------------------------
 
@@ -108,7 +109,7 @@ class Layer:
         Raises AttributeError before the first call.
         """
         if self._name is None:
-            raise AttributeError
+            raise AttributeError  # `__getattr__` says why
         return self._name
 
     @property
@@ -118,7 +119,7 @@ class Layer:
         Raises AttributeError before the first call.
         """
         if not self._calls:
-            raise AttributeError
+            raise AttributeError  # `__getattr__` says why
         own = (node for node, _ in self._declared.values() if node.attributes["trainable"])
         found = dict.fromkeys(own)
         for layer in self._inner:
@@ -174,15 +175,19 @@ class Layer:
     def random_stream(self, name: str = "key") -> Node:
         """The key of a random stream of this call alone: `<layer>.<name>`, in further calls
         `<layer>.<name>_1`, ..."""
-        stream = self.graph.random_stream(name if self._calls == 1 else f"{name}_{self._calls - 1}")
-        self._declared[_inner_name(stream.name, self.name)] = stream, stream.type
+        free, number = name, 0
+        while self._key(free) in self._declared:
+            number += 1
+            free = f"{name}_{number}"
+        stream = self.graph.random_stream(free)
+        self._declared[self._key(free)] = stream, stream.type
         return stream
 
     @property
     def graph(self) -> Graph:
         """The graph of its parameters. Raises AttributeError before the first call."""
         if self._graph is None:
-            raise AttributeError
+            raise AttributeError  # `__getattr__` says why
         return self._graph
 
     # --- names and scopes --------------------------------------------------------------------
@@ -223,7 +228,7 @@ class Layer:
             raise GraphError(
                 located(f"{self.kind}: {name} is asked for outside of `call`", callers_location())
             )
-        key = _inner_name(current_scope().prefix + name, self._name)
+        key = self._key(name)
         if key not in self._declared:
             self._check_shared()
             self._declared[key] = declare(), self._operand.type
@@ -233,6 +238,11 @@ class Layer:
             problem = f"its {key} is {node.type}, declared for {first}; {wanted} would be needed"
             raise kind(self._message(self._operand, problem))
         return node
+
+    def _key(self, name: str) -> str:
+        """`name` with the names of scopes around it inside of the layer."""
+        around = current_scope().prefix
+        return (around if self._name is None else around.removeprefix(f"{self._name}.")) + name
 
     def _check_shared(self) -> None:
         """Raises GraphError where a layer would have other parameters at each of its calls."""
@@ -278,8 +288,3 @@ def _called(layer: Layer) -> Iterator[None]:
         yield
     finally:
         _CALLED.reset(token)
-
-
-def _inner_name(name: str, layer: str | None) -> str:
-    """A name inside of a layer: without the layer's own in front."""
-    return name.removeprefix(f"{layer}.")

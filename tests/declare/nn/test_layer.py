@@ -207,12 +207,36 @@ def test_other_features_dtypes_and_graphs_are_refused() -> None:
     assert flatten(x).graph is not flatten(gc.Graph().input("x", (2, 3, 4))).graph
 
 
+def test_states_in_scopes_inside_of_a_call_are_apart() -> None:
+    class Pair(gc.nn.Layer):
+        def call(self, x: gc.Node) -> gc.Node:
+            with gc.scope("left"):
+                left = self.parameter("w", (3,), init=1.0)
+            return x * left * self.parameter("w", (3,), init=2.0)
+
+    graph, x, y = two_inputs()
+    pair = Pair()
+    pair(x)
+    pair(y)
+    assert list(graph.states) == ["pair.left.w", "pair.w"]
+    assert pair.w is graph.states["pair.w"]
+
+
 def test_a_call_that_fails_is_none() -> None:
     graph, x, _ = two_inputs()
     layer = gc.nn.Sequential([lambda h: gc.nn.dense(h, 3), gc.nn.MaskedDense(np.tri(3))], "net")
     with pytest.raises(gc.ShapeError, match="a last axis of fixed extent"):
         layer(graph.input("wide", ("batch", "features")))
     assert scope_of(layer(x)) == ("net", "masked_dense")
+
+    class Noisy(gc.nn.Layer):
+        def call(self, x: gc.Node) -> gc.Node:
+            return gc.cast(self.random_stream(), "f32") + gc.nn.flatten(x)
+
+    noisy = Noisy()
+    with pytest.raises(gc.ShapeError):
+        noisy(gc.sum(x))
+    assert scope_of(noisy(x)) == ("noisy",) and noisy.parameters == []
 
 
 def test_layers_that_further_calls_would_make_anew_are_refused() -> None:
