@@ -156,6 +156,22 @@ def _buffer(typing_context: Any, args: Any, index: Any, count: Any, dtype: Any) 
 
 
 @intrinsic(prefer_literal=True)
+def _buffer_in_run(
+    typing_context: Any, args: Any, first: Any, number: Any, count: Any, dtype: Any
+) -> Any:
+    """`buffer_in_run(args, first, number, count, dtype)`: pointer `first + number` of the kernel's
+    `count` arguments, where only the number may vary. For aliases all are the first."""
+    buffer = BufferType(dtype.dtype, first.literal_value, count.literal_value)
+
+    def lower(context: Any, builder: Any, sig: Any, values: Any) -> Any:
+        place = builder.add(values[1], values[2])
+        pointer = builder.load(builder.gep(values[0], [place]))
+        return builder.bitcast(pointer, context.get_value_type(buffer))
+
+    return buffer(args, first, types.intp, count, dtype), lower
+
+
+@intrinsic(prefer_literal=True)
 def _stack(typing_context: Any, dtype: Any, count: Any) -> Any:
     """`stack(dtype, count)`: an array of fixed size in the stack frame, one a call in source."""
     buffer = BufferType(dtype.dtype, 0, 0)
@@ -438,6 +454,7 @@ def kernel_namespace() -> dict[str, Any]:
         "inf": np.inf,
         "nan": np.nan,
         "buffer": _buffer,
+        "buffer_in_run": _buffer_in_run,
         "stack": _stack,
         "advance": _advance,
         "prefetch": _prefetch,

@@ -19,7 +19,8 @@ INDENT = "    "
 
 # What kernel source already uses: its parameters, the primitives and the vector math.
 RESERVED = frozenset(
-    {"arguments", "thread", "threads", "buffer", "stack", "advance", "prefetch", "range"}
+    {"arguments", "thread", "threads", "buffer", "buffer_in_run", "stack", "advance", "prefetch"}
+    | {"range"}
     | {"inf", "nan"}
     | {dtype_name(dtype) for dtype in DTYPES.values()}
     | {name for name, value in vars(primitives).items() if callable(value)}
@@ -162,6 +163,7 @@ class Arguments:
     def __init__(self, names: Names) -> None:
         self._names = names
         self._by_storage: dict[Storage, str] = {}
+        self._in_runs: set[Storage] = set()
 
     def name(self, storage: Storage) -> str:
         """The variable that holds `storage`, which becomes an argument if it is not one yet."""
@@ -173,6 +175,15 @@ class Arguments:
         """Makes `storage` an argument under a name that the source already uses for it."""
         self._by_storage[storage] = name
 
+    def run(self, storages: Sequence[Storage]) -> int:
+        """Makes the storages arguments behind each other, which only loops over them name; the
+        number of the first. None of them is an argument yet."""
+        first = len(self._by_storage)
+        assert self._by_storage.keys().isdisjoint(storages)
+        self._by_storage |= dict.fromkeys(storages, "")
+        self._in_runs |= set(storages)
+        return first
+
     @property
     def storages(self) -> tuple[Storage, ...]:
         return tuple(self._by_storage)
@@ -182,6 +193,7 @@ class Arguments:
         return [
             f"{name} = buffer(arguments, {number}, {count}, {dtype_name(storage.dtype)})"
             for number, (storage, name) in enumerate(self._by_storage.items())
+            if storage not in self._in_runs
         ]
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from graphc.compiler import depth_blocks
+from graphc.compiler.constants import load_many_constants
 from graphc.compiler.epilogue_reductions import fuse_with_reductions
 from graphc.compiler.fuse import Decision, group_each
 from graphc.compiler.gathers import fuse_gathers
@@ -98,6 +99,11 @@ def cut_long_depths(state: Compilation) -> Compilation:
     return replace(state, program=program, firings=tuple(firings))
 
 
+def load_constants(state: Compilation) -> Compilation:
+    """Ops that differ in very many constants alone load them, so that they share kernels' code."""
+    return replace(state, program=load_many_constants(state.program))
+
+
 def legalize_program(state: Compilation) -> Compilation:
     """Copies where strides cannot express a view or a value has no memory of its own."""
     return replace(state, program=legalize(state.program))
@@ -150,6 +156,8 @@ PASSES: tuple[tuple[str, Pass], ...] = (
     ("simplify-primitives", simplify_primitives),
     # After rewriting, which finds gradients of weights as plain products.
     ("depth", cut_long_depths),
+    # After the simplifications, which see what is constant and would fold the views.
+    ("constants", load_constants),
     # Last of the passes on nodes: a simplification would drop its copies.
     ("legalize", legalize_program),
     ("group", group_nodes),

@@ -164,6 +164,7 @@ def _namespace() -> dict[str, Any]:
         "inf": np.inf,
         "nan": np.nan,
         "buffer": lambda arguments, number, count, dtype: arguments[number],
+        "buffer_in_run": lambda arguments, first, number, count, dtype: arguments[first + number],
         "stack": _stack,
         "advance": lambda pointer, offset: pointer.advanced(offset),
         "prefetch": lambda pointer, index: None,
