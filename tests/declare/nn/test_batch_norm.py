@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 from typing import Any
 
 import numpy as np
@@ -84,6 +86,22 @@ def test_running_values_are_saved_and_loaded(tmp_path: Any) -> None:
     made.fit(X, T, epochs=1, verbose=0, shuffle=False, batch_size=20)
     mean = 0.5 * other.variables["batch_norm.moving_mean"] + 0.5 * X.mean(0)
     np.testing.assert_allclose(made.variables["batch_norm.moving_mean"], mean, rtol=1e-4)
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda value: pickle.loads(pickle.dumps(value))])
+def test_a_copy_moves_its_own_running_values(copied: Any) -> None:
+    _, layer, inputs, results = shared()
+    updates = gc.training_updates(results)
+    model = gc.Model(inputs, results, None, gc.sum(results[0]) + gc.sum(results[1]))
+    other = copied(model)
+    loss = other.loss
+    assert loss is not None
+    found = gc.training_updates(loss)
+    assert [s.name for s in found] == [s.name for s in updates]
+    run = gc.function(other.inputs, [], found, mode="reference")
+    run(X[:8], X[8:16])
+    assert_moved(other.graph.variables, "batch_norm", [X[:8], X[8:16]])
+    assert not layer.graph.variables["batch_norm.moving_mean"].any()
 
 
 @pytest.mark.parametrize("mode", ["compiled", "reference"])
