@@ -131,6 +131,9 @@ def _microkernel(kernel: Microkernel) -> Any:
             c[steps[:, None] * c_row + np.arange(width)] = padded
             return
         a_rows = chosen_by(indices, rows, "a_rows")[:, None] * a_row
+        if chosen == "a_rows" and ahead:
+            # What the next call reads is fetched.
+            indices[rows + int(ahead)]
         a_steps = chosen_by(indices, steps, "a_depth") * (1 if form[1] else a_depth)
         left = a[a_rows + a_steps]
         if form[1] == "inner_":
@@ -210,6 +213,23 @@ class Traced:
         rows = list(zip(self.executable.rows, self.instructions, strict=True))
         for together in _between_meetings(rows):
             self._run_together(together)
+
+    def output(self, name: str) -> Array:
+        """What the last run has left of an output."""
+        output = next(each for each in self.executable.outputs if each.name == name)
+        elements = self._pointer(output.buffer, keeps=False).elements
+        if not elements.size:
+            return np.empty(output.shape, elements.dtype)
+        strides = [stride * elements.itemsize for stride in output.strides]
+        return np.lib.stride_tricks.as_strided(elements[output.offset :], output.shape, strides)
+
+    def state(self, name: str) -> Array:
+        """What the last run has left in a state."""
+        for number, buffer in enumerate(self.executable.buffers):
+            if buffer.name == name and buffer.role in (BufferRole.STATE, BufferRole.PARAMETER):
+                state = next(each for each in self.compilation.program.states if each.name == name)
+                return self._pointer(number, keeps=False).elements.reshape(state.type.dims)
+        raise KeyError(name)
 
     def _space(self, buffer: Buffer, given: Mapping[str, Array]) -> Space:
         value = given[buffer.name] if buffer.value is None else buffer.value.array

@@ -1,0 +1,146 @@
+"""Kernels traced as Python against the reference, with all that decides about them drawn at random.
+
+What is chosen for a shape depends on sizes, costs and the machine, so that most kernels are never
+made of shapes small enough for a test. Here constants are small and the choice among tilings is by
+chance: each run makes other kernels, and no kernel is compiled. A result may not depend on them, no
+access may be outside of a buffer, and no two threads may meet.
+"""
+
+from __future__ import annotations
+
+import random
+import zlib
+from typing import Any
+
+import numpy as np
+import pytest
+
+from graphc.compiler import (
+    depth_blocks,
+    epilogue_reductions,
+    prologues,
+    row_epilogues,
+    sharing,
+)
+from graphc.compiler.options import Options
+from graphc.compiler.pipeline import compile_program
+from graphc.ir.graph import Program
+from graphc.ir.reference import run_program
+from graphc.kernels import (
+    accumulators,
+    block_sums,
+    loopnest,
+    passes,
+    row_blocks,
+    row_epilogue,
+    row_strips,
+    stages,
+    thread_blocks,
+    tile_sums,
+    tiling,
+    transposed_tiles,
+)
+from tests.compiler.product_programs import product_program, product_values
+from tests.compiler.test_random_graphs import compare
+from tests.compiler.traced import Traced
+from tests.random_graphs import random_program, random_values
+
+PRODUCTS = 240
+PROGRAMS = 60
+PROGRAMS_A_TEST = 20
+STEPS = 6
+
+
+def _draw_constants(monkeypatch: pytest.MonkeyPatch, rng: random.Random) -> None:
+    """Small ones, so that a few elements have what thousands have otherwise."""
+
+    def draw(module: Any, name: str, *values: Any) -> None:
+        monkeypatch.setattr(module, name, rng.choice(values))
+
+    draw(thread_blocks, "SMALLEST_BLOCK_CYCLES", 1)
+    draw(thread_blocks, "SMALLEST_BLOCK_ELEMENTS", 1, 8)
+    draw(sharing, "SURELY_SHARED_CYCLES", 0)
+    draw(sharing, "BARRIER_CYCLES", 1)
+    strip = rng.choice((2, 3, 4))
+    for module in (stages, accumulators):
+        monkeypatch.setattr(module, "STRIP", strip)
+    draw(stages, "VECTOR_MATH_COST", 1, 12)
+    draw(stages, "PREFETCHED_BYTES", 0)
+    for name in ("FEWEST_ROWS", "SHORTEST_ROW", "NARROWEST", "STRIP", "LINE_BYTES"):
+        draw(row_strips, name, 2, 4)
+    draw(transposed_tiles, "TILE", 2, 4)
+    draw(transposed_tiles, "SHORTEST_ROW", 2)
+    for name in ("SHARED_BY_LANES", "ONE_AFTER_THE_OTHER", "SHORT_ROWS"):
+        draw(accumulators, name, block_sums.Terms(2, 4), block_sums.Terms(3, 3))
+    draw(loopnest, "SHORT_ROW", 2, 64)
+    draw(loopnest, "LONG_ROW", 4, 1 << 16)
+    draw(passes, "RECOMPUTE_COST", 0, 8)
+    draw(row_blocks, "SMALLEST_BLOCK_ROWS", 1, 4)
+    draw(row_epilogue, "BLOCK_BYTES", 64, 256)
+    draw(row_epilogues, "KERNEL_CYCLES", 10**12, 0)
+    draw(epilogue_reductions, "CACHED_BYTES", 0)
+    draw(prologues, "VECTOR_COPY_CYCLES", 1e12)
+    draw(tile_sums, "BLOCK_STEPS", 1, 2, 512)
+    draw(tile_sums, "MULTIPLE", 1, 2)
+    draw(depth_blocks, "FEWEST_ROWS", 4, 1024)
+    draw(depth_blocks, "BLOCK_ROWS", 2)
+    draw(depth_blocks, "FEWEST_BLOCKS", 2)
+    draw(depth_blocks, "GREAT_DEPTH", 8, 1 << 15)
+    draw(depth_blocks, "GREAT_BLOCK_DEPTH", 3)
+    draw(depth_blocks, "EVEN_BLOCKS", 2)
+    draw(tiling, "SMALLEST_TASK", 1)
+    draw(tiling, "SMALLEST_PACKED_ROWS", 1)
+    draw(tiling, "TASKS_WANTED", 2, 16)
+    draw(tiling, "LARGEST_BY_ROWS", 0, 1 << 22)
+    draw(tiling, "PARTS_LIMIT", 1e12, 0.97, 0.0)
+    for name in ("BY_ROWS_LIMIT", "LARGE_BY_ROWS_LIMIT"):
+        draw(tiling, name, 1e12, 1.0)
+    draw(tiling, "FIRST_CACHE_SHARE_BYTES", 64, 1 << 14)
+    seed = rng.random()
+
+    def chance(estimated: Any) -> int:
+        # Tilings that are alike in all but their cost have one number.
+        _, tile, _ = estimated
+        found = (tile.form, tile.swapped, tile.rows, tile.columns, tile.packing, tile.left_rows)
+        return zlib.crc32(repr((seed, found, tile.left_first)).encode())
+
+    monkeypatch.setattr(tiling, "_cycles", chance)
+
+
+def _check(program: Program, values: Any, rng: random.Random, fuse: bool = True) -> None:
+    inputs, states = values
+    threads, bits = rng.choice((1, 2, 3)), rng.choice((128, 256, 512))
+    made = compile_program(program, Options({}, fuse, bits, threads))
+    traced = Traced(made, threads)
+    traced.run(inputs, states)
+    outputs, updates = run_program(program, inputs, states)
+    for name, wanted in outputs.items():
+        compare(traced.output(name), wanted, program)
+    for name, wanted in updates.items():
+        compare(traced.state(name), wanted, program)
+
+
+@pytest.mark.parametrize("first", range(0, PRODUCTS, PROGRAMS_A_TEST))
+def test_products(monkeypatch: pytest.MonkeyPatch, first: int) -> None:
+    for seed in range(first, first + PROGRAMS_A_TEST):
+        rng, program = random.Random(seed), product_program(seed)
+        with monkeypatch.context() as patch, np.errstate(all="ignore"):
+            _draw_constants(patch, rng)
+            try:
+                _check(program, product_values(program, seed), rng)
+            except Exception as error:
+                error.add_note(f"product_program({seed})")
+                raise
+
+
+@pytest.mark.parametrize("first", range(0, PROGRAMS, PROGRAMS_A_TEST))
+def test_random_graphs(monkeypatch: pytest.MonkeyPatch, first: int) -> None:
+    for seed in range(first, first + PROGRAMS_A_TEST):
+        rng, program = random.Random(seed), random_program(seed, steps=STEPS)
+        with monkeypatch.context() as patch, np.errstate(all="ignore"):
+            _draw_constants(patch, rng)
+            try:
+                _check(program, random_values(program, seed), rng, fuse=rng.random() < 0.8)
+            except Exception as error:
+                error.add_note(f"random_program({seed}, steps={STEPS})")
+                raise
