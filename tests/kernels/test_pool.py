@@ -1,11 +1,12 @@
 """Tables walked by several threads, on small kernels written as LLVM IR: meeting and stopping."""
 
+import platform
 import threading
 
 import numpy as np
 import pytest
 
-from graphc.kernels.executor import Executor, MachineCode
+from graphc.kernels.executor import Executor, MachineCode, load_executor
 from graphc.kernels.executor_ir import executor_ir
 from graphc.kernels.instruction_table import Instruction, InstructionTable, KernelStopped, StopWord
 from graphc.kernels.llvm import compile_ir
@@ -242,6 +243,48 @@ def test_the_lowest_instruction_is_reported(
         with pytest.raises(KernelStopped) as info:
             table.run(repeats=2)
         assert (info.value.name, info.value.status) == ("low", 7)
+
+
+LATE = """
+define internal void @be_late() {
+entry:
+  br label %spin
+spin:
+  %round = phi i64 [ 0, %entry ], [ %round.next, %spin ]
+  call void @pause()
+  %round.next = add i64 %round, 1
+  %more = icmp slt i64 %round.next, ROUNDS
+  br i1 %more, label %spin, label %done
+done:
+  ret void
+}
+"""
+BETWEEN_LOOKS = "incomplete:\n"
+
+
+def test_a_thread_that_met_the_others_does_not_leave_with_one_that_failed_behind() -> None:
+    """Between its looks at the arrivals and at failures the others may meet it, and one may fail
+    in a row behind the barrier: all the same it runs that row."""
+    text = executor_ir(platform.machine())
+    assert text.count(BETWEEN_LOOKS) == 1
+    late = LATE.replace("ROUNDS", str(10 * SLOW_ROUNDS))
+    text = text.replace(BETWEEN_LOOKS, f"{BETWEEN_LOOKS}  call void @be_late()\n") + late
+    executor, kernels = load_executor(compile_ir(text)), compile_ir(KERNELS_IR)
+    pool = ThreadPool(executor, 2)
+    marks, arrives_last, fails = Marks(2), int64(1, 0, SLOW_ROUNDS), int64(1, 7, 0)
+    addresses = [*marks.addresses, arrives_last.ctypes.data, fails.ctypes.data]
+    instructions = [
+        Instruction("before", kernels.address("fail_in_thread"), (2,)),
+        Instruction("count", kernels.address("count"), (0,), barrier=True),
+        Instruction("fail", kernels.address("fail_in_thread"), (3,)),
+    ]
+    table = InstructionTable(executor, instructions, addresses, pool=pool)
+    runs = 5
+    for _ in range(runs):
+        with pytest.raises(KernelStopped) as info:
+            table.run()
+        assert (info.value.name, info.value.status) == ("fail", 7)
+    assert marks.values() == [runs, runs]
 
 
 def test_random_failures_are_reported_as_one_thread_would(
