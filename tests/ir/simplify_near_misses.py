@@ -79,6 +79,17 @@ NEAR_MISSES = (
              THREE),
     NearMiss("no opposite signs", lambda z, t: t * ops.softplus(z) + (1 - t) * ops.softplus(z),
              TWO),
+    NearMiss("the same factor, not the opposite one",
+             lambda z, t: t * ops.softplus(2 * z) + (1 - t) * ops.softplus(2 * z), TWO),
+    NearMiss("factors of other sizes",
+             lambda z, t: t * ops.softplus(-2 * z) + (1 - t) * ops.softplus(3 * z), TWO),
+    NearMiss("opposite factors of two tensors",
+             lambda x, y: (ops.exp(2 * x) - ops.exp(-2 * y)) / (ops.exp(2 * x) + ops.exp(-2 * y)),
+             TWO),
+    NearMiss("one difference twice", lambda x, y, t: t * ops.softplus(x - y)
+             + (1 - t) * ops.softplus(x - y), THREE),
+    NearMiss("differences of other tensors", lambda x, y, t: t * ops.softplus(x - y)
+             + (1 - t) * ops.softplus(y - t), THREE),
     NearMiss("not opposite", lambda x, y: (ops.exp(x) - ops.exp(-y)) / (ops.exp(x) + ops.exp(-y)),
              TWO),
     NearMiss("signs the wrong way round",
