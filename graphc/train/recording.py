@@ -49,15 +49,16 @@ def recorded_layers(outputs: Sequence[Node], parameters: Sequence[Node]) -> tupl
         found = own + [owner[x] for x in node.operands if x in owner]
         if found:
             owner[node] = max(found, key=order.__getitem__)
-    for node in nodes:
-        for operand in node.operands:
-            if operand.operands and operand in owner and owner[operand] != owner[node]:
-                activation[owner[operand]] = max(
-                    operand, activation.get(owner[operand], operand), key=lambda x: x.number
-                )
-    for output in _floats_of(outputs):
-        if output in owner:
-            activation.setdefault(owner[output], output)
+    read = [
+        operand
+        for node in nodes
+        for operand in node.operands
+        if operand.operands and operand in owner and owner[operand] != owner[node]
+    ]
+    for value in (*read, *_floats_of(outputs)):
+        if value in owner:
+            last = activation.setdefault(owner[value], value)
+            activation[owner[value]] = max(last, value, key=lambda x: x.number)
     return tuple(
         Layer(scope, tuple(p for p in parameters if scopes[p] == scope), activation[scope])
         for scope in order

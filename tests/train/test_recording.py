@@ -57,6 +57,25 @@ def test_layers_are_found_by_their_parameters():
     assert [p.name for p in last.parameters] == ["head.kernel", "head.bias"]
 
 
+@pytest.mark.parametrize("outputs_first", [False, True])
+def test_the_last_value_of_a_layer_is_recorded(outputs_first):
+    """Of those that another layer reads and those that are outputs, in whatever order they are."""
+    graph = gc.Graph(seed=3)
+    x = graph.input("x", ("batch", 6))
+    raw = gc.nn.dense(x, 5, name="first")
+    if outputs_first:
+        shown, read = gc.tanh(raw), gc.relu(raw)
+    else:
+        read, shown = gc.relu(raw), gc.tanh(raw)
+    scores = gc.nn.dense(read, 2, name="second")
+    # The second layer has two values that are outputs.
+    doubled = scores * 2.0
+    for outputs in ([shown, scores, doubled], [doubled, scores, shown]):
+        first, second = recorded_layers(outputs, graph.parameters)
+        assert first.activation is (read if outputs_first else shown)
+        assert second.activation is doubled
+
+
 @pytest.mark.parametrize("mode", ["compiled", "reference"])
 def test_values_are_those_by_hand(mode):
     model, _ = _model()
