@@ -141,6 +141,18 @@ def gathers(loop):
     return [each.name for each in loop.instructions].count("gather")
 
 
+def test_the_program_waits_for_its_rows_and_the_log_for_the_program():
+    """On several threads: each copies some rows, and the first copies what all have made."""
+    graph = gc.Graph()
+    x, y = graph.input("x", ("batch", 4)), graph.input("y", ("batch", 4))
+    run = gc.function([x, y], {"sum": gc.sum(x * y), "most": gc.max(x + y)}, threads=2)
+    loop = run.row_loop([np.zeros((8, 4), "f4")] * 2, 2, gathers=True)
+    names = [each.name for each in loop.instructions]
+    assert names[:2] == ["gather"] * 2 and names[-2:] == ["log"] * 2
+    for first in (names.count("gather"), names.index("log")):
+        assert loop.instructions[first].barrier
+
+
 @pytest.fixture
 def small_arrays(monkeypatch):
     """Arrays of any size are worth a program of their own."""
