@@ -27,6 +27,7 @@ from graphc.errors import (
     VariableError,
 )
 from graphc.functions.function import Function, function
+from graphc.functions.minimize import Minimum, minimize
 from graphc.ir.build import (
     argmax,
     broadcast_to,
@@ -113,6 +114,7 @@ __all__ = [
     "GraphError",
     "History",
     "ManySizesWarning",
+    "Minimum",
     "Model",
     "Node",
     "NotCompiledError",
@@ -175,6 +177,7 @@ __all__ = [
     "mean",
     "metrics",
     "min",
+    "minimize",
     "minimum",
     "multiply",
     "negate",

@@ -26,7 +26,7 @@ IMPORTERS = {
 }
 # The packages that the distribution depends on, and the extras of drawing and examples.
 OF_THE_USER = {
-    "numpy", "click", "rich", "safetensors", "matplotlib", "sklearn", "py_mini_racer",
+    "numpy", "click", "rich", "safetensors", "matplotlib", "sklearn", "scipy", "py_mini_racer",
     "tensorboardX", "IPython",
 }  # fmt: skip
 
@@ -139,7 +139,7 @@ ROOMS = (
     "graphc.display",
     "graphc.declare", "graphc.compiler", "graphc.functions", "graphc.testing",
     "graphc.inspect", "graphc.drawing",
-    "graphc.profiling", "graphc.train", "graphc.commands", "graphc.cli", "graphc",
+    "graphc.profiling", "graphc.train", "graphc.sklearn", "graphc.commands", "graphc.cli", "graphc",
 )  # fmt: skip
 
 # Side by side: what is declared is compiled by `graphc.functions` alone.
@@ -198,6 +198,7 @@ def test_rooms_are_in_order(path: Path) -> None:
         ("graphc/drawing/plan.py", "from graphc.profiling import rows"),
         ("graphc/profiling/profile.py", "from graphc.train.model import Model"),
         ("graphc/train/model.py", "from graphc.commands import script"),
+        ("graphc/train/model.py", "from graphc.sklearn import mlp"),
         ("graphc/train/model.py", "import graphc as gc"),
         ("graphc/train/model.py", "from graphc import nn"),
     ],

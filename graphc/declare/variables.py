@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from graphc.declare.flat import joined, parted
 from graphc.declare.init import Initializer
 from graphc.errors import DTypeError, VariableError
 from graphc.files.value_files import escaped, listed_names, read_values, shown_path, write_values
@@ -77,6 +78,25 @@ class Variables:
         arrays = {name: self.storage(name) for name in names}
         with self.gate.entered(Use.READ, "variables"):
             return {name: array.copy() for name, array in arrays.items()}
+
+    @property
+    def flat(self) -> Array:
+        """The trainable states in the order of declaration as one vector, in the widest of their
+        dtypes: a copy. Setting it sets all of them: `variables.flat = 0.5 * variables.flat`.
+
+        Raises VariableError for a vector of another length, with nothing changed.
+        """
+        return joined(list(self.read(state.name for state in self._trainable()).values()))
+
+    @flat.setter
+    def flat(self, value: object) -> None:
+        try:
+            self.update(parted(as_array(value), self._trainable()))
+        except (TypeError, ValueError) as error:
+            raise VariableError(f"flat: {error}") from None
+
+    def _trainable(self) -> list[Node]:
+        return [state for state in self.graph.states.values() if state.attributes["trainable"]]
 
     @property
     def allocated(self) -> Collection[str]:

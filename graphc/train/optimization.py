@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from graphc.declare.optim import Optimizer
+from graphc.declare.optim import LBFGS, Optimizer
 from graphc.declare.optim.slots import widest
 from graphc.declare.variables import Variables
 from graphc.errors import GraphError
@@ -37,7 +37,10 @@ def optimization_of(
     what its `updates` raise; graph and variables then are as they were.
     """
     if optimizer is not None and not isinstance(optimizer, Optimizer):
-        raise TypeError(f"an optimizer such as gc.optim.Adam() expected, not {optimizer!r}")
+        problem = f"an optimizer such as gc.optim.Adam() expected, not {optimizer!r}"
+        if isinstance(optimizer, LBFGS):
+            problem += "; gc.minimize(model.loss, {input: array}) takes all data at once"
+        raise TypeError(problem)
     if optimizer is not None and network.loss is None:
         raise GraphError("a model without a loss cannot be trained")
     graph, forgotten = network.graph, before.names if before is not None else frozenset()

@@ -272,3 +272,25 @@ def test_names_are_unique():
     graph.input("x", (2,))
     with pytest.raises(gc.GraphError, match="taken"):
         graph.parameter("x", (2,))
+
+
+def test_trainable_states_are_one_vector() -> None:
+    graph = gc.Graph()
+    graph.parameter("w", (2, 3), init=np.arange(6.0).reshape(2, 3))
+    graph.variable("count", 7)
+    graph.parameter("b", (2,), init=np.array([8.0, 9.0]), dtype="f64")
+    variables = graph.variables
+    assert variables.flat.tolist() == [0, 1, 2, 3, 4, 5, 8, 9]
+    assert variables.flat.dtype == np.float64
+    variables.flat = 2 * variables.flat
+    assert variables["w"].tolist() == [[0, 2, 4], [6, 8, 10]] and variables["b"].tolist() == [
+        16,
+        18,
+    ]
+    assert variables["count"] == 7
+    variables.flat[:] = 0  # a copy
+    assert variables.flat[-1] == 18
+    for wrong in (np.zeros(7), np.zeros((8, 1)), ["a"] * 8, 1.0):
+        with pytest.raises(gc.VariableError, match="flat: "):
+            variables.flat = wrong
+    assert variables.flat[-1] == 18

@@ -10,7 +10,8 @@ the parameter's dtype: a variable is as wide as the widest parameter.
 from graphc.declare.optim.adam import Adam, AdamW
 from graphc.declare.optim.adaptive import Adagrad, RMSprop
 from graphc.declare.optim.base import Optimizer
+from graphc.declare.optim.lbfgs import LBFGS
 from graphc.declare.optim.sgd import SGD
 from graphc.declare.optim.slots import Slots
 
-__all__ = ["SGD", "Adagrad", "Adam", "AdamW", "Optimizer", "RMSprop", "Slots"]
+__all__ = ["LBFGS", "SGD", "Adagrad", "Adam", "AdamW", "Optimizer", "RMSprop", "Slots"]
