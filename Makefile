@@ -13,7 +13,7 @@ NUMBAS := numba==0.64.0/llvmlite==0.46.0 numba==0.68.1/llvmlite==0.50.0
 NUMBA_TESTS ?= tests/ops tests/compiler/test_golden.py tests/compiler/test_machine_code.py \
 	tests/train/test_training.py
 
-.PHONY: demo test test-fast test-widths test-numba lint types bench peers clean
+.PHONY: demo test test-fast test-widths test-estimators test-numba lint types bench peers clean
 
 $(STAMP): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -48,6 +48,10 @@ test-numba:
 			$$numba $$llvmlite && \
 		$$folder/bin/python -m pytest -n 2 --dist worksteal $(NUMBA_TESTS) || exit 1; \
 	done
+
+# scikit-learn's checks of the estimators with all defaults; `make test` has those of small ones.
+test-estimators: $(STAMP)
+	$(BIN)/python -m pytest -n 2 --dist worksteal tests/sklearn/full_checks.py
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -27,7 +27,7 @@ AUTO_BATCH_SIZE = 200
 LEAST_HELD_OUT = 2
 
 
-class NetworkEstimator(BaseEstimator, ABC):  # type: ignore[misc]
+class NetworkEstimator(BaseEstimator, ABC):
     """An estimator whose network is trained by graphc.
 
     Its batches are filled up to few sizes by rows of weight 0, so that data of another size seldom

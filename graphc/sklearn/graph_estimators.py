@@ -126,7 +126,7 @@ class GraphEstimator(NetworkEstimator):
         )
 
 
-class GraphClassifier(NetworkClassifier, GraphEstimator):  # type: ignore[misc]
+class GraphClassifier(NetworkClassifier, GraphEstimator):
     __doc__ = GraphEstimator.__doc__
 
     def partial_fit(
@@ -143,7 +143,7 @@ class GraphClassifier(NetworkClassifier, GraphEstimator):  # type: ignore[misc]
         return self._partial_fit(X, y, sample_weight, classes)
 
 
-class GraphRegressor(NetworkRegressor, GraphEstimator):  # type: ignore[misc]
+class GraphRegressor(NetworkRegressor, GraphEstimator):
     __doc__ = GraphEstimator.__doc__
 
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Any:

@@ -16,7 +16,7 @@ from graphc.sklearn.labels import Labels, labels_of
 Array = np.ndarray[Any, np.dtype[Any]]
 
 
-class NetworkClassifier(ClassifierMixin, NetworkEstimator):  # type: ignore[misc]
+class NetworkClassifier(ClassifierMixin, NetworkEstimator):
     """Classes, or any number of labels a row."""
 
     def predict(self, X: Any) -> Array:
@@ -65,7 +65,7 @@ class NetworkClassifier(ClassifierMixin, NetworkEstimator):  # type: ignore[misc
         return tags
 
 
-class NetworkRegressor(RegressorMixin, NetworkEstimator):  # type: ignore[misc]
+class NetworkRegressor(RegressorMixin, NetworkEstimator):
     """Numbers, one or several a row."""
 
     def predict(self, X: Any) -> Array:

@@ -219,7 +219,7 @@ class MlpEstimator(NetworkEstimator):
         return True
 
 
-class MLPClassifier(NetworkClassifier, MlpEstimator):  # type: ignore[misc]
+class MLPClassifier(NetworkClassifier, MlpEstimator):
     __doc__ = MlpEstimator.__doc__
 
     def __init__(
@@ -254,7 +254,7 @@ class MLPClassifier(NetworkClassifier, MlpEstimator):  # type: ignore[misc]
     ) -> None:
         _keep_parameters(self, locals())
 
-    @available_if(MlpEstimator._is_stochastic)  # type: ignore[untyped-decorator]
+    @available_if(MlpEstimator._is_stochastic)
     def partial_fit(
         self,
         X: Any,
@@ -269,7 +269,7 @@ class MLPClassifier(NetworkClassifier, MlpEstimator):  # type: ignore[misc]
         return self._partial_fit(X, y, sample_weight, classes)
 
 
-class MLPRegressor(NetworkRegressor, MlpEstimator):  # type: ignore[misc]
+class MLPRegressor(NetworkRegressor, MlpEstimator):
     __doc__ = MlpEstimator.__doc__
 
     def __init__(
@@ -305,7 +305,7 @@ class MLPRegressor(NetworkRegressor, MlpEstimator):  # type: ignore[misc]
     ) -> None:
         _keep_parameters(self, locals())
 
-    @available_if(MlpEstimator._is_stochastic)  # type: ignore[untyped-decorator]
+    @available_if(MlpEstimator._is_stochastic)
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Any:
         """One epoch on the rows given.
 

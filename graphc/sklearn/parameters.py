@@ -35,7 +35,7 @@ def check_real(
     value > above."""
     check_number(f"{estimator}: {name}", value, least)
     assert isinstance(value, numbers.Real)
-    if not above < value < below:
+    if not above < float(value) < below:
         bounds = [f"above {above:g}"] if above > -math.inf else []
         bounds += [f"below {below:g}"] if below < math.inf else []
         raise ValueError(f"{estimator}: {name}: {' and '.join(bounds)} expected, not {value}")

@@ -12,7 +12,8 @@ class LBFGS:
     """Limited-memory BFGS, for `gc.minimize`: it takes a loss and its gradient on all data.
 
     max_iter: iterations at most; each takes at least one evaluation of loss and gradient.
-    max_eval: evaluations at most; None is 5 / 4 of max_iter, as PyTorch has it.
+    max_eval: no iteration begins after so many evaluations; None is 5 / 4 of max_iter, as PyTorch
+        has it.
     tolerance_grad: ends where no element of the gradient is larger.
     tolerance_change: ends where the loss falls by less, as a share of it where that is above 1.
     history_size: how many past steps stand for the second derivatives.
