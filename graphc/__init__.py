@@ -18,6 +18,7 @@ from graphc.errors import (
     ForeignTensorError,
     GraphError,
     ManySizesWarning,
+    ModelFileError,
     NotCompiledError,
     NotDifferentiableError,
     NotFiniteError,
@@ -97,6 +98,7 @@ from graphc.ir.ops.elementwise import (
 from graphc.ir.types import DType, bool_, f32, f64, i32, i64, u8
 from graphc.train import callbacks, data, loggers
 from graphc.train.history import History
+from graphc.train.load_model import load_model
 from graphc.train.model import Model
 
 if TYPE_CHECKING:
@@ -116,6 +118,7 @@ __all__ = [
     "ManySizesWarning",
     "Minimum",
     "Model",
+    "ModelFileError",
     "Node",
     "NotCompiledError",
     "NotDifferentiableError",
@@ -161,6 +164,7 @@ __all__ = [
     "leaky_relu",
     "less",
     "less_equal",
+    "load_model",
     "log",
     "log1p",
     "log_softmax",

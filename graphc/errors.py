@@ -21,6 +21,7 @@ __all__ = [
     "InterruptedCallError",
     "ManySizesWarning",
     "MissingExtraError",
+    "ModelFileError",
     "NotCompiledError",
     "NotDifferentiableError",
     "NotFiniteError",
@@ -33,6 +34,10 @@ __all__ = [
 
 class DataError(ValueError):
     """Arrays or files that do not fit what the network declares; nothing was run."""
+
+
+class ModelFileError(DataError):
+    """A file that holds no model, or one that does not fit together; nothing was run."""
 
 
 class VariableError(ValueError):

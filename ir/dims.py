@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from graphc.ir.errors import ShapeError
-from graphc.ir.given import as_integer
+from graphc.ir.given import as_integer, shown
 from graphc.ir.lazy import Lazy
 
 # A product of names, sorted; () is 1. A polynomial has a factor other than 0 for each.
@@ -40,7 +40,7 @@ class Dim:
     def __post_init__(self) -> None:
         terms = _read(self.name)
         if not any(terms):
-            raise ShapeError(f"an open extent has a name in it, but {self.name!r} has none")
+            raise ShapeError(f"an open extent has a name in it, but {shown(self.name)} has none")
         object.__setattr__(self, "name", _text(terms))
 
     def __repr__(self) -> str:
@@ -235,7 +235,7 @@ def _read(text: str) -> Terms:
     while at < len(text) or not at:
         found = _TERM.match(text, at)
         if found is None or (at and not found[1]):
-            problem = f"a dimension's name must be an identifier, not {text!r}"
+            problem = f"a dimension's name must be an identifier, not {shown(text)}"
             raise ShapeError(problem)
         factor = -1 if found[1] == "-" else 1
         names: list[str] = []

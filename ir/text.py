@@ -21,7 +21,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any
+from typing import Any, ClassVar
 
 from graphc.ir.attributes import SHAPE, Literal
 from graphc.ir.errors import GraphError
@@ -143,6 +143,9 @@ def ops_by_name(ops: Sequence[Op]) -> Mapping[str, Op]:
 class Parser:
     """Reads line by line; `values` are the nodes by the label under which they were defined."""
 
+    # What is said besides of an op that is unknown.
+    hint: ClassVar[str] = ""
+
     filename: str
     ops: Mapping[str, Op]
     line: int = 0
@@ -217,7 +220,7 @@ class Parser:
         name, attributes, operands = found
         op = self.ops.get(name)
         if op is None:
-            raise self._error(f"an op expected, not {shown(name)}")
+            raise self._error(f"an op expected, not {shown(name)}{self.hint}")
         return op, self._attributes(op, attributes), operands
 
     def _define(

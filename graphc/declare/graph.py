@@ -134,13 +134,16 @@ class Graph(NodeGraph):
         where `when` has made one of the state already.
         """
         check_tensors("update_in_training", state, *([] if when is None else [when]))
-        read = state if when is None else when
-        problem: str | None = None
         before: Node | None = None
         value: Any = next_value
         if callable(next_value):
             before = formal_of(self, state.type)
             value = next_value(before)
+        self.add_training_step(state, state if when is None else when, value, before)
+
+    def add_training_step(self, state: Node, read: Node, value: Any, before: Node | None) -> None:
+        """As `update_in_training`, which makes the `value` of the formal parameter `before`."""
+        problem: str | None = None
         if state.op is not leaf.state or state.graph is not self:
             problem = f"a state of this graph expected, not {state!r}"
         elif read.graph is not self:
@@ -168,6 +171,10 @@ class Graph(NodeGraph):
         Raises GraphError when the name is taken.
         """
         return self.unique_name(base) if name is None else self.reserve_name(name)
+
+    def take_names(self, names: Iterable[str]) -> None:
+        """Nothing that is declared later gets one of the names by itself."""
+        self._scopes.update(names)
 
     def unique_name(self, base: str) -> str:
         """`base`, or `base_1`, `base_2`, ... where layers before have taken it in this scope."""

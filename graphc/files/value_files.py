@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -23,6 +24,10 @@ DTYPES: Mapping[str, DType] = {
     "F32": f32, "F64": f64, "I32": i32, "I64": i64, "U8": u8, "BOOL": bool_,
 }  # fmt: skip
 
+# Under this name the metadata lists, as JSON, the tensors that are no values of states.
+ARRAYS = "graphc.arrays"
+_LENGTH_BYTES = 8
+
 # A message names so many values and counts the others.
 MOST_NAMES_SHOWN = 12
 
@@ -35,6 +40,13 @@ class StoredValue:
     dtype: str
     shape: tuple[int, ...]
     data: bytes
+
+    def own_array(self) -> Array:
+        """The elements in the file's own dtype. Raises VariableError where graphc has none."""
+        found = DTYPES.get(self.dtype)
+        if found is None:
+            raise VariableError(f"{escaped(self.name)} has dtype {escaped(self.dtype)}")
+        return self.array(found, allow_nan=True)
 
     def array(self, wanted: DType, allow_nan: bool) -> Array:
         """The elements, which must be of dtype `wanted`. Raises VariableError for another dtype,
@@ -51,24 +63,57 @@ class StoredValue:
         return array
 
 
-def write_values(path: str | os.PathLike[str], values: Mapping[str, Array]) -> None:
+@dataclass(frozen=True)
+class StoredFile:
+    """values: by name, but for `arrays`, which are those that the metadata lists under ARRAYS."""
+
+    values: dict[str, StoredValue]
+    arrays: list[StoredValue]
+    metadata: dict[str, str]
+
+
+def write_values(
+    path: str | os.PathLike[str],
+    values: Mapping[str, Array],
+    metadata: Mapping[str, str] | None = None,
+) -> None:
     """Writes the arrays to `path`; the file appears whole or not at all. Raises OSError."""
-    write_whole(path, safetensors.numpy.save(dict(values)))
+    write_whole(path, safetensors.numpy.save(dict(values), dict(metadata) if metadata else None))
 
 
 def read_values(path: str | os.PathLike[str]) -> dict[str, StoredValue]:
-    """What the file holds, by name. Raises OSError where it cannot be read, VariableError where it
-    is no safetensors file."""
+    """The values of the file by name. Raises as `read_file` does."""
+    return read_file(path).values
+
+
+def read_file(path: str | os.PathLike[str]) -> StoredFile:
+    """What the file holds. Raises OSError where it cannot be read, VariableError where it is no
+    safetensors file, and where it lacks what its metadata lists."""
     data = Path(path).read_bytes()
     try:
         found = safetensors.deserialize(data)
     except safetensors.SafetensorError as error:
         problem = f"{shown_path(path)} is no safetensors file: {escaped(str(error))}"
         raise VariableError(problem) from None
-    return {
+    values = {
         name: StoredValue(name, str(each["dtype"]), tuple(each["shape"]), each["data"])
         for name, each in found
     }
+    metadata = _metadata(data)
+    try:
+        listed = json.loads(metadata.get(ARRAYS, "[]"))
+        arrays = [values.pop(name) for name in listed]
+    except (ValueError, LookupError, TypeError, RecursionError):
+        raise VariableError(f"{shown_path(path)} lacks arrays that its metadata lists") from None
+    return StoredFile(values, arrays, metadata)
+
+
+def _metadata(data: bytes) -> dict[str, str]:
+    """That of a file which safetensors has read: texts by name. The header, which is JSON, begins
+    with its length."""
+    length = int.from_bytes(data[:_LENGTH_BYTES], "little")
+    header = json.loads(data[_LENGTH_BYTES : _LENGTH_BYTES + length])
+    return dict(header.get("__metadata__") or {})
 
 
 def escaped(text: str) -> str:

@@ -21,6 +21,7 @@ from graphc.train.data import Batches, as_batch_size
 from graphc.train.history import History
 from graphc.train.logged import VALIDATION
 from graphc.train.loop import Training
+from graphc.train.model_file import Content, write_model
 from graphc.train.model_functions import HowToRun, ModelFunctions
 from graphc.train.model_parts import ModelParts
 from graphc.train.network import network_of
@@ -271,13 +272,18 @@ class Model(ModelParts):
     # --- saving ------------------------------------------------------------------------------
 
     def save(self, path: str | os.PathLike[str], weights_only: bool = False) -> None:
-        """Writes the weights, and unless `weights_only` also the optimizer's states and the random
-        streams, as safetensors: `model.save("digits.safetensors")`.
+        """Writes the model, which `gc.load_model` reads, with the values of all states, as
+        safetensors: `model.save("digits.safetensors")`. `weights_only` writes the weights alone.
 
-        As `Variables.save` does: whole or not at all. Raises OSError.
+        As `Variables.save` does: whole or not at all. Raises OSError, and TypeError for an
+        optimizer of one's own whose fields are not numbers, texts, and lists of them.
         """
-        states = self.weights if weights_only else self.states
-        self.variables.save(path, [state.name for state in states])
+        if weights_only:
+            self.variables.save(path, [state.name for state in self.weights])
+            return
+        how = self._functions.how
+        content = Content(self._network, self._optimization, how, self.batch_size)
+        write_model(path, content, self.variables, self.states)
 
     def load(
         self, path: str | os.PathLike[str], weights_only: bool = False, allow_nan: bool = False

@@ -12,7 +12,7 @@ from graphc.declare.hyperparameters import check_number
 from graphc.declare.optim import Optimizer
 from graphc.declare.variables import Variables
 from graphc.ir.graph import Node
-from graphc.train.model_functions import ModelFunctions
+from graphc.train.model_functions import HowToRun, ModelFunctions
 from graphc.train.network import Network
 from graphc.train.optimization import Optimization
 
@@ -35,6 +35,11 @@ class ModelParts:
         vars(other).update(vars(self))
         ModelParts.__init__(other, self._network, self.variables)
         return other
+
+    def _restore(self, optimization: Optimization | None, how: HowToRun) -> None:
+        """Compiled as a model was before."""
+        self._optimization = optimization
+        self._functions = ModelFunctions(self._network, self.variables, optimization, how)
 
     @property
     def graph(self) -> Graph:

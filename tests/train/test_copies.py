@@ -228,7 +228,7 @@ def test_what_training_steps_make_of_states_is_copied(copied) -> None:
     assert_same_values(model, other)
     again = copied(other)
     steps = [step for step in again.graph.training_steps if step.state.name == "running"]
-    assert [step.state for step in steps][0] is again.graph.states["running"]
+    assert steps[0].state is again.graph.states["running"]
 
 
 double = gc.custom_op("double", lambda x: 2 * x, template="{x} + {x}")
