@@ -1,4 +1,4 @@
-"""What a user hooks into training: early stopping, checkpoints, schedules, a stop at NaN."""
+"""What a user hooks into training: early stopping, checkpoints, rates, a stop at NaN, functions."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import errno
 import math
 import os
 import string
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -22,9 +22,11 @@ from graphc.train.logged import EPOCH, LOSS
 __all__ = [
     "Callback",
     "EarlyStopping",
+    "LambdaCallback",
     "LearningRateSchedule",
     "Logs",
     "ModelCheckpoint",
+    "ReduceLROnPlateau",
     "TerminateOnNaN",
 ]
 
@@ -213,3 +215,117 @@ class TerminateOnNaN(Callback):
     def on_batch_end(self, epoch: int, batch: int, logs: Logs) -> None:
         if not math.isfinite(logs[LOSS]):
             self.model.stop_training = True
+
+
+class ReduceLROnPlateau(Callback):
+    """Multiplies the learning rate by `factor` when `monitor` has not improved for long.
+
+    Arguments and behaviour are Keras's: `gc.callbacks.ReduceLROnPlateau("val_loss", factor=0.2)`.
+    An improvement is one by more than `min_delta`; NaN is none. After a reduction `cooldown` epochs
+    pass before epochs are counted again. The rate does not fall below `min_lr`. Training does not
+    begin, with ValueError, when `monitor` is not logged. Raises ValueError for a factor that is not
+    from 0 to less than 1, another mode, and numbers that are negative, NaN or infinite.
+    """
+
+    def __init__(
+        self,
+        monitor: str = "val_loss",
+        factor: float = 0.1,
+        patience: int = 10,
+        mode: Literal["min", "max"] = "min",
+        min_delta: float = 1e-4,
+        cooldown: int = 0,
+        min_lr: float = 0.0,
+    ) -> None:
+        self._arguments = (monitor, mode, min_delta)
+        self._best = _Best(*self._arguments)
+        for name, number in (
+            ("factor", factor), ("patience", patience), ("cooldown", cooldown), ("min_lr", min_lr),
+        ):  # fmt: skip
+            check_number(name, number, least=0)
+        if factor >= 1:
+            raise ValueError(f"factor: less than 1 expected, not {factor}")
+        self.factor = factor
+        self.patience = patience
+        self.cooldown = cooldown
+        self.min_lr = min_lr
+        self._waited = 0
+        self._cooling = 0
+
+    def on_train_begin(self) -> None:
+        self._best = _Best(*self._arguments)
+        self._best.check_is_logged(self.model.logged_names)
+        self._waited = self._cooling = 0
+
+    def on_epoch_end(self, epoch: int, logs: Logs) -> None:
+        is_better = self._best.improves(logs)
+        if self._cooling > 0:
+            self._cooling -= 1
+            self._waited = 0
+        if is_better:
+            self._waited = 0
+        elif self._cooling == 0:
+            self._waited += 1
+            if self._waited >= self.patience:
+                self._reduce()
+
+    def _reduce(self) -> None:
+        rate = self.model.learning_rate
+        if rate > self.min_lr:
+            self.model.learning_rate = max(rate * self.factor, self.min_lr)
+            self._cooling = self.cooldown
+            self._waited = 0
+
+
+class LambdaCallback(Callback):
+    """Calls functions of yours: `LambdaCallback(on_epoch_end=lambda epoch, logs: print(logs))`.
+
+    Each is given what the hook of that name in `Callback` is. Steps run in native code unless there
+    is one for batches. Raises TypeError for what cannot be called.
+    """
+
+    def __init__(
+        self,
+        on_epoch_begin: Callable[[int], object] | None = None,
+        on_epoch_end: Callable[[int, Logs], object] | None = None,
+        on_train_begin: Callable[[], object] | None = None,
+        on_train_end: Callable[[], object] | None = None,
+        on_batch_begin: Callable[[int, int], object] | None = None,
+        on_batch_end: Callable[[int, int, Logs], object] | None = None,
+    ) -> None:
+        self._functions: dict[str, Callable[..., object]] = {}
+        for name, function in (
+            ("on_epoch_begin", on_epoch_begin), ("on_epoch_end", on_epoch_end),
+            ("on_train_begin", on_train_begin), ("on_train_end", on_train_end),
+            ("on_batch_begin", on_batch_begin), ("on_batch_end", on_batch_end),
+        ):  # fmt: skip
+            if function is not None and not callable(function):
+                raise TypeError(f"LambdaCallback: {name}: a function expected: {function!r}")
+            if function is not None:
+                self._functions[name] = function
+
+    def wants_batches(self) -> bool:
+        return "on_batch_begin" in self._functions or "on_batch_end" in self._functions
+
+    def on_train_begin(self) -> None:
+        self._call("on_train_begin")
+
+    def on_train_end(self) -> None:
+        self._call("on_train_end")
+
+    def on_epoch_begin(self, epoch: int) -> None:
+        self._call("on_epoch_begin", epoch)
+
+    def on_epoch_end(self, epoch: int, logs: Logs) -> None:
+        self._call("on_epoch_end", epoch, logs)
+
+    def on_batch_begin(self, epoch: int, batch: int) -> None:
+        self._call("on_batch_begin", epoch, batch)
+
+    def on_batch_end(self, epoch: int, batch: int, logs: Logs) -> None:
+        self._call("on_batch_end", epoch, batch, logs)
+
+    def _call(self, hook: str, *arguments: object) -> None:
+        function = self._functions.get(hook)
+        if function is not None:
+            function(*arguments)
