@@ -42,8 +42,8 @@ class RowLoop:
     Rows in order are read where they are: between two steps the inputs' addresses move on. With
     `gathers` a run is given an order, and the table begins with a kernel an input that copies the
     rows of the batch side by side; inputs that are in place the program reads by the order itself,
-    which is its last input. Behind the program a kernel an output copies it, a scalar, to its place
-    among those of all steps. One that can stop the loop comes last.
+    which is its last input. Behind the program a kernel an output copies it to its place among
+    those of all steps. One that can stop the loop comes last.
 
     arrays: for each input, C-contiguous, of its dtype, and with the rows of all batches.
     gate: the loop runs inside of it, since all runs of the program use the same memory.
@@ -64,10 +64,6 @@ class RowLoop:
         in_place: Collection[str] = (),
         stop_unless: str | None = None,
     ) -> None:
-        """Raises ValueError for an output that is no scalar."""
-        for name, output in loaded.outputs.items():
-            if output.shape != ():
-                raise ValueError(f"output {name!r}: a scalar expected, not {output.shape}")
         self.batch_size = batch_size
         self._loaded = loaded
         self._gate = gate
@@ -96,9 +92,9 @@ class RowLoop:
             An array is copied and checked in each run, which reads all of it; who makes many runs
             by one order makes a `RowOrder` of it.
 
-        Returns each output, (steps,); fewer where `stop_unless` was false, which the last one is.
-        Raises ValueError for rows that there are not, and IndexError for an index out of range:
-        states are then those after a whole number of steps.
+        Returns each output, (steps, *its shape); fewer where `stop_unless` was false, which the
+        last one is. Raises ValueError for rows that there are not, and IndexError for an index out
+        of range: states are then those after a whole number of steps.
         """
         end = first + steps * self.batch_size
         if steps < 1 or not 0 <= first < end <= self._rows:
@@ -109,12 +105,13 @@ class RowLoop:
             if len(checked.values) != self._rows:
                 raise ValueError(f"an order of {self._rows} rows expected, not of another number")
             read = [checked.values]
-        logs = {name: np.empty(steps, out.dtype) for name, out in self._loaded.outputs.items()}
+        outputs = self._loaded.outputs
+        logs = {name: np.empty((steps, *x.shape), x.dtype) for name, x in outputs.items()}
         row_bytes = [array.nbytes // len(array) for array in read]
         starts = [data_address(a) + first * n for a, n in zip(read, row_bytes, strict=True)]
         starts += [data_address(log) for log in logs.values()]
         advances = [self.batch_size * n for n in row_bytes]
-        advances += [log.itemsize for log in logs.values()]
+        advances += [log.nbytes // steps for log in logs.values()]
         with self._gate.entered(self._loaded, self._name):
             made = self._run(starts, steps, advances)
         return {name: log[:made] for name, log in logs.items()}
@@ -189,10 +186,11 @@ class RowLoop:
         return instructions
 
     def _copying(self, output: Array, log: int) -> Instruction:
-        """A copy of a scalar, the only row of its array."""
-        source = self._buffer(output)
-        order = self._buffer(np.zeros(1, np.int64))
-        extent = self._buffer(row_extent(1, output.itemsize))
+        """A copy of an output as one row, or element by element where it is a view with gaps."""
+        is_whole = output.flags.c_contiguous
+        rows = np.zeros(1, np.int64) if is_whole else _element_offsets(output)
+        source, order = self._buffer(output), self._buffer(rows)
+        extent = self._buffer(row_extent(len(rows), output.nbytes // max(len(rows), 1)))
         return Instruction(
             "log", native().row_kernels.gather, (log, source, order, extent), solo=True
         )
@@ -200,3 +198,12 @@ class RowLoop:
     def _stopping(self, flag: Array) -> Instruction:
         kernel = native().row_kernels.stop_unless
         return Instruction("stop_unless", kernel, (self._buffer(flag),), solo=True)
+
+
+def _element_offsets(view: Array) -> Array:
+    """Where the elements stand, in row-major order, counted in elements from the first one; i64."""
+    offsets = np.zeros((1,) * view.ndim, np.int64)
+    for axis, (extent, stride) in enumerate(zip(view.shape, view.strides, strict=True)):
+        steps = np.arange(extent, dtype=np.int64) * (stride // view.itemsize)
+        offsets = offsets + np.expand_dims(steps, tuple(a for a in range(view.ndim) if a != axis))
+    return offsets.ravel()

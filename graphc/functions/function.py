@@ -224,8 +224,8 @@ class Function:
         gathers: whether every run of the loop is given an order of the rows.
         stop_unless: a bool output; the loop ends with the first call in which it is false.
 
-        Raises ValueError in reference mode, for a batch size below 1 and for an output that is no
-        scalar; DataError for arrays that do not fit and IndexError for labels out of range.
+        Raises ValueError in reference mode and for a batch size below 1; DataError for arrays that
+        do not fit and IndexError for labels out of range.
         """
         if self.mode == "reference" or batch_size < 1:
             raise ValueError(f"no loop of batches of {batch_size} rows in mode {self.mode!r}")
