@@ -1,4 +1,8 @@
-"""Metrics as scalar nodes, each the mean over a batch, and the confusion matrix of arrays."""
+"""Metrics: scalar nodes, each the mean over a batch; metrics of a whole set; the confusion matrix.
+
+What is a mean over batches is a node. What is none, AUC for one, is an object whose class has its
+name here as well (`graphc.declare.set_metrics`): a model merges what its batches give.
+"""
 
 from __future__ import annotations
 
@@ -6,19 +10,43 @@ from typing import Any
 
 import numpy as np
 
-from graphc.declare.losses import check_like, check_several_classes, message_of
-from graphc.errors import DataError, DTypeError, ShapeError
+from graphc.declare.class_metrics import F1, ConfusionMatrix, Precision, Recall
+from graphc.declare.losses import check_like
+from graphc.declare.scores import (
+    HALF,
+    check_floats,
+    check_scores,
+    check_shape,
+    has_numbers,
+    is_number,
+)
+from graphc.declare.set_metrics import AUC, R2, OfPredictions, SetMetric
+from graphc.errors import DataError
 from graphc.ir import build
-from graphc.ir.given import as_array, as_integer, check_tensors
+from graphc.ir.given import as_array, as_integer
 from graphc.ir.graph import Node
 from graphc.ir.ops import composite
 from graphc.ir.ops import elementwise as ops
-from graphc.ir.types import DType, Shape, i32, shape_text
+from graphc.ir.types import DType, i32
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
-# Where a probability counts as "yes".
-HALF = 0.5
+__all__ = [
+    "AUC",
+    "F1",
+    "R2",
+    "ConfusionMatrix",
+    "OfPredictions",
+    "Precision",
+    "Recall",
+    "SetMetric",
+    "accuracy",
+    "binary_accuracy",
+    "confusion_matrix",
+    "mean_absolute_error",
+    "top_k_accuracy",
+]
+
 # A matrix of more classes than this takes more than 100 GB.
 MOST_CLASSES = 100_000
 
@@ -31,15 +59,15 @@ def accuracy(scores: Node, labels: Node) -> Node:
     Raises ShapeError when the shapes do not fit and for a single class, DTypeError unless scores
     are floats. An open number of classes is taken to be several: bound to 1, all is right.
     """
-    _check_scores("accuracy", scores, labels)
+    check_scores("accuracy", scores, labels)
     shape = scores.shape[:-1] if labels.dtype.is_integer else scores.shape
-    _check_shape("accuracy", scores, labels, shape)
-    is_known = _has_numbers(scores)
+    check_shape("accuracy", scores, labels, shape)
+    is_known = has_numbers(scores)
     if labels.dtype.is_integer:
         wanted = build.cast(labels, "i64")
     else:
         wanted = build.argmax(labels, -1)
-        is_known = ops.logical_and(is_known, _has_numbers(labels))
+        is_known = ops.logical_and(is_known, has_numbers(labels))
     return _share(ops.equal(build.argmax(scores, -1), wanted), is_known, scores.dtype)
 
 
@@ -50,11 +78,11 @@ def binary_accuracy(logits: Node, targets: Node) -> Node:
     `targets` are numbers of the logits' shape. Raises ShapeError when the shapes differ,
     DTypeError unless logits are floats.
     """
-    _check_floats("binary_accuracy", logits, targets)
-    _check_shape("binary_accuracy", logits, targets, logits.shape)
+    check_floats("binary_accuracy", logits, targets)
+    check_shape("binary_accuracy", logits, targets, logits.shape)
     numbers = targets if targets.dtype.is_float else build.cast(targets, logits.dtype)
     is_right = ops.equal(ops.greater(logits, 0), ops.greater(numbers, HALF))
-    is_known = ops.logical_and(_is_number(logits), _is_number(numbers))
+    is_known = ops.logical_and(is_number(logits), is_number(numbers))
     return _share(is_right, is_known, logits.dtype)
 
 
@@ -66,7 +94,7 @@ def top_k_accuracy(scores: Node, labels: Node, k: int = 5) -> Node:
     DTypeError for labels of another type, ShapeError for a single class, ValueError for `k` below 1
     and TypeError when it is no integer.
     """
-    _check_scores("top_k_accuracy", scores, labels)
+    check_scores("top_k_accuracy", scores, labels)
     if isinstance(k, bool) or not isinstance(k, int | np.integer):
         raise TypeError(f"top_k_accuracy: an integer k expected, not {k!r}")
     if k < 1:
@@ -77,7 +105,7 @@ def top_k_accuracy(scores: Node, labels: Node, k: int = 5) -> Node:
     is_tie = ops.logical_and(ops.equal(scores, score), stands_before)
     is_better = ops.logical_not(ops.less_equal(scores, score))  # greater, or NaN
     better = build.sum(build.cast(ops.logical_or(is_better, is_tie), i32), -1, keepdims=True)
-    return _share(ops.less(better, int(k)), _is_number(score), scores.dtype)
+    return _share(ops.less(better, int(k)), is_number(score), scores.dtype)
 
 
 def mean_absolute_error(predictions: Node, targets: Node) -> Node:
@@ -106,32 +134,6 @@ def confusion_matrix(labels: Array, predictions: Array, classes: int) -> Array:
             raise DataError(f"classes from 0 to {classes - 1} expected")
     cells = labels.astype(np.int64).ravel() * classes + predictions.astype(np.int64).ravel()
     return np.bincount(cells, minlength=classes * classes).reshape(classes, classes)
-
-
-def _check_scores(metric: str, scores: Node, labels: Node) -> None:
-    _check_floats(metric, scores, labels)
-    check_several_classes(metric, scores, labels, "binary_accuracy")
-
-
-def _check_floats(metric: str, scores: Node, labels: Node) -> None:
-    check_tensors(metric, scores, labels)
-    if not scores.dtype.is_float:
-        raise DTypeError(message_of(metric, scores, labels, "scores of f32 or f64 expected first"))
-
-
-def _check_shape(metric: str, scores: Node, labels: Node, shape: Shape) -> None:
-    if labels.shape != shape:
-        problem = f"labels of shape {shape_text(shape)} expected"
-        raise ShapeError(message_of(metric, scores, labels, problem))
-
-
-def _is_number(x: Node) -> Node:
-    return ops.equal(x, x)
-
-
-def _has_numbers(x: Node) -> Node:
-    """Whether no element along the last axis is NaN: their maximum would be NaN too."""
-    return _is_number(build.max(x, -1))
 
 
 def _share(is_right: Node, is_known: Node, dtype: DType) -> Node:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
+from graphc.declare.set_metrics import SetMetric
+from graphc.errors import DataError
 from graphc.functions.function import Function
 from graphc.train.data import Batches
 from graphc.train.epochs import CompiledEpochs, Steps
+from graphc.train.stream import BatchStream
+from graphc.train.tallies import Tallies
 
 
 class Averages:
@@ -48,15 +52,24 @@ class Averages:
         return {name: total / self._rows for name, total in self._sums.items()}
 
 
-def averages_over(step: Function, batches: Batches) -> dict[str, float]:
-    """The means over all rows of the scalars that `step` returns for each batch."""
-    averages = Averages()
-    epochs = CompiledEpochs(step, batches) if step.mode == "compiled" else None
+def judged_over(
+    step: Function, batches: Batches | BatchStream, metrics: Mapping[str, SetMetric]
+) -> dict[str, Any]:
+    """The means over all rows of the scalars that `step` returns for each batch, and the `metrics`
+    of the whole set. Raises DataError where there is no batch."""
+    averages, tallies = Averages(), Tallies(metrics)
     with step.steady():
-        if epochs is not None:
-            for steps in epochs():
-                averages.add_steps(steps)
-        else:
-            for batch in batches():
-                averages.add(step(*batch), len(batch[0]))
-    return averages.result()
+        for steps in _steps_of(step, batches):
+            averages.add_steps(tallies.taken(steps))
+    found = averages.result() | tallies.result()
+    if not found:
+        raise DataError("no data: the iterable has no batches left")
+    return found
+
+
+def _steps_of(step: Function, batches: Batches | BatchStream) -> Iterator[Steps]:
+    if step.mode == "compiled" and isinstance(batches, Batches):
+        yield from CompiledEpochs(step, batches)()
+        return
+    for number, batch in enumerate(batches()):
+        yield Steps(number, len(batch[0]), step(*batch))

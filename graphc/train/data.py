@@ -127,16 +127,17 @@ def split_rows(arrays: Sequence[Array], share: float) -> tuple[list[Array], list
     return [array[:first] for array in arrays], [array[first:] for array in arrays]
 
 
-def as_pair(validation_data: object) -> tuple[Any, Any]:
-    """What is validated on: x and y. Raises DataError for anything but two of them."""
+def as_parts(validation_data: object) -> tuple[Any, Any, Any]:
+    """What is validated on: x, y, and weights of the rows or None. Raises DataError for another
+    number of parts."""
     if not isinstance(validation_data, tuple | list):
         given = f"of type {type(validation_data).__name__}"
-    elif len(validation_data) != 2:
+    elif len(validation_data) not in (2, 3):
         given = f"{len(validation_data)} parts"
     else:
-        x, y = validation_data
-        return x, y
-    raise DataError(f"a pair (x, y) expected, not {given}")
+        x, y, weights = (*validation_data, None)[:3]
+        return x, y, weights
+    raise DataError(f"a pair (x, y) or (x, y, sample_weight) expected, not {given}")
 
 
 def as_batch_size(value: Any) -> int:

@@ -23,7 +23,8 @@ class Steps:
     """Consecutive steps of an epoch.
 
     first: the number of the first, from 0. rows: of each of their batches.
-    values: each output of all steps, (steps,), by name; a scalar where it is one step alone.
+    values: each output of all steps by name, the loss first, (steps, *its shape); without the first
+        axis where it is one step alone.
     """
 
     first: int
@@ -68,7 +69,7 @@ class CompiledEpochs:
     Results have the bits that calls batch by batch give. The last, smaller batch is a loop of its
     own. Rows that are shuffled are gathered by the steps themselves, others read in place.
 
-    step: a compiled function whose inputs are those of the batches and whose outputs are scalars.
+    step: a compiled function whose inputs are those of the batches; its first output is a scalar.
     stop_unless: a bool output; nothing more is run after a step in which it is false.
     """
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from graphc.train.plots import plot_curves
 
@@ -14,17 +16,26 @@ if TYPE_CHECKING:
 
 @dataclass
 class History:
-    """What was logged: `history[name][i]` belongs to epoch number `epoch[i]`, counted from 0."""
+    """What was logged: `history[name][i]` belongs to epoch number `epoch[i]`, counted from 0.
+
+    A number, or the array that a metric such as `gc.metrics.ConfusionMatrix` is.
+    """
 
     epoch: list[int] = field(default_factory=list)
-    history: dict[str, list[float]] = field(default_factory=dict)
+    history: dict[str, list[Any]] = field(default_factory=dict)
 
-    def append(self, epoch: int, logs: Mapping[str, float]) -> None:
+    def append(self, epoch: int, logs: Mapping[str, Any]) -> None:
         """Adds an epoch."""
         self.epoch.append(epoch)
         for name, value in logs.items():
             self.history.setdefault(name, []).append(value)
 
     def plot(self) -> Figure:
-        """The curves over the epochs, as `gc.loggers.plot_curves` draws them and raises."""
-        return plot_curves(self.epoch, self.history)
+        """The curves of the numbers over the epochs, as `gc.loggers.plot_curves` draws them and
+        raises."""
+        numbers = {
+            name: values
+            for name, values in self.history.items()
+            if not any(isinstance(value, np.ndarray) for value in values)
+        }
+        return plot_curves(self.epoch, numbers)

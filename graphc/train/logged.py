@@ -18,6 +18,11 @@ NORMS = ("activation", "gradient", "update")
 DEAD = "dead"
 
 
+def part_name(metric: str, part: str) -> str:
+    """The output of a step that holds a part of a metric of the whole set."""
+    return f"{metric}[{part}]"
+
+
 def recorded_name(layer: str, kind: str) -> str:
     """The name of what is recorded of a layer."""
     return f"{layer}/{kind}"

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+from graphc.declare.set_metrics import SetMetric
+from graphc.ir.op import Array
 from graphc.train.averages import Averages
 from graphc.train.callback import Callback, TrainedModel
-from graphc.train.data import Batches
 from graphc.train.history import History
 from graphc.train.interrupts import Interrupts, deferred_interrupts
 from graphc.train.logged import VALIDATION
@@ -15,25 +17,28 @@ from graphc.train.progress import Reporter
 from graphc.train.recording import Recorder
 from graphc.train.span import EpochSpan
 from graphc.train.steps import StepSource
+from graphc.train.tallies import Tallies, numbers_of
 from graphc.train.watch import Watch
 
-Validate = Callable[[], Mapping[str, float]]
+Validate = Callable[[], Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
 class Training:
     """One run of training.
 
-    steps: makes those of an epoch of `batches`, in the order that `span` says.
+    steps: makes those of an epoch. order: of the rows in an epoch, None as they are.
+    metrics: those of the whole set.
     watch: looks at every step whether it was finite, where that was asked.
     recorder: what some of the steps record of the layers besides.
     validate: loss and metrics of what is held out, at the end of each epoch.
     """
 
     model: TrainedModel
-    batches: Batches
     span: EpochSpan
+    order: Callable[[int], Array | None]
     steps: StepSource
+    metrics: Mapping[str, SetMetric]
     watch: Watch | None
     recorder: Recorder | None
     validate: Validate | None
@@ -74,24 +79,27 @@ class Training:
             for callback in self.callbacks:
                 callback.on_epoch_begin(epoch)
             logs = self._run_steps(epoch, interrupts.check)
-            if self.validate is not None:
+            if logs and self.validate is not None:
                 logs |= {VALIDATION + name: value for name, value in self.validate().items()}
-        self.reporter.end_epoch(epoch, logs)
+        if not logs:
+            return  # an iterable had no batches left for another epoch
+        self.reporter.end_epoch(epoch, numbers_of(logs))
         if self.recorder is not None:
             logs |= self.recorder.take_means()
         history.append(epoch, logs)
+        numbers = numbers_of(logs)
         with interrupts.second_at_once():
             for callback in self.callbacks:
-                callback.on_epoch_end(epoch, logs)
+                callback.on_epoch_end(epoch, numbers)
 
-    def _run_steps(self, epoch: int, check_interrupt: Callable[[], None]) -> dict[str, float]:
-        """The means of loss and metrics over the rows of the epoch."""
-        averages = Averages()
-        for steps in self.steps(epoch, self.span.order(epoch, self.batches.rows)):
+    def _run_steps(self, epoch: int, check_interrupt: Callable[[], None]) -> dict[str, Any]:
+        """Loss and metrics over the rows of the epoch."""
+        averages, tallies = Averages(), Tallies(self.metrics)
+        for steps in self.steps(epoch, self.order(epoch)):
             finite = steps if self.watch is None else self.watch.checked(steps, epoch)
-            self.reporter.advance(averages.add_steps(finite))
+            self.reporter.advance(averages.add_steps(tallies.taken(finite)))
             check_interrupt()
-        return averages.result()
+        return averages.result() | tallies.result()
 
 
 def end_all(callbacks: Sequence[Callback]) -> None:

@@ -11,27 +11,25 @@ import numpy as np
 from graphc.declare.forms import Nodes
 from graphc.declare.optim import Optimizer
 from graphc.declare.variables import Variables
+from graphc.functions.arrays import matched
 from graphc.functions.function import Function, Mode, check_options
 from graphc.inspect.summary import print_memory, print_summary
-from graphc.ir.given import is_one_of, shown
 from graphc.ir.graph import Node
-from graphc.train.averages import averages_over
-from graphc.train.callback import Callback, check_callbacks
-from graphc.train.data import Batches, as_batch_size
+from graphc.train.callback import Callback
+from graphc.train.data import as_batch_size
+from graphc.train.fitting import HowToFit, judged, training_of
 from graphc.train.history import History
-from graphc.train.logged import VALIDATION
-from graphc.train.loop import Training
 from graphc.train.model_file import Content, write_model
 from graphc.train.model_functions import HowToRun, ModelFunctions
 from graphc.train.model_parts import ModelParts
-from graphc.train.network import network_of
+from graphc.train.network import Metric, network_of
+from graphc.train.on_batch import functions_for, run_on_batch
 from graphc.train.optimization import optimization_of
 from graphc.train.prediction import predict_rows
-from graphc.train.progress import Verbosity, make_reporter
+from graphc.train.progress import Verbosity
+from graphc.train.row_weights import ClassWeight
+from graphc.train.sources import GivenData, GivenValidation, source_of
 from graphc.train.span import epoch_span
-from graphc.train.steps import step_source
-from graphc.train.training_data import checked_arrays, training_data
-from graphc.train.watch import Watch, nan_search
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -48,7 +46,9 @@ class Model(ModelParts):
 
     inputs, targets: one input node or several; all have one named first dimension, the batch.
     outputs: a node, several, or a mapping by name; `predict` returns the same structure.
-    loss: a float scalar, the mean over the batch. metrics: scalars by name, means over the batch.
+    loss: a float scalar, the mean over the batch.
+    metrics: by name, scalars that are means over the batch, or metrics of the whole set such as
+        `gc.metrics.AUC(scores, targets)`.
     variables: the values of the graph's states, those of the graph unless given.
 
     Raises GraphError when a node is of the wrong kind, shape or graph, or reads an input that is
@@ -61,7 +61,7 @@ class Model(ModelParts):
         outputs: Nodes,
         targets: Node | Sequence[Node] | None = None,
         loss: Node | None = None,
-        metrics: Mapping[str, Node] | None = None,
+        metrics: Mapping[str, Metric] | None = None,
         variables: Variables | None = None,
     ) -> None:
         super().__init__(network_of(inputs, outputs, targets, loss, metrics), variables)
@@ -111,7 +111,7 @@ class Model(ModelParts):
         if batch_size is not None:
             self.batch_size = batch_size
             run = self.predict_function if optimizer is None else self.train_function
-            self._prepare(run, {batch_size})
+            self._functions.prepare(run, {batch_size})
 
     @property
     def train_function(self) -> Function:
@@ -154,7 +154,7 @@ class Model(ModelParts):
         y: Any = None,
         epochs: int = 1,
         batch_size: int | None = None,
-        validation_data: tuple[Any, Any] | None = None,
+        validation_data: Any = None,
         validation_split: float = 0.0,
         callbacks: Sequence[Callback] = (),
         shuffle: bool = True,
@@ -164,13 +164,22 @@ class Model(ModelParts):
         nan_watch: bool = False,
         debug: Literal["nan"] | None = None,
         record: bool | int = False,
+        sample_weight: Any = None,
+        class_weight: ClassWeight | None = None,
+        steps_per_epoch: int | None = None,
+        validation_steps: int | None = None,
+        validation_batch_size: int | None = None,
     ) -> History:
         """Trains from `initial_epoch` to `epochs` and returns what was logged.
 
         x, y: an array for one input or target, else a sequence in order or a mapping by name, all
         with equally many rows. Everything is checked, and converted once to the inputs' dtypes,
         before the first step. The last batch may be smaller, and counts by its rows.
-        validation_data: a pair of x and y, whose loss and metrics are logged as `val_...`.
+            Or x is an iterable of batches (x, y) or (x, y, sample_weight), such as a generator; an
+        epoch has `steps_per_epoch` of them, or all. Where it has too few, training ends with a
+        warning.
+        validation_data: x and y, and sample_weight if it has any, or an iterable of batches, of
+        which `validation_steps` are taken; its loss and metrics are logged as `val_...`.
         validation_split: the share of the rows, from the end, that is kept for validation instead.
         seed: with the epoch's number it fixes the order of the rows; None is another in every run.
         nan_watch: checks loss and updates of every step and raises NotFiniteError, with all
@@ -180,45 +189,69 @@ class Model(ModelParts):
         record: True or a number logs of each layer the norms of activations, gradients and updates
         and the share of dead units, as `dense/gradient`: means over every twentieth or so many-th
         step.
+        sample_weight: (rows,), how much the loss of each row counts: a mean over the batch becomes
+        sum(w * l) / rows, and metrics stay as they are, as in Keras. class_weight: the same by
+        class, {0: 1.0, 1: 5.0}, for targets that are integers, one-hot or binary; it is 1 for a
+        class that is left out, leaves validation as it is, and both together are multiplied.
 
         Raises DataError for arrays and numbers that do not fit, IndexError for labels out of range,
-        NotCompiledError before `compile`, KeyboardInterrupt on Ctrl-C: then, and after any other
-        error, the variables are those after a whole number of steps.
+        NotCompiledError before `compile`, GraphError for weights and a loss that is not linear in
+        its sums over the rows, KeyboardInterrupt on Ctrl-C: then, and after any other error, the
+        variables are those after a whole number of steps.
         """
-        if not (debug is None or is_one_of(debug, ("nan",))):
-            raise ValueError(f"debug {shown(debug)}: None or 'nan' expected")
-        check_callbacks(callbacks)
         span = epoch_span(initial_epoch, epochs, shuffle, seed)
-        rows = self._rows_of_batch(batch_size)
-        watched = nan_watch or debug is not None
-        step = self.watched_train_function if watched else self.train_function
-        recorder = self._functions.recorder(step, record)
-        data = training_data(self._network, x, y, validation_data, validation_split, rows)
-        batches, held_out = data.batches, data.held_out
-        self._prepare(step, batches.sizes)
-        search = nan_search(self.train_function, self.variables) if debug is not None else None
-        validate = (lambda: averages_over(self.test_function, held_out)) if held_out else None
-        names = list(self._network.judged)
-        names += [VALIDATION + name for name in names if held_out]
-        names += recorder.names if recorder is not None else []
-        self._begin_training(callbacks, len(batches), names)
-        run, shuffles = recorder or step, span.shuffles
-        return Training(
-            model=self,
-            batches=batches,
-            span=span,
-            steps=step_source(self, run, batches, callbacks, shuffles=shuffles, watched=watched),
-            watch=Watch(batches, span, search) if watched else None,
-            recorder=recorder,
-            validate=validate,
-            callbacks=callbacks,
-            reporter=make_reporter(verbose, span.first, span.end, batches.rows),
-        ).run()
+        how = HowToFit(span, callbacks, verbose, nan_watch, debug, record)
+        given = GivenData(x, y, sample_weight, class_weight, batch_size, steps_per_epoch)
+        validation = GivenValidation(
+            validation_data, validation_split, validation_batch_size, validation_steps
+        )
+        return training_of(self, self._functions, given, validation, how).run()
 
-    def evaluate(self, x: Any, y: Any = None, batch_size: int | None = None) -> dict[str, float]:
-        """Means over all rows of loss and metrics, by name. Raises as `fit` does."""
-        arrays = checked_arrays(self._network, x, y)
-        return averages_over(self.test_function, Batches(arrays, self._rows_of_batch(batch_size)))
+    def evaluate(
+        self,
+        x: Any,
+        y: Any = None,
+        batch_size: int | None = None,
+        sample_weight: Any = None,
+        class_weight: ClassWeight | None = None,
+        steps: int | None = None,
+    ) -> dict[str, Any]:
+        """Loss and metrics of all rows, by name; floats, but for the array of a metric that is one.
+
+        Data is as `fit` takes it; of an iterable of batches `steps` are taken. Raises as it does.
+        """
+        given = GivenData(x, y, sample_weight, class_weight, batch_size, steps)
+        return judged(self._functions, source_of(self._network, given, self.batch_size))
+
+    def train_on_batch(
+        self,
+        x: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        class_weight: ClassWeight | None = None,
+    ) -> dict[str, Any]:
+        """Makes one step on these rows: `model.train_on_batch(x, y)["loss"]`.
+
+        Returns loss and metrics by name, as they were before it. Raises as `fit` does.
+        """
+        chosen = functions_for(self._functions, sample_weight, class_weight)
+        return run_on_batch(chosen, chosen.train, x, y, sample_weight, class_weight)
+
+    def test_on_batch(
+        self,
+        x: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        class_weight: ClassWeight | None = None,
+    ) -> dict[str, Any]:
+        """Loss and metrics of these rows, as in inference. Raises as `fit` does."""
+        chosen = functions_for(self._functions, sample_weight, class_weight)
+        return run_on_batch(chosen, chosen.test, x, y, sample_weight, class_weight)
+
+    def predict_on_batch(self, x: Any) -> Any:
+        """The outputs for these rows at once, in the structure of the outputs; one need not have a
+        batch. Raises as `fit` does."""
+        return self.predict_function(*matched(self.inputs, x, "x"))
 
     def predict(self, x: Any, batch_size: int | None = None) -> Any:
         """The outputs for all rows, in the structure of the outputs. Raises as `fit` does.
@@ -302,19 +335,3 @@ class Model(ModelParts):
 
     def _rows_of_batch(self, batch_size: int | None) -> int:
         return self.batch_size if batch_size is None else as_batch_size(batch_size)
-
-    def _begin_training(
-        self, callbacks: Sequence[Callback], steps_per_epoch: int, logged_names: list[str]
-    ) -> None:
-        """Sets what callbacks look at."""
-        self.steps_per_epoch = steps_per_epoch
-        self.logged_names = logged_names
-        self.stop_training = False
-        for callback in callbacks:
-            callback.model = self
-
-    def _prepare(self, run: Function, batch_sizes: set[int]) -> None:
-        """Compiles ahead for these batch sizes, where no other dimension is open."""
-        if run.mode == "compiled" and self._network.opens_only_batch(run):
-            for size in sorted(batch_sizes):
-                run.prepare({self.batch_dimension: size})

@@ -28,6 +28,7 @@ from graphc.ir.graph_text import print_nodes, read_nodes
 from graphc.ir.op import Array, Op
 from graphc.ir.ops import leaf
 from graphc.ir.verify import verify
+from graphc.train.metric_data import metric_data, metric_of
 from graphc.train.model_functions import HowToRun
 from graphc.train.network import Network, network_of
 from graphc.train.optimization import Optimization
@@ -125,7 +126,10 @@ def _structure(
             "outputs": _labelled(network.outputs, labels),
             "targets": _labelled(network.targets, labels),
             "loss": _label_of(network.loss, labels),
-            "metrics": _labelled(network.metrics, labels),
+            "metrics": {
+                name: metric_data(each, f"metric {name!r}", labels, arrays)
+                for name, each in network.metrics.items()
+            },
         },
         "optimization": _optimization_data(content.optimization, labels, arrays),
         "batch_size": content.batch_size,
@@ -255,7 +259,10 @@ class _Reader:
             self._form(found["outputs"]),
             [self._node(each) for each in found["targets"].items()],
             None if found["loss"].is_null else self._node(found["loss"]),
-            {name: self._node(each) for name, each in found["metrics"].entries().items()},
+            {
+                name: metric_of(each, self._node, self.arrays)
+                for name, each in found["metrics"].entries().items()
+            },
         )
 
     def _optimization(self, network: Network) -> Optimization | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,10 +13,11 @@ from graphc.declare.variables import Variables
 from graphc.errors import GraphError, NotCompiledError
 from graphc.functions.function import Function, Mode, function
 from graphc.ir.graph import Node
+from graphc.ir.lazy import Lazy
 from graphc.ir.ops import elementwise as ops
 from graphc.train.logged import IS_FINITE
 from graphc.train.network import Network
-from graphc.train.optimization import Optimization
+from graphc.train.optimization import Optimization, weighted_optimization
 from graphc.train.prediction import classes_of
 from graphc.train.recording import RECORD_EVERY, Recorder, recording_step
 from graphc.train.watch import all_finite
@@ -35,7 +36,10 @@ class HowToRun:
 
 
 class ModelFunctions:
-    """Each is declared when it is first asked for, and kept."""
+    """Each is declared when it is first asked for, and kept.
+
+    prefix: what their names begin with.
+    """
 
     def __init__(
         self,
@@ -43,10 +47,12 @@ class ModelFunctions:
         variables: Variables,
         optimization: Optimization | None = None,
         how: HowToRun | None = None,
+        prefix: str = "",
     ) -> None:
         self.network = network
+        self.prefix = prefix
         self.how = how or HowToRun()
-        self._variables = variables
+        self.variables = variables
         self._optimization = optimization
         self._made: dict[str, Function] = {}
 
@@ -60,6 +66,19 @@ class ModelFunctions:
         if self._optimization is None:
             raise NotCompiledError("compile the model with an optimizer first")
         return self._optimization
+
+    @Lazy
+    def weighted(self) -> ModelFunctions:
+        """Functions whose loss weighs the rows: they take weights (batch,), of the loss's dtype, as
+        their last argument, and share all states with these. Metrics are the same.
+
+        Raises GraphError for a loss whose rows have no weights.
+        """
+        network, optimization = self.network.weighted, self._optimization
+        with self.network.graph.declaring.lock:
+            if optimization is not None:
+                optimization = weighted_optimization(optimization, network)
+            return ModelFunctions(network, self.variables, optimization, self.how, "weighted_")
 
     @property
     def train(self) -> Function:
@@ -137,10 +156,16 @@ class ModelFunctions:
                     self.network.arguments if inputs is None else inputs,
                     outputs,
                     updates,
-                    variables=self._variables,
+                    variables=self.variables,
                     mode=self.how.mode,
                     fuse=self.how.fuse,
                     threads=self.how.threads,
-                    name=name,
+                    name=self.prefix + name,
                 )
             return self._made[name]
+
+    def prepare(self, run: Function, batch_sizes: Collection[int]) -> None:
+        """Compiles `run` ahead for these batch sizes, where no other dimension is open."""
+        if run.mode == "compiled" and self.network.opens_only_batch(run):
+            for size in sorted(batch_sizes):
+                run.prepare({self.network.batch_dimension: size})

@@ -13,7 +13,7 @@ from graphc.declare.optim import Optimizer
 from graphc.declare.variables import Variables
 from graphc.ir.graph import Node
 from graphc.train.model_functions import HowToRun, ModelFunctions
-from graphc.train.network import Network
+from graphc.train.network import Metric, Network
 from graphc.train.optimization import Optimization
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -64,7 +64,7 @@ class ModelParts:
         return self._network.loss
 
     @property
-    def metrics(self) -> dict[str, Node]:
+    def metrics(self) -> dict[str, Metric]:
         return self._network.metrics
 
     @property

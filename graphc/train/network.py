@@ -2,27 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from graphc.declare.derivatives import inference
 from graphc.declare.forms import Nodes, listed
 from graphc.declare.graph import Graph, graph_of, parameters_of, states_of
+from graphc.declare.set_metrics import SetMetric
+from graphc.declare.weighting import weighted_loss
 from graphc.errors import GraphError
 from graphc.functions.arrays import batch_dimension
 from graphc.functions.function import Function
+from graphc.ir.dims import Dim
 from graphc.ir.given import check_tensors, shown
 from graphc.ir.graph import Node, is_among, topological
+from graphc.ir.lazy import Lazy
 from graphc.ir.location import callers_location, located
 from graphc.ir.ops import leaf
-from graphc.train.logged import LOSS, check_metric_name
+from graphc.train.logged import LOSS, check_metric_name, part_name
+
+# A mean over the batch, or a metric of the whole set.
+Metric = Node | SetMetric
 
 
 @dataclass(frozen=True, eq=False)
 class Network:
-    """Nodes of one graph. loss and metrics are float scalars, means over the batch.
+    """Nodes of one graph. The loss is a float scalar, as are metrics that are means over the batch.
 
     batch_dimension: the name of the dimension that is the first of all inputs and targets.
+    row_weights: the input that holds the weight of each row, where the loss has any.
     """
 
     graph: Graph
@@ -30,24 +38,48 @@ class Network:
     outputs: Nodes
     targets: list[Node]
     loss: Node | None
-    metrics: dict[str, Node]
+    metrics: dict[str, Metric]
     batch_dimension: str
+    row_weights: Node | None = None
 
     @property
     def arguments(self) -> list[Node]:
-        """Inputs, then targets."""
-        return [*self.inputs, *self.targets]
+        """Inputs, then targets, then the weights of the rows where there are any."""
+        weights = [] if self.row_weights is None else [self.row_weights]
+        return [*self.inputs, *self.targets, *weights]
+
+    @Lazy
+    def weighted(self) -> Network:
+        """The same with a loss that weighs the rows; weights are one more input, of the loss's
+        dtype. Raises GraphError as `weighted_loss` does, and without a loss."""
+        loss, graph = self.checked_loss, self.graph
+        with graph.declaring.lock, graph.as_before_on_error():
+            name, dtype = graph.unique_name("sample_weight"), loss.dtype
+            weights = graph.input(name, (self.batch_dimension,), dtype)
+            return replace(self, loss=weighted_loss(loss, weights), row_weights=weights)
 
     @property
     def roots(self) -> list[Node]:
-        """Outputs, then loss and metrics."""
-        loss = [self.loss] if self.loss is not None else []
-        return [*listed(self.outputs), *loss, *self.metrics.values()]
+        """Outputs, then loss, metrics and what those of the whole set gather."""
+        loss = {LOSS: self.loss} if self.loss is not None else {}
+        return [*listed(self.outputs), *judged_nodes(loss, self.metrics).values()]
 
     @property
     def judged(self) -> dict[str, Node]:
-        """Loss and metrics by name. Raises GraphError without a loss."""
-        return {LOSS: self.checked_loss, **self.metrics}
+        """What a step gives: loss, metrics by name, and the parts of those of the whole set. Raises
+        GraphError without a loss."""
+        return judged_nodes({LOSS: self.checked_loss}, self.metrics)
+
+    @property
+    def set_metrics(self) -> dict[str, SetMetric]:
+        """The metrics of the whole set, by name."""
+        return {n: metric for n, metric in self.metrics.items() if isinstance(metric, SetMetric)}
+
+    @property
+    def logged_names(self) -> list[str]:
+        """The names of what is logged of an epoch as numbers."""
+        numbers = [name for name, metric in self.set_metrics.items() if metric.is_number]
+        return [LOSS, *(n for n in self.metrics if n not in self.set_metrics), *numbers]
 
     @property
     def checked_loss(self) -> Node:
@@ -76,7 +108,7 @@ def network_of(
     outputs: Nodes,
     targets: Node | Sequence[Node] | None,
     loss: Node | None,
-    metrics: Mapping[str, Node] | None,
+    metrics: Mapping[str, Metric] | None,
 ) -> Network:
     """The parts of a model, checked. Raises TypeError for metrics that have no names, GraphError
     for a node of the wrong kind, shape or graph, and for what reads an input that is not named."""
@@ -94,7 +126,7 @@ def check_parts(
     outputs: Sequence[Node],
     targets: Sequence[Node],
     loss: Node | None,
-    metrics: Mapping[str, Node],
+    metrics: Mapping[str, Metric],
 ) -> None:
     """Raises GraphError for a node of the wrong kind or shape, for a name that is taken, and for
     what reads an input that is not named."""
@@ -102,7 +134,9 @@ def check_parts(
     check_tensors("Model: inputs, targets and outputs", *given, *outputs)
     if loss is not None:
         check_tensors("Model: loss", loss)
-    check_tensors("Model: metrics", *metrics.values())
+    sets = {name: each for name, each in metrics.items() if isinstance(each, SetMetric)}
+    means = {name: each for name, each in metrics.items() if not isinstance(each, SetMetric)}
+    check_tensors("Model: metrics", *means.values())
     others = [node for node in given if node.op is not leaf.input_]
     if not inputs or others:
         which = f", not {others[0]!r}" if others else ""
@@ -111,15 +145,42 @@ def check_parts(
         raise GraphError(located(problem, callers_location()))
     for name in metrics:
         check_metric_name(name)
-    judged = dict(metrics) if loss is None else {LOSS: loss, **metrics}
-    for name, node in judged.items():
+    scalars: dict[str, Node] = dict(means) if loss is None else {LOSS: loss, **means}
+    for name, node in scalars.items():
         if node.shape != () or not node.dtype.is_float:
             problem = f"{name}: a float scalar expected, not {node.type}"
             raise GraphError(located(problem, node.location))
     for root in listed(inference(outputs)):
         _check_reads(root, inputs, "an output")
-    for root in (*outputs, *judged.values()):
+    _check_sets(sets, metrics, batch_dimension(given))
+    for root in (*outputs, *judged_nodes(scalars, sets).values()):
         _check_reads(root, given, "the model")
+
+
+def judged_nodes(loss: Mapping[str, Node], metrics: Mapping[str, Metric]) -> dict[str, Node]:
+    """The loss, the metrics that are nodes, then the parts of those of the whole set, by name."""
+    judged = dict(loss)
+    judged |= {name: each for name, each in metrics.items() if isinstance(each, Node)}
+    for name, each in metrics.items():
+        if isinstance(each, SetMetric):
+            judged |= {part_name(name, part): node for part, node in each.parts.items()}
+    return judged
+
+
+def _check_sets(sets: Mapping[str, SetMetric], names: Collection[str], batch: str) -> None:
+    """Raises GraphError for parts that no step has of its batch."""
+    for name, metric in sets.items():
+        for part, node in metric.parts.items():
+            if part_name(name, part) in names:
+                raise GraphError(
+                    f"a metric is named {part_name(name, part)!r}, as a part of {name!r}"
+                )
+            first = node.shape[:1] if metric.keeps_rows else ()
+            rest = [e for e in node.shape[len(first) :] if isinstance(e, Dim) and batch in e.names]
+            if rest or (metric.keeps_rows and first != (Dim(batch),)):
+                wanted = "[batch, ...]" if metric.keeps_rows else "one of all rows of the batch"
+                problem = f"{name}: {wanted} expected, not {node.type}"
+                raise GraphError(located(problem, node.location))
 
 
 def _check_reads(root: Node, allowed: Sequence[Node], what: str) -> None:

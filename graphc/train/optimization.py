@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 
+from graphc.declare.graph import Graph
 from graphc.declare.optim import LBFGS, Optimizer
 from graphc.declare.optim.slots import widest
 from graphc.declare.variables import Variables
 from graphc.errors import GraphError
-from graphc.ir.graph import Node
+from graphc.ir.graph import Node, are_same, rebuild
 from graphc.train.network import Network
 
 
@@ -59,3 +61,32 @@ def _declared(optimizer: Optimizer, network: Network) -> Optimization:
     rate = graph.variable(name, optimizer.learning_rate, dtype=widest(parameters))
     updates = optimizer.updates(network.checked_loss, parameters, rate)
     return Optimization(optimizer, rate, updates, graph.names - taken)
+
+
+def weighted_optimization(optimization: Optimization, weighted: Network) -> Optimization:
+    """The updates of a step down the loss of `weighted`, of the states that `optimization` has.
+
+    The optimizer declares for this loss what it declared for the other, in the same order, so each
+    state that it declares now stands for the one of the same place. Raises as `optimization_of`.
+    """
+    graph = weighted.graph
+    with graph.declaring.lock, graph.as_before_on_error():
+        made = _declared(optimization.optimizer, weighted)
+        ours, theirs = (_states(graph, names) for names in (optimization.names, made.names))
+        graph.forget(made.names)
+    same = dict(zip(theirs, ours, strict=True))
+
+    def make(node: Node, operands: tuple[Node, ...]) -> Node:
+        if node in same or are_same(operands, node.operands):
+            return same.get(node, node)
+        with graph.at(node.location):
+            return graph.apply(node.op, operands, node.attributes)
+
+    values = rebuild(made.updates.values(), make)
+    updates = {same.get(state, state): values[new] for state, new in made.updates.items()}
+    return replace(optimization, updates=updates)
+
+
+def _states(graph: Graph, names: Collection[str]) -> list[Node]:
+    """The states of these names in the order of their declaration."""
+    return [state for name, state in graph.states.items() if name in names]

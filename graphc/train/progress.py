@@ -111,7 +111,7 @@ class Rate:
 class Bar:
     """One bar over the whole training with rate and time left, and a line an epoch above it."""
 
-    def __init__(self, console: Console, first: int, epochs: int, rows: int) -> None:
+    def __init__(self, console: Console, first: int, epochs: int, rows: int | None) -> None:
         from rich.progress import (
             BarColumn,
             MofNCompleteColumn,
@@ -133,7 +133,7 @@ class Bar:
             console=console,
             transient=True,
         )
-        total = max(epochs - first, 0) * rows
+        total = None if rows is None else max(epochs - first, 0) * rows
         self._task = self._progress.add_task("", total=total, rate=0.0)
         self._unshown = 0
         self._rate = Rate()
@@ -170,14 +170,14 @@ class Bar:
 class NotebookProgress:
     """One bar over the whole training in the output of a cell, and a line an epoch above it."""
 
-    def __init__(self, first: int, epochs: int, rows: int) -> None:
+    def __init__(self, first: int, epochs: int, rows: int | None) -> None:
         from rich.console import Console
 
         # Text, as a terminal has it, and not a widget.
         self._lines = Lines(Console(force_jupyter=False), epochs)
         self._bar = NotebookBar()
         self._epochs = epochs
-        self._rows, self._total = 0, max(epochs - first, 0) * rows
+        self._rows, self._total = 0, None if rows is None else max(epochs - first, 0) * rows
         self._title = ""
         self._rate = Rate()
 
@@ -191,8 +191,10 @@ class NotebookProgress:
         self._rows += rows
         rate = self._rate.measured(rows)
         if rate is not None:
-            text = f"{self._title}  {self._rows:,}/{self._total:,} rows  {rate:,.0f} rows/s"
-            self._bar.show(self._rows / max(self._total, 1), text)
+            of_all = "" if self._total is None else f"/{self._total:,}"
+            share = 0.0 if self._total is None else self._rows / max(self._total, 1)
+            text = f"{self._title}  {self._rows:,}{of_all} rows  {rate:,.0f} rows/s"
+            self._bar.show(share, text)
 
     def end_epoch(self, epoch: int, logs: Mapping[str, float]) -> None:
         self._lines.end_epoch(epoch, logs)
@@ -202,13 +204,17 @@ class NotebookProgress:
 
 
 def make_reporter(
-    verbose: Verbosity, first: int, epochs: int, rows: int, console: Console | None = None
+    verbose: Verbosity,
+    first: int,
+    epochs: int,
+    rows: int | None,
+    console: Console | None = None,
 ) -> Reporter:
     """The reporter for `verbose`: 0 nothing, 1 a bar, 2 lines, "auto" a bar where it can be shown,
     on a terminal and in a notebook.
 
-    A bar that was asked for elsewhere is lines. Training runs from epoch `first`
-    to `epochs`, `rows` rows each. Raises ValueError for any other verbosity.
+    A bar that was asked for elsewhere is lines. Training runs from epoch `first` to `epochs`,
+    `rows` rows each, None where nobody knows. Raises ValueError for any other verbosity.
     """
     if not isinstance(verbose, str | int | np.integer) or verbose not in ("auto", 0, 1, 2):
         given = shown(verbose)

@@ -6,9 +6,10 @@ and in reference mode, a step is called for each: the results have the same bits
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
 
+from graphc.declare.set_metrics import SetMetric
 from graphc.functions.function import Function
 from graphc.ir.op import Array
 from graphc.train.callback import Callback, TrainedModel, overrides
@@ -16,6 +17,8 @@ from graphc.train.data import Batches
 from graphc.train.epochs import CompiledEpochs, Steps
 from graphc.train.logged import IS_FINITE
 from graphc.train.recording import RecordedEpochs, Recorder
+from graphc.train.stream import BatchStream, warn_of_end
+from graphc.train.tallies import numbers_of, values_of_batch
 
 
 class StepSource(Protocol):
@@ -30,19 +33,23 @@ class StepSource(Protocol):
 def step_source(
     model: TrainedModel,
     run: Function | Recorder,
-    batches: Batches,
+    batches: Batches | BatchStream,
     callbacks: Sequence[Callback],
     *,
+    metrics: Mapping[str, SetMetric],
     shuffles: bool,
     watched: bool,
 ) -> StepSource:
     """The steps of `run`, in native code where nothing is to be called between them.
 
-    watched: whether the flag `is_finite` among the outputs ends an epoch.
+    metrics: those of the whole set. watched: whether the flag `is_finite` among the outputs ends an
+    epoch.
     """
     step = run.step if isinstance(run, Recorder) else run
+    if isinstance(batches, BatchStream):
+        return StreamedSteps(model, CalledSteps(model, run, batches, callbacks, metrics), batches)
     if step.mode == "reference" or any(callback.wants_batches() for callback in callbacks):
-        return CalledSteps(model, run, batches, callbacks)
+        return CalledSteps(model, run, batches, callbacks, metrics)
     stop_unless = IS_FINITE if watched else None
     epochs: CompiledEpochs | RecordedEpochs
     if isinstance(run, Recorder):
@@ -75,10 +82,12 @@ class CalledSteps:
         self,
         model: TrainedModel,
         run: Function | Recorder,
-        batches: Batches,
+        batches: Batches | BatchStream,
         callbacks: Sequence[Callback],
+        metrics: Mapping[str, SetMetric],
     ) -> None:
         self._model = model
+        self._metrics = metrics
         self._run = run
         self._batches = batches
         self._before = [c.on_batch_begin for c in callbacks if overrides(c, "on_batch_begin")]
@@ -93,8 +102,29 @@ class CalledSteps:
             yield Steps(number, len(batch[0]), values)
             if not self._after:
                 continue
-            logs = {name: float(each) for name, each in values.items() if name != IS_FINITE}
+            told = {name: each for name, each in values.items() if name != IS_FINITE}
+            logs = numbers_of(values_of_batch(self._metrics, told, len(batch[0])))
             for end in self._after:
                 end(epoch, number, logs)
             if self._model.stop_training:
                 return
+
+
+class StreamedSteps:
+    """The steps on the batches of an iterable; training ends where it has none left."""
+
+    def __init__(self, model: TrainedModel, steps: CalledSteps, stream: BatchStream) -> None:
+        self._model = model
+        self._steps = steps
+        self._stream = stream
+
+    def __call__(self, epoch: int, order: Array | None) -> Iterator[Steps]:
+        made = 0
+        for steps in self._steps(epoch, None):
+            made += 1
+            yield steps
+        if self._stream.is_exhausted:
+            warn_of_end(self._stream, epoch, made)
+            self._model.stop_training = True
+        elif not self._model.stop_training:
+            self._model.steps_per_epoch = made

@@ -54,11 +54,13 @@ def nan_search(step: Function, variables: Variables) -> NanSearch:
 class Watch:
     """Looks at the flag of steps that make no update unless all is finite.
 
+    steps: how many an epoch has, where that is known.
+    batch_of: the arrays of a step, by the numbers of epoch and step.
     search: asked about a batch that is not, where somebody wants to know.
     """
 
-    batches: Batches
-    span: EpochSpan
+    steps: int | None
+    batch_of: Callable[[int, int], Sequence[Array]]
     search: NanSearch | None = None
 
     def checked(self, steps: Steps, epoch: int) -> Steps:
@@ -67,7 +69,7 @@ class Watch:
         values = {name: found for name, found in steps.values.items() if name != IS_FINITE}
         if not steps.values[IS_FINITE].item(-1):
             number = steps.first + len(steps) - 1
-            report = None if self.search is None else self.search(self._batch(epoch, number))
+            report = None if self.search is None else self.search(self.batch_of(epoch, number))
             raise NotFiniteError(self._message(values, epoch, number), report)
         return replace(steps, values=values)
 
@@ -78,12 +80,14 @@ class Watch:
             if math.isfinite(loss)
             else f"the loss is {loss}"
         )
+        of_all = "" if self.steps is None else f" of {self.steps}"
         return (
-            f"epoch {epoch + 1}, step {number + 1} of {len(self.batches)}: {problem}; "
+            f"epoch {epoch + 1}, step {number + 1}{of_all}: {problem}; "
             "the variables are those before this step"
         )
 
-    def _batch(self, epoch: int, number: int) -> Sequence[Array]:
-        """The arrays of a step."""
-        order = self.span.order(epoch, self.batches.rows)
-        return next(itertools.islice(self.batches(order), number, None))
+
+def batch_of(batches: Batches, span: EpochSpan, epoch: int, number: int) -> Sequence[Array]:
+    """The arrays of a step."""
+    order = span.order(epoch, batches.rows)
+    return next(itertools.islice(batches(order), number, None))

@@ -209,9 +209,13 @@ def test_validation_split_takes_the_last_rows(mode):
         model.fit(POINTS, LABELS, validation_split=0.5, validation_data=(POINTS, LABELS))
 
 
-@pytest.mark.parametrize("given", [(), (POINTS,), (POINTS, LABELS, LABELS), POINTS, {"x": POINTS}])
+@pytest.mark.parametrize(
+    "given", [(), (POINTS,), (POINTS, LABELS, LABELS, None), POINTS, {"x": POINTS}]
+)
 def test_validation_data_is_a_pair(model, given):
-    with pytest.raises(gc.DataError, match=r"^validation_data: a pair \(x, y\) expected, not "):
+    with pytest.raises(
+        gc.DataError, match=r"^validation_data: a pair \(x, y\) or .* expected, not "
+    ):
         model.fit(POINTS, LABELS, validation_data=given)
 
 
