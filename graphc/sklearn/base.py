@@ -208,10 +208,7 @@ class NetworkEstimator(BaseEstimator, ABC):
                 "The validation set is too small. Increase 'validation_fraction' or the size of "
                 "your dataset."
             )
-        parts = [
-            Rows(rows.x[part], rows.targets[part], rows.weights[part]) for part in (trained, held)
-        ]
-        return parts[0], parts[1], y[held]
+        return rows.chosen(trained), rows.chosen(held), y[held]
 
     def _stratifies(self) -> bool:
         """Whether what is held out has as large a share of each class as all rows."""

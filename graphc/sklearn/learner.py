@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from graphc.declare.derivatives import grad, inference
-from graphc.declare.graph import Graph, parameters_of
+from graphc.declare.graph import Graph, parameters_of, states_of
 from graphc.declare.optim import Optimizer
 from graphc.errors import ShapeError
 from graphc.functions.function import Function, Mode, function
@@ -74,6 +74,8 @@ class Learner:
             self.step = self._function(arguments, {LOSS: self.loss}, updates, "fit")
         predicted = inference(recipe.head.predicted(scores))
         self._predict = self._function([self.x], predicted, None, "predict")
+        # Besides parameters those of running averages.
+        self._kept = list(dict.fromkeys([*self.parameters, *states_of([predicted])]))
         self._arguments = arguments
 
     def _declared_loss(self, scores: Node) -> Node:
@@ -126,8 +128,8 @@ class Learner:
         return [self.graph.variables.storage(each) for each in self.parameters]
 
     def values(self) -> dict[str, Array]:
-        """Copies of the parameters by name."""
-        return self.graph.variables.read([each.name for each in self.parameters])
+        """Copies of the parameters by name, and of all else that predictions are made with."""
+        return self.graph.variables.read([each.name for each in self._kept])
 
     def restore(self, values: Mapping[str, Array]) -> None:
         """Puts values back that `values` gave."""
@@ -138,7 +140,7 @@ class Learner:
         self.graph.variables.initialize(seed)
 
     def forget_steps(self) -> None:
-        """What the optimizer keeps is as at the beginning; the parameters stay as they are."""
+        """What the optimizer keeps is as at the beginning; what `values` gives stays as it is."""
         kept = self.values()
         self.graph.variables.initialize()
         self.restore(kept)

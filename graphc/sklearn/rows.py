@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from graphc.compiler.row_loop import RowOrder
+from graphc.compiler.row_loop import RowLoop, RowOrder
 from graphc.functions.function import Function
 from graphc.train.epochs import Pace
 
@@ -46,7 +46,7 @@ def filled(rows: Array, count: int) -> Array:
     """
     if len(rows) == count:
         return rows
-    return rows[np.arange(count) % len(rows)]
+    return rows.take(np.arange(count) % len(rows), axis=0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,16 +65,19 @@ class Rows:
         """The rows of these numbers."""
         return Rows(self.x[numbers], self.targets[numbers], self.weights[numbers])
 
+    def filled(self, count: int) -> Rows:
+        """`count` rows, those after these of weight 0. Of an array alone."""
+        if count == len(self):
+            return self
+        weights = np.zeros(count, self.weights.dtype)
+        weights[: len(self)] = self.weights
+        return Rows(filled(self.x, count), filled(self.targets, count), weights)
+
     def batch(self, numbers: Array | slice, size: int) -> tuple[Array, Array, Array]:
         """The rows of these numbers, filled up to `size` by rows of weight 0."""
-        weights = self.weights[numbers]
-        padded = np.zeros(size, weights.dtype)
-        padded[: len(weights)] = weights
-        return (
-            filled(dense_rows(self.x[numbers]), size),
-            filled(self.targets[numbers], size),
-            padded,
-        )
+        part = Rows(dense_rows(self.x[numbers]), self.targets[numbers], self.weights[numbers])
+        whole = part.filled(size)
+        return whole.x, whole.targets, whole.weights
 
 
 class Epochs:
@@ -87,38 +90,46 @@ class Epochs:
         count = len(rows)
         self._step, self._rows, self._batch_size = step, rows, min(batch_size, count)
         self._size = rows_compiled_for(self._batch_size, batch_size)
-        whole = count // self._batch_size
-        is_native = step.mode == "compiled" and isinstance(rows.x, np.ndarray) and whole > 1
-        self._loop = (
-            step.row_loop([rows.x, rows.targets, rows.weights], self._size, gathers=shuffle)
-            if is_native and self._size == self._batch_size
-            else None
-        )
-        self._in_loop = whole if self._loop is not None else 0
-        self._shuffle = shuffle
+        steps = -(-count // self._batch_size)
+        # Of each batch; the last one may have fewer.
+        self._counts = np.full(steps, self._batch_size, np.float64)
+        self._counts[-1] = count - (steps - 1) * self._batch_size
         self._pace = Pace()
+        self._loop: RowLoop | None = None
+        if step.mode == "compiled" and isinstance(rows.x, np.ndarray) and steps > 1:
+            whole = rows.filled(steps * self._size)
+            arrays = [whole.x, whole.targets, whole.weights]
+            self._loop = step.row_loop(arrays, self._size, gathers=shuffle)
 
     @property
     def is_one_batch(self) -> bool:
         """Whether a batch holds all rows, whose order then does not matter."""
-        return self._batch_size == len(self._rows)
+        return len(self._counts) == 1
 
-    def losses(self, order: Array | None) -> Iterator[tuple[Array, int]]:
-        """The losses of some steps at a time, and the rows of each of their batches.
+    def losses(self, order: Array | None) -> Iterator[float]:
+        """The losses of some steps at a time, each times the rows of its batch, added up.
 
         order: the numbers (i64) of all rows, None to take them as they are.
         """
-        size, made = self._batch_size, 0
-        chosen = None if order is None or self._loop is None else RowOrder(order, len(order))
-        while made < self._in_loop:
-            assert self._loop is not None
-            found = self._pace.run(self._loop, made * size, self._in_loop - made, chosen)
+        return self._called(order) if self._loop is None else self._native(self._loop, order)
+
+    def _native(self, loop: RowLoop, order: Array | None) -> Iterator[float]:
+        steps, made = len(self._counts), 0
+        chosen = None
+        if order is not None:
+            whole = np.arange(steps * self._size)
+            whole[: len(order)] = order
+            chosen = RowOrder(whole, len(whole))
+        while made < steps:
+            found = self._pace.run(loop, made * self._size, steps - made, chosen)
             (values,) = found.values()
-            yield values, size
+            yield float(values @ self._counts[made : made + len(values)])
             made += len(values)
-        for start in range(made * size, len(self._rows), size):
-            end = min(start + size, len(self._rows))
+
+    def _called(self, order: Array | None) -> Iterator[float]:
+        size = self._batch_size
+        for number, count in enumerate(self._counts):
+            start, end = number * size, number * size + int(count)
             numbers = slice(start, end) if order is None else order[start:end]
-            loss = self._step(*self._rows.batch(numbers, self._size))
-            (value,) = loss.values()
-            yield np.reshape(value, 1), end - start
+            (loss,) = self._step(*self._rows.batch(numbers, self._size)).values()
+            yield float(loss) * count

@@ -98,8 +98,8 @@ def _epoch_loss(epochs: Epochs, order: Array | None, rows: int, interrupts: Inte
     """The mean of the batches' losses by their rows."""
     total = 0.0
     with interrupts.second_at_once():
-        for losses, size in epochs.losses(order):
-            total += float(losses.sum(dtype=np.float64)) * size
+        for losses in epochs.losses(order):
+            total += losses
             interrupts.check()
     return total / rows
 

@@ -9,6 +9,7 @@ import pytest
 pytest.importorskip("sklearn", reason="needs scikit-learn, the extra 'sklearn'")
 
 from sklearn.base import clone
+from sklearn.model_selection import train_test_split
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -31,7 +32,7 @@ def thinned(x: gc.Node, outputs: int) -> gc.Node:
 
 def classifier(**parameters: Any) -> GraphClassifier:
     shared = {"optimizer": gc.optim.Adam(0.02), "epochs": 60, "batch_size": 32, "random_state": 0}
-    return GraphClassifier(network, **shared | parameters)
+    return GraphClassifier(**{"network": network} | shared | parameters)
 
 
 @pytest.mark.parametrize("dtype", ["f32", "f64"])
@@ -75,6 +76,28 @@ def test_dropout_is_for_training_alone() -> None:
     np.testing.assert_array_equal(estimator.predict_proba(X), estimator.predict_proba(X))
     again = clone(estimator).fit(X, THREE)
     np.testing.assert_array_equal(estimator.predict_proba(X), again.predict_proba(X))
+
+
+def normalized(x: gc.Node, outputs: int) -> gc.Node:
+    return gc.nn.Dense(outputs)(gc.nn.BatchNorm()(gc.nn.Dense(16, "relu")(x)))
+
+
+def test_running_averages_are_learnt_and_kept() -> None:
+    """Those of the best epoch: its score is that of the estimator at the end."""
+    estimator = classifier(network=normalized, early_stopping=True, validation_fraction=0.3)
+    estimator.fit(X, RINGS)
+    running = [name for name in estimator.variables_ if "moving" in name]
+    assert len(running) == 2
+    best = estimator.best_validation_score_
+    # Rows are held out as `fit` held them out.
+    random = np.random.RandomState(0)
+    random.randint(2**31 - 1)
+    held = train_test_split(
+        np.arange(90), test_size=0.3, random_state=random, stratify=RINGS == "outside"
+    )[1]
+    assert estimator.score(X[held], RINGS[held]) == best
+    other = pickle.loads(pickle.dumps(estimator))
+    np.testing.assert_array_equal(other.predict_proba(X), estimator.predict_proba(X))
 
 
 def test_several_labels_and_several_numbers() -> None:
