@@ -64,6 +64,11 @@ types: $(STAMP)
 	rm -rf build
 	cd $(VENV)/types && ../bin/mypy --config-file ../../pyproject.toml -p graphc
 
+# Pages that are read without a server.
+docs: $(STAMP)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+	@echo build/docs/guide.html
+
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks
 
