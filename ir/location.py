@@ -22,11 +22,14 @@ class Location:
         numbered; so nodes whose scopes begin alike are one group. It is no part of the text, nor of
         what makes locations equal: passes and digests know nothing of it, and derivatives and
         rewritten values have that of the node that they are made from.
+    function: the function that the line stands in; empty for a line of a module. No part of what
+    makes locations equal either.
     """
 
     filename: str
     line: int
     scope: tuple[str, ...] = field(default=(), compare=False)
+    function: str = field(default="", compare=False)
 
     @property
     def text(self) -> str:
@@ -44,7 +47,9 @@ def callers_location() -> Location | None:
         module = frame.f_globals.get("__name__", "")
         if module != OWN_PACKAGE and not module.startswith(OWN_PACKAGE + "."):
             scope = current_scope().path
-            return Location(frame.f_code.co_filename, frame.f_lineno, scope)
+            code = frame.f_code
+            function = "" if code.co_name == "<module>" else code.co_name
+            return Location(code.co_filename, frame.f_lineno, scope, function)
         frame = frame.f_back  # type: ignore[assignment]
     return None
 

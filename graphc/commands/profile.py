@@ -18,6 +18,8 @@ from graphc.commands.common import (
 )
 from graphc.commands.script import load_subject
 from graphc.commands.subject import extents_of, function_of
+from graphc.drawing.engine import check_engine
+from graphc.errors import MissingExtraError
 from graphc.profiling.profile import ROUNDS, profile
 from graphc.profiling.terminal import print_profile
 from graphc.profiling.trace import chrome_trace
@@ -94,4 +96,13 @@ def profile_script(
             from graphc.profiling.page import profile_page
 
             write_output(html_file, profile_page(measured, script.name))
+            _say_what_is_left_out(html_file)
         print_profile(measured, console())
+
+
+def _say_what_is_left_out(page: Path) -> None:
+    """A page without its graph is a surprise that is better found in the terminal."""
+    try:
+        check_engine()
+    except MissingExtraError as error:
+        click.echo(f"{page} is written without the graph: {error}", err=True)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from graphc.drawing.boxes import Part, layer_boxes
 from graphc.drawing.diagram import Box, Boxing, Diagram, DrawnEdge, DrawnNode, NodeKind
 from graphc.drawing.labels import is_scalar_constant, symbol, value_lines
-from graphc.drawing.layers import layers_of
+from graphc.drawing.layers import layers_of, parts_of
 from graphc.drawing.values import Values
 from graphc.ir.graph import Node, Program
 from graphc.ir.location import Location
@@ -17,7 +17,7 @@ from graphc.ir.ops import leaf
 from graphc.kernels.group import is_view
 
 # Of a diagram of more nodes its layers are drawn first, collapsed.
-MOST_NODES_AT_FIRST = 300
+MOST_NODES_AT_FIRST = 60
 
 # The user's line of a node, and its layer.
 Origin = tuple[Location | None, str]
@@ -40,6 +40,7 @@ class Drawing:
     """A diagram while it is built.
 
     values: of the batch that is drawn on the edges, if there is one, with so many decimals.
+    layers, parts: of the program's nodes. drawn_parts: the part of each drawn node by its id.
     """
 
     program: Program
@@ -48,10 +49,13 @@ class Drawing:
     nodes: dict[str, DrawnNode] = field(default_factory=dict)
     edges: dict[DrawnEdge, None] = field(default_factory=dict)
     layers: Mapping[Node, str] = field(init=False)
+    parts: Mapping[Node, Part] = field(init=False)
+    drawn_parts: dict[str, Part] = field(default_factory=dict)
     keys: Mapping[Node, str] = field(init=False)
 
     def __post_init__(self) -> None:
         self.layers = layers_of(self.program)
+        self.parts = parts_of(self.program, self.layers)
         self.keys = keys_of(self.program)
 
     def add(
@@ -64,9 +68,7 @@ class Drawing:
     ) -> str:
         """Draws `node` under the id `name`, unless it is drawn; in the box of `group`."""
         if name not in self.nodes:
-            boxes = self._layer_of(node)
-            if group is not None:
-                boxes[Boxing.GROUP] = group.id
+            self._put_in_part(name, node)
             self.nodes[name] = DrawnNode(
                 name,
                 symbol(node),
@@ -78,7 +80,7 @@ class Drawing:
                 line=str(node.location or ""),
                 source_line=node.location.text if node.location else "",
                 kernels=kernels,
-                boxes=boxes,
+                boxes={} if group is None else {Boxing.GROUP: group.id},
                 tint=tint,
                 value=self._full_value(node),
             )
@@ -86,10 +88,8 @@ class Drawing:
 
     def add_beside(self, name: str, given: Node, reader: Node) -> str:
         """Draws a value that comes from outside once in each layer that reads it."""
-        layer = self.layers.get(reader, "")
-        boxes = self._layer_of(reader)
-        drawn = self.add(f"{name} {layer}", given, ())
-        self.nodes[drawn] = replace(self.nodes[drawn], boxes=boxes)
+        drawn = self.add(f"{name} {self._part_name(reader)}", given, ())
+        self._put_in_part(drawn, reader)
         return drawn
 
     def connect(self, source: str, target: str, node: Node, position: int) -> None:
@@ -103,7 +103,7 @@ class Drawing:
 
     def add_output(self, name: str, source: str, value: Node) -> None:
         root = f"output {name}"
-        self._add_root(root, NodeKind.OUTPUT, name, value, {})
+        self._add_root(root, NodeKind.OUTPUT, name, value)
         above = self._lines(self.values.of.get(value)) if self.values is not None else ()
         below = self._lines(self.values.total.get(value)) if self.values is not None else ()
         self.edges[DrawnEdge(source, root, above, below)] = None
@@ -112,17 +112,19 @@ class Drawing:
         """Draws the next value of a state, in the boxes of what computes it."""
         above = self._lines(self.values.of.get(value)) if self.values is not None else ()
         name = f"update {state.name}"
-        boxes = dict(self.nodes[source].boxes)
-        self._add_root(name, NodeKind.UPDATE, f"{state.name} ←", value, boxes)
+        self._add_root(name, NodeKind.UPDATE, f"{state.name} ←", value)
+        groups = dict(self.nodes[source].boxes)
+        self.nodes[name] = replace(self.nodes[name], boxes=groups)
+        if source in self.drawn_parts:
+            self.drawn_parts[name] = self.drawn_parts[source]
         self.edges[DrawnEdge(source, name, above)] = None
 
     def finish(
         self, title: str, groups: Sequence[Box], boxing: Boxing | None, sources: Mapping[str, str]
     ) -> Diagram:
         """The diagram; of many nodes first its layers alone."""
-        boxes = (*groups, *self._layer_boxes())
-        known = {box.id for box in boxes}
-        nodes = tuple(_only_in(known, node) for node in self.nodes.values())
+        layers, nodes = layer_boxes(self.nodes.values(), self.edges, self.drawn_parts)
+        boxes = (*groups, *layers)
         is_large = len(nodes) > MOST_NODES_AT_FIRST
         if is_large:
             boxing = Boxing.LAYER
@@ -132,14 +134,12 @@ class Drawing:
             tuple(self.edges),
             boxes,
             boxing,
-            collapsed=tuple(box.id for box in boxes if is_large),
+            collapsed=tuple(box.id for box in layers if is_large),
             textbook=self.values is not None,
             sources=sources,
         )
 
-    def _add_root(
-        self, name: str, kind: NodeKind, title: str, value: Node, boxes: dict[Boxing, str]
-    ) -> None:
+    def _add_root(self, name: str, kind: NodeKind, title: str, value: Node) -> None:
         shown = self._full_value(value)
         self.nodes[name] = DrawnNode(
             name,
@@ -148,7 +148,6 @@ class Drawing:
             (str(value.type),),
             key=name,
             type=str(value.type),
-            boxes=boxes,
             value=shown,
         )
 
@@ -161,16 +160,12 @@ class Drawing:
         value, gradient = self.values.of[node], self.values.total.get(node)
         return f"{value}" if gradient is None else f"{value}\ngradient\n{gradient}"
 
-    def _layer_of(self, node: Node) -> dict[Boxing, str]:
-        return {Boxing.LAYER: _layer_id(self.layers[node])} if node in self.layers else {}
+    def _part_name(self, node: Node) -> str:
+        return self.parts[node].name if node in self.parts else ""
 
-    def _layer_boxes(self) -> list[Box]:
-        counts = Counter(node.boxes.get(Boxing.LAYER) for node in self.nodes.values())
-        return [
-            Box(_layer_id(layer), Boxing.LAYER, layer)
-            for layer in dict.fromkeys(self.layers.values())
-            if counts[_layer_id(layer)] > 1
-        ]
+    def _put_in_part(self, name: str, node: Node) -> None:
+        if node in self.parts:
+            self.drawn_parts[name] = self.parts[node]
 
 
 def program_diagram(
@@ -239,13 +234,3 @@ def text_of(node: Node) -> str:
     }
     attributes = ",".join(f"{name}={kinds[name].show(value)}" for name, value in given.items())
     return f"{node.op.name}[{attributes}]" if attributes else node.op.name
-
-
-def _layer_id(layer: str) -> str:
-    return f"layer {layer}"
-
-
-def _only_in(known: set[str], node: DrawnNode) -> DrawnNode:
-    """The node without the boxes that are not drawn."""
-    boxes = {boxing: box for boxing, box in node.boxes.items() if box in known}
-    return node if boxes == node.boxes else replace(node, boxes=boxes)

@@ -73,14 +73,21 @@ function graphcCall(name, given) {
 """
 
 
+def check_engine() -> None:
+    """Raises MissingExtraError without mini-racer."""
+    try:
+        import py_mini_racer  # noqa: F401
+    except ImportError as error:
+        raise missing_extra("drawing", "draw") from error
+
+
 class _Engine:
     """A JavaScript engine that has read the scripts."""
 
     def __init__(self) -> None:
-        try:
-            from py_mini_racer import MiniRacer
-        except ImportError as error:
-            raise missing_extra("drawing", "draw") from error
+        check_engine()
+        from py_mini_racer import MiniRacer
+
         self._context = MiniRacer()
         self._context.eval(_BROWSER)
         for name in SCRIPTS:

@@ -7,11 +7,12 @@ from collections import Counter
 from graphc.compiler.pipeline import Compilation
 from graphc.compiler.plan import PlannedInstruction, Storages
 from graphc.compiler.work import kind_of, locations_of, nodes_of
+from graphc.drawing.boxes import Part, layer_boxes
 from graphc.drawing.build import MOST_NODES_AT_FIRST, kind_of_node
-from graphc.drawing.diagram import Box, Boxing, Diagram, DrawnEdge, DrawnNode, NodeKind
+from graphc.drawing.diagram import Boxing, Diagram, DrawnEdge, DrawnNode, NodeKind
 from graphc.drawing.kernels import plan_of, sources_of
 from graphc.drawing.labels import symbol
-from graphc.drawing.layers import UNKNOWN, layers_of
+from graphc.drawing.layers import UNKNOWN, layers_of, parts_of
 from graphc.ir.graph import Node
 from graphc.kernels.group import external_operands, viewed
 from graphc.kernels.source import Storage
@@ -25,13 +26,11 @@ def plan_diagram(compilation: Compilation) -> Diagram:
         drawing.add_instruction(number, instruction)
     for name, value in compilation.program.outputs:
         drawing.add_output(name, value)
-    found = [node.boxes.get(Boxing.LAYER) for node in drawing.nodes.values()]
-    layers = dict.fromkeys(box for box in found if box is not None)
-    boxes = tuple(Box(box, Boxing.LAYER, box.removeprefix("layer ")) for box in layers)
-    is_large = len(drawing.nodes) > MOST_NODES_AT_FIRST
+    boxes, nodes = layer_boxes(drawing.nodes.values(), drawing.edges, drawing.drawn_parts)
+    is_large = len(nodes) > MOST_NODES_AT_FIRST
     return Diagram(
         f"plan: {plan.kernels} instructions, arena of {plan.arena.nbytes:,} bytes",
-        tuple(drawing.nodes.values()),
+        nodes,
         tuple(drawing.edges),
         boxes,
         Boxing.LAYER if is_large else None,
@@ -47,7 +46,8 @@ class _PlanDrawing:
         assert compilation.schedule is not None
         self.program = compilation.program
         self.storages = plan_of(compilation).storages
-        self.layers = layers_of(self.program)
+        self.parts = parts_of(self.program, layers_of(self.program))
+        self.drawn_parts: dict[str, Part] = {}
         self.given = {storage: node for node, storage in self.storages.inputs.items()}
         self.given |= {storage: node for node, storage in self.storages.constants.items()}
         self.states = {storage: node for node, storage in self.storages.states.items()}
@@ -73,8 +73,8 @@ class _PlanDrawing:
     def _instruction(self, name: str, number: int, instruction: PlannedInstruction) -> DrawnNode:
         nodes, writes = nodes_of(instruction), instruction.source.writes
         lines = locations_of(nodes)
-        found = Counter(self.layers[node] for node in nodes if node in self.layers)
-        layer = found.most_common(1)[0][0] if found else UNKNOWN
+        found = Counter(self.parts[node] for node in nodes if node in self.parts)
+        self.drawn_parts[name] = found.most_common(1)[0][0] if found else Part(UNKNOWN, UNKNOWN)
         ops = "op" if len(nodes) == 1 else "ops"
         reads = [s for s in _reads(instruction, self.storages) if s in self.states]
         updates = [s for s in writes if s in self.states]
@@ -94,7 +94,6 @@ class _PlanDrawing:
             line=", ".join(str(line) for line in lines),
             source_line="\n".join(line.text for line in lines),
             kernels=(instruction.name,),
-            boxes={Boxing.LAYER: f"layer {layer}"},
             tint=number,
         )
 
@@ -121,8 +120,8 @@ class _PlanDrawing:
             type=str(value.type),
             line=str(location or ""),
             source_line=location.text if location is not None else "",
-            boxes=self.nodes[reader].boxes,
         )
+        self.drawn_parts[name] = self.drawn_parts[reader]
         return name
 
 

@@ -61,6 +61,10 @@ class Saving:
     intermediates: tuple[Value, ...]
 
 
+# What is said of kernels that seem to be faster than the machine.
+MEASURED_BUSY = "measured on a busy machine"
+
+
 @dataclass(frozen=True)
 class KernelProfile:
     """One row of the instruction table.
@@ -181,6 +185,12 @@ class Profile:
     def roofline(self) -> Roofline:
         """That of all threads."""
         return self.rooflines[-1]
+
+    @property
+    def has_kernels_above_roof(self) -> bool:
+        """Whether a kernel seems to be faster than the machine, beyond the clock's error."""
+        kernels = (*self.fused.kernels, *self.unfused.kernels)
+        return any(kernel.roofline_share > 1 and not kernel.is_rough for kernel in kernels)
 
     @property
     def busy_text(self) -> str | None:

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from graphc.profiling.figures import scaled, significant
-from graphc.profiling.results import KernelProfile, Profile
-from graphc.profiling.roofline import Roofline
+from graphc.profiling.results import MEASURED_BUSY, KernelProfile, Profile
+from graphc.profiling.roofline import Level, Roofline
 
 MARGIN_LEFT, MARGIN_RIGHT, MARGIN_TOP, MARGIN_BOTTOM = 46, 14, 22, 40
 
@@ -76,7 +76,10 @@ def roofline_chart(profile: Profile, width: int, height: int) -> str:
         *(_roofs(single, dtypes, axes, "single") if profile.threads > 1 else ()),
         *_roofs(profile.roofline, dtypes, axes, ""),
         *(_circle(point, axes) for point in points),
+        # Last, since what comes later lies above.
+        *_roof_names(profile.roofline, dtypes, axes),
         *_labels([point for point in points if point.key.startswith("fused-")], axes),
+        *(_busy_note(axes) if profile.has_kernels_above_roof else ()),
     ]
     return (
         f'<svg class="roofline" viewBox="0 0 {width} {height}" role="img" '
@@ -136,40 +139,65 @@ def _power(decade: int) -> str:
 
 def _roofs(roofline: Roofline, dtypes: Sequence[str], axes: Axes, style: str) -> Iterator[str]:
     """A slope a level of memory up to the highest peak, and the peaks of `dtypes`."""
-    peaks = sorted(((roofline.peaks[dtype], dtype) for dtype in dtypes), reverse=True)
-    peak = max((rate for rate, _ in peaks), default=max(roofline.peaks.values()))
-    lowest, left, right = 10**axes.y_from, 10**axes.x_from, 10**axes.x_to
     threads = "" if not style else ", 1 thread"
-    for number, level in enumerate(roofline.levels):
-        rate = level.gigabytes_per_second
-        start = max(left, lowest / rate)
-        end = min(right, peak / rate)
-        if start >= end:
-            continue
-        x1, y1, x2, y2 = axes.x(start), axes.y(start * rate), axes.x(end), axes.y(end * rate)
+    for level, (x1, y1, x2, y2) in _slopes(roofline, dtypes, axes):
         yield _roof(
             f"M{x1:.1f} {y1:.1f}L{x2:.1f} {y2:.1f}",
-            f"{level.name}: {significant(rate)} GB/s{threads}",
+            f"{level.name}: {significant(level.gigabytes_per_second)} GB/s{threads}",
             style,
         )
-        if not style:
-            # Slopes are close to each other: each has its name further to the right.
-            along = (number + 0.5) / len(roofline.levels)
-            slope = (y2 - y1) / (x2 - x1)
-            x = x1 + along * (axes.x(min(right, peak / _fastest(roofline))) - x1)
-            turned = f"translate({x:.1f} {y1 + slope * (x - x1) - 4:.1f}) "
-            turned += f"rotate({math.degrees(math.atan(slope)):.1f})"
-            yield f'<text class="roof-name" transform="{turned}">{html.escape(level.name)}</text>'
-    for rate, dtype in peaks:
+    for dtype, rate in _peaks(roofline, dtypes):
         ridge, y = axes.x(rate / _fastest(roofline)), axes.y(rate)
         yield _roof(
             f"M{ridge:.1f} {y:.1f}H{axes.width - MARGIN_RIGHT}",
             f"{dtype}: {significant(rate)} GFLOP/s{threads}",
             style,
         )
-        if not style:
-            text = f"{dtype} {significant(rate)} GFLOP/s"
-            yield f'<text class="roof-name" x="{ridge + 4:.1f}" y="{y - 5:.1f}">{text}</text>'
+
+
+def _roof_names(roofline: Roofline, dtypes: Sequence[str], axes: Axes) -> Iterator[str]:
+    """The levels along their slopes, and the peaks above their ridges."""
+    ridge = axes.x(min(10**axes.x_to, _highest(roofline, dtypes) / _fastest(roofline)))
+    for level, (x1, y1, x2, y2) in _slopes(roofline, dtypes, axes):
+        # Slopes are close to each other: each has its name further to the right.
+        along = (roofline.levels.index(level) + 0.5) / len(roofline.levels)
+        slope = (y2 - y1) / (x2 - x1)
+        x = x1 + along * (ridge - x1)
+        turned = f"translate({x:.1f} {y1 + slope * (x - x1) - 4:.1f}) "
+        turned += f"rotate({math.degrees(math.atan(slope)):.1f})"
+        yield f'<text class="roof-name" transform="{turned}">{html.escape(level.name)}</text>'
+    for dtype, rate in _peaks(roofline, dtypes):
+        x, y = axes.x(rate / _fastest(roofline)) + 4, axes.y(rate) - 5
+        text = f"{dtype} {significant(rate)} GFLOP/s"
+        yield f'<text class="roof-name" x="{x:.1f}" y="{y:.1f}">{text}</text>'
+
+
+def _peaks(roofline: Roofline, dtypes: Sequence[str]) -> list[tuple[str, float]]:
+    """The peak of each dtype, the highest first."""
+    rates = ((dtype, roofline.peaks[dtype]) for dtype in dtypes)
+    return sorted(rates, key=lambda each: each[1], reverse=True)
+
+
+def _highest(roofline: Roofline, dtypes: Sequence[str]) -> float:
+    return max((roofline.peaks[dtype] for dtype in dtypes), default=max(roofline.peaks.values()))
+
+
+def _slopes(
+    roofline: Roofline, dtypes: Sequence[str], axes: Axes
+) -> Iterator[tuple[Level, tuple[float, float, float, float]]]:
+    """The levels of memory whose slope is in the plane, from its left or lower edge (x, y) up to
+    the highest peak (x, y)."""
+    for level in roofline.levels:
+        rate = level.gigabytes_per_second
+        start = max(10**axes.x_from, 10**axes.y_from / rate)
+        end = min(10**axes.x_to, _highest(roofline, dtypes) / rate)
+        if start < end:
+            yield level, (axes.x(start), axes.y(start * rate), axes.x(end), axes.y(end * rate))
+
+
+def _busy_note(axes: Axes) -> Iterator[str]:
+    x, y = axes.width - MARGIN_RIGHT, MARGIN_TOP - 9
+    yield f'<text class="axis end busy" x="{x}" y="{y}">above the roof: {MEASURED_BUSY}</text>'
 
 
 def _roof(path: str, title: str, style: str) -> str:

@@ -11,6 +11,7 @@ from graphc.profiling.figures import microseconds, percent, roof, scaled, signif
 from graphc.profiling.layout import Column, table, wrapped
 from graphc.profiling.results import (
     CLOCK_ERROR_NANOSECONDS,
+    MEASURED_BUSY,
     SHORTEST_EXACT_NANOSECONDS,
     KernelProfile,
     Line,
@@ -85,10 +86,10 @@ def _notes(profile: Profile) -> Iterator[Text]:
             "faster than the roofline",
             style="dim",
         )
-    if any(kernel.roofline_share > 1 and not kernel.is_rough for kernel in kernels):
+    if profile.has_kernels_above_roof:
         yield Text(
-            "roof over 100%: the kernel found more in a cache than is counted, or something else "
-            "kept the machine busy while its roofline was measured",
+            f"roof over 100%: {MEASURED_BUSY}, which slowed down its roofline; or the kernel found "
+            "more in a cache than is counted",
             style="dim",
         )
 

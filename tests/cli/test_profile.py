@@ -3,6 +3,7 @@
 import json
 import re
 import runpy
+import sys
 
 import numpy as np
 import pytest
@@ -118,3 +119,13 @@ def test_a_model_compiled_unfused_is_measured_both_ways(model):
     model.compile(gc.optim.SGD(0.1), fuse=False)
     measured = model.profile(8, rounds=1, repeats=1)
     assert len(measured.fused.kernels) < len(measured.unfused.kernels)
+
+
+def test_a_page_without_its_graph_says_so_in_the_terminal(graphc, script, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "py_mini_racer", None)
+    page = tmp_path / "page.html"
+    result = graphc("profile", script, "--html", str(page), "--rounds", "1", "--repeats", "1")
+    assert result.exit_code == 0, result.output
+    said = f"{page} is written without the graph: drawing needs the extra 'draw'"
+    assert said in result.stderr
+    assert page.exists()

@@ -30,10 +30,10 @@ def test_options_are_those_of_inspect(classifier, tmp_path):
     svg = tmp_path / "net.svg"
     text = []
     for options in (["--batch-size", "6"], ["--function", "predict"], ["--unfused"]):
-        done = draw(classifier, "--stage", "fused", "--svg", svg, *options)
+        done = draw(classifier, "--stage", "plan", "--svg", svg, *options)
         assert done.exit_code == 0, done.output
         text.append(svg.read_text())
-    assert "f32[6,5]" in text[0]
+    assert "f32[6,4]" in text[0]
     assert 'data-node="output loss"' in text[0]
     assert 'data-node="output loss"' not in text[1]
     assert "matmul_tanh" not in text[2]
