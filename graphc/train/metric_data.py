@@ -14,7 +14,7 @@ from graphc.ir.graph import Node
 from graphc.ir.op import Array
 from graphc.train.network import Metric
 
-METRICS: Mapping[str, type[SetMetric]] = {
+METRICS: Mapping[str, Any] = {
     name: each
     for name, each in vars(metrics).items()
     if isinstance(each, type)

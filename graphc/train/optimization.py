@@ -77,7 +77,7 @@ def weighted_optimization(optimization: Optimization, weighted: Network) -> Opti
     same = dict(zip(theirs, ours, strict=True))
 
     def make(node: Node, operands: tuple[Node, ...]) -> Node:
-        if node in same or are_same(operands, node.operands):
+        if are_same(operands, node.operands):
             return same.get(node, node)
         with graph.at(node.location):
             return graph.apply(node.op, operands, node.attributes)

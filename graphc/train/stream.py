@@ -6,8 +6,6 @@ import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-import numpy as np
-
 from graphc.declare.hyperparameters import as_count
 from graphc.errors import DataError
 from graphc.ir.given import shown
@@ -41,7 +39,7 @@ class BatchStream:
     ) -> None:
         """Takes the first batch, to see whether there are weights. Raises DataError for no batch,
         and for a number of steps that is none."""
-        self.steps = None if steps is None else as_count("steps_per_epoch", steps, 1)
+        self.steps = None if steps is None else as_count(f"{role}: steps", steps, 1)
         self.is_exhausted = False
         self.last: list[Array] = []
         self._network = network
@@ -120,10 +118,12 @@ class BatchStream:
 def is_stream(network: Network, x: Any, y: Any) -> bool:
     """Whether x hands out batches and is not itself the arrays: an iterator, a loader, a list of
     tuples. What numpy makes an array of is one."""
-    if y is not None or not isinstance(x, Iterable) or isinstance(x, Mapping | str | np.ndarray):
+    if y is not None or not isinstance(x, Iterable) or isinstance(x, Mapping | str):
         return False
-    if hasattr(x, "__array__") or hasattr(x, "__dlpack__") or not isinstance(x, tuple | list):
-        return not (hasattr(x, "__array__") or hasattr(x, "__dlpack__"))
+    if hasattr(x, "__array__") or hasattr(x, "__dlpack__"):
+        return False
+    if not isinstance(x, tuple | list):
+        return True
     return bool(network.targets and x) and all(_is_batch(each) for each in x)
 
 

@@ -150,7 +150,7 @@ def test_callbacks_watching_and_recording_of_streams(capsys):
         ({"x": BATCHES, "batch_size": 3}, "no batch_size"),
         ({"x": BATCHES, "sample_weight": W}, r"\(x, y, w\)"),
         ({"x": BATCHES, "validation_split": 0.5}, "validation_split: rows of arrays"),
-        ({"x": BATCHES, "steps_per_epoch": 0}, "steps_per_epoch: at least 1"),
+        ({"x": BATCHES, "steps_per_epoch": 0}, "x: steps: at least 1"),
         ({"x": X, "y": T, "steps_per_epoch": 2}, "steps are counted of an iterable"),
         ({"x": X}, "y: missing t"),
         ({"x": X.tolist()}, "y: missing t"),
