@@ -122,19 +122,20 @@ class Drawing:
     def finish(
         self, title: str, groups: Sequence[Box], boxing: Boxing | None, sources: Mapping[str, str]
     ) -> Diagram:
-        """The diagram; of many nodes first its layers alone."""
+        """The diagram; of many nodes first its boxes alone, those of layers unless there are
+        others."""
         layers, nodes = layer_boxes(self.nodes.values(), self.edges, self.drawn_parts)
         boxes = (*groups, *layers)
         is_large = len(nodes) > MOST_NODES_AT_FIRST
         if is_large:
-            boxing = Boxing.LAYER
+            boxing = boxing or Boxing.LAYER
         return Diagram(
             title,
             nodes,
             tuple(self.edges),
             boxes,
             boxing,
-            collapsed=tuple(box.id for box in layers if is_large),
+            collapsed=tuple(box.id for box in boxes if is_large and box.boxing is boxing),
             textbook=self.values is not None,
             sources=sources,
         )

@@ -21,8 +21,10 @@ def fused_html(tmp_path_factory):
 
 @pytest.fixture
 def fused(open_page, fused_html):
-    """The page of the classifier at the stage of fusion."""
-    return open_page(fused_html)
+    """The page of the classifier at the stage of fusion, all boxes open."""
+    page = open_page(fused_html)
+    page.click("text=Expand")
+    return page
 
 
 def view(page, number):
@@ -35,8 +37,18 @@ def test_nodes_groups_and_titles(fused):
     headers = view(fused, 1).locator(".header").all_text_contents()
     assert {"matmul_tanh_multiply", "matmul_tanh_multiply_2"} <= set(headers)
     assert view(fused, 1).locator(".box.group").count() == len(headers)
-    assert view(fused, 0).locator(".box").count() == 0
+    assert view(fused, 0).locator(".box.group").count() == 0
     assert view(fused, 1).locator(".node.op .label", has_text=re.compile("^tanh$")).count() == 2
+
+
+def test_a_large_graph_opens_as_its_kernels(open_page, fused_html):
+    page = open_page(fused_html)
+    shown = view(page, 1).locator(".node.box .label").all_text_contents()
+    assert {"matmul_tanh_multiply", "matmul_tanh_multiply_2"} <= set(shown)
+    assert view(page, 1).locator(".node.op").count() == 0
+    canvas = view(page, 1).locator(".graph-canvas").bounding_box()
+    drawn = view(page, 1).locator(".moving").bounding_box()
+    assert drawn["height"] <= canvas["height"] + 1 and drawn["width"] <= canvas["width"] + 1
 
 
 def test_hover_shows_type_line_and_source(fused):
@@ -95,6 +107,7 @@ def test_boxes_collapse_and_open(fused):
 def test_a_view_that_shows_a_part_shows_the_first_node(open_page, classifier, page_of):
     """Values make a graph large, and the two of fusion stand one above the other."""
     page = open_page(page_of(classifier, "--stage", "fused", "--values"), width=700, height=800)
+    page.click("text=Expand")
     for number in (0, 1):
         canvas = view(page, number).locator(".graph-canvas").bounding_box()
         drawn = view(page, number).locator("svg").evaluate("svg => svg.getBBox().height")
@@ -223,6 +236,8 @@ def test_two_thousand_nodes(open_page, tmp_path):
     path.write_text(page_text("large", {Stage.DECLARED: [diagram]}))
     page = open_page(path)
     assert page.locator(".node.box").count() == layers
+    # So many take the browser seconds, and longer on a busy machine.
+    page.set_default_timeout(60_000)
     page.click("text=Expand")
     page.locator(".node.op").first.wait_for()
     assert page.locator(".node.op").count() == count
