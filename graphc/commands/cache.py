@@ -42,8 +42,9 @@ def cache_path() -> None:
 
 
 @cache.command(name="list")
-def cache_list() -> None:
-    """List the entries, those used last first.
+@click.option("--all", "whole", is_flag=True, help="List every entry, not the last used alone.")
+def cache_list(whole: bool) -> None:
+    """Say what the cache holds, and list the entries that were used last.
 
     Shown are kind, name, size, age, and whether it is used now. An entry is used as long as
     versions, processor and compiler are what it was made with.
@@ -51,7 +52,7 @@ def cache_list() -> None:
     with one_line_errors():
         opened = _cache()
         builds = {kind: cache.build for kind, cache in opened.items()}
-        print_cache(opened[KERNEL].entries(), builds, console())
+        print_cache(opened[KERNEL].entries(), builds, console(), whole)
 
 
 @cache.command(name="clear")

@@ -31,6 +31,7 @@ from graphc.inspect.explain_value import UnknownValueError, explain_values
     metavar="NODE",
     help="Explain this value alone: a name that a stage prints, or a line such as net.py:12.",
 )
+@click.option("--all", "whole", is_flag=True, help="Show every decision, not a summary alone.")
 @click.option(
     "--json",
     "json_file",
@@ -43,12 +44,13 @@ from graphc.inspect.explain_value import UnknownValueError, explain_values
 def explain_script(
     script: Path,
     why: str | None,
+    whole: bool,
     json_file: Path | None,
     name: str | None,
     batch_size: int | None,
     dimensions: dict[str, int],
 ) -> None:
-    """Say why SCRIPT's step is compiled as it is.
+    """Say why SCRIPT's step is compiled as it is: in a summary, or with --all in full.
 
     Shown are the fusions that were made and refused, with reasons and bytes; the rewrites; the
     buffers and their lives; the tiles of matrix products; what is in the disk cache.
@@ -60,9 +62,9 @@ def explain_script(
         check_extents(step.program, extents)
         made = compiled_for_explaining(step, extents)
         if why is None:
-            whole = explain(made)
-            print_explanation(whole, Console(highlight=False))
-            found = {"script": str(script), **whole.as_dict()}
+            explained = explain(made)
+            print_explanation(explained, Console(highlight=False), whole)
+            found = {"script": str(script), **explained.as_dict()}
         else:
             try:
                 values = explain_values(made, why)

@@ -22,13 +22,12 @@ from graphc.inspect.explanation import (
 T = TypeVar("T")
 
 INDENT = "  "
-# So many decisions of a section are shown; --json FILE has them all.
-MOST_SHOWN = 40
 
 
-def print_explanation(explained: Explanation, console: Console) -> None:
-    """Prints all sections; of a long one the first entries, and how many more there are."""
-    out = _Writer(console)
+def print_explanation(explained: Explanation, console: Console, whole: bool = False) -> None:
+    """Prints how much of each kind was decided, on a screen, with the first decision of each, which
+    saves most where they save bytes; with `whole` every decision under its heading."""
+    out = _Writer(console, is_summary=not whole)
     sizes = ", ".join(f"{name} {extent}" for name, extent in explained.dimensions.items())
     ratio = explained.bytes_unfused / max(explained.bytes_fused, 1)
     out.line(
@@ -64,6 +63,8 @@ def print_explanation(explained: Explanation, console: Console) -> None:
     found = len(explained.cache) - len(missing)
     out.heading(f"cache: of plan and kernels {found} of {len(explained.cache)} are on disk")
     out.entries(missing, lambda each: (f"{each.kind} {each.name}: {each.reason}",))
+    if not whole:
+        out.line("--all shows every decision with its reason, --why NAME those about one value")
 
 
 def print_values(values: Sequence[ValueExplanation], console: Console) -> None:
@@ -89,10 +90,14 @@ def print_values(values: Sequence[ValueExplanation], console: Console) -> None:
 
 
 class _Writer:
-    """Lines of a console, wrapped at its width; where it is no terminal, that is 80 columns."""
+    """Lines of a console, wrapped at its width; where it is no terminal, that is 80 columns.
 
-    def __init__(self, console: Console) -> None:
+    A summary has the first line of the first entry below a heading, and no empty lines.
+    """
+
+    def __init__(self, console: Console, is_summary: bool = False) -> None:
         self.console = console
+        self.is_summary = is_summary
         self.is_empty = True
 
     def line(self, text: str) -> None:
@@ -102,7 +107,8 @@ class _Writer:
 
     def heading(self, text: str) -> None:
         """A line in colour, with an empty one above unless it is the first."""
-        self._wrapped(text, 2 * INDENT, "bold cyan", above="" if self.is_empty else "\n")
+        above = "" if self.is_empty or self.is_summary else "\n"
+        self._wrapped(text, 2 * INDENT, "bold cyan", above=above)
 
     def columns(self, rows: Sequence[tuple[str, str]]) -> None:
         """Labels, and beside them texts that are wrapped in a column of their own."""
@@ -122,11 +128,9 @@ class _Writer:
         self.console.print(Text(above + "\n".join(lines), style), soft_wrap=True)
 
     def entries(self, found: Sequence[T], lines: Callable[[T], Sequence[str]]) -> None:
-        for each in found[:MOST_SHOWN]:
-            for line in lines(each):
+        for each in found[:1] if self.is_summary else found:
+            for line in lines(each)[:1] if self.is_summary else lines(each):
                 self.line(INDENT + line)
-        if len(found) > MOST_SHOWN:
-            self.line(f"{INDENT}... and {len(found) - MOST_SHOWN} more, all of them with --json")
 
 
 def _fusion_lines(decision: FusionDecision) -> Sequence[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,14 +16,28 @@ from rich.table import Table
 from graphc.kernels.cache import StoredEntry
 from graphc.kernels.cache_entry import Build
 
+# So many entries of the disk cache are shown unless all are asked for.
+MOST_SHOWN = 12
+
 
 def print_cache(
-    stored: Sequence[StoredEntry], builds: Mapping[str, Build], console: Console
+    stored: Sequence[StoredEntry],
+    builds: Mapping[str, Build],
+    console: Console,
+    whole: bool = False,
 ) -> None:
-    """Prints one row an entry of the disk cache, and all their bytes.
+    """Prints what the disk cache holds, and below it a row for each of the first entries; with
+    `whole` for each.
 
     builds: what entries of each kind must be of to be used now.
     """
+    reasons = [each.problem or _why_not(each, builds) for each in stored]
+    total = sum(each.nbytes for each in stored)
+    kinds = Counter(each.path.suffix.removeprefix(".") for each in stored)
+    parts = "".join(f", {count} of kind {kind}" for kind, count in sorted(kinds.items()))
+    console.print(f"{len(stored)} entries, {total:,} bytes{parts}")
+    used = reasons.count("")
+    console.print(f"{used} used now, {len(stored) - used} not")
     table = Table(box=None, pad_edge=False, padding=(0, 1))
     table.add_column("kind", no_wrap=True)
     table.add_column("name", overflow="fold")
@@ -30,15 +45,16 @@ def print_cache(
     table.add_column("age", justify="right", no_wrap=True)
     table.add_column("used now", overflow="fold")
     now = time.time()
-    for each in stored:
+    shown = len(stored) if whole else MOST_SHOWN
+    for each, why_not in zip(stored[:shown], reasons, strict=False):
         name = each.path.stem if each.entry is None else each.entry.name
-        why_not = each.problem or _why_not(each, builds)
         used = f"no: {why_not}" if why_not else "yes"
         kind = each.path.suffix.removeprefix(".")
         table.add_row(kind, escape(name), f"{each.nbytes:,}", age(now - each.used), escape(used))
-    console.print(table)
-    total = sum(each.nbytes for each in stored)
-    console.print(f"{len(stored)} entries, {total:,} bytes")
+    if stored:
+        console.print(table)
+    if len(stored) > shown:
+        console.print(f"... and {len(stored) - shown} used before them, which --all shows")
 
 
 def _why_not(stored: StoredEntry, builds: Mapping[str, Build]) -> str:

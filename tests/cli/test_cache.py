@@ -49,13 +49,24 @@ def test_list(graphc: Command, objects: DiskCache) -> None:
     for number, path in enumerate(paths):
         used = path.stat().st_mtime - 7200 * number
         os.utime(path, (used, used))
-    head, current, former, spoilt, total = graphc("cache", "list").stdout.splitlines()
+    total, used, head, current, former, spoilt = graphc("cache", "list").stdout.splitlines()
     assert head.split() == ["kind", "name", "bytes", "age", "used", "now"]
     size = f"{paths[0].stat().st_size:,}"
     assert current.split() == ["kernel", "current", size, "0", "s", "yes"]
     assert "former" in former and "2 h" in former and "no: versions differ: numba 0" in former
     assert spoilt.split()[:3] == ["kernel", paths[2].stem, "0"] and "no: damaged" in spoilt
-    assert total.startswith("3 entries, ")
+    assert total.startswith("3 entries, ") and total.endswith(" bytes, 3 of kind kernel")
+    assert used == "1 used now, 2 not"
+
+
+def test_list_is_a_screenful_unless_all_are_asked_for(graphc: Command, objects: DiskCache) -> None:
+    for number in range(40):
+        store(objects, f"kernel_{number}")
+    lines = graphc("cache", "list").stdout.splitlines()
+    assert lines[0].startswith("40 entries, ") and len(lines) < 20
+    assert lines[-1] == "... and 28 used before them, which --all shows"
+    everything = graphc("cache", "list", "--all").stdout.splitlines()
+    assert len(everything) == 43 and "kernel_0 " in "".join(everything)
 
 
 def test_clear(graphc: Command, objects: DiskCache) -> None:

@@ -86,7 +86,7 @@ def test_tiles_and_cache(compiled, made, tmp_path):
 
 
 def test_text_has_headings_in_a_pipe(graphc, script):
-    result = graphc("explain", script)
+    result = graphc("explain", script, "--all")
     assert result.exit_code == 0, result.output
     headings = re.findall(r"^(?!  )(\w[\w ]*):? ?", result.stdout, re.M)
     for heading in ("fused", "not fused", "rewrites", "buffers", "tiles of matrix products"):
@@ -94,7 +94,18 @@ def test_text_has_headings_in_a_pipe(graphc, script):
     assert "\x1b" not in result.stdout
 
 
-@pytest.mark.parametrize("options", [[], ["--why", "tanh"]])
+def test_a_summary_is_a_screenful_that_tells_of_every_section(graphc, script):
+    result = graphc("explain", script)
+    assert result.exit_code == 0, result.output
+    lines = result.stdout.splitlines()
+    assert len(lines) <= 24 and "--all" in "".join(lines[-2:])
+    headings = [line for line in graphc("explain", script, "--all").stdout.splitlines() if line]
+    for heading in (line for line in headings if not line.startswith(" ")):
+        assert heading in lines
+    assert any(line.startswith("  ") and "would save" in line for line in lines)
+
+
+@pytest.mark.parametrize("options", [["--all"], ["--why", "tanh"]])
 @pytest.mark.parametrize("width", [60, 120])
 def test_text_is_wrapped_below_what_it_belongs_to(graphc, script, monkeypatch, width, options):
     monkeypatch.setenv("COLUMNS", str(width))
