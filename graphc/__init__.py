@@ -1,6 +1,7 @@
 """graphc: declare a network as a static graph, compile it once, run it many times."""
 
 import sys
+from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -223,7 +224,13 @@ for _module in (
     callbacks, data, init, loggers, losses, metrics, nn, optim, random, schedules,
 ):  # fmt: skip
     sys.modules[f"{__name__}.{_module.__name__.rpartition('.')[2]}"] = _module
+    # Completion shows what users may use, and not what a module is made of.
+    vars(_module)["__dir__"] = partial(sorted, _module.__all__)
 del _module
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
 
 
 def __getattr__(name: str) -> Any:

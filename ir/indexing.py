@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from graphc.ir.build import lift_index, problem_with, reshaped
+from graphc.ir.argument_checks import problem_with
+from graphc.ir.build import lift_index, reshaped
 from graphc.ir.dims import Dim, Extent, is_natural
 from graphc.ir.errors import DTypeError, ShapeError
 from graphc.ir.given import as_array, as_integer, is_tensor, shown

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from inspect import Parameter, Signature
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Infer = Callable[..., TensorType]
+
+# The names of operands in signatures and templates.
+OPERANDS = "xyz"
 
 # What is said of a bool of Python in the place of a tensor of conditions.
 LONE_BOOL = (
@@ -177,6 +181,7 @@ class Op:
         (*operand types, **attributes) -> extent that they must stay below.
     commutative: whether two operands may be swapped.
     conditions: the operands that are conditions, where one bool of Python is a mistake.
+    doc: what `help` shows of an op that users call.
     inference: for an op that is for training alone: (*operands, **attributes) -> the value that
         stands in its place where a network is used.
     """
@@ -192,11 +197,25 @@ class Op:
     commutative: bool = False
     conditions: tuple[int, ...] = ()
     inference: Callable[..., Node] | None = None
+    doc: str = ""
 
     def __post_init__(self) -> None:
         rules = 1 if self.arity is None else self.arity
         if len(self.vjp) != rules:
             raise TypeError(f"op {self.name}: {rules} VJP rules expected, {len(self.vjp)} given")
+        # Of this record, for `help` and completion, in the place of the class's.
+        object.__setattr__(self, "__signature__", self._signature())
+        if self.doc:
+            object.__setattr__(self, "__doc__", self.doc)
+
+    def _signature(self) -> Signature:
+        names = ["operands"] if self.arity is None else [f"x{n}" for n in range(self.arity)]
+        if self.arity is not None and self.arity <= len(OPERANDS):
+            names = list(OPERANDS[: self.arity])
+        kind = Parameter.VAR_POSITIONAL if self.arity is None else Parameter.POSITIONAL_ONLY
+        operands = [Parameter(name, kind) for name in names]
+        keywords = [Parameter(name, Parameter.KEYWORD_ONLY) for name in self.attributes]
+        return Signature([*operands, *keywords])
 
     def __call__(self, *operands: Any, **attributes: Any) -> Node:
         """A node that applies the op. At least one operand is a node; numbers become constants."""

@@ -15,7 +15,7 @@ from graphc.ir.given import as_integer, is_one_of, shown
 from graphc.ir.graph import Node
 from graphc.ir.op import Array, Composite, NonDifferentiable, Op, Scalar, Vjp
 from graphc.ir.ops import OPS
-from graphc.ir.ops.elementwise import (
+from graphc.ir.ops.elementwise_op import (
     ARITHMETIC,
     DIVISION,
     LONG_POLYNOMIAL,
@@ -78,6 +78,8 @@ def custom_op(
         axes.
     infer: (*TensorType, **attributes) -> TensorType of the result, where it does not follow from
         the above.
+
+        cube = gc.custom_op("cube", lambda x: x**3, expand=lambda x: x * gc.square(x))
 
     Its template, or what it expands to, is part of what compiled programs are kept by. Raises
     TypeError and ValueError for arguments that are none of these, and for a template that kernels

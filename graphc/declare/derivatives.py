@@ -30,6 +30,8 @@ def grad(value: Node, wrt: Node | Sequence[Node]) -> Node | list[Node]:
     `value` is a float scalar; `wrt` is a node, or several, for which a list is returned. Raises
     GraphError when the value is not a scalar or does not depend on a w, NotDifferentiableError
     when it does only through what has no derivative.
+
+        gradients = gc.grad(loss, [kernel, bias])
     """
     several = [wrt] if isinstance(wrt, Node) else wrt
     if not is_several(several):
@@ -58,7 +60,9 @@ def inference(values: Nodes) -> Form:
     """A value, several, or several by name, as they are where the network is used: no dropout.
 
     Nodes of the same graph, in the form in which they were given; those that nothing for training
-    alone goes into are the same nodes.
+    alone goes into are the same nodes. Raises TypeError for what are no tensors.
+
+        certain = gc.function(x, gc.inference(scores))
     """
     check_tensors("inference", *listed(values))
     found = inference_values(listed(values))
@@ -74,6 +78,8 @@ def jacobian(y: Node, x: Node) -> Node:
     """All dy_i / dx_j, of shape y.shape + x.shape; every extent must be fixed.
 
     Raises GraphError for open dimensions, and as `grad` does.
+
+        matrix = gc.jacobian(y, x)
     """
     check_tensors("jacobian", y, x)
     return autodiff.jacobian(_stable(y, [x]), x)

@@ -18,6 +18,24 @@ from graphc.errors import ShapeError
 from graphc.ir.given import as_array, as_number, is_one_of, shown
 from graphc.ir.types import DType
 
+__all__ = [
+    "Initializer",
+    "constant",
+    "glorot_normal",
+    "glorot_uniform",
+    "he_normal",
+    "he_uniform",
+    "kaiming_normal",
+    "kaiming_uniform",
+    "lecun_normal",
+    "lecun_uniform",
+    "normal",
+    "ones",
+    "orthogonal",
+    "uniform",
+    "zeros",
+]
+
 Array = np.ndarray[Any, np.dtype[Any]]
 Extents = tuple[int, ...]
 
@@ -159,22 +177,36 @@ ones = Constant(1.0)
 
 
 def constant(value: float) -> Initializer:
-    """Every element is `value`."""
+    """Every element is `value`. Raises TypeError for what is no number.
+
+    bias = graph.parameter("bias", (4,), gc.init.constant(0.1))
+    """
     return Constant(value)
 
 
 def uniform(low: float = -0.05, high: float = 0.05) -> Initializer:
-    """Uniform on [low, high)."""
+    """Uniform on [low, high). Raises ValueError for bounds that are not finite or in order.
+
+    kernel = graph.parameter("kernel", (3, 4), gc.init.uniform(-0.1, 0.1))
+    """
     return Uniform(low, high)
 
 
 def normal(mean: float = 0.0, deviation: float = 0.05) -> Initializer:
-    """Normal of the given mean and standard deviation."""
+    """Normal of the given mean and standard deviation. Raises ValueError for a deviation below 0
+    and for what is not finite.
+
+        kernel = graph.parameter("kernel", (3, 4), gc.init.normal(0.0, 0.1))
+    """
     return Normal(mean, deviation)
 
 
 def orthogonal(gain: float = 1.0) -> Initializer:
-    """`gain` times an orthogonal matrix."""
+    """`gain` times a matrix with orthonormal rows or columns, whichever are fewer. Raises
+    ValueError for a gain that is not finite; its use for a vector raises ShapeError.
+
+        kernel = graph.parameter("kernel", (4, 4), gc.init.orthogonal())
+    """
     return Orthogonal(gain)
 
 

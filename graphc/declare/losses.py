@@ -20,6 +20,15 @@ from graphc.ir.op import Op
 from graphc.ir.ops import elementwise as ops
 from graphc.ir.types import is_several
 
+__all__ = [
+    "l1",
+    "l2",
+    "mean_squared_error",
+    "multiclass_hinge",
+    "sigmoid_cross_entropy",
+    "softmax_cross_entropy",
+]
+
 Reduction = Literal["mean", "sum", "none"]
 
 
@@ -28,6 +37,8 @@ def softmax_cross_entropy(logits: Node, labels: Node, reduction: Reduction = "me
 
     `labels` are class indices, integers [...], or probabilities t of the logits' type (one-hot or
     soft). Raises ShapeError or DTypeError for any other, and ShapeError for a single class.
+
+        loss = gc.losses.softmax_cross_entropy(scores, labels)
     """
     check_several_classes("softmax_cross_entropy", logits, labels, "sigmoid_cross_entropy")
     log_probabilities = build.log_softmax(logits, -1)
@@ -43,6 +54,8 @@ def sigmoid_cross_entropy(logits: Node, targets: Node, reduction: Reduction = "m
     """-t log sigmoid(z) - (1 - t) log(1 - sigmoid(z)), elementwise and without overflow.
 
     `targets` are probabilities of the logits' type. Raises ShapeError or DTypeError for any other.
+
+        loss = gc.losses.sigmoid_cross_entropy(logits, targets)
     """
     check_like("sigmoid_cross_entropy", logits, targets)
     return reduce_losses(ops.sigmoid_cross_entropy(logits, targets), reduction)
@@ -52,6 +65,8 @@ def mean_squared_error(predictions: Node, targets: Node, reduction: Reduction = 
     """(y - t)^2 elementwise, the mean taken over every element.
 
     Raises ShapeError or DTypeError when the types differ.
+
+        loss = gc.losses.mean_squared_error(predictions, targets)
     """
     check_like("mean_squared_error", predictions, targets)
     return reduce_losses(ops.square(predictions - targets), reduction)
@@ -66,6 +81,8 @@ def multiclass_hinge(
     Raises ShapeError or DTypeError for labels of another type, and ShapeError for an open number of
     classes or a single one,
     ValueError unless the margin is finite.
+
+        loss = gc.losses.multiclass_hinge(scores, labels)
     """
     check_tensors("multiclass_hinge", scores, labels)
     check_several_classes("multiclass_hinge", scores, labels, "sigmoid_cross_entropy")
@@ -81,12 +98,18 @@ def multiclass_hinge(
 
 def l1(parameters: Node | Sequence[Node], strength: float) -> Node:
     """strength * sum |w| over all parameters. Raises ValueError when there are none, and unless the
-    strength is finite."""
+    strength is finite.
+
+        loss = loss + gc.losses.l1(kernel, 1e-4)
+    """
     return _penalty("l1", ops.absolute, parameters, strength)
 
 
 def l2(parameters: Node | Sequence[Node], strength: float) -> Node:
-    """strength * sum w^2 over all parameters. Raises as `l1` does."""
+    """strength * sum w^2 over all parameters. Raises as `l1` does.
+
+    loss = loss + gc.losses.l2(model.parameters, 1e-4)
+    """
     return _penalty("l2", ops.square, parameters, strength)
 
 

@@ -29,6 +29,14 @@ from graphc.ir.ops import composite
 from graphc.ir.ops import elementwise as ops
 from graphc.ir.types import DType, i32
 
+__all__ = [
+    "accuracy",
+    "binary_accuracy",
+    "confusion_matrix",
+    "mean_absolute_error",
+    "top_k_accuracy",
+]
+
 Array = np.ndarray[Any, np.dtype[Any]]
 
 __all__ = [
@@ -58,6 +66,8 @@ def accuracy(scores: Node, labels: Node) -> Node:
     `labels` are integers [...], or one-hot or soft floats [..., classes]. In the scores' dtype.
     Raises ShapeError when the shapes do not fit and for a single class, DTypeError unless scores
     are floats. An open number of classes is taken to be several: bound to 1, all is right.
+
+        share = gc.metrics.accuracy(scores, labels)
     """
     check_scores("accuracy", scores, labels)
     shape = scores.shape[:-1] if labels.dtype.is_integer else scores.shape
@@ -77,6 +87,8 @@ def binary_accuracy(logits: Node, targets: Node) -> Node:
 
     `targets` are numbers of the logits' shape. Raises ShapeError when the shapes differ,
     DTypeError unless logits are floats.
+
+        share = gc.metrics.binary_accuracy(logits, targets)
     """
     check_floats("binary_accuracy", logits, targets)
     check_shape("binary_accuracy", logits, targets, logits.shape)
@@ -93,6 +105,8 @@ def top_k_accuracy(scores: Node, labels: Node, k: int = 5) -> Node:
     ones as they stand. A label whose score is NaN is not right, whatever `k`. Raises ShapeError or
     DTypeError for labels of another type, ShapeError for a single class, ValueError for `k` below 1
     and TypeError when it is no integer.
+
+        share = gc.metrics.top_k_accuracy(scores, labels, k=5)
     """
     check_scores("top_k_accuracy", scores, labels)
     if isinstance(k, bool) or not isinstance(k, int | np.integer):
@@ -109,7 +123,10 @@ def top_k_accuracy(scores: Node, labels: Node, k: int = 5) -> Node:
 
 
 def mean_absolute_error(predictions: Node, targets: Node) -> Node:
-    """The mean of |y - t|. Raises ShapeError or DTypeError when the types differ."""
+    """The mean of |y - t|. Raises ShapeError or DTypeError when the types differ.
+
+    error = gc.metrics.mean_absolute_error(predictions, targets)
+    """
     check_like("mean_absolute_error", predictions, targets)
     return build.mean(ops.absolute(predictions - targets))
 
@@ -118,6 +135,8 @@ def confusion_matrix(labels: Array, predictions: Array, classes: int) -> Array:
     """Counts i64 [classes, classes] of label (row) and predicted class (column).
 
     Both are integer arrays of one shape. Raises DataError when not, or outside the classes.
+
+        counts = gc.metrics.confusion_matrix(labels, model.predict_classes(x), 10)
     """
     try:
         labels, predictions, classes = as_array(labels), as_array(predictions), as_integer(classes)

@@ -14,6 +14,8 @@ from graphc.ir.location import callers_location, located
 from graphc.ir.ops import random
 from graphc.ir.types import as_dtype, f32, i32, i64
 
+__all__ = ["advanced", "uniform"]
+
 
 def uniform(graph: Graph, shape: Any, dtype: object = f32, name: str | None = None) -> Node:
     """Numbers evenly from [0, 1), multiples of 2^-24 in f32 and of 2^-53 in f64.
@@ -21,6 +23,8 @@ def uniform(graph: Graph, shape: Any, dtype: object = f32, name: str | None = No
     Declares the random stream `<name>.key`; the name is "uniform", "uniform_1", ... unless given.
     They are the same numbers until the stream is advanced. `shape` may name open dimensions.
     Raises DTypeError for another dtype, GraphError when the name is taken.
+
+        noise = gc.random.uniform(graph, ("batch", 3))
     """
     if not isinstance(graph, Graph):
         problem = f"uniform: a graphc.Graph expected, not {shown(graph)}"
@@ -38,7 +42,9 @@ def uniform(graph: Graph, shape: Any, dtype: object = f32, name: str | None = No
 def advanced(roots: Iterable[Node]) -> dict[Node, Node]:
     """The next key of each random stream that `roots` read: updates for a step of one's own.
 
-    `gc.training_updates` has them, and what else a training step changes.
+    `gc.training_updates` has them, and what else a training step changes. Raises as that does.
+
+        draw = gc.function([], noise, gc.random.advanced([noise]))
     """
     updates = training_updates(roots)
     return {state: value for state, value in updates.items() if _is_stream(state)}

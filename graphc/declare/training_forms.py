@@ -38,6 +38,8 @@ def training_updates(roots: Node | Iterable[Node]) -> dict[Node, Node]:
     `Graph.update_in_training`, such as the running mean of a batch normalisation. An optimizer's
     updates have those of its loss. Next values of one state follow each other in the order of their
     declaration. Raises GraphError for tensors of a graph that holds no variables.
+
+        updates = {**my_updates, **gc.training_updates(loss)}
     """
     given = each_of(roots)
     check_tensors("training_updates", *given)

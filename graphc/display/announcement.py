@@ -154,10 +154,9 @@ class Announcer:
             yield Work(title)
             return
         work = Work(title, self._redraw)
-        timer = threading.Timer(self._delay, self._add, [work, make])
-        timer.daemon = True
         ended = threading.Event()
-        timer.kwargs["ended"] = ended
+        timer = threading.Timer(self._delay, self._add, [work, make, ended])
+        timer.daemon = True
         timer.start()
         try:
             yield work

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from threading import get_ident
-from typing import Any, Literal, NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -24,12 +24,13 @@ from graphc.declare.hyperparameters import as_count
 from graphc.declare.variables import Variables
 from graphc.errors import DataError
 from graphc.functions.arrays import as_input, check_labels, misfit
+from graphc.functions.mode import Mode, check_options
 from graphc.functions.program import Updates, open_dimensions, program_of
 from graphc.functions.sizes import size_text, warn_of_many
 from graphc.ir.custom_vjp import without_custom_vjp
 from graphc.ir.cut import cut_at_inputs
 from graphc.ir.dims import Dim, bindings_of
-from graphc.ir.given import as_integer, is_one_of, shown
+from graphc.ir.given import as_integer
 from graphc.ir.graph import Node
 from graphc.ir.op import Array
 from graphc.ir.reference import run_program
@@ -39,7 +40,6 @@ from graphc.kernels.memory import data_address
 from graphc.kernels.memory_limit import memory_limit
 from graphc.kernels.thread_count import default_threads, limited
 
-Mode = Literal["compiled", "reference"]
 # By the extents, and by the inputs that are whole arrays (`Options.row_inputs`).
 _Key = tuple[tuple[int, ...], tuple[str, ...]]
 
@@ -71,6 +71,8 @@ def function(
 
     Raises GraphError for constants among the inputs, for computed inputs that nothing depends on,
     for inputs that are missing or listed twice, and for updates of other nodes than states.
+
+        forward = gc.function([x], {"y": y})
     """
     return Function(
         inputs,
@@ -82,14 +84,6 @@ def function(
         threads=threads,
         name=name,
     )
-
-
-def check_options(mode: str, threads: int | None) -> None:
-    """Raises ValueError for another mode, and for what is no whole number of threads above 0."""
-    if not is_one_of(mode, ("compiled", "reference")):
-        raise ValueError(f"mode {shown(mode)}: 'compiled' or 'reference' expected")
-    if threads is not None:
-        as_count("threads", threads, 1)
 
 
 class Function:

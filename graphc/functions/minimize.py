@@ -14,7 +14,8 @@ from graphc.declare.graph import graph_of, parameters_of, states_of
 from graphc.declare.optim import LBFGS
 from graphc.declare.variables import Variables
 from graphc.errors import GraphError, missing_extra
-from graphc.functions.function import Mode, function
+from graphc.functions.function import function
+from graphc.functions.mode import Mode
 from graphc.ir.given import check_tensors, shown
 from graphc.ir.graph import Node
 from graphc.ir.location import located

@@ -13,7 +13,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state, column_or_1d
 from sklearn.utils.validation import check_array, check_consistent_length, validate_data
 
-from graphc.functions.function import check_options
+from graphc.functions.mode import check_options
 from graphc.ir.types import DType, as_dtype
 from graphc.sklearn.heads import Head
 from graphc.sklearn.learner import Learner, Recipe

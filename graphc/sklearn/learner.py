@@ -14,7 +14,8 @@ from graphc.declare.derivatives import grad, inference
 from graphc.declare.graph import Graph, parameters_of, states_of
 from graphc.declare.optim import Optimizer
 from graphc.errors import ShapeError
-from graphc.functions.function import Function, Mode, function
+from graphc.functions.function import Function, function
+from graphc.functions.mode import Mode
 from graphc.ir import build
 from graphc.ir.given import is_tensor, shown
 from graphc.ir.graph import Node

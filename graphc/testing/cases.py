@@ -26,6 +26,7 @@ Sampler = Callable[[np.random.Generator, tuple[int, ...]], Any]
 
 
 def uniform(low: float, high: float) -> Sampler:
+    """Numbers evenly from [low, high)."""
     return lambda rng, shape: rng.uniform(low, high, shape)
 
 
@@ -46,6 +47,7 @@ def apart(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
 
 
 def bools(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
+    """True or False, each as often."""
     return np.asarray(rng.integers(0, 2, shape), dtype=bool)
 
 

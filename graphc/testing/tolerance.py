@@ -35,7 +35,8 @@ def assert_close(
     ulps: float = 4.0,
     scale: float = 1.0,
 ) -> None:
-    """Fails unless shapes agree and |actual - expected| <= tolerance * max(|expected|, scale).
+    """Raises AssertionError unless shapes agree and |actual - expected| is at most tolerance *
+    max(|expected|, scale).
 
     `scale` is the size of the terms that cancel in the result. NaN equals NaN, and an infinity
     only itself.

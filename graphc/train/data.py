@@ -18,6 +18,8 @@ from graphc.declare.hyperparameters import as_count
 from graphc.errors import DataError
 from graphc.ir.given import shown
 
+__all__ = ["Mnist", "load_mnist", "read_idx"]
+
 Array = np.ndarray[Any, np.dtype[Any]]
 PathLike = str | os.PathLike[str]
 
@@ -32,6 +34,8 @@ def read_idx(path: PathLike) -> Array:
 
     Raises OSError when it cannot be read and DataError for a bad magic number or element type, a
     damaged gzip stream, and fewer or more bytes than the header says.
+
+        images = gc.data.read_idx("train-images-idx3-ubyte.gz")
     """
     data = _contents(path)
     if len(data) < 4:
@@ -80,6 +84,8 @@ def load_mnist(directory: PathLike) -> Mnist:
 
     Raises FileNotFoundError naming the missing file, and DataError for damaged files and for
     counts of images and labels that differ.
+
+        mnist = gc.data.load_mnist("mnist")
     """
     parts = []
     for split in ("train", "t10k"):

@@ -9,7 +9,7 @@ from typing import Any
 from graphc.declare.optim import Optimizer
 from graphc.errors import ModelFileError, VariableError
 from graphc.files.value_files import read_file, shown_path
-from graphc.functions.function import Mode, check_options
+from graphc.functions.mode import Mode, check_options
 from graphc.ir.given import shown
 from graphc.ir.op import Op
 from graphc.train.model import Model

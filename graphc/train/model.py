@@ -12,7 +12,8 @@ from graphc.declare.forms import Nodes
 from graphc.declare.optim import Optimizer
 from graphc.declare.variables import Variables
 from graphc.functions.arrays import matched
-from graphc.functions.function import Function, Mode, check_options
+from graphc.functions.function import Function
+from graphc.functions.mode import Mode, check_options
 from graphc.inspect.summary import print_memory, print_summary
 from graphc.ir.graph import Node
 from graphc.train.callback import Callback

@@ -11,7 +11,8 @@ from graphc.declare.forms import Nodes, listed
 from graphc.declare.hyperparameters import as_count
 from graphc.declare.variables import Variables
 from graphc.errors import GraphError, NotCompiledError
-from graphc.functions.function import Function, Mode, function
+from graphc.functions.function import Function, function
+from graphc.functions.mode import Mode
 from graphc.ir.graph import Node
 from graphc.ir.lazy import Lazy
 from graphc.ir.ops import elementwise as ops

@@ -20,6 +20,8 @@ def plot_curves(epochs: Sequence[int], curves: Mapping[str, Sequence[float]]) ->
 
     A quantity and its `val_...` share a plot, as do the layers' values of one kind. Norms have a
     logarithmic axis. Raises MissingExtraError without the extra `plot`.
+
+        figure = gc.loggers.plot_curves(history.epoch, history.history)
     """
     try:
         from matplotlib.figure import Figure

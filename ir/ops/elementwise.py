@@ -2,132 +2,61 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from graphc.ir.attributes import DTYPE, FLOAT, AttributeKind
+from graphc.ir.attributes import DTYPE, FLOAT
 from graphc.ir.errors import DTypeError
-from graphc.ir.op import Array, Composite, NonDifferentiable, Op, Scalar, Stopped, Vjp
-from graphc.ir.types import DType, TensorType, bool_, broadcast_shapes, check_arithmetic
-
-# Raises DTypeError for a dtype that the op does not take.
-Accepts = Callable[[DType], None]
-
-# Costs of Scalar.cost, in about one vector instruction each.
-ARITHMETIC = 1
-DIVISION = 5
-POLYNOMIAL = 15
-LONG_POLYNOMIAL = 40
-
-
-def _any(dtype: DType) -> None:
-    """Every dtype."""
-
-
-_numeric: Accepts = check_arithmetic
-
-
-def _float(dtype: DType) -> None:
-    if not dtype.is_float:
-        raise DTypeError(f"f32 or f64 expected, not {dtype}")
-
-
-def _bool(dtype: DType) -> None:
-    if not dtype.is_bool:
-        raise DTypeError(f"bool expected, not {dtype}")
-
-
-def _infer_same(accepts: Accepts, result: DType | None) -> Callable[..., TensorType]:
-    """Equal dtypes that `accepts` allows; the result has `result` or the operands' dtype."""
-
-    def infer(*types: TensorType, **_: Any) -> TensorType:
-        for operand in types:
-            accepts(operand.dtype)
-            if operand.dtype != types[0].dtype:
-                raise DTypeError("operands of one dtype expected; cast one")
-        return TensorType(result or types[0].dtype, broadcast_shapes([t.shape for t in types]))
-
-    return infer
-
-
-infer_floats: Callable[..., TensorType] = _infer_same(_float, None)
-
-
-def _infer_where(condition: TensorType, x: TensorType, y: TensorType) -> TensorType:
-    if not condition.dtype.is_bool:
-        raise DTypeError(f"a bool condition expected, not {condition.dtype}")
-    if x.dtype != y.dtype:
-        raise DTypeError("branches of one dtype expected; cast one")
-    return TensorType(x.dtype, broadcast_shapes([condition.shape, x.shape, y.shape]))
-
-
-def _numpy(function: Callable[..., Any]) -> Callable[..., Array]:
-    """`function` as a reference, in the result's dtype."""
-
-    def reference(result: TensorType, *operands: Array, **attributes: Any) -> Array:
-        return np.asarray(function(*operands, **attributes), dtype=result.dtype.numpy)
-
-    return reference
-
-
-def elementwise(
-    name: str,
-    arity: int,
-    reference: Callable[..., Any],
-    scalar: str | Composite,
-    vjp: Sequence[Vjp],
-    *,
-    cost: int = ARITHMETIC,
-    accepts: Accepts = _float,
-    result: DType | None = None,
-    attributes: Mapping[str, AttributeKind] | None = None,
-    commutative: bool = False,
-    conditions: tuple[int, ...] = (),
-) -> Op:
-    """An elementwise op: numpy function, scalar template (or what it is made of) and VJP rules."""
-    return Op(
-        name,
-        arity=arity,
-        attributes=attributes or {},
-        infer=_infer_same(accepts, result),
-        reference=_numpy(reference),
-        vjp=vjp,
-        lowering=Scalar(scalar, cost) if isinstance(scalar, str) else scalar,
-        commutative=commutative,
-        conditions=conditions,
-    )
-
+from graphc.ir.op import Array, Composite, NonDifferentiable, Op, Scalar, Stopped
+from graphc.ir.ops.elementwise_op import (
+    ARITHMETIC,
+    DIVISION,
+    LONG_POLYNOMIAL,
+    POLYNOMIAL,
+    accepts_any,
+    accepts_bools,
+    accepts_numbers,
+    as_reference,
+    elementwise,
+)
+from graphc.ir.types import DType, TensorType, bool_, broadcast_shapes
 
 _NO_SLOPE = NonDifferentiable("its result is not a continuous number")
 
 add: Op = elementwise(
-    "add", 2, np.add, "{x} + {y}", accepts=_numeric, commutative=True,
-    vjp=[lambda ct, r, x, y: ct, lambda ct, r, x, y: ct],
+    "add", 2, np.add, "{x} + {y}", accepts=accepts_numbers, commutative=True,
+    formula="x + y", vjp=[lambda ct, r, x, y: ct, lambda ct, r, x, y: ct],
 )  # fmt: skip
 subtract: Op = elementwise(
-    "subtract", 2, np.subtract, "{x} - {y}", accepts=_numeric,
-    vjp=[lambda ct, r, x, y: ct, lambda ct, r, x, y: -ct],
+    "subtract", 2, np.subtract, "{x} - {y}", accepts=accepts_numbers,
+    formula="x - y", vjp=[lambda ct, r, x, y: ct, lambda ct, r, x, y: -ct],
 )  # fmt: skip
 multiply: Op = elementwise(
-    "multiply", 2, np.multiply, "{x} * {y}", accepts=_numeric, commutative=True,
-    vjp=[lambda ct, r, x, y: ct * y, lambda ct, r, x, y: ct * x],
+    "multiply", 2, np.multiply, "{x} * {y}", accepts=accepts_numbers, commutative=True,
+    formula="x * y", vjp=[lambda ct, r, x, y: ct * y, lambda ct, r, x, y: ct * x],
 )  # fmt: skip
 divide: Op = elementwise(
     "divide", 2, np.divide, "{x} / {y}", cost=DIVISION,
-    vjp=[lambda ct, r, x, y: ct / y, lambda ct, r, x, y: -(ct * r / y)],
+    formula="x / y", vjp=[lambda ct, r, x, y: ct / y, lambda ct, r, x, y: -(ct * r / y)],
 )  # fmt: skip
 negate: Op = elementwise(
-    "negate", 1, np.negative, "-{x}", accepts=_numeric, vjp=[lambda ct, r, x: -ct]
+    "negate",
+    1,
+    np.negative,
+    "-{x}",
+    accepts=accepts_numbers,
+    formula="-x",
+    vjp=[lambda ct, r, x: -ct],
 )
 reciprocal: Op = elementwise(
     "reciprocal", 1, np.reciprocal, "{T}(1) / {x}", cost=DIVISION,
-    vjp=[lambda ct, r, x: -(ct * r / x)],
+    formula="1 / x", vjp=[lambda ct, r, x: -(ct * r / x)],
 )  # fmt: skip
 square: Op = elementwise(
-    "square", 1, np.square, "{x} * {x}", accepts=_numeric,
-    vjp=[lambda ct, r, x: 2 * (ct * x)],
+    "square", 1, np.square, "{x} * {x}", accepts=accepts_numbers,
+    formula="x * x", vjp=[lambda ct, r, x: 2 * (ct * x)],
 )  # fmt: skip
 sqrt: Op = elementwise(
     # The root of -0.0 is -0.0, where the slope is infinite, not -inf: hence r + 0.0.
@@ -136,16 +65,17 @@ sqrt: Op = elementwise(
     np.sqrt,
     "sqrt({x})",
     cost=DIVISION,
+    formula="The root of x, NaN below 0",
     vjp=[lambda ct, r, x: ct * 0.5 / (r + 0.0)],
 )
 absolute: Op = elementwise(
-    "abs", 1, np.abs, "absolute({x})", accepts=_numeric,
-    vjp=[lambda ct, r, x: where(equal(stop_gradient(x), 0), 0, ct * sign(x))],
+    "abs", 1, np.abs, "absolute({x})", accepts=accepts_numbers,
+    formula="|x|", vjp=[lambda ct, r, x: where(equal(stop_gradient(x), 0), 0, ct * sign(x))],
 )  # fmt: skip
 sign: Op = elementwise(
     "sign", 1, np.sign,
     "select({x} > {T}(0), {T}(1), select({x} < {T}(0), {T}(-1), absolute({x} * {T}(0))))", cost=3,
-    vjp=[lambda ct, r, x: None],
+    formula="-1, 0 or 1 as x is below, at or above 0", vjp=[lambda ct, r, x: None],
 )  # fmt: skip
 
 
@@ -161,16 +91,26 @@ def _minimum(x: Array, y: Array) -> Array:
 
 
 minimum: Op = elementwise(
-    "minimum", 2, _minimum, "minimum({x}, {y})", accepts=_numeric, commutative=True,
+    "minimum", 2, _minimum, "minimum({x}, {y})", accepts=accepts_numbers, commutative=True,
+    formula="The lesser of x and y",
     vjp=[lambda ct, r, x, y: _won(ct, y, x), lambda ct, r, x, y: _won(ct, x, y)],
 )  # fmt: skip
 maximum: Op = elementwise(
-    "maximum", 2, _maximum, "maximum({x}, {y})", accepts=_numeric, commutative=True,
+    "maximum", 2, _maximum, "maximum({x}, {y})", accepts=accepts_numbers, commutative=True,
+    formula="The greater of x and y",
     vjp=[lambda ct, r, x, y: _won(ct, x, y), lambda ct, r, x, y: _won(ct, y, x)],
 )  # fmt: skip
-exp: Op = elementwise("exp", 1, np.exp, "exp({x})", cost=POLYNOMIAL, vjp=[lambda ct, r, x: ct * r])
+exp: Op = elementwise(
+    "exp", 1, np.exp, "exp({x})", cost=POLYNOMIAL, formula="e^x", vjp=[lambda ct, r, x: ct * r]
+)
 expm1: Op = elementwise(
-    "expm1", 1, np.expm1, "expm1({x})", cost=POLYNOMIAL, vjp=[lambda ct, r, x: ct * exp(x)]
+    "expm1",
+    1,
+    np.expm1,
+    "expm1({x})",
+    cost=POLYNOMIAL,
+    formula="e^x - 1, exact near 0 too",
+    vjp=[lambda ct, r, x: ct * exp(x)],
 )
 log: Op = elementwise(
     # The slope at -0.0 is that at 0.0, inf, as log itself is -inf at both.
@@ -179,16 +119,35 @@ log: Op = elementwise(
     np.log,
     "log({x})",
     cost=POLYNOMIAL,
+    formula="The natural logarithm of x, NaN below 0",
     vjp=[lambda ct, r, x: ct / (x + 0.0)],
 )
 log1p: Op = elementwise(
-    "log1p", 1, np.log1p, "log1p({x})", cost=POLYNOMIAL, vjp=[lambda ct, r, x: ct / (x + 1)]
+    "log1p",
+    1,
+    np.log1p,
+    "log1p({x})",
+    cost=POLYNOMIAL,
+    formula="log(1 + x), exact near 0 too",
+    vjp=[lambda ct, r, x: ct / (x + 1)],
 )
 sin: Op = elementwise(
-    "sin", 1, np.sin, "sin({x})", cost=2 * POLYNOMIAL, vjp=[lambda ct, r, x: ct * cos(x)]
+    "sin",
+    1,
+    np.sin,
+    "sin({x})",
+    cost=2 * POLYNOMIAL,
+    formula="The sine of x, in radians",
+    vjp=[lambda ct, r, x: ct * cos(x)],
 )
 cos: Op = elementwise(
-    "cos", 1, np.cos, "cos({x})", cost=2 * POLYNOMIAL, vjp=[lambda ct, r, x: -(ct * sin(x))]
+    "cos",
+    1,
+    np.cos,
+    "cos({x})",
+    cost=2 * POLYNOMIAL,
+    formula="The cosine of x, in radians",
+    vjp=[lambda ct, r, x: -(ct * sin(x))],
 )
 
 
@@ -218,7 +177,13 @@ def _softplus(x: Array) -> Array:
 
 
 tanh: Op = elementwise(
-    "tanh", 1, np.tanh, "tanh({x})", cost=POLYNOMIAL, vjp=[lambda ct, r, x: ct * tanh_slope(x)]
+    "tanh",
+    1,
+    np.tanh,
+    "tanh({x})",
+    cost=POLYNOMIAL,
+    formula="(e^x - e^-x) / (e^x + e^-x)",
+    vjp=[lambda ct, r, x: ct * tanh_slope(x)],
 )
 # 1 - tanh|x|: where tanh(x) rounds to 1 or -1, this has all its digits, and so has the slope.
 tanh_tail: Op = elementwise(
@@ -233,7 +198,7 @@ tanh_slope: Op = elementwise(
 )  # fmt: skip
 sigmoid: Op = elementwise(
     "sigmoid", 1, _sigmoid, "sigmoid({x})", cost=POLYNOMIAL,
-    vjp=[lambda ct, r, x: ct * sigmoid_slope(x)],
+    formula="1 / (1 + e^-x)", vjp=[lambda ct, r, x: ct * sigmoid_slope(x)],
 )  # fmt: skip
 # sigmoid(-|x|), the lesser of sigmoid(x) and sigmoid(-x), which add up to 1
 sigmoid_tail: Op = elementwise(
@@ -248,11 +213,11 @@ sigmoid_slope: Op = elementwise(
 )  # fmt: skip
 softplus: Op = elementwise(
     "softplus", 1, _softplus, "softplus({x})", cost=2 * POLYNOMIAL,
-    vjp=[lambda ct, r, x: ct * sigmoid(x)],
+    formula="log(1 + e^x)", vjp=[lambda ct, r, x: ct * sigmoid(x)],
 )  # fmt: skip
 relu: Op = elementwise(
     "relu", 1, lambda x: _maximum(x, x.dtype.type(0)), "maximum({x}, {T}(0))",
-    vjp=[lambda ct, r, x: where(stop_gradient(r) > 0, ct, 0)],
+    formula="max(x, 0)", vjp=[lambda ct, r, x: where(stop_gradient(r) > 0, ct, 0)],
 )  # fmt: skip
 leaky_relu: Op = elementwise(
     "leaky_relu", 1, lambda x, slope: np.where(x > 0, x, x * x.dtype.type(slope)),
@@ -308,8 +273,9 @@ sigmoid_cross_entropy: Op = elementwise(
 
 def _comparison(name: str, function: Callable[..., Any], symbol: str) -> Op:
     return elementwise(
-        name, 2, function, f"{{x}} {symbol} {{y}}", accepts=_any, result=bool_,
+        name, 2, function, f"{{x}} {symbol} {{y}}", accepts=accepts_any, result=bool_,
         vjp=[_NO_SLOPE, _NO_SLOPE], commutative=symbol in ("==", "!="),
+        formula=f"Whether x {symbol} y",
     )  # fmt: skip
 
 
@@ -321,22 +287,38 @@ greater: Op = _comparison("greater", np.greater, ">")
 greater_equal: Op = _comparison("greater_equal", np.greater_equal, ">=")
 
 logical_and: Op = elementwise(
-    "logical_and", 2, np.logical_and, "{x} & {y}", accepts=_bool, commutative=True,
-    conditions=(0, 1), vjp=[_NO_SLOPE, _NO_SLOPE],
+    "logical_and", 2, np.logical_and, "{x} & {y}", accepts=accepts_bools, commutative=True,
+    conditions=(0, 1), formula="x and y", vjp=[_NO_SLOPE, _NO_SLOPE],
 )  # fmt: skip
 logical_or: Op = elementwise(
-    "logical_or", 2, np.logical_or, "{x} | {y}", accepts=_bool, commutative=True,
-    conditions=(0, 1), vjp=[_NO_SLOPE, _NO_SLOPE],
+    "logical_or", 2, np.logical_or, "{x} | {y}", accepts=accepts_bools, commutative=True,
+    conditions=(0, 1), formula="x or y", vjp=[_NO_SLOPE, _NO_SLOPE],
 )  # fmt: skip
 logical_not: Op = elementwise(
-    "logical_not", 1, np.logical_not, "not {x}", accepts=_bool, conditions=(0,), vjp=[_NO_SLOPE]
+    "logical_not",
+    1,
+    np.logical_not,
+    "not {x}",
+    accepts=accepts_bools,
+    conditions=(0,),
+    formula="not x",
+    vjp=[_NO_SLOPE],
 )
+
+
+def _infer_where(condition: TensorType, x: TensorType, y: TensorType) -> TensorType:
+    if not condition.dtype.is_bool:
+        raise DTypeError(f"a bool condition expected, not {condition.dtype}")
+    if x.dtype != y.dtype:
+        raise DTypeError("branches of one dtype expected; cast one")
+    return TensorType(x.dtype, broadcast_shapes([condition.shape, x.shape, y.shape]))
+
 
 where: Op = Op(
     "where",
     arity=3,
     infer=_infer_where,
-    reference=_numpy(np.where),
+    reference=as_reference(np.where),
     vjp=[
         _NO_SLOPE,
         lambda ct, r, c, x, y: where(stop_gradient(c), ct, 0),
@@ -373,14 +355,14 @@ cast: Op = Op(
     arity=1,
     attributes={"dtype": DTYPE},
     infer=_infer_cast,
-    reference=_numpy(converted),
+    reference=as_reference(converted),
     vjp=[_vjp_cast],
     lowering=Scalar("cast_{dtype}({x})", ARITHMETIC),
 )
 
 
 copy: Op = elementwise(
-    "copy", 1, lambda x: x, "{x}", accepts=_any, vjp=[lambda ct, r, x: ct]
+    "copy", 1, lambda x: x, "{x}", accepts=accepts_any, vjp=[lambda ct, r, x: ct]
 )  # fmt: skip
 
 

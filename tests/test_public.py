@@ -1,0 +1,115 @@
+"""What users may use: in `__all__`, in completion, and explained by `help`."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pydoc
+import re
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+import graphc as gc
+from graphc.ir.op import Op
+from graphc.ir.ops import elementwise as ops
+
+ROOT = Path(__file__).parent.parent
+MODULES = (
+    "callbacks", "data", "init", "loggers", "losses", "metrics", "nn", "optim", "random",
+    "schedules", "testing",
+)  # fmt: skip
+PUBLIC = {"gc": gc, **{f"gc.{m}": importlib.import_module(f"graphc.{m}") for m in MODULES}}
+# Functions that refuse nothing that they are given.
+NEVER_RAISE = {
+    "gc.testing.away_from_zero", "gc.testing.bools", "gc.testing.fixed", "gc.testing.integers",
+    "gc.testing.uniform",
+}  # fmt: skip
+# A line that assigns, decorates or enters, or goes on with such a line.
+EXAMPLE = re.compile(r"^ +(?:@|with |[\w\[\], ]+ = ).*\bgc\.", re.MULTILINE)
+NAME = re.compile(r"\bgc((?:\.[A-Za-z_]\w*)+)")
+
+every_module = pytest.mark.parametrize("name", PUBLIC)
+
+
+def named(module: str) -> dict[str, Any]:
+    """The public names of a module that are no modules, in full."""
+    found = {f"{module}.{name}": getattr(PUBLIC[module], name) for name in PUBLIC[module].__all__}
+    return {name: value for name, value in found.items() if not inspect.ismodule(value)}
+
+
+FUNCTIONS = {
+    name: value
+    for module in PUBLIC
+    for name, value in named(module).items()
+    if inspect.isfunction(value) or isinstance(value, Op)
+}
+
+
+@every_module
+def test_completion_shows_public_names_alone(name: str) -> None:
+    module = PUBLIC[name]
+    assert dir(module) == sorted(module.__all__)
+    assert len(set(module.__all__)) == len(module.__all__)
+    assert all(hasattr(module, each) for each in module.__all__)
+
+
+def test_every_public_module_is_a_name_of_graphc() -> None:
+    modules = {name for name in gc.__all__ if isinstance(getattr(gc, name), ModuleType)}
+    assert modules == set(MODULES)
+
+
+@pytest.mark.parametrize(
+    "page", [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))], ids=lambda p: p.name
+)
+def test_what_pages_name_is_public(page: Path) -> None:
+    for dotted in NAME.findall(page.read_text()):
+        module, _, name = f"gc{dotted}".rpartition(".")
+        if module in PUBLIC:
+            assert name in PUBLIC[module].__all__, f"{module}.{name}"
+
+
+@every_module
+def test_every_name_is_explained(name: str) -> None:
+    """By its own words where it is called, by those of its class where it is data."""
+    for full, value in named(name).items():
+        if callable(value):
+            assert (value.__doc__ or "").strip(), full
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_function_says_what_it_refuses(name: str) -> None:
+    # Layers are explained by their classes.
+    if name not in NEVER_RAISE and not name.startswith("gc.nn."):
+        assert re.search(r"\b[Rr]aises?\b", FUNCTIONS[name].__doc__), name
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_function_has_a_line_of_example(name: str) -> None:
+    if not name.startswith(("gc.nn.", "gc.testing.")):
+        assert EXAMPLE.search(FUNCTIONS[name].__doc__), name
+
+
+def test_help_explains_an_op_and_not_the_record() -> None:
+    shown = pydoc.plain(pydoc.render_doc(gc.exp))
+    assert "e^x, elementwise" in shown and "f32 or f64" in shown and "gc.exp(x)" in shown
+    assert "vjp" not in shown and "lowering" not in shown
+    assert "One operation." in pydoc.plain(pydoc.render_doc(gc.Op))
+    assert str(inspect.signature(gc.maximum)) == "(x, y, /)"
+    assert str(inspect.signature(ops.elu)) == "(x, /, *, alpha)"
+
+
+def test_every_public_op_has_its_formula() -> None:
+    public = {name: value for name, value in FUNCTIONS.items() if isinstance(value, Op)}
+    assert len(public) > 30
+    for name, op in public.items():
+        first, rest = op.doc.split("\n", 1)
+        assert first.endswith(", elementwise.") and f"{name}(" in rest
+        assert all(len(line) <= 92 for line in op.doc.splitlines())
+
+
+def test_an_op_is_itself() -> None:
+    x = gc.Graph().input("x", (3,))
+    assert gc.exp(x).op is gc.exp is ops.exp
