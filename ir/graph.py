@@ -16,7 +16,7 @@ from graphc.ir.dims import Dim
 from graphc.ir.errors import DTypeError, ForeignTensorError, GraphError, ShapeError
 from graphc.ir.given import as_array, shown
 from graphc.ir.lazy import Lazy
-from graphc.ir.location import Location, callers_location, located
+from graphc.ir.location import Location, callers_location, located, name_is_taken
 from graphc.ir.op import LONE_BOOL, Array, Op, View
 from graphc.ir.operators import Operators
 from graphc.ir.ops import leaf
@@ -69,8 +69,7 @@ class Node(Operators):
         raise GraphError(f"a {self.op.name} has no name")
 
     def __repr__(self) -> str:
-        label = self.attributes.get("name", f"%{self.number}")
-        return f"<{self.op.name} {label} : {self.type}>"
+        return f"<{self.op.name} {self.attributes.get('name', f'%{self.number}')} : {self.type}>"
 
 
 class Graph:
@@ -172,7 +171,8 @@ class Graph:
         attributes: dict[str, Any],
     ) -> Node:
         if name in self.inputs or name in self.states:
-            raise GraphError(located(f"the name {name!r} is taken", callers_location()))
+            first = self.inputs[name] if name in self.inputs else self.states[name]
+            raise GraphError(name_is_taken(name, first.location))
         attributes = {"name": name, "shape": shape, "dtype": dtype, **attributes}
         names[name] = self.apply(op, (), attributes)
         return names[name]

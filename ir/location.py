@@ -37,7 +37,10 @@ class Location:
         return linecache.getline(self.filename, self.line).strip()
 
     def __str__(self) -> str:
-        return f"{os.path.basename(self.filename)}:{self.line}"
+        folder, name = os.path.split(self.filename)
+        # A notebook's kernel gives each cell a file of no meaning.
+        in_cell = os.path.basename(folder).startswith("ipykernel_")
+        return f"{'cell' if in_cell else name}:{self.line}"
 
 
 def callers_location() -> Location | None:
@@ -52,6 +55,13 @@ def callers_location() -> Location | None:
             return Location(code.co_filename, frame.f_lineno, scope, function)
         frame = frame.f_back  # type: ignore[assignment]
     return None
+
+
+def name_is_taken(name: str, first: Location | None) -> str:
+    """What is said of a name that was declared before, at `first`, with both lines."""
+    problem = located(f"the name {name!r} is taken, first declared", first)
+    again = "  a graph keeps what was declared: to run a cell again, begin it with gc.Graph()"
+    return located(f"{problem}\n{again}", callers_location())
 
 
 def located(message: str, location: Location | None) -> str:

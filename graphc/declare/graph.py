@@ -9,13 +9,14 @@ from typing import Any
 
 from graphc.declare.init import Initializer, RandomKey, as_initializer, glorot_uniform
 from graphc.declare.variables import Variables
+from graphc.display.table import counted, html_table
 from graphc.errors import GraphError
 from graphc.ir.custom_vjp import formal_of
 from graphc.ir.given import as_array, as_integer, check_tensors, is_tensor, shown
 from graphc.ir.graph import Graph as NodeGraph
 from graphc.ir.graph import Node, default_dtype, topological
 from graphc.ir.graph_text import print_nodes, read_nodes
-from graphc.ir.location import callers_location, located
+from graphc.ir.location import Location, callers_location, located, name_is_taken
 from graphc.ir.op import Array, Op
 from graphc.ir.ops import leaf
 from graphc.ir.scope import current_scope
@@ -188,10 +189,30 @@ class Graph(NodeGraph):
     def reserve_name(self, name: str) -> str:
         """`name`, now taken. Raises GraphError when a layer before has taken it."""
         if self._is_taken(_in_scope(name)):
-            problem = f"the name {_in_scope(name)!r} is taken"
-            raise GraphError(located(problem, callers_location()))
+            raise GraphError(name_is_taken(_in_scope(name), self._first_below(_in_scope(name))))
         self._scopes.add(_in_scope(name))
         return name
+
+    def _first_below(self, name: str) -> Location | None:
+        """Where the first node of that name, or below it, was declared."""
+        named = {**self.inputs, **self.states}.items()
+        below = (node for each, node in named if each == name or each.startswith(f"{name}."))
+        first = next(below, None)
+        return None if first is None else first.location
+
+    def __repr__(self) -> str:
+        elements = sum(state.type.size for state in self.parameters)
+        parameters = f"{counted(len(self.parameters), 'parameter')} of {elements:,} elements"
+        inputs, nodes = counted(len(self.inputs), "input"), counted(len(self.nodes), "node")
+        return f"<graph of {inputs}, {parameters}, {nodes}>"
+
+    def _repr_html_(self) -> str:
+        """Inputs and states as a table, for notebooks."""
+        rows = [
+            (name, "input" if node.op is leaf.input_ else "state", str(node.type))
+            for name, node in {**self.inputs, **self.states}.items()
+        ]
+        return html_table(repr(self)[1:-1], ("name", "kind", "type"), rows)
 
     @property
     def names(self) -> frozenset[str]:

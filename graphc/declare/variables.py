@@ -11,6 +11,7 @@ import numpy as np
 
 from graphc.declare.flat import joined, parted
 from graphc.declare.init import Initializer
+from graphc.display.table import counted
 from graphc.errors import DTypeError, VariableError
 from graphc.files.value_files import escaped, listed_names, read_values, shown_path, write_values
 from graphc.ir.given import as_array
@@ -46,6 +47,11 @@ class Variables:
         self._arrays: dict[str, Array] = {}
         # Whoever reads or writes values is inside of it, functions while they run.
         self.gate = Gate()
+
+    def __repr__(self) -> str:
+        states = self.graph.states.values()
+        elements = sum(state.type.size for state in states)
+        return f"<variables: {counted(len(states), 'state')} of {elements:,} elements>"
 
     def __getitem__(self, key: Node | str) -> Array:
         """A copy of the value. Raises VariableError for an unknown state or one without value."""

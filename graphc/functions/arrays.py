@@ -10,12 +10,13 @@ import numpy as np
 
 from graphc.declare.variables import converts
 from graphc.errors import DataError, DTypeError, GraphError
-from graphc.ir.dims import Dim
+from graphc.ir.dims import Dim, bindings_of
 from graphc.ir.given import as_array
 from graphc.ir.graph import Node, check_fits, topological
 from graphc.ir.location import located
 from graphc.ir.op import View
 from graphc.ir.ops import elementwise, leaf
+from graphc.ir.types import bind_places
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -100,6 +101,28 @@ def misfit(node: Node, array: Array, found: Mapping[str, int] | None = None) -> 
     known = f" with {dict(found)}" if found else ""
     problem = f"input {node.name!r}: shape {node.type.shape}{known} expected, {array.shape} given"
     return located(problem, node.location)
+
+
+def solved_extents(
+    inputs: Sequence[Node], arrays: Sequence[Array], dimensions: Sequence[str]
+) -> dict[str, int]:
+    """The extents of open dimensions where those of inputs are sums or products of them.
+
+    Raises DataError where shapes do not fit, and for a dimension that none of them tells.
+    """
+    given = [
+        pair
+        for node, array in zip(inputs, arrays, strict=True)
+        for pair in zip(node.shape, array.shape, strict=True)
+    ]
+    found = bindings_of(given)
+    unknown = [name for name in dimensions if name not in found]
+    if unknown:
+        raise DataError(f"no input says how long the dimension {unknown[0]} is")
+    for node, array in zip(inputs, arrays, strict=True):
+        if bind_places(node.shape, found) != array.shape or min(found.values()) < 0:
+            raise DataError(misfit(node, array, found))
+    return found
 
 
 def row_count(inputs: Sequence[Node], arrays: Sequence[Array]) -> int:

@@ -23,18 +23,17 @@ from graphc.declare.graph import graph_of
 from graphc.declare.hyperparameters import as_count
 from graphc.declare.variables import Variables
 from graphc.errors import DataError
-from graphc.functions.arrays import as_input, check_labels, misfit
+from graphc.functions.arrays import as_input, check_labels, misfit, solved_extents
 from graphc.functions.mode import Mode, check_options
-from graphc.functions.program import Updates, open_dimensions, program_of
+from graphc.functions.program import Updates, described, open_dimensions, program_of
 from graphc.functions.sizes import size_text, warn_of_many
 from graphc.ir.custom_vjp import without_custom_vjp
 from graphc.ir.cut import cut_at_inputs
-from graphc.ir.dims import Dim, bindings_of
+from graphc.ir.dims import Dim
 from graphc.ir.given import as_integer
 from graphc.ir.graph import Node
 from graphc.ir.op import Array
 from graphc.ir.reference import run_program
-from graphc.ir.types import bind_places
 from graphc.kernels.gate import Gate, Rank, Use
 from graphc.kernels.memory import data_address
 from graphc.kernels.memory_limit import memory_limit
@@ -125,6 +124,10 @@ class Function:
             for node in self.program.inputs
             for extent in node.shape
         )
+
+    def __repr__(self) -> str:
+        sizes = dict.fromkeys(size for size, _ in self._loaded)
+        return described(self.program, [size_text(self.dimensions, size) for size in sizes])
 
     def __call__(self, *arrays: Any, **named: Any) -> Any:
         """Runs on numpy arrays, given in the order of the inputs or by their names.
@@ -379,21 +382,5 @@ class Function:
                 if wanted != actual:
                     raise DataError(misfit(node, array, found))
         if self._is_by_sums:
-            found = self._solved(arrays)
+            found = solved_extents(self.program.inputs, arrays, self.dimensions)
         return tuple(found[name] for name in self.dimensions)
-
-    def _solved(self, arrays: Sequence[Array]) -> dict[str, int]:
-        """The same where extents of inputs are sums or products of dimensions."""
-        given = [
-            pair
-            for node, array in zip(self.program.inputs, arrays, strict=True)
-            for pair in zip(node.shape, array.shape, strict=True)
-        ]
-        found = bindings_of(given)
-        unknown = [name for name in self.dimensions if name not in found]
-        if unknown:
-            raise DataError(f"no input says how long the dimension {unknown[0]} is")
-        for node, array in zip(self.program.inputs, arrays, strict=True):
-            if bind_places(node.shape, found) != array.shape or min(found.values()) < 0:
-                raise DataError(misfit(node, array, found))
-        return found

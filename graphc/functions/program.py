@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from graphc.declare.forms import Nodes, listed
+from graphc.display.table import counted
 from graphc.ir.cut import needed_nodes
 from graphc.ir.errors import ForeignTensorError, GraphError
 from graphc.ir.given import shown
@@ -92,6 +93,15 @@ def _check_order(program: Program) -> None:
     if program.roots and below.issuperset(program.roots):
         problem = "the inputs are computed from the outputs"
         raise GraphError(f"{problem}; inputs come first: gc.function(inputs, outputs)")
+
+
+def described(program: Program, sizes: Sequence[str]) -> str:
+    """A function in a line: inputs, outputs, updates, and the sizes that it is loaded for."""
+    inputs = ", ".join(f"{node.name}: {node.type}" for node in program.inputs)
+    outputs = ", ".join(f"{name}: {node.type}" for name, node in program.outputs) or "nothing"
+    updates = f", updates {counted(len(program.updates), 'state')}" if program.updates else ""
+    compiled = f"; compiled for {', '.join(sizes) or 'its size'}" if sizes else "; not compiled"
+    return f"<function {program.name}({inputs}) -> {outputs}{updates}{compiled}>"
 
 
 def open_dimensions(program: Program) -> tuple[str, ...]:

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from graphc.display.table import counted
 from graphc.train.plots import plot_curves
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-@dataclass
+@dataclass(repr=False)
 class History:
     """What was logged: `history[name][i]` belongs to epoch number `epoch[i]`, counted from 0.
 
@@ -29,6 +30,10 @@ class History:
         self.epoch.append(epoch)
         for name, value in logs.items():
             self.history.setdefault(name, []).append(value)
+
+    def __repr__(self) -> str:
+        last = "".join(f", {name} {values[-1]:.4g}" for name, values in self.history.items())
+        return f"<history of {counted(len(self.epoch), 'epoch')}{last}>"
 
     def plot(self) -> Figure:
         """The curves of the numbers over the epochs, as `gc.loggers.plot_curves` draws them and

@@ -11,6 +11,7 @@ import numpy as np
 from graphc.declare.forms import Nodes
 from graphc.declare.optim import Optimizer
 from graphc.declare.variables import Variables
+from graphc.errors import VariableError
 from graphc.functions.arrays import matched
 from graphc.functions.function import Function
 from graphc.functions.mode import Mode, check_options
@@ -330,7 +331,13 @@ class Model(ModelParts):
         """
         states = self.weights if weights_only else self.states
         names = [state.name for state in states]
-        self.variables.load(path, names, allow_others=weights_only, allow_nan=allow_nan)
+        try:
+            self.variables.load(path, names, allow_others=weights_only, allow_nan=allow_nan)
+        except VariableError as error:
+            if weights_only or self.optimizer is not None:
+                raise
+            hint = "the model is not compiled: compile first, or load with weights_only=True"
+            raise VariableError(f"{error}\n  {hint}") from None
 
     # --- helpers -----------------------------------------------------------------------------
 

@@ -6,11 +6,12 @@ from typing import Any, Self
 
 import numpy as np
 
-from graphc.declare.forms import Nodes
+from graphc.declare.forms import Nodes, listed
 from graphc.declare.graph import Graph, states_of
 from graphc.declare.hyperparameters import check_number
 from graphc.declare.optim import Optimizer
 from graphc.declare.variables import Variables
+from graphc.display.table import counted, html_table
 from graphc.ir.graph import Node
 from graphc.train.model_functions import HowToRun, ModelFunctions
 from graphc.train.network import Metric, Network
@@ -40,6 +41,19 @@ class ModelParts:
         """Compiled as a model was before."""
         self._optimization = optimization
         self._functions = ModelFunctions(self._network, self.variables, optimization, how)
+
+    def __repr__(self) -> str:
+        elements = sum(state.type.size for state in self.parameters)
+        inputs = ", ".join(f"{node.name}: {node.type}" for node in self.inputs)
+        outputs = ", ".join(str(node.type) for node in listed(self.outputs))
+        parameters = f"{counted(len(self.parameters), 'parameter')} of {elements:,} elements"
+        how = "not compiled" if self.optimizer is None else type(self.optimizer).__name__
+        return f"<model ({inputs}) -> {outputs}: {parameters}, {how}>"
+
+    def _repr_html_(self) -> str:
+        """The weights as a table, for notebooks."""
+        rows = [(state.name, str(state.type), f"{state.type.size:,}") for state in self.weights]
+        return html_table(repr(self)[1:-1], ("variable", "type", "elements"), rows)
 
     @property
     def graph(self) -> Graph:
