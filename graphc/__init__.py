@@ -30,6 +30,7 @@ from graphc.errors import (
 )
 from graphc.functions.function import Function, function
 from graphc.functions.minimize import Minimum, minimize
+from graphc.instead import missing_name
 from graphc.ir.build import (
     argmax,
     broadcast_to,
@@ -237,4 +238,4 @@ def __getattr__(name: str) -> Any:
     """`gc.testing`, imported where it is used: a process that checks no op starts without it."""
     if name == "testing":
         return import_module("graphc.testing")
-    raise AttributeError(f"module 'graphc' has no attribute {name!r}")
+    raise AttributeError(missing_name(name))

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from graphc.ir.dims import Dim, Extent
-from graphc.ir.given import as_integer, as_number
+from graphc.ir.given import as_integer, as_number, shown
 from graphc.ir.types import DType, as_dtype, as_shape, bind_places, bind_shape, shape_text
 
 
@@ -139,6 +139,12 @@ def _as_whole(value: Any) -> int:
     return number
 
 
+def _as_text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"a text expected, not {shown(value)}")
+    return str(value)
+
+
 def as_rate(value: Any) -> float:
     """A probability below 1. Raises ValueError for other numbers."""
     rate = as_number(value)
@@ -158,9 +164,10 @@ DTYPE = AttributeKind("dtype", as_dtype, str, as_dtype)
 INT = AttributeKind("int", _as_whole, str, int)
 # By their bits: 0.0 and -0.0 are equal numbers, NaN is not equal to itself.
 FLOAT = AttributeKind("float", as_number, repr, float, key=float.hex)
+
 RATE = AttributeKind("rate", as_rate, repr, float, key=float.hex)
 BOOL = AttributeKind("bool", bool, lambda value: str(value).lower(), _read_bool)
-STRING = AttributeKind("string", str, lambda value: repr(str(value)), ast.literal_eval)
+STRING = AttributeKind("string", _as_text, lambda value: repr(str(value)), ast.literal_eval)
 LITERAL = AttributeKind(
     "literal",
     lambda value: value if isinstance(value, Literal) else Literal(value),

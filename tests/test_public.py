@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 import graphc as gc
+from graphc.instead import INSTEAD
 from graphc.ir.op import Op
 from graphc.ir.ops import elementwise as ops
 
@@ -113,3 +114,16 @@ def test_every_public_op_has_its_formula() -> None:
 def test_an_op_is_itself() -> None:
     x = gc.Graph().input("x", (3,))
     assert gc.exp(x).op is gc.exp is ops.exp
+
+
+def test_names_of_other_libraries_say_what_there_is() -> None:
+    with pytest.raises(AttributeError, match=r"no attribute 'float32'; instead: gc\.f32$"):
+        gc.float32  # noqa: B018
+    with pytest.raises(AttributeError, match=r"no attribute 'nothing'$"):
+        gc.nothing  # noqa: B018
+    assert not INSTEAD.keys() & set(gc.__all__)
+    for text in INSTEAD.values():
+        for dotted in NAME.findall(text):
+            value: Any = gc
+            for part in dotted.split(".")[1:]:
+                value = getattr(value, part)

@@ -30,6 +30,9 @@ ORDERS: dict[str, tuple[Callable[[Net], Any], type[Exception], str]] = {
     "function of a state": (
         lambda n: gc.function(n.loss, n.w), gc.GraphError, r"inputs come first",
     ),
+    "input": (
+        lambda n: n.x.graph.input(("batch", 3), "q"), gc.GraphError, r"name: a text expected",
+    ),
     "grad": (lambda n: gc.grad(n.w, n.loss), gc.GraphError, r"gc\.grad\(loss, parameters\)"),
     "grad by several": (lambda n: gc.grad(n.x, [n.t, n.y]), gc.GraphError, r"the order is"),
     "grad of a vector": (lambda n: gc.grad(n.y, n.w), gc.GraphError, "take its sum or mean"),

@@ -1,0 +1,32 @@
+"""Names of other libraries, and what stands for them here."""
+
+from __future__ import annotations
+
+_GRAPH = "a graph has it: graph = gc.Graph(), then graph."
+# By the name that somebody looks for in graphc.
+INSTEAD = {
+    "input": f"{_GRAPH}input(name, shape)", "Input": f"{_GRAPH}input(name, shape)",
+    "placeholder": f"{_GRAPH}input(name, shape)",
+    "parameter": f"{_GRAPH}parameter(name, shape)", "Parameter": f"{_GRAPH}parameter(name, shape)",
+    "Variable": f"{_GRAPH}variable(name, value)", "variable": f"{_GRAPH}variable(name, value)",
+    "constant": f"{_GRAPH}constant(value)", "tensor": f"{_GRAPH}constant(value)",
+    "array": f"{_GRAPH}constant(value)", "Tensor": "gc.Node is the class of tensors",
+    "float32": "gc.f32", "float64": "gc.f64", "int32": "gc.i32", "int64": "gc.i64",
+    "uint8": "gc.u8", "float": "gc.f32, or gc.f64", "int": "gc.i64", "bool": "gc.bool_",
+    "layers": "gc.nn", "keras": "gc.Model, gc.nn", "optimizers": "gc.optim",
+    "initializers": "gc.init", "activations": "functions such as gc.relu",
+    "Sequential": "gc.nn.Sequential", "Dense": "gc.nn.Dense", "compile": "gc.function",
+    "jit": "gc.function", "value_and_grad": "gc.function(inputs, [loss, gc.grad(loss, x)])",
+    "gradients": "gc.grad", "gradient": "gc.grad", "stack": "gc.concatenate, gc.expand_dims",
+    "cat": "gc.concatenate", "concat": "gc.concatenate", "permute": "gc.transpose",
+    "dot": "gc.matmul", "einsum": "gc.matmul", "clip": "gc.minimum(gc.maximum(x, least), greatest)",
+    "argmin": "gc.argmax(-x, axis)", "neg": "gc.negate", "pow": "gc.power", "mul": "gc.multiply",
+    "sub": "gc.subtract", "div": "gc.divide", "stop_grad": "gc.stop_gradient",
+    "detach": "gc.stop_gradient", "load": "model.load(path)", "save": "model.save(path)",
+}  # fmt: skip
+
+
+def missing_name(name: str) -> str:
+    """What is said of a name that graphc has not."""
+    problem = f"module 'graphc' has no attribute {name!r}"
+    return f"{problem}; instead: {INSTEAD[name]}" if name in INSTEAD else problem
