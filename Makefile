@@ -8,7 +8,7 @@ PEERS_VENV := .venv-peers
 PEERS      := torch==2.13.0 numpy jax pytensor
 
 # Both ends of the range of numba in pyproject.toml, each with its llvmlite.
-NUMBAS := numba==0.64.0/llvmlite==0.46.0 numba==0.68.1/llvmlite==0.50.0
+NUMBAS := numba==0.66.0/llvmlite==0.48.0 numba==0.68.1/llvmlite==0.50.0
 # What tells that numba is understood: every op, golden texts, machine code, a training.
 NUMBA_TESTS ?= tests/ops tests/compiler/test_golden.py tests/compiler/test_machine_code.py \
 	tests/train/test_training.py
@@ -37,7 +37,7 @@ test-widths: $(STAMP)
 			--dist worksteal tests/ops tests/compiler tests/kernels || exit 1; \
 	done
 
-# Each end in an environment of its own, .venv-numba-0.64.0 for one.
+# Each end in an environment of its own, .venv-numba-0.66.0 for one.
 test-numba:
 	for versions in $(NUMBAS); do \
 		numba=$${versions%/*} llvmlite=$${versions#*/}; \
