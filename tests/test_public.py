@@ -28,8 +28,8 @@ NEVER_RAISE = {
     "gc.testing.away_from_zero", "gc.testing.bools", "gc.testing.fixed", "gc.testing.integers",
     "gc.testing.uniform",
 }  # fmt: skip
-# A line that assigns, decorates or enters, or goes on with such a line.
-EXAMPLE = re.compile(r"^ +(?:@|with |[\w\[\], ]+ = ).*\bgc\.", re.MULTILINE)
+# A line that assigns, decorates, enters or calls.
+EXAMPLE = re.compile(r"^ +(?:(?:@|with |[\w\[\], ]+ = ).*\bgc\.|gc\.[\w.]+\()", re.MULTILINE)
 NAME = re.compile(r"\bgc((?:\.[A-Za-z_]\w*)+)")
 
 every_module = pytest.mark.parametrize("name", PUBLIC)
