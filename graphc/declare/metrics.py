@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from graphc.declare.class_metrics import F1, ConfusionMatrix, Precision, Recall
+from graphc.declare.class_metrics import F1, ClassMetric, ConfusionMatrix, Precision, Recall
 from graphc.declare.losses import check_like
 from graphc.declare.scores import (
     HALF,
@@ -43,6 +43,7 @@ __all__ = [
     "AUC",
     "F1",
     "R2",
+    "ClassMetric",
     "ConfusionMatrix",
     "OfPredictions",
     "Precision",

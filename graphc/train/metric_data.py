@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import fields
 from typing import Any
@@ -19,7 +20,8 @@ METRICS: Mapping[str, Any] = {
     for name, each in vars(metrics).items()
     if isinstance(each, type)
     and issubclass(each, SetMetric)
-    and each not in (SetMetric, OfPredictions)
+    and not inspect.isabstract(each)
+    and each is not OfPredictions
 }
 
 
