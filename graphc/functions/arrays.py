@@ -77,6 +77,8 @@ def as_input(node: Node, value: Any) -> Array:
     except (TypeError, ValueError) as error:
         raise DataError(_message(node, str(error))) from None
     _check_shape(node, array)
+    if array.dtype == node.dtype.numpy and array.flags.c_contiguous and array.flags.aligned:
+        return array  # what follows takes as long as a small step
     if not converts(array.dtype, node.dtype):
         raise DataError(_message(node, f"an array of dtype {array.dtype} does not fit"))
     if array.dtype != node.dtype.numpy:
