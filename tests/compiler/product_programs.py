@@ -15,6 +15,9 @@ from graphc.ir.op import Array
 # Less and more than a vector of any width, and one more than whole vectors.
 EXTENTS = (1, 2, 3, 5, 8, 9, 17, 21)
 TABLE_ROWS = 7
+# Of chains: the rows of each thread are as many as of another, or not.
+CHAIN_EXTENTS = (4, 6, 9, 13)
+CHAIN_STEPS = 4
 
 
 def product_program(seed: int) -> Program:
@@ -37,6 +40,58 @@ def product_program(seed: int) -> Program:
     inputs = tuple(graph.inputs.values())
     named = tuple((f"y{number}", value) for number, value in enumerate(outputs))
     return Program(f"product{seed}", inputs, named, tuple(updates))
+
+
+def chain_program(seed: int) -> Program:
+    """Products that read each other's results, as they stand and as many a view shows them; states
+    that are read so too and then overwritten."""
+    rng = random.Random(seed)
+    graph = Graph()
+    extent = rng.choice(CHAIN_EXTENTS)
+    square, twice = (extent, extent), (extent, 2 * extent)
+    pool = [graph.input("x", square, "f32")]
+    states = [graph.state(name, square, "f32", trainable=True) for name in "vw"]
+    wide = [graph.state("u", twice, "f32", trainable=True)]
+    states_of_all = [*states, *wide]
+    column = graph.state("c", (extent, 1), "f32", trainable=True)
+    pool += states
+
+    def bias() -> Node:
+        """A column, which each thread has a part of, as a row that all of them read."""
+        made = pick() @ column * (1 / extent)
+        return build.reshape(made, (1, extent)) if rng.random() < 0.5 else build.max(made * made, 1)
+
+    def pick() -> Node:
+        node = rng.choice(pool[-2:] if rng.random() < 0.7 else pool)
+        halves = build.reshape(wide[-1], (2 * extent, extent))
+        return rng.choice(
+            (
+                *[node] * 4,
+                build.transpose(node),
+                node[::-1],
+                wide[-1][:, :extent],
+                wide[-1][:, extent:],
+                halves[:extent],
+                halves[extent:],
+                halves[::2],
+            )
+        )
+
+    for _ in range(CHAIN_STEPS):
+        if rng.random() < 0.3:
+            made = pick() @ wide[0] * (1 / extent)
+            wide.append(made + wide[-1] if rng.random() < 0.5 else made)
+            continue
+        left = pick()
+        right = left if rng.random() < 0.15 else rng.choice(pool)
+        node = left @ right * (1 / extent)
+        if rng.random() < 0.6:
+            node = node + (left if rng.random() < 0.25 else rng.choice((pick, pick, bias))())
+        pool.append(node)
+    updates = [(state, (state + pick()) * 0.5) for state in states]
+    updates.append((states_of_all[-1], (states_of_all[-1] + wide[-1]) * 0.5))
+    outputs = (("last", pool[-1]), ("other", rng.choice(pool)), ("wide", wide[-1]))
+    return Program(f"chain{seed}", (pool[0],), outputs, tuple(updates))
 
 
 def product_values(program: Program, seed: int) -> tuple[dict[str, Array], dict[str, Array]]:

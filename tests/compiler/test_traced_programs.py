@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import random
 import zlib
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -40,13 +42,14 @@ from graphc.kernels import (
     tiling,
     transposed_tiles,
 )
-from tests.compiler.product_programs import product_program, product_values
+from tests.compiler.product_programs import chain_program, product_program, product_values
 from tests.compiler.test_random_graphs import compare
 from tests.compiler.traced import Traced
 from tests.random_graphs import random_program, random_values
 
-PRODUCTS = 240
-PROGRAMS = 60
+PRODUCTS = 200
+CHAINS = 120
+PROGRAMS = 40
 PROGRAMS_A_TEST = 20
 STEPS = 6
 
@@ -91,10 +94,10 @@ def _draw_constants(monkeypatch: pytest.MonkeyPatch, rng: random.Random) -> None
     draw(tiling, "SMALLEST_TASK", 1)
     draw(tiling, "SMALLEST_PACKED_ROWS", 1)
     draw(tiling, "TASKS_WANTED", 2, 16)
-    draw(tiling, "LARGEST_BY_ROWS", 0, 1 << 22)
+    draw(tiling, "LARGEST_BY_ROWS", 0, 1 << 22, 1 << 22)
     draw(tiling, "PARTS_LIMIT", 1e12, 0.97, 0.0)
     for name in ("BY_ROWS_LIMIT", "LARGE_BY_ROWS_LIMIT"):
-        draw(tiling, name, 1e12, 1.0)
+        draw(tiling, name, 1e12, 1e12, 1.0)
     draw(tiling, "FIRST_CACHE_SHARE_BYTES", 64, 1 << 14)
     seed = rng.random()
 
@@ -120,27 +123,33 @@ def _check(program: Program, values: Any, rng: random.Random, fuse: bool = True)
         compare(traced.state(name), wanted, program)
 
 
-@pytest.mark.parametrize("first", range(0, PRODUCTS, PROGRAMS_A_TEST))
-def test_products(monkeypatch: pytest.MonkeyPatch, first: int) -> None:
+def _check_some(
+    monkeypatch: pytest.MonkeyPatch,
+    first: int,
+    declare: Callable[[int], Program],
+    draw_values: Callable[[Program, int], Any],
+) -> None:
     for seed in range(first, first + PROGRAMS_A_TEST):
-        rng, program = random.Random(seed), product_program(seed)
+        rng, program = random.Random(seed), declare(seed)
         with monkeypatch.context() as patch, np.errstate(all="ignore"):
             _draw_constants(patch, rng)
             try:
-                _check(program, product_values(program, seed), rng)
+                _check(program, draw_values(program, seed), rng, fuse=rng.random() < 0.8)
             except Exception as error:
-                error.add_note(f"product_program({seed})")
+                error.add_note(f"of number {seed}")
                 raise
+
+
+@pytest.mark.parametrize("first", range(0, PRODUCTS, PROGRAMS_A_TEST))
+def test_products(monkeypatch: pytest.MonkeyPatch, first: int) -> None:
+    _check_some(monkeypatch, first, product_program, product_values)
+
+
+@pytest.mark.parametrize("first", range(0, CHAINS, PROGRAMS_A_TEST))
+def test_chains_of_products(monkeypatch: pytest.MonkeyPatch, first: int) -> None:
+    _check_some(monkeypatch, first, chain_program, product_values)
 
 
 @pytest.mark.parametrize("first", range(0, PROGRAMS, PROGRAMS_A_TEST))
 def test_random_graphs(monkeypatch: pytest.MonkeyPatch, first: int) -> None:
-    for seed in range(first, first + PROGRAMS_A_TEST):
-        rng, program = random.Random(seed), random_program(seed, steps=STEPS)
-        with monkeypatch.context() as patch, np.errstate(all="ignore"):
-            _draw_constants(patch, rng)
-            try:
-                _check(program, random_values(program, seed), rng, fuse=rng.random() < 0.8)
-            except Exception as error:
-                error.add_note(f"random_program({seed}, steps={STEPS})")
-                raise
+    _check_some(monkeypatch, first, partial(random_program, steps=STEPS), random_values)

@@ -7,9 +7,11 @@ which are LLVM IR, are stood for by what their docstrings say that they read and
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import CodeType
 from typing import Any
 
 import numpy as np
@@ -83,18 +85,23 @@ class Pointer:
         self._mark(self.space.written, place)
         if self.lost is not None:
             self.lost[place] = True
-        with np.errstate(all="ignore"):
-            self.elements[place] = value
+        self.elements[place] = value
 
     def advanced(self, offset: Any) -> Pointer:
         start = self.start + int(offset)
         return Pointer(self.space, self.elements, self.first_byte, start, self.lost)
 
     def _inside(self, index: Any) -> Any:
+        if isinstance(index, int | np.integer):
+            # Most are: as arrays they would take several times as long.
+            number = int(index) + self.start
+            if not 0 <= number < self.elements.size:
+                raise OutsideError(f"{self.space.name}[{number}] of {self.elements.size} elements")
+            return number
         place = np.asarray(index) + self.start
         if place.size and not (place.min() >= 0 and place.max() < self.elements.size):
             raise OutsideError(f"{self.space.name}[{place}] of {self.elements.size} elements")
-        return place if place.ndim else int(place)
+        return place
 
     def _mark(self, marks: Array, place: Any) -> None:
         size = self.elements.itemsize
@@ -157,6 +164,12 @@ def _vector_math(name: str) -> Any:
             return VECTOR_MATH[name][dtype](*operands)
 
     return call
+
+
+@functools.cache
+def _code(text: str, filename: str) -> CodeType:
+    """Each thread runs it."""
+    return compile(text, filename, "exec")
 
 
 def _namespace() -> dict[str, Any]:
@@ -255,7 +268,7 @@ class Traced:
         source = instruction.source
         names = _namespace()
         names |= {kernel.name: _microkernel(kernel) for kernel in source.microkernels}
-        exec(compile(source.text, f"<{source.name}>", "exec"), names)
+        exec(_code(source.text, f"<{source.name}>"), names)
         adds = any(
             isinstance(node.op.lowering, ScatterAdd)
             for node in (instruction.group.nodes if instruction.group else ())
