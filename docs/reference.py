@@ -193,7 +193,7 @@ def _first_sentence(module: types.ModuleType) -> str:
 def on_config(config: Any) -> Any:
     """Lists the pages of the reference below its index."""
     for entry in config.nav:
-        if f"{FOLDER}/index.md" in entry.values():
+        if isinstance(entry, dict) and f"{FOLDER}/index.md" in entry.values():
             (title,) = entry
             pages: Iterable[str] = reference_pages()
             entry[title] = [f"{FOLDER}/{page}" for page in pages]
