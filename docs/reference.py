@@ -14,17 +14,18 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 import graphc as gc
+import graphc.sklearn
 
 FOLDER = "reference"
 # Those that `import graphc as gc` does not bring along.
-FURTHER_MODULES: tuple[types.ModuleType, ...] = ()
+FURTHER_MODULES: tuple[types.ModuleType, ...] = (graphc.sklearn,)
 
 # Kinds of names in the order of a page, with the heading of each.
 HEADINGS = ("Classes", "Functions", "Ops", "Dtypes", "Errors")
 
 LONGEST_LINE = 90
 
-_PARAMETERS = re.compile(r"^((?:\*{0,2}\w+)(?:, (?:\*{0,2}\w+))*): ")
+_PARAMETERS = re.compile(r"^(\*{0,2}[a-z_]\w*(?:, \*{0,2}[a-z_]\w*)*): ")
 _ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 
 
@@ -111,14 +112,13 @@ def _signature(name: str, value: Any) -> str:
         signature = inspect.signature(value)
     except (TypeError, ValueError):
         return ""
-    if not isinstance(value, type):
-        signature = signature.replace(return_annotation=_Plain(signature.return_annotation))
+    returned = inspect.Signature.empty if isinstance(value, type) else signature.return_annotation
     parameters = [
         each.replace(annotation=_Plain(each.annotation))
         for each in signature.parameters.values()
         if each.name != "self"
     ]
-    whole = signature.replace(parameters=parameters)
+    whole = signature.replace(parameters=parameters, return_annotation=_Plain(returned))
     one_line = f"{name}{whole}"
     lines = one_line if len(one_line) <= LONGEST_LINE else _broken(name, whole)
     return _ADDRESS.sub("", lines)
