@@ -13,12 +13,13 @@ from graphc.declare.flat import joined, parted
 from graphc.declare.graph import graph_of, parameters_of, states_of
 from graphc.declare.optim import LBFGS
 from graphc.declare.variables import Variables
-from graphc.errors import GraphError, missing_extra
+from graphc.errors import DataError, GraphError, missing_extra
 from graphc.functions.function import function
 from graphc.functions.mode import Mode
 from graphc.ir.given import check_tensors, shown
-from graphc.ir.graph import Node
-from graphc.ir.location import located
+from graphc.ir.graph import Node, topological
+from graphc.ir.location import callers_location, located
+from graphc.ir.ops import leaf
 from graphc.ir.types import each_of
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -44,7 +45,7 @@ class Minimum:
 
 def minimize(
     loss: Node,
-    feeds: Mapping[Node, Any] | None = None,
+    feeds: Mapping[Node | str, Any] | None = None,
     method: LBFGS | None = None,
     *,
     parameters: Sequence[Node] | None = None,
@@ -56,7 +57,8 @@ def minimize(
     """Sets the parameters to where the loss is least, near their values now.
 
     loss: a float scalar that gives the same for the same parameters; f64 for many digits.
-    feeds: an array for each input that it reads. method: `gc.optim.LBFGS()` unless given.
+    feeds: an array for each input that it reads, by the input or its name.
+    method: `gc.optim.LBFGS()` unless given.
     parameters: trainable states, those that the loss reads unless given.
     variables: the values of states, those of the graph unless given.
     callback: called after each iteration with its number, from 1, and the loss; StopIteration ends
@@ -71,12 +73,12 @@ def minimize(
     chosen = LBFGS() if method is None else method
     if not isinstance(chosen, LBFGS):
         raise TypeError(f"minimize: method: a gc.optim.LBFGS expected, not {shown(method)}")
-    check_tensors("minimize", loss, *(feeds or {}))
+    check_tensors("minimize", loss)
+    given = _by_input(loss, feeds or {})
     _check_certain(loss)
     found = parameters_of(loss) if parameters is None else list(each_of(parameters))
     if not found:
         raise GraphError(located(f"minimize: {loss!r} depends on no parameter", loss.location))
-    given = dict(feeds or {})
     step = function(
         list(given),
         [loss, *grad(loss, found)],
@@ -138,6 +140,20 @@ def minimize_calls(
     return Minimum(
         float(result.fun), int(result.nit), int(result.nfev), bool(result.success), result.message
     )
+
+
+def _by_input(loss: Node, feeds: Mapping[Node | str, Any]) -> dict[Node, Any]:
+    """The arrays by input. Raises DataError for a name that no input of the loss has, TypeError for
+    what is neither a tensor nor a name."""
+    inputs = {node.name: node for node in topological([loss]) if node.op is leaf.input_}
+    given: dict[Node, Any] = {}
+    for key, array in feeds.items():
+        if isinstance(key, str) and key not in inputs:
+            problem = f"the loss reads no input {key!r}; it reads: {', '.join(inputs) or 'none'}"
+            raise DataError(located(f"minimize: feeds: {problem}", callers_location()))
+        given[inputs[key] if isinstance(key, str) else key] = array
+    check_tensors("minimize: feeds", *given)
+    return given
 
 
 def _check_certain(loss: Node) -> None:

@@ -140,3 +140,17 @@ def test_errors_name_what_was_expected() -> None:
     for bad in ({"max_iter": 0}, {"history_size": 0}, {"tolerance_grad": -1}, {"max_eval": 0}):
         with pytest.raises(ValueError, match="LBFGS: "):
             gc.optim.LBFGS(**bad)
+
+
+def test_feeds_by_names() -> None:
+    graph, loss = rosenbrock()
+    t = graph.input("t", (2,), "f64")
+    moved = loss + gc.sum(gc.square(t))
+    by_name = gc.minimize(moved, {"t": [3, 4]}, mode="reference")
+    graph.variables.initialize()
+    assert by_name == gc.minimize(moved, {t: [3, 4]}, mode="reference")
+    assert by_name.loss == pytest.approx(25)
+    with pytest.raises(gc.DataError, match=r"reads no input 's'; it reads: t\n  at test_minimize"):
+        gc.minimize(moved, {"s": [3, 4]})
+    with pytest.raises(TypeError, match="feeds: a tensor of a graph expected, not 3"):
+        gc.minimize(moved, {3: [3, 4]})  # type: ignore[dict-item]
