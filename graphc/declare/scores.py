@@ -31,6 +31,8 @@ def check_shape(metric: str, scores: Node, labels: Node, shape: Shape) -> None:
     """Raises ShapeError unless labels are of `shape`."""
     if labels.shape != shape:
         problem = f"labels of shape {shape_text(shape)} expected"
+        if shape == (*labels.shape, 2):
+            problem += "; of two classes, scores[:, 1] - scores[:, 0] is one score a row"
         raise ShapeError(message_of(metric, scores, labels, problem))
 
 

@@ -240,6 +240,14 @@ def test_random_areas():
             assert found == pytest.approx(score(yes, scores), rel=1e-12, abs=1e-15)
 
 
+def test_scores_of_two_classes_are_told_how_they_are_one():
+    graph = gc.Graph(0)
+    z, t = graph.input("z", ("batch", 2)), graph.input("t", ("batch",), "i32")
+    with pytest.raises(gc.ShapeError, match=r"scores\[:, 1\] - scores\[:, 0\] is one score a row"):
+        gc.metrics.AUC(z, t)
+    assert gc.metrics.AUC(z[:, 1] - z[:, 0], t).parts
+
+
 def _area(curve):
     graph = gc.Graph(0)
     z, t = graph.input("z", ("batch",)), graph.input("t", ("batch",))
