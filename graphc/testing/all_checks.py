@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 
+from graphc.ir.given import shown
 from graphc.ir.op import Composite, Op
 from graphc.testing import checks
 from graphc.testing.cases import Case, ErrorCase, differentiable
@@ -22,8 +23,12 @@ def check_op(op: Op, cases: Sequence[Case], errors: Sequence[ErrorCase] = ()) ->
     - Each operand with a VJP rule has a case that derives by it.
     - `errors` are refused, with their message and the user's line.
 
-    Raises AssertionError, with the case and the check in its notes, and ValueError without cases.
+    Raises AssertionError, with the case and the check in its notes, ValueError without cases, and
+    TypeError for what are none.
     """
+    if not all(isinstance(case, Case) for case in cases):
+        problem = 'cases expected, such as [Case("", "matrix", (Operand((3, 4)),))]'
+        raise TypeError(f"check_op: {op.name}: {problem}, not {shown(cases)}")
     if not cases:
         raise ValueError(f"check_op: {op.name}: at least one case expected")
     own = [replace(case, op=op.name, record=op) for case in cases]

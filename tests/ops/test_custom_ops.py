@@ -256,6 +256,12 @@ def test_cases_must_derive_by_every_operand() -> None:
         check_op(_wrong(), [])
 
 
+def test_cases_are_no_arrays() -> None:
+    for given in ([np.ones((3, 4))], [X]):
+        with pytest.raises(TypeError, match=r"^check_op: swish: cases expected, such as \[Case\("):
+            check_op(swish, given)  # type: ignore[arg-type]
+
+
 def test_refusals_must_be_refused() -> None:
     accepted = ErrorCase(
         "", "floats", lambda graph: swish(graph.input("x", (3,)), beta=1.0), gc.DTypeError, "f32"
