@@ -5,6 +5,7 @@ from __future__ import annotations
 import linecache
 import os
 import sys
+import warnings
 from dataclasses import dataclass, field
 
 from graphc.ir.scope import current_scope
@@ -55,6 +56,15 @@ def callers_location() -> Location | None:
             return Location(code.co_filename, frame.f_lineno, scope, function)
         frame = frame.f_back  # type: ignore[assignment]
     return None
+
+
+def warn_at_callers_line(message: str, category: type[Warning]) -> None:
+    """Warns at the user's line, which is where a filter by module looks for it too."""
+    at = callers_location()
+    if at is None:
+        warnings.warn(message, category, stacklevel=2)
+    else:
+        warnings.warn_explicit(message, category, at.filename, at.line)
 
 
 def name_is_taken(name: str, first: Location | None) -> str:

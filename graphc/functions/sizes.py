@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable, Sequence
 
 from graphc.errors import ManySizesWarning
-from graphc.ir.location import callers_location
+from graphc.ir.location import warn_at_callers_line
 
 # The size with which a function has many.
 MANY = 5
@@ -35,8 +34,4 @@ def warn_of_many(
         f"{name} is compiled for a fifth size, and compiling each takes its time: {sizes}. Pad the "
         "arrays to a few sizes and cut the results, or call it with batches of a fixed size"
     )
-    at = callers_location()
-    if at is None:
-        warnings.warn(message, ManySizesWarning, stacklevel=2)
-    else:
-        warnings.warn_explicit(message, ManySizesWarning, at.filename, at.line)
+    warn_at_callers_line(message, ManySizesWarning)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from graphc.declare.hyperparameters import as_count
 from graphc.errors import DataError
 from graphc.ir.given import shown
+from graphc.ir.location import warn_at_callers_line
 from graphc.ir.op import Array
 from graphc.train.network import Network
 from graphc.train.row_weights import ClassWeight
@@ -136,9 +136,8 @@ def _is_batch(value: Any) -> bool:
 def warn_of_end(stream: BatchStream, epoch: int, made: int) -> None:
     """Says that there were fewer batches than the epoch should have."""
     wanted = "" if stream.steps is None else f" of {stream.steps}"
-    warnings.warn(
+    warn_at_callers_line(
         f"epoch {epoch + 1}: the iterable ran out after {made}{wanted} batches, so training ends; "
         "it must have steps_per_epoch * epochs of them",
         Ended,
-        stacklevel=2,
     )

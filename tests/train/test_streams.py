@@ -98,8 +98,9 @@ def test_too_few_batches_end_training_with_a_warning():
     with pytest.warns(UserWarning, match=r"epoch 2: .* after 1 of 4 batches"):
         history = model.fit(iter(BATCHES), epochs=4, steps_per_epoch=4)
     assert history.epoch == [0, 1] and model.variables["adam.steps"] == 5
-    with pytest.warns(UserWarning, match="epoch 2: .* after 0 batches"):
+    with pytest.warns(UserWarning, match="epoch 2: .* after 0 batches") as found:
         history = model.fit(iter(BATCHES), epochs=4)
+    assert found[0].filename == __file__
     assert history.epoch == [0] and model.variables["adam.steps"] == 10
     with warnings.catch_warnings():
         warnings.simplefilter("error")
