@@ -22,7 +22,9 @@ INSTEAD = {
     "dot": "gc.matmul", "einsum": "gc.matmul", "clip": "gc.minimum(gc.maximum(x, least), greatest)",
     "argmin": "gc.argmax(-x, axis)", "neg": "gc.negate", "pow": "gc.power", "mul": "gc.multiply",
     "sub": "gc.subtract", "div": "gc.divide", "stop_grad": "gc.stop_gradient",
-    "detach": "gc.stop_gradient", "load": "model.load(path)", "save": "model.save(path)",
+    "detach": "gc.stop_gradient", "no_grad": "gc.stop_gradient",
+    "norm": "gc.sqrt(gc.sum(gc.square(x), axis))", "arange": "np.arange(n)",
+    "load": "model.load(path)", "save": "model.save(path)",
 }  # fmt: skip
 
 
