@@ -67,7 +67,7 @@ types: $(STAMP)
 # Pages that are read without a server.
 docs: $(STAMP)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
-	@echo build/docs/guide.html
+	@echo site/index.html
 
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks
