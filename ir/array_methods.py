@@ -3,21 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn, Self
 
-from graphc.ir import build
 from graphc.ir.dims import Dim, Extent
+from graphc.ir.instead import INSTEAD_OF_FUNCTIONS, NO_VALUE
 from graphc.ir.location import callers_location, located
-from graphc.ir.numpy_functions import (
-    INSTEAD_OF_FUNCTIONS,
-    NAMES_OF_UFUNCS,
-    NO_VALUE,
-    apply_function,
-    apply_ufunc,
-)
-
-if TYPE_CHECKING:
-    from graphc.ir.graph import Node
 
 _DERIVATIVES = "gc.grad(loss, parameters) makes derivatives, and an optimizer's updates a step"
 _CASTS = "x.astype(dtype) converts"
@@ -43,10 +33,12 @@ class ArrayMethods:
     """The attributes and methods of numpy's arrays that are a line of graphc's functions; numpy's
     own functions of a tensor; and refusals, each with what to write instead."""
 
+    graph: Any
+
     @property
-    def T(self) -> Node:  # noqa: N802
+    def T(self) -> Self:  # noqa: N802
         """The tensor with its axes reversed."""
-        return build.transpose(self)
+        return self.graph.node_functions.transpose(self)
 
     @property
     def ndim(self) -> int:
@@ -58,61 +50,63 @@ class ArrayMethods:
         """The number of elements, which is open where an extent is."""
         return math.prod(_shape(self))
 
-    def reshape(self, *shape: Any) -> Node:
+    def reshape(self, *shape: Any) -> Self:
         """The same elements in row-major order; one extent may be -1."""
-        return build.reshape(self, shape[0] if len(shape) == 1 else shape)
+        return self.graph.node_functions.reshape(self, shape[0] if len(shape) == 1 else shape)
 
-    def transpose(self, *axes: Any) -> Node:
+    def transpose(self, *axes: Any) -> Self:
         """The axes permuted; reversed when none are named."""
-        return build.transpose(self, (axes[0] if len(axes) == 1 else axes) or None)
+        order = axes[0] if len(axes) == 1 else axes
+        return self.graph.node_functions.transpose(self, order or None)
 
-    def squeeze(self, axis: Any = None) -> Node:
+    def squeeze(self, axis: Any = None) -> Self:
         """The tensor without the axes `axis`, of extent 1: all such unless given."""
-        return build.squeeze(self, axis)
+        return self.graph.node_functions.squeeze(self, axis)
 
-    def ravel(self) -> Node:
+    def ravel(self) -> Self:
         """All elements in one axis, in row-major order."""
-        return build.reshape(self, -1)
+        return self.graph.node_functions.reshape(self, -1)
 
-    def flatten(self) -> Node:
+    def flatten(self) -> Self:
         """All elements in one axis, in row-major order."""
-        return build.reshape(self, -1)
+        return self.graph.node_functions.reshape(self, -1)
 
-    def sum(self, axis: Any = None, keepdims: bool = False) -> Node:
+    def sum(self, axis: Any = None, keepdims: bool = False) -> Self:
         """The sum over `axis`: an axis, several, or None for all; of bools their count."""
-        return build.sum(self, axis, keepdims)
+        return self.graph.node_functions.sum(self, axis, keepdims)
 
-    def mean(self, axis: Any = None, keepdims: bool = False) -> Node:
+    def mean(self, axis: Any = None, keepdims: bool = False) -> Self:
         """The mean over `axis`: an axis, several, or None for all; of bools the share of True."""
-        return build.mean(self, axis, keepdims)
+        return self.graph.node_functions.mean(self, axis, keepdims)
 
-    def max(self, axis: Any = None, keepdims: bool = False) -> Node:
+    def max(self, axis: Any = None, keepdims: bool = False) -> Self:
         """The greatest element over `axis`: an axis, several, or None for all."""
-        return build.max(self, axis, keepdims)
+        return self.graph.node_functions.max(self, axis, keepdims)
 
-    def min(self, axis: Any = None, keepdims: bool = False) -> Node:
+    def min(self, axis: Any = None, keepdims: bool = False) -> Self:
         """The least element over `axis`: an axis, several, or None for all."""
-        return build.min(self, axis, keepdims)
+        return self.graph.node_functions.min(self, axis, keepdims)
 
-    def argmax(self, axis: int | None = None, keepdims: bool = False) -> Node:
+    def argmax(self, axis: int | None = None, keepdims: bool = False) -> Self:
         """The index (i64) of the greatest element along `axis`, of all elements for None."""
-        return build.argmax(self.ravel() if axis is None else self, axis or 0, keepdims)
+        along = self.ravel() if axis is None else self
+        return self.graph.node_functions.argmax(along, axis or 0, keepdims)
 
-    def take(self, indices: Any, axis: int = 0) -> Node:
+    def take(self, indices: Any, axis: int = 0) -> Self:
         """Slices along `axis` chosen by integer `indices`, whose axes replace it."""
-        return build.take(self, indices, axis)
+        return self.graph.node_functions.take(self, indices, axis)
 
-    def astype(self, dtype: object) -> Node:
+    def astype(self, dtype: object) -> Self:
         """The elements converted to `dtype`."""
-        return build.cast(self, dtype)
+        return self.graph.node_functions.cast(self, dtype)
 
     # --- numpy's functions -------------------------------------------------------------------
 
-    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Node:
-        return apply_ufunc(ufunc, method, inputs, options)
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Self:
+        return self.graph.node_functions.apply_ufunc(ufunc, method, inputs, options)
 
     def __array_function__(self, function: Any, _: Any, given: Any, options: Any) -> Any:
-        return apply_function(function, given, options)
+        return self.graph.node_functions.apply_function(function, given, options)
 
     # --- what a tensor cannot do -------------------------------------------------------------
 
@@ -164,7 +158,7 @@ class ArrayMethods:
 
     def __getattr__(self, name: str) -> Any:
         instead = _INSTEAD.get(name, INSTEAD_OF_FUNCTIONS.get(name))
-        if name in NAMES_OF_UFUNCS or name in _FUNCTIONS:
+        if name in self.graph.node_functions.NAMES_OF_UFUNCS or name in _FUNCTIONS:
             instead = f"gc.{name}(x) is a function"
         problem = f"a tensor has no attribute {name!r}"
         raise AttributeError(problem if instead is None else f"{problem}; {instead}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from graphc.ir.dims import Dim, Extent
 from graphc.ir.errors import DTypeError, ShapeError
 from graphc.ir.given import as_array, check_tensors, is_tensor
 from graphc.ir.location import callers_location, located
+from graphc.ir.op import Node
 from graphc.ir.ops import composite, contract, movement, reduce
 from graphc.ir.ops import elementwise as ops
 from graphc.ir.shaping import broadcast_to as broadcast_to
@@ -32,9 +33,6 @@ from graphc.ir.types import (
     f32,
     i64,
 )
-
-if TYPE_CHECKING:
-    from graphc.ir.graph import Node
 
 Axis = int | Iterable[int] | None
 

@@ -9,9 +9,9 @@ from typing import Any
 from graphc.ir.build import broadcast_to
 from graphc.ir.errors import DTypeError, GraphError, ShapeError
 from graphc.ir.given import is_tensor, shown
-from graphc.ir.graph import Graph, Node, Program, are_same, rebuild, topological
+from graphc.ir.graph import Node, Program, are_same, rebuild, topological
 from graphc.ir.location import callers_location, located
-from graphc.ir.op import Stopped
+from graphc.ir.op import GraphOfNodes, Stopped
 from graphc.ir.ops import custom, leaf
 from graphc.ir.types import TensorType, is_several
 
@@ -155,7 +155,7 @@ def without_custom_vjp(program: Program) -> Program:
     return program.map_roots(made.__getitem__)
 
 
-def formal_of(graph: Graph, of: TensorType) -> Node:
+def formal_of(graph: GraphOfNodes, of: TensorType) -> Node:
     """A formal parameter that nothing else in the graph equals."""
     number = count = len(graph.nodes)
     while True:

@@ -6,74 +6,29 @@ import math
 import operator
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any, ClassVar
 
 import numpy as np
 
+from graphc.ir import node_functions as functions_of_nodes
 from graphc.ir.attributes import Literal
 from graphc.ir.dims import Dim
 from graphc.ir.errors import DTypeError, ForeignTensorError, GraphError, ShapeError
 from graphc.ir.given import as_array, shown
-from graphc.ir.lazy import Lazy
 from graphc.ir.location import Location, callers_location, located, name_is_taken
-from graphc.ir.op import LONE_BOOL, Array, Op, View
-from graphc.ir.operators import Operators
+from graphc.ir.op import LONE_BOOL, Array, GraphOfNodes, Op
+from graphc.ir.op import Node as Node
 from graphc.ir.ops import leaf
-from graphc.ir.types import DType, Shape, TensorType, as_dtype, bool_, f32, f64, static_shape
-
-
-@dataclass(frozen=True, eq=False)
-class Node(Operators):
-    """One value of a graph: an op applied to operands.
-
-    Nodes are interned, so two equal applications in one graph are the same object: `is` and the
-    hash, a dict's key, tell nodes apart. `==` is elementwise and makes a node, so what looks for a
-    node in a sequence asks `is_among`, and what compares sequences of nodes `are_same`.
-    `location` is the user's line and is no part of that identity.
-    """
-
-    op: Op
-    operands: tuple[Node, ...]
-    attributes: Mapping[str, Any]
-    type: TensorType
-    graph: Graph = field(repr=False)
-    number: int
-    location: Location | None
-
-    @property
-    def shape(self) -> Shape:
-        return self.type.shape
-
-    @property
-    def dtype(self) -> DType:
-        return self.type.dtype
-
-    @property
-    def rank(self) -> int:
-        return len(self.type.shape)
-
-    @Lazy
-    def viewed(self) -> Node:
-        """The value whose memory this one shows: itself unless it is a view."""
-        node = self
-        while isinstance(node.op.lowering, View):
-            node = node.operands[0]
-        return node
-
-    @property
-    def name(self) -> str:
-        """The name of an input or a state. Raises GraphError for any other node."""
-        if self.op is leaf.input_ or self.op is leaf.state:
-            return str(self.attributes["name"])
-        raise GraphError(f"a {self.op.name} has no name")
-
-    def __repr__(self) -> str:
-        return f"<{self.op.name} {self.attributes.get('name', f'%{self.number}')} : {self.type}>"
+from graphc.ir.types import DType, Shape, as_dtype, bool_, f32, f64, static_shape
 
 
 class Graph:
     """The nodes of one network, interned by op, operands and attributes."""
+
+    # What operators and methods of nodes call: made of nodes, and so not known to their class.
+    node_functions: ClassVar[ModuleType] = functions_of_nodes
 
     def __init__(self) -> None:
         self.nodes: list[Node] = []
@@ -282,7 +237,7 @@ class Program:
         return tuple(node for _, node in self.outputs) + tuple(node for _, node in self.updates)
 
     @property
-    def graph(self) -> Graph:
+    def graph(self) -> GraphOfNodes:
         for node in (*self.inputs, *self.roots):
             return node.graph
         return Graph()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -11,10 +11,8 @@ from graphc.ir.build import lift_index, reshaped
 from graphc.ir.dims import Dim, Extent, is_natural
 from graphc.ir.errors import DTypeError, ShapeError
 from graphc.ir.given import as_array, as_integer, is_tensor, shown
+from graphc.ir.op import Node
 from graphc.ir.ops import composite, movement
-
-if TYPE_CHECKING:
-    from graphc.ir.graph import Node
 
 _MASK = (
     "a mask would choose as many elements as it holds True, and a shape does not depend on values; "

@@ -4,22 +4,16 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
 
 from graphc.ir import build
 from graphc.ir.given import is_tensor
+from graphc.ir.instead import INSTEAD_OF_FUNCTIONS
 from graphc.ir.location import callers_location, located
+from graphc.ir.op import Node
 from graphc.ir.ops import elementwise as ops
-
-if TYPE_CHECKING:
-    from graphc.ir.graph import Node
-
-NO_VALUE = (
-    "a tensor has no value while the graph is declared; gc.function(inputs, x) makes a function, "
-    "which computes it of arrays"
-)
 
 
 def _matmul(x: Any, y: Any) -> Node:
@@ -116,36 +110,6 @@ _FUNCTIONS: Mapping[Any, Callable[..., Any]] = {
     np.argmax: _argmax, np.reshape: _reshape, np.transpose: _transpose, np.squeeze: _squeeze,
     np.expand_dims: _expand_dims, np.broadcast_to: _broadcast_to, np.concatenate: _concatenate,
     np.where: _where, np.take: _take, np.shape: _shape, np.ndim: _ndim,
-}  # fmt: skip
-
-_JOINED = "gc.concatenate joins tensors along an axis, which gc.expand_dims may add"
-_PRODUCT = "gc.matmul, or x @ y, is the product of matrices and vectors"
-_FILLED = "gc.broadcast_to repeats a tensor, and a number takes the shape of the tensor beside it"
-# By the name of a function or ufunc of numpy that graphc has not: what to write.
-INSTEAD_OF_FUNCTIONS = {
-    "clip": "gc.minimum(gc.maximum(x, least), greatest)",
-    "stack": _JOINED, "vstack": _JOINED, "hstack": _JOINED,
-    "dot": _PRODUCT, "einsum": _PRODUCT, "inner": _PRODUCT, "tensordot": _PRODUCT,
-    "vecdot": _PRODUCT, "outer": _PRODUCT,
-    "zeros_like": _FILLED, "ones_like": _FILLED, "full_like": _FILLED, "tile": _FILLED,
-    "repeat": _FILLED,
-    "swapaxes": "gc.transpose(x, axes)", "moveaxis": "gc.transpose(x, axes)",
-    "ravel": "gc.reshape(x, -1)", "size": "x.size",
-    "var": "gc.mean(gc.square(x - gc.mean(x, axis, keepdims=True)), axis)",
-    "std": "gc.sqrt of the variance, gc.mean(gc.square(x - gc.mean(x, axis, keepdims=True)), axis)",
-    "norm": "gc.sqrt(gc.sum(gc.square(x), axis))",
-    "any": "gc.max(gc.cast(x, 'i32'), axis) > 0", "all": "gc.min(gc.cast(x, 'i32'), axis) > 0",
-    "count_nonzero": "gc.sum(x != 0)", "argmin": "gc.argmax(-x, axis)",
-    "split": "slices, such as x[:, :2]", "array_split": "slices, such as x[:, :2]",
-    "log2": "gc.log(x) / math.log(2)", "log10": "gc.log(x) / math.log(10)",
-    "exp2": "gc.exp(x * math.log(2))", "tan": "gc.sin(x) / gc.cos(x)",
-    "logaddexp": "gc.maximum(x, y) + gc.softplus(-gc.abs(x - y))",
-    "isnan": "x != x", "isfinite": "gc.abs(x) < math.inf", "isinf": "gc.abs(x) == math.inf",
-    "fmax": "gc.maximum(x, y)", "fmin": "gc.minimum(x, y)", "fabs": "gc.abs(x)",
-    "logical_xor": "x != y", "bitwise_xor": "x != y, for bools",
-    "floor_divide": 'gc.cast(x / y, "i32")', "float_power": "gc.power(x, y)",
-    "allclose": NO_VALUE, "isclose": NO_VALUE, "array_equal": NO_VALUE, "array2string": NO_VALUE,
-    "save": NO_VALUE, "copy": "x itself, since a tensor never changes",
 }  # fmt: skip
 
 

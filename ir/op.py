@@ -1,20 +1,23 @@
-"""The Op record: everything that is known about one operation, in one place."""
+"""Op, the record of everything that is known about one operation, and Node, an op applied."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from inspect import Parameter, Signature
-from typing import TYPE_CHECKING, Any
+from types import ModuleType
+from typing import Any, Protocol
 
 import numpy as np
 
+from graphc.ir.attributes import AttributeKind
+from graphc.ir.errors import GraphError
 from graphc.ir.given import is_tensor
-from graphc.ir.types import TensorType
-
-if TYPE_CHECKING:
-    from graphc.ir.attributes import AttributeKind
-    from graphc.ir.graph import Node
+from graphc.ir.lazy import Lazy
+from graphc.ir.location import Location
+from graphc.ir.operators import Operators
+from graphc.ir.types import DType, Shape, TensorType, f32
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Infer = Callable[..., TensorType]
@@ -234,21 +237,76 @@ class Op:
     def __deepcopy__(self, memo: Any) -> Op:
         return self
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        """A built-in op is pickled as its name. Raises TypeError for another one."""
-        if _built_in(self.name) is not self:
-            raise TypeError(
-                f"op {self.name} is no built-in one, so its functions cannot be pickled; save the "
-                "model to a file, and load that with the op among its custom_objects"
-            )
-        return _built_in, (self.name,)
-
     def __repr__(self) -> str:
         return f"Op({self.name})"
 
 
-def _built_in(name: str) -> Op | None:
-    # Imported here: the list is made of records.
-    from graphc.ir.ops import OPS
+@dataclass(frozen=True, eq=False)
+class Node(Operators):
+    """One value of a graph: an op applied to operands.
 
-    return OPS.get(name)
+    Nodes are interned, so two equal applications in one graph are the same object: `is` and the
+    hash, a dict's key, tell nodes apart. `==` is elementwise and makes a node, so what looks for a
+    node in a sequence asks `is_among`, and what compares sequences of nodes `are_same`.
+    `location` is the user's line and is no part of that identity.
+    """
+
+    op: Op
+    operands: tuple[Node, ...]
+    attributes: Mapping[str, Any]
+    type: TensorType
+    graph: GraphOfNodes = field(repr=False)
+    number: int
+    location: Location | None
+
+    @property
+    def shape(self) -> Shape:
+        return self.type.shape
+
+    @property
+    def dtype(self) -> DType:
+        return self.type.dtype
+
+    @property
+    def rank(self) -> int:
+        return len(self.type.shape)
+
+    @Lazy
+    def viewed(self) -> Node:
+        """The value whose memory this one shows: itself unless it is a view."""
+        node = self
+        while isinstance(node.op.lowering, View):
+            node = node.operands[0]
+        return node
+
+    @property
+    def name(self) -> str:
+        """The name of an input or a state. Raises GraphError for any other node."""
+        if isinstance(self.op.lowering, Leaf) and "name" in self.attributes:
+            return str(self.attributes["name"])
+        raise GraphError(f"a {self.op.name} has no name")
+
+    def __repr__(self) -> str:
+        return f"<{self.op.name} {self.attributes.get('name', f'%{self.number}')} : {self.type}>"
+
+
+class GraphOfNodes(Protocol):
+    """What a node knows of the graph that it stands in; `graphc.ir.graph` has the class."""
+
+    nodes: list[Node]
+    inputs: dict[str, Node]
+    states: dict[str, Node]
+
+    @property
+    def node_functions(self) -> ModuleType:
+        """What operators and methods of nodes call: `graphc.ir.node_functions`."""
+
+    def input(self, name: str, shape: Any = (), dtype: object = f32) -> Node: ...
+    def state(
+        self, name: str, shape: Any = (), dtype: object = f32, *, trainable: bool = False
+    ) -> Node: ...
+    def constant(self, value: object, dtype: object | None = None) -> Node: ...
+    def iota(self, shape: Any, dtype: object) -> Node: ...
+    def extent(self, shape: Shape, dtype: object) -> Node: ...
+    def apply(self, op: Op, operands: Iterable[Any], attributes: Mapping[str, Any]) -> Node: ...
+    def at(self, location: Location | None) -> AbstractContextManager[None]: ...

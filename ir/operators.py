@@ -1,75 +1,66 @@
-"""Python's operators on nodes, by way of the constructors in `build`."""
+"""Python's operators on nodes, by way of the functions that their graph knows."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NoReturn, Self
+from typing import Any, NoReturn, Self
 
 import numpy as np
 
-from graphc.ir import build
 from graphc.ir.array_methods import ArrayMethods
 from graphc.ir.errors import DTypeError
-from graphc.ir.indexing import index
 from graphc.ir.location import callers_location, located
-from graphc.ir.ops import elementwise as ops
-
-if TYPE_CHECKING:
-    from graphc.ir.graph import Graph, Node
-    from graphc.ir.op import Op
 
 
 class Operators(ArrayMethods):
     """The operators that Node inherits, and the methods of arrays. Comparisons are elementwise,
     `==` and `!=` among them; `is` asks for identity, and so does the hash."""
 
-    if TYPE_CHECKING:
-        graph: Graph
-        number: int
+    number: int
 
-    def __add__(self, other: Any) -> Node:
-        return ops.add(self, other)
+    def __add__(self, other: Any) -> Self:
+        return self.graph.node_functions.add(self, other)
 
-    def __radd__(self, other: Any) -> Node:
-        return ops.add(other, self)
+    def __radd__(self, other: Any) -> Self:
+        return self.graph.node_functions.add(other, self)
 
-    def __sub__(self, other: Any) -> Node:
-        return ops.subtract(self, other)
+    def __sub__(self, other: Any) -> Self:
+        return self.graph.node_functions.subtract(self, other)
 
-    def __rsub__(self, other: Any) -> Node:
-        return ops.subtract(other, self)
+    def __rsub__(self, other: Any) -> Self:
+        return self.graph.node_functions.subtract(other, self)
 
-    def __mul__(self, other: Any) -> Node:
-        return ops.multiply(self, other)
+    def __mul__(self, other: Any) -> Self:
+        return self.graph.node_functions.multiply(self, other)
 
-    def __rmul__(self, other: Any) -> Node:
-        return ops.multiply(other, self)
+    def __rmul__(self, other: Any) -> Self:
+        return self.graph.node_functions.multiply(other, self)
 
-    def __truediv__(self, other: Any) -> Node:
-        return ops.divide(self, other)
+    def __truediv__(self, other: Any) -> Self:
+        return self.graph.node_functions.divide(self, other)
 
-    def __rtruediv__(self, other: Any) -> Node:
-        return ops.divide(other, self)
+    def __rtruediv__(self, other: Any) -> Self:
+        return self.graph.node_functions.divide(other, self)
 
-    def __pow__(self, other: Any) -> Node:
-        return build.power(self, other)
+    def __pow__(self, other: Any) -> Self:
+        return self.graph.node_functions.power(self, other)
 
-    def __rpow__(self, other: Any) -> Node:
-        return ops.power(other, self)
+    def __rpow__(self, other: Any) -> Self:
+        return self.graph.node_functions.power(other, self)
 
-    def __neg__(self) -> Node:
-        return ops.negate(self)
+    def __neg__(self) -> Self:
+        return self.graph.node_functions.negate(self)
 
-    def __pos__(self) -> Node:
-        return self  # type: ignore[return-value]
+    def __pos__(self) -> Self:
+        return self
 
-    def __abs__(self) -> Node:
-        return ops.absolute(self)
+    def __abs__(self) -> Self:
+        return self.graph.node_functions.absolute(self)
 
-    def __matmul__(self, other: Any) -> Node:
-        return build.matmul(self, other)
+    def __matmul__(self, other: Any) -> Self:
+        return self.graph.node_functions.matmul(self, other)
 
-    def __rmatmul__(self, other: Any) -> Node:
-        return build.matmul(build.lift(other, self), self)
+    def __rmatmul__(self, other: Any) -> Self:
+        return self.graph.node_functions.matmul(self.graph.node_functions.lift(other, self), self)
 
     # A node is what its graph has under its number, in copies of the graph too.
 
@@ -82,43 +73,43 @@ class Operators(ArrayMethods):
     # What defines == has no hash unless it says so.
     __hash__ = object.__hash__
 
-    def __eq__(self, other: object) -> Node:  # type: ignore[override]
-        return _compared(ops.equal, self, other)
+    def __eq__(self, other: object) -> Self:  # type: ignore[override]
+        return _compared(self.graph.node_functions.equal, self, other)
 
-    def __ne__(self, other: object) -> Node:  # type: ignore[override]
-        return _compared(ops.not_equal, self, other)
+    def __ne__(self, other: object) -> Self:  # type: ignore[override]
+        return _compared(self.graph.node_functions.not_equal, self, other)
 
-    def __lt__(self, other: Any) -> Node:
-        return ops.less(self, other)
+    def __lt__(self, other: Any) -> Self:
+        return self.graph.node_functions.less(self, other)
 
-    def __le__(self, other: Any) -> Node:
-        return ops.less_equal(self, other)
+    def __le__(self, other: Any) -> Self:
+        return self.graph.node_functions.less_equal(self, other)
 
-    def __gt__(self, other: Any) -> Node:
-        return ops.greater(self, other)
+    def __gt__(self, other: Any) -> Self:
+        return self.graph.node_functions.greater(self, other)
 
-    def __ge__(self, other: Any) -> Node:
-        return ops.greater_equal(self, other)
+    def __ge__(self, other: Any) -> Self:
+        return self.graph.node_functions.greater_equal(self, other)
 
-    def __and__(self, other: Any) -> Node:
-        return ops.logical_and(self, other)
+    def __and__(self, other: Any) -> Self:
+        return self.graph.node_functions.logical_and(self, other)
 
-    def __rand__(self, other: Any) -> Node:
-        return ops.logical_and(other, self)
+    def __rand__(self, other: Any) -> Self:
+        return self.graph.node_functions.logical_and(other, self)
 
-    def __or__(self, other: Any) -> Node:
-        return ops.logical_or(self, other)
+    def __or__(self, other: Any) -> Self:
+        return self.graph.node_functions.logical_or(self, other)
 
-    def __ror__(self, other: Any) -> Node:
-        return ops.logical_or(other, self)
+    def __ror__(self, other: Any) -> Self:
+        return self.graph.node_functions.logical_or(other, self)
 
-    def __invert__(self) -> Node:
-        return ops.logical_not(self)
+    def __invert__(self) -> Self:
+        return self.graph.node_functions.logical_not(self)
 
-    def __xor__(self, other: Any) -> Node:
-        if not build.lift(other, self).dtype.is_bool:
+    def __xor__(self, other: Any) -> Self:
+        if not self.graph.node_functions.lift(other, self).dtype.is_bool:
             _refuse("^", "bools expected, for which it is !=")
-        return ops.not_equal(self, other)
+        return self.graph.node_functions.not_equal(self, other)
 
     __rxor__ = __xor__
 
@@ -132,22 +123,22 @@ class Operators(ArrayMethods):
 
     __rmod__ = __mod__
 
-    def __getitem__(self, key: Any) -> Node:
-        return index(self, key)
+    def __getitem__(self, key: Any) -> Self:
+        return self.graph.node_functions.index(self, key)
 
 
 def _refuse(operator: str, problem: str) -> NoReturn:
     raise TypeError(located(f"{operator} of a tensor: {problem}", callers_location()))
 
 
-def _compared(op: Op, x: Operators, other: object) -> Node:
+def _compared(op: Any, x: Operators, other: object) -> Any:
     if other is None:
         problem = f"{op.name}: None is neither a tensor nor a number; `is None` asks for it"
         raise DTypeError(located(problem, callers_location()))
     return NotImplemented if _compares_itself(other) else op(x, other)
 
 
-def _node_of(graph: Graph, number: int) -> Node:
+def _node_of(graph: Any, number: int) -> Any:
     return graph.nodes[number]
 
 

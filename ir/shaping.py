@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -19,11 +19,9 @@ from graphc.ir.dims import quotient_of
 from graphc.ir.errors import ShapeError
 from graphc.ir.given import check_tensors, is_tensor, shown
 from graphc.ir.location import callers_location, located
+from graphc.ir.op import Node
 from graphc.ir.ops import movement
 from graphc.ir.types import Shape, each_of, is_several, shape_text
-
-if TYPE_CHECKING:
-    from graphc.ir.graph import Node
 
 Axis = int | Iterable[int] | None
 

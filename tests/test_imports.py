@@ -252,30 +252,8 @@ def import_graph(sources: Mapping[Path, str]) -> dict[str, set[str]]:
     }
 
 
-def without_types(source: str) -> str:
-    """The source without what is inside functions, and without imports for types alone."""
-    tree = ast.parse(source)
-
-    class Removing(ast.NodeTransformer):
-        def visit_FunctionDef(self, node: ast.FunctionDef) -> None:
-            return None
-
-        def visit_If(self, node: ast.If) -> ast.If | None:
-            return None if ast.unparse(node.test) == "TYPE_CHECKING" else node
-
-    return ast.unparse(Removing().visit(tree))
-
-
 def test_no_modules_import_each_other_in_a_circle() -> None:
-    found = circles(import_graph({path: (ROOT / path).read_text() for path in ALL_SOURCES}))
-    # Those of the IR are told below.
-    assert {module for module in found if room_of(module) != "graphc.ir"} == set()
-
-
-def test_no_modules_of_the_ir_do_while_they_are_imported() -> None:
-    """Derivatives of ops are made of ops: so records name the type of nodes, and the operators of
-    nodes find ops when they are called."""
-    sources = {path: without_types((ROOT / path).read_text()) for path in _sources("ir")}
+    sources = {path: (ROOT / path).read_text() for path in ALL_SOURCES}
     assert circles(import_graph(sources)) == set()
 
 

@@ -1,6 +1,8 @@
 """The op records. `OPS` is all of them by name; nothing registers itself."""
 
+import copyreg
 from collections.abc import Mapping
+from typing import Any
 
 from graphc.ir.op import Op
 from graphc.ir.ops import (
@@ -30,3 +32,21 @@ OPS: Mapping[str, Op] = {
     )
     for op in module.OPS
 }
+
+
+def _built_in(name: str) -> Op | None:
+    return OPS.get(name)
+
+
+def _as_name(op: Op) -> tuple[Any, ...]:
+    """A built-in op is pickled as its name. Raises TypeError for another one."""
+    if _built_in(op.name) is not op:
+        raise TypeError(
+            f"op {op.name} is no built-in one, so its functions cannot be pickled; save the "
+            "model to a file, and load that with the op among its custom_objects"
+        )
+    return _built_in, (op.name,)
+
+
+# Said here and not by the class: the list is made of its records.
+copyreg.pickle(Op, _as_name)

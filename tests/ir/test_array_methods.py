@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 import operator
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +13,7 @@ import numpy as np
 import pytest
 
 import graphc as gc
+from graphc.ir import array_methods, node_functions, operators
 from graphc.ir.dims import Dim
 from graphc.ir.graph import Graph, Node
 from graphc.ir.numpy_functions import NAMES_OF_UFUNCS
@@ -193,3 +196,13 @@ def test_a_dtype_equals_what_names_it() -> None:
     x, _ = both()
     assert x.dtype == "f64" and x.dtype == np.float64 and x.dtype != "f32" and x.dtype != None  # noqa: E711
     assert x.dtype in ("f32", "f64") and len({x.dtype, gc.f64}) == 1
+
+
+# --- how a node finds functions ---------------------------------------------------------------
+
+
+def test_functions_of_nodes_are_those_that_operators_and_methods_call() -> None:
+    sources = inspect.getsource(operators) + inspect.getsource(array_methods)
+    called = set(re.findall(r"\.node_functions\.(\w+)", sources))
+    assert called == set(node_functions.__all__)
+    assert all(hasattr(node_functions, name) for name in called)
