@@ -9,7 +9,8 @@ from graphc.ir import build
 from graphc.ir.errors import GraphError, NotDifferentiableError
 from graphc.ir.graph import Node, depends_on, topological
 from graphc.ir.location import callers_location, located
-from graphc.ir.op import NonDifferentiable, Scalar, Stopped
+from graphc.ir.lowering import Scalar
+from graphc.ir.op import NonDifferentiable, Stopped
 from graphc.ir.ops import movement, reduce
 from graphc.ir.regions import sum_of_embedded
 from graphc.ir.types import Shape

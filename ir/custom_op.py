@@ -14,7 +14,8 @@ from graphc.ir.custom_vjp import formal_of
 from graphc.ir.errors import GraphError
 from graphc.ir.graph import Graph, Node, Program, topological
 from graphc.ir.lower import expand_composites
-from graphc.ir.op import Composite, Op, Scalar, Vjp
+from graphc.ir.lowering import Composite, Scalar
+from graphc.ir.op import Op, Vjp
 from graphc.ir.ops import OPS
 from graphc.ir.ops.custom import substituted
 from graphc.ir.types import TensorType, bind_shape

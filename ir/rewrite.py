@@ -11,7 +11,8 @@ from graphc.ir.attributes import DTYPE, INT, SHAPE
 from graphc.ir.errors import GraphError
 from graphc.ir.graph import Node, Program, are_same, rebuild
 from graphc.ir.location import Location, located
-from graphc.ir.op import Array, Leaf, Op
+from graphc.ir.lowering import Leaf
+from graphc.ir.op import Array, Op
 from graphc.ir.types import DType, Shape, TensorType
 
 # A right-hand side may hold values that are rewritten in turn; more of them nested than this means

@@ -12,8 +12,9 @@ import numpy as np
 
 from graphc.ir import build
 from graphc.ir.graph import Node, are_same
+from graphc.ir.lowering import Scalar
 from graphc.ir.match import constant_value, is_prefixed, operand_of
-from graphc.ir.op import Op, Scalar
+from graphc.ir.op import Op
 from graphc.ir.ops import OPS, contract, movement, reduce
 from graphc.ir.ops import elementwise as ops
 from graphc.ir.rewrite import SUM_ULPS, Rule, rule

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable
 from graphc.ir.errors import DTypeError, GraphError, ShapeError
 from graphc.ir.graph import Node, Program, is_among
 from graphc.ir.location import located
-from graphc.ir.op import Composite, Op, Scalar
+from graphc.ir.lowering import Composite, Scalar
+from graphc.ir.op import Op
 from graphc.ir.ops import OPS, leaf
 from graphc.ir.types import Shape, named_dimensions
 

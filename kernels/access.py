@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from graphc.ir.graph import Node
-from graphc.ir.op import Strided, View
+from graphc.ir.lowering import Strided, View
 from graphc.ir.types import row_major_strides
 from graphc.kernels.group import is_view
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from graphc.ir.graph import Node
-from graphc.ir.op import Strided
+from graphc.ir.lowering import Strided
 from graphc.kernels.access import (
     Access,
     Loop,

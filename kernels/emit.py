@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from graphc.ir.graph import Node
-from graphc.ir.op import Reduction
+from graphc.ir.lowering import Reduction
 from graphc.kernels.accumulators import Accumulators, StorageOf
 from graphc.kernels.group import is_index, is_inline, viewed
 from graphc.kernels.kernel_function import BLOCK, KernelFunction

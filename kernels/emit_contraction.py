@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from graphc.ir.graph import Node, is_among
-from graphc.ir.op import Strided
+from graphc.ir.lowering import Strided
 from graphc.ir.types import row_major_strides
 from graphc.kernels.access import Loop, place_in_memory
 from graphc.kernels.accumulators import StorageOf

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from graphc.ir.graph import Node
-from graphc.ir.op import Assemble, Gather, RegionCopy, ScatterAdd, Strided
+from graphc.ir.lowering import Assemble, Gather, RegionCopy, ScatterAdd, Strided
 from graphc.ir.types import row_major_strides
 from graphc.kernels.access import Access, index_expression, merge_axes, place_in_memory
 from graphc.kernels.accumulators import StorageOf

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from graphc.ir.graph import Node
-from graphc.ir.op import Strided
+from graphc.ir.lowering import Strided
 from graphc.kernels.access import place_in_memory
 from graphc.kernels.contraction import Along, MatrixAccess, RowIndices
 from graphc.kernels.group import Refusal, viewed

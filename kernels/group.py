@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from graphc.ir.graph import Node
-from graphc.ir.op import (
+from graphc.ir.lowering import (
     Assemble,
     Contract,
     Gather,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from graphc.ir.graph import Node
-from graphc.ir.op import Strided
+from graphc.ir.lowering import Strided
 from graphc.ir.types import row_major_strides
 from graphc.kernels.access import (
     Access,

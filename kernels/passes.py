@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from graphc.ir.graph import Node, is_among
-from graphc.ir.op import Scalar
+from graphc.ir.lowering import Scalar
 from graphc.kernels.group import viewed
 from graphc.kernels.loopnest import LoopNest, Phase, Reduces
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from graphc.ir.graph import Node, is_among
-from graphc.ir.op import Scalar
+from graphc.ir.lowering import Scalar
 from graphc.kernels.access import Loop
 from graphc.kernels.accumulators import StorageOf
 from graphc.kernels.element_lines import ElementLines

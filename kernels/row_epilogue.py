@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from graphc.ir.graph import Node
-from graphc.ir.op import Reduction, Strided
+from graphc.ir.lowering import Reduction, Strided
 from graphc.ir.types import row_major_strides
 from graphc.kernels.access import Loop, access_along, index_expression, place_in_memory
 from graphc.kernels.accumulators import StorageOf

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from graphc.ir.graph import Node
-from graphc.ir.op import Reduction, Scalar
+from graphc.ir.lowering import Reduction, Scalar
 from graphc.ir.types import DType
 
 # A template that is one call gives its operands' dtype; operators on integers give i64.

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from graphc.ir.graph import Node
-from graphc.ir.op import Scalar
+from graphc.ir.lowering import Scalar
 from graphc.kernels.access import Loop
 from graphc.kernels.block_sums import BlockSums
 from graphc.kernels.group import loaded_operands, viewed

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from graphc.ir.graph import Node
-from graphc.ir.op import Scalar
+from graphc.ir.lowering import Scalar
 from graphc.kernels.loopnest import LoopNest, Reduces
 from graphc.kernels.row_strips import RowStrips
 from graphc.kernels.transposed_tiles import TransposedTiles

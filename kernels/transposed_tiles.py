@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from graphc.ir.op import Scalar
+from graphc.ir.lowering import Scalar
 from graphc.kernels.access import Loop
 from graphc.kernels.loopnest import LoopNest, Phase
 from graphc.kernels.loops import Loops, wrap_in_loops

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from graphc.compiler.fuse import Fused, fuse
 from graphc.compiler.grouping import Uses, uses_of
 from graphc.ir.graph import Node, Program, are_same, is_among, rebuild
-from graphc.ir.op import Reduction, Scalar
+from graphc.ir.lowering import Reduction, Scalar
 from graphc.kernels.group import ContractionGroup, is_contraction, is_movement, viewed
 from graphc.kernels.row_blocks import in_blocks, reduced_in_blocks
 

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Sized
 from dataclasses import dataclass
 
 from graphc.ir.graph import Node, Program, is_among
-from graphc.ir.op import Scalar
+from graphc.ir.lowering import Scalar
 from graphc.ir.ops import leaf
 from graphc.ir.ops.movement import in_range
 from graphc.kernels.emit_contraction import epilogue_domain

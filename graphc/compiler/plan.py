@@ -12,7 +12,7 @@ from graphc.compiler.sharing import share
 from graphc.compiler.traffic import traffic
 from graphc.ir.graph import Node, Program, is_among
 from graphc.ir.lazy import Lazy
-from graphc.ir.op import Gather
+from graphc.ir.lowering import Gather
 from graphc.ir.ops import leaf
 from graphc.ir.ops.movement import in_range
 from graphc.kernels.emit import emit_loops

@@ -15,7 +15,7 @@ from graphc.compiler.grouping import group_storing, inside_order, needed_for, to
 from graphc.compiler.recompute import Recomputation
 from graphc.compiler.traffic import traffic
 from graphc.ir.graph import Node, Program, is_among
-from graphc.ir.op import Scalar
+from graphc.ir.lowering import Scalar
 from graphc.kernels.emit_contraction import tiling_of
 from graphc.kernels.group import (
     ContractionGroup,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from graphc.compiler.grouping import Uses, group_storing, needed_for, too_large
 from graphc.compiler.traffic import traffic
 from graphc.ir.graph import Node, is_among
-from graphc.ir.op import Scalar
+from graphc.ir.lowering import Scalar
 from graphc.kernels.group import Group, Refusal, external_operands
 
 # A value of at most this cost is computed by each reader rather than stored and read again.

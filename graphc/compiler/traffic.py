@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable
 
 from graphc.compiler.grouping import inside_order
 from graphc.ir.graph import Node
-from graphc.ir.op import Gather
+from graphc.ir.lowering import Gather
 from graphc.kernels.group import external_operands, viewed
 
 

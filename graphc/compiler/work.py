@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from graphc.compiler.plan import PlannedInstruction, bytes_moved, operations
 from graphc.ir.graph import Node
 from graphc.ir.location import Location
-from graphc.ir.op import Assemble
+from graphc.ir.lowering import Assemble
 from graphc.ir.types import f32, f64
 from graphc.kernels.emit_movement import assembled_parts
 from graphc.kernels.group import ContractionGroup, Group, LoopGroup, MovementGroup

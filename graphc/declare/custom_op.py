@@ -13,7 +13,8 @@ from graphc.ir.attributes import AXES, BOOL, DTYPE, FLOAT, INT, SHAPE, Attribute
 from graphc.ir.custom_op import derived_from_expansion, inferred_by_expansion
 from graphc.ir.given import as_integer, is_one_of, shown
 from graphc.ir.graph import Node
-from graphc.ir.op import Array, Composite, NonDifferentiable, Op, Scalar, Vjp
+from graphc.ir.lowering import Composite, Scalar
+from graphc.ir.op import Array, NonDifferentiable, Op, Vjp
 from graphc.ir.ops import OPS
 from graphc.ir.ops.elementwise_op import (
     ARITHMETIC,

@@ -20,7 +20,8 @@ from graphc.ir import build
 from graphc.ir.dims import Dim
 from graphc.ir.graph import Node, depends_on, topological
 from graphc.ir.location import located
-from graphc.ir.op import Assemble, Contract, Gather, Op, Reduction, View
+from graphc.ir.lowering import Assemble, Contract, Gather, Reduction, View
+from graphc.ir.op import Op
 from graphc.ir.ops import elementwise as ops
 from graphc.ir.ops import leaf, movement, training
 

@@ -7,7 +7,8 @@ import re
 import numpy as np
 
 from graphc.ir.graph import Node
-from graphc.ir.op import Array, Scalar
+from graphc.ir.lowering import Scalar
+from graphc.ir.op import Array
 from graphc.ir.ops import leaf
 from graphc.kernels.names import label
 

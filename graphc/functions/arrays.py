@@ -14,7 +14,7 @@ from graphc.ir.dims import Dim, bindings_of
 from graphc.ir.given import as_array
 from graphc.ir.graph import Node, check_fits, topological
 from graphc.ir.location import located
-from graphc.ir.op import View
+from graphc.ir.lowering import View
 from graphc.ir.ops import elementwise, leaf
 from graphc.ir.types import bind_places
 

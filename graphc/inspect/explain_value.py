@@ -22,7 +22,7 @@ from graphc.inspect.explain_storage import (
 from graphc.inspect.explanation import TileChoice
 from graphc.inspect.stage_text import labels_of
 from graphc.ir.graph import Node
-from graphc.ir.op import Composite
+from graphc.ir.lowering import Composite
 from graphc.ir.ops import leaf
 from graphc.ir.text import value_labels
 from graphc.kernels.group import ContractionGroup, is_contraction, is_inline, is_view, viewed

@@ -18,7 +18,8 @@ from graphc.compiler.pipeline import (
     schedule_groups,
 )
 from graphc.ir.graph import Node, Program, is_among
-from graphc.ir.op import Array, Scalar
+from graphc.ir.lowering import Scalar
+from graphc.ir.op import Array
 from graphc.ir.ops import leaf
 from graphc.ir.reference import evaluate
 from graphc.kernels.group import viewed

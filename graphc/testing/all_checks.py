@@ -7,7 +7,8 @@ from dataclasses import replace
 from functools import partial
 
 from graphc.ir.given import shown
-from graphc.ir.op import Composite, Op
+from graphc.ir.lowering import Composite
+from graphc.ir.op import Op
 from graphc.testing import checks
 from graphc.testing.cases import Case, ErrorCase, differentiable
 

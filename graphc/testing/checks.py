@@ -14,7 +14,8 @@ from graphc.ir import build
 from graphc.ir.autodiff import gradients
 from graphc.ir.graph import Graph, Node, Program
 from graphc.ir.lower import specialize
-from graphc.ir.op import Array, Composite
+from graphc.ir.lowering import Composite
+from graphc.ir.op import Array
 from graphc.ir.reference import evaluate, run_program
 from graphc.ir.text import parse_program, print_program
 from graphc.ir.types import DType, bind_shape, f64, static_shape

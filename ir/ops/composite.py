@@ -9,7 +9,8 @@ import numpy as np
 from graphc.ir.attributes import AXES, DTYPE, EXTENT, INT
 from graphc.ir.dims import Extent
 from graphc.ir.errors import DTypeError, ShapeError
-from graphc.ir.op import Array, Composite, NonDifferentiable, Op
+from graphc.ir.lowering import Composite
+from graphc.ir.op import Array, NonDifferentiable, Op
 from graphc.ir.ops import movement, reduce
 from graphc.ir.ops.elementwise import (
     absolute,

@@ -8,7 +8,8 @@ import numpy as np
 
 from graphc.ir.attributes import BOOL
 from graphc.ir.errors import DTypeError, ShapeError
-from graphc.ir.op import Array, Contract, Op
+from graphc.ir.lowering import Contract
+from graphc.ir.op import Array, Op
 from graphc.ir.types import TensorType, broadcast_shapes
 
 

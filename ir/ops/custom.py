@@ -9,7 +9,8 @@ import numpy as np
 
 from graphc.ir.attributes import DTYPE, INT, SHAPE
 from graphc.ir.errors import DTypeError, ShapeError
-from graphc.ir.op import Array, Composite, Leaf, Op
+from graphc.ir.lowering import Composite, Leaf
+from graphc.ir.op import Array, Op
 from graphc.ir.types import DType, Shape, TensorType, static_shape
 
 # Operands of custom_vjp before the pairs of argument and cotangent.

@@ -9,7 +9,8 @@ import numpy as np
 
 from graphc.ir.attributes import DTYPE, FLOAT
 from graphc.ir.errors import DTypeError
-from graphc.ir.op import Array, Composite, NonDifferentiable, Op, Scalar, Stopped
+from graphc.ir.lowering import Composite, Scalar
+from graphc.ir.op import Array, NonDifferentiable, Op, Stopped
 from graphc.ir.ops.elementwise_op import (
     ARITHMETIC,
     DIVISION,

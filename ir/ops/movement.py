@@ -11,17 +11,8 @@ import numpy as np
 from graphc.ir.attributes import AXES, INT, PLACES, SHAPE
 from graphc.ir.dims import Dim, Extent, is_natural
 from graphc.ir.errors import DTypeError, ShapeError
-from graphc.ir.op import (
-    Array,
-    Assemble,
-    Gather,
-    NonDifferentiable,
-    Op,
-    RegionCopy,
-    ScatterAdd,
-    Strided,
-    View,
-)
+from graphc.ir.lowering import Assemble, Gather, RegionCopy, ScatterAdd, Strided, View
+from graphc.ir.op import Array, NonDifferentiable, Op
 from graphc.ir.types import (
     Shape,
     TensorType,

@@ -9,7 +9,8 @@ import numpy as np
 
 from graphc.ir.attributes import AXES
 from graphc.ir.errors import ShapeError
-from graphc.ir.op import Array, Composite, Op, Reduction, Vjp
+from graphc.ir.lowering import Composite, Reduction
+from graphc.ir.op import Array, Op, Vjp
 from graphc.ir.ops.elementwise import cast, equal, stop_gradient, where
 from graphc.ir.ops.movement import broadcast_to
 from graphc.ir.types import DType, TensorType, check_arithmetic, normalize_axes

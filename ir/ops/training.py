@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from graphc.ir.errors import DTypeError, ShapeError
-from graphc.ir.op import Composite, Op, Stopped
+from graphc.ir.lowering import Composite
+from graphc.ir.op import Op, Stopped
 from graphc.ir.types import TensorType, shape_text
 
 

@@ -20,7 +20,8 @@ from graphc.compiler.assemble import executable_of
 from graphc.compiler.executable import Buffer, BufferRole, Row
 from graphc.compiler.pipeline import Compilation
 from graphc.compiler.plan import PlannedInstruction
-from graphc.ir.op import Array, ScatterAdd
+from graphc.ir.lowering import ScatterAdd
+from graphc.ir.op import Array
 from graphc.ir.types import DTYPES
 from graphc.kernels import primitives
 from graphc.kernels.microkernel import Microkernel

@@ -22,7 +22,8 @@ from graphc.ir.graph import (
     users,
 )
 from graphc.ir.location import callers_location
-from graphc.ir.op import Leaf, Op
+from graphc.ir.lowering import Leaf
+from graphc.ir.op import Op
 from graphc.ir.ops import OPS, random
 from graphc.ir.ops import elementwise as ops
 from graphc.ir.reference import evaluate, run_program

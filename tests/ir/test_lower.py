@@ -14,7 +14,7 @@ from graphc.ir.dims import Dim
 from graphc.ir.errors import ShapeError
 from graphc.ir.graph import Graph, Node, Program
 from graphc.ir.lower import expand_composites, specialize
-from graphc.ir.op import Composite
+from graphc.ir.lowering import Composite
 from graphc.ir.ops import OPS, leaf, random
 from graphc.ir.ops import elementwise as ops
 from graphc.ir.reference import run_program

@@ -11,7 +11,7 @@ import pytest
 from graphc.ir.autodiff import gradients
 from graphc.ir.graph import Program
 from graphc.ir.lower import expand_composites, specialize
-from graphc.ir.op import Composite
+from graphc.ir.lowering import Composite
 from graphc.ir.reference import evaluate
 from graphc.ir.rewrite import rewrite_values
 from graphc.ir.simplify import RULES, simplify, simplify_primitives

@@ -9,7 +9,7 @@ import pytest
 
 from graphc.ir import build
 from graphc.ir.graph import Graph, Node
-from graphc.ir.op import Strided
+from graphc.ir.lowering import Strided
 from graphc.ir.ops import elementwise as ops
 from graphc.ir.ops.reduce import greatest
 from graphc.ir.types import bool_, f32, f64, i32, i64

@@ -12,7 +12,8 @@ from graphc.ir import build
 from graphc.ir.autodiff import gradients
 from graphc.ir.errors import DTypeError, NotDifferentiableError, ShapeError
 from graphc.ir.graph import Graph, Node
-from graphc.ir.op import Array, Assemble, Composite, NonDifferentiable, Scalar, Strided, View
+from graphc.ir.lowering import Assemble, Composite, Scalar, Strided, View
+from graphc.ir.op import Array, NonDifferentiable
 from graphc.ir.ops import OPS
 from graphc.ir.reference import evaluate
 from graphc.ir.types import (

@@ -1,0 +1,123 @@
+"""How kernels compute an op: one of a few kinds, which later rooms look at and never at names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """Lowering of a value that no kernel computes: an input, a state or a constant."""
+
+
+@dataclass(frozen=True)
+class Scalar:
+    """Lowering of an elementwise op: a Python expression over the operands' scalars.
+
+    In `template`, `{x}`, `{y}`, `{z}` are the operands, `{T}` casts to the result's dtype and
+    attributes stand under their own names. `cost` counts about one per vector instruction; it
+    decides what is cheap enough to be computed twice.
+    """
+
+    template: str
+    cost: int
+
+
+@dataclass(frozen=True)
+class LoopIndex:
+    """Lowering of iota: an element's value is its number in row-major order."""
+
+
+@dataclass(frozen=True)
+class Reduction:
+    """Lowering of a reduction: an accumulator that starts at `identity` and is combined.
+
+    `combine` names a primitive of two scalars; `identity` maps a dtype to the neutral element.
+    """
+
+    combine: str
+    identity: Callable[[Any], float | int]
+
+
+@dataclass(frozen=True)
+class Strided:
+    """A place in memory: element offset and one stride (in elements) an axis."""
+
+    offset: int
+    strides: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class View:
+    """Lowering of an op that only reads its operand's memory in another order.
+
+    `place(at, operand_type, result_type, **attributes)` gives where the result stands in memory
+    when the operand stands `at`, or None when no strides express it and a copy is needed.
+    `axes(operand_type, result_type, **attributes)` gives for each axis of the operand the axis of
+    the result that it becomes (of no meaning for an extent of 1), or None when the view does
+    more than move, add and drop axes.
+    """
+
+    place: Callable[..., Strided | None]
+    axes: Callable[..., tuple[int, ...] | None]
+
+
+@dataclass(frozen=True)
+class RegionCopy:
+    """One copy of a movement op: all of operand number `operand` to a region of the result."""
+
+    operand: int
+    region: Strided
+
+
+@dataclass(frozen=True)
+class Assemble:
+    """Lowering of an op that copies whole operands to regions of its result.
+
+    `regions(result_type, operand_types, **attributes)` lists the copies; what they leave is zero
+    when `zero_first`.
+    """
+
+    regions: Callable[..., tuple[RegionCopy, ...]]
+    zero_first: bool
+
+
+@dataclass(frozen=True)
+class Gather:
+    """Lowering of take: slices of operand 0 along an axis, chosen by the indices in operand 1."""
+
+
+@dataclass(frozen=True)
+class ScatterAdd:
+    """Lowering of take's adjoint: slices, the last operand but one, added at the indices in the
+    last one: to operand 0 where it `has_base`, else to zeros."""
+
+    has_base: bool
+
+
+@dataclass(frozen=True)
+class Contract:
+    """Lowering of a matrix product with batch dimensions."""
+
+
+@dataclass(frozen=True)
+class Composite:
+    """An op that has a name for the sake of rewriting; `expand` builds it from primitives."""
+
+    expand: Callable[..., Any]
+
+
+Lowering = (
+    Leaf
+    | Scalar
+    | LoopIndex
+    | Reduction
+    | View
+    | Assemble
+    | Gather
+    | ScatterAdd
+    | Contract
+    | Composite
+)
