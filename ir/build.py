@@ -18,7 +18,7 @@ from graphc.ir.errors import DTypeError, ShapeError
 from graphc.ir.given import as_array, check_tensors, is_tensor
 from graphc.ir.location import callers_location, located
 from graphc.ir.op import Node
-from graphc.ir.ops import composite, contract, movement, reduce
+from graphc.ir.ops import composite, contract, indexed, movement, reduce
 from graphc.ir.ops import elementwise as ops
 from graphc.ir.shaping import broadcast_to as broadcast_to
 from graphc.ir.shaping import concatenate as concatenate
@@ -254,7 +254,7 @@ def take(x: Any, indices: Any, axis: int = 0) -> Node:
     Raises IndexError for numbers that are out of range; a tensor's are checked at each run.
     """
     axis = axis_of(x, axis, "take")
-    return movement.take(x, lift_index(indices, x, axis, "take"), axis=axis)
+    return indexed.take(x, lift_index(indices, x, axis, "take"), axis=axis)
 
 
 def pick(x: Any, labels: Any) -> Node:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from graphc.ir.graph import Node, Program, are_same, rebuild
-from graphc.ir.ops import movement
+from graphc.ir.ops import indexed
 
 
 def guard_indices(program: Program, checked: Collection[Node] = ()) -> Program:
@@ -16,12 +16,12 @@ def guard_indices(program: Program, checked: Collection[Node] = ()) -> Program:
 
     def make(node: Node, operands: tuple[Node, ...]) -> Node:
         guarded = list(operands)
-        if node.op.indices is not None and node.op is not movement.in_range:
+        if node.op.indices is not None and node.op is not indexed.in_range:
             position, limit_of = node.op.indices
             limit = limit_of(*(operand.type for operand in node.operands), **node.attributes)
             if node.operands[position] not in known:
                 with node.graph.at(node.location):
-                    guarded[position] = movement.in_range(guarded[position], limit=limit)
+                    guarded[position] = indexed.in_range(guarded[position], limit=limit)
         if are_same(guarded, node.operands):
             return node
         with node.graph.at(node.location):

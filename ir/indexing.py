@@ -12,7 +12,7 @@ from graphc.ir.dims import Dim, Extent, is_natural
 from graphc.ir.errors import DTypeError, ShapeError
 from graphc.ir.given import as_array, as_integer, is_tensor, shown
 from graphc.ir.op import Node
-from graphc.ir.ops import composite, movement
+from graphc.ir.ops import composite, indexed, movement
 
 _MASK = (
     "a mask would choose as many elements as it holds True, and a shape does not depend on values; "
@@ -69,7 +69,7 @@ def _by_several(x: Any, chosen: Any, axis: int) -> Node:
             raise DTypeError(problem_with("index", x, _MASK))
         if x.rank == 1 and chosen.rank == 0:
             return composite.pick(x, chosen)
-        return movement.take(x, chosen, axis=axis)
+        return indexed.take(x, chosen, axis=axis)
     try:
         array = as_array(chosen)
     except (TypeError, ValueError) as error:
@@ -79,7 +79,7 @@ def _by_several(x: Any, chosen: Any, axis: int) -> Node:
     extent = x.shape[axis]
     if array.size and isinstance(extent, int) and array.min() >= -extent:
         array = np.where(array < 0, array + extent, array)
-    return movement.take(x, lift_index(array, x, axis, "index"), axis=axis)
+    return indexed.take(x, lift_index(array, x, axis, "index"), axis=axis)
 
 
 def _by_slices(x: Any, items: list[Any]) -> Node:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from graphc.ir.graph import Node, Program, are_same, rebuild
 from graphc.ir.match import either_order
 from graphc.ir.ops import elementwise as ops
-from graphc.ir.ops import movement
+from graphc.ir.ops import indexed
 from graphc.ir.rewrite import Firing, OnFire, rule
 
 
@@ -83,7 +83,7 @@ def add_rows(node: Node) -> Node | None:
         slices, inner = scaling.graph.apply(scaling.op, operands, scaling.attributes), scaling
     if node.op is ops.subtract:
         slices = ops.negate(slices)
-    return movement.index_add(found.x, slices, indices, axis=found.scatter.attributes["axis"])
+    return indexed.index_add(found.x, slices, indices, axis=found.scatter.attributes["axis"])
 
 
 def _addition(node: Node) -> _Addition | None:
@@ -97,7 +97,7 @@ def _addition(node: Node) -> _Addition | None:
     for x, added in sides:
         scaling = []
         inner: Node | None = added
-        while inner is not None and inner.op is not movement.scatter_add:
+        while inner is not None and inner.op is not indexed.scatter_add:
             scaling.append(inner)
             inner = _unscaled(inner)
         if inner is not None and x.type == node.type == inner.type:

@@ -24,7 +24,7 @@ from graphc.ir.match import (
     unsqueezed,
 )
 from graphc.ir.op import Op
-from graphc.ir.ops import composite, movement, reduce
+from graphc.ir.ops import composite, indexed, movement, reduce
 from graphc.ir.ops import elementwise as ops
 from graphc.ir.rewrite import CHOICE_ULPS, MATHEMATICS_ULPS, SUM_ULPS, Rule, rule
 
@@ -210,7 +210,7 @@ _MOVES: tuple[Op, ...] = (
     movement.transpose,
     movement.broadcast_to,
     movement.slice_,
-    movement.take,
+    indexed.take,
     composite.pick,
 )
 

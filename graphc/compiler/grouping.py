@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from graphc.ir.graph import Node, Program, is_among
 from graphc.ir.lowering import Scalar
 from graphc.ir.ops import leaf
-from graphc.ir.ops.movement import in_range
+from graphc.ir.ops.indexed import in_range
 from graphc.kernels.emit_contraction import epilogue_domain
 from graphc.kernels.group import (
     MOST_BUFFERS,

@@ -6,7 +6,7 @@ import math
 
 from graphc.ir.graph import Node, Program, are_same, rebuild
 from graphc.ir.ops import elementwise, leaf
-from graphc.ir.ops.movement import in_range
+from graphc.ir.ops.indexed import in_range
 from graphc.kernels.access import place_in_memory
 from graphc.kernels.group import (
     is_contraction,

@@ -14,7 +14,7 @@ from graphc.ir.graph import Node, Program, is_among
 from graphc.ir.lazy import Lazy
 from graphc.ir.lowering import Gather
 from graphc.ir.ops import leaf
-from graphc.ir.ops.movement import in_range
+from graphc.ir.ops.indexed import in_range
 from graphc.kernels.emit import emit_loops
 from graphc.kernels.emit_contraction import emit_contraction
 from graphc.kernels.emit_movement import emit_movement, emit_range_check

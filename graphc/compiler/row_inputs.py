@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from graphc.ir.graph import Node, Program, are_same, is_among, rebuild
 from graphc.ir.op import Array
-from graphc.ir.ops import leaf, movement
+from graphc.ir.ops import indexed, leaf
 from graphc.kernels.group import is_contraction, is_view, viewed
 
 # The last input of such a step: the numbers of the rows, one for each row of a batch.
@@ -68,7 +68,7 @@ def take_rows(program: Program, names: Collection[str]) -> Program:
     def make(node: Node, operands: tuple[Node, ...]) -> Node:
         with graph.at(node.location):
             if is_among(node, tables):
-                return movement.take(node, order, axis=0)
+                return indexed.take(node, order, axis=0)
             if are_same(operands, node.operands):
                 return node
             return graph.apply(node.op, operands, node.attributes)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from graphc.ir.graph import Node, Program
 from graphc.ir.ops import elementwise
-from graphc.ir.ops.movement import in_range
+from graphc.ir.ops.indexed import in_range
 from graphc.kernels.access import place_in_memory
 from graphc.kernels.group import (
     ContractionGroup,

@@ -9,7 +9,7 @@ import numpy as np
 
 from graphc.ir.graph import Node, Program
 from graphc.ir.ops import elementwise, leaf
-from graphc.ir.ops.movement import in_range
+from graphc.ir.ops.indexed import in_range
 from graphc.kernels.group import is_view
 
 Array = np.ndarray[Any, np.dtype[Any]]

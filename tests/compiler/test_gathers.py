@@ -17,7 +17,7 @@ from graphc.compiler.pipeline import Options, compile_program
 from graphc.compiler.plan import bytes_moved, operations
 from graphc.ir.graph import Program
 from graphc.ir.op import Array
-from graphc.ir.ops.movement import scatter_add
+from graphc.ir.ops.indexed import scatter_add
 from graphc.ir.reference import run_program
 from graphc.kernels.group import ContractionGroup, viewed
 from graphc.testing.tolerance import assert_close

@@ -13,7 +13,7 @@ from graphc.compiler.options import Options
 from graphc.compiler.pipeline import compile_program
 from graphc.compiler.plan import Plan
 from graphc.compiler.row_loop import RowOrder
-from graphc.ir.ops.movement import index_add, scatter_add
+from graphc.ir.ops.indexed import index_add, scatter_add
 from tests.compiler.execution import VECTOR_BITS
 
 ROWS, COUNT = 64, 48

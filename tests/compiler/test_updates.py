@@ -10,7 +10,7 @@ import pytest
 
 import graphc as gc
 from graphc.compiler.plan import PlannedInstruction
-from graphc.ir.ops.movement import index_add, scatter_add
+from graphc.ir.ops.indexed import index_add, scatter_add
 from graphc.testing.tolerance import assert_close
 
 STEPS = 3

@@ -18,7 +18,7 @@ from graphc.compiler.pipeline import compile_program
 from graphc.ir import build
 from graphc.ir.graph import Program
 from graphc.ir.ops import elementwise as ops
-from graphc.ir.ops import movement, random
+from graphc.ir.ops import indexed, movement, random
 from graphc.ir.reference import run_program
 from graphc.ir.types import DType, f32, f64
 from graphc.kernels import thread_blocks
@@ -88,10 +88,10 @@ CASES: dict[str, tuple[Build, Callable[[Any, Any], Any] | None]] = {
         x[[3, 0, 3]])),
     "zeros around": (lambda x, y: movement.embed(x, starts=(1, 2), steps=(1, 2), shape=(22, 8)),
                      lambda x, y: np.signbit(_embedded(x))),
-    "scatter_add": (lambda x, y: movement.scatter_add(
+    "scatter_add": (lambda x, y: indexed.scatter_add(
         x, _rows(x), axis=0, shape=(6, 3)), _positive),
-    "index_add": (lambda x, y: movement.index_add(y[:6], x, _rows(x), axis=0), None),
-    "where rows are added to": (lambda x, y: movement.index_add(y, x[:1], _rows(x)[:1], axis=0),
+    "index_add": (lambda x, y: indexed.index_add(y[:6], x, _rows(x), axis=0), None),
+    "where rows are added to": (lambda x, y: indexed.index_add(y, x[:1], _rows(x)[:1], axis=0),
                                 None),
     "square": (lambda x, y: gc.square(x), _positive),
     "cube": (lambda x, y: x**3, lambda x, y: np.signbit(x)),

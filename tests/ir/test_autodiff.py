@@ -17,7 +17,7 @@ from graphc.ir.autodiff import (
 from graphc.ir.errors import GraphError, NotDifferentiableError
 from graphc.ir.graph import Graph, Node, is_among, topological
 from graphc.ir.op import NonDifferentiable
-from graphc.ir.ops import OPS, contract, movement, reduce
+from graphc.ir.ops import OPS, contract, indexed, movement, reduce
 from graphc.ir.ops import elementwise as ops
 from graphc.ir.types import broadcast_shapes, f64
 from tests.ir.evaluation import assert_slope, differences, value_at
@@ -241,15 +241,15 @@ MOVED: dict[str, Callable[[Node], Node]] = {
     "concatenate_columns": lambda x: build.concatenate([x[:, :1], x, x[:, 2:] ** 2], 1),
     "take": lambda x: build.take(x, INDICES, 0),
     "take_columns": lambda x: build.take(x, [3, 3, 0], 1),
-    "scatter_add": lambda x: movement.scatter_add(
+    "scatter_add": lambda x: indexed.scatter_add(
         x, x.graph.constant([1, 1, 4]), axis=0, shape=(5, 4)
     ),
-    "index_add": lambda x: movement.index_add(
+    "index_add": lambda x: indexed.index_add(
         ops.square(x), x[:2] * 3, x.graph.constant([1, 1]), axis=0
     ),
-    "scatter_add_columns": lambda x: movement.scatter_add(
+    "scatter_add_columns": lambda x: indexed.scatter_add(
         x, x.graph.constant([[0, 1], [1, 0]]), axis=1, shape=(3, 2)
-    ) if x.rank == 3 else movement.scatter_add(
+    ) if x.rank == 3 else indexed.scatter_add(
         build.reshape(x, (3, 2, 2)), x.graph.constant([[0, 1], [1, 0]]), axis=1, shape=(3, 2)
     ),
     "gather": lambda x: build.gather(x, [3, 0, 1]),

@@ -11,7 +11,7 @@ import pytest
 from graphc.ir import build
 from graphc.ir.graph import Graph, Node, Program, is_among
 from graphc.ir.ops import elementwise as ops
-from graphc.ir.ops.movement import index_add, scatter_add
+from graphc.ir.ops.indexed import index_add, scatter_add
 from graphc.ir.reference import run_program
 from graphc.ir.rewrite import Firing
 from graphc.ir.row_updates import add_rows, update_rows

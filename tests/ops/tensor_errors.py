@@ -10,7 +10,7 @@ from graphc.ir import build
 from graphc.ir.dims import Dim
 from graphc.ir.errors import DTypeError, GraphError, ShapeError
 from graphc.ir.graph import Graph, Node
-from graphc.ir.ops import composite, contract, movement, reduce
+from graphc.ir.ops import composite, contract, indexed, movement, reduce
 from graphc.testing.cases import ErrorCase
 
 
@@ -252,56 +252,56 @@ _INDEXING = (
     ),
     ErrorCase(
         "scatter_add", "slices",
-        lambda g: movement.scatter_add(_x(g), _i(g), axis=0, shape=(9, 4)),
+        lambda g: indexed.scatter_add(_x(g), _i(g), axis=0, shape=(9, 4)),
         ShapeError, r"^scatter_add\(f32\[3,4\], i64\[2\]\): slices of f32\[2,4\] expected",
     ),
     ErrorCase(
         "scatter_add", "floats",
-        lambda g: movement.scatter_add(_x(g), _i(g, (3,), "f32"), axis=0, shape=(9, 4)),
+        lambda g: indexed.scatter_add(_x(g), _i(g, (3,), "f32"), axis=0, shape=(9, 4)),
         DTypeError, r"^scatter_add\(f32\[3,4\], f32\[3\]\): integer indices",
     ),
     ErrorCase(
         "scatter_add", "bytes",
-        lambda g: movement.scatter_add(_x(g, (2, 4), "u8"), _i(g), axis=0, shape=(9, 4)),
+        lambda g: indexed.scatter_add(_x(g, (2, 4), "u8"), _i(g), axis=0, shape=(9, 4)),
         DTypeError, r"^scatter_add\(u8\[2,4\], i64\[2\]\): .* expected, not u8; cast first",
     ),
     ErrorCase(
         "scatter_add", "beyond",
-        lambda g: movement.scatter_add(_x(g), _i(g, (3,)), axis=0, shape=(9, 4)),
+        lambda g: indexed.scatter_add(_x(g), _i(g, (3,)), axis=0, shape=(9, 4)),
         IndexError, "^scatter_add: .* outside 0 to 8", {"x": _VALUES, "i": [0, 9, 1]},
     ),
     ErrorCase(
         "index_add", "slices",
-        lambda g: movement.index_add(_x(g), g.input("y", (3, 4)), _i(g), axis=0),
+        lambda g: indexed.index_add(_x(g), g.input("y", (3, 4)), _i(g), axis=0),
         ShapeError, r"^index_add\(f32.*, i64\[2\]\): slices of f32\[2,4\] expected",
     ),
     ErrorCase(
         "index_add", "dtypes",
-        lambda g: movement.index_add(_x(g), g.input("y", (2, 4), "f64"), _i(g), axis=0),
+        lambda g: indexed.index_add(_x(g), g.input("y", (2, 4), "f64"), _i(g), axis=0),
         DTypeError, r"^index_add\(f32\[3,4\], f64\[2,4\], i64\[2\]\): slices of the base's dtype",
     ),
     ErrorCase(
         "index_add", "bytes",
-        lambda g: movement.index_add(
+        lambda g: indexed.index_add(
             _x(g, (2, 4), "u8"), g.input("y", (2, 4), "u8"), _i(g), axis=0
         ),
         DTypeError, r"^index_add\(u8\[2,4\], u8\[2,4\], i64\[2\]\): .* not u8; cast first",
     ),
     ErrorCase(
         "index_add", "beyond",
-        lambda g: movement.index_add(_x(g), g.constant(np.zeros((2, 4)), "f32"), _i(g), axis=0),
+        lambda g: indexed.index_add(_x(g), g.constant(np.zeros((2, 4)), "f32"), _i(g), axis=0),
         IndexError, "^index_add: .* outside 0 to 2", {"x": _VALUES, "i": [0, 3]},
     ),
     ErrorCase(
-        "in_range", "floats", lambda g: movement.in_range(_x(g), limit=3),
+        "in_range", "floats", lambda g: indexed.in_range(_x(g), limit=3),
         DTypeError, r"^in_range\(f32\[3,4\]\): integer indices expected",
     ),
     ErrorCase(
-        "in_range", "beyond", lambda g: movement.in_range(_i(g), limit=3),
+        "in_range", "beyond", lambda g: indexed.in_range(_i(g), limit=3),
         IndexError, "^in_range: .* outside 0 to 2", {"i": [0, 3]},
     ),
     ErrorCase(
-        "in_range", "negative", lambda g: movement.in_range(_i(g), limit=3),
+        "in_range", "negative", lambda g: indexed.in_range(_i(g), limit=3),
         IndexError, "^in_range: .* outside 0 to 2", {"i": [-1, 2]},
     ),
     ErrorCase(

@@ -1,0 +1,124 @@
+"""Ops that read or add slices by indices, which are numbers of the run, and the check of these."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from graphc.ir.attributes import INT, SHAPE
+from graphc.ir.errors import DTypeError, ShapeError
+from graphc.ir.lowering import Gather, ScatterAdd, View
+from graphc.ir.op import Array, NonDifferentiable, Op
+from graphc.ir.types import Shape, TensorType, check_arithmetic, static_shape
+
+# --- take and its adjoint --------------------------------------------------------------------
+
+
+def _infer_take(x: TensorType, indices: TensorType, axis: int) -> TensorType:
+    if not indices.dtype.is_integer:
+        raise DTypeError(f"integer indices expected, not {indices.dtype}")
+    if not 0 <= axis < x.rank:
+        raise ShapeError(f"axis {axis} is outside rank {x.rank}")
+    return x.with_shape((*x.shape[:axis], *indices.shape, *x.shape[axis + 1 :]))
+
+
+def _infer_scatter(x: TensorType, indices: TensorType, axis: int, shape: Shape) -> TensorType:
+    check_arithmetic(x.dtype)
+    taken = _infer_take(x.with_shape(shape), indices, axis)
+    if taken != x:
+        raise ShapeError(f"slices of {taken} expected")
+    return x.with_shape(shape)
+
+
+def _reference_scatter(
+    result: TensorType, x: Array, indices: Array, axis: int, shape: Shape
+) -> Array:
+    zeros = np.zeros(static_shape(shape), result.dtype.numpy)
+    return _reference_index_add(result, zeros, x, indices, axis)
+
+
+def _indices_first(x: Array, axis: int, index_rank: int) -> Array:
+    """`x` with the axes that its indices made, from `axis` on, moved to the front."""
+    return np.moveaxis(x, range(axis, axis + index_rank), range(index_rank))
+
+
+_INDEX = NonDifferentiable("an index is not a continuous number")
+
+take: Op = Op(
+    "take",
+    arity=2,
+    attributes={"axis": INT},
+    infer=_infer_take,
+    reference=lambda result, x, indices, axis: np.take(x, indices, axis),
+    vjp=[
+        lambda ct, r, x, indices, axis: scatter_add(ct, indices, axis=axis, shape=x.shape),
+        _INDEX,
+    ],
+    lowering=Gather(),
+    indices=(1, lambda x, indices, axis: x.shape[axis]),
+)
+
+scatter_add: Op = Op(
+    "scatter_add",
+    arity=2,
+    attributes={"axis": INT, "shape": SHAPE},
+    infer=_infer_scatter,
+    reference=_reference_scatter,
+    vjp=[lambda ct, r, x, indices, axis, shape: take(ct, indices, axis=axis), _INDEX],
+    lowering=ScatterAdd(has_base=False),
+    indices=(1, lambda x, indices, axis, shape: shape[axis]),
+)
+
+
+def _infer_index_add(base: TensorType, x: TensorType, indices: TensorType, axis: int) -> TensorType:
+    if base.dtype != x.dtype:
+        raise DTypeError("slices of the base's dtype expected; cast one")
+    return _infer_scatter(x, indices, axis, base.shape)
+
+
+def _reference_index_add(
+    result: TensorType, base: Array, x: Array, indices: Array, axis: int
+) -> Array:
+    value = np.array(base)
+    np.add.at(np.moveaxis(value, axis, 0), indices, _indices_first(x, axis, indices.ndim))
+    return value
+
+
+# base + scatter_add(x), each slice of x added in turn.
+index_add: Op = Op(
+    "index_add",
+    arity=3,
+    attributes={"axis": INT},
+    infer=_infer_index_add,
+    reference=_reference_index_add,
+    vjp=[
+        lambda ct, r, base, x, indices, axis: ct,
+        lambda ct, r, base, x, indices, axis: take(ct, indices, axis=axis),
+        _INDEX,
+    ],
+    lowering=ScatterAdd(has_base=True),
+    indices=(2, lambda base, x, indices, axis: base.shape[axis]),
+)
+
+# --- in_range --------------------------------------------------------------------------------
+
+
+def _infer_in_range(indices: TensorType, limit: int) -> TensorType:
+    if not indices.dtype.is_integer:
+        raise DTypeError(f"integer indices expected, not {indices.dtype}")
+    return indices
+
+
+# The same indices, of which a compiled program has checked that they are at least 0 and below
+# `limit`. Its operand is always stored, so that it can be checked before anything reads it.
+in_range: Op = Op(
+    "in_range",
+    arity=1,
+    attributes={"limit": INT},
+    infer=_infer_in_range,
+    reference=lambda result, indices, **_: indices,
+    vjp=[_INDEX],
+    lowering=View(lambda at, *_, **__: at, lambda *_, **__: None),
+    indices=(0, lambda indices, limit: limit),
+)
+
+OPS = (take, scatter_add, index_add, in_range)
