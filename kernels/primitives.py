@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from graphc.ir.ops import elementwise, random
+from graphc.ir.ops import random, references
 from graphc.ir.types import DTYPES, DType
 
 _SPLIT = np.float64(2.0**27 + 1.0)
@@ -146,7 +146,7 @@ def narrow(x: Any) -> Any:
 
 def cast_to(dtype: DType) -> Callable[[Any], Any]:
     """The cast to `dtype`: floats beyond an integer type become its limits, NaN 0."""
-    return lambda x: elementwise.converted(np.asarray(x), dtype)[()]
+    return lambda x: references.converted(np.asarray(x), dtype)[()]
 
 
 cast_f32, cast_f64, cast_i32, cast_i64, cast_u8, cast_bool = map(cast_to, DTYPES.values())

@@ -10,7 +10,8 @@ import numpy as np
 from graphc.ir.attributes import DTYPE, FLOAT
 from graphc.ir.errors import DTypeError
 from graphc.ir.lowering import Composite, Scalar
-from graphc.ir.op import Array, NonDifferentiable, Op, Stopped
+from graphc.ir.op import NonDifferentiable, Op, Stopped
+from graphc.ir.ops import references
 from graphc.ir.ops.elementwise_op import (
     ARITHMETIC,
     DIVISION,
@@ -80,25 +81,14 @@ sign: Op = elementwise(
 )  # fmt: skip
 
 
-def _maximum(x: Array, y: Array) -> Array:
-    """numpy's, which may give either zero; IEEE 754-2019 says that 0.0 is above -0.0."""
-    return np.asarray(np.where((x == 0) & (y == 0), np.add(x, y), np.maximum(x, y)))
-
-
-def _minimum(x: Array, y: Array) -> Array:
-    return np.asarray(
-        np.where((x == 0) & (y == 0), -np.add(np.negative(x), np.negative(y)), np.minimum(x, y))
-    )
-
-
 minimum: Op = elementwise(
-    "minimum", 2, _minimum, "minimum({x}, {y})", accepts=accepts_numbers, commutative=True,
-    formula="The lesser of x and y",
+    "minimum", 2, references.minimum, "minimum({x}, {y})", accepts=accepts_numbers,
+    commutative=True, formula="The lesser of x and y",
     vjp=[lambda ct, r, x, y: _won(ct, y, x), lambda ct, r, x, y: _won(ct, x, y)],
 )  # fmt: skip
 maximum: Op = elementwise(
-    "maximum", 2, _maximum, "maximum({x}, {y})", accepts=accepts_numbers, commutative=True,
-    formula="The greater of x and y",
+    "maximum", 2, references.maximum, "maximum({x}, {y})", accepts=accepts_numbers,
+    commutative=True, formula="The greater of x and y",
     vjp=[lambda ct, r, x, y: _won(ct, x, y), lambda ct, r, x, y: _won(ct, y, x)],
 )  # fmt: skip
 exp: Op = elementwise(
@@ -152,31 +142,6 @@ cos: Op = elementwise(
 )
 
 
-def _decay(x: Array) -> Array:
-    """exp(-|x|), in f64, since numpy's exp of f32 is within 3 ULP only."""
-    return np.exp(-np.abs(x, dtype=np.float64))
-
-
-def _sigmoid(x: Array) -> Array:
-    """1/(1+exp(-x)) without overflow: exp is only taken of numbers that are not positive."""
-    e = np.exp(-np.abs(x))
-    return np.asarray(np.where(x >= 0, 1 / (1 + e), e / (1 + e)))
-
-
-def _sigmoid_tail(x: Array) -> Array:
-    e = _decay(x)
-    return np.asarray(e / (1 + e))
-
-
-def _sigmoid_slope(x: Array) -> Array:
-    tail = _sigmoid_tail(x)
-    return np.asarray(tail * (1 - tail))
-
-
-def _softplus(x: Array) -> Array:
-    return np.asarray(np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x))))
-
-
 tanh: Op = elementwise(
     "tanh",
     1,
@@ -188,36 +153,36 @@ tanh: Op = elementwise(
 )
 # 1 - tanh|x|: where tanh(x) rounds to 1 or -1, this has all its digits, and so has the slope.
 tanh_tail: Op = elementwise(
-    "tanh_tail", 1, lambda x: 2 * _sigmoid_tail(2 * x), "tanh_tail({x})", cost=POLYNOMIAL,
+    "tanh_tail", 1, lambda x: 2 * references.sigmoid_tail(2 * x), "tanh_tail({x})", cost=POLYNOMIAL,
     vjp=[lambda ct, r, x: -(ct * (sign(x) * tanh_slope(x)))],
 )  # fmt: skip
 # (1 - tanh(x)) (1 + tanh(x))
 tanh_slope: Op = elementwise(
-    "tanh_slope", 1, lambda x: 4 * _sigmoid_slope(2 * x),
+    "tanh_slope", 1, lambda x: 4 * references.sigmoid_slope(2 * x),
     Composite(lambda x: _product_with_rest(tanh_tail(x), 2)),
     vjp=[lambda ct, r, x: -(ct * (2 * (r * tanh(x))))],
 )  # fmt: skip
 sigmoid: Op = elementwise(
-    "sigmoid", 1, _sigmoid, "sigmoid({x})", cost=POLYNOMIAL,
+    "sigmoid", 1, references.sigmoid, "sigmoid({x})", cost=POLYNOMIAL,
     formula="1 / (1 + e^-x)", vjp=[lambda ct, r, x: ct * sigmoid_slope(x)],
 )  # fmt: skip
 # sigmoid(-|x|), the lesser of sigmoid(x) and sigmoid(-x), which add up to 1
 sigmoid_tail: Op = elementwise(
-    "sigmoid_tail", 1, _sigmoid_tail, "sigmoid_tail({x})", cost=POLYNOMIAL,
+    "sigmoid_tail", 1, references.sigmoid_tail, "sigmoid_tail({x})", cost=POLYNOMIAL,
     vjp=[lambda ct, r, x: -(ct * (sign(x) * sigmoid_slope(x)))],
 )  # fmt: skip
 # sigmoid(x) sigmoid(-x)
 sigmoid_slope: Op = elementwise(
-    "sigmoid_slope", 1, _sigmoid_slope,
+    "sigmoid_slope", 1, references.sigmoid_slope,
     Composite(lambda x: _product_with_rest(sigmoid_tail(x), 1)),
     vjp=[lambda ct, r, x: -(ct * (r * tanh(0.5 * x)))],
 )  # fmt: skip
 softplus: Op = elementwise(
-    "softplus", 1, _softplus, "softplus({x})", cost=2 * POLYNOMIAL,
+    "softplus", 1, references.softplus, "softplus({x})", cost=2 * POLYNOMIAL,
     formula="log(1 + e^x)", vjp=[lambda ct, r, x: ct * sigmoid(x)],
 )  # fmt: skip
 relu: Op = elementwise(
-    "relu", 1, lambda x: _maximum(x, x.dtype.type(0)), "maximum({x}, {T}(0))",
+    "relu", 1, lambda x: references.maximum(x, x.dtype.type(0)), "maximum({x}, {T}(0))",
     formula="max(x, 0)", vjp=[lambda ct, r, x: where(stop_gradient(r) > 0, ct, 0)],
 )  # fmt: skip
 leaky_relu: Op = elementwise(
@@ -247,25 +212,16 @@ power: Op = elementwise(
 )  # fmt: skip
 
 
-def _weigh(weight: Array, x: Array) -> Array:
-    return np.asarray(np.where(weight == 0, 0, weight * x))
-
-
 # weight * x, but 0 where the weight is 0, be x infinite or NaN: a term t * log p of a loss.
 weigh: Op = elementwise(
-    "weigh", 2, _weigh, "select({x} == {T}(0), {T}(0), {x} * {y})", cost=3,
+    "weigh", 2, references.weigh, "select({x} == {T}(0), {T}(0), {x} * {y})", cost=3,
     vjp=[lambda ct, r, weight, x: weigh(ct, x), lambda ct, r, weight, x: weigh(weight, ct)],
 )  # fmt: skip
 
 
-def _sigmoid_cross_entropy(x: Array, y: Array) -> Array:
-    """-y log sigmoid(x) - (1 - y) log(1 - sigmoid(x)): of the two terms one is beyond softplus."""
-    return np.asarray(_weigh(np.where(x > 0, 1 - y, y), np.abs(x)) + _softplus(-np.abs(x)))
-
-
 _MISSED = "select({x} > {T}(0), {T}(1) - {y}, {y})"
 sigmoid_cross_entropy: Op = elementwise(
-    "sigmoid_cross_entropy", 2, _sigmoid_cross_entropy,
+    "sigmoid_cross_entropy", 2, references.sigmoid_cross_entropy,
     f"select({_MISSED} == {{T}}(0), {{T}}(0), {_MISSED} * absolute({{x}}))"
     " + softplus(-absolute({x}))", cost=2 * POLYNOMIAL,
     vjp=[lambda ct, r, x, y: ct * _misses(x, y), lambda ct, r, x, y: -(ct * x)],
@@ -330,19 +286,6 @@ where: Op = Op(
 )
 
 
-def converted(x: Array, dtype: DType) -> Array:
-    """`x` in `dtype`. Floats drop their fraction to become integers: what lies beyond these is the
-    nearest of them and NaN is 0, as in LLVM's `fptosi.sat`. Integers keep the bits that fit."""
-    if not (dtype.is_integer and x.dtype.kind == "f"):
-        return np.asarray(x.astype(dtype.numpy))
-    limits = np.iinfo(dtype.numpy)
-    # The greatest i64 is no float, and the power of two above it is one.
-    least, above = float(limits.min), float(limits.max + 1)
-    value = np.where((x > least) & (x < above), x, 0).astype(dtype.numpy)
-    value = np.where(x <= least, limits.min, value)
-    return np.asarray(np.where(x >= above, limits.max, value), dtype.numpy)
-
-
 def _infer_cast(x: TensorType, dtype: DType) -> TensorType:
     return x.with_dtype(dtype)
 
@@ -356,7 +299,7 @@ cast: Op = Op(
     arity=1,
     attributes={"dtype": DTYPE},
     infer=_infer_cast,
-    reference=as_reference(converted),
+    reference=as_reference(references.converted),
     vjp=[_vjp_cast],
     lowering=Scalar("cast_{dtype}({x})", ARITHMETIC),
 )
