@@ -19,8 +19,8 @@ def print_summary(
 ) -> None:
     """Prints one row for each of `weights`: layer, name, dtype and shape, number of elements.
 
-    The name of the layer is what stands before the last dot. `parameters` are those that train.
-    console: standard output unless given.
+    The name of the layer is what stands before the last dot. `parameters` are those that train; a
+    column says which do where there are others. console: standard output unless given.
     """
     # Imported here: a process that prints nothing starts without rich.
     from rich.console import Console
@@ -36,11 +36,17 @@ def print_summary(
     table.add_column("variable")
     table.add_column("type")
     table.add_column("elements", justify="right")
+    trains = set(parameters)
+    tells = any(state.attributes["trainable"] and state not in trains for state in weights)
+    if tells:
+        table.add_column("trains")
     previous = None
     for state in weights:
         layer, _, name = state.name.rpartition(".")
         shown = layer if layer != previous else ""
         cells = (shown, name, f"{state.dtype}{shape_text(state.shape)}", f"{state.type.size:,}")
+        if tells:
+            cells += ("yes" if state in trains else "no",)
         # A bracket opens markup in rich.
         table.add_row(*map(escape, cells))
         previous = layer

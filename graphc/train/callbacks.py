@@ -182,7 +182,8 @@ def _fixed_folder(template: str) -> str:
 class LearningRateSchedule(Callback):
     """Sets the learning rate before each epoch, or each batch, to what `schedule` says.
 
-    A schedule maps the epoch, or the number of steps since epoch 0, to the rate.
+    A schedule maps the epoch, or the number of updates since epoch 0, to the rate. An update is
+    made by each batch, or by several where the optimizer accumulates gradients.
     """
 
     def __init__(self, schedule: Schedule, per: Literal["epoch", "step"] = "epoch") -> None:
@@ -203,7 +204,7 @@ class LearningRateSchedule(Callback):
     def on_batch_begin(self, epoch: int, batch: int) -> None:
         if self.per == "step":
             step = epoch * self.model.steps_per_epoch + batch
-            self.model.learning_rate = self.schedule(step)
+            self.model.learning_rate = self.schedule(step // self.model.batches_per_update)
 
 
 class TerminateOnNaN(Callback):

@@ -15,6 +15,7 @@ from graphc.errors import VariableError
 from graphc.functions.arrays import matched
 from graphc.functions.function import Function
 from graphc.functions.mode import Mode, check_options
+from graphc.functions.program import Updates
 from graphc.inspect.summary import print_memory, print_summary
 from graphc.ir.graph import Node
 from graphc.train.callback import Callback
@@ -26,12 +27,13 @@ from graphc.train.model_functions import HowToRun, ModelFunctions
 from graphc.train.model_parts import ModelParts
 from graphc.train.network import Metric, network_of
 from graphc.train.on_batch import functions_for, run_on_batch
-from graphc.train.optimization import optimization_of
+from graphc.train.optimization import optimization_of, revised
 from graphc.train.prediction import predict_rows
 from graphc.train.progress import Verbosity
 from graphc.train.row_weights import ClassWeight
 from graphc.train.sources import GivenData, GivenValidation, source_of
 from graphc.train.span import epoch_span
+from graphc.train.weight_averages import check_decay
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -52,9 +54,12 @@ class Model(ModelParts):
     metrics: by name, scalars that are means over the batch, or metrics of the whole set such as
         `gc.metrics.AUC(scores, targets)`.
     variables: the values of the graph's states, those of the graph unless given.
+    parameters: those that train, nodes or patterns of names; all that the loss reads unless given.
+    updates: further states with the next values that a training step gives them, at once with
+    parameters: a next value reads what the parameters were before the step.
 
     Raises GraphError when a node is of the wrong kind, shape or graph, or reads an input that is
-    not named here.
+    not named here, for a pattern that matches nothing, and for an update of what trains.
     """
 
     def __init__(
@@ -65,8 +70,12 @@ class Model(ModelParts):
         loss: Node | None = None,
         metrics: Mapping[str, Metric] | None = None,
         variables: Variables | None = None,
+        *,
+        parameters: Node | str | Sequence[Node | str] | None = None,
+        updates: Updates | None = None,
     ) -> None:
-        super().__init__(network_of(inputs, outputs, targets, loss, metrics), variables)
+        network = network_of(inputs, outputs, targets, loss, metrics, parameters, updates)
+        super().__init__(network, variables)
         self.batch_size = DEFAULT_BATCH_SIZE
         # What callbacks look at.
         self.history = History()
@@ -77,8 +86,11 @@ class Model(ModelParts):
     def summary(self, console: Console | None = None) -> None:
         """Prints layers, their parameters, shapes and counts; once compiled with an optimizer also
         what the training step takes of memory. Nothing is allocated for it."""
-        print_summary(self.parameters, self.weights, console)
-        if self.optimizer is not None and self._network.opens_only_batch(self.train_function):
+        trained = self.trained_parameters
+        print_summary(trained, self.weights, console)
+        if self.optimizer is None or not trained:
+            return
+        if self._network.opens_only_batch(self.train_function):
             memory = self.train_function.memory({self.batch_dimension: self.batch_size})
             print_memory(f"training step of {self.batch_size} rows", memory, console)
 
@@ -91,23 +103,35 @@ class Model(ModelParts):
         fuse: bool = True,
         mode: Mode = "compiled",
         threads: int | None = None,
+        ema: float | None = None,
     ) -> None:
         """Makes the training step; without an optimizer only how the model is run is set.
 
         `fuse`, `mode` and `threads` are those of `gc.function`. With a batch size the step is
         compiled at once, else by `fit`. Compiling again with the same optimizer keeps its slots;
-        another one starts afresh, with states of the same names as in a new model. Raises
-        GraphError for an optimizer without a loss or parameters, TypeError for what is none,
-        ValueError for another mode or fewer than one thread, DataError for a batch size that is no
-        positive integer, and what the optimizer's `updates` raise; the model then is as it was.
+        another one starts afresh, with states of the same names as in a new model.
+
+        ema: the decay of exponential moving averages of the weights, which `evaluate` and `predict`
+        use when asked: after each update, e = ema e + (1 - ema) w, from the weights before the
+        first one on. They are states `ema.<name>`.
+
+        Raises GraphError for an optimizer without a loss or parameters, TypeError for what is none,
+        ValueError for another mode, fewer than one thread or an `ema` that is not in [0, 1),
+        DataError for a batch size that is no positive integer, and what the optimizer's `updates`
+        raise; the model then is as it was.
         """
         check_options(mode, threads)
         if batch_size is not None:
             batch_size = as_batch_size(batch_size)
-        network, variables = self._network, self.variables
+        network, variables, frozen = self._network, self.variables, self._frozen
+        if ema is not None:
+            check_decay(ema, optimizer)
+        before = self._optimization
         if optimizer is not self.optimizer:
-            before = self._optimization
-            self._optimization = optimization_of(optimizer, network, variables, before)
+            made = optimization_of(optimizer, network, variables, before, frozen, ema)
+            self._optimization = made
+        elif before is not None and before.decay != ema:
+            self._optimization = revised(before, network, variables, frozen, ema)
         how = HowToRun(mode, fuse, threads)
         self._functions = ModelFunctions(network, variables, self._optimization, how)
         if batch_size is not None:
@@ -217,13 +241,16 @@ class Model(ModelParts):
         sample_weight: Any = None,
         class_weight: ClassWeight | None = None,
         steps: int | None = None,
+        *,
+        use_ema: bool = False,
     ) -> dict[str, Any]:
         """Loss and metrics of all rows, by name; floats, but for the array of a metric that is one.
 
         Data is as `fit` takes it; of an iterable of batches `steps` are taken. Raises as it does.
+        use_ema: by the averages of the weights; GraphError unless `compile` was given `ema`.
         """
         given = GivenData(x, y, sample_weight, class_weight, batch_size, steps)
-        return judged(self._functions, source_of(self._network, given, self.batch_size))
+        return judged(self._functions_by(use_ema), source_of(self._network, given, self.batch_size))
 
     def train_on_batch(
         self,
@@ -255,21 +282,25 @@ class Model(ModelParts):
         batch. Raises as `fit` does."""
         return self.predict_function(*matched(self.inputs, x, "x"))
 
-    def predict(self, x: Any, batch_size: int | None = None) -> Any:
+    def predict(self, x: Any, batch_size: int | None = None, *, use_ema: bool = False) -> Any:
         """The outputs for all rows, in the structure of the outputs. Raises as `fit` does.
 
-        Every output must have the batch as its first dimension (GraphError).
+        use_ema: by the averages of the weights; GraphError unless `compile` was given `ema`. Every
+        output must have the batch as its first dimension (GraphError).
         """
         rows = self._rows_of_batch(batch_size)
-        return predict_rows(self.predict_function, self.inputs, self.outputs, x, rows)
+        run = self._functions_by(use_ema).predict
+        return predict_rows(run, self.inputs, self.outputs, x, rows)
 
-    def predict_classes(self, x: Any, batch_size: int | None = None) -> Array:
+    def predict_classes(
+        self, x: Any, batch_size: int | None = None, *, use_ema: bool = False
+    ) -> Array:
         """The class (i64) of every row: of several scores the greatest as `argmax` finds it, of one
         logit under a binary loss 1 where it is positive and else 0.
 
         Raises GraphError for one number a row under another loss, and as `predict` does.
         """
-        classify = self.classify_function
+        classify = self._functions_by(use_ema).classify
         ((_, classes),) = classify.program.outputs
         rows = self._rows_of_batch(batch_size)
         result: Array = predict_rows(classify, self.inputs, classes, x, rows)
@@ -340,6 +371,9 @@ class Model(ModelParts):
             raise VariableError(f"{error}\n  {hint}") from None
 
     # --- helpers -----------------------------------------------------------------------------
+
+    def _functions_by(self, use_ema: bool) -> ModelFunctions:
+        return self._functions.averaged() if use_ema else self._functions
 
     def _rows_of_batch(self, batch_size: int | None) -> int:
         return self.batch_size if batch_size is None else as_batch_size(batch_size)

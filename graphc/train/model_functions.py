@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +12,7 @@ from graphc.declare.forms import Nodes, listed
 from graphc.declare.hyperparameters import as_count
 from graphc.declare.variables import Variables
 from graphc.errors import GraphError, NotCompiledError
+from graphc.files.value_files import listed_names
 from graphc.functions.function import Function, function
 from graphc.functions.mode import Mode
 from graphc.ir.graph import Node
@@ -22,6 +24,10 @@ from graphc.train.optimization import Optimization, weighted_optimization
 from graphc.train.prediction import classes_of
 from graphc.train.recording import RECORD_EVERY, Recorder, recording_step
 from graphc.train.watch import all_finite
+from graphc.train.weight_averages import WeightAverages, by_averages
+
+# What does not depend on which parameters train.
+UNTRAINED = ("declared", "test", "predict", "classify")
 
 # Outputs, and the updates of states.
 _Declared = tuple[Nodes, Mapping[Node, Node] | None]
@@ -49,6 +55,7 @@ class ModelFunctions:
         optimization: Optimization | None = None,
         how: HowToRun | None = None,
         prefix: str = "",
+        averages: Mapping[Node, Node] | None = None,
     ) -> None:
         self.network = network
         self.prefix = prefix
@@ -56,6 +63,9 @@ class ModelFunctions:
         self.variables = variables
         self._optimization = optimization
         self._made: dict[str, Function] = {}
+        # States that stand in the place of the weights.
+        self._averages = averages or {}
+        self._averaged: ModelFunctions | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         """Copies and pickles declare their functions themselves."""
@@ -79,19 +89,58 @@ class ModelFunctions:
         with self.network.graph.declaring.lock:
             if optimization is not None:
                 optimization = weighted_optimization(optimization, network)
-            return ModelFunctions(network, self.variables, optimization, self.how, "weighted_")
+            return ModelFunctions(
+                network, self.variables, optimization, self.how, "weighted_", self._averages
+            )
+
+    @property
+    def updates(self) -> dict[Node, Node]:
+        """Those of a training step. Raises NotCompiledError before there is an optimizer,
+        GraphError where no parameter trains."""
+        if not self.optimization.trained:
+            names = listed_names(parameter.name for parameter in self.network.trainables)
+            raise GraphError(f"every parameter is frozen: {names}; model.unfreeze('*') trains them")
+        return self.optimization.updates
+
+    def retrained(self, optimization: Optimization) -> ModelFunctions:
+        """The same for another training step; what does not train is kept."""
+        other = ModelFunctions(self.network, self.variables, optimization, self.how, self.prefix)
+        other._made = {name: self._made[name] for name in UNTRAINED if name in self._made}
+        return other
+
+    @property
+    def averages(self) -> WeightAverages:
+        """Those of the weights. Raises GraphError where none are kept."""
+        averages = None if self._optimization is None else self._optimization.averages
+        if averages is None:
+            problem = "the model keeps no averages of its weights"
+            raise GraphError(f"{problem}; model.compile(optimizer, ema=0.999) has them kept")
+        return averages
+
+    def averaged(self) -> ModelFunctions:
+        """What judges and predicts by the averages of the weights as they are now.
+
+        Raises GraphError where none are kept.
+        """
+        states = self.averages.begun(self.variables)
+        with self.network.graph.declaring.lock:
+            if self._averaged is None:
+                self._averaged = ModelFunctions(
+                    self.network, self.variables, None, self.how, "averaged_", states
+                )
+            return self._averaged
 
     @property
     def train(self) -> Function:
         """(inputs, targets) -> loss and metrics by name, with the optimizer's updates."""
-        updates = self.optimization.updates
+        updates = self.updates
         return self._function("train", lambda: (self.network.judged, updates))
 
     @property
     def watched_train(self) -> Function:
         """`train` that makes no update unless loss and all updates are finite, as `is_finite`, one
         more output, tells."""
-        updates = self.optimization.updates
+        updates = self.updates
         loss = self.network.checked_loss
 
         def declared() -> _Declared:
@@ -134,13 +183,16 @@ class ModelFunctions:
         every = RECORD_EVERY if record is True else as_count("record", record, 0)
         if not every:
             return None
+        # In turn with the batches of an update, of which only the last changes parameters.
+        while math.gcd(every, self.optimization.optimizer.gradient_accumulation_steps or 1) > 1:
+            every += 1
         name = f"recorded_{step.program.name}"
         with self.network.graph.declaring.lock:
             if name not in self._made:
                 outputs = listed(self.network.outputs)
                 loss = self.network.checked_loss
-                made = recording_step(step, outputs, self.network.parameters, loss)
-                self._made[name] = made
+                parameters, trained = self.network.parameters, self.optimization.trained
+                self._made[name] = recording_step(step, outputs, parameters, loss, trained)
         return Recorder(step, self._made[name], every)
 
     def _function(
@@ -153,6 +205,7 @@ class ModelFunctions:
         with self.network.graph.declaring.lock:
             if name not in self._made:
                 outputs, updates = declare()
+                outputs = by_averages(outputs, self._averages) if self._averages else outputs
                 self._made[name] = function(
                     self.network.arguments if inputs is None else inputs,
                     outputs,

@@ -15,7 +15,8 @@ from graphc.display.table import counted, html_table
 from graphc.ir.graph import Node
 from graphc.train.model_functions import HowToRun, ModelFunctions
 from graphc.train.network import Metric, Network
-from graphc.train.optimization import Optimization
+from graphc.train.optimization import Optimization, revised
+from graphc.train.trained import frozen_by
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -26,6 +27,7 @@ class ModelParts:
     def __init__(self, network: Network, variables: Variables | None) -> None:
         self._network = network
         self.variables = network.graph.variables if variables is None else variables
+        self._frozen: frozenset[Node] = frozenset()
         self._optimization: Optimization | None = None
         self._functions = ModelFunctions(network, self.variables)
 
@@ -92,6 +94,13 @@ class ModelParts:
         return self._network.parameters
 
     @property
+    def trained_parameters(self) -> list[Node]:
+        """Those that a training step changes: all that the loss reads, or those of the model's
+        `parameters=`, without the frozen ones."""
+        all_of_them = self._network.trainables if self.loss is not None else self.parameters
+        return [parameter for parameter in all_of_them if parameter not in self._frozen]
+
+    @property
     def weights(self) -> list[Node]:
         """The states that outputs, loss and metrics read in inference, trainable or not."""
         return self._network.weights
@@ -100,6 +109,7 @@ class ModelParts:
     def states(self) -> list[Node]:
         """The weights, then what training keeps besides: the optimizer's, random streams."""
         kept = states_of([*self.updates.keys(), *self.updates.values()])
+        kept += self._optimization.states if self._optimization is not None else []
         return list(dict.fromkeys([*self.weights, *kept]))
 
     @property
@@ -111,6 +121,12 @@ class ModelParts:
     def updates(self) -> dict[Node, Node]:
         """The states that a training step changes, with their next values."""
         return {} if self._optimization is None else self._optimization.updates
+
+    @property
+    def batches_per_update(self) -> int:
+        """Of how many batches the optimizer makes an update."""
+        batches = None if self.optimizer is None else self.optimizer.gradient_accumulation_steps
+        return batches or 1
 
     @property
     def learning_rate(self) -> float:
@@ -130,3 +146,39 @@ class ModelParts:
     def values(self) -> dict[str, Array]:
         """Copies of the values of all states, by name; `variables.update` puts them back."""
         return self.variables.read([state.name for state in self.states])
+
+    # --- what trains -------------------------------------------------------------------------
+
+    def freeze(self, *parameters: Node | str) -> None:
+        """These keep their values while the others are trained: `model.freeze("backbone.*")`.
+
+        parameters: nodes, patterns of names as `fnmatch` has them ("*" for all), lists of both.
+        It takes effect at the next `fit`, which compiles the step that is left, and lasts until
+        `unfreeze`. What the optimizer keeps of all parameters, of the frozen ones too, stays as it
+        is. Raises TypeError for what is neither and for nothing, GraphError for what is none of the
+        model's.
+        """
+        self._set_frozen(self._frozen.union(frozen_by("freeze", parameters, self.parameters)))
+
+    def unfreeze(self, *parameters: Node | str) -> None:
+        """Trains these again: `model.unfreeze("*")`. As `freeze`."""
+        self._set_frozen(
+            self._frozen.difference(frozen_by("unfreeze", parameters, self.parameters))
+        )
+
+    def apply_ema(self) -> None:
+        """Copies the averages of the weights into the weights.
+
+        Raises GraphError unless the model was compiled with `ema`.
+        """
+        averages = self._functions.averages.begun(self.variables)
+        values = self.variables.read([average.name for average in averages.values()])
+        self.variables.update({p.name: values[a.name] for p, a in averages.items()})
+
+    def _set_frozen(self, frozen: frozenset[Node]) -> None:
+        before = self._optimization
+        if before is not None and frozen != self._frozen:
+            made = revised(before, self._network, self.variables, frozen, before.decay)
+            self._optimization = made
+            self._functions = self._functions.retrained(made)
+        self._frozen = frozen

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from graphc.declare.derivatives import inference
 from graphc.declare.forms import Nodes, listed
@@ -20,6 +21,7 @@ from graphc.ir.lazy import Lazy
 from graphc.ir.location import callers_location, located
 from graphc.ir.ops import leaf
 from graphc.train.logged import LOSS, check_metric_name, part_name
+from graphc.train.trained import chosen_parameters, further_updates
 
 # A mean over the batch, or a metric of the whole set.
 Metric = Node | SetMetric
@@ -30,6 +32,8 @@ class Network:
     """Nodes of one graph. The loss is a float scalar, as are metrics that are means over the batch.
 
     batch_dimension: the name of the dimension that is the first of all inputs and targets.
+    trainables: the parameters that an optimizer may change. further: other states that a training
+    step changes, with their next values.
     row_weights: the input that holds the weight of each row, where the loss has any.
     """
 
@@ -40,6 +44,8 @@ class Network:
     loss: Node | None
     metrics: dict[str, Metric]
     batch_dimension: str
+    trainables: list[Node]
+    further: dict[Node, Node]
     row_weights: Node | None = None
 
     @property
@@ -109,15 +115,27 @@ def network_of(
     targets: Node | Sequence[Node] | None,
     loss: Node | None,
     metrics: Mapping[str, Metric] | None,
+    parameters: Any = None,
+    updates: Any = None,
 ) -> Network:
     """The parts of a model, checked. Raises TypeError for metrics that have no names, GraphError
-    for a node of the wrong kind, shape or graph, and for what reads an input that is not named."""
+    for a node of the wrong kind, shape or graph, and for what reads an input that is not named;
+    for parameters and updates as `chosen_parameters` and `further_updates` do."""
     if metrics is not None and not isinstance(metrics, Mapping):
         raise TypeError(f"Model: metrics: scalars by name expected, not {shown(metrics)}")
     given, goals, named = listed(inputs), listed(targets), dict(metrics or {})
     check_parts(given, listed(outputs), goals, loss, named)
+    trainables = chosen_parameters(parameters, loss)
     return Network(
-        graph_of(given[0]), given, outputs, goals, loss, named, batch_dimension([*given, *goals])
+        graph=graph_of(given[0]),
+        inputs=given,
+        outputs=outputs,
+        targets=goals,
+        loss=loss,
+        metrics=named,
+        batch_dimension=batch_dimension([*given, *goals]),
+        trainables=trainables,
+        further=further_updates(updates, loss, [*given, *goals], trainables),
     )
 
 

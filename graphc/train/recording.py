@@ -11,7 +11,7 @@ from graphc.compiler.row_loop import RowOrder
 from graphc.declare.derivatives import grad
 from graphc.functions.function import Function, function
 from graphc.ir import build
-from graphc.ir.graph import Node, topological
+from graphc.ir.graph import Node, is_among, topological
 from graphc.ir.op import Array
 from graphc.ir.ops import elementwise as ops
 from graphc.ir.types import f64
@@ -82,27 +82,30 @@ def _scope(parameter: Node) -> str:
 
 
 def recorded_values(
-    layers: Sequence[Layer], loss: Node, updates: Mapping[Node, Node]
+    layers: Sequence[Layer], loss: Node, updates: Mapping[Node, Node], trained: Sequence[Node]
 ) -> dict[str, Node]:
     """Scalars by name, for each layer: `dense/activation`, `dense/gradient` and `dense/update`, the
     2-norms of a batch's activations and of all its parameters' gradients and changes, and
-    `dense/dead`, the share of units that are 0 in every row."""
-    gradients = gradients_of(layers, loss)
+    `dense/dead`, the share of units that are 0 in every row. Gradients and changes are of what is
+    `trained`."""
+    gradients = gradients_of(layers, loss, trained)
     activation, gradient, update = NORMS
     values: dict[str, Node] = {}
     for layer in layers:
-        changes = [ops.subtract(updates[p], p) for p in layer.parameters if p in updates]
+        own = [parameter for parameter in layer.parameters if parameter in gradients]
+        changes = [ops.subtract(updates[parameter], parameter) for parameter in own]
         values[recorded_name(layer.name, activation)] = norm([layer.activation])
-        values[recorded_name(layer.name, gradient)] = norm([gradients[p] for p in layer.parameters])
-        if changes:
+        if own:
+            values[recorded_name(layer.name, gradient)] = norm([gradients[p] for p in own])
             values[recorded_name(layer.name, update)] = norm(changes)
         values[recorded_name(layer.name, DEAD)] = dead_share(layer.activation)
     return values
 
 
-def gradients_of(layers: Sequence[Layer], loss: Node) -> dict[Node, Node]:
+def gradients_of(layers: Sequence[Layer], loss: Node, trained: Sequence[Node]) -> dict[Node, Node]:
     """The same nodes as the optimizer made: a graph holds each once."""
-    parameters = [parameter for layer in layers for parameter in layer.parameters]
+    of_layers = (parameter for layer in layers for parameter in layer.parameters)
+    parameters = [parameter for parameter in of_layers if is_among(parameter, trained)]
     return dict(zip(parameters, grad(loss, parameters), strict=True))
 
 
@@ -210,12 +213,16 @@ class RecordedEpochs:
 
 
 def recording_step(
-    step: Function, outputs: Sequence[Node], parameters: Sequence[Node], loss: Node
+    step: Function,
+    outputs: Sequence[Node],
+    parameters: Sequence[Node],
+    loss: Node,
+    trained: Sequence[Node],
 ) -> Function:
     """The training step with `recorded_values` of the layers as outputs besides its own."""
     program = step.program
     updates = dict(program.updates)
-    values = recorded_values(recorded_layers(outputs, parameters), loss, updates)
+    values = recorded_values(recorded_layers(outputs, parameters), loss, updates, trained)
     return function(
         program.inputs,
         {**dict(program.outputs), **values},

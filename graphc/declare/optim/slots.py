@@ -24,7 +24,7 @@ class Slots:
         self.dtype = dtype
         self.updates: dict[Node, Node] = {}
         self.declared: dict[str, Node] = {}
-        self._counter = f"{scope}.steps" if counter is None else counter
+        self.counter = f"{scope}.steps" if counter is None else counter
         self._counts_each = False
         self._steps: dict[str, Node] = {}
         self._groups: Mapping[str, str] = {}
@@ -53,7 +53,7 @@ class Slots:
 
     def steps(self, parameter: Node) -> Node:
         """The number of the step being taken, from 1, in the dtype of `parameter`."""
-        name = self._counter_of(parameter) if self._counts_each else self._counter
+        name = self._counter_of(parameter) if self._counts_each else self.counter
         if name not in self._steps:
             count = self.variable(name, 0)
             self._steps[name] = self.updates[count] = count + 1
@@ -79,25 +79,26 @@ class Slots:
 
     def count_each(self, counted: Sequence[Node]) -> dict[str, str]:
         """From now on each parameter counts its own steps: some train in steps in which others do
-        not. Returns, where the steps were counted together, the counter that goes on from which.
+        not. Returns the names of counters, each with that of the common one in whose place it is.
 
         counted: the parameters that have trained so far.
         """
         if self._counts_each:
             return {}
         self._counts_each = True
-        if self._counter not in self.declared:
+        if self.counter not in self.declared:
             return {}
+        del self.declared[self.counter]
         own = [self.variable(self._counter_of(parameter), 0) for parameter in counted]
-        return {count.name: self._counter for count in own}
+        return {count.name: self.counter for count in own}
 
     def count_of(self, parameter: Node) -> Node:
         """The number of steps that have been taken, a state. Raises KeyError where none is kept."""
-        name = self._counter_of(parameter) if self._counts_each else self._counter
+        name = self._counter_of(parameter) if self._counts_each else self.counter
         return self.declared[name]
 
     def _counter_of(self, parameter: Node) -> str:
-        return f"{self._counter}.{parameter.name}"
+        return f"{self.counter}.{parameter.name}"
 
 
 def widest(nodes: Sequence[Node]) -> DType:
