@@ -52,9 +52,17 @@ def load_model(
         threads,
     )
     network = content.network
-    model = Model(network.inputs, network.outputs, network.targets, network.loss, network.metrics)
+    model = Model(
+        network.inputs,
+        network.outputs,
+        network.targets,
+        network.loss,
+        network.metrics,
+        parameters=None if network.loss is None else network.trainables,
+        updates=network.further or None,
+    )
     model.batch_size = content.batch_size
-    model._restore(content.optimization, how)
+    model._restore(content.optimization, how, content.frozen)
     return model
 
 

@@ -348,7 +348,9 @@ class Model(ModelParts):
             self.variables.save(path, [state.name for state in self.weights])
             return
         how = self._functions.how
-        content = Content(self._network, self._optimization, how, self.batch_size)
+        content = Content(
+            self._network, self._optimization, how, self.batch_size, self._frozen_parameters
+        )
         write_model(path, content, self.variables, self.states)
 
     def load(

@@ -12,8 +12,6 @@ from graphc.declare.as_data import (
     OPTIMIZERS,
     initializer_data,
     initializer_of,
-    object_data,
-    object_of,
 )
 from graphc.declare.forms import Nodes
 from graphc.declare.graph import Graph
@@ -32,6 +30,7 @@ from graphc.train.metric_data import metric_data, metric_of
 from graphc.train.model_functions import HowToRun
 from graphc.train.network import Network, network_of
 from graphc.train.optimization import Optimization
+from graphc.train.optimization_data import optimization_data, optimization_from, pairs_of
 
 # Under these names the metadata of a file holds its parts.
 NODES, STRUCTURE = "graphc.nodes", "graphc.model"
@@ -39,7 +38,9 @@ VERSION = 1
 MOST_CHARACTERS = 2**25
 
 _PARTS = ("version", "seed", "states", "scopes", "streams", "initializers", "steps", "network",
-          "optimization", "batch_size", "run", "beside")  # fmt: skip
+          "frozen", "optimization", "batch_size", "run", "beside")  # fmt: skip
+
+_NETWORK = ("inputs", "outputs", "targets", "loss", "metrics", "parameters", "updates")
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,7 @@ class Content:
     optimization: Optimization | None
     how: HowToRun
     batch_size: int
+    frozen: list[Node]
 
 
 # --- writing ---------------------------------------------------------------------------------
@@ -87,17 +89,18 @@ def write_model(
 def _needed(content: Content) -> list[Node]:
     """The nodes of a model, with what training makes of its states, in the order of making."""
     network, optimization = content.network, content.optimization
-    roots = [*network.arguments, *network.roots]
+    further = network.further
+    roots = [*network.arguments, *network.roots, *further, *further.values()]
     if optimization is not None:
-        roots += [optimization.rate, *optimization.updates, *optimization.updates.values()]
+        roots += [*optimization.states, *optimization.updates, *optimization.updates.values()]
     steps = network.graph.training_steps
     while True:
         nodes = set(topological(roots))
-        further = [s.value for s in steps if s.when in nodes and s.value not in nodes]
-        further += [s.state for s in steps if s.when in nodes and s.state not in nodes]
-        if not further:
+        more = [s.value for s in steps if s.when in nodes and s.value not in nodes]
+        more += [s.state for s in steps if s.when in nodes and s.state not in nodes]
+        if not more:
             return sorted(nodes, key=lambda node: node.number)
-        roots += further
+        roots += more
 
 
 def _structure(
@@ -130,8 +133,11 @@ def _structure(
                 name: metric_data(each, f"metric {name!r}", labels, arrays)
                 for name, each in network.metrics.items()
             },
+            "parameters": _labelled(network.trainables, labels),
+            "updates": [[labels[state], labels[x]] for state, x in network.further.items()],
         },
-        "optimization": _optimization_data(content.optimization, labels, arrays),
+        "frozen": _labelled(content.frozen, labels),
+        "optimization": optimization_data(content.optimization, labels, arrays),
         "batch_size": content.batch_size,
         "run": {"mode": content.how.mode, "fuse": content.how.fuse},
     }
@@ -148,19 +154,6 @@ def _labelled(nodes: Nodes, labels: Mapping[Node, str]) -> Any:
     if isinstance(nodes, Mapping):
         return {name: labels[node] for name, node in nodes.items()}
     return [labels[node] for node in nodes]
-
-
-def _optimization_data(
-    made: Optimization | None, labels: Mapping[Node, str], arrays: list[Array]
-) -> Any:
-    if made is None:
-        return None
-    return {
-        "optimizer": object_data(made.optimizer, type(made.optimizer).__name__, arrays),
-        "rate": labels[made.rate],
-        "updates": [[labels[state], labels[value]] for state, value in made.updates.items()],
-        "names": sorted(made.names),
-    }
 
 
 # --- reading ---------------------------------------------------------------------------------
@@ -220,7 +213,8 @@ class _Reader:
         if not size:
             raise self.parts["batch_size"].error("at least 1 expected")
         how = HowToRun("reference" if mode == "reference" else "compiled", run["fuse"].flag())
-        return Content(network, optimization, how, size)
+        frozen = [self._node(each) for each in self.parts["frozen"].items()]
+        return Content(network, optimization, how, size, frozen)
 
     def _declare(self, file: StoredFile, allow_nan: bool) -> None:
         """The states with their values, and what else the graph knows of them."""
@@ -253,7 +247,8 @@ class _Reader:
         self.graph.add_training_step(self._node(state), self._node(when), self._node(value), given)
 
     def _network(self) -> Network:
-        found = self.parts["network"].has(("inputs", "outputs", "targets", "loss", "metrics"))
+        found = self.parts["network"].has(_NETWORK)
+        trains = not found["loss"].is_null
         return network_of(
             [self._node(each) for each in found["inputs"].items()],
             self._form(found["outputs"]),
@@ -263,21 +258,16 @@ class _Reader:
                 name: metric_of(each, self._node, self.arrays)
                 for name, each in found["metrics"].entries().items()
             },
+            [self._node(each) for each in found["parameters"].items()] if trains else None,
+            pairs_of(found["updates"], self._node) or None,
         )
 
     def _optimization(self, network: Network) -> Optimization | None:
-        part = self.parts["optimization"]
-        if part.is_null:
-            return None
-        found = part.has(("optimizer", "rate", "updates", "names"))
-        optimizer = object_of(found["optimizer"], self.optimizers, self.graph.states, self.arrays)
-        rate = self._node(found["rate"])
-        if rate.op is not leaf.state or rate.shape != () or not rate.dtype.is_float:
-            raise found["rate"].error(f"a state that is a float scalar expected, not {rate!r}")
-        pairs = [self._several(each, 2) for each in found["updates"].items()]
-        updates = {self._node(state): self._node(value) for state, value in pairs}
-        network.checked_loss  # noqa: B018 (raises without one)
-        return Optimization(optimizer, rate, updates, frozenset(found["names"].texts()))
+        part, kinds = self.parts["optimization"], self.optimizers
+        made = optimization_from(part, kinds, self.graph, self.arrays, self._node)
+        if made is not None:
+            network.checked_loss  # noqa: B018 (raises without one)
+        return made
 
     def _several(self, part: Part, count: int) -> list[Part]:
         items = part.items()

@@ -39,8 +39,15 @@ class ModelParts:
         ModelParts.__init__(other, self._network, self.variables)
         return other
 
-    def _restore(self, optimization: Optimization | None, how: HowToRun) -> None:
+    @property
+    def _frozen_parameters(self) -> list[Node]:
+        return [parameter for parameter in self.parameters if parameter in self._frozen]
+
+    def _restore(
+        self, optimization: Optimization | None, how: HowToRun, frozen: list[Node]
+    ) -> None:
         """Compiled as a model was before."""
+        self._frozen = frozenset(frozen)
         self._optimization = optimization
         self._functions = ModelFunctions(self._network, self.variables, optimization, how)
 

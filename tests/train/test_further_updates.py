@@ -217,3 +217,27 @@ def test_freezing_drops_the_sums_of_an_update_to_come():
     assert_values(model, values, 0)
     assert not model.variables["sgd.accumulated.first.kernel"].any()
     assert model.variables["sgd.accumulated.second.kernel"].any()
+
+
+def test_a_model_from_a_file_trains_on_with_the_same_bits(tmp_path):
+    """With groups, sums of gradients, averages, further states, and what is frozen."""
+    whole = network()
+    count = whole.graph.variable("count", 0)
+    parts = (whole.inputs, whole.outputs, whole.targets, whole.loss)
+    model = gc.Model(*parts, parameters=["first.*", "second.kernel"], updates={count: count + 1})
+    groups = {"*.bias": {"weight_decay": 0.0}, whole.parameters[0]: {"learning_rate": 1e-3}}
+    optimizer = gc.optim.AdamW(1e-2, groups=groups, gradient_accumulation_steps=2)
+    model.compile(optimizer, ema=0.9, mode="reference")
+    fit(model, 1)
+    model.freeze("first.bias")
+    fit(model, 1)
+    model.save(tmp_path / "model")
+    other = gc.load_model(tmp_path / "model")
+    assert [p.name for p in other.trained_parameters] == ["first.kernel", "second.kernel"]
+    for each in (model, other):
+        fit(each, 1)
+        each.unfreeze("*")
+        fit(each, 1)
+    assert_values(other, model.values(), 0)
+    assert other.variables["count"] == 28
+    np.testing.assert_array_equal(other.predict(X, use_ema=True), model.predict(X, use_ema=True))

@@ -25,7 +25,7 @@ class Slots:
         self.updates: dict[Node, Node] = {}
         self.declared: dict[str, Node] = {}
         self.counter = f"{scope}.steps" if counter is None else counter
-        self._counts_each = False
+        self.counts_each = False
         self._steps: dict[str, Node] = {}
         self._groups: Mapping[str, str] = {}
 
@@ -53,7 +53,7 @@ class Slots:
 
     def steps(self, parameter: Node) -> Node:
         """The number of the step being taken, from 1, in the dtype of `parameter`."""
-        name = self._counter_of(parameter) if self._counts_each else self.counter
+        name = self._counter_of(parameter) if self.counts_each else self.counter
         if name not in self._steps:
             count = self.variable(name, 0)
             self._steps[name] = self.updates[count] = count + 1
@@ -83,9 +83,9 @@ class Slots:
 
         counted: the parameters that have trained so far.
         """
-        if self._counts_each:
+        if self.counts_each:
             return {}
-        self._counts_each = True
+        self.counts_each = True
         if self.counter not in self.declared:
             return {}
         del self.declared[self.counter]
@@ -94,7 +94,7 @@ class Slots:
 
     def count_of(self, parameter: Node) -> Node:
         """The number of steps that have been taken, a state. Raises KeyError where none is kept."""
-        name = self._counter_of(parameter) if self._counts_each else self.counter
+        name = self._counter_of(parameter) if self.counts_each else self.counter
         return self.declared[name]
 
     def _counter_of(self, parameter: Node) -> str:
