@@ -241,3 +241,23 @@ def test_a_model_from_a_file_trains_on_with_the_same_bits(tmp_path):
     assert_values(other, model.values(), 0)
     assert other.variables["count"] == 28
     np.testing.assert_array_equal(other.predict(X, use_ema=True), model.predict(X, use_ema=True))
+
+
+def test_rows_that_weigh_train_the_same_states():
+    """Weights of 1 are none, whatever else a step consists of."""
+    models = []
+    for weights in (None, np.ones(42)):
+        whole = network()
+        count = whole.graph.variable("count", 0)
+        parts = (whole.inputs, whole.outputs, whole.targets, whole.loss)
+        model = gc.Model(*parts, updates={count: count + 1})
+        optimizer = gc.optim.Adam(0.01, gradient_accumulation_steps=2)
+        model.compile(optimizer, ema=0.9, mode="reference")
+        for _ in range(2):
+            fit(model, 1, sample_weight=weights)
+            model.freeze("first.bias")
+        models.append(model)
+    assert models[0].values().keys() == models[1].values().keys()
+    assert_values(models[1], models[0].values(), 1e-9)
+    losses = [m.evaluate(X, T, sample_weight=np.ones(42), use_ema=True)["loss"] for m in models]
+    assert losses == pytest.approx([models[0].evaluate(X, T, use_ema=True)["loss"]] * 2, rel=1e-9)
