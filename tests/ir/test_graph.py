@@ -216,7 +216,7 @@ def test_names_are_unique() -> None:
         (graph.input, "w"),
         (graph.state, "w"),
     ):
-        with pytest.raises(GraphError, match=f"the name '{name}' is taken\n  at test_graph.py:"):
+        with pytest.raises(GraphError, match=f"the name '{name}' is taken, first declared"):
             declare(name, ())
     assert list(graph.inputs) == ["x"] and list(graph.states) == ["w"]
 

@@ -15,7 +15,7 @@ from graphc.ir.errors import ShapeError
 from graphc.ir.graph import Graph, Node, Program
 from graphc.ir.lower import expand_composites, specialize
 from graphc.ir.lowering import Composite
-from graphc.ir.ops import OPS, leaf, random
+from graphc.ir.ops import OPS, leaf, random, training
 from graphc.ir.ops import elementwise as ops
 from graphc.ir.reference import run_program
 from graphc.ir.types import as_dtype
@@ -47,6 +47,7 @@ def classifier() -> Program:
         ("stopped", ops.stop_gradient(scores)),
         ("stated", twice(scores)),
         ("dropped", random.dropout(scores, graph.state("key", (), "i64"), rate=0.5)),
+        ("trained", training.training_form(scores, 2 * scores)),
         ("padded", build.concatenate([scores, scores], 1)[:, ::2]),
     )
     updates = ((w, w - dw), (unused, build.broadcast_to(loss, (2,))))
