@@ -44,9 +44,9 @@ def print_summary(
     for state in weights:
         layer, _, name = state.name.rpartition(".")
         shown = layer if layer != previous else ""
-        cells = (shown, name, f"{state.dtype}{shape_text(state.shape)}", f"{state.type.size:,}")
+        cells = [shown, name, f"{state.dtype}{shape_text(state.shape)}", f"{state.type.size:,}"]
         if tells:
-            cells += ("yes" if state in trains else "no",)
+            cells.append("yes" if state in trains else "no")
         # A bracket opens markup in rich.
         table.add_row(*map(escape, cells))
         previous = layer

@@ -144,7 +144,8 @@ def _with_updates(
 ) -> Optimization:
     """The updates of `trained` by the optimizer, of averages, and of what else training changes."""
     loss, further = network.checked_loss, network.further
-    updates, is_due = {}, None
+    updates: dict[Node, Node] = {}
+    is_due: Node | None = None
     if trained:
         gradients = dict(zip(trained, grad(loss, trained), strict=True))
         optimizer, known = before.optimizer, network.trainables

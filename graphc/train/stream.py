@@ -112,7 +112,7 @@ class BatchStream:
         if not 1 <= len(batch) <= 3:
             wanted = "batches (x, y) or (x, y, sample_weight) expected"
             raise DataError(f"{self._role}: {wanted}, not one of {len(batch)} parts")
-        return tuple([*batch, None, None][:3])  # type: ignore[return-value]
+        return tuple([*batch, None, None][:3])
 
 
 def is_stream(network: Network, x: Any, y: Any) -> bool:
