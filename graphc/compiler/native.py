@@ -31,7 +31,7 @@ from graphc.kernels.row_kernels import (
     RowKernels,
     load_row_kernels,
 )
-from graphc.kernels.thread_choice import TableRunner
+from graphc.kernels.thread_choice import TableRunner, ThreadChoice
 from graphc.kernels.thread_count import available_processors
 
 # The passes, llvmlite and numba are imported where they are first needed, which may be never.
@@ -302,6 +302,8 @@ class LoadedProgram:
         self.addresses: tuple[int, ...] = ()
         self.table = self._table()
         self._runner = TableRunner(self.table)
+        # One for all loops: what a loop finds out the next one knows, so short ones profit by it.
+        self.choice_of_loops = None if self.pool is None else ThreadChoice(self.pool.congestion)
         self.outputs = {output.name: self._view(output) for output in self.executable.outputs}
         compiled.let_go_of_compilation()
 

@@ -76,7 +76,7 @@ class RowLoop:
         # What the addresses that the loop adds point at.
         self._memory: list[Array] = []
         self._first, table = self._make_table(stop_unless)
-        self._runner = TableRunner(table)
+        self._runner = TableRunner(table, loaded.choice_of_loops)
 
     @property
     def instructions(self) -> tuple[Instruction, ...]:

@@ -10,6 +10,7 @@ import graphc as gc
 from graphc.callbacks import Callback, LearningRateSchedule
 from graphc.compiler import row_inputs
 from graphc.data import Batches
+from graphc.kernels.thread_choice import ThreadChoice
 from graphc.train import epochs, fitting, progress
 from graphc.train.epochs import CompiledEpochs, Steps
 from graphc.train.loop import Averages
@@ -150,6 +151,23 @@ def test_the_program_waits_for_its_rows_and_the_log_for_the_program():
     assert names[:2] == ["gather"] * 2 and names[-2:] == ["log"] * 2
     for first in (names.count("gather"), names.index("log")):
         assert loop.instructions[first].barrier
+
+
+def test_a_loop_knows_what_those_before_have_found_out_about_threads():
+    graph = gc.Graph()
+    x = graph.input("x", ("batch", 4))
+    run = gc.function([x], gc.sum(x))
+    asked = []
+
+    class Asked(ThreadChoice):
+        def next_walks(self, left):
+            asked.append(left)
+            return super().next_walks(left)
+
+    run.loaded({"batch": 3}).choice_of_loops = Asked()
+    for steps in (2, 3):
+        run.row_loop([np.zeros((9, 4), "f4")], 3).run(0, steps)
+    assert 2 in asked and 3 in asked
 
 
 @pytest.fixture
