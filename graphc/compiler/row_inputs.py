@@ -26,14 +26,16 @@ def readable_in_place(
 
     arrays: those given for the inputs, whole.
     """
-    names = _read_by_products(program)
-    return tuple(
+    large = [
         node.name
         for node, array in zip(program.inputs, arrays, strict=True)
-        if node.name in names
-        and array.nbytes >= SMALLEST_ARRAY_BYTES
+        if array.nbytes >= SMALLEST_ARRAY_BYTES
         and array[:batch_size].nbytes >= SMALLEST_BATCH_BYTES
-    )
+    ]
+    if not large:
+        return ()
+    names = _read_by_products(program)
+    return tuple(name for name in large if name in names)
 
 
 def _read_by_products(program: Program) -> set[str]:

@@ -115,11 +115,18 @@ class Variables:
         array = self._arrays.get(state.name)
         return self._made(state, self._initial_value(state)) if array is None else array
 
-    def initialize(self, seed: int | None = None) -> None:
-        """Sets every value to its initial one, in place, with another seed when one is given."""
+    def initialize(
+        self, seed: int | None = None, names: Iterable[Node | str] | None = None
+    ) -> None:
+        """Sets every value to its initial one, in place, with another seed when one is given.
+
+        names: the states, or their names, that are set; all of them unless given. Raises
+        VariableError for an unknown one.
+        """
+        wanted = self if names is None else names
+        states = [self._state(name) for name in wanted]
         if seed is not None:
             self.seed = seed
-        states = list(self.graph.states.values())
         self._write_all(
             {s: self._initial_value(s) for s in states if s.name in self.graph.initializers}
         )

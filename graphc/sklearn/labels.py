@@ -49,14 +49,20 @@ class Labels:
                     f"`y` has {dense.shape[1]} labels, where {len(self.classes)} are expected"
                 )
             return (dense != 0).astype(np.float32)
-        found = unique_labels(y)
-        if len(np.setdiff1d(found, self.classes)):
+        numbers = self._numbers(y)
+        return numbers if self.head is SOFTMAX else numbers[:, None].astype(np.float32)
+
+    def _numbers(self, y: Array) -> Array:
+        """Where each label stands among the classes, i32."""
+        numbers = np.searchsorted(self.classes, y)
+        # Behind the last class stands none.
+        nearest = self.classes.take(numbers, mode="clip")
+        if not np.array_equal(nearest, y):
             raise ValueError(
                 f"`y` has classes not in `self.classes_`. `self.classes_` has {self.classes}. "
-                f"'y' has {found}."
+                f"'y' has {np.unique(y)}."
             )
-        numbers = np.searchsorted(self.classes, y).astype(np.int32)
-        return numbers if self.head is SOFTMAX else numbers[:, None].astype(np.float32)
+        return numbers.astype(np.int32)
 
     def predicted(self, probabilities: Array) -> Array:
         """The labels [rows], or zeros and ones [rows, outputs], of what a network predicts."""
@@ -84,8 +90,9 @@ def labels_of(y: Any, classes: Any = None) -> Labels:
         raise ValueError(
             "Multioutput target data is not supported: several labels a row are 0 or 1"
         )
-    return Labels(unique_labels(y if classes is None else classes), False)
+    return Labels(np.unique(y) if classes is None else unique_labels(classes), False)
 
 
 def _is_multilabel(y: Any) -> bool:
-    return bool(type_of_target(y) == "multilabel-indicator")
+    # What one column means takes long to find out, and is not asked.
+    return y.ndim == 2 and bool(type_of_target(y) == "multilabel-indicator")

@@ -142,9 +142,9 @@ class Learner:
 
     def forget_steps(self) -> None:
         """What the optimizer keeps is as at the beginning; what `values` gives stays as it is."""
-        kept = self.values()
-        self.graph.variables.initialize()
-        self.restore(kept)
+        kept = {each.name for each in self._kept}
+        variables = self.graph.variables
+        variables.initialize(names=[name for name in variables if name not in kept])
 
     # --- running -------------------------------------------------------------------------------
 

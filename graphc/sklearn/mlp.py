@@ -145,7 +145,7 @@ class MlpEstimator(NetworkEstimator):
         )
 
     def _begin(self, learner: Learner, random: np.random.RandomState) -> None:
-        learner.initialize(seed=0)
+        learner.forget_steps()
         factor = INIT_FACTOR_OF_LOGISTIC if self.activation == "logistic" else INIT_FACTOR
         values = learner.storage()
         for kernel, bias in zip(values[0::2], values[1::2], strict=True):

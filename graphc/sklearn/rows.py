@@ -94,6 +94,7 @@ class Epochs:
         # Of each batch; the last one may have fewer.
         self._counts = np.full(steps, self._batch_size, np.float64)
         self._counts[-1] = count - (steps - 1) * self._batch_size
+        self._whole_order = np.arange(steps * self._size)
         self._pace = Pace()
         self._loop: RowLoop | None = None
         if step.mode == "compiled" and isinstance(rows.x, np.ndarray) and steps > 1:
@@ -117,9 +118,9 @@ class Epochs:
         steps, made = len(self._counts), 0
         chosen = None
         if order is not None:
-            whole = np.arange(steps * self._size)
-            whole[: len(order)] = order
-            chosen = RowOrder(whole, len(whole))
+            # What the last batch is filled up with stays in its place.
+            self._whole_order[: len(order)] = order
+            chosen = RowOrder(self._whole_order, len(self._whole_order))
         while made < steps:
             found = self._pace.run(loop, made * self._size, steps - made, chosen)
             (values,) = found.values()

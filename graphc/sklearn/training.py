@@ -66,6 +66,8 @@ def train(
     one are put back at the end. An interrupt from the keyboard ends training with a warning.
     """
     made = 0
+    # Known here: to read it from the variables takes as long as a step does.
+    rate = learner.rate
     order = np.arange(rows) if how.shuffle and not epochs.is_one_batch else None
     with deferred_interrupts() as interrupts:
         try:
@@ -78,8 +80,15 @@ def train(
                 progress.rows += rows
                 if how.verbose:
                     print(f"Iteration {made}, loss = {loss:.8f}")
-                if _is_over(learner, how, progress, score):
+                if score is None:
+                    _look_at_loss(how, progress)
+                else:
+                    _look_at_score(score(), learner, how, progress)
+                following = _following_rate(rate, how, progress, score is not None)
+                if following is None:
                     break
+                if following != rate:
+                    learner.rate = rate = following
         except KeyboardInterrupt:
             warnings.warn("Training interrupted by user.", stacklevel=2)
     if score is not None:
@@ -104,31 +113,24 @@ def _epoch_loss(epochs: Epochs, order: Array | None, rows: int, interrupts: Inte
     return total / rows
 
 
-def _is_over(
-    learner: Learner, how: HowToTrain, progress: Progress, score: Callable[[], float] | None
-) -> bool:
-    """Whether training shall stop after this epoch; sets the rate of the next."""
-    if score is not None:
-        _look_at_score(score(), learner, how, progress)
-    else:
-        _look_at_loss(how, progress)
-    rate = learner.rate
+def _following_rate(
+    rate: float, how: HowToTrain, progress: Progress, has_score: bool
+) -> float | None:
+    """The rate of the next epoch, None where training is over."""
     following = how.rate.after_epoch(rate, progress.rows)
-    over = False
-    if progress.standing_still > how.patience and (how.stops or score is not None):
-        changed = how.rate.at_standstill(following)
-        over, progress.standing_still = changed is None, 0
-        following = following if changed is None else changed
-        if how.verbose:
-            what = "Training loss" if score is None else "Validation score"
-            then = "Stopping." if over else f"Setting learning rate to {following:f}"
-            print(
-                f"{what} did not improve more than tol={how.tolerance:f} for {how.patience} "
-                f"consecutive epochs. {then}"
-            )
-    if following != rate:
-        learner.rate = following
-    return over
+    stops = how.stops or has_score
+    if not stops or progress.standing_still <= how.patience:
+        return following
+    progress.standing_still = 0
+    changed = how.rate.at_standstill(following)
+    if how.verbose:
+        what = "Validation score" if has_score else "Training loss"
+        then = "Stopping." if changed is None else f"Setting learning rate to {changed:f}"
+        print(
+            f"{what} did not improve more than tol={how.tolerance:f} for {how.patience} "
+            f"consecutive epochs. {then}"
+        )
+    return changed
 
 
 def _look_at_loss(how: HowToTrain, progress: Progress) -> None:

@@ -77,6 +77,20 @@ def test_a_copy_begins_anew_with_the_same_seed():
     np.testing.assert_array_equal(variables["kernel"], other["kernel"])
 
 
+def test_chosen_states_begin_anew():
+    graph = small_graph()
+    variables = graph.variables
+    first = variables["kernel"]
+    variables.update({"kernel": np.ones((3, 2), "f4"), "rate": 2.0, "count": 7})
+    variables.initialize(names=[graph.states["rate"], "count"])
+    assert variables["rate"] == 0.5 and variables["count"] == 0
+    assert (variables["kernel"] == 1).all()
+    with pytest.raises(gc.VariableError, match="no state is named 'rates'"):
+        variables.initialize(1, ["kernel", "rates"])
+    variables.initialize(names=["kernel"])
+    np.testing.assert_array_equal(variables["kernel"], first)
+
+
 def test_copy_is_independent():
     variables = small_graph().variables
     other = variables.copy()
