@@ -161,6 +161,11 @@ def check_parts(
         order = "the order is gc.Model(inputs, outputs, targets, loss)"
         problem = f"inputs and targets must be inputs of a graph{which}; {order}"
         raise GraphError(located(problem, callers_location()))
+    twice = next((node for node in targets if is_among(node, inputs)), None)
+    if twice is not None:
+        problem = f"{twice!r} is an input and a target; leave it out of the targets: the loss may "
+        problem += "read inputs"
+        raise GraphError(located(problem, callers_location()))
     for name in metrics:
         check_metric_name(name)
     scalars: dict[str, Node] = dict(means) if loss is None else {LOSS: loss, **means}

@@ -451,3 +451,16 @@ def test_names_with_brackets_are_shown(capsys):
     assert "w[/b]" in text and "v[red]" in text and "f32[2]" in text
     model.fit(POINTS[:4], POINTS[:4], verbose=2)
     assert "top[5]" in capsys.readouterr().out
+
+
+def test_an_input_is_no_target_too() -> None:
+    graph = gc.Graph()
+    x = graph.input("x", ("batch", 3))
+    y = gc.nn.dense(x, 3)
+    loss = gc.losses.mean_squared_error(y, x)
+    with pytest.raises(gc.GraphError, match="is an input and a target; leave it out"):
+        gc.Model(x, y, x, loss)
+    model = gc.Model(x, y, loss=loss)
+    model.compile(gc.optim.SGD(0.1), mode="reference")
+    losses = model.fit(np.eye(3), epochs=5, verbose=0).history["loss"]
+    assert losses[-1] < losses[0]

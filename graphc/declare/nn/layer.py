@@ -113,6 +113,19 @@ class Layer:
         return self._name
 
     @property
+    def trainable(self) -> bool:
+        """True: what trains is a matter of the model. Setting it raises AttributeError."""
+        return True
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        problem = (
+            f"{type(self).__name__}: `trainable` cannot be set; model.freeze(*layer.parameters)"
+        )
+        problem += " leaves a layer's parameters as they are, and model.unfreeze trains them again"
+        raise AttributeError(located(problem, callers_location()))
+
+    @property
     def parameters(self) -> list[Node]:
         """The trainable states of the layer and of the layers that it calls, in their order.
 

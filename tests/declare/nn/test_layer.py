@@ -310,3 +310,10 @@ def test_parameters_are_asked_for_inside_of_a_call() -> None:
     gate = Gate(3)
     with pytest.raises(gc.GraphError, match="gate: w is asked for outside of `call`"):
         gate.parameter("w", (3,))
+
+
+def test_what_trains_is_a_matter_of_the_model() -> None:
+    layer = gc.nn.Dense(2)
+    assert layer.trainable
+    with pytest.raises(AttributeError, match=r"model\.freeze\(\*layer\.parameters\)"):
+        layer.trainable = False
