@@ -35,6 +35,11 @@ NUMBERS = X[:, 0] - 2 * X[:, 1] ** 2
 COUNTS = np.floor(np.exp(X[:, :1])).ravel()
 WEIGHTS = RANDOM.integers(0, 4, ROWS).astype(float)
 
+# Run in numpy, which computes the same as what is compiled and need not be compiled.
+REFERENCE = {"mode": "reference"}
+# These are compiled, the others are other rules for the same steps.
+COMPILED = ("classes", "in order")
+
 # Ours, scikit-learn's, y, and parameters of both.
 CASES: dict[str, tuple[type, type, Any, dict[str, Any]]] = {
     "classes": (MLPClassifier, neural_network.MLPClassifier, CLASSES, {}),
@@ -49,9 +54,10 @@ CASES: dict[str, tuple[type, type, Any, dict[str, Any]]] = {
         {"solver": "sgd", "learning_rate": "adaptive", "nesterovs_momentum": False, "tol": 1.0,
          "n_iter_no_change": 1, "momentum": 0.5},
     ),
-    "in order": (
+    "in order": (MLPClassifier, neural_network.MLPClassifier, CLASSES, {"shuffle": False}),
+    "two layers": (
         MLPClassifier, neural_network.MLPClassifier, CLASSES,
-        {"shuffle": False, "activation": "logistic", "hidden_layer_sizes": (8, 4)},
+        {"activation": "logistic", "hidden_layer_sizes": (8, 4)},
     ),
     "early stopping": (
         MLPClassifier, neural_network.MLPClassifier, CLASSES,
@@ -76,7 +82,8 @@ def assert_same_weights(ours: Any, theirs: Any, tolerance: float = 1e-10) -> Non
 @pytest.mark.parametrize("weights", [None, WEIGHTS], ids=["unweighted", "weighted"])
 def test_steps_are_those_of_scikit_learn(case: str, weights: Any) -> None:
     ours, theirs, y, parameters = CASES[case]
-    mine = ours(**SHARED | parameters).fit(X, y, weights)
+    mode = {} if case in COMPILED else REFERENCE
+    mine = ours(**SHARED | parameters | mode).fit(X, y, weights)
     other = theirs(**SHARED | parameters).fit(X, y, weights)
     assert_same_weights(mine, other)
     assert mine.n_iter_ == other.n_iter_
@@ -105,7 +112,7 @@ def test_steps_in_f32_are_those_of_scikit_learn() -> None:
 
 
 def test_reference_mode_takes_the_same_steps() -> None:
-    ours = MLPClassifier(**SHARED, mode="reference").fit(X, CLASSES)
+    ours = MLPClassifier(**SHARED, **REFERENCE).fit(X, CLASSES)
     assert_same_weights(ours, neural_network.MLPClassifier(**SHARED).fit(X, CLASSES))
 
 
@@ -113,7 +120,7 @@ def test_reference_mode_takes_the_same_steps() -> None:
     "loss" not in neural_network.MLPRegressor().get_params(), reason="scikit-learn below 1.7"
 )
 def test_poisson_is_that_of_scikit_learn() -> None:
-    ours = MLPRegressor(**SHARED, loss="poisson").fit(X, COUNTS)
+    ours = MLPRegressor(**SHARED, **REFERENCE, loss="poisson").fit(X, COUNTS)
     theirs = neural_network.MLPRegressor(**SHARED, loss="poisson").fit(X, COUNTS)
     assert_same_weights(ours, theirs)
     np.testing.assert_allclose(ours.loss_curve_, theirs.loss_curve_)
@@ -122,22 +129,24 @@ def test_poisson_is_that_of_scikit_learn() -> None:
         MLPRegressor(loss="poisson").fit(X, -COUNTS)
 
 
-@pytest.mark.parametrize("y", [CLASSES, BINARY], ids=["classes", "binary"])
-def test_lbfgs_ends_where_that_of_scikit_learn_does(y: Any) -> None:
+@pytest.mark.parametrize(
+    ("y", "mode"), [(CLASSES, "compiled"), (BINARY, "reference")], ids=["classes", "binary"]
+)
+def test_lbfgs_ends_where_that_of_scikit_learn_does(y: Any, mode: str) -> None:
     parameters = SHARED | {"solver": "lbfgs", "max_iter": 300, "alpha": 1.0, "activation": "tanh"}
-    ours = MLPClassifier(**parameters).fit(X, y)
+    ours = MLPClassifier(**parameters, mode=mode).fit(X, y)
     theirs = neural_network.MLPClassifier(**parameters).fit(X, y)
     assert abs(ours.loss_ - theirs.loss_) < 1e-6
     np.testing.assert_allclose(ours.predict_proba(X), theirs.predict_proba(X), atol=1e-2)
     assert not hasattr(ours, "partial_fit")
     with pytest.warns(ConvergenceWarning, match="lbfgs failed to converge"):
-        MLPClassifier(**parameters | {"max_iter": 2}).fit(X, y)
+        MLPClassifier(**parameters | {"max_iter": 2}, mode=mode).fit(X, y)
 
 
 def test_a_batch_at_a_time() -> None:
     ours, theirs = MLPClassifier(**SHARED), neural_network.MLPClassifier(**SHARED)
-    for start in (0, 40, 10):
-        part = slice(start, start + 40)
+    first = np.flatnonzero(CLASSES != "b")[:40]
+    for part in (first, slice(40, 80), slice(10, 50)):
         for each in (ours, theirs):
             each.partial_fit(X[part], CLASSES[part], classes=["a", "b", "c"])
     assert_same_weights(ours, theirs)
@@ -178,6 +187,8 @@ def test_clones_know_nothing_and_take_the_same_steps() -> None:
     again = clone(first)
     assert again.get_params() == first.get_params() and not hasattr(again, "coefs_")
     assert_same_weights(again.fit(X, CLASSES), first, 0)
+    # Nor does an estimator that is fitted once more know what it was.
+    assert_same_weights(again.fit(X, CLASSES), first, 0)
 
 
 def test_another_fit_compiles_nothing() -> None:
@@ -205,14 +216,14 @@ def test_sparse_rows_are_those_of_the_array(shape: Any) -> None:
 
 
 def test_weights_may_be_written_to() -> None:
-    estimator = MLPRegressor(**SHARED).fit(X, NUMBERS)
+    estimator = MLPRegressor(**SHARED, **REFERENCE).fit(X, NUMBERS)
     estimator.coefs_[-1][...] = 0
     estimator.intercepts_[-1][...] = 2.5
     assert (estimator.predict(X) == 2.5).all()
 
 
 def test_many_rows_are_predicted_in_parts() -> None:
-    estimator = MLPRegressor(**SHARED).fit(X, NUMBERS)
+    estimator = MLPRegressor(**SHARED, **REFERENCE).fit(X, NUMBERS)
     many = np.random.default_rng(1).standard_normal((1000, FEATURES))
     whole = estimator.predict(many)
     np.testing.assert_allclose(whole[:3], estimator.predict(many[:3]), rtol=1e-12)
@@ -279,14 +290,15 @@ def test_parameters_are_checked_by_fit(parameters: dict[str, Any], message: str)
 
 
 def test_what_cannot_be_learnt_is_refused() -> None:
+    shared = SHARED | REFERENCE
     with pytest.raises(ValueError, match="non-finite"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        MLPRegressor(**SHARED | {"solver": "sgd", "learning_rate_init": 1e9}).fit(X, NUMBERS)
+        MLPRegressor(**shared | {"solver": "sgd", "learning_rate_init": 1e9}).fit(X, NUMBERS)
     with pytest.raises(ValueError, match="non-zero"):
-        MLPRegressor(**SHARED).fit(X, NUMBERS, np.zeros(ROWS))
+        MLPRegressor(**shared).fit(X, NUMBERS, np.zeros(ROWS))
     with pytest.raises(ValueError, match="validation set is too small"):
-        MLPRegressor(**SHARED | {"early_stopping": True, "validation_fraction": 0.01}).fit(
+        MLPRegressor(**shared | {"early_stopping": True, "validation_fraction": 0.01}).fit(
             X, NUMBERS
         )
     with pytest.raises(ValueError, match="classes not in"):
-        MLPClassifier(**SHARED, warm_start=True).fit(X, CLASSES).fit(X, np.full(ROWS, "z"))
+        MLPClassifier(**shared, warm_start=True).fit(X, CLASSES).fit(X, np.full(ROWS, "z"))
