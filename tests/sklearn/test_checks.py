@@ -32,8 +32,8 @@ class OneLayer:
 
 
 # One layer is enough for the data of the checks, and quickest.
-PERCEPTRON = {"hidden_layer_sizes": (), "learning_rate_init": 0.2, "max_iter": 12}
-DECLARED = {"network": OneLayer(), "optimizer": gc.optim.Adam(0.2), "epochs": 12}
+PERCEPTRON = {"hidden_layer_sizes": (), "learning_rate_init": 0.2, "max_iter": 40}
+DECLARED = {"network": OneLayer(), "optimizer": gc.optim.Adam(0.2), "epochs": 40}
 REFERENCE = {"mode": "reference"}
 ESTIMATORS = [
     MLPClassifier(**PERCEPTRON, **REFERENCE),
