@@ -8,19 +8,17 @@ from graphc.ir.graph import Node, is_among
 from graphc.kernels.access import Loop
 from graphc.kernels.block_sums import (
     ONE_AFTER_THE_OTHER,
-    SHARED_BY_LANES,
     SHORT_ROWS,
     BlockSums,
     Elements,
     cut_of,
+    shared_by_lanes,
 )
 from graphc.kernels.kernel_function import BLOCK, new_function
 from graphc.kernels.loopnest import SHORT_ROW, LoopNest, Phase, Reduces
 from graphc.kernels.loops import loops_of, wrap_in_loops
 from graphc.kernels.names import label
-from graphc.kernels.passes import (
-    pass_sinks,
-)
+from graphc.kernels.passes import pass_sinks
 from graphc.kernels.row_strips import row_strips
 from graphc.kernels.scalar import (
     combined,
@@ -68,11 +66,14 @@ class Accumulators:
     row_blocks: memory for what `row_sums` accumulates of each element of a row.
     """
 
-    def __init__(self, name: str, nest: LoopNest, storage_of: StorageOf, threads: int) -> None:
+    def __init__(
+        self, name: str, nest: LoopNest, storage_of: StorageOf, threads: int, vector_bits: int
+    ) -> None:
         self.nest = nest
         self.domain = nest.domain
         self.storage_of = storage_of
         self.threads = threads
+        self.vector_bits = vector_bits
         self.loops = loops_of(nest)
         self.strips = row_strips(nest, self.loops)
         self.tiles = transposed_tiles(nest, self.loops)
@@ -147,7 +148,7 @@ class Accumulators:
         if not any(rounds(n) for n in pass_sinks(self.nest, level) if n in self.nest.reduces):
             return None
         is_vectorised = self.strips is None and self._has_vectors(self.loops.inner)
-        terms = SHARED_BY_LANES if is_vectorised else ONE_AFTER_THE_OTHER
+        terms = shared_by_lanes(self.vector_bits) if is_vectorised else ONE_AFTER_THE_OTHER
         shares = 1 if self.loops.outer else self.blocks
         cut = cut_of(self.loops.inner, terms, STRIP, shares)
         return None if cut is None else BlockSums(cut, self.main.names)

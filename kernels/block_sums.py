@@ -1,6 +1,7 @@
 """Loops over long sums stop after each block of terms (`kernels/pairwise.py`).
 
-Where blocks end depends on the shape alone, so the bits do not depend on the number of threads.
+Where blocks end depends on the shape and the width of vectors alone, so the bits do not depend on
+the number of threads.
 """
 
 from __future__ import annotations
@@ -26,12 +27,23 @@ class Terms:
     longest: int
 
 
-# Terms that the lanes of vectors share ...
+# Terms that the lanes of the widest vectors share, ...
 SHARED_BY_LANES = Terms(2048, 4096)
+WIDEST_VECTOR_BITS = 512
 # ... those that are added one after the other, as rows are ...
 ONE_AFTER_THE_OTHER = Terms(64, 256)
 # ... and rows of few elements, of which the lanes of vectors take many.
 SHORT_ROWS = Terms(1024, 2048)
+
+
+def shared_by_lanes(vector_bits: int) -> Terms:
+    """How many terms the lanes of vectors of so many bits share.
+
+    Each lane adds up equally many: half as wide vectors have half the lanes, and LLVM has half as
+    many of them side by side, since there are half the registers.
+    """
+    narrower = (WIDEST_VECTOR_BITS // vector_bits) ** 2
+    return Terms(SHARED_BY_LANES.block // narrower, SHARED_BY_LANES.longest // narrower)
 
 
 @dataclass(frozen=True)

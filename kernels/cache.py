@@ -128,7 +128,8 @@ def _read(path: Path) -> bytes:
         check_owner(found)
         if found.st_size > LARGEST_ENTRY_BYTES:
             raise RefusedError(f"{found.st_size:,} bytes, more than an entry may have")
-        return file.read(LARGEST_ENTRY_BYTES)
+        # No more than there is: reading makes room for as much as it is asked for.
+        return file.read(found.st_size)
 
 
 # --- the directory -------------------------------------------------------------------------------

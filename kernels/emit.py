@@ -43,14 +43,14 @@ from graphc.kernels.thread_blocks import cycles
 
 
 def emit_loops(
-    name: str, nest: LoopNest, storage_of: StorageOf, threads: int = 1
+    name: str, nest: LoopNest, storage_of: StorageOf, vector_bits: int, threads: int = 1
 ) -> tuple[KernelSource, ...]:
     """The kernels that compute `nest` and store its outputs where `storage_of` says.
 
     It is one kernel, or two where rows are shared in blocks: the second adds up the blocks' sums
     over rows and finishes. `threads` is the greatest number of threads that will run them.
     """
-    return _LoopEmitter(name, nest, storage_of, threads).emit()
+    return _LoopEmitter(name, nest, storage_of, threads, vector_bits).emit()
 
 
 class _LoopEmitter(Accumulators):
@@ -60,8 +60,10 @@ class _LoopEmitter(Accumulators):
     finish, finish_inner: lines behind the last row, and those for each element of a row there.
     """
 
-    def __init__(self, name: str, nest: LoopNest, storage_of: StorageOf, threads: int) -> None:
-        super().__init__(name, nest, storage_of, threads)
+    def __init__(
+        self, name: str, nest: LoopNest, storage_of: StorageOf, threads: int, vector_bits: int
+    ) -> None:
+        super().__init__(name, nest, storage_of, threads, vector_bits)
         self.passes = [Block() for _ in range(nest.passes)]
         self.stages = [StagedPass() for _ in range(nest.passes)]
         self.finish, self.finish_inner = Block(), Block()

@@ -50,7 +50,9 @@ def explain_script(
     batch_size: int | None,
     dimensions: dict[str, int],
 ) -> None:
-    """Say why SCRIPT's step is compiled as it is: in a summary, or with --all in full.
+    """Say why SCRIPT's step is compiled as it is.
+
+    A summary comes first; with --all everything follows.
 
     Shown are the fusions that were made and refused, with reasons and bytes; the rewrites; the
     buffers and their lives; the tiles of matrix products; what is in the disk cache.

@@ -187,7 +187,7 @@ def _emit(
         nest = plan_loops(group.nodes, group.outputs)
         if isinstance(nest, Refusal):
             raise AssertionError(f"no loops for {name}: {nest.reason}")
-        return emit_loops(name, nest, storages.of, threads)
+        return emit_loops(name, nest, storages.of, tilings.vector_bits, threads)
     return emit_movement(name, group.node, storages.of)
 
 

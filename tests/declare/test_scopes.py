@@ -47,7 +47,7 @@ def test_a_name_that_is_taken_is_told_in_full() -> None:
     graph = gc.Graph()
     with gc.scope("a"):
         graph.parameter("w", ())
-        with pytest.raises(gc.GraphError, match=r"^the name 'a.w' is taken\n  at test_scopes.py"):
+        with pytest.raises(gc.GraphError, match=r"^the name 'a.w' is taken, first declared\n"):
             graph.variable("w", 0)
 
 

@@ -50,6 +50,11 @@ def _everywhere(slope: float) -> tuple[tuple[float, float], ...]:
     return tuple((x, slope) for x in (-INF, -2.0, -0.0, 0.0, 2.0, INF))
 
 
+def _in_two_forms(by: int, slope: float) -> Slope:
+    """Of the value while training, by = 0, and of that in inference."""
+    return _binary("training_form", by, *((x, 1.0, slope) for x, _ in _everywhere(slope)))
+
+
 UNARY_SLOPES = (
     _unary("negate", *_everywhere(-1)),
     _unary("copy", *_everywhere(1)),
@@ -101,6 +106,8 @@ UNARY_SLOPES = (
 _TIES = ((0.0, 0.0, 0.5), (0.0, -0.0, 0.5), (-0.0, 0.0, 0.5), (INF, INF, 0.5), (-INF, -INF, 0.5))
 
 BINARY_SLOPES = (
+    _in_two_forms(0, 1),
+    _in_two_forms(1, 0),
     _binary("add", 0, (INF, 1, 1), (0.0, -0.0, 1)),
     _binary("add", 1, (INF, 1, 1), (0.0, -0.0, 1)),
     _binary("subtract", 0, (INF, 1, 1), (0.0, -0.0, 1)),
