@@ -55,9 +55,10 @@ INTERLEAVED = ("elementwise workload", "softmax")
 RELOADS = {512: 0, 256: 1, 128: 1}
 
 # An update of one element.
+EDGE_OPERATIONS = 2
+
 # Rows of fewer bits fill no vector.
 NARROWEST_VECTOR = 128
-EDGE_OPERATIONS = 2
 
 
 def _kernels(function: gc.Function) -> list[CompiledKernel]:
