@@ -73,8 +73,10 @@ def _draw_constants(monkeypatch: pytest.MonkeyPatch, rng: random.Random) -> None
         draw(row_strips, name, 2, 4)
     draw(transposed_tiles, "TILE", 2, 4)
     draw(transposed_tiles, "SHORTEST_ROW", 2)
-    for name in ("SHARED_BY_LANES", "ONE_AFTER_THE_OTHER", "SHORT_ROWS"):
-        draw(accumulators, name, block_sums.Terms(2, 4), block_sums.Terms(3, 3))
+    terms = (block_sums.Terms(2, 4), block_sums.Terms(3, 3))
+    for name in ("ONE_AFTER_THE_OTHER", "SHORT_ROWS"):
+        draw(accumulators, name, *terms)
+    draw(accumulators, "shared_by_lanes", *(lambda bits, each=each: each for each in terms))
     draw(loopnest, "SHORT_ROW", 2, 64)
     draw(loopnest, "LONG_ROW", 4, 1 << 16)
     draw(passes, "RECOMPUTE_COST", 0, 8)
