@@ -13,7 +13,7 @@ NUMBAS := numba==0.66.0/llvmlite==0.48.0 numba==0.68.1/llvmlite==0.50.0
 NUMBA_TESTS ?= tests/ops tests/compiler/test_golden.py tests/compiler/test_machine_code.py \
 	tests/train/test_training.py
 
-.PHONY: demo test test-fast test-widths test-estimators test-numba lint types bench peers clean
+.PHONY: demo test test-fast test-long test-widths test-estimators test-numba lint types bench peers clean
 
 $(STAMP): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -28,7 +28,11 @@ test: lint types
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 test-fast: $(STAMP)
-	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow"
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow and not long"
+
+# Random programs beyond those of `make test`: what seldom fails and takes long.
+test-long: $(STAMP)
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m long
 
 # What is compiled, with narrower vectors than the machine may have, and on two threads.
 test-widths: $(STAMP)

@@ -15,6 +15,8 @@ from tests.random_graphs import random_program, random_values
 
 PROGRAMS = 500
 PROGRAMS_A_TEST = 20
+# So many are in `make test`, the others in `make test-long`.
+PROGRAMS_OF_EACH_RUN = 120
 STEPS = 5
 # Kernels of few extents are often equal, and those are compiled once. Every extent gets its turn.
 EXTENTS = ((1, 5), (3, 17), (8, 2))
@@ -49,7 +51,16 @@ def compare(actual: Array, expected: Array, program: Program) -> None:
     )
 
 
-@pytest.mark.parametrize("first", range(0, PROGRAMS, PROGRAMS_A_TEST))
+@pytest.mark.parametrize(
+    "first",
+    [
+        *range(0, PROGRAMS_OF_EACH_RUN, PROGRAMS_A_TEST),
+        *(
+            pytest.param(first, marks=pytest.mark.long)
+            for first in range(PROGRAMS_OF_EACH_RUN, PROGRAMS, PROGRAMS_A_TEST)
+        ),
+    ],
+)
 def test_random_graphs(machine: Machine, monkeypatch: pytest.MonkeyPatch, first: int) -> None:
     extents = EXTENTS[first // PROGRAMS_A_TEST % len(EXTENTS)]
     monkeypatch.setattr(random_graphs, "EXTENTS", extents)
