@@ -42,6 +42,9 @@ from graphc.kernels.thread_count import default_threads, limited
 # By the extents, and by the inputs that are whole arrays (`Options.row_inputs`).
 _Key = tuple[tuple[int, ...], tuple[str, ...]]
 
+# numpy's flags of an array that kernels can read where it is: row-major, and aligned.
+_IN_PLACE = 0x0001 | 0x0100
+
 
 def function(
     inputs: Node | Sequence[Node],
@@ -112,6 +115,9 @@ class Function:
         graph = graph_of(next(iter((*declared.inputs, *declared.roots))))
         self.variables = graph.variables if variables is None else variables
         self._form = form_of(outputs)
+        self._input_dtypes = [node.dtype.numpy for node in self.program.inputs]
+        # Of the last call: the shapes of its arrays, and what these say of the open dimensions.
+        self._last_extents: tuple[tuple[tuple[int, ...], ...] | None, tuple[int, ...]] = (None, ())
         self._loaded: dict[_Key, LoadedProgram] = {}
         # Compiled, and not yet bound to memory.
         self._compiled_for: dict[_Key, tuple[CompiledProgram, Sequence[KernelCode]]] = {}
@@ -358,18 +364,28 @@ class Function:
         if len(arrays) != len(inputs):
             names = [node.name for node in inputs]
             raise DataError(f"{len(inputs)} inputs {names} expected, {len(arrays)} given")
+        # Nearly every call comes with arrays that need no conversion: this line is what it costs.
         return [
             array
             if type(array) is np.ndarray
-            and array.dtype == node.dtype.numpy
-            and array.flags.c_contiguous
-            and array.flags.aligned
+            and array.dtype is dtype
+            and array.flags.num & _IN_PLACE == _IN_PLACE
             else as_input(node, array)
-            for node, array in zip(inputs, arrays, strict=True)
+            for node, dtype, array in zip(inputs, self._input_dtypes, arrays, strict=True)
         ]
 
     def _extents(self, arrays: Sequence[Array]) -> tuple[int, ...]:
         """The extents of the named dimensions. Raises DataError where shapes do not fit."""
+        shapes = tuple([array.shape for array in arrays])
+        last_shapes, last_extents = self._last_extents
+        if shapes == last_shapes:
+            return last_extents
+        extents = self._extents_of_others(arrays)
+        self._last_extents = shapes, extents
+        return extents
+
+    def _extents_of_others(self, arrays: Sequence[Array]) -> tuple[int, ...]:
+        """As `_extents`, for arrays of other shapes than in the last call."""
         found: dict[str, int] = {}
         for node, array in zip(self.program.inputs, arrays, strict=True):
             shape = node.type.shape
