@@ -39,7 +39,9 @@ from graphc.kernels.source import (
     Storage,
     function_text,
 )
+from graphc.kernels.stages import PREFETCHED_BYTES
 from graphc.kernels.thread_blocks import element_cost
+from graphc.kernels.tile_epilogue import FarOperands
 from graphc.kernels.tile_source import contraction_lines
 from graphc.kernels.tiling import Tilings
 
@@ -166,7 +168,8 @@ def emit_contraction(
         epilogue = RowEpilogue(nest, storage_of, arguments, names)
     else:
         epilogue = _Epilogue(group, domain, storage_of, arguments, names, reductions)
-    made = contraction_lines(contraction, tiling, epilogue, (left, right), reductions)
+    far = epilogue.far_operands() if isinstance(epilogue, _Epilogue) else None
+    made = contraction_lines(contraction, tiling, epilogue, (left, right), reductions, far)
     scratch: tuple[Storage, ...] = ()
     parts: tuple[ScratchParts, ...] = ()
     if made.scratch:
@@ -290,17 +293,8 @@ class _Epilogue:
     ) -> list[str]:
         """The scalar lines for one element; called once for each form of tile."""
         product = self.group.contraction
-        variables = (*batch_indices, row, column)
-        loops = [
-            Loop(variable, extent, (axis,))
-            for variable, extent, axis in zip(
-                variables, product.type.dims, self.domain.axes[product], strict=True
-            )
-            if axis is not None
-        ]
-        names = Names(self.names.taken)
         known: dict[object, str] = {product: value}
-        lines = ElementLines(self.domain, loops, self.storage_of, self.arguments, names, known)
+        lines = self._lines((*batch_indices, row, column), known)
         for node in self.group.epilogue:
             lines.compute(node)
         if self.reductions is not None:
@@ -314,3 +308,40 @@ class _Epilogue:
             target = lines.place(node, place, self.domain.axes[node])
             lines.block.add(f"{target} = {lines.known[node]}")
         return lines.block.lines
+
+    def far_operands(self) -> FarOperands | None:
+        """What the epilogue reads element by element from beyond the caches, if there is any."""
+        found: dict[Node, tuple[Strided, tuple[int | None, ...]]] = {}
+        product = self.group.contraction
+        for node, position in loaded_operands(self.group.nodes):
+            if not is_among(node, self.group.epilogue):
+                continue
+            operand, axes = node.operands[position], self.domain.operand_axes[node, position]
+            place = place_in_memory(operand)
+            if place is None or axes != self.domain.axes[product] or place.strides[-1] != 1:
+                continue
+            if operand.viewed.type.nbytes >= PREFETCHED_BYTES:
+                found.setdefault(operand, (place, axes))
+        if not found:
+            return None
+
+        def elements(
+            *, batch_indices: tuple[str, ...], row: str, column: str
+        ) -> list[tuple[str, str]]:
+            lines = self._lines((*batch_indices, row, column), {})
+            return [lines.place_in_buffer(node, *where) for node, where in found.items()]
+
+        return elements
+
+    def _lines(self, variables: tuple[str, ...], known: dict[object, str]) -> ElementLines:
+        """Of an element of the product, by the variables along its axes."""
+        product = self.group.contraction
+        loops = [
+            Loop(variable, extent, (axis,))
+            for variable, extent, axis in zip(
+                variables, product.type.dims, self.domain.axes[product], strict=True
+            )
+            if axis is not None
+        ]
+        names = Names(self.names.taken)
+        return ElementLines(self.domain, loops, self.storage_of, self.arguments, names, known)

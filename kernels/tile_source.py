@@ -13,72 +13,20 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from math import ceil, prod
-from typing import Protocol, runtime_checkable
 
 from graphc.kernels.contraction import Contraction, Tiling, column_parts, oriented, parts_of
 from graphc.kernels.inner_microkernel import inner_microkernel
-from graphc.kernels.microkernel import Microkernel, microkernel, padded_columns
+from graphc.kernels.microkernel import (
+    CACHE_LINE_BYTES,
+    ITEM_BYTES,
+    Microkernel,
+    microkernel,
+    padded_columns,
+)
 from graphc.kernels.operand_blocks import OperandBlocks, Prologue
 from graphc.kernels.source import INDENT, THREAD_SHARE, flat_index, share_limits
+from graphc.kernels.tile_epilogue import CHAINS, Epilogue, FarOperands, RowReductions, WholeRows
 from graphc.kernels.tile_sums import DEPTH_START, DEPTH_STEPS, TILE_BLOCKS, tile_sums
-
-# Steps of an accumulation that are under way at once: one waits for what the last has stored.
-CHAINS = 4
-
-
-class Epilogue(Protocol):
-    """Source lines that use the finished scalar `value`; they stand in the innermost loop.
-
-    Nothing that they store may be read by the contraction: other tiles still need it.
-    """
-
-    def __call__(
-        self, *, batch_indices: tuple[str, ...], row: str, column: str, value: str
-    ) -> list[str]: ...
-
-
-class RowReductions(Protocol):
-    """Source lines of what an epilogue reduces over each block of rows, a column apart.
-
-    It keeps `elements` of its own for each reduction: CHAINS results, each of every CHAINS-th row,
-    so that a row need not wait for the one before it, an element a column of the tile.
-    """
-
-    def declared(self, elements: int) -> list[str]: ...
-
-    def begun(self, *, element: str) -> list[str]:
-        """Sets an element to the neutral one."""
-        ...
-
-    def ended(
-        self,
-        *,
-        batch_indices: tuple[str, ...],
-        block: str,
-        column: str,
-        elements: tuple[str, ...],
-    ) -> list[str]:
-        """Stores the result of a block and column, of which `elements` are the parts."""
-        ...
-
-
-@runtime_checkable
-class WholeRows(Protocol):
-    """Source lines of an epilogue that takes rows of all columns, block by block.
-
-    microkernels: what the lines call, by name.
-    """
-
-    microkernels: dict[str, Microkernel]
-
-    def rows_at_once(self, tile_rows: int, task_rows: int, lanes: int) -> int:
-        """The most rows of a block, of tasks of so many rows."""
-        ...
-
-    def lines(self, rows: int, lanes: int, tile_stride: int) -> tuple[list[str], list[str]]:
-        """What comes before all tiles, and what finishes a block of at most `rows`: those from
-        `block_start` to `block_end`, which stand in `tile`."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -99,6 +47,7 @@ def contraction_lines(
     epilogue: Epilogue | WholeRows,
     prologues: tuple[Prologue | None, Prologue | None] = (None, None),
     reductions: RowReductions | None = None,
+    far_operands: FarOperands | None = None,
 ) -> ContractionSource:
     """Source of a kernel's body, indented by four: every task of this thread, tile by tile.
 
@@ -106,7 +55,8 @@ def contraction_lines(
     `scratch` with `scratch` elements for every thread. They return nothing. A result without
     elements has no lines. `prologues`: of the first and the second operand, where it is computed.
     `reductions`: where the contraction has blocks of rows; the epilogue adds to their element
-    `chain + q`. `epilogue`: of whole rows where the contraction says so.
+    `chain + q`. `epilogue`: of whole rows where the contraction says so. `far_operands`: of an
+    epilogue of tiles; their cache lines are asked for before a tile's product is computed.
     """
     if contraction.rows == 0 or contraction.columns == 0 or 0 in contraction.batch:
         return ContractionSource((), (), 0, splits=False)
@@ -123,7 +73,7 @@ def contraction_lines(
     tilings = (tiling,) if tiling.rest is None else (tiling, tiling.rest)
     first_columns = (0, parts[0].columns)
     writers = [
-        _Writer(oriented(part, each), each, epilogue, prologues, reductions, first)
+        _Writer(oriented(part, each), each, epilogue, prologues, reductions, far_operands, first)
         for part, each, first in zip(parts, tilings, first_columns, strict=False)
     ]
     return _joined(writers, reductions)
@@ -172,12 +122,15 @@ class _Writer:
         epilogue: Epilogue | WholeRows,
         prologues: tuple[Prologue | None, Prologue | None],
         reductions: RowReductions | None,
+        far_operands: FarOperands | None,
         first_column: int,
     ) -> None:
         self.contraction = contraction
         self.tiling = tiling
         self.epilogue = epilogue
         self.reductions = reductions
+        # Of a tile that is computed transposed, elements that follow each other stand apart.
+        self.far_operands = None if tiling.swapped else far_operands
         self.first_column = first_column
         left, right = prologues[::-1] if tiling.swapped else prologues
         # A variable has one type, which says what buffer it points into.
@@ -339,6 +292,8 @@ class _Writer:
             start = "(row_start - block_start) * " if self.whole_rows else ""
             index = f"{start}{self.tile_stride} + e" if self.whole_rows else "e"
             calls = self.sums.lines(calls, f"{rows} * {self.tile_stride}", "tile", index)
+        if self.far_operands is not None:
+            self._ask_ahead(indent + 1, rows, columns, self.far_operands)
         self.add(indent + 1, *calls)
         if not self.whole_rows:
             self._finish(indent + 1, rows, columns)
@@ -386,6 +341,19 @@ class _Writer:
         read = f"{operands.left_read(start)}, {operands.panel_read(start)}"
         last = "".join(f", {each}" for each in operands.indices_read(start))
         return f"{kernel.name}({depth}, {read}, {tile}, {self.tile_stride}{last})"
+
+    def _ask_ahead(self, indent: int, rows: str, columns: int, far_operands: FarOperands) -> None:
+        """Asks for the cache lines that the epilogue will read: rows of a panel stand far apart,
+        so that no processor foresees them."""
+        self.add(indent, f"for r in range({rows}):")
+        self._index_of(indent + 1, self.operands.row, "row_start", "r")
+        line = CACHE_LINE_BYTES // ITEM_BYTES[self.contraction.dtype]
+        for first in range(0, columns, line):
+            start = flat_index(("column_start", 1), offset=self.first_column + first)
+            self.add(indent + 1, f"{self.operands.column} = {start}")
+            indices = self.operands.batch_indices
+            for buffer, index in far_operands(batch_indices=indices, row="i", column="j"):
+                self.add(indent + 1, f"prefetch({buffer}, {index})")
 
     def _finish(self, indent: int, rows: str, columns: int) -> None:
         """Run the epilogue over the finished tile."""
