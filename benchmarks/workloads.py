@@ -2,29 +2,22 @@
 
 Float32 throughout. S, A, B, C and L are sigmoid layers with softmax cross-entropy and SGD; E is
 elementwise work alone, mean((tanh(a x + b) sigmoid(c x + d) - t)^2) with its four vectors trained.
-ppo and sac are steps of reinforcement learning, trained by Adam.
+ppo and sac are steps of reinforcement learning, trained by Adam, as are the networks of many kinds
+in `benchmarks.adam_workloads`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cached_property
-from itertools import pairwise
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
 import graphc as gc
-from benchmarks.peers.problem import CLIP, ENTROPY_WEIGHT, Problem
-from graphc.declare.nn import Activation
-from graphc.functions.function import Mode
-
-Array = np.ndarray[Any, np.dtype[Any]]
+from benchmarks.adam_workloads import ADAM_WORKLOADS
+from benchmarks.peers.problem import CLIP, ENTROPY_WEIGHT
+from benchmarks.workload import ADAM_RATE, DATA_SEED, Workload, layers, product_flops
 
 LEARNING_RATE = 0.1
-ADAM_RATE = 1e-3
-DATA_SEED = 0
 
 # Units of each layer, first those of the input, and the batch size.
 LAYERED = {
@@ -36,78 +29,21 @@ LAYERED = {
 }
 PPO_UNITS, PPO_BATCH = (4, 64, 64, 2), 64
 SAC_UNITS, SAC_BATCH = (23, 256, 256, 1), 256
-NAMES = (*LAYERED, "E", "ppo", "sac")
+NAMES = (*LAYERED, "E", "ppo", "sac", *ADAM_WORKLOADS)
 
 ELEMENTWISE_ROWS = 4096
 ELEMENTWISE_COLUMNS = 1024
 
 
-@dataclass(frozen=True)
-class Workload:
-    """A training step and the arrays that it runs on.
-
-    loss_name: of `benchmarks.peers.problem`; None where peers do not know the loss.
-    flops: multiplications and additions of the matrix products of a step; 0 where there is none.
-    """
-
-    name: str
-    inputs: tuple[gc.Node, ...]
-    loss: gc.Node
-    optimizer: gc.optim.SGD | gc.optim.Adam
-    arrays: tuple[Array, ...]
-    loss_name: str | None = None
-    flops: int = 0
-
-    @property
-    def graph(self) -> gc.Graph:
-        graph = self.loss.graph
-        assert isinstance(graph, gc.Graph)
-        return graph
-
-    @cached_property
-    def updates(self) -> dict[gc.Node, gc.Node]:
-        """Of the optimizer, its learning rate being a variable."""
-        return self.optimizer.updates(self.loss)
-
-    def step(self, mode: Mode = "compiled", fuse: bool = True, threads: int = 1) -> gc.Function:
-        """The step as a function that returns the loss, with initial weights of its own."""
-        return gc.function(
-            self.inputs,
-            self.loss,
-            self.updates,
-            variables=self.graph.variables.copy(),
-            mode=mode,
-            fuse=fuse,
-            threads=threads,
-            name=f"step_{self.name}",
-        )
-
-    def problem(self) -> Problem:
-        """The same arrays, initial weights and update rule for a peer."""
-        assert self.loss_name is not None
-        return Problem(
-            self.loss_name,
-            self.arrays,
-            tuple(self.graph.variables[parameter].copy() for parameter in self.graph.parameters),
-            "adam" if isinstance(self.optimizer, gc.optim.Adam) else "sgd",
-            self.optimizer.learning_rate,
-        )
-
-
 def workload(name: str) -> Workload:
     """The workload of that name. Raises KeyError for a name that is none of `NAMES`."""
-    others = {"E": elementwise, "ppo": ppo, "sac": sac}
+    others: Mapping[str, Callable[[], Workload]] = {
+        "E": elementwise, "ppo": ppo, "sac": sac, **ADAM_WORKLOADS,
+    }  # fmt: skip
     if name in others:
         return others[name]()
     units, batch = LAYERED[name]
     return layered(name, units, batch)
-
-
-def layers(x: gc.Node, units: Sequence[int], activation: Activation) -> gc.Node:
-    """Dense layers of `units`, the last without activation."""
-    for width in units[:-1]:
-        x = gc.nn.dense(x, width, activation)
-    return gc.nn.dense(x, units[-1])
 
 
 def layered(name: str, units: Sequence[int], batch: int) -> Workload:
@@ -167,12 +103,6 @@ def sac() -> Workload:
     )
     flops = product_flops(SAC_UNITS, SAC_BATCH)
     return Workload("sac", (x, t), loss, gc.optim.Adam(ADAM_RATE), arrays, "critic", flops)
-
-
-def product_flops(units: Sequence[int], batch: int) -> int:
-    """Two for each multiply-add: forward, by the weights, and by the input but of the first."""
-    layers = [2 * batch * fan_in * fan_out for fan_in, fan_out in pairwise(units)]
-    return 3 * sum(layers) - layers[0]
 
 
 def elementwise() -> Workload:

@@ -20,6 +20,10 @@ EPSILON = 1e-8
 # Of the loss "policy": how far the ratio of probabilities counts, and the weight of the entropy.
 CLIP = 0.2
 ENTROPY_WEIGHT = 0.01
+# Of "dqn" what a later reward counts, of "pinn" the viscosity, of "bn" what joins a variance.
+DISCOUNT = 0.99
+BURGERS_VISCOSITY = 0.01 / np.pi
+VARIANCE_EPSILON = 1e-3
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,19 @@ class Problem:
                      logarithm of its old probability and its advantage [batch]
         critic       the mean squared error of relu layers of one unit at the end;
                      x [batch, features], t [batch]
+        mexp         the mean squared error of tanh layers; x and t [batch, units]
+        vae          a variational autoencoder (Kingma and Welling, 2014): a relu layer, then two
+                     beside each other, the code's mean and the logarithm of its variance; a relu
+                     layer and the logits; x [batch, pixels], noise [batch, code]
+        bn           classifier of relu layers that are normalised over the batch: after a hidden
+                     layer's bias stand its scale and shift [fan_out]
+        dqn          Huber's loss of deep Q learning; x and the states that follow
+                     [batch, features], actions, rewards and 1 where the episode goes on [batch],
+                     and the parameters of the target network
+        embed        a table [words, units], then relu layers: softmax cross-entropy of the mean of
+                     the vectors of words; words [batch, length], t [batch]
+        pinn         the squared residual of Burgers' equation at points (x, t) [points, 2], and
+                     the squared error at starts [starts, 2], whose values are [starts]
     """
 
     loss: str

@@ -14,9 +14,12 @@ import pytensor.tensor as pt
 
 from benchmarks.peers.problem import (
     BETAS,
+    BURGERS_VISCOSITY,
     CLIP,
+    DISCOUNT,
     ENTROPY_WEIGHT,
     EPSILON,
+    VARIANCE_EPSILON,
     Array,
     Problem,
     Step,
@@ -127,9 +130,83 @@ def critic(parameters: Sequence[Any], arrays: Sequence[Any]) -> Any:
     return pt.mean((layers(x, parameters, lambda z: pt.maximum(z, 0))[:, 0] - t) ** 2)
 
 
+def relu(x: Any) -> Any:
+    return pt.maximum(x, 0)
+
+
+def cross_entropy(logits: Any, t: Any, rows: Any) -> Any:
+    return -pt.mean(of_each_row(pt.special.log_softmax(logits, axis=1), t, rows))
+
+
+def mexp(parameters: Sequence[Any], arrays: Sequence[Any]) -> Any:
+    x, t = arrays
+    return pt.mean((layers(x, parameters, pt.tanh) - t) ** 2)
+
+
+def vae(parameters: Sequence[Any], arrays: Sequence[Any]) -> Any:
+    x, noise = arrays
+    kernel, bias, mean_kernel, mean_bias, variance_kernel, variance_bias, *decoder = parameters
+    hidden = relu(x @ kernel + bias)
+    mean = hidden @ mean_kernel + mean_bias
+    log_variance = hidden @ variance_kernel + variance_bias
+    half = np.float32(0.5)
+    code = mean + pt.exp(half * log_variance) * noise
+    logits = layers(code, decoder, relu)
+    pixels = pt.sum(pt.softplus(logits) - x * logits, axis=1)
+    divergence = -half * pt.sum(1 + log_variance - mean**2 - pt.exp(log_variance), axis=1)
+    return pt.mean(pixels + divergence)
+
+
+def bn(parameters: Sequence[Any], arrays: Sequence[Any]) -> Any:
+    x, t = arrays
+    rows = x
+    *hidden, kernel, bias = parameters
+    for start in range(0, len(hidden), 4):
+        hidden_kernel, hidden_bias, scale, shift = hidden[start : start + 4]
+        x = x @ hidden_kernel + hidden_bias
+        centered = x - pt.mean(x, axis=0)
+        variance = pt.mean(centered**2, axis=0)
+        x = relu(centered * (scale / pt.sqrt(variance + np.float32(VARIANCE_EPSILON))) + shift)
+    return cross_entropy(x @ kernel + bias, t, rows)
+
+
+def dqn(parameters: Sequence[Any], arrays: Sequence[Any]) -> Any:
+    x, following, actions, rewards, goes_on, *target = arrays
+    best = pt.max(layers(following, target, relu), axis=1)
+    wanted = rewards + np.float32(DISCOUNT) * goes_on * best
+    error = pt.abs(of_each_row(layers(x, parameters, relu), actions, x) - wanted)
+    half = np.float32(0.5)
+    return pt.mean(pt.switch(error < 1, half * error**2, error - half))
+
+
+def embed(parameters: Sequence[Any], arrays: Sequence[Any]) -> Any:
+    words, t = arrays
+    table, *rest = parameters
+    return cross_entropy(layers(pt.mean(table[words], axis=1), rest, relu), t, words)
+
+
+def pinn(parameters: Sequence[Any], arrays: Sequence[Any]) -> Any:
+    points, starts, values = arrays
+
+    def u(x: Any) -> Any:
+        return layers(x, parameters, pt.tanh)[:, 0]
+
+    inside = u(points)
+    slopes = pt.grad(pt.sum(inside), points)
+    second = pt.grad(pt.sum(slopes[:, 0]), points)[:, 0]
+    residual = slopes[:, 1] + inside * slopes[:, 0] - np.float32(BURGERS_VISCOSITY) * second
+    return pt.mean(residual**2) + pt.mean((u(starts) - values) ** 2)
+
+
 LOSSES: Mapping[str, Loss] = {
     "elementwise": elementwise,
     "classifier": classifier,
     "policy": policy,
     "critic": critic,
+    "mexp": mexp,
+    "vae": vae,
+    "bn": bn,
+    "dqn": dqn,
+    "embed": embed,
+    "pinn": pinn,
 }

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from benchmarks.peers.problem import BETAS, EPSILON, Problem, Step
-from benchmarks.peers.torch_losses import LOSSES
+from benchmarks.peers.torch_losses import LOSSES, READ_BY_ROWS
 
 COMPILE_OPTIONS: dict[str, str | int | bool] = {"cpp_wrapper": True, "max_autotune": True}
 TRIALS = 7
@@ -39,6 +39,7 @@ def compiled_step(problem: Problem) -> Step:
 def layouts(problem: Problem) -> tuple[bool, ...]:
     """Whether kernels are stored transposed: both where there are any."""
     has_kernels = any(array.ndim == 2 for array in problem.parameters)
+    has_kernels = has_kernels and problem.loss not in READ_BY_ROWS
     return (False, True) if has_kernels else (False,)
 
 
