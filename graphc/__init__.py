@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 from graphc.declare import init, losses, metrics, nn, optim, random, schedules
 from graphc.declare.custom_op import custom_op
-from graphc.declare.derivatives import grad, inference, jacobian
+from graphc.declare.derivatives import (
+    grad,
+    hessian,
+    hvp,
+    inference,
+    jacobian,
+    jvp,
+    per_sample_gradients,
+    vjp,
+)
 from graphc.declare.graph import Graph
 from graphc.declare.nn import dropout
 from graphc.declare.scopes import scope
@@ -158,11 +167,14 @@ __all__ = [
     "grad",
     "greater",
     "greater_equal",
+    "hessian",
+    "hvp",
     "i32",
     "i64",
     "inference",
     "init",
     "jacobian",
+    "jvp",
     "leaky_relu",
     "less",
     "less_equal",
@@ -191,6 +203,7 @@ __all__ = [
     "not_equal",
     "one_hot",
     "optim",
+    "per_sample_gradients",
     "pick",
     "power",
     "random",
@@ -217,6 +230,7 @@ __all__ = [
     "training_updates",
     "transpose",
     "u8",
+    "vjp",
     "where",
 ]
 

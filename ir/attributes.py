@@ -20,7 +20,8 @@ class AttributeKind:
     """`check` turns what a caller gave into the stored value; `show` and `read` are the text form
     and its inverse. `key` makes of a value what compares and hashes as it: nodes are interned by
     keys. `bind` puts the extents of named dimensions into a value of a kind that may hold open
-    ones."""
+    ones. `deeper` gives the value for operands that have one more axis in front, of an extent; None
+    for a kind that may mean an axis here and a number there."""
 
     name: str
     check: Callable[[Any], Any]
@@ -28,6 +29,7 @@ class AttributeKind:
     read: Callable[[str], Any]
     key: Callable[[Any], Any] = lambda value: value
     bind: Callable[[Any, Mapping[str, int]], Any] | None = None
+    deeper: Callable[[Any, Extent], Any] | None = lambda value, extent: value
 
 
 class Literal:
@@ -153,15 +155,34 @@ def as_rate(value: Any) -> float:
     return rate
 
 
-AXES = AttributeKind("axes", _as_axes, _show_axes, _read_axes)
-SHAPE = AttributeKind("shape", as_shape, _show_shape, _read_shape, bind=bind_shape)
+AXES = AttributeKind(
+    "axes", _as_axes, _show_axes, _read_axes,
+    deeper=lambda axes, extent: tuple(axis + 1 for axis in axes),
+)  # fmt: skip
+AXIS = AttributeKind("axis", _as_whole, str, int, deeper=lambda axis, extent: axis + 1)
+# All axes in a new order.
+ORDER = AttributeKind(
+    "order", _as_axes, _show_axes, _read_axes,
+    deeper=lambda axes, extent: (0, *(axis + 1 for axis in axes)),
+)  # fmt: skip
+# From one element to the next that is taken, along each axis.
+STEPS = AttributeKind(
+    "steps", _as_axes, _show_axes, _read_axes, deeper=lambda steps, extent: (1, *steps)
+)
+SHAPE = AttributeKind(
+    "shape", as_shape, _show_shape, _read_shape, bind=bind_shape,
+    deeper=lambda shape, extent: (extent, *shape),
+)  # fmt: skip
 # Where along each axis something begins; beside open extents that may be open too.
-PLACES = AttributeKind("places", _as_places, _show_shape, _read_places, bind=bind_places)
+PLACES = AttributeKind(
+    "places", _as_places, _show_shape, _read_places, bind=bind_places,
+    deeper=lambda places, extent: (0, *places),
+)  # fmt: skip
 EXTENT = AttributeKind(
     "extent", _as_extent, str, _read_extent, bind=lambda extent, at: bind_shape((extent,), at)[0]
 )
 DTYPE = AttributeKind("dtype", as_dtype, str, as_dtype)
-INT = AttributeKind("int", _as_whole, str, int)
+INT = AttributeKind("int", _as_whole, str, int, deeper=None)
 # By their bits: 0.0 and -0.0 are equal numbers, NaN is not equal to itself.
 FLOAT = AttributeKind("float", as_number, repr, float, key=float.hex)
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from graphc.ir import build
 from graphc.ir.errors import GraphError, NotDifferentiableError
 from graphc.ir.graph import Node, depends_on, topological
 from graphc.ir.location import callers_location, located
-from graphc.ir.lowering import Scalar
 from graphc.ir.op import NonDifferentiable, Stopped
 from graphc.ir.ops import movement, reduce
 from graphc.ir.regions import sum_of_embedded
@@ -25,7 +24,8 @@ def gradients(value: Node, wrt: Sequence[Node]) -> tuple[Node, ...]:
     if value.shape != ():
         raise GraphError(
             _message(
-                f"the derivative of a scalar was asked for, not of {value!r}; take its sum or mean"
+                f"the derivative of a scalar was asked for, not of {value!r}; derive its sum or "
+                "mean, gc.sum(y) or gc.mean(y), or take gc.jacobian(y, x)"
             )
         )
     if not value.dtype.is_float:
@@ -41,26 +41,35 @@ def vector_jacobian_product(
 
     Each cotangent has its result's type. Raises as `gradients` does.
     """
-    dependent = depends_on(results, wrt)
     _check_dependence(results, wrt)
-    accumulated = _Cotangents({}, {})
+    accumulated = accumulate(results, cotangents, depends_on(results, wrt))
+    return tuple(_cotangent_of(accumulated, w) for w in wrt)
+
+
+def accumulate(
+    results: Sequence[Node], cotangents: Sequence[Node], walked: Collection[Node]
+) -> Cotangents:
+    """The cotangents that reach nodes by ways through the nodes in `walked` alone."""
+    accumulated = Cotangents({}, {})
     for result, cotangent in zip(results, cotangents, strict=True):
         accumulated.add(result, cotangent)
     for node in reversed(topological(results)):
-        if node not in dependent:
+        if node not in walked:
             continue
         with node.graph.at(node.location):
             ct = accumulated.of(node)
             if ct is None:
                 continue
             for position, operand in enumerate(node.operands):
-                if operand in dependent and operand.dtype.is_float:
-                    _propagate(accumulated, node, position, ct)
-    return tuple(_cotangent_of(accumulated, w) for w in wrt)
+                if operand in walked and operand.dtype.is_float:
+                    contribution = contribution_to(node, position, ct)
+                    if contribution is not None:
+                        accumulated.add(operand, sum_to_shape(contribution, operand.shape))
+    return accumulated
 
 
 @dataclass(frozen=True, eq=False)
-class _Cotangents:
+class Cotangents:
     """What has reached each node: the sum of tensors, and the regions that slices of it add."""
 
     whole: dict[Node, Node]
@@ -83,19 +92,19 @@ class _Cotangents:
         self.whole[node] = contribution if present is None else present + contribution
 
 
-def _propagate(accumulated: _Cotangents, node: Node, position: int, ct: Node) -> None:
-    """Adds to the cotangent of operand number `position` what `node` hands on to it."""
-    operand = node.operands[position]
+def contribution_to(node: Node, position: int, ct: Node) -> Node | None:
+    """What `node`, of cotangent `ct`, hands on to operand number `position`; None for nothing.
+
+    It may be stretched as the op stretches the operand.
+    """
     rule = node.op.vjp[0 if node.op.arity is None else position]
     if not callable(rule):
-        return
+        return None
     extra = {"position": position} if node.op.arity is None else {}
-    contribution = rule(ct, node, *node.operands, **node.attributes, **extra)
-    if contribution is not None:
-        accumulated.add(operand, sum_to_shape(contribution, operand.shape))
+    return rule(ct, node, *node.operands, **node.attributes, **extra)
 
 
-def _cotangent_of(accumulated: _Cotangents, node: Node) -> Node:
+def _cotangent_of(accumulated: Cotangents, node: Node) -> Node:
     ct = accumulated.of(node)
     if ct is None:
         ct = node.graph.constant(0.0, node.dtype)
@@ -120,57 +129,6 @@ def sum_to_shape(value: Node, shape: Shape) -> Node:
     if summed.shape != shape:
         summed = movement.broadcast_to(summed, shape=shape)
     return summed
-
-
-def jacobian(y: Node, x: Node) -> Node:
-    """All dy_i / dx_j, of shape y.shape + x.shape, for those who want to look at it.
-
-    Elementwise functions of x have a diagonal Jacobian, which is formed from one VJP; otherwise
-    there is a VJP for each element of y, of which every extent must be known. No compiler pass
-    multiplies by a Jacobian. Raises as `gradients` does, and GraphError for open dimensions.
-    """
-    if not (y.type.is_static and x.type.is_static):
-        raise GraphError(_message(f"a Jacobian of {y.type} by {x.type} needs fixed extents"))
-    if is_diagonal(y, x):
-        return _diagonal(diagonal_of_jacobian(y, x))
-    rows = []
-    flat = build.reshape(y, (y.type.size,))
-    for number in range(y.type.size):
-        ct = build.one_hot(y.graph.constant([number], "i64"), y.type.size, y.dtype)
-        (row,) = vector_jacobian_product([flat], [build.reshape(ct, flat.shape)], [x])
-        rows.append(build.expand_dims(row, 0))
-    if not rows:
-        return build.broadcast_to(y.graph.constant(0.0, y.dtype), (*y.shape, *x.shape))
-    return build.reshape(build.concatenate(rows, 0), (*y.shape, *x.shape))
-
-
-def is_diagonal(y: Node, x: Node) -> bool:
-    """Whether y is elementwise in x, so that dy_i / dx_j is zero unless i = j."""
-    dependent = depends_on([y], [x])
-    return y in dependent and all(
-        node is x or (node.shape == x.shape and is_elementwise(node)) for node in dependent
-    )
-
-
-def is_elementwise(node: Node) -> bool:
-    """Whether element i of the node depends on element i of each operand alone."""
-    return isinstance(node.op.lowering, Scalar)
-
-
-def diagonal_of_jacobian(y: Node, x: Node) -> Node:
-    """dy_i / dx_i for y elementwise in x, in x's shape: the VJP of a cotangent of ones."""
-    ones = build.broadcast_to(y.graph.constant(1.0, y.dtype), y.shape)
-    (diagonal,) = vector_jacobian_product([y], [ones], [x])
-    return diagonal
-
-
-def _diagonal(values: Node) -> Node:
-    """The square Jacobian with `values` on its diagonal, of shape values.shape twice."""
-    size = values.type.size
-    index = values.graph.iota(size, "i64")
-    is_diagonal = build.one_hot(index, max(size, 1), "bool")
-    column = build.reshape(values, (size, 1))
-    return build.reshape(build.where(is_diagonal, column, 0), (*values.shape, *values.shape))
 
 
 def _check_dependence(results: Sequence[Node], wrt: Sequence[Node]) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from graphc.ir.attributes import AXES, DTYPE, EXTENT, INT
+from graphc.ir.attributes import AXES, AXIS, DTYPE, EXTENT
 from graphc.ir.dims import Extent
 from graphc.ir.errors import DTypeError, ShapeError
 from graphc.ir.lowering import Composite
@@ -69,7 +69,7 @@ def _expand_log_softmax(x: Any, axis: int) -> Any:
 softmax: Op = Op(
     "softmax",
     arity=1,
-    attributes={"axis": INT},
+    attributes={"axis": AXIS},
     infer=_infer_along,
     reference=_reference_softmax,
     vjp=[lambda ct, r, x, axis: r * (ct - reduce.sum_(ct * r, axes=(axis,)))],
@@ -79,7 +79,7 @@ softmax: Op = Op(
 log_softmax: Op = Op(
     "log_softmax",
     arity=1,
-    attributes={"axis": INT},
+    attributes={"axis": AXIS},
     infer=_infer_along,
     reference=_reference_log_softmax,
     vjp=[lambda ct, r, x, axis: ct - softmax(x, axis=axis) * reduce.sum_(ct, axes=(axis,))],
@@ -163,7 +163,7 @@ def _countable(labels: Any) -> Any:
 argmax: Op = Op(
     "argmax",
     arity=1,
-    attributes={"axis": INT},
+    attributes={"axis": AXIS},
     infer=_infer_argmax,
     reference=lambda result, x, axis: np.expand_dims(np.argmax(x, axis), axis),
     vjp=[NonDifferentiable("an index is not a continuous number")],

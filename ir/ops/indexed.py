@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from graphc.ir.attributes import INT, SHAPE
+from graphc.ir.attributes import AXIS, INT, SHAPE
 from graphc.ir.errors import DTypeError, ShapeError
 from graphc.ir.lowering import Gather, ScatterAdd, View
 from graphc.ir.op import Array, NonDifferentiable, Op
@@ -46,7 +46,7 @@ _INDEX = NonDifferentiable("an index is not a continuous number")
 take: Op = Op(
     "take",
     arity=2,
-    attributes={"axis": INT},
+    attributes={"axis": AXIS},
     infer=_infer_take,
     reference=lambda result, x, indices, axis: np.take(x, indices, axis),
     vjp=[
@@ -60,7 +60,7 @@ take: Op = Op(
 scatter_add: Op = Op(
     "scatter_add",
     arity=2,
-    attributes={"axis": INT, "shape": SHAPE},
+    attributes={"axis": AXIS, "shape": SHAPE},
     infer=_infer_scatter,
     reference=_reference_scatter,
     vjp=[lambda ct, r, x, indices, axis, shape: take(ct, indices, axis=axis), _INDEX],
@@ -87,7 +87,7 @@ def _reference_index_add(
 index_add: Op = Op(
     "index_add",
     arity=3,
-    attributes={"axis": INT},
+    attributes={"axis": AXIS},
     infer=_infer_index_add,
     reference=_reference_index_add,
     vjp=[

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from graphc.ir.attributes import AXES, INT, PLACES, SHAPE
+from graphc.ir.attributes import AXIS, ORDER, PLACES, SHAPE, STEPS
 from graphc.ir.dims import Dim, Extent, is_natural
 from graphc.ir.errors import DTypeError, ShapeError
 from graphc.ir.lowering import Assemble, RegionCopy, Strided, View
@@ -105,7 +105,7 @@ def inverse_permutation(axes: tuple[int, ...]) -> tuple[int, ...]:
 transpose: Op = Op(
     "transpose",
     arity=1,
-    attributes={"axes": AXES},
+    attributes={"axes": ORDER},
     infer=_infer_transpose,
     reference=lambda result, x, axes: x.transpose(axes),
     vjp=[lambda ct, r, x, axes: transpose(ct, axes=inverse_permutation(axes))],
@@ -204,7 +204,7 @@ def _reference_slice(
 slice_: Op = Op(
     "slice",
     arity=1,
-    attributes={"starts": PLACES, "counts": SHAPE, "steps": AXES},
+    attributes={"starts": PLACES, "counts": SHAPE, "steps": STEPS},
     infer=_infer_slice,
     reference=_reference_slice,
     vjp=[
@@ -242,7 +242,7 @@ def _regions_embed(
 embed: Op = Op(
     "embed",
     arity=1,
-    attributes={"shape": SHAPE, "starts": PLACES, "steps": AXES},
+    attributes={"shape": SHAPE, "starts": PLACES, "steps": STEPS},
     infer=_infer_embed,
     reference=_reference_embed,
     vjp=[
@@ -306,7 +306,7 @@ def _vjp_concatenate(ct: Any, r: Any, *operands: Any, axis: int, position: int) 
 concatenate: Op = Op(
     "concatenate",
     arity=None,
-    attributes={"axis": INT},
+    attributes={"axis": AXIS},
     infer=_infer_concatenate,
     reference=lambda result, *operands, axis: np.concatenate(operands, axis),
     vjp=[_vjp_concatenate],

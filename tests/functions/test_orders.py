@@ -35,7 +35,9 @@ ORDERS: dict[str, tuple[Callable[[Net], Any], type[Exception], str]] = {
     ),
     "grad": (lambda n: gc.grad(n.w, n.loss), gc.GraphError, r"gc\.grad\(loss, parameters\)"),
     "grad by several": (lambda n: gc.grad(n.x, [n.t, n.y]), gc.GraphError, r"the order is"),
-    "grad of a vector": (lambda n: gc.grad(n.y, n.w), gc.GraphError, "take its sum or mean"),
+    "grad of a vector": (
+        lambda n: gc.grad(n.y, n.w), gc.GraphError, r"gc\.sum\(y\) or gc\.mean\(y\)"
+    ),
     "model": (lambda n: gc.Model(n.y, n.x, n.t, n.loss), gc.GraphError, r"gc\.Model\(inputs, out"),
     "targets and outputs": (
         lambda n: gc.Model(n.x, n.t, n.y, n.loss), gc.GraphError, r"not <matmul .*the order is",

@@ -7,13 +7,10 @@ import numpy as np
 import pytest
 
 from graphc.ir import build
-from graphc.ir.autodiff import (
-    gradients,
-    is_diagonal,
-    jacobian,
-)
+from graphc.ir.autodiff import gradients
 from graphc.ir.errors import GraphError, NotDifferentiableError
 from graphc.ir.graph import Graph, Node, topological
+from graphc.ir.jacobian import is_diagonal, jacobian
 from graphc.ir.ops import elementwise as ops
 from tests.ir.evaluation import assert_slope, differences, value_at
 
@@ -51,11 +48,11 @@ def test_jacobian(name: str) -> None:
     assert is_diagonal(y, x) == diagonal
 
 
-def test_a_diagonal_takes_one_vjp() -> None:
-    """No node of the graph but the last ones is as large as the Jacobian, and there are few."""
+def test_nodes_of_a_jacobian_do_not_grow_with_it() -> None:
+    """A diagonal takes one VJP; other rows are made at once."""
     x = Graph().input("x", (50,), "f64")
     assert len(topological([jacobian(ops.tanh(x), x)])) < 20
-    assert len(topological([jacobian(build.softmax(x), x)])) > 50
+    assert len(topological([jacobian(build.softmax(x), x)])) < 20
 
 
 @pytest.mark.parametrize("shape", [(), (1,), (0,), (1, 1)])

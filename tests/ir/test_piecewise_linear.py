@@ -9,9 +9,10 @@ import pytest
 
 import graphc as gc
 from graphc.ir import build
-from graphc.ir.autodiff import gradients, jacobian
+from graphc.ir.autodiff import gradients
 from graphc.ir.errors import GraphError, NotDifferentiableError
 from graphc.ir.graph import Graph, Node
+from graphc.ir.jacobian import jacobian
 from graphc.ir.ops import elementwise as ops
 from tests.ir.evaluation import value_at
 

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from graphc.ir import build
-from graphc.ir.autodiff import is_elementwise, vector_jacobian_product
+from graphc.ir.autodiff import vector_jacobian_product
 from graphc.ir.errors import GraphError
 from graphc.ir.graph import Graph, Node, topological
+from graphc.ir.jacobian import is_elementwise
 from graphc.ir.reference import evaluate
 from graphc.ir.rewrite import Firing
 from graphc.ir.simplify import RULES, simplify
