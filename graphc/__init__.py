@@ -40,6 +40,14 @@ from graphc.errors import (
 from graphc.functions.function import Function, function
 from graphc.functions.minimize import Minimum, minimize
 from graphc.instead import missing_name
+from graphc.ir.activations import (
+    glu,
+    hard_sigmoid,
+    hard_tanh,
+    log_sigmoid,
+    prelu,
+    selu,
+)
 from graphc.ir.build import (
     argmax,
     broadcast_to,
@@ -71,8 +79,18 @@ from graphc.ir.build import (
 )
 from graphc.ir.custom_vjp import CustomVjp, custom_vjp
 from graphc.ir.dims import Dim
+from graphc.ir.elements import clip, isfinite, isinf, isnan, nan_to_num, round
 from graphc.ir.graph import Node
 from graphc.ir.op import Op
+from graphc.ir.ops.activations import mish, silu, softsign
+from graphc.ir.ops.bitwise import (
+    bitwise_and,
+    bitwise_or,
+    bitwise_xor,
+    invert,
+    left_shift,
+    right_shift,
+)
 from graphc.ir.ops.elementwise import absolute as abs
 from graphc.ir.ops.elementwise import (
     add,
@@ -90,6 +108,7 @@ from graphc.ir.ops.elementwise import (
     logical_and,
     logical_not,
     logical_or,
+    logical_xor,
     maximum,
     minimum,
     multiply,
@@ -106,6 +125,7 @@ from graphc.ir.ops.elementwise import (
     subtract,
     tanh,
 )
+from graphc.ir.ops.rounding import ceil, floor, floor_divide, mod, trunc
 from graphc.ir.types import DType, bool_, f32, f64, i32, i64, u8
 from graphc.train import callbacks, data, loggers
 from graphc.train.history import History
@@ -143,10 +163,15 @@ __all__ = [
     "abs",
     "add",
     "argmax",
+    "bitwise_and",
+    "bitwise_or",
+    "bitwise_xor",
     "bool_",
     "broadcast_to",
     "callbacks",
     "cast",
+    "ceil",
+    "clip",
     "concatenate",
     "cos",
     "custom_op",
@@ -162,30 +187,42 @@ __all__ = [
     "expm1",
     "f32",
     "f64",
+    "floor",
+    "floor_divide",
     "function",
     "gather",
+    "glu",
     "grad",
     "greater",
     "greater_equal",
+    "hard_sigmoid",
+    "hard_tanh",
     "hessian",
     "hvp",
     "i32",
     "i64",
     "inference",
     "init",
+    "invert",
+    "isfinite",
+    "isinf",
+    "isnan",
     "jacobian",
     "jvp",
     "leaky_relu",
+    "left_shift",
     "less",
     "less_equal",
     "load_model",
     "log",
     "log1p",
+    "log_sigmoid",
     "log_softmax",
     "loggers",
     "logical_and",
     "logical_not",
     "logical_or",
+    "logical_xor",
     "logsumexp",
     "losses",
     "matmul",
@@ -197,7 +234,10 @@ __all__ = [
     "min",
     "minimize",
     "minimum",
+    "mish",
+    "mod",
     "multiply",
+    "nan_to_num",
     "negate",
     "nn",
     "not_equal",
@@ -206,17 +246,23 @@ __all__ = [
     "per_sample_gradients",
     "pick",
     "power",
+    "prelu",
     "random",
     "reciprocal",
     "relu",
     "reshape",
+    "right_shift",
+    "round",
     "schedules",
     "scope",
+    "selu",
     "sigmoid",
     "sign",
+    "silu",
     "sin",
     "softmax",
     "softplus",
+    "softsign",
     "sqrt",
     "square",
     "squeeze",
@@ -229,6 +275,7 @@ __all__ = [
     "training_form",
     "training_updates",
     "transpose",
+    "trunc",
     "u8",
     "vjp",
     "where",

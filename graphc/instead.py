@@ -19,7 +19,7 @@ INSTEAD = {
     "jit": "gc.function", "value_and_grad": "gc.function(inputs, [loss, gc.grad(loss, x)])",
     "gradients": "gc.grad", "gradient": "gc.grad", "stack": "gc.concatenate, gc.expand_dims",
     "cat": "gc.concatenate", "concat": "gc.concatenate", "permute": "gc.transpose",
-    "dot": "gc.matmul", "einsum": "gc.matmul", "clip": "gc.minimum(gc.maximum(x, least), greatest)",
+    "dot": "gc.matmul", "einsum": "gc.matmul", "clamp": "gc.clip", "remainder": "gc.mod",
     "argmin": "gc.argmax(-x, axis)", "neg": "gc.negate", "pow": "gc.power", "mul": "gc.multiply",
     "sub": "gc.subtract", "div": "gc.divide", "stop_grad": "gc.stop_gradient",
     "detach": "gc.stop_gradient", "no_grad": "gc.stop_gradient",

@@ -96,9 +96,29 @@ class ArrayMethods:
         """Slices along `axis` chosen by integer `indices`, whose axes replace it."""
         return self.graph.node_functions.take(self, indices, axis)
 
+    def clip(self, min: Any = None, max: Any = None) -> Self:
+        """Elements below `min` become that, those above `max` become that; None is no limit."""
+        return self.graph.node_functions.clip(self, min, max)
+
+    def round(self, decimals: int = 0) -> Self:
+        """The elements rounded to so many decimals."""
+        return self.graph.node_functions.round(self, decimals)
+
     def astype(self, dtype: object) -> Self:
         """The elements converted to `dtype`."""
         return self.graph.node_functions.cast(self, dtype)
+
+    def __round__(self, digits: Any = None) -> Self:
+        return self.graph.node_functions.round(self, digits or 0)
+
+    def __floor__(self) -> Self:
+        return self.graph.node_functions.floor(self)
+
+    def __ceil__(self) -> Self:
+        return self.graph.node_functions.ceil(self)
+
+    def __trunc__(self) -> Self:
+        return self.graph.node_functions.trunc(self)
 
     # --- numpy's functions -------------------------------------------------------------------
 
@@ -120,9 +140,6 @@ class ArrayMethods:
 
     def __index__(self) -> NoReturn:
         _refuse(f"{NO_VALUE}; gc.take and gc.pick index by a tensor, extents are in x.shape")
-
-    def __round__(self, digits: Any = None) -> NoReturn:
-        _refuse('gc.cast(x, "i32") drops the fraction; graphc has no rounding')
 
     def __format__(self, specification: str) -> str:
         if specification:

@@ -20,6 +20,7 @@ from graphc.ir.location import callers_location, located
 from graphc.ir.op import Node
 from graphc.ir.ops import composite, contract, indexed, movement, reduce
 from graphc.ir.ops import elementwise as ops
+from graphc.ir.powers import power as power
 from graphc.ir.shaping import broadcast_to as broadcast_to
 from graphc.ir.shaping import concatenate as concatenate
 from graphc.ir.shaping import expand as expand
@@ -43,29 +44,6 @@ def lift(value: Any, beside: Any) -> Node:
         return value
     node: Node = beside.graph.constant(value, beside.dtype)
     return node
-
-
-def power(x: Any, y: Any) -> Node:
-    """x ** y elementwise, of floats of one dtype; shapes broadcast. An exponent of 2, 3 or 4
-    becomes squares and a product, -1 a reciprocal.
-
-    Products are rounded one by one, within 3 ULP for x ** 4, and thirty times as fast as a power.
-
-        cube = gc.power(x, 3)  # x ** 3
-
-    Raises DTypeError for integers and two dtypes, ShapeError for shapes that differ.
-    """
-    if not is_tensor(y):
-        check_tensors("power", x)
-    if isinstance(y, int | float) and y == 2:
-        return ops.square(x)
-    if isinstance(y, int | float) and y == 3:
-        return x * ops.square(x)
-    if isinstance(y, int | float) and y == 4:
-        return ops.square(ops.square(x))
-    if isinstance(y, int | float) and y == -1:
-        return ops.reciprocal(x)
-    return ops.power(x, y)
 
 
 def cast(x: Any, dtype: object) -> Node:

@@ -4,6 +4,7 @@ These functions are made of nodes, so the class of nodes knows none of them: a n
 its graph.
 """
 
+from graphc.ir.bits import bits_and, bits_not, bits_or, bits_xor
 from graphc.ir.build import (
     argmax,
     cast,
@@ -19,8 +20,10 @@ from graphc.ir.build import (
     take,
     transpose,
 )
+from graphc.ir.elements import clip, round
 from graphc.ir.indexing import index
 from graphc.ir.numpy_functions import NAMES_OF_UFUNCS, apply_function, apply_ufunc
+from graphc.ir.ops.bitwise import left_shift, right_shift
 from graphc.ir.ops.elementwise import (
     absolute,
     add,
@@ -30,18 +33,17 @@ from graphc.ir.ops.elementwise import (
     greater_equal,
     less,
     less_equal,
-    logical_and,
-    logical_not,
-    logical_or,
     multiply,
     negate,
     not_equal,
     subtract,
 )
+from graphc.ir.ops.rounding import ceil, floor, floor_divide, mod, trunc
 
 __all__ = [
-    "NAMES_OF_UFUNCS", "absolute", "add", "apply_function", "apply_ufunc", "argmax", "cast",
-    "divide", "equal", "greater", "greater_equal", "index", "less", "less_equal", "lift",
-    "logical_and", "logical_not", "logical_or", "matmul", "max", "mean", "min", "multiply",
-    "negate", "not_equal", "power", "reshape", "squeeze", "subtract", "sum", "take", "transpose",
+    "NAMES_OF_UFUNCS", "absolute", "add", "apply_function", "apply_ufunc", "argmax", "bits_and",
+    "bits_not", "bits_or", "bits_xor", "cast", "ceil", "clip", "divide", "equal", "floor",
+    "floor_divide", "greater", "greater_equal", "index", "left_shift", "less", "less_equal", "lift",
+    "matmul", "max", "mean", "min", "mod", "multiply", "negate", "not_equal", "power", "reshape",
+    "right_shift", "round", "squeeze", "subtract", "sum", "take", "transpose", "trunc",
 ]  # fmt: skip

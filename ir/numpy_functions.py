@@ -8,11 +8,12 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from graphc.ir import build
+from graphc.ir import bits, build, elements
 from graphc.ir.given import is_tensor
 from graphc.ir.instead import INSTEAD_OF_FUNCTIONS
 from graphc.ir.location import callers_location, located
 from graphc.ir.op import Node
+from graphc.ir.ops import bitwise, rounding
 from graphc.ir.ops import elementwise as ops
 
 
@@ -31,12 +32,18 @@ _UFUNCS: Mapping[np.ufunc, Callable[..., Any]] = {
     np.equal: ops.equal, np.not_equal: ops.not_equal, np.less: ops.less,
     np.less_equal: ops.less_equal, np.greater: ops.greater, np.greater_equal: ops.greater_equal,
     np.logical_and: ops.logical_and, np.logical_or: ops.logical_or,
-    np.logical_not: ops.logical_not,
-    # Of bools alone, which these ops ask for.
-    np.bitwise_and: ops.logical_and, np.bitwise_or: ops.logical_or, np.invert: ops.logical_not,
+    np.logical_not: ops.logical_not, np.logical_xor: ops.logical_xor,
+    np.bitwise_and: bits.bits_and, np.bitwise_or: bits.bits_or, np.bitwise_xor: bits.bits_xor,
+    np.invert: bits.bits_not, np.left_shift: bitwise.left_shift,
+    np.right_shift: bitwise.right_shift,
+    np.floor: rounding.floor, np.ceil: rounding.ceil, np.trunc: rounding.trunc,
+    np.rint: rounding.round_, np.floor_divide: rounding.floor_divide, np.remainder: rounding.mod,
+    np.divmod: lambda x, y: (rounding.floor_divide(x, y), rounding.mod(x, y)),
+    np.isnan: elements.isnan, np.isinf: elements.isinf, np.isfinite: elements.isfinite,
 }  # fmt: skip
 
-NAMES_OF_UFUNCS = frozenset(ufunc.__name__ for ufunc in _UFUNCS)
+# np.mod is np.remainder under another name.
+NAMES_OF_UFUNCS = frozenset(ufunc.__name__ for ufunc in _UFUNCS) | {"mod"}
 
 # By the name of a ufunc's method.
 _METHODS = {"reduce": "gc.sum, gc.max and gc.min reduce", "at": "gc.take has a scattered sum"}
@@ -97,6 +104,22 @@ def _take(a: Any, indices: Any, axis: int) -> Node:
     return build.take(a, indices, axis)
 
 
+def _clip(
+    a: Any, a_min: Any = None, a_max: Any = None, *, min: Any = None, max: Any = None
+) -> Node:
+    return elements.clip(a, a_min if min is None else min, a_max if max is None else max)
+
+
+def _round(a: Any, decimals: int = 0) -> Node:
+    return elements.round(a, decimals)
+
+
+def _nan_to_num(
+    x: Any, *, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None
+) -> Node:
+    return elements.nan_to_num(x, nan, posinf, neginf)
+
+
 def _shape(a: Any) -> Any:
     return a.shape
 
@@ -109,7 +132,8 @@ _FUNCTIONS: Mapping[Any, Callable[..., Any]] = {
     np.sum: _sum, np.mean: _mean, np.max: _max, np.amax: _max, np.min: _min, np.amin: _min,
     np.argmax: _argmax, np.reshape: _reshape, np.transpose: _transpose, np.squeeze: _squeeze,
     np.expand_dims: _expand_dims, np.broadcast_to: _broadcast_to, np.concatenate: _concatenate,
-    np.where: _where, np.take: _take, np.shape: _shape, np.ndim: _ndim,
+    np.where: _where, np.take: _take, np.clip: _clip, np.round: _round, np.around: _round,
+    np.nan_to_num: _nan_to_num, np.shape: _shape, np.ndim: _ndim,
 }  # fmt: skip
 
 

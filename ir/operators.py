@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NoReturn, Self
+from typing import Any, Self
 
 import numpy as np
 
@@ -92,43 +92,58 @@ class Operators(ArrayMethods):
         return self.graph.node_functions.greater_equal(self, other)
 
     def __and__(self, other: Any) -> Self:
-        return self.graph.node_functions.logical_and(self, other)
+        return self.graph.node_functions.bits_and(self, other)
 
     def __rand__(self, other: Any) -> Self:
-        return self.graph.node_functions.logical_and(other, self)
+        return self.graph.node_functions.bits_and(other, self)
 
     def __or__(self, other: Any) -> Self:
-        return self.graph.node_functions.logical_or(self, other)
+        return self.graph.node_functions.bits_or(self, other)
 
     def __ror__(self, other: Any) -> Self:
-        return self.graph.node_functions.logical_or(other, self)
-
-    def __invert__(self) -> Self:
-        return self.graph.node_functions.logical_not(self)
+        return self.graph.node_functions.bits_or(other, self)
 
     def __xor__(self, other: Any) -> Self:
-        if not self.graph.node_functions.lift(other, self).dtype.is_bool:
-            _refuse("^", "bools expected, for which it is !=")
-        return self.graph.node_functions.not_equal(self, other)
+        return self.graph.node_functions.bits_xor(self, other)
 
-    __rxor__ = __xor__
+    def __rxor__(self, other: Any) -> Self:
+        return self.graph.node_functions.bits_xor(other, self)
 
-    def __floordiv__(self, other: Any) -> NoReturn:
-        _refuse("//", 'gc.cast(x / y, "i32") drops the fraction of a quotient')
+    def __invert__(self) -> Self:
+        return self.graph.node_functions.bits_not(self)
 
-    __rfloordiv__ = __floordiv__
+    def __lshift__(self, other: Any) -> Self:
+        return self.graph.node_functions.left_shift(self, other)
 
-    def __mod__(self, other: Any) -> NoReturn:
-        _refuse("%", "graphc has no remainder")
+    def __rlshift__(self, other: Any) -> Self:
+        return self.graph.node_functions.left_shift(other, self)
 
-    __rmod__ = __mod__
+    def __rshift__(self, other: Any) -> Self:
+        return self.graph.node_functions.right_shift(self, other)
+
+    def __rrshift__(self, other: Any) -> Self:
+        return self.graph.node_functions.right_shift(other, self)
+
+    def __floordiv__(self, other: Any) -> Self:
+        return self.graph.node_functions.floor_divide(self, other)
+
+    def __rfloordiv__(self, other: Any) -> Self:
+        return self.graph.node_functions.floor_divide(other, self)
+
+    def __mod__(self, other: Any) -> Self:
+        return self.graph.node_functions.mod(self, other)
+
+    def __rmod__(self, other: Any) -> Self:
+        return self.graph.node_functions.mod(other, self)
+
+    def __divmod__(self, other: Any) -> tuple[Self, Self]:
+        return self // other, self % other
+
+    def __rdivmod__(self, other: Any) -> tuple[Self, Self]:
+        return other // self, other % self
 
     def __getitem__(self, key: Any) -> Self:
         return self.graph.node_functions.index(self, key)
-
-
-def _refuse(operator: str, problem: str) -> NoReturn:
-    raise TypeError(located(f"{operator} of a tensor: {problem}", callers_location()))
 
 
 def _compared(op: Any, x: Operators, other: object) -> Any:

@@ -63,14 +63,20 @@ CODE_GENERATORS = (
     *(
         Path(__file__).with_name(name)
         for name in (
+            "compensated.py",
+            "exponentials.py",
             "forks.py",
+            "gates.py",
             "interleave.py",
             "jit.py",
+            "jit_integers.py",
             "jit_primitives.py",
             "jit_target.py",
             "llvm.py",
+            "logarithms.py",
             "polynomial.py",
             "primitives.py",
+            "remainder.py",
             "math_ir.py",
             "scalar.py",
             "sin_cos.py",

@@ -248,7 +248,8 @@ class KernelCompiler:
         called, late = self._called_vector_math(module)
         if called or late:
             text = interleave_long_loops(str(module), VECTOR_MATH_PREFIX, kernel.long_rows, late)
-            module = llvm.parse_assembly(declare_variants(text, late))
+            arities = {symbol: len(list(module.get_function(symbol).arguments)) for symbol in late}
+            module = llvm.parse_assembly(declare_variants(text, arities))
         module.get_function(kernel.native_name).add_function_attribute("alwaysinline")
         entry = _entry_point(kernel.name, kernel.native_name, self.target, kernel.lines)
         module.link_in(llvm.parse_assembly(entry))

@@ -22,6 +22,7 @@ from numba.np.numpy_support import as_dtype, from_dtype
 from graphc.ir.ops import random
 from graphc.ir.types import DTYPES, DType
 from graphc.kernels import vecmath
+from graphc.kernels.jit_integers import INTEGER_FUNCTIONS, typed_integer_function
 from graphc.kernels.jit_target import TARGET_NAME, KernelTargetDescriptor
 from graphc.kernels.scalar import dtype_name
 
@@ -260,10 +261,13 @@ def _call_llvm(
     return _INTRINSIC_OF_ARITY[arity](typed)
 
 
-def _call_vector_math(name: str, arity: int) -> Any:
-    """A call of the vector math function `name`, which is linked in and inlined later."""
+def _call_vector_math(name: str, arity: int, of_integers: Callable[..., Any] | None = None) -> Any:
+    """A call of the vector math function `name`, which is linked in and inlined later; of integers
+    what `of_integers` builds."""
 
     def typed(*operands: Any) -> Any:
+        if of_integers is not None and isinstance(operands[0], types.Integer):
+            return of_integers(*operands)
         if not _same(*operands) or not _is_float(operands[0]):
             return None
         symbol = f"{VECTOR_MATH_PREFIX}{name}.f{operands[0].bitwidth}"
@@ -463,6 +467,7 @@ def kernel_namespace() -> dict[str, Any]:
         "round_even": _call_llvm("roundeven", 1),
         "floor": _call_llvm("floor", 1),
         "ceil": _call_llvm("ceil", 1),
+        "trunc": _call_llvm("trunc", 1),
         "sqrt": _call_llvm("sqrt", 1),
         "absolute": _call_llvm("fabs", 1, "abs"),
         "minimum": _call_llvm("minimum", 2, "smin", "umin"),
@@ -479,9 +484,11 @@ def kernel_namespace() -> dict[str, Any]:
         "minimum_reassoc": _call_llvm("minimum", 2, "smin", "umin", EXTREME_FLAGS),
         "maximum_reassoc": _call_llvm("maximum", 2, "smax", "umax", EXTREME_FLAGS),
     }
+    of_integers = {name: typed_integer_function(lower) for name, lower in INTEGER_FUNCTIONS.items()}
+    namespace |= {name: _binary(typed) for name, typed in of_integers.items()}
     for name, by_dtype in vecmath.VECTOR_MATH.items():
         arity = by_dtype["f32"].__code__.co_argcount
-        namespace[name] = _call_vector_math(name, arity)
+        namespace[name] = _call_vector_math(name, arity, of_integers.get(name))
     return namespace
 
 

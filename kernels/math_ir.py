@@ -303,6 +303,7 @@ RECORDED_PRIMITIVES: Mapping[str, Callable[..., Any]] = {
     "round_even": _intrinsic("roundeven"),
     "floor": _intrinsic("floor"),
     "ceil": _intrinsic("ceil"),
+    "trunc": _intrinsic("trunc"),
     "sqrt": _intrinsic("sqrt"),
     "absolute": _intrinsic("fabs"),
     "minimum": _intrinsic("minimum"),
@@ -315,10 +316,18 @@ RECORDED_PRIMITIVES: Mapping[str, Callable[..., Any]] = {
 }
 
 
-def recordable(module: ModuleType) -> dict[str, Any]:
+def recordable(
+    module: ModuleType, rebuilt: dict[str, dict[str, Any]] | None = None
+) -> dict[str, Any]:
     """The module's names, its functions and those that it imports rebuilt to call each other and
-    the recording primitives."""
-    namespace = dict(vars(module))
+    the recording primitives.
+
+    rebuilt: the modules that are done, by name.
+    """
+    done = {} if rebuilt is None else rebuilt
+    if module.__name__ in done:
+        return done[module.__name__]
+    namespace = done[module.__name__] = dict(vars(module))
     for name, value in vars(module).items():
         if not isinstance(value, FunctionType) or name in RECORDED_PRIMITIVES:
             continue
@@ -327,7 +336,7 @@ def recordable(module: ModuleType) -> dict[str, Any]:
                 value.__code__, namespace, name, value.__defaults__, value.__closure__
             )
         else:
-            namespace[name] = recordable(sys.modules[value.__module__])[name]
+            namespace[name] = recordable(sys.modules[value.__module__], done)[value.__name__]
     namespace.update(RECORDED_PRIMITIVES)
     return namespace
 

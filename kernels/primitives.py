@@ -95,6 +95,31 @@ def ceil(x: Any) -> Any:
     return np.ceil(x)
 
 
+def trunc(x: Any) -> Any:
+    """`x` without its fraction."""
+    return np.trunc(x)
+
+
+def floor_divide(x: Any, y: Any) -> Any:
+    """floor(x / y); of integers 0 where `y` is 0."""
+    return np.floor_divide(x, y)
+
+
+def mod(x: Any, y: Any) -> Any:
+    """x - y floor(x / y), with the sign of `y`; of integers 0 where `y` is 0."""
+    return np.mod(x, y)
+
+
+def left_shift(x: Any, y: Any) -> Any:
+    """The bits moved up; 0 where `y` is no place that `x` has."""
+    return np.left_shift(x, y)
+
+
+def right_shift(x: Any, y: Any) -> Any:
+    """The bits moved down, the sign copied in; all of them where `y` is no place that `x` has."""
+    return np.right_shift(x, y)
+
+
 def sqrt(x: Any) -> Any:
     """Correctly rounded square root; NaN below zero."""
     with np.errstate(invalid="ignore"):

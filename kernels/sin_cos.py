@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from graphc.kernels.compensated import two_product, two_sum
 from graphc.kernels.polynomial import polynomial
 from graphc.kernels.primitives import (
     absolute,
@@ -111,19 +112,6 @@ def _without_whole(x: Any) -> Any:
     return x - round_even(x)
 
 
-def _two_sum(x: Any, y: Any) -> tuple[Any, Any]:
-    """The rounded sum and its error (Knuth)."""
-    total = x + y
-    part = total - x
-    return total, (x - (total - part)) + (y - part)
-
-
-def _two_product(x: Any, y: Any) -> tuple[Any, Any]:
-    """The rounded product and its error."""
-    product = x * y
-    return product, fma(x, y, -product)
-
-
 def _far_sin_cos_f64(x: Any, first_quadrant: Any) -> Any:
     """Where |x| is 2 or more: reduction by the digits of 1 / (2 pi) that count (Payne and Hanek
     1983).
@@ -135,20 +123,20 @@ def _far_sin_cos_f64(x: Any, first_quadrant: Any) -> Any:
     scale_exponent = FAR_SCALE_EXPONENT - (row << FAR_ROW_SHIFT)
     m = x * float_from_bits(scale_exponent << F64.mantissa_bits)
     (product0, error0), (product1, error1), (product2, error2) = (
-        _two_product(m, lookup(piece, row)) for piece in TURNS_PIECES[:3]
+        two_product(m, lookup(piece, row)) for piece in TURNS_PIECES[:3]
     )
     # Multiples of 2**-53 so far: the sum is exact.
     turns = _without_whole(_without_whole(product0) + _without_whole(error0))
-    turns, lost = _two_sum(turns, _without_whole(product1))
+    turns, lost = two_sum(turns, _without_whole(product1))
     quarters = FOUR * turns
     whole = round_even(quarters)
     fraction = quarters - whole
     rest = error2 + m * lookup(TURNS_PIECES[3], row)
     for addend in (error1, product2, lost):
-        fraction, error = _two_sum(fraction, FOUR * addend)
+        fraction, error = two_sum(fraction, FOUR * addend)
         rest = fma(QUARTER, error, rest)
-    fraction, fraction_error = _two_sum(fraction, FOUR * rest)
-    r, r_error = _two_product(fraction, HALF_PI[0])
+    fraction, fraction_error = two_sum(fraction, FOUR * rest)
+    r, r_error = two_product(fraction, HALF_PI[0])
     r_error = fma(fraction_error, HALF_PI[0], fma(fraction, HALF_PI[1], r_error))
     quadrant_bits = bits_from_float(whole + F64.integer_shift)
     return _sin_cos_reduced(r, r_error, quadrant_bits + first_quadrant, F64)

@@ -10,6 +10,31 @@ LLVM IR. Special values are those of C99 (annex F). Errors are within 2 units in
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from graphc.kernels.exponentials import (
+    clamp_high,
+    clamp_low,
+    exp_factors,
+    exp_nonpositive,
+    exp_nonpositive_rounded,
+    exp_parts,
+    expm1_factors,
+)
+from graphc.kernels.gates import (
+    mish_f32,
+    mish_f64,
+    mish_slope_f32,
+    mish_slope_f64,
+    silu_f32,
+    silu_f64,
+    silu_slope_f32,
+    silu_slope_f64,
+)
+from graphc.kernels.logarithms import (
+    exponent_bits_of,
+    exponent_of,
+    log1p_reduced,
+    split_exponent,
+)
 from graphc.kernels.polynomial import polynomial
 from graphc.kernels.primitives import (
     absolute,
@@ -21,6 +46,12 @@ from graphc.kernels.primitives import (
     round_even,
     select,
     widen,
+)
+from graphc.kernels.remainder import (
+    floor_divide_f32,
+    floor_divide_f64,
+    mod_f32,
+    mod_f64,
 )
 from graphc.kernels.sin_cos import cos_f32, cos_f64, sin_f32, sin_f64
 from graphc.kernels.vecmath_constants import (
@@ -37,79 +68,20 @@ from graphc.kernels.vecmath_constants import (
 POW_LIMIT_F32 = F64.one * 300.0
 
 
-def _clamp_high(x: Any, highest: Any) -> Any:
-    """The smaller of both; NaN stays."""
-    return select(x > highest, highest, x)
-
-
-def _clamp_low(x: Any, lowest: Any) -> Any:
-    """The larger of both; NaN stays."""
-    return select(x < lowest, lowest, x)
-
-
-def _exp_parts(x: Any, shift: Any, k: FloatFormat) -> tuple[Any, Any, Any, Any]:
-    """(first, rest, n, power) with exp(x) = (1 + first + rest) * 2**n (Cody and Waite).
-
-    `first` is exact, and x itself where n = 0; `rest` is small. `power` is 2**n times what the
-    `shift` has in its low bits.
-    """
-    shifted = fma(x, k.log2_e, shift)
-    n = shifted - shift
-    first = fma(n, -k.ln2_high, x)
-    # What `first` lacks joins the small terms, so that the sum of both is rounded once.
-    missing = n * -k.ln2_low
-    r = first + missing
-    rest = fma(polynomial(k.expm1, r), r * r, missing)
-    return first, rest, n, float_from_bits(bits_from_float(shifted) << k.mantissa_bits)
-
-
 def _exp(x: Any, k: FloatFormat) -> Any:
-    bounded = _clamp_low(_clamp_high(x, k.exp_highest), k.exp_lowest)
+    bounded = clamp_low(clamp_high(x, k.exp_highest), k.exp_lowest)
     is_below_zero = x < k.zero
     shift = select(is_below_zero, k.lifted_power_shift, k.half_power_shift)
-    first, rest, _, power = _exp_parts(bounded, shift, k)
+    first, rest, _, power = exp_parts(bounded, shift, k)
     factor = select(is_below_zero, k.lifted_power_factor, k.two)
     return fma(first + rest, power, power) * factor
 
 
-def _exp_nonpositive(x: Any, k: FloatFormat) -> Any:
-    """exp(x) on x <= 0"""
-    bounded = _clamp_low(x, k.exp_lowest)
-    first, rest, _, power = _exp_parts(bounded, k.lifted_power_shift, k)
-    return fma(first + rest, power, power) * k.lifted_power_factor
-
-
-def _expm1_factors(x: Any, shift: Any, k: FloatFormat) -> tuple[Any, Any]:
-    """(p, power) with exp(x) = (1 + p) * 2**n, and `power` as in `_exp_parts`, in two operations
-    fewer: where n is not 0 the reduced argument is rounded, and p with it."""
-    shifted = fma(x, k.log2_e, shift)
-    n = shifted - shift
-    r = fma(n, -k.ln2_low, fma(n, -k.ln2_high, x))
-    p = fma(polynomial(k.expm1, r), r * r, r)
-    return p, float_from_bits(bits_from_float(shifted) << k.mantissa_bits)
-
-
-def _exp_nonpositive_rounded(x: Any, k: FloatFormat) -> Any:
-    """exp(x) on x <= 0, in two operations fewer than `_exp_nonpositive`, from a rounded reduced
-    argument. For sigmoid, whose error stays the same; that of softplus in f64 would pass 2 ULP."""
-    p, power = _expm1_factors(_clamp_low(x, k.exp_lowest), k.lifted_power_shift, k)
-    return fma(p, power, power) * k.lifted_power_factor
-
-
-def _exp_factors(x: Any, k: FloatFormat) -> tuple[Any, Any]:
-    """(y, 2**n) with exp(x) = y * 2**n a normal number, to about 1 ULP.
-
-    For results in which exp(x) is the smaller term, and its last bit counts for less.
-    """
-    p, power = _expm1_factors(x, k.power_shift, k)
-    return k.one + p, power
-
-
 def _expm1(x: Any, k: FloatFormat) -> Any:
     """p * 2**n + (2**n - 1)"""
-    bounded = _clamp_low(_clamp_high(x, k.exp_highest), k.expm1_lowest)
+    bounded = clamp_low(clamp_high(x, k.exp_highest), k.expm1_lowest)
     # Half the power of two, since 2**n itself can be out of range where the result is not.
-    first, rest, _, half_power = _exp_parts(bounded, k.half_power_shift, k)
+    first, rest, _, half_power = exp_parts(bounded, k.half_power_shift, k)
     result = k.two * fma(first + rest, half_power, half_power - k.half)
     return select(absolute(x) < k.negligible, x, result)
 
@@ -117,8 +89,8 @@ def _expm1(x: Any, k: FloatFormat) -> Any:
 def _tanh_parts(x: Any, k: FloatFormat) -> tuple[Any, Any, Any]:
     """(|x|, m, u) with m = (exp(2|x|) - 1) / 2 and u = 1 / (m + 1) = 1 - tanh |x|."""
     magnitude = absolute(x)
-    bounded = _clamp_high(magnitude, k.tanh_highest)
-    p, half_power = _expm1_factors(bounded + bounded, k.half_power_shift, k)
+    bounded = clamp_high(magnitude, k.tanh_highest)
+    p, half_power = expm1_factors(bounded + bounded, k.half_power_shift, k)
     m = fma(p, half_power, half_power - k.half)
     return bounded, m, select(magnitude > k.tanh_highest, k.zero, k.one / (m + k.one))
 
@@ -138,7 +110,7 @@ def _tanh_tail(x: Any, k: FloatFormat) -> Any:
 def _sigmoid_tail(x: Any, k: FloatFormat) -> Any:
     """e / (1 + e) with e = exp(-|x|)"""
     magnitude = absolute(x)
-    e = _exp_nonpositive_rounded(-magnitude, k)
+    e = exp_nonpositive_rounded(-magnitude, k)
     quotient = e / (k.one + e)
     # Where e is small, the rounding of 1 + e weighs; q = e - e q is the same number and does not
     # feel it.
@@ -150,46 +122,20 @@ def _sigmoid(x: Any, k: FloatFormat) -> Any:
     return select(x < k.zero, tail, k.one - tail)
 
 
-def _log1p_reduced(f: Any, k: FloatFormat) -> Any:
-    """log(1 + f) on |f| <= 1/3"""
-    return fma(polynomial(k.log1p, f), f * f, f)
-
-
 def _softplus(x: Any, k: FloatFormat) -> Any:
     """max(x, 0) + log(1 + exp(-|x|))"""
-    e = _exp_nonpositive(-absolute(x), k)
+    e = exp_nonpositive(-absolute(x), k)
     # 1 + e lies in [1, 2]; the upper part is halved to stay near 1.
     is_halved = e > k.third
     f = select(is_halved, fma(k.half, e, -k.half), e)
-    positive = _clamp_low(x, k.zero)
-    logarithm = _log1p_reduced(f, k)
+    positive = clamp_low(x, k.zero)
+    logarithm = log1p_reduced(f, k)
     return positive + select(is_halved, logarithm + k.ln2_low + k.ln2_high, logarithm)
 
 
-def _exponent_bits(x: Any, k: FloatFormat) -> Any:
-    """n in the exponent field, where x = m * 2**n with m in [2/3, 4/3), for a positive normal x."""
-    return (bits_from_float(x) - k.two_thirds_bits) & k.exponent_mask
-
-
-def _exponent(exponent_bits: Any, k: FloatFormat) -> Any:
-    """n as a float."""
-    n = exponent_bits >> k.mantissa_bits
-    return float_from_bits(n + k.integer_shift_bits) - k.integer_shift
-
-
-def _split_exponent(x: Any, k: FloatFormat) -> tuple[Any, Any]:
-    """(m, n) with x = m * 2**n and m in [2/3, 4/3), for a positive x, subnormal or not."""
-    is_subnormal = x < k.smallest_normal
-    normal = select(is_subnormal, x * k.subnormal_scale, x)
-    exponent_bits = _exponent_bits(normal, k)
-    m = float_from_bits(bits_from_float(normal) - exponent_bits)
-    n = _exponent(exponent_bits, k)
-    return m, select(is_subnormal, n - k.subnormal_exponent, n)
-
-
 def _log(x: Any, k: FloatFormat) -> Any:
-    m, n = _split_exponent(x, k)
-    result = fma(n, k.ln2_high, fma(n, k.ln2_low, _log1p_reduced(m - k.one, k)))
+    m, n = split_exponent(x, k)
+    result = fma(n, k.ln2_high, fma(n, k.ln2_low, log1p_reduced(m - k.one, k)))
     at_most_zero = select(x == k.zero, -k.infinity, k.not_a_number)
     is_ordinary = (x > k.zero) & (x < k.infinity)
     return select(is_ordinary, result, select(x <= k.zero, at_most_zero, x))
@@ -197,13 +143,13 @@ def _log(x: Any, k: FloatFormat) -> Any:
 
 def _log1p(x: Any, k: FloatFormat) -> Any:
     """log(1 + f) + n log(2), where 1 + x = (1 + f) * 2**n; f comes from x, not from 1 + x."""
-    exponent_bits = _exponent_bits(k.one + x, k)
+    exponent_bits = exponent_bits_of(k.one + x, k)
     quarter = k.half * k.half
     # 2**(2 - n): 2**-n itself can be subnormal.
     scale = float_from_bits(k.one_bits + (k.bit_two << k.mantissa_bits) - exponent_bits)
     f = fma(quarter * x, scale, fma(quarter, scale, -k.one))
-    n = _exponent(exponent_bits, k)
-    result = fma(n, k.ln2_high, fma(n, k.ln2_low, _log1p_reduced(f, k)))
+    n = exponent_of(exponent_bits, k)
+    result = fma(n, k.ln2_high, fma(n, k.ln2_low, log1p_reduced(f, k)))
     at_most_minus_one = select(x == -k.one, -k.infinity, k.not_a_number)
     is_ordinary = (absolute(x) >= k.negligible) & (x < k.infinity)
     return select(x <= -k.one, at_most_minus_one, select(is_ordinary, result, x))
@@ -213,8 +159,8 @@ def _erf(x: Any, k: FloatFormat) -> Any:
     """x + x P(x**2) near 0, 1 - exp(-Q(|x|)) further out"""
     magnitude = absolute(x)
     near = fma(polynomial(k.erf_small, x * x), x, x)
-    bounded = _clamp_high(magnitude, k.erf_highest)
-    y, power = _exp_factors(-polynomial(k.erf_large, bounded - k.erf_center), k)
+    bounded = clamp_high(magnitude, k.erf_highest)
+    y, power = exp_factors(-polynomial(k.erf_large, bounded - k.erf_center), k)
     far = fma(-y, power, k.one)
     return select(magnitude < k.erf_split, near, copysign(far, x))
 
@@ -339,10 +285,10 @@ def erf_f64(x: Any) -> Any:
 
 def pow_f32(x: Any, y: Any) -> Any:
     """x**y as C99 defines it, computed in f64."""
-    m, n = _split_exponent(widen(absolute(x)), F64)
+    m, n = split_exponent(widen(absolute(x)), F64)
     f = m - F64.one
     exponent = widen(y) * fma(polynomial(POW32_LOG2, f), f, n)
-    exponent = _clamp_low(_clamp_high(exponent, POW_LIMIT_F32), -POW_LIMIT_F32)
+    exponent = clamp_low(clamp_high(exponent, POW_LIMIT_F32), -POW_LIMIT_F32)
     shifted = exponent + F64.integer_shift
     r = exponent - (shifted - F64.integer_shift)
     power = float_from_bits((bits_from_float(shifted) << F64.mantissa_bits) + F64.one_bits)
@@ -356,7 +302,7 @@ def _log_double_f64(x: Any) -> tuple[Any, Any]:
     log(m) = 2 s + s z (2/3 + z P(z)) with s = (m - 1) / (m + 1) and z = s**2, the leading terms in
     doubled precision (the series of fdlibm's pow).
     """
-    m, n = _split_exponent(x, F64)
+    m, n = split_exponent(x, F64)
     f = m - F64.one
     denominator = F64.two + f
     denominator_error = f - (denominator - F64.two)
@@ -385,7 +331,7 @@ def pow_f64(x: Any, y: Any) -> Any:
     high, low = _log_double_f64(absolute(x))
     exponent = high * y
     exponent_error = fma(high, y, -exponent) + low * y
-    bounded = _clamp_low(_clamp_high(exponent, F64.exp_highest), F64.exp_lowest)
+    bounded = clamp_low(clamp_high(exponent, F64.exp_highest), F64.exp_lowest)
     is_below_zero = bounded < F64.zero
     shift = select(is_below_zero, F64.lifted_power_shift, F64.half_power_shift)
     shifted = fma(bounded, F64.log2_e, shift)
@@ -413,4 +359,10 @@ VECTOR_MATH: Mapping[str, Mapping[str, Callable[..., Any]]] = {
     "sin": {"f32": sin_f32, "f64": sin_f64},
     "cos": {"f32": cos_f32, "f64": cos_f64},
     "pow": {"f32": pow_f32, "f64": pow_f64},
+    "silu": {"f32": silu_f32, "f64": silu_f64},
+    "silu_slope": {"f32": silu_slope_f32, "f64": silu_slope_f64},
+    "mish": {"f32": mish_f32, "f64": mish_f64},
+    "mish_slope": {"f32": mish_slope_f32, "f64": mish_slope_f64},
+    "mod": {"f32": mod_f32, "f64": mod_f64},
+    "floor_divide": {"f32": floor_divide_f32, "f64": floor_divide_f64},
 }

@@ -8,7 +8,7 @@ called is linked in and inlined.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from graphc.kernels.vector_width import VECTOR_BITS
@@ -33,13 +33,13 @@ class Variant:
         return self.symbol if self.lanes == 1 else f"{self.symbol}.x{self.lanes}"
 
 
-def declare_variants(llvm_ir: str, symbols: Iterable[str], arity: int = 1) -> str:
+def declare_variants(llvm_ir: str, arities: Mapping[str, int]) -> str:
     """The module with declarations of the functions' vector forms.
 
-    symbols: of functions of `arity` that the module declares, as `prefix.name.dtype`.
+    arities: by the symbols of functions that the module declares, `prefix.name.dtype`.
     """
     kept = []
-    for symbol in symbols:
+    for symbol, arity in arities.items():
         element, bits = _LLVM_TYPES[symbol.rsplit(".", 1)[1]]
         variants = [
             Variant(symbol, width // bits) for width in (64, *VECTOR_BITS) if width // bits > 1

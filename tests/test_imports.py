@@ -1,4 +1,4 @@
-"""Who may import whom: rooms in one order, no circle of modules, and three files import numba.
+"""Who may import whom: rooms in one order, no circle of modules, and few files import numba.
 
 Imports inside functions and for types alone count as all others.
 """
@@ -17,6 +17,7 @@ ROOT = Path(__file__).parent.parent
 COMPILERS = {"numba", "llvmlite"}
 IMPORTERS = {
     Path("kernels/jit.py"): {"numba", "llvmlite"},
+    Path("kernels/jit_integers.py"): {"numba", "llvmlite"},
     Path("kernels/jit_primitives.py"): {"numba", "llvmlite"},
     Path("kernels/jit_target.py"): {"numba", "llvmlite"},
     # Loads what is on disk, without the time that importing numba takes.

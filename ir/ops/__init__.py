@@ -6,6 +6,8 @@ from typing import Any
 
 from graphc.ir.op import Op
 from graphc.ir.ops import (
+    activations,
+    bitwise,
     composite,
     contract,
     custom,
@@ -15,6 +17,7 @@ from graphc.ir.ops import (
     movement,
     random,
     reduce,
+    rounding,
     training,
 )
 
@@ -23,6 +26,9 @@ OPS: Mapping[str, Op] = {
     for module in (
         leaf,
         elementwise,
+        rounding,
+        bitwise,
+        activations,
         reduce,
         movement,
         indexed,

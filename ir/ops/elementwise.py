@@ -76,7 +76,8 @@ absolute: Op = elementwise(
 )  # fmt: skip
 sign: Op = elementwise(
     "sign", 1, np.sign,
-    "select({x} > {T}(0), {T}(1), select({x} < {T}(0), {T}(-1), absolute({x} * {T}(0))))", cost=3,
+    "select({x} > {T}(0), {T}(1), select({x} < {T}(0), {T}(-1), absolute({x})))", cost=3,
+    accepts=accepts_numbers,
     formula="-1, 0 or 1 as x is below, at or above 0", vjp=[lambda ct, r, x: None],
 )  # fmt: skip
 
@@ -251,6 +252,10 @@ logical_or: Op = elementwise(
     "logical_or", 2, np.logical_or, "{x} | {y}", accepts=accepts_bools, commutative=True,
     conditions=(0, 1), formula="x or y", vjp=[_NO_SLOPE, _NO_SLOPE],
 )  # fmt: skip
+logical_xor: Op = elementwise(
+    "logical_xor", 2, np.logical_xor, "{x} != {y}", accepts=accepts_bools, commutative=True,
+    conditions=(0, 1), formula="x or y and not both", vjp=[_NO_SLOPE, _NO_SLOPE],
+)  # fmt: skip
 logical_not: Op = elementwise(
     "logical_not",
     1,
@@ -350,6 +355,6 @@ OPS = (
     add, subtract, multiply, divide, negate, reciprocal, square, sqrt, absolute, sign, minimum,
     maximum, exp, expm1, log, log1p, sin, cos, tanh, tanh_tail, tanh_slope, sigmoid, sigmoid_tail,
     sigmoid_slope, softplus, relu, leaky_relu, elu, power, weigh, sigmoid_cross_entropy, equal,
-    not_equal, less, less_equal, greater, greater_equal, logical_and, logical_or, logical_not,
-    where, cast, copy, stop_gradient,
+    not_equal, less, less_equal, greater, greater_equal, logical_and, logical_or, logical_xor,
+    logical_not, where, cast, copy, stop_gradient,
 )  # fmt: skip

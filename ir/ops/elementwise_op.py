@@ -36,6 +36,11 @@ def accepts_floats(dtype: DType) -> None:
         raise DTypeError(f"f32 or f64 expected, not {dtype}")
 
 
+def accepts_integers(dtype: DType) -> None:
+    if not dtype.is_integer:
+        raise DTypeError(f"i32, i64 or u8 expected, not {dtype}")
+
+
 def accepts_bools(dtype: DType) -> None:
     if not dtype.is_bool:
         raise DTypeError(f"bool expected, not {dtype}")
@@ -107,6 +112,7 @@ _TAKEN: Mapping[Accepts, str] = {
     accepts_any: "of any dtype",
     accepts_numbers: "of f32, f64, i32 or i64",
     accepts_floats: "of f32 or f64",
+    accepts_integers: "of i32, i64 or u8",
     accepts_bools: "of bools",
 }
 

@@ -40,6 +40,50 @@ def sigmoid_slope(x: Array) -> Array:
     return np.asarray(tail * (1 - tail))
 
 
+def silu(x: Array) -> Array:
+    """In f64, where the gate is no subnormal number before the product is; 0 at -inf."""
+    wide = x.astype(np.float64)
+    e = _decay(x)
+    return np.asarray(np.where(x == -np.inf, -0.0, wide * np.where(x < 0, e, 1) / (1 + e)))
+
+
+def silu_slope(x: Array) -> Array:
+    e = _decay(x)
+    tail = e / (1 + e)
+    bent = np.where(np.isinf(x), 0, np.abs(x, dtype=np.float64) * e) / (1 + e) ** 2
+    return np.asarray(np.where(x < 0, tail - bent, 1 - tail + bent))
+
+
+def _mish_gate(x: Array) -> tuple[Array, Array, Array]:
+    """t = tanh(softplus(x)), its slope, and x, all in f64.
+
+    With e = exp(x) and n = e (e + 2), t = n / (n + 2) and its slope is 4 e (1 + e) / (n + 2)^2;
+    where x is positive both are written with exp(-x), which does not overflow.
+    """
+    wide, e = x.astype(np.float64), _decay(x)
+    gate = np.where(x < 0, e * (e + 2) / (e * (e + 2) + 2), (1 + 2 * e) / (1 + 2 * e * (1 + e)))
+    slope = np.where(
+        x < 0,
+        4 * e * (1 + e) / (e * (e + 2) + 2) ** 2,
+        4 * e**2 * (1 + e) / (1 + 2 * e * (1 + e)) ** 2,
+    )
+    return gate, slope, wide
+
+
+def mish(x: Array) -> Array:
+    gate, _, wide = _mish_gate(x)
+    return np.asarray(np.where(x == -np.inf, -0.0, wide * gate))
+
+
+def mish_slope(x: Array) -> Array:
+    gate, slope, wide = _mish_gate(x)
+    return np.asarray(gate + np.where(np.isinf(x), 0, wide * slope))
+
+
+def softsign(x: Array) -> Array:
+    return np.asarray(np.where(np.isinf(x), np.sign(x), x / (1 + np.abs(x))))
+
+
 def softplus(x: Array) -> Array:
     return np.asarray(np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x))))
 

@@ -174,8 +174,9 @@ def _code(text: str, filename: str) -> CodeType:
 
 
 def _namespace() -> dict[str, Any]:
-    names = {name: value for name, value in vars(primitives).items() if callable(value)}
-    names |= {name: _vector_math(name) for name in VECTOR_MATH}
+    names = {name: _vector_math(name) for name in VECTOR_MATH}
+    # Of floats and integers both, where vector math has the floats alone.
+    names |= {name: value for name, value in vars(primitives).items() if callable(value)}
     names |= {dtype_name(dtype): _cast(dtype.numpy) for dtype in DTYPES.values()}
     names |= {
         "inf": np.inf,

@@ -121,6 +121,13 @@ INTEGER_OPERATORS: dict[str, Callable[..., int]] = {
     "maximum": max,
 }
 
+OF_ONE_INTEGER: dict[str, Callable[..., int]] = {
+    "negate": operator.neg,
+    "square": lambda x: x * x,
+    "abs": abs,
+    "sign": lambda x: (x > 0) - (x < 0),
+}
+
 SWEPT = ("add", "exp", "where")  # these take every shape; the others some, in turn
 
 
@@ -172,6 +179,13 @@ def _binary_cases() -> Iterator[Case]:
             yield Case(name, dtype, (operand, operand), expect=by_scalar(combine, int))
 
 
+def _integer_cases() -> Iterator[Case]:
+    for name, function in OF_ONE_INTEGER.items():
+        for dtype in ("i32", "i64"):
+            operand = Operand((7, 5), dtype, integers(-9, 9))
+            yield Case(name, dtype, (operand,), expect=by_scalar(function, int))
+
+
 def _comparison_cases() -> Iterator[Case]:
     pairs = itertools.cycle(PAIRS)
     for name, function in COMPARISONS.items():
@@ -192,7 +206,9 @@ def _comparison_cases() -> Iterator[Case]:
 
 
 def _logical_cases() -> Iterator[Case]:
-    for name, function in (("logical_and", operator.and_), ("logical_or", operator.or_)):
+    for name, function in (
+        ("logical_and", operator.and_), ("logical_or", operator.or_), ("logical_xor", operator.ne),
+    ):  # fmt: skip
         expect = by_scalar(function, bool)
         for x, y in ((17,), (17,)), ((3, 1), (5,)), ((0,), (0,)), ((), ()):
             operands = (Operand(x, "bool", bools), Operand(y, "bool", bools))
@@ -323,23 +339,26 @@ def _extreme_cases() -> Iterator[Case]:
 
 
 ELEMENTWISE_CASES: tuple[Case, ...] = (
-    *_unary_cases(), *_binary_cases(), *_comparison_cases(), *_logical_cases(), *_where_cases(),
-    *_stopped_cases(), *_cast_cases(), *_slope_cases(), *_extreme_cases(),
+    *_unary_cases(), *_binary_cases(), *_integer_cases(), *_comparison_cases(),
+    *_logical_cases(), *_where_cases(), *_stopped_cases(), *_cast_cases(),
+    *_slope_cases(), *_extreme_cases(),
 )  # fmt: skip
 
 
 # --- errors ----------------------------------------------------------------------------------
 
 FLOAT_ONLY = (
-    "divide", "reciprocal", "sqrt", "sign", "exp", "expm1", "log", "log1p", "sin", "cos", "tanh",
+    "divide", "reciprocal", "sqrt", "exp", "expm1", "log", "log1p", "sin", "cos", "tanh",
     "tanh_tail", "tanh_slope", "sigmoid", "sigmoid_tail", "sigmoid_slope", "softplus", "relu",
     "power", "weigh", "sigmoid_cross_entropy",
 )  # fmt: skip
-NUMBERS_ONLY = ("add", "subtract", "multiply", "negate", "square", "abs", "minimum", "maximum")
-BOOLS_ONLY = ("logical_and", "logical_or", "logical_not")
+NUMBERS_ONLY = (
+    "add", "subtract", "multiply", "negate", "square", "abs", "sign", "minimum", "maximum",
+)  # fmt: skip
+BOOLS_ONLY = ("logical_and", "logical_or", "logical_xor", "logical_not")
 
 
-def _applied(
+def applied(
     name: str, types: tuple[tuple[Any, str], ...], **attributes: Any
 ) -> Callable[[Graph], Node]:
     def build(graph: Graph) -> Node:
@@ -362,10 +381,10 @@ def _dtype_error_cases() -> Iterator[ErrorCase]:
             arity = OPS[name].arity or 1
             types = (((3,), dtype),) * arity
             shown = rf"^{name}\({', '.join([dtype + chr(92) + '[3' + chr(92) + ']'] * arity)}\)"
-            yield ErrorCase(name, dtype, _applied(name, types), DTypeError, f"{shown}: {message}")
+            yield ErrorCase(name, dtype, applied(name, types), DTypeError, f"{shown}: {message}")
             too_many = (((3,), dtype),) * (arity + 1)
             yield ErrorCase(
-                name, f"arity_{dtype}", _applied(name, too_many), GraphError,
+                name, f"arity_{dtype}", applied(name, too_many), GraphError,
                 f"{arity} operands expected",
             )  # fmt: skip
 
@@ -373,20 +392,20 @@ def _dtype_error_cases() -> Iterator[ErrorCase]:
 def _operand_error_cases() -> Iterator[ErrorCase]:
     for name in (*BINARY, *COMPARISONS):
         yield ErrorCase(
-            name, "shapes", _applied(name, (((2, 3), "f32"), ((2, 4), "f32"))),
+            name, "shapes", applied(name, (((2, 3), "f32"), ((2, 4), "f32"))),
             ShapeError, rf"^{name}\(f32\[2,3\], f32\[2,4\]\): extents 3 and 4 do not broadcast",
         )  # fmt: skip
         yield ErrorCase(
-            name, "mixed", _applied(name, (((3,), "f32"), ((3,), "f64"))),
+            name, "mixed", applied(name, (((3,), "f32"), ((3,), "f64"))),
             DTypeError, rf"^{name}\(f32\[3\], f64\[3\]\): operands of one dtype",
         )  # fmt: skip
         yield ErrorCase(
-            name, "open", _applied(name, ((("batch",), "f32"), (("time",), "f32"))),
+            name, "open", applied(name, ((("batch",), "f32"), (("time",), "f32"))),
             ShapeError, rf"^{name}\(f32\[batch\], f32\[time\]\): extents batch and time",
         )  # fmt: skip
-    for name in ("logical_and", "logical_or"):
+    for name in ("logical_and", "logical_or", "logical_xor"):
         yield ErrorCase(
-            name, "shapes", _applied(name, (((3,), "bool"), ((4,), "bool"))),
+            name, "shapes", applied(name, (((3,), "bool"), ((4,), "bool"))),
             ShapeError, rf"^{name}\(bool\[3\], bool\[4\]\): extents 3 and 4",
         )  # fmt: skip
 
@@ -395,39 +414,39 @@ def _attribute_error_cases() -> Iterator[ErrorCase]:
     for name, attribute in (("leaky_relu", "slope"), ("elu", "alpha")):
         real, whole = (((3,), "f32"),), (((3,), "i32"),)
         yield ErrorCase(
-            name, "integers", _applied(name, whole, **{attribute: 0.1}),
+            name, "integers", applied(name, whole, **{attribute: 0.1}),
             DTypeError, rf"^{name}\(i32\[3\]\): f32 or f64 expected",
         )  # fmt: skip
         yield ErrorCase(
-            name, "absent", _applied(name, real), GraphError, f"'{attribute}'.* expected"
+            name, "absent", applied(name, real), GraphError, f"'{attribute}'.* expected"
         )
         yield ErrorCase(
-            name, "no_number", _applied(name, real, **{attribute: "steep"}),
+            name, "no_number", applied(name, real, **{attribute: "steep"}),
             GraphError, rf"^{name}\(f32\[3\]\): attribute {attribute}: .*steep",
         )  # fmt: skip
     many, one = (((3,), "f32"),) * 2, (((3,), "f32"),)
     for name in ("copy", "stop_gradient"):
-        yield ErrorCase(name, "arity", _applied(name, many), GraphError, "1 operands expected")
+        yield ErrorCase(name, "arity", applied(name, many), GraphError, "1 operands expected")
         yield ErrorCase(
-            name, "attribute", _applied(name, one, axis=0), GraphError, rf"^{name}.*not \['axis'\]"
+            name, "attribute", applied(name, one, axis=0), GraphError, rf"^{name}.*not \['axis'\]"
         )
     yield ErrorCase(
-        "cast", "unknown", _applied("cast", (((3,), "f32"),), dtype="f16"),
+        "cast", "unknown", applied("cast", (((3,), "f32"),), dtype="f16"),
         DTypeError, r"^cast\(f32\[3\]\): .*'f16' is no dtype",
     )  # fmt: skip
     yield ErrorCase(
-        "cast", "absent", _applied("cast", (((3,), "f32"),)), GraphError, r"'dtype'.* expected"
+        "cast", "absent", applied("cast", (((3,), "f32"),)), GraphError, r"'dtype'.* expected"
     )
     yield ErrorCase(
-        "where", "condition", _applied("where", (((3,), "f32"),) * 3),
+        "where", "condition", applied("where", (((3,), "f32"),) * 3),
         DTypeError, r"^where\(f32\[3\], f32\[3\], f32\[3\]\): a bool condition expected",
     )  # fmt: skip
     yield ErrorCase(
-        "where", "branches", _applied("where", (((3,), "bool"), ((3,), "f32"), ((3,), "i64"))),
+        "where", "branches", applied("where", (((3,), "bool"), ((3,), "f32"), ((3,), "i64"))),
         DTypeError, r"^where\(bool\[3\], f32\[3\], i64\[3\]\): branches of one dtype",
     )  # fmt: skip
     yield ErrorCase(
-        "where", "shapes", _applied("where", (((3,), "bool"), ((3,), "f32"), ((2,), "f32"))),
+        "where", "shapes", applied("where", (((3,), "bool"), ((3,), "f32"), ((2,), "f32"))),
         ShapeError, r"^where\(bool\[3\], f32\[3\], f32\[2\]\): extents 3 and 2",
     )  # fmt: skip
 

@@ -14,7 +14,7 @@ from graphc.ir.errors import DTypeError, NotDifferentiableError, ShapeError
 from graphc.ir.graph import Graph, Node
 from graphc.ir.lowering import Assemble, Composite, Scalar, Strided, View
 from graphc.ir.op import Array, NonDifferentiable
-from graphc.ir.ops import OPS
+from graphc.ir.ops import OPS, references
 from graphc.ir.reference import evaluate
 from graphc.ir.types import (
     DTYPES,
@@ -64,7 +64,13 @@ def test_case_names_differ() -> None:
 
 @pytest.mark.parametrize("name", OPS)
 def test_op_has_an_open_dimension_case(name: str) -> None:
-    if OPS[name].arity == 0 or name in ("logical_and", "logical_or", "logical_not", "cast"):
+    if OPS[name].arity == 0 or name in (
+        "logical_and",
+        "logical_or",
+        "logical_xor",
+        "logical_not",
+        "cast",
+    ):
         return
     assert any(
         not apply_case(case, f64).result.type.is_static or case.bindings for case in CASES[name]
@@ -187,13 +193,36 @@ SCALAR_PRIMITIVES: Mapping[str, Any] = {
     "tanh_tail": lambda x: 2 * np.exp(-2 * np.abs(x)) / (1 + np.exp(-2 * np.abs(x))),
     "softplus": lambda x: np.logaddexp(x, x.dtype.type(0)),
     "pow": np.power,
+    "inf": np.inf,
+    "round_even": np.rint,
+    "silu": lambda x: x / (1 + np.exp(-x)) if x != -np.inf else x.dtype.type(0),
+    "silu_slope": lambda x: references.silu_slope(x),
+    "mish": lambda x: x * np.tanh(np.logaddexp(x, 0)) if x != -np.inf else x.dtype.type(0),
+    "mish_slope": lambda x: references.mish_slope(x),
     "threefry_i32": lambda key, counter: bits_of(key, counter, 1),
     "threefry_i64": lambda key, counter: bits_of(key, counter, 2),
     "unit_interval": fraction_of,
     **{f"cast_{name}": known.numpy.type for name, known in DTYPES.items()},
     **{
         name: getattr(np, name)
-        for name in ["sqrt", "exp", "expm1", "log", "log1p", "sin", "cos", "tanh"]
+        for name in [
+            "sqrt",
+            "exp",
+            "expm1",
+            "log",
+            "log1p",
+            "sin",
+            "cos",
+            "tanh",
+            "floor",
+            "ceil",
+            "trunc",
+            "mod",
+            "floor_divide",
+            "left_shift",
+            "right_shift",
+            "copysign",
+        ]
     },
 }
 

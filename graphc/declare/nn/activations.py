@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from graphc.declare.nn.layer import Layer
-from graphc.ir import build
+from graphc.ir import activations, build
 from graphc.ir.given import shown
 from graphc.ir.graph import Node
 from graphc.ir.location import callers_location, located
+from graphc.ir.ops import activations as gates
 from graphc.ir.ops import elementwise as ops
 
 Function = Callable[[Node], Node]
@@ -19,13 +20,22 @@ ActivationLike = Function | str | None
 ACTIVATIONS: Mapping[str, Function] = {
     "elu": build.elu,
     "exponential": ops.exp,
+    "glu": activations.glu,
+    "hard_sigmoid": activations.hard_sigmoid,
+    "hard_tanh": activations.hard_tanh,
     "leaky_relu": build.leaky_relu,
     "linear": lambda x: x,
+    "log_sigmoid": activations.log_sigmoid,
     "log_softmax": build.log_softmax,
+    "mish": gates.mish,
     "relu": ops.relu,
+    "selu": activations.selu,
     "sigmoid": ops.sigmoid,
+    "silu": gates.silu,
     "softmax": build.softmax,
     "softplus": ops.softplus,
+    "softsign": gates.softsign,
+    "swish": gates.silu,
     "tanh": ops.tanh,
 }
 
@@ -51,8 +61,9 @@ class Activation(Layer):
     """activation(x), of x's shape and dtype.
 
     `activation` is a function of a tensor, None for x itself, or a name as Keras has it: "elu",
-    "exponential", "leaky_relu", "linear", "log_softmax", "relu", "sigmoid", "softmax", "softplus",
-    "tanh". Softmax is taken along the last axis.
+    "exponential", "gelu", "glu", "hard_sigmoid", "hard_tanh", "leaky_relu", "linear",
+    "log_sigmoid", "log_softmax", "mish", "relu", "selu", "sigmoid", "silu" or "swish", "softmax",
+    "softplus", "softsign", "tanh". Softmax is taken along the last axis, of which glu leaves half.
 
         layer = gc.nn.Activation("softplus")
     """

@@ -202,14 +202,14 @@ def test_a_padding_row_stays_zero_whatever_the_table_becomes() -> None:
 @pytest.mark.parametrize("name", ACTIVATIONS)
 def test_activations_by_name(name: str) -> None:
     graph = gc.Graph()
-    x = graph.input("x", ("batch", 3), "f64")
-    known = {"exponential": gc.exp, "linear": lambda x: x}
+    x = graph.input("x", ("batch", 4), "f64")
+    known = {"exponential": gc.exp, "linear": lambda x: x, "swish": gc.silu}
     expected = known.get(name) or getattr(gc, name)
     values = gc.function(
         [x], [gc.nn.activation(x, name), expected(x), gc.nn.activation(x, None)], mode="reference"
-    )([[-1.0, 0.5, 2.0]])
+    )([[-1.0, 0.5, 2.0, 0.0]])
     np.testing.assert_array_equal(values[0], values[1])
-    np.testing.assert_array_equal(values[2], [[-1.0, 0.5, 2.0]])
+    np.testing.assert_array_equal(values[2], [[-1.0, 0.5, 2.0, 0.0]])
 
 
 def test_a_masked_kernel_never_changes_where_it_is_masked() -> None:
