@@ -69,6 +69,7 @@ class Op:
         (*operand types, **attributes) -> extent that they must stay below.
     commutative: whether two operands may be swapped.
     conditions: the operands that are conditions, where one bool of Python is a mistake.
+    logit: of a loss of yes or no: the operand that is above 0 where it means yes.
     doc: what `help` shows of an op that users call.
     inference: for an op that is for training alone: (*operands, **attributes) -> the value that
         stands in its place where a network is used.
@@ -84,6 +85,7 @@ class Op:
     indices: tuple[int, Callable[..., Any]] | None = None
     commutative: bool = False
     conditions: tuple[int, ...] = ()
+    logit: int | None = None
     inference: Callable[..., Node] | None = None
     doc: str = ""
 

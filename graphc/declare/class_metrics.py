@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from graphc.declare.hyperparameters import check_number
-from graphc.declare.losses import message_of
+from graphc.declare.losses.checks import message_of
 from graphc.declare.scores import (
     HALF,
     check_floats,

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from graphc.declare.class_metrics import F1, ClassMetric, ConfusionMatrix, Precision, Recall
-from graphc.declare.losses import check_like
+from graphc.declare.losses.checks import check_like
 from graphc.declare.scores import (
     HALF,
     check_floats,

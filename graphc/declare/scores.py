@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from graphc.declare.losses import check_several_classes, message_of
+from graphc.declare.losses.checks import check_several_classes, message_of
 from graphc.errors import DTypeError, ShapeError
 from graphc.ir import build
 from graphc.ir.given import check_tensors

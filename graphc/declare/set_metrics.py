@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from graphc.declare.losses import check_like
+from graphc.declare.losses.checks import check_like
 from graphc.declare.scores import HALF, check_floats, check_shape
 from graphc.errors import ShapeError
 from graphc.ir import build

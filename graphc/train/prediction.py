@@ -13,7 +13,7 @@ from graphc.errors import GraphError
 from graphc.functions.arrays import check_labels, matched, row_count
 from graphc.functions.function import Function
 from graphc.ir import build
-from graphc.ir.graph import Node, topological
+from graphc.ir.graph import Node, is_among, topological
 from graphc.ir.location import located
 from graphc.ir.op import Array
 from graphc.ir.ops import elementwise as ops
@@ -59,7 +59,7 @@ def classes_of(output: Node, loss: Node | None) -> Node:
 
     Of scores [batch, ..., classes] it is the greatest. One logit a row, [batch] or [batch, ..., 1],
     or its sigmoid, is of class 1 where the logit is positive and else of class 0, where the loss is
-    the sigmoid cross-entropy of that logit. Raises GraphError for one number a row under another
+    made of one of yes or no of that logit. Raises GraphError for one number a row under another
     loss.
     """
     output = inference(output)
@@ -69,20 +69,24 @@ def classes_of(output: Node, loss: Node | None) -> Node:
     logit = None if loss is None else _binary_logit(output, inference(loss))
     if logit is None:
         problem = f"{output.type} is one number a row, which tells two classes apart only where "
-        problem += "the loss is gc.losses.sigmoid_cross_entropy of it"
+        problem += "the loss is one of yes or no of it, such as gc.losses.sigmoid_cross_entropy"
         raise GraphError(located(f"predict_classes: {problem}", output.location))
     classes = build.cast(ops.greater(logit, 0), "i64")
     return build.reshape(classes, output.shape[:-1] if has_axis else output.shape)
 
 
 def _binary_logit(output: Node, loss: Node) -> Node | None:
-    """What `output` is the logit of, if `loss` is the cross-entropy of that very logit."""
+    """What `output` is the logit of, if `loss` judges that very logit."""
     simplified = rewrite_values([output, loss], RULES)
     logit = _reshaped(simplified[output])
     if logit.op is ops.sigmoid:
         logit = _reshaped(logit.operands[0])
-    losses = (n for n in topological([simplified[loss]]) if n.op is ops.sigmoid_cross_entropy)
-    return logit if any(_reshaped(each.operands[0]) is logit for each in losses) else None
+    judged = [
+        _reshaped(node.operands[node.op.logit])
+        for node in topological([simplified[loss]])
+        if node.op.logit is not None
+    ]
+    return logit if is_among(logit, judged) else None
 
 
 def _reshaped(node: Node) -> Node:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -224,8 +225,20 @@ _MISSED = "select({x} > {T}(0), {T}(1) - {y}, {y})"
 sigmoid_cross_entropy: Op = elementwise(
     "sigmoid_cross_entropy", 2, references.sigmoid_cross_entropy,
     f"select({_MISSED} == {{T}}(0), {{T}}(0), {_MISSED} * absolute({{x}}))"
-    " + softplus(-absolute({x}))", cost=2 * POLYNOMIAL,
+    " + softplus(-absolute({x}))", cost=2 * POLYNOMIAL, logit=0,
     vjp=[lambda ct, r, x, y: ct * _misses(x, y), lambda ct, r, x, y: -(ct * x)],
+)  # fmt: skip
+# What a score x loses that is to be above 1, or below -1, as the target y is 1 or -1.
+hinge: Op = elementwise(
+    "hinge", 2, references.hinge, "maximum({T}(0), {T}(1) - {x} * {y})", cost=3, logit=0,
+    vjp=[
+        lambda ct, r, x, y: where(stop_gradient(r) > 0, -(ct * y), 0),
+        lambda ct, r, x, y: where(stop_gradient(r) > 0, -(ct * x), 0),
+    ],
+)  # fmt: skip
+log_cosh: Op = elementwise(
+    "log_cosh", 1, references.log_cosh, Composite(lambda x: _expand_log_cosh(x)),
+    vjp=[lambda ct, r, x: ct * tanh(x)],
 )  # fmt: skip
 
 
@@ -332,6 +345,14 @@ def _product_with_rest(tail: Any, whole: float) -> Any:
     return tail * (whole - tail)
 
 
+def _expand_log_cosh(x: Any) -> Any:
+    """log(1 + e^2 / (2 (e + 1))) with e = exp(|x|) - 1; |x| - log 2 where that has all digits."""
+    size = absolute(x)
+    e = expm1(minimum(size, references.FAR_COSH))
+    near = log1p(square(e) / (2 * (e + 1)))
+    return where(greater(size, references.FAR_COSH), size - math.log(2), near)
+
+
 def _misses(x: Any, target: Any) -> Any:
     """sigmoid(x) - target without cancellation where the target is 0 or 1."""
     is_negative = less(stop_gradient(x), 0)
@@ -354,7 +375,7 @@ def _won(ct: Any, winner: Any, loser: Any) -> Any:
 OPS = (
     add, subtract, multiply, divide, negate, reciprocal, square, sqrt, absolute, sign, minimum,
     maximum, exp, expm1, log, log1p, sin, cos, tanh, tanh_tail, tanh_slope, sigmoid, sigmoid_tail,
-    sigmoid_slope, softplus, relu, leaky_relu, elu, power, weigh, sigmoid_cross_entropy, equal,
-    not_equal, less, less_equal, greater, greater_equal, logical_and, logical_or, logical_xor,
-    logical_not, where, cast, copy, stop_gradient,
+    sigmoid_slope, softplus, relu, leaky_relu, elu, power, weigh, sigmoid_cross_entropy, hinge,
+    log_cosh, equal, not_equal, less, less_equal, greater, greater_equal, logical_and, logical_or,
+    logical_xor, logical_not, where, cast, copy, stop_gradient,
 )  # fmt: skip

@@ -84,6 +84,7 @@ def elementwise(
     attributes: Mapping[str, AttributeKind] | None = None,
     commutative: bool = False,
     conditions: tuple[int, ...] = (),
+    logit: int | None = None,
     formula: str = "",
 ) -> Op:
     """An elementwise op: numpy function, scalar template (or what it is made of) and VJP rules.
@@ -100,6 +101,7 @@ def elementwise(
         lowering=Scalar(scalar, cost) if isinstance(scalar, str) else scalar,
         commutative=commutative,
         conditions=conditions,
+        logit=logit,
         doc=_documentation(name, arity, formula, _TAKEN[accepts], result) if formula else "",
     )
 

@@ -97,6 +97,21 @@ def sigmoid_cross_entropy(x: Array, y: Array) -> Array:
     return np.asarray(weigh(np.where(x > 0, 1 - y, y), np.abs(x)) + softplus(-np.abs(x)))
 
 
+# cosh(x) is exp(|x|) / 2 from here on, to all digits of f64.
+FAR_COSH = 20.0
+
+
+def log_cosh(x: Array) -> Array:
+    size = np.abs(x)
+    e = np.expm1(np.minimum(size, FAR_COSH))
+    near = np.log1p(e * e / (2 * (e + 1)))
+    return np.asarray(np.where(size > FAR_COSH, size - np.log(2).astype(x.dtype), near))
+
+
+def hinge(x: Array, y: Array) -> Array:
+    return maximum(x.dtype.type(0), 1 - x * y)
+
+
 def converted(x: Array, dtype: DType) -> Array:
     """`x` in `dtype`. Floats drop their fraction to become integers: what lies beyond these is the
     nearest of them and NaN is 0, as in LLVM's `fptosi.sat`. Integers keep the bits that fit."""

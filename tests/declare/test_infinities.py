@@ -75,6 +75,110 @@ CASES: dict[str, tuple[Build, dict[str, Any], float, Any]] = {
         lambda x, t: gc.losses.multiclass_hinge(x, t),
         {"x": [[-INF, 0.0, 0.5]], "t": [1]}, 1.5, [[0, -1, 1]],
     ),
+    "absolute error": (
+        lambda x, t: gc.losses.mean_absolute_error(x, t, "sum"),
+        {"x": [1.0, INF, -2.0], "t": [1.0, 0.0, 0.0]}, INF, [0, 1, -1],
+    ),
+    "huber": (
+        lambda x, t: gc.losses.huber(x, t, 1.0, "sum"),
+        {"x": [0.0, 1.0, -INF, 0.5], "t": [0.0] * 4}, INF, [0, 1, -1, 0.5],
+    ),
+    "log_cosh": (
+        lambda x, t: gc.losses.log_cosh(x, t, "sum"),
+        {"x": [0.0, INF, -100.0], "t": [0.0] * 3}, INF, [0, 1, -1],
+    ),
+    "weighted sigmoid": (
+        lambda x, t: gc.losses.sigmoid_cross_entropy(x, t, "sum", pos_weight=2.0),
+        {"x": [INF, -INF, 0.0], "t": [1.0, 0.0, 1.0]}, 2 * np.log(2), [0, 0, -1],
+    ),
+    "weighted sigmoid and wrong": (
+        lambda x, t: gc.losses.sigmoid_cross_entropy(x, t, "sum", pos_weight=2.0),
+        {"x": [INF, -INF], "t": [0.0, 1.0]}, INF, [1, -2],
+    ),
+    "weightless sigmoid": (
+        lambda x, t: gc.losses.sigmoid_cross_entropy(x, t, "sum", pos_weight=0.0),
+        {"x": [-INF, 1.0], "t": [1.0, 1.0]}, 0, [0, 0],
+    ),
+    "focal sigmoid": (
+        lambda x, t: gc.losses.sigmoid_focal_cross_entropy(x, t, 0.5, reduction="sum"),
+        {"x": [INF, -INF, 2000.0, -2000.0], "t": [1.0, 0.0, 1.0, 0.0]}, 0, [0, 0, 0, 0],
+    ),
+    "focal sigmoid and wrong": (
+        lambda x, t: gc.losses.sigmoid_focal_cross_entropy(x, t, reduction="sum"),
+        {"x": [INF, -INF], "t": [0.0, 1.0]}, INF, [1, -1],
+    ),
+    "focal softmax": (
+        lambda x, t: gc.losses.softmax_focal_cross_entropy(x, t),
+        {"x": [[-INF, 0.0]], "t": [1]}, 0, [[0, 0]],
+    ),
+    "focal softmax and wrong": (
+        lambda x, t: gc.losses.softmax_focal_cross_entropy(x, t),
+        {"x": [[-INF, 0.0]], "t": [0]}, INF, [[-1, 1]],
+    ),
+    "focal softmax of soft labels": (
+        lambda x, t: gc.losses.softmax_focal_cross_entropy(x, t, 0.5),
+        {"x": [[-INF, 0.0]], "t": [[0.0, 1.0]]}, 0, [[0, 0]],
+    ),
+    "ignored": (
+        lambda x, t: gc.losses.softmax_cross_entropy(x, t, ignore_index=-1),
+        {"x": [[-INF, 0.0], [INF, INF]], "t": [1, -1]}, 0, [[0, 0], [0, 0]],
+    ),
+    "all ignored": (
+        lambda x, t: gc.losses.softmax_cross_entropy(x, t, ignore_index=-1),
+        {"x": [[1.0, 0.0]], "t": [-1]}, 0, [[0, 0]],
+    ),
+    "a class without weight": (
+        lambda x, t: gc.losses.softmax_cross_entropy(x, t, class_weight={0: 0.0}),
+        {"x": [[-INF, 0.0]], "t": [0]}, 0, [[0, 0]],
+    ),
+    "likelihood without weight": (
+        lambda x, t: gc.losses.negative_log_likelihood(x, t, class_weight=[0.0, 1.0]),
+        {"x": [[-INF, 0.0]], "t": [0]}, 0, [[0, 0]],
+    ),
+    "divergence": (
+        lambda x, t: gc.losses.kl_divergence(x, t),
+        {"x": [[-INF, 0.0]], "t": [[0.0, 1.0]]}, 0, [[0, -1]],
+    ),
+    "divergence of logarithms": (
+        lambda x, t: gc.losses.kl_divergence(x, t, log_target=True),
+        {"x": [[-INF, 0.0]], "t": [[-INF, 0.0]]}, 0, [[0, -1]],
+    ),
+    "divergence by the targets": (
+        lambda t, x: gc.losses.kl_divergence(x, t),
+        {"t": [[0.0, 1.0]], "x": [[0.0, 0.0]]}, 0, [[0, 1]],
+    ),
+    "hinge of one score": (
+        lambda x, t: gc.losses.hinge(x, t, "sum"),
+        {"x": [INF, -INF, 1.0, -2.0], "t": [1.0, 1.0, 1.0, -1.0]}, INF, [0, -1, 0, 0],
+    ),
+    "binary hinge": (
+        lambda x, t: gc.losses.binary_hinge(x, t, "sum"),
+        {"x": [INF, -1.0, 0.5], "t": [1.0, 0.0, 0.0]}, 1.5, [0, 0, 1],
+    ),
+    "counts": (
+        lambda x, t: gc.losses.poisson_nll(x, t, reduction="sum"),
+        {"x": [-INF, 0.0], "t": [0.0, 2.0]}, 1, [0, -1],
+    ),
+    "counts of nothing": (
+        lambda x, t: gc.losses.poisson_nll(x, t, reduction="sum"),
+        {"x": [-INF], "t": [1.0]}, INF, [-1],
+    ),
+    "counts of rates": (
+        lambda x, t: gc.losses.poisson_nll(x, t, False, epsilon=0.0),
+        {"x": [0.0], "t": [0.0]}, 0, [1],
+    ),
+    "a small variance": (
+        lambda v, x, t: gc.losses.gaussian_nll(x, t, v, epsilon=1.0, reduction="sum"),
+        {"v": [0.5, 2.0], "x": [1.0, 2.0], "t": [0.0, 0.0]}, 1.5 + np.log(2) / 2, [0, -0.25],
+    ),
+    "equal vectors": (
+        lambda a, b, c: gc.losses.triplet_margin(a, b, c, epsilon=0.0),
+        {"a": [[1.0, 2.0]], "b": [[1.0, 2.0]], "c": [[1.0, 2.0]]}, 1, [[0, 0]],
+    ),
+    "signs of a vector": (
+        lambda a, b, t: gc.losses.cosine_embedding(a, b, t),
+        {"a": [[0.0, 2.0]], "b": [[0.0, -1.0]], "t": [-1.0]}, 0, [[0, 0]],
+    ),
 }  # fmt: skip
 
 

@@ -84,6 +84,7 @@ UNARY: dict[str, tuple[Sampler, Callable[[float], float], bool]] = {
     "sigmoid_slope": (spread, lambda x: _sigmoid(x) * _sigmoid(-x), True),
     "softplus": (spread, lambda x: math.log(1 + math.exp(x)), True),
     "relu": (away_from_zero, lambda x: x if x > 0 else 0, True),
+    "log_cosh": (spread, lambda x: math.log(math.cosh(x)), True),
     "copy": (spread, float, True),
 }
 
@@ -102,6 +103,7 @@ BINARY: dict[str, tuple[Sampler, Sampler, Callable[[float, float], float]]] = {
         uniform(0.0, 1.0),
         lambda x, y: -y * math.log(_sigmoid(x)) - (1 - y) * math.log(1 - _sigmoid(x)),
     ),
+    "hinge": (uniform(-2.0, 0.9), uniform(0.1, 1.0), lambda x, y: max(0.0, 1 - x * y)),
 }
 
 COMPARISONS = {
@@ -328,6 +330,18 @@ def _extreme_cases() -> Iterator[Case]:
         "sigmoid_cross_entropy", "infinite", infinite,
         expect=lambda x, y: np.array([0, np.inf, np.inf, np.inf, np.inf, 0]), gradient=False,
     )  # fmt: skip
+    scores = fixed([np.inf, np.inf, -np.inf, -np.inf, 1.0, 2.0])
+    signs = fixed([1.0, -1.0, 1.0, -1.0, 1.0, -1.0])
+    yield Case(
+        "hinge", "infinite", (Operand((6,), sample=scores), Operand((6,), sample=signs)),
+        expect=lambda x, y: np.array([0, np.inf, np.inf, 0, 0, 3]), gradient=False,
+    )  # fmt: skip
+    yield Case(
+        "log_cosh", "far",
+        (Operand((6,), sample=fixed([-1e4, 19.9, 20.1, 1e-3, -np.inf, np.inf])),),
+        expect=by_scalar(lambda x: abs(x) + math.log1p(math.expm1(-2 * abs(x)) / 2)),
+        gradient=False,
+    )  # fmt: skip
     weightless = (
         Operand((4,), sample=fixed([0.0, -0.0])),
         Operand((4,), sample=fixed([np.inf, -np.inf, np.nan, 1.0])),
@@ -350,7 +364,7 @@ ELEMENTWISE_CASES: tuple[Case, ...] = (
 FLOAT_ONLY = (
     "divide", "reciprocal", "sqrt", "exp", "expm1", "log", "log1p", "sin", "cos", "tanh",
     "tanh_tail", "tanh_slope", "sigmoid", "sigmoid_tail", "sigmoid_slope", "softplus", "relu",
-    "power", "weigh", "sigmoid_cross_entropy",
+    "power", "weigh", "sigmoid_cross_entropy", "hinge", "log_cosh",
 )  # fmt: skip
 NUMBERS_ONLY = (
     "add", "subtract", "multiply", "negate", "square", "abs", "sign", "minimum", "maximum",

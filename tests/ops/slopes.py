@@ -80,6 +80,7 @@ UNARY_SLOPES = (
     _unary("sin", (0.0, 1), (-0.0, 1), (INF, NAN), (-INF, NAN), (NAN, NAN)),
     _unary("cos", (0.0, 0), (-0.0, 0), (INF, NAN), (-INF, NAN), (NAN, NAN)),
     _unary("tanh", (0.0, 1), (-0.0, 1), (INF, 0), (-INF, 0), (NAN, NAN)),
+    _unary("log_cosh", (0.0, 0.0), (-0.0, -0.0), (INF, 1), (-INF, -1), (NAN, NAN)),
     _unary("tanh_tail", (0.0, 0), (-0.0, 0), (INF, 0), (-INF, 0), (NAN, NAN)),
     _unary("tanh_slope", (0.0, 0), (-0.0, 0), (INF, 0), (-INF, 0), (NAN, NAN)),
     _unary("sigmoid", (0.0, 0.25), (-0.0, 0.25), (INF, 0), (-INF, 0), (NAN, NAN)),
@@ -153,6 +154,10 @@ BINARY_SLOPES = (
     _binary("weigh", 1, (0.0, INF, 0), (2, 1, INF), (-2, 1, -INF), ct=INF),
     _binary("sigmoid_cross_entropy", 0, (INF, 1, 0), (INF, 0.0, 1), (-INF, 1, -1), (-INF, 0.0, 0),
             (0.0, 1, -0.5), (-0.0, 0.0, 0.5), (0.0, 0.5, 0), (INF, -1, 2), (-INF, 2, -2)),
+    # At the kink, where 1 = x y, the slope is 0.
+    _binary("hinge", 0, (0.0, 1, -1), (0.0, -1, 1), (1, 1, 0), (-1, -1, 0), (2, 1, 0), (INF, 1, 0),
+            (INF, -1, 1), (-INF, 1, -1)),
+    _binary("hinge", 1, (0.5, 1, -0.5), (1, 1, 0), (2, -1, -2), (INF, -1, -INF)),
     _binary("sigmoid_cross_entropy", 1, (INF, 1, -INF), (-INF, 0.0, INF), (0.0, 1, 0),
             (2, 0.5, -2)),
     Slope("where", 1, [[True, False], [0.0, INF], [INF, 0.0]], [INF, 0], ct=INF),

@@ -1,0 +1,411 @@
+"""Losses against their definitions in numpy: values, gradients, reductions, weights, refusals."""
+
+import math
+
+import numpy as np
+import pytest
+
+import graphc as gc
+
+ROWS, CLASSES = 6, 4
+RNG = np.random.default_rng(8)
+Z = RNG.normal(size=(ROWS, CLASSES)) * 2
+Y = RNG.normal(size=(ROWS, CLASSES))
+W = RNG.normal(size=(ROWS, CLASSES))
+LABELS = RNG.integers(0, CLASSES, ROWS)
+IGNORED = np.where(np.arange(ROWS) % 3 == 1, -1, LABELS)
+SHARES = RNG.dirichlet(np.ones(CLASSES), ROWS)
+BITS = (RNG.uniform(size=(ROWS, CLASSES)) < 0.5) * 1.0
+COUNTS = RNG.poisson(1.5, (ROWS, CLASSES)) * 1.0
+WEIGHTS = [0.5, 2.0, 0.0, 1.5]
+PLACES = np.arange(ROWS)
+
+
+def log_softmax(z):
+    return z - np.log(np.exp(z).sum(-1, keepdims=True))
+
+
+def sigmoid(z):
+    return 1 / (1 + np.exp(-z))
+
+
+def focal(z, t, gamma):
+    logs = log_softmax(z)
+    return -(t * (1 - np.exp(logs)) ** gamma * logs).sum(-1)
+
+
+def binary(z, t, yes=1.0):
+    return -yes * t * np.log(sigmoid(z)) - (1 - t) * np.log(sigmoid(-z))
+
+
+def binary_focal(z, t, gamma, alpha):
+    p = sigmoid(z)
+    factor = (1 - (t * p + (1 - t) * (1 - p))) ** gamma
+    return (alpha * t + (1 - alpha) * (1 - t)) * factor * binary(z, t)
+
+
+def one_hot(labels):
+    return np.eye(CLASSES)[labels]
+
+
+def smoothed(z, t, share, weights):
+    t = (1 - share) * t + share / t.shape[-1]
+    return -(t * weights * log_softmax(z)).sum(-1)
+
+
+def cosine(x, y):
+    return (x * y).sum(-1) / np.sqrt((x**2).sum(-1) * (y**2).sum(-1))
+
+
+def norm(x, p):
+    return (np.abs(x) ** p).sum(-1) ** (1 / p)
+
+
+def triplet(a, b, c, margin=1.0, p=2.0, swap=False):
+    near, far = norm(a - b + 1e-6, p), norm(a - c + 1e-6, p)
+    if swap:
+        far = np.minimum(far, norm(b - c + 1e-6, p))
+    return np.maximum(near - far + margin, 0)
+
+
+def info_nce(x, y, temperature, normalize=True):
+    if normalize:
+        x, y = (v / np.sqrt((v**2).sum(-1, keepdims=True)) for v in (x, y))
+    return -np.diagonal(log_softmax(x @ y.T / temperature))
+
+
+def stirling(t):
+    safe = np.where(t > 1, t, 1.0)
+    return np.where(t > 1, safe * np.log(safe) - safe + 0.5 * np.log(2 * np.pi * safe), 0)
+
+
+losses = gc.losses
+# name: the loss, its arrays, and what it is of each position; the gradient is that by the first.
+CASES = {
+    "absolute": (losses.mean_absolute_error, (Z, Y), lambda z, t: np.abs(z - t)),
+    "huber": (
+        lambda z, t, **o: losses.huber(z, t, 0.7, **o), (Z, Y),
+        lambda z, t: np.where(abs(z - t) <= 0.7, (z - t) ** 2 / 2, 0.7 * (abs(z - t) - 0.35)),
+    ),
+    "log_cosh": (losses.log_cosh, (Z, Y), lambda z, t: np.log(np.cosh(z - t))),
+    "gaussian": (
+        losses.gaussian_nll, (Z, Y, np.exp(W)),
+        lambda z, t, v: (np.log(v) + (z - t) ** 2 / v) / 2,
+    ),
+    "gaussian by the variance": (
+        lambda v, z, t, **o: losses.gaussian_nll(z, t, v, full=True, **o), (np.exp(W), Z, Y),
+        lambda v, z, t: (np.log(2 * math.pi * v) + (z - t) ** 2 / v) / 2,
+    ),
+    "poisson": (losses.poisson_nll, (Z, COUNTS), lambda z, t: np.exp(z) - t * z),
+    "poisson of rates": (
+        lambda y, t, **o: losses.poisson_nll(y, t, False, True, 1e-3, **o), (np.exp(Y), COUNTS),
+        lambda y, t: y - t * np.log(y + 1e-3) + stirling(t),
+    ),
+    "hinge": (losses.hinge, (Z, 2 * BITS - 1), lambda z, t: np.maximum(0, 1 - t * z)),
+    "binary hinge": (
+        losses.binary_hinge, (Z, BITS), lambda z, t: np.maximum(0, 1 - (2 * t - 1) * z),
+    ),
+    "pos_weight": (
+        lambda z, t, **o: losses.sigmoid_cross_entropy(z, t, pos_weight=3.0, **o), (Z, BITS),
+        lambda z, t: binary(z, t, 3.0),
+    ),
+    "pos_weight of soft targets": (
+        lambda z, t, w, **o: losses.sigmoid_cross_entropy(z, t, pos_weight=w, **o),
+        (Z, SHARES, np.exp(W[0])), lambda z, t, w: binary(z, t, w),
+    ),
+    "smoothed bits": (
+        lambda z, t, **o: losses.sigmoid_cross_entropy(z, t, label_smoothing=0.2, **o), (Z, BITS),
+        lambda z, t: binary(z, 0.8 * t + 0.1),
+    ),
+    "focal bits": (
+        lambda z, t, **o: losses.sigmoid_focal_cross_entropy(z, t, 1.5, 0.25, **o), (Z, BITS),
+        lambda z, t: binary_focal(z, t, 1.5, 0.25),
+    ),
+    "focal shares": (
+        lambda z, t, **o: losses.sigmoid_focal_cross_entropy(z, t, alpha=0.5, **o), (Z, SHARES),
+        lambda z, t: binary_focal(z, t, 2.0, 0.5),
+    ),
+    "focal labels": (
+        losses.softmax_focal_cross_entropy, (Z, LABELS), lambda z, t: focal(z, one_hot(t), 2.0),
+    ),
+    "focal distributions": (
+        lambda z, t, **o: losses.softmax_focal_cross_entropy(
+            z, t, 0.5, class_weight={2: 0.0, 3: 2.0}, **o),
+        (Z, SHARES), lambda z, t: focal(z, t * [1, 1, 0, 2], 0.5),
+    ),
+    "smoothed labels": (
+        lambda z, t, **o: losses.softmax_cross_entropy(z, t, label_smoothing=0.2, **o), (Z, LABELS),
+        lambda z, t: smoothed(z, one_hot(t), 0.2, 1.0),
+    ),
+    "smoothed and weighted labels": (
+        lambda z, t, **o: losses.softmax_cross_entropy(
+            z, t, label_smoothing=0.2, class_weight=WEIGHTS, **o),
+        (Z, LABELS), lambda z, t: smoothed(z, one_hot(t), 0.2, WEIGHTS),
+    ),
+    "smoothed and weighted distributions": (
+        lambda z, t, w, **o: losses.softmax_cross_entropy(
+            z, t, label_smoothing=0.2, class_weight=w, **o),
+        (Z, SHARES, np.array(WEIGHTS)), lambda z, t, w: smoothed(z, t, 0.2, w),
+    ),
+    "likelihood": (
+        lambda z, t, **o: losses.negative_log_likelihood(z, t, class_weight=WEIGHTS, **o),
+        (log_softmax(Z), LABELS), lambda z, t: -z[np.arange(len(t)), t] * np.array(WEIGHTS)[t],
+    ),
+    "divergence": (
+        losses.kl_divergence, (log_softmax(Z), SHARES),
+        lambda z, t: (t * (np.log(t) - z)).sum(-1),
+    ),
+    "divergence of logarithms": (
+        lambda z, t, **o: losses.kl_divergence(z, t, log_target=True, **o),
+        (log_softmax(Z), np.log(SHARES)), lambda z, t: (np.exp(t) * (t - z)).sum(-1),
+    ),
+    "divergence by the targets": (
+        lambda t, z, **o: losses.kl_divergence(z, t, **o), (SHARES, log_softmax(Z)),
+        lambda t, z: (t * (np.log(t) - z)).sum(-1),
+    ),
+    "cosine": (losses.cosine_similarity, (Z, Y), lambda x, y: -cosine(x, y)),
+    "cosine embedding": (
+        lambda x, y, t, **o: losses.cosine_embedding(x, y, t, 0.1, **o),
+        (Z, Y, 2 * BITS[:, 0] - 1),
+        lambda x, y, t: np.where(t > 0, 1 - cosine(x, y), np.maximum(0, cosine(x, y) - 0.1)),
+    ),
+    "triplet": (losses.triplet_margin, (Z, Y, W), triplet),
+    "triplet, swapped": (
+        lambda a, b, c, **o: losses.triplet_margin(a, b, c, 2.0, 1, swap=True, **o), (Z, Y, W),
+        lambda a, b, c: triplet(a, b, c, 2.0, 1, True),
+    ),
+    "triplet of cubes": (
+        lambda a, b, c, **o: losses.triplet_margin(a, b, c, 2.0, 3, **o), (Z, Y, W),
+        lambda a, b, c: triplet(a, b, c, 2.0, 3),
+    ),
+    "info_nce": (
+        lambda x, y, **o: losses.info_nce(x, y, 0.2, **o), (Z, Y),
+        lambda x, y: info_nce(x, y, 0.2),
+    ),
+    "info_nce of lengths": (
+        lambda x, y, **o: losses.info_nce(x, y, 2.0, normalize=False, **o), (Z, Y),
+        lambda x, y: info_nce(x, y, 2.0, normalize=False),
+    ),
+}  # fmt: skip
+# Arrays that are no rows of the batch.
+WHOLE = {"pos_weight of soft targets": 2, "smoothed and weighted distributions": 2}
+# A mean over what is counted is no sum over rows.
+COUNTED = {
+    "ignored labels": (losses.softmax_cross_entropy, (Z, IGNORED)),
+    "ignored and smoothed labels": (
+        lambda z, t, **o: losses.softmax_cross_entropy(z, t, label_smoothing=0.2, **o),
+        (Z, IGNORED),
+    ),
+    "ignored and focal labels": (losses.softmax_focal_cross_entropy, (Z, IGNORED)),
+    "ignored and weighted likelihood": (
+        lambda z, t, **o: losses.negative_log_likelihood(z, t, class_weight=WEIGHTS, **o),
+        (log_softmax(Z), IGNORED),
+    ),
+}
+STEP = 1e-5
+
+
+def inputs_of(graph, case, arrays):
+    """An input for each array, of any number of rows but for those in `WHOLE`."""
+    return [
+        graph.input(
+            f"{case} {number}",
+            array.shape if WHOLE.get(case) == number else ("batch", *array.shape[1:]),
+            array.dtype,
+        )
+        for number, array in enumerate(arrays)
+    ]
+
+
+def test_values_gradients_and_reductions(mode):
+    """All cases in one program; gradients against differences of the definition. What a mean is
+    made into, kernels of other losses have shown."""
+    reductions = {"none": np.asarray, "mean": np.mean, "sum": np.sum}
+    if mode == "compiled":
+        reductions = {"none": np.asarray}
+    graph, inputs, given, outputs = gc.Graph(), [], [], {}
+    for case, (loss, arrays, _) in CASES.items():
+        own = inputs_of(graph, case, arrays)
+        inputs += own
+        given += arrays
+        for reduction in reductions:
+            outputs[case, reduction] = loss(*own, reduction=reduction)
+        outputs[case, "gradient"] = gc.grad(loss(*own), own[0])
+    found = dict(
+        zip(outputs, gc.function(inputs, list(outputs.values()), mode=mode)(*given), strict=True)
+    )
+    for case, (_, arrays, each) in CASES.items():
+        expected = each(*arrays)
+        for reduction, apply in reductions.items():
+            np.testing.assert_allclose(
+                found[case, reduction], apply(expected), rtol=1e-11, atol=1e-13, err_msg=case
+            )
+        direction = RNG.normal(size=arrays[0].shape)
+        ahead, behind = (
+            each(arrays[0] + sign * STEP * direction, *arrays[1:]).mean() for sign in (1, -1)
+        )
+        slope = (found[case, "gradient"] * direction).sum()
+        assert slope == pytest.approx((ahead - behind) / (2 * STEP), rel=1e-6, abs=1e-9), case
+
+
+def test_ignored_labels_are_as_if_they_were_not_there(mode):
+    graph, inputs, given, outputs = gc.Graph(), [], [], {}
+    for case, (loss, (z, t)) in COUNTED.items():
+        own = inputs_of(graph, case, (z, t))
+        inputs += own
+        given += [z, t]
+        for reduction in ("none", "mean", "sum"):
+            outputs[case, reduction] = loss(*own, reduction=reduction, ignore_index=-1)
+        outputs[case, "gradient"] = gc.grad(outputs[case, "mean"], own[0])
+    found = dict(
+        zip(outputs, gc.function(inputs, list(outputs.values()), mode=mode)(*given), strict=True)
+    )
+    rest = IGNORED >= 0
+    for case, (loss, (z, t)) in COUNTED.items():
+        graph = gc.Graph()
+        own = inputs_of(graph, case, (z[rest], t[rest]))
+        value, each = loss(*own), loss(*own, reduction="none")
+        step = gc.function(own, [value, each, gc.grad(value, own[0])], mode="reference")
+        mean, losses_of_rest, gradient = step(z[rest], t[rest])
+        np.testing.assert_allclose(found[case, "mean"], mean, rtol=1e-12)
+        np.testing.assert_allclose(found[case, "sum"], losses_of_rest.sum(), rtol=1e-12)
+        np.testing.assert_allclose(found[case, "none"][rest], losses_of_rest, rtol=1e-12)
+        np.testing.assert_allclose(found[case, "gradient"][rest], gradient, atol=1e-14)
+        assert not found[case, "none"][~rest].any() and not found[case, "gradient"][~rest].any()
+
+
+def test_gamma_0_is_the_cross_entropy():
+    graph = gc.Graph()
+    z, t, labels = inputs_of(graph, "gamma", (Z, BITS, LABELS))
+    pairs = [
+        losses.sigmoid_focal_cross_entropy(z, t, 0.0, reduction="none"),
+        losses.sigmoid_cross_entropy(z, t, "none"),
+        losses.softmax_focal_cross_entropy(z, labels, 0.0, "none"),
+        losses.softmax_cross_entropy(z, labels, "none"),
+    ]
+    found = gc.function([z, t, labels], pairs, mode="reference")(Z, BITS, LABELS)
+    np.testing.assert_array_equal(found[0], found[1])
+    np.testing.assert_array_equal(found[2], found[3])
+
+
+def rows_model(case, loss, arrays):
+    """A model that puts the first array times a weight of 1 out."""
+    graph = gc.Graph()
+    own = inputs_of(graph, case, arrays)
+    scores = own[0] * graph.parameter("w", (), 1.0, "f64")
+    return gc.Model(own[0], scores, own[1:], loss(scores, *own[1:]))
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case not in WHOLE])
+def test_rows_have_weights(case):
+    loss, arrays, each = CASES[case]
+    model = rows_model(case, loss, arrays)
+    model.compile(mode="reference")
+    weights = np.arange(ROWS) / 3
+    targets = arrays[1] if len(arrays) == 2 else list(arrays[1:])
+    found = model.evaluate(arrays[0], targets, sample_weight=weights, batch_size=ROWS)
+    rows = each(*arrays).reshape(ROWS, -1).mean(-1)
+    assert found["loss"] == pytest.approx((weights * rows).sum() / ROWS, rel=1e-9)
+
+
+def test_a_mean_over_counted_rows_has_no_weights():
+    loss, arrays = COUNTED["ignored labels"]
+    model = rows_model("ignored", lambda *xs: loss(*xs, ignore_index=-1), arrays)
+    model.compile(mode="reference")
+    with pytest.raises(gc.GraphError, match="the rows of this loss have no weights: divide"):
+        model.evaluate(arrays[0], arrays[1], sample_weight=np.ones(ROWS))
+
+
+def test_class_weights_are_those_of_a_fit():
+    graph = gc.Graph()
+    z, t = inputs_of(graph, "fit", (Z, LABELS))
+    scores = z * graph.parameter("w", (), 1.0, "f64")
+    by_class = dict(enumerate(WEIGHTS))
+    values = [
+        gc.Model(z, scores, t, losses.softmax_cross_entropy(scores, t)).evaluate(
+            Z, LABELS, class_weight=by_class
+        ),
+        gc.Model(
+            z, scores, t, losses.softmax_cross_entropy(scores, t, class_weight=by_class)
+        ).evaluate(Z, LABELS),
+    ]
+    assert values[0]["loss"] == pytest.approx(values[1]["loss"], rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        losses.hinge,
+        losses.binary_hinge,
+        losses.sigmoid_focal_cross_entropy,
+        lambda z, t: losses.sigmoid_cross_entropy(z, t, pos_weight=2.0, label_smoothing=0.1),
+        lambda z, t: gc.sum(losses.hinge(z, 2 * t - 1, "none")) + 0.1 * gc.sum(gc.square(z)),
+    ],
+)
+@pytest.mark.parametrize("shape", [("batch",), ("batch", 1)])
+def test_losses_of_yes_or_no_say_what_a_logit_means(loss, shape):
+    graph = gc.Graph()
+    x, t = graph.input("x", shape), graph.input("t", shape)
+    logit = x * graph.parameter("w", (), 2.0)
+    model = gc.Model(x, logit, t, loss(logit, t))
+    model.compile(mode="reference")
+    points = np.array([-1.0, 0.0, 0.5, 3.0], "f4").reshape(-1, *(1,) * (len(shape) - 1))
+    assert model.predict_classes(points).tolist() == [0, 0, 1, 1]
+
+
+def test_labels_that_are_neither_in_range_nor_ignored(mode):
+    graph = gc.Graph()
+    z, t = inputs_of(graph, "range", (Z, LABELS))
+    loss = losses.softmax_cross_entropy(z, t, ignore_index=-1)
+    run = gc.function([z, t], loss, mode=mode)
+    run(Z, IGNORED)
+    for wrong in (-2, CLASSES):
+        labels = IGNORED.copy()
+        labels[3] = wrong
+        with pytest.raises(IndexError):
+            run(Z, labels)
+
+
+def test_what_does_not_fit():
+    graph = gc.Graph()
+    z, labels = graph.input("z", ("batch", 3)), graph.input("labels", ("batch",), "i32")
+    column, signs = graph.input("column", ("batch", 1)), graph.input("signs", ("batch",))
+    wide, open_ = graph.input("wide", ("batch", 3), "f64"), graph.input("open", ("batch", "n"))
+    for make, error, message in [
+        (lambda: losses.huber(z, column), gc.ShapeError, r"huber\(.*equal shapes"),
+        (lambda: losses.gaussian_nll(z, z, column), gc.ShapeError, "gaussian_nll.*equal shapes"),
+        (lambda: losses.triplet_margin(z, z, wide), gc.DTypeError, "triplet_margin.*of f32"),
+        (lambda: losses.log_cosh(labels, labels), gc.DTypeError, "f32 or f64 expected first"),
+        (lambda: losses.cosine_similarity(column, column), gc.ShapeError, "several elements"),
+        (lambda: losses.info_nce(column, column), gc.ShapeError, "several elements"),
+        (lambda: losses.info_nce(signs, signs), gc.ShapeError, r"\[batch, dimensions\]"),
+        (lambda: losses.cosine_embedding(z, z, column), gc.ShapeError, r"shape \[batch\] expected"),
+        (lambda: losses.cosine_embedding(z, z, labels), gc.DTypeError, "targets of f32"),
+        (lambda: losses.kl_divergence(column, column), gc.ShapeError, "a single class"),
+        (lambda: losses.softmax_focal_cross_entropy(column, labels), gc.ShapeError, "sigmoid_foc"),
+        (lambda: losses.negative_log_likelihood(column, labels), gc.ShapeError, "a single class"),
+        (lambda: losses.negative_log_likelihood(z, z), gc.DTypeError, "integer labels"),
+        (lambda: losses.softmax_cross_entropy(z, z, ignore_index=1), gc.DTypeError, "class index"),
+        (lambda: losses.softmax_cross_entropy(z, labels, ignore_index=1.0), TypeError, "integer"),
+        (lambda: weighted(z, labels, [1.0, 2.0]), gc.ShapeError, "each of 3 classes.*not 2"),
+        (lambda: weighted(z, labels, [1.0, -2.0, 1.0]), ValueError, "at least 0"),
+        (lambda: weighted(z, labels, {3: 1.0}), ValueError, "no class 3 of 3"),
+        (lambda: weighted(z, labels, {0: "a"}), TypeError, "a number expected"),
+        (lambda: weighted(open_, labels, [1.0, 2.0]), gc.ShapeError, "fixed classes"),
+        (lambda: weighted(wide, labels, signs), gc.ShapeError, r"f64\[3\] expected"),
+        (lambda: losses.softmax_cross_entropy(z, labels, label_smoothing=1.5), ValueError, "most"),
+        (lambda: losses.sigmoid_cross_entropy(z, z, pos_weight=-1), ValueError, "at least 0"),
+        (lambda: losses.sigmoid_focal_cross_entropy(z, z, -1.0), ValueError, "gamma"),
+        (lambda: losses.sigmoid_focal_cross_entropy(z, z, alpha=2), ValueError, "alpha"),
+        (lambda: losses.huber(z, z, 0.0), ValueError, "above 0"),
+        (lambda: losses.gaussian_nll(z, z, z, epsilon=0), ValueError, "above 0"),
+        (lambda: losses.info_nce(z, z, 0), ValueError, "above 0"),
+        (lambda: losses.triplet_margin(z, z, z, p=0.5), ValueError, "at least 1"),
+        (lambda: losses.hinge(z, z, "median"), ValueError, "reduction"),
+    ]:
+        with pytest.raises(error, match=message):
+            make()
+
+
+def weighted(scores, labels, weights):
+    return losses.softmax_cross_entropy(scores, labels, class_weight=weights)
