@@ -31,6 +31,7 @@ INITIALIZERS: Mapping[str, type] = {
 
 # How data of other kinds than JSON's are marked.
 PAIRS, STATE, ARRAY = "pairs", "state", "array"
+CLASS, FIELDS = "class", "fields"
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,8 @@ class Unsaved:
 
 
 def as_data(value: Any, where: str, arrays: list[Array]) -> Any:
-    """Numbers, texts, and lists and mappings of them as JSON has them; arrays go to `arrays`.
+    """Numbers, texts, and lists and mappings of them as JSON has them, and optimizers inside of
+    others; arrays go to `arrays`.
 
     Raises TypeError, which begins with `where`, for anything else.
     """
@@ -58,6 +60,8 @@ def as_data(value: Any, where: str, arrays: list[Array]) -> Any:
         return {ARRAY: len(arrays) - 1}
     if isinstance(value, Node):
         return {STATE: value.name}
+    if isinstance(value, Optimizer):
+        return object_data(value, where, arrays)
     if isinstance(value, tuple | list):
         return [as_data(each, where, arrays) for each in value]
     if isinstance(value, Mapping):
@@ -69,10 +73,15 @@ def as_data(value: Any, where: str, arrays: list[Array]) -> Any:
     )
 
 
-def from_data(part: Part, states: Mapping[str, Node], arrays: list[Array]) -> Any:
-    """What `as_data` made the data of; lists become tuples."""
+def from_data(
+    part: Part,
+    states: Mapping[str, Node],
+    arrays: list[Array],
+    kinds: Mapping[str, Any] = OPTIMIZERS,
+) -> Any:
+    """What `as_data` made the data of; lists become tuples. kinds: of optimizers, by name."""
     if isinstance(part.value, list):
-        return tuple(from_data(each, states, arrays) for each in part.items())
+        return tuple(from_data(each, states, arrays, kinds) for each in part.items())
     if not isinstance(part.value, dict):
         return part.value
     found = part.entries()
@@ -85,9 +94,11 @@ def from_data(part: Part, states: Mapping[str, Node], arrays: list[Array]) -> An
         if name in states:
             return states[name]
     elif found.keys() == {PAIRS}:
-        pairs = [from_data(each, states, arrays) for each in found[PAIRS].items()]
+        pairs = [from_data(each, states, arrays, kinds) for each in found[PAIRS].items()]
         if all(isinstance(p, tuple) and len(p) == 2 and _is_key(p[0]) for p in pairs):
             return dict(pairs)
+    elif found.keys() == {CLASS, FIELDS}:
+        return object_of(part, kinds, states, arrays)
     raise part.error(f"an array, a state or pairs of the file expected, not {shown(part.value)}")
 
 
@@ -100,23 +111,25 @@ def object_data(value: Any, where: str, arrays: list[Array]) -> dict[str, Any]:
     made = {
         each.name: as_data(getattr(value, each.name), f"{where}.{each.name}", arrays)
         for each in fields(value)
+        if each.init
     }
-    return {"class": type(value).__name__, "fields": made}
+    return {CLASS: type(value).__name__, FIELDS: made}
 
 
 def object_of(
     part: Part, kinds: Mapping[str, Any], states: Mapping[str, Node], arrays: list[Array]
 ) -> Any:
     """The object. Raises ModelFileError for a class that `kinds` lacks and for unfit fields."""
-    found = part.has(("class", "fields"))
-    name = found["class"].text()
+    found = part.has((CLASS, FIELDS))
+    name = found[CLASS].text()
     if name not in kinds:
         known = ", ".join(kinds)
         problem = f"{shown(name)} is none of {known}; give one's own as custom_objects={{...}}"
-        raise found["class"].error(problem)
-    given = found["fields"].entries()
+        raise found[CLASS].error(problem)
+    given = found[FIELDS].entries()
     try:
-        return kinds[name](**{n: from_data(each, states, arrays) for n, each in given.items()})
+        values = {n: from_data(each, states, arrays, kinds) for n, each in given.items()}
+        return kinds[name](**values)
     except (TypeError, ValueError, ArithmeticError) as error:
         raise part.error(str(error)) from None
 

@@ -7,139 +7,25 @@ import numpy as np
 import pytest
 
 import graphc as gc
-
-STEPS = 20
-RNG = np.random.default_rng(5)
-STARTS = {"a": RNG.normal(size=(3, 2)), "b": RNG.normal(size=4)}
-TARGETS = {"a": RNG.normal(size=(3, 2)), "b": RNG.normal(size=4)}
-
-
-def gradients(values):
-    """Of sum((w - target)^2 / 2 + (w - target)^4 / 4)."""
-    return {n: (w - TARGETS[n]) + (w - TARGETS[n]) ** 3 for n, w in values.items()}
-
-
-def declare(dtype="f64"):
-    graph = gc.Graph()
-    loss = 0.0
-    for name, start in STARTS.items():
-        w = graph.parameter(name, start.shape, start, dtype)
-        d = w - TARGETS[name]
-        loss = loss + gc.sum(gc.square(d)) / 2 + gc.sum(gc.square(gc.square(d))) / 4
-    return graph, loss
-
-
-def sgd(p, g, s, t, lr=1e-3, momentum=0, dampening=0, weight_decay=0, nesterov=False):
-    if weight_decay:
-        g = g + weight_decay * p
-    if momentum:
-        s["b"] = momentum * s["b"] + (1 - dampening) * g if t > 1 else g
-        g = g + momentum * s["b"] if nesterov else s["b"]
-    return p - lr * g
-
-
-def adagrad(p, g, s, t, lr=1e-2, lr_decay=0, weight_decay=0, initial=0, eps=1e-10):
-    if weight_decay:
-        g = g + weight_decay * p
-    rate = lr / (1 + (t - 1) * lr_decay)
-    s["sum"] = s.get("sum", np.full_like(p, initial)) + g * g
-    return p - rate * g / (np.sqrt(s["sum"]) + eps)
-
-
-def rmsprop(p, g, s, t, lr=1e-2, alpha=0.99, eps=1e-8, weight_decay=0, momentum=0, centered=False):
-    if weight_decay:
-        g = g + weight_decay * p
-    s["v"] = alpha * s.get("v", 0) + (1 - alpha) * g * g
-    variance = s["v"]
-    if centered:
-        s["g"] = s.get("g", 0) * alpha + (1 - alpha) * g
-        variance = variance - s["g"] ** 2
-    if momentum:
-        s["b"] = momentum * s.get("b", 0) + g / (np.sqrt(variance) + eps)
-        return p - lr * s["b"]
-    return p - lr * g / (np.sqrt(variance) + eps)
-
-
-def adam(
-    p, g, s, t, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=0, amsgrad=False,
-    decoupled=False,
-):  # fmt: skip
-    if decoupled:
-        p = p - lr * weight_decay * p
-    elif weight_decay:
-        g = g + weight_decay * p
-    s["m"] = betas[0] * s.get("m", 0) + (1 - betas[0]) * g
-    s["v"] = betas[1] * s.get("v", 0) + (1 - betas[1]) * g * g
-    v = s["v"]
-    if amsgrad:
-        v = s["max"] = np.maximum(s.get("max", 0), v)
-    c1, c2 = 1 - betas[0] ** t, 1 - betas[1] ** t
-    return p - lr / c1 * s["m"] / (np.sqrt(v) / math.sqrt(c2) + eps)
-
-
-def adamw(p, g, s, t, weight_decay=1e-2, **rest):
-    return adam(p, g, s, t, weight_decay=weight_decay, decoupled=True, **rest)
-
-
-CASES = [
-    (gc.optim.SGD(), sgd, {}),
-    (gc.optim.SGD(0.05, weight_decay=0.1), sgd, {"lr": 0.05, "weight_decay": 0.1}),
-    (gc.optim.SGD(0.05, momentum=0.9), sgd, {"lr": 0.05, "momentum": 0.9}),
-    (
-        gc.optim.SGD(0.05, 0.9, 0.3, 0.1),
-        sgd,
-        {"lr": 0.05, "momentum": 0.9, "dampening": 0.3, "weight_decay": 0.1},
-    ),
-    (
-        gc.optim.SGD(0.05, momentum=0.9, nesterov=True),
-        sgd,
-        {"lr": 0.05, "momentum": 0.9, "nesterov": True},
-    ),
-    (gc.optim.Adagrad(), adagrad, {}),
-    (
-        gc.optim.Adagrad(0.1, 0.2, 0.1, 0.5),
-        adagrad,
-        {"lr": 0.1, "lr_decay": 0.2, "weight_decay": 0.1, "initial": 0.5},
-    ),
-    (gc.optim.RMSprop(), rmsprop, {}),
-    (
-        gc.optim.RMSprop(weight_decay=0.1, momentum=0.9, centered=True),
-        rmsprop,
-        {"weight_decay": 0.1, "momentum": 0.9, "centered": True},
-    ),
-    (gc.optim.Adam(), adam, {}),
-    (
-        gc.optim.Adam(0.1, (0.0, 0.9), weight_decay=0.1),
-        adam,
-        {"lr": 0.1, "betas": (0.0, 0.9), "weight_decay": 0.1},
-    ),
-    (gc.optim.Adam(0.1, amsgrad=True), adam, {"lr": 0.1, "amsgrad": True}),
-    (gc.optim.AdamW(), adamw, {}),
-    (gc.optim.AdamW(0.1, weight_decay=0.3), adamw, {"lr": 0.1, "weight_decay": 0.3}),
-    (gc.optim.AdamW(0.1, weight_decay=0), adamw, {"lr": 0.1, "weight_decay": 0}),
-]
-
-
-@pytest.mark.parametrize(
-    ("optimizer", "algorithm", "arguments"),
+from tests.declare.optim_cases import (
     CASES,
-    ids=[f"{algorithm.__name__}-{'-'.join(given)}" for _, algorithm, given in CASES],
+    IDS,
+    STARTS,
+    WITH_ALL,
+    after_steps,
+    assert_values,
+    declare,
+    gradients,
+    run_all,
 )
-def test_twenty_steps(optimizer, algorithm, arguments, mode):
-    graph, loss = declare()
-    step = gc.function([], loss, optimizer.updates(loss), mode=mode)
-    values = {name: start.copy() for name, start in STARTS.items()}
-    slots = {name: {} for name in values}
-    for t in range(1, STEPS + 1):
-        step()
-        slopes = gradients(values)
-        for name in values:
-            values[name] = algorithm(values[name], slopes[name], slots[name], t, **arguments)
-    for name, expected in values.items():
-        # Relative to the values' scale: a single element may be anywhere near 0.
-        np.testing.assert_allclose(
-            graph.variables[name], expected, rtol=1e-12, atol=1e-12 * np.abs(expected).max()
-        )
+
+STEPS = 100
+
+
+def test_a_hundred_steps(mode):
+    found = run_all(STEPS, mode)
+    for case, (_, algorithm, arguments) in zip(IDS, CASES, strict=True):
+        assert_values(found[case], after_steps(algorithm, arguments, STEPS), 1e-11)
 
 
 def test_rate_is_set_between_steps(mode):
@@ -158,25 +44,23 @@ SET_BETWEEN_STEPS = {"learning_rate": "lr", "momentum": "momentum", "weight_deca
 
 
 @pytest.mark.parametrize("by_node", [False, True])
-@pytest.mark.parametrize(
-    ("optimizer", "algorithm", "arguments"),
-    CASES,
-    ids=[f"{algorithm.__name__}-{'-'.join(given)}" for _, algorithm, given in CASES],
-)
+@pytest.mark.parametrize(("optimizer", "algorithm", "arguments"), CASES, ids=IDS)
 def test_each_step_takes_what_is_set_before_it(optimizer, algorithm, arguments, by_node):
     """Every variable of a hyperparameter, or the rate that is given as a node in its place."""
     graph, loss = declare()
     rate = graph.input("rate", (), "f64") if by_node else None
     updates = optimizer.updates(loss, rate=rate)
     step = gc.function([rate] if by_node else [], loss, updates, mode="reference")
-    scope = type(optimizer).__name__.lower()
+    scope, own = type(optimizer).__name__.lower(), getattr(optimizer, "optimizer", optimizer)
     adjustable = [n for n in SET_BETWEEN_STEPS if f"{scope}.{n}" in graph.states]
     assert ("learning_rate" in adjustable) is not by_node
+    arguments = dict(arguments)
+    sign = -1 if arguments.pop("maximize", False) else 1
     values = {name: start.copy() for name, start in STARTS.items()}
     slots = {name: {} for name in values}
     for t in range(1, 5):
         for number, name in enumerate(adjustable):
-            changed = getattr(optimizer, name) * (1 - 0.1 * t - 0.03 * number)
+            changed = getattr(own, name) * (1 - 0.1 * t - 0.03 * number)
             graph.variables[f"{scope}.{name}"] = changed
             arguments = arguments | {SET_BETWEEN_STEPS[name]: changed}
         if by_node:
@@ -186,11 +70,9 @@ def test_each_step_takes_what_is_set_before_it(optimizer, algorithm, arguments, 
             step()
         slopes = gradients(values)
         for name in values:
-            values[name] = algorithm(values[name], slopes[name], slots[name], t, **arguments)
-    for name, expected in values.items():
-        np.testing.assert_allclose(
-            graph.variables[name], expected, rtol=1e-12, atol=1e-12 * np.abs(expected).max()
-        )
+            slope = sign * slopes[name]
+            values[name] = algorithm(values[name], slope, slots[name], t, **arguments)
+    assert_values(graph.variables, values)
 
 
 @pytest.mark.parametrize("dtype", ["f32", "f64"])
@@ -344,10 +226,31 @@ def test_impossible_hyperparameters(make):
 
 NUMBERS = [
     (kind, each.name)
-    for kind in (gc.optim.SGD, gc.optim.Adagrad, gc.optim.RMSprop, gc.optim.Adam, gc.optim.AdamW)
+    for kind in (
+        gc.optim.SGD,
+        gc.optim.Adadelta,
+        gc.optim.Adagrad,
+        gc.optim.RMSprop,
+        gc.optim.Adam,
+        gc.optim.AdamW,
+        gc.optim.Adamax,
+        gc.optim.NAdam,
+        gc.optim.RAdam,
+        gc.optim.Lion,
+        gc.optim.Adafactor,
+        gc.optim.Muon,
+    )
     for each in dataclasses.fields(kind)
-    if not isinstance(each.default, bool)
-    and each.name not in ("groups", "gradient_accumulation_steps")
+    if not isinstance(each.default, bool | str)
+    and each.name
+    not in (
+        "groups",
+        "gradient_accumulation_steps",
+        "ns_coefficients",
+        "ns_steps",
+        "beta2_decay",
+    )
+    and (kind, each.name) != (gc.optim.Adafactor, "epsilon")
 ]
 
 
@@ -367,15 +270,6 @@ def test_hyperparameters_are_finite_in_the_dtype_of_the_parameter():
             optimizer.updates(loss)
     _, loss = declare("f64")
     gc.optim.Adam(1e39, epsilon=1e300).updates(loss)
-
-
-WITH_ALL = [
-    gc.optim.SGD(0.1, 0.9, 0.3, 0.1),
-    gc.optim.Adagrad(0.1, 0.2, 0.1),
-    gc.optim.RMSprop(0.1, weight_decay=0.1, momentum=0.9, centered=True),
-    gc.optim.Adam(0.1, weight_decay=0.1),
-    gc.optim.AdamW(0.1, weight_decay=0.1),
-]
 
 
 @pytest.mark.parametrize("by_model", [True, False])

@@ -1,28 +1,30 @@
 """Optimizers that are given gradients, parameter groups, and gradients added up over batches."""
 
-import dataclasses
-
 import numpy as np
 import pytest
 
 import graphc as gc
-from tests.declare.test_optim import STARTS, TARGETS, WITH_ALL, adamw, declare, gradients, sgd
+from tests.declare.optim_cases import (
+    MUON,
+    STARTS,
+    TARGETS,
+    WITH_ALL,
+    adamw,
+    assert_values,
+    declare,
+    gradients,
+    sgd,
+    with_options,
+)
 
 STEPS = 100
-
-
-def assert_values(graph, expected):
-    for name, value in expected.items():
-        np.testing.assert_allclose(
-            graph.variables[name], value, rtol=1e-12, atol=1e-12 * np.abs(value).max()
-        )
 
 
 # --- gradients -------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("form", ["mapping", "lists"])
-@pytest.mark.parametrize("optimizer", WITH_ALL, ids=lambda optimizer: type(optimizer).__name__)
+@pytest.mark.parametrize("optimizer", [*WITH_ALL, MUON], ids=lambda each: type(each).__name__)
 def test_gradients_that_are_given_are_those_of_the_loss(optimizer, form):
     """The same program, whichever way it is said."""
     graph, loss = declare()
@@ -48,7 +50,7 @@ def test_a_gradient_of_ones_own(mode):
     expected = STARTS["a"].copy()
     for _ in range(3):
         expected -= 0.25 * np.sign(gradients(STARTS | {"a": expected})["a"])
-    assert_values(graph, {"a": expected, "b": STARTS["b"]})
+    assert_values(graph.variables, {"a": expected, "b": STARTS["b"]})
 
 
 def test_streams_that_gradients_read_are_advanced(mode):
@@ -122,7 +124,7 @@ def test_groups_are_updates_of_their_own(mode):
         slopes = gradients(values)
         for name in values:
             values[name] = adamw(values[name], slopes[name], slots[name], t, **own[name])
-    assert_values(graph, values)
+    assert_values(graph.variables, values)
 
 
 def test_hyperparameters_of_groups_are_set_between_steps(mode):
@@ -145,7 +147,7 @@ def test_hyperparameters_of_groups_are_set_between_steps(mode):
             n: sgd(w, slopes[n], slots[n], t, lr=rates[n], momentum=momenta[n])
             for n, w in values.items()
         }
-    assert_values(graph, values)
+    assert_values(graph.variables, values)
 
 
 def test_the_first_group_that_sets_a_hyperparameter_counts():
@@ -257,7 +259,8 @@ ROWS = np.random.default_rng(2).standard_normal((60, 5))
 
 @pytest.mark.parametrize(
     ("optimizer", "options"),
-    [(optimizer, options) for optimizer in WITH_ALL for options in ({"mode": "reference"}, {})]
+    [(optimizer, {"mode": "reference"}) for optimizer in [*WITH_ALL, MUON]]
+    + [(optimizer, {}) for optimizer in WITH_ALL[:5]]
     + [(WITH_ALL[0], {"fuse": False})],
     ids=str,
 )
@@ -265,7 +268,7 @@ def test_batches_are_as_one_of_all_their_rows(optimizer, options):
     """Equal up to rounding, clipping included, and unchanged between two updates."""
     graphs = []
     for k in (1, 3):
-        made = dataclasses.replace(optimizer, clip_norm=0.3, gradient_accumulation_steps=k)
+        made = with_options(optimizer, clip_norm=0.3, gradient_accumulation_steps=k)
         graph, x, t, loss = regression()
         step = gc.function([x, t], loss, made.updates(loss), **options)
         size = 12 // k

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
-import numpy as np
-
-from graphc.declare.optim.base import Optimizer, moving_average, with_weight_decay
+from graphc.declare.optim.base import (
+    Optimizer,
+    bias_correction,
+    check_betas,
+    decayed,
+    moving_average,
+    with_weight_decay,
+)
 from graphc.declare.optim.slots import Slots
 from graphc.ir.graph import Node
 from graphc.ir.ops import elementwise as ops
@@ -29,9 +33,7 @@ class Adam(Optimizer):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        is_pair = isinstance(self.betas, tuple | list) and len(self.betas) == 2
-        if not (is_pair and all(_is_share(beta) for beta in self.betas)):
-            raise ValueError(f"{type(self).__name__}: two betas below 1 expected, not {self.betas}")
+        check_betas(self, self.betas)
 
     def step(self, parameter: Node, gradient: Node, rate: Node, slots: Slots) -> Node:
         gradient = with_weight_decay(gradient, parameter, self.weight_decay, slots)
@@ -48,8 +50,8 @@ class Adam(Optimizer):
         if self.amsgrad:
             greatest = slots.slot("greatest_squares", parameter)
             squares = slots.set(greatest, ops.maximum(greatest, squares))
-        step_size = rate / _bias_correction(steps, beta_1)
-        inverse_root = 1 / ops.sqrt(_bias_correction(steps, beta_2))
+        step_size = rate / bias_correction(steps, beta_1)
+        inverse_root = 1 / ops.sqrt(bias_correction(steps, beta_2))
         return step_size * (mean / (ops.sqrt(squares) * inverse_root + self.epsilon))
 
 
@@ -64,18 +66,4 @@ class AdamW(Adam):
 
     def step(self, parameter: Node, gradient: Node, rate: Node, slots: Slots) -> Node:
         descent = self.descent(parameter, gradient, rate, slots)
-        if self.weight_decay == 0:
-            return parameter - descent
-        decay = slots.scalar("weight_decay", self.weight_decay, parameter)
-        return parameter * (1 - rate * decay) - descent
-
-
-def _bias_correction(steps: Node, beta: float) -> Node:
-    """1 - beta^steps, accurate in f32 too, where beta^steps is near 1."""
-    if beta == 0:
-        return steps.graph.constant(1.0, steps.dtype)
-    return -ops.expm1(steps * math.log(beta))
-
-
-def _is_share(value: object) -> bool:
-    return isinstance(value, int | float | np.number) and bool(0 <= value < 1)
+        return decayed(parameter, rate, self.weight_decay, slots) - descent

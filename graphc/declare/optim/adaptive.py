@@ -1,4 +1,4 @@
-"""Optimizers that divide by the root of a sum of squares: Adagrad and RMSprop."""
+"""Optimizers that divide by the root of a sum of squares: Adagrad, Adadelta and RMSprop."""
 
 from __future__ import annotations
 
@@ -31,6 +31,30 @@ class Adagrad(Optimizer):
         squares = slots.slot("squares", parameter, self.initial_accumulator)
         squares = slots.set(squares, squares + ops.square(gradient))
         return parameter - rate * (gradient / (ops.sqrt(squares) + self.epsilon))
+
+
+@dataclass(frozen=True)
+class Adadelta(Optimizer):
+    """Adadelta as torch.optim.Adadelta has it: a step is as large as those before it were.
+
+    s' = rho s + (1 - rho) g^2; d = sqrt(u + epsilon) / sqrt(s' + epsilon) g; u' = rho u +
+    (1 - rho) d^2; w' = w - rate d. Source: Zeiler, Adadelta, 2012.
+    """
+
+    learning_rate: float = 1.0
+    rho: float = 0.9
+    epsilon: float = 1e-6
+    weight_decay: float = 0.0
+
+    def step(self, parameter: Node, gradient: Node, rate: Node, slots: Slots) -> Node:
+        gradient = with_weight_decay(gradient, parameter, self.weight_decay, slots)
+        squares = slots.slot("squares", parameter)
+        squares = slots.set(squares, moving_average(squares, ops.square(gradient), self.rho))
+        steps = slots.slot("squared_steps", parameter)
+        ratio = ops.sqrt(steps + self.epsilon) / ops.sqrt(squares + self.epsilon)
+        step = ratio * gradient
+        slots.set(steps, moving_average(steps, ops.square(step), self.rho))
+        return parameter - rate * step
 
 
 @dataclass(frozen=True)

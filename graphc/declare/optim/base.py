@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
+
+import numpy as np
 
 from graphc.declare.derivatives import grad
 from graphc.declare.graph import graph_of, parameters_of
@@ -15,6 +18,7 @@ from graphc.declare.optim.clipping import clip
 from graphc.declare.optim.given import checked_gradients, checked_parameters
 from graphc.declare.optim.groups import (
     Groups,
+    Settings,
     check_groups,
     check_is_rate,
     checked_groups,
@@ -25,7 +29,12 @@ from graphc.declare.training_forms import training_updates
 from graphc.errors import GraphError
 from graphc.ir import build
 from graphc.ir.graph import Node
+from graphc.ir.ops import elementwise as ops
 from graphc.ir.types import DType
+
+# Of fields: that a number may be negative, and that there is none.
+SIGNED: Mapping[str, object] = {"least": -math.inf}
+NO_NUMBER: Mapping[str, object] = {"is_number": False}
 
 
 @dataclass(frozen=True)
@@ -38,16 +47,20 @@ class Optimizer(ABC):
     groups: hyperparameters of some parameters, by patterns of their names as `fnmatch` has them, or
     by the parameters themselves: {"*.bias": {"weight_decay": 0.0}}. A hyperparameter is that of the
     first group which has the parameter and sets it, else the optimizer's. A group's learning rate
-    keeps its ratio to the optimizer's, whatever that is set to.
+    keeps its ratio to the optimizer's, whatever that is set to. Another optimizer in the place of
+    hyperparameters trains the parameters of its group: {"*.bias": gc.optim.AdamW(1e-3)}; it has
+    neither clipping nor groups nor accumulation of its own.
     gradient_accumulation_steps: an update is made of the mean of the gradients of so many batches,
     and is made with the last of them. Clipping is of the mean, and steps count updates.
+    maximize: the steps go up the loss, as down its negative.
     """
 
     learning_rate: float = 1e-3
     clip_value: float | None = field(default=None, kw_only=True)
     clip_norm: float | None = field(default=None, kw_only=True)
-    groups: Groups | None = field(default=None, kw_only=True, hash=False)
-    gradient_accumulation_steps: int | None = field(default=None, kw_only=True)
+    groups: Groups | None = field(default=None, kw_only=True, hash=False, metadata=NO_NUMBER)
+    gradient_accumulation_steps: int | None = field(default=None, kw_only=True, metadata=NO_NUMBER)
+    maximize: bool = field(default=False, kw_only=True)
 
     def __post_init__(self) -> None:
         """Raises ValueError for a hyperparameter that is negative, NaN or infinite, TypeError for
@@ -59,43 +72,66 @@ class Optimizer(ABC):
             where = f"{name}: gradient_accumulation_steps"
             as_count(where, self.gradient_accumulation_steps, 1)
         if self.groups is not None:
-            groups = checked_groups(name, self.groups, self._own_names())
+            groups = checked_groups(name, self.groups, self._own_names(), Optimizer)
             object.__setattr__(self, "groups", groups)
             for selector, settings in groups.items():
-                self._of_group(settings, selector)
+                if isinstance(settings, Mapping):
+                    self._of_group(settings, selector)
+                else:
+                    self._check_other(settings, selector)
 
     def _own_names(self) -> list[str]:
         """The hyperparameters that a group may have: not what concerns all gradients together."""
         common = {each.name for each in fields(Optimizer)} - {"learning_rate"}
-        return [each.name for each in fields(self) if each.name not in common]
+        return [*(each.name for each in fields(self) if each.name not in common), "maximize"]
 
     def _of_group(self, settings: Mapping[str, Any], label: object) -> Optimizer:
         """The optimizer with the hyperparameters of a group."""
         where = f"{type(self).__name__}: "
-        if settings.get("learning_rate", 0) != 0 and self.learning_rate == 0:
-            problem = "a learning rate keeps its ratio to the optimizer's, which is 0"
-            raise ValueError(f"{where}groups: {label!r}: {problem}")
+        self._check_ratio(settings.get("learning_rate", 0), label)
         try:
             return replace(self, groups=None, **settings)
         except (TypeError, ValueError) as error:
             problem = str(error).removeprefix(where)
             raise type(error)(f"{where}groups: {label!r}: {problem}") from None
 
-    def _check_numbers(self, dtype: DType | None) -> None:
-        for name, number in self._numbers():
-            check_number(f"{type(self).__name__}: {name}", number, least=0, dtype=dtype)
+    def _check_other(self, other: Optimizer, label: object) -> None:
+        """Raises ValueError for what the optimizer of a group has, but this one has for all."""
+        self._check_ratio(other.learning_rate, label)
+        for name in ("clip_value", "clip_norm", "groups", "gradient_accumulation_steps"):
+            if getattr(other, name) is not None:
+                problem = f"{name} concerns all gradients together"
+                where = f"{type(self).__name__}: groups: {label!r}"
+                raise ValueError(f"{where}: {problem}; {type(self).__name__} has it")
 
-    def _numbers(self) -> Iterator[tuple[str, object]]:
-        """The hyperparameters by name; not flags and counts, nor what is left out."""
+    def _check_ratio(self, rate: float, label: object) -> None:
+        if rate != 0 and self.learning_rate == 0:
+            problem = "a learning rate keeps its ratio to the optimizer's, which is 0"
+            raise ValueError(f"{type(self).__name__}: groups: {label!r}: {problem}")
+
+    def _in_group(self, settings: Settings, label: str) -> Optimizer:
+        """The optimizer of a parameter of which groups say this."""
+        other = settings.other
+        base = other if isinstance(other, Optimizer) else self
+        return base._of_group(settings.values, label) if settings.values else base
+
+    def _check_numbers(self, dtype: DType | None) -> None:
+        for name, number, least in self._numbers():
+            check_number(f"{type(self).__name__}: {name}", number, least=least, dtype=dtype)
+
+    def _numbers(self) -> Iterator[tuple[str, object, float]]:
+        """The hyperparameters by name, with the least that each may be; not flags and counts, nor
+        what is left out."""
         for each in fields(self):
             value = getattr(self, each.name)
+            least = each.metadata.get("least", 0.0)
             is_left_out = value is None and each.default is None
-            if each.name in ("groups", "gradient_accumulation_steps"):
+            if not each.metadata.get("is_number", True):
                 continue
             if isinstance(value, tuple | list):
-                yield from ((each.name, number) for number in value)
+                yield from ((each.name, number, least) for number in value)
             elif not isinstance(each.default, bool) and not is_left_out:
-                yield each.name, value
+                yield each.name, value, least
 
     def updates(
         self,
@@ -164,15 +200,15 @@ class Optimizer(ABC):
             else:
                 current = build.cast(rate, parameter.dtype)
             settings = settings_of(groups, parameter)
-            if not settings.values:
-                slots.set(parameter, self.step(parameter, gradient, current, slots))
-                continue
-            own = self._of_group(settings.values, parameter.name)
-            own._check_numbers(parameter.dtype)
+            own, in_group = self._in_group(settings, parameter.name), slots
+            if own is not self:
+                own._check_numbers(parameter.dtype)
+                patterns = dict.fromkeys(own._own_names(), settings.label) if settings.other else {}
+                in_group = slots.of_group(patterns | settings.patterns)
             if own.learning_rate != self.learning_rate:
                 current = current * (own.learning_rate / self.learning_rate)
-            in_group = slots.of_group(settings.patterns)
-            slots.set(parameter, own.step(parameter, gradient, current, in_group))
+            uphill = -gradient if own.maximize else gradient
+            slots.set(parameter, own.step(parameter, uphill, current, in_group))
         if batches is None:
             return slots.updates, None
         return batches.withheld(slots.updates) | batches.updates, batches
@@ -187,6 +223,31 @@ def with_weight_decay(gradient: Node, parameter: Node, decay: float, slots: Slot
     if decay == 0:
         return gradient
     return gradient + slots.scalar("weight_decay", decay, parameter) * parameter
+
+
+def decayed(parameter: Node, rate: Node, decay: float, slots: Slots) -> Node:
+    """The parameter, less rate * decay of it: weight decay apart from the gradient."""
+    if decay == 0:
+        return parameter
+    return parameter * (1 - rate * slots.scalar("weight_decay", decay, parameter))
+
+
+def check_betas(optimizer: Optimizer, betas: Any) -> None:
+    """Raises ValueError for what are no two numbers of [0, 1)."""
+    is_pair = isinstance(betas, tuple | list) and len(betas) == 2
+    if not (is_pair and all(_is_share(beta) for beta in betas)):
+        raise ValueError(f"{type(optimizer).__name__}: two betas below 1 expected, not {betas}")
+
+
+def _is_share(value: object) -> bool:
+    return isinstance(value, int | float | np.number) and bool(0 <= value < 1)
+
+
+def bias_correction(steps: Node, beta: float) -> Node:
+    """1 - beta^steps, accurate in f32 too, where beta^steps is near 1."""
+    if beta == 0:
+        return steps.graph.constant(1.0, steps.dtype)
+    return -ops.expm1(steps * math.log(beta))
 
 
 def moving_average(average: Node, value: Node, decay: float) -> Node:

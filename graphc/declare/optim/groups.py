@@ -1,9 +1,9 @@
-"""Hyperparameters of some parameters, which patterns of names choose."""
+"""Hyperparameters or optimizers of some parameters, which patterns of names choose."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from graphc.declare.selection import (
@@ -19,22 +19,33 @@ from graphc.ir.given import is_tensor, shown
 from graphc.ir.graph import Node
 from graphc.ir.types import is_several
 
-Groups = Mapping[Selector, Mapping[str, Any]]
+# Hyperparameters by name, or an optimizer.
+Groups = Mapping[Selector, Any]
 
 # What PyTorch calls them.
-TORCH_NAMES = {"lr": "learning_rate", "eps": "epsilon", "lr_decay": "rate_decay"}
+TORCH_NAMES = {
+    "lr": "learning_rate", "eps": "epsilon", "lr_decay": "rate_decay", "d": "clip_threshold",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
 class Settings:
-    """What groups say of one parameter: values of hyperparameters, and the pattern of each."""
+    """What groups say of one parameter: values of hyperparameters, and the pattern of each.
+
+    other: the optimizer that trains it, where that is one of a group; label: the pattern of it.
+    """
 
     values: dict[str, Any]
     patterns: dict[str, str]
+    other: object | None = None
+    label: str = ""
 
 
-def checked_groups(optimizer: str, groups: object, known: Collection[str]) -> Groups:
-    """A copy of what is given as `groups`. known: the hyperparameters that a group may have.
+def checked_groups(
+    optimizer: str, groups: object, known: Collection[str], kind: type
+) -> dict[Selector, Any]:
+    """A copy of what is given as `groups`. known: the hyperparameters that a group may have. kind:
+    the class of optimizers, which a group may have in their place.
 
     Raises TypeError for what is no mapping of patterns to mappings, and for hyperparameters that
     are unknown.
@@ -46,12 +57,17 @@ def checked_groups(optimizer: str, groups: object, known: Collection[str]) -> Gr
     for selector, settings in groups.items():
         check_selector(f"{optimizer}: groups", selector)
         where = f"{optimizer}: groups: {escaped(label_of(selector))!r}"
+        if isinstance(settings, kind):
+            continue
         if not isinstance(settings, Mapping):
             raise TypeError(f"{where}: {expected}, not {shown(settings)}")
         for name in settings:
             if name not in known:
                 raise TypeError(f"{where}: {_unknown(name, known)}")
-    return {selector: dict(settings) for selector, settings in groups.items()}
+    return {
+        selector: dict(settings) if isinstance(settings, Mapping) else settings
+        for selector, settings in groups.items()
+    }
 
 
 def _unknown(name: object, known: Collection[str]) -> str:
@@ -63,13 +79,17 @@ def _unknown(name: object, known: Collection[str]) -> str:
 
 
 def settings_of(groups: Groups, parameter: Node) -> Settings:
-    """A hyperparameter is that of the first group which has the parameter and sets it."""
+    """A hyperparameter is that of the first group which has the parameter and sets it; an
+    optimizer sets all of them."""
     found = Settings({}, {})
     for selector, settings in groups.items():
-        if selects(selector, parameter):
-            for name, value in settings.items():
-                found.values.setdefault(name, value)
-                found.patterns.setdefault(name, label_of(selector))
+        if not selects(selector, parameter):
+            continue
+        if not isinstance(settings, Mapping):
+            return replace(found, other=settings, label=label_of(selector))
+        for name, value in settings.items():
+            found.values.setdefault(name, value)
+            found.patterns.setdefault(name, label_of(selector))
     return found
 
 
@@ -82,8 +102,10 @@ def check_groups(
         check_selects(f"{optimizer}: groups", selector, known, "the parameters")
         chosen = [parameter for parameter in parameters if selects(selector, parameter)]
         label = label_of(selector)
-        for name in settings:
-            winners = {settings_of(groups, each).patterns[name] for each in chosen}
+        names = settings if isinstance(settings, Mapping) else ["the optimizer"]
+        found = [settings_of(groups, each) for each in chosen]
+        for name in names:
+            winners = {each.patterns.get(name, each.label) for each in found}
             if chosen and label not in winners:
                 before = ", ".join(repr(winner) for winner in sorted(winners))
                 problem = f"{name} of {label!r} is that of no parameter, since {before} comes first"

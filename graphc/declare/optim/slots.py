@@ -9,7 +9,7 @@ from graphc.declare.graph import Graph
 from graphc.declare.init import zeros
 from graphc.ir import build
 from graphc.ir.graph import Node
-from graphc.ir.types import DType, f32, f64
+from graphc.ir.types import DType, Shape, f32, f64
 
 
 class Slots:
@@ -46,18 +46,21 @@ class Slots:
         variable = self.variable(f"{self.scope}.{name}{group}", value, dtype=self.dtype)
         return build.cast(variable, beside.dtype)
 
-    def slot(self, name: str, parameter: Node, init: object = zeros) -> Node:
-        """A variable of the parameter's type."""
+    def slot(
+        self, name: str, parameter: Node, init: object = zeros, shape: Shape | None = None
+    ) -> Node:
+        """A variable of the parameter's type, or of its dtype and another shape."""
         full_name = f"{self.scope}.{name}.{parameter.name}"
-        return self.variable(full_name, init, parameter.shape, parameter.dtype)
+        own_shape = parameter.shape if shape is None else shape
+        return self.variable(full_name, init, own_shape, parameter.dtype)
 
-    def steps(self, parameter: Node) -> Node:
-        """The number of the step being taken, from 1, in the dtype of `parameter`."""
+    def steps(self, parameter: Node, dtype: DType | None = None) -> Node:
+        """The number of the step being taken, from 1, in `dtype` or else that of `parameter`."""
         name = self._counter_of(parameter) if self.counts_each else self.counter
         if name not in self._steps:
             count = self.variable(name, 0)
             self._steps[name] = self.updates[count] = count + 1
-        return build.cast(self._steps[name], parameter.dtype)
+        return build.cast(self._steps[name], parameter.dtype if dtype is None else dtype)
 
     def set(self, slot: Node, value: Node) -> Node:
         """Makes `value` the next value of `slot` and returns it."""

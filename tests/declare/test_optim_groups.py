@@ -1,0 +1,131 @@
+"""Optimizers inside of others: in groups, and behind Lookahead; going up a loss."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+import graphc as gc
+from tests.declare.optim_cases import STARTS, after_steps, assert_values, declare, lion, sgd
+
+SGD, AdamW, Lion, Lookahead, Muon = (
+    gc.optim.SGD, gc.optim.AdamW, gc.optim.Lion, gc.optim.Lookahead, gc.optim.Muon,
+)  # fmt: skip
+STEPS = 20
+
+
+def run(optimizer, steps=STEPS, **settings):
+    """The graph after steps of the optimizer, with values of states set before the first."""
+    graph, loss = declare()
+    step = gc.function([], loss, optimizer.updates(loss), mode="reference")
+    for name, value in settings.items():
+        graph.variables[name] = value
+    for _ in range(steps):
+        step()
+    return graph
+
+
+def test_a_group_may_have_another_optimizer():
+    """Its rate keeps its ratio to that of the optimizer, and its numbers are variables too."""
+    other = Lion(0.002, weight_decay=0.3)
+    graph = run(SGD(0.01, momentum=0.5, groups={"b": other}), **{"sgd.learning_rate": 0.005})
+    expected = {
+        "a": after_steps(sgd, {"lr": 0.005, "momentum": 0.5}, STEPS)["a"],
+        "b": after_steps(lion, {"lr": 0.001, "weight_decay": 0.3}, STEPS)["b"],
+    }
+    assert_values(graph.variables, expected)
+    assert {"sgd.weight_decay[b]", "sgd.mean.b", "sgd.velocity.a"} <= set(graph.states)
+
+
+def test_groups_before_an_optimizer_set_its_hyperparameters():
+    groups = {"b": {"weight_decay": 0.5}, "*": Lion(0.002, weight_decay=0.3)}
+    graph = run(SGD(0.01, groups=groups))
+    for name, decay in (("a", 0.3), ("b", 0.5)):
+        expected = after_steps(lion, {"lr": 0.002, "weight_decay": decay}, STEPS)[name]
+        assert_values(graph.variables, {name: expected})
+    assert {"sgd.weight_decay[b]", "sgd.weight_decay[*]"} <= set(graph.states)
+
+
+def test_what_concerns_all_gradients_is_the_optimizers():
+    """Clipping is of the gradients of both."""
+    clipped = run(SGD(0.5, clip_norm=0.1, groups={"b": SGD(1.0)}), steps=1)
+    whole = run(SGD(0.5, clip_norm=0.1, groups={"b": {"learning_rate": 1.0}}), steps=1)
+    for name in STARTS:
+        np.testing.assert_array_equal(clipped.variables[name], whole.variables[name])
+
+
+def test_a_group_may_go_up():
+    graph = run(SGD(1e-4, groups={"b": {"maximize": True}}))
+    for name, up in (("a", False), ("b", True)):
+        expected = after_steps(sgd, {"lr": 1e-4, "maximize": up}, STEPS)[name]
+        assert_values(graph.variables, {name: expected})
+
+
+def test_lookahead_has_groups_of_the_other():
+    groups = {"b": {"momentum": 0.5}}
+    graph = run(Lookahead(SGD(0.01, groups=groups), STEPS, 1.0))
+    for name, momentum in (("a", 0.0), ("b", 0.5)):
+        expected = after_steps(sgd, {"lr": 0.01, "momentum": momentum}, STEPS)[name]
+        assert_values(graph.variables, {name: expected})
+        assert_values({name: graph.variables[f"lookahead.slow.{name}"]}, {name: expected})
+
+
+def test_lookahead_begins_with_the_weights_and_ends_between_both():
+    fast, start = run(SGD(0.01), 3), STARTS["a"]
+    graph = run(Lookahead(SGD(0.01), 3, 0.25), 3)
+    np.testing.assert_allclose(
+        graph.variables["a"], start + 0.25 * (fast.variables["a"] - start), rtol=1e-14
+    )
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "message"),
+    [
+        (lambda: SGD(groups={"*": SGD(clip_norm=1.0)}), ValueError, "SGD: groups: '.*clip_norm"),
+        (lambda: SGD(groups={"*": SGD(groups={})}), ValueError, "groups concerns all"),
+        (lambda: SGD(groups={"*": SGD(gradient_accumulation_steps=2)}), ValueError, "all grad"),
+        (lambda: SGD(0, groups={"*": SGD(0.1)}), ValueError, "which is 0"),
+        (lambda: SGD(groups={"*": gc.optim.LBFGS()}), TypeError, "patterns of names"),
+        (lambda: Lookahead(0.1), TypeError, "an optimizer such as"),
+        (lambda: Lookahead(gc.optim.LBFGS()), TypeError, "an optimizer such as"),
+        (lambda: Lookahead(Lookahead(SGD())), TypeError, "an optimizer such as"),
+        (lambda: Lookahead(SGD(), 0), gc.DataError, "sync_period: at least 1"),
+        (lambda: Lookahead(SGD(), 6, 1.5), ValueError, "slow_step_size: at most 1"),
+        (lambda: Lookahead(SGD(groups={"*": {"betas": 1}})), TypeError, "SGD: groups"),
+        (lambda: Muon(ns_steps=-1), gc.DataError, "ns_steps: at least 0"),
+        (lambda: Muon(ns_coefficients=(1.0, 2.0)), ValueError, "three numbers expected"),
+        (lambda: Muon(ns_coefficients=(1.0, 2.0, "3")), TypeError, "ns_coefficients"),
+        (lambda: Muon(adjust_lr_fn="none"), ValueError, "'original' or 'match_rms_adamw'"),
+        (lambda: gc.optim.Adafactor(beta2_decay=0.1), ValueError, "beta2_decay: at most 0"),
+        (lambda: gc.optim.Adafactor(epsilon=1e-8), ValueError, "two numbers expected"),
+        (lambda: gc.optim.Adafactor(epsilon=(1e-8, None)), TypeError, "epsilon: a number"),
+        (lambda: gc.optim.Adafactor(epsilon=(-1.0, 0.1)), ValueError, "epsilon: at least 0"),
+        (lambda: gc.optim.Adafactor(clip_threshold=0), ValueError, "above 0 expected"),
+        (lambda: gc.optim.Adafactor(groups={"*": {"d": 1}}), TypeError, "'clip_threshold' here"),
+        (lambda: gc.optim.Lion(betas=(0.9, 1.0)), ValueError, "Lion: two betas below 1"),
+        (lambda: gc.optim.NAdam(betas=0.9), ValueError, "NAdam: two betas below 1"),
+    ],
+)
+def test_what_cannot_be(make, error, message):
+    with pytest.raises(error, match=message):
+        make()
+
+
+def test_groups_of_optimizers_that_do_not_fit():
+    _, loss = declare()
+    for optimizer, error, message in [
+        (Muon(), gc.ShapeError, r"Muon: 'b' of f64\[4\] is no matrix"),
+        (Muon(groups={"c": SGD()}), gc.GraphError, "'c' matches none of"),
+        (SGD(groups={"*": Lion(), "a": {"momentum": 0.5}}), gc.GraphError, r"'\*' comes first"),
+        (SGD(groups={"*": Lion(), "a": SGD()}), gc.GraphError, "the optimizer of 'a' is that of"),
+        (SGD(groups={"a": {"momentum": 0.5}, "*": Lion()}), TypeError, "SGD|Lion.*momentum"),
+    ]:
+        with pytest.raises(error, match=message):
+            optimizer.updates(loss)
+
+
+def test_an_optimizer_of_others_is_a_value():
+    optimizer = Lookahead(SGD(0.1, groups={"b": AdamW(1e-3)}), 5)
+    assert optimizer == Lookahead(SGD(0.1, groups={"b": AdamW(1e-3)}), 5)
+    assert isinstance(hash(optimizer), int)
+    assert dataclasses.replace(optimizer, sync_period=4).optimizer is optimizer.optimizer
