@@ -126,6 +126,7 @@ from graphc.ir.ops.elementwise import (
     tanh,
 )
 from graphc.ir.ops.rounding import ceil, floor, floor_divide, mod, trunc
+from graphc.ir.ordering import argsort, cumprod, cumsum, sort, take_along_axis, top_k
 from graphc.ir.types import DType, bool_, f32, f64, i32, i64, u8
 from graphc.train import callbacks, data, loggers
 from graphc.train.history import History
@@ -163,6 +164,7 @@ __all__ = [
     "abs",
     "add",
     "argmax",
+    "argsort",
     "bitwise_and",
     "bitwise_or",
     "bitwise_xor",
@@ -174,6 +176,8 @@ __all__ = [
     "clip",
     "concatenate",
     "cos",
+    "cumprod",
+    "cumsum",
     "custom_op",
     "custom_vjp",
     "data",
@@ -263,6 +267,7 @@ __all__ = [
     "softmax",
     "softplus",
     "softsign",
+    "sort",
     "sqrt",
     "square",
     "squeeze",
@@ -270,8 +275,10 @@ __all__ = [
     "subtract",
     "sum",
     "take",
+    "take_along_axis",
     "tanh",
     "testing",
+    "top_k",
     "training_form",
     "training_updates",
     "transpose",

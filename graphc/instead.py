@@ -23,6 +23,8 @@ INSTEAD = {
     "argmin": "gc.argmax(-x, axis)", "neg": "gc.negate", "pow": "gc.power", "mul": "gc.multiply",
     "sub": "gc.subtract", "div": "gc.divide", "stop_grad": "gc.stop_gradient",
     "detach": "gc.stop_gradient", "no_grad": "gc.stop_gradient",
+    "topk": "gc.top_k", "partition": "gc.top_k", "argpartition": "gc.top_k",
+    "cumulative_sum": "gc.cumsum", "cumulative_prod": "gc.cumprod",
     "norm": "gc.sqrt(gc.sum(gc.square(x), axis))", "arange": "np.arange(n)",
     "load": "model.load(path)", "save": "model.save(path)",
 }  # fmt: skip

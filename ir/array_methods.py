@@ -23,6 +23,8 @@ _INSTEAD = {
     "dim": "x.ndim is the number of axes",
     "to": _CASTS, "type": _CASTS, "float": _CASTS, "double": _CASTS, "int": _CASTS, "long": _CASTS,
     "mm": "gc.matmul(x, y), or x @ y, is the product",
+    "sort": "gc.sort(x, axis) is another tensor, whose elements are in order",
+    "topk": "gc.top_k(x, k) has the greatest elements and their indices",
     "copy": "a tensor never changes, so it needs no copy",
     "clone": "a tensor never changes, so it needs no copy",
 }  # fmt: skip
@@ -91,6 +93,18 @@ class ArrayMethods:
         """The index (i64) of the greatest element along `axis`, of all elements for None."""
         along = self.ravel() if axis is None else self
         return self.graph.node_functions.argmax(along, axis or 0, keepdims)
+
+    def argsort(self, axis: int | None = -1, *, descending: bool = False) -> Self:
+        """The indices (i64) of the elements in order along `axis`, of all elements for None."""
+        return self.graph.node_functions.argsort(self, axis, descending=descending)
+
+    def cumsum(self, axis: int | None = None, dtype: object = None) -> Self:
+        """The sum of each element and those before it along `axis`, of all elements for None."""
+        return self.graph.node_functions.cumsum(self, axis, dtype)
+
+    def cumprod(self, axis: int | None = None, dtype: object = None) -> Self:
+        """The product of each element and those before it along `axis`, of all for None."""
+        return self.graph.node_functions.cumprod(self, axis, dtype)
 
     def take(self, indices: Any, axis: int = 0) -> Self:
         """Slices along `axis` chosen by integer `indices`, whose axes replace it."""

@@ -19,6 +19,8 @@ INSTEAD_OF_FUNCTIONS = {
     "ravel": "gc.reshape(x, -1)", "size": "x.size",
     "var": "gc.mean(gc.square(x - gc.mean(x, axis, keepdims=True)), axis)",
     "std": "gc.sqrt of the variance, gc.mean(gc.square(x - gc.mean(x, axis, keepdims=True)), axis)",
+    "partition": "gc.top_k(x, k)", "argpartition": "gc.top_k(x, k)",
+    "cumulative_sum": "gc.cumsum(x, axis)", "cumulative_prod": "gc.cumprod(x, axis)",
     "norm": "gc.sqrt(gc.sum(gc.square(x), axis))",
     "any": "gc.max(gc.cast(x, 'i32'), axis) > 0", "all": "gc.min(gc.cast(x, 'i32'), axis) > 0",
     "count_nonzero": "gc.sum(x != 0)", "argmin": "gc.argmax(-x, axis)",

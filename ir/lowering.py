@@ -103,6 +103,32 @@ class Contract:
 
 
 @dataclass(frozen=True)
+class Cumulative:
+    """Lowering of an op that goes along attribute `axis`, from its end where `reverse` is set: an
+    element is made of the one before it and of the operands' elements.
+
+    `step` is a Python expression over `{carry}`, the element before, and `{x}` and `{y}`, those of
+    the operands. The first element is x itself. y's element i stands between elements i - 1 and i,
+    whichever of them comes first. `in_blocks`: the step is a sum, which may be made of the sums of
+    blocks.
+    """
+
+    step: str
+    in_blocks: bool
+
+
+@dataclass(frozen=True)
+class Sorting:
+    """Lowering of an op that puts lines along attribute `axis` in ascending order, or descending
+    where `descending` is set. It keeps as many elements, from the first on, as its result has.
+
+    `places`: the result has where the elements stood, in place of the elements.
+    """
+
+    places: bool
+
+
+@dataclass(frozen=True)
 class Composite:
     """An op that has a name for the sake of rewriting; `expand` builds it from primitives."""
 
@@ -119,5 +145,7 @@ Lowering = (
     | Gather
     | ScatterAdd
     | Contract
+    | Cumulative
+    | Sorting
     | Composite
 )

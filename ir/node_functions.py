@@ -39,11 +39,13 @@ from graphc.ir.ops.elementwise import (
     subtract,
 )
 from graphc.ir.ops.rounding import ceil, floor, floor_divide, mod, trunc
+from graphc.ir.ordering import argsort, cumprod, cumsum
 
 __all__ = [
-    "NAMES_OF_UFUNCS", "absolute", "add", "apply_function", "apply_ufunc", "argmax", "bits_and",
-    "bits_not", "bits_or", "bits_xor", "cast", "ceil", "clip", "divide", "equal", "floor",
-    "floor_divide", "greater", "greater_equal", "index", "left_shift", "less", "less_equal", "lift",
-    "matmul", "max", "mean", "min", "mod", "multiply", "negate", "not_equal", "power", "reshape",
-    "right_shift", "round", "squeeze", "subtract", "sum", "take", "transpose", "trunc",
+    "NAMES_OF_UFUNCS", "absolute", "add", "apply_function", "apply_ufunc", "argmax", "argsort",
+    "bits_and", "bits_not", "bits_or", "bits_xor", "cast", "ceil", "clip", "cumprod", "cumsum",
+    "divide", "equal", "floor", "floor_divide", "greater", "greater_equal", "index",
+    "left_shift", "less", "less_equal", "lift", "matmul", "max", "mean", "min", "mod",
+    "multiply", "negate", "not_equal", "power", "reshape", "right_shift", "round", "squeeze",
+    "subtract", "sum", "take", "transpose", "trunc",
 ]  # fmt: skip

@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from graphc.ir import bits, build, elements
+from graphc.ir import bits, build, elements, ordering
 from graphc.ir.given import is_tensor
 from graphc.ir.instead import INSTEAD_OF_FUNCTIONS
 from graphc.ir.location import callers_location, located
@@ -120,6 +120,26 @@ def _nan_to_num(
     return elements.nan_to_num(x, nan, posinf, neginf)
 
 
+def _take_along_axis(arr: Any, indices: Any, axis: int = -1) -> Node:
+    return ordering.take_along_axis(arr, indices, axis)
+
+
+def _cumsum(a: Any, axis: int | None = None, dtype: Any = None) -> Node:
+    return ordering.cumsum(a, axis, dtype)
+
+
+def _cumprod(a: Any, axis: int | None = None, dtype: Any = None) -> Node:
+    return ordering.cumprod(a, axis, dtype)
+
+
+def _sort(a: Any, axis: int | None = -1) -> Node:
+    return ordering.sort(a, axis)
+
+
+def _argsort(a: Any, axis: int | None = -1) -> Node:
+    return ordering.argsort(a, axis)
+
+
 def _shape(a: Any) -> Any:
     return a.shape
 
@@ -134,6 +154,8 @@ _FUNCTIONS: Mapping[Any, Callable[..., Any]] = {
     np.expand_dims: _expand_dims, np.broadcast_to: _broadcast_to, np.concatenate: _concatenate,
     np.where: _where, np.take: _take, np.clip: _clip, np.round: _round, np.around: _round,
     np.nan_to_num: _nan_to_num, np.shape: _shape, np.ndim: _ndim,
+    np.take_along_axis: _take_along_axis, np.cumsum: _cumsum, np.cumprod: _cumprod,
+    np.sort: _sort, np.argsort: _argsort,
 }  # fmt: skip
 
 

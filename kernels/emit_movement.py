@@ -284,7 +284,9 @@ def emit_range_check(
         block.nest(f"for j in range({indices.size}):", element)
     else:
         block.extend(_in_chunks(indices.size, reader, element))
-    block.nest(f"if least < 0 or greatest >= {limit}:", Block([f"return {INDEX_OUT_OF_RANGE}"]))
+    if indices.size:
+        stop = Block([f"return {INDEX_OUT_OF_RANGE}"])
+        block.nest(f"if least < 0 or greatest >= {limit}:", stop)
     return KernelSource(
         name,
         function_text(name, arguments, block.lines),

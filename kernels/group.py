@@ -14,11 +14,13 @@ from graphc.ir.graph import Node
 from graphc.ir.lowering import (
     Assemble,
     Contract,
+    Cumulative,
     Gather,
     LoopIndex,
     Reduction,
     Scalar,
     ScatterAdd,
+    Sorting,
     View,
 )
 from graphc.ir.ops import leaf
@@ -85,7 +87,22 @@ class MovementGroup:
         return isinstance(self.node.op.lowering, Gather)
 
 
-Group = LoopGroup | ContractionGroup | MovementGroup
+@dataclass(frozen=True, eq=False)
+class OrderedGroup:
+    """One op that goes along lines in order, or sorts them."""
+
+    node: Node
+
+    @property
+    def nodes(self) -> tuple[Node, ...]:
+        return (self.node,)
+
+    @property
+    def outputs(self) -> tuple[Node, ...]:
+        return (self.node,)
+
+
+Group = LoopGroup | ContractionGroup | MovementGroup | OrderedGroup
 
 
 def is_view(node: Node) -> bool:
@@ -113,6 +130,15 @@ def is_contraction(node: Node) -> bool:
 
 def is_movement(node: Node) -> bool:
     return isinstance(node.op.lowering, Assemble | Gather | ScatterAdd)
+
+
+def is_ordered(node: Node) -> bool:
+    return isinstance(node.op.lowering, Cumulative | Sorting)
+
+
+def reads_memory(node: Node) -> bool:
+    """Whether the node's kernel reads its operands from memory, whatever makes them."""
+    return is_contraction(node) or is_movement(node) or is_ordered(node)
 
 
 def adds_to_base(node: Node) -> bool:

@@ -217,6 +217,74 @@ def _prefetch(typing_context: Any, buffer: Any, index: Any) -> Any:
     return types.none(buffer, types.intp), lower
 
 
+def _vector_at(builder: Any, buffer: BufferType, pointer: Any, index: Any, lanes: int) -> Any:
+    """The address of `lanes` elements as a vector."""
+    place = builder.gep(pointer, [index])
+    return builder.bitcast(place, ir.VectorType(pointer.type.pointee, lanes).as_pointer())
+
+
+def _vector_loaded(builder: Any, buffer: BufferType, place: Any) -> Any:
+    loaded = builder.load(place, align=buffer.dtype.bitwidth // 8)
+    _mark_scope(builder, loaded, buffer)
+    return loaded
+
+
+def _vector_stored(builder: Any, buffer: BufferType, value: Any, place: Any) -> None:
+    _mark_scope(builder, builder.store(value, place, align=buffer.dtype.bitwidth // 8), buffer)
+
+
+@intrinsic(prefer_literal=True)
+def _exchange(typing_context: Any, keys: Any, i: Any, j: Any, lanes: Any) -> Any:
+    """`exchange(keys, i, j, lanes)`: of as many integers from i on and from j on, each pair so that
+    the lesser one stands at i."""
+    if not isinstance(keys, BufferType):
+        return None
+    count = lanes.literal_value
+
+    def lower(context: Any, builder: Any, sig: Any, values: Any) -> Any:
+        places = [_vector_at(builder, keys, values[0], at, count) for at in values[1:3]]
+        x, y = (_vector_loaded(builder, keys, place) for place in places)
+        is_out_of_order = builder.icmp_signed(">", x, y)
+        _vector_stored(builder, keys, builder.select(is_out_of_order, y, x), places[0])
+        _vector_stored(builder, keys, builder.select(is_out_of_order, x, y), places[1])
+        return context.get_dummy_value()
+
+    return types.none(keys, types.intp, types.intp, lanes), lower
+
+
+@intrinsic(prefer_literal=True)
+def _exchange_pairs(typing_context: Any, keys: Any, others: Any, i: Any, j: Any, lanes: Any) -> Any:
+    """`exchange_pairs(keys, others, i, j, lanes)`: the same of pairs of a key and another integer,
+    which decides where keys are equal."""
+    if not (isinstance(keys, BufferType) and isinstance(others, BufferType)):
+        return None
+    count = lanes.literal_value
+
+    def lower(context: Any, builder: Any, sig: Any, values: Any) -> Any:
+        buffers = ((keys, values[0]), (others, values[1]))
+        places = [
+            [_vector_at(builder, buffer, pointer, at, count) for at in values[2:4]]
+            for buffer, pointer in buffers
+        ]
+        pairs = [
+            [_vector_loaded(builder, buffer, place) for place in both]
+            for (buffer, _), both in zip(buffers, places, strict=True)
+        ]
+        (x, y), (of_x, of_y) = pairs
+        is_later = builder.and_(
+            builder.icmp_signed("==", x, y), builder.icmp_signed(">", of_x, of_y)
+        )
+        is_out_of_order = builder.or_(builder.icmp_signed(">", x, y), is_later)
+        for (buffer, _), (first, second), (at_i, at_j) in zip(buffers, pairs, places, strict=True):
+            lesser = builder.select(is_out_of_order, second, first)
+            greater = builder.select(is_out_of_order, first, second)
+            _vector_stored(builder, buffer, lesser, at_i)
+            _vector_stored(builder, buffer, greater, at_j)
+        return context.get_dummy_value()
+
+    return types.none(keys, others, types.intp, types.intp, lanes), lower
+
+
 def _is_float(kind: types.Type) -> bool:
     return isinstance(kind, types.Float)
 
@@ -348,6 +416,45 @@ def _bitcast(partners: dict[types.Type, types.Type]) -> Any:
     return _unary(typed)
 
 
+# The floats and their bits, by each other.
+_BITS = {types.float32: types.int32, types.float64: types.int64}
+_FLOATS = {bits: kind for kind, bits in _BITS.items()}
+
+
+def _in_order(builder: Any, bits: Any) -> Any:
+    """The bits of a float as an integer that is in order as the floats are; its own inverse."""
+    sign = builder.ashr(bits, bits.type(bits.type.width - 1))
+    return builder.xor(bits, builder.and_(sign, bits.type(_greatest(bits.type))))
+
+
+def _greatest(kind: Any) -> int:
+    return (1 << (kind.width - 1)) - 1
+
+
+def _type_order_key(x: types.Type) -> Any:
+    if x not in _BITS:
+        return None
+    result = _BITS[x]
+
+    def lower(context: Any, builder: Any, sig: Any, values: Any) -> Any:
+        key = _in_order(builder, builder.bitcast(values[0], context.get_value_type(result)))
+        is_number = builder.fcmp_ordered("ord", values[0], values[0])
+        return builder.select(is_number, key, key.type(_greatest(key.type)))
+
+    return result(x), lower
+
+
+def _type_float_of_key(key: types.Type) -> Any:
+    if key not in _FLOATS:
+        return None
+    result = _FLOATS[key]
+
+    def lower(context: Any, builder: Any, sig: Any, values: Any) -> Any:
+        return builder.bitcast(_in_order(builder, values[0]), context.get_value_type(result))
+
+    return result(key), lower
+
+
 def _cast_to(dtype: DType) -> Any:
     """The cast op: floats beyond an integer type become its limits, NaN 0."""
     result = from_dtype(dtype.numpy)
@@ -473,8 +580,12 @@ def kernel_namespace() -> dict[str, Any]:
         "minimum": _call_llvm("minimum", 2, "smin", "umin"),
         "maximum": _call_llvm("maximum", 2, "smax", "umax"),
         "copysign": _call_llvm("copysign", 2),
-        "bits_from_float": _bitcast({types.float32: types.int32, types.float64: types.int64}),
-        "float_from_bits": _bitcast({types.int32: types.float32, types.int64: types.float64}),
+        "bits_from_float": _bitcast(_BITS),
+        "float_from_bits": _bitcast(_FLOATS),
+        "order_key": _unary(_type_order_key),
+        "float_of_key": _unary(_type_float_of_key),
+        "exchange": _exchange,
+        "exchange_pairs": _exchange_pairs,
         **{f"cast_{dtype}": _cast_to(dtype) for dtype in DTYPES.values()},
         "threefry_i32": _threefry(types.int32),
         "threefry_i64": _threefry(types.int64),

@@ -158,6 +158,17 @@ def float_from_bits(bits: Any) -> Any:
     return bits.view(_FLOAT_OF_INTEGER[bits.dtype])[()]
 
 
+def order_key(x: Any) -> Any:
+    """An integer of the same width that is in order as the floats are: -0.0 before 0.0, NaN the
+    greatest."""
+    return references.order_key(np.asarray(x))[()]
+
+
+def float_of_key(key: Any) -> Any:
+    """The float whose `order_key` it is."""
+    return references.float_of_key(np.asarray(key))[()]
+
+
 def widen(x: Any) -> Any:
     """f32 to f64, exact."""
     return np.asarray(x).astype(np.float64)[()]

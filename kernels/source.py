@@ -20,6 +20,7 @@ INDENT = "    "
 # What kernel source already uses: its parameters, the primitives and the vector math.
 RESERVED = frozenset(
     {"arguments", "thread", "threads", "buffer", "buffer_in_run", "stack", "advance", "prefetch"}
+    | {"exchange", "exchange_pairs"}
     | {"range"}
     | {"inf", "nan"}
     | {dtype_name(dtype) for dtype in DTYPES.values()}

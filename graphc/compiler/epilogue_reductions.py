@@ -15,7 +15,7 @@ from graphc.compiler.fuse import Fused, fuse
 from graphc.compiler.grouping import Uses, uses_of
 from graphc.ir.graph import Node, Program, are_same, is_among, rebuild
 from graphc.ir.lowering import Reduction, Scalar
-from graphc.kernels.group import ContractionGroup, is_contraction, is_movement, viewed
+from graphc.kernels.group import ContractionGroup, is_contraction, reads_memory, viewed
 from graphc.kernels.row_blocks import in_blocks, reduced_in_blocks
 
 # Values that are stored anyway are added up faster by a kernel of their own while the second cache
@@ -74,7 +74,7 @@ def _never_pays(value: Node, uses: Uses) -> bool:
     if viewed(value) is not value or value.type.nbytes > CACHED_BYTES:
         return False
     readers = uses.readers.get(value, ())
-    return value in uses.kept or any(is_contraction(each) or is_movement(each) for each in readers)
+    return value in uses.kept or any(map(reads_memory, readers))
 
 
 def _cut(program: Program, chosen: set[Node]) -> Cut:

@@ -16,11 +16,13 @@ from graphc.kernels.group import (
     Group,
     LoopGroup,
     MovementGroup,
+    OrderedGroup,
     Refusal,
     external_operands,
     is_contraction,
     is_inline,
     is_movement,
+    is_ordered,
     is_view,
     viewed,
 )
@@ -117,6 +119,14 @@ def group_storing(nodes: Iterable[Node], outputs: tuple[Node, ...]) -> Group | R
         return Refusal(
             f"{described(moves[0])} copies regions or slices: "
             "such a movement is a kernel of its own"
+        )
+    ordered_ops = [node for node in ordered if is_ordered(node)]
+    if ordered_ops:
+        if len(ordered) == 1:
+            return OrderedGroup(ordered[0])
+        return Refusal(
+            f"{described(ordered_ops[0])} goes along whole lines in order: "
+            "such an op is a kernel of its own"
         )
     if len(products) > 1:
         pair = " and ".join(map(described, products[:2]))

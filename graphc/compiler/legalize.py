@@ -9,10 +9,9 @@ from graphc.ir.ops import elementwise, leaf
 from graphc.ir.ops.indexed import in_range
 from graphc.kernels.access import place_in_memory
 from graphc.kernels.group import (
-    is_contraction,
     is_inline,
-    is_movement,
     is_view,
+    reads_memory,
     viewed,
 )
 from graphc.kernels.loopnest import is_reduction
@@ -21,10 +20,10 @@ from graphc.kernels.loopnest import is_reduction
 def legalize(program: Program) -> Program:
     """The program with copies where they are needed.
 
-    After it every view has strides in the memory of a stored value, the operands of contractions
-    and movements are stored, and what is checked as indices is all of a stored value. Every output
-    and update is a value that a kernel computes; those of updates are computed for one state alone
-    and are no views.
+    After it every view has strides in the memory of a stored value, the operands of contractions,
+    movements and ops in scan order are stored, and what is checked as indices is all of a stored
+    value. Every output and update is a value that a kernel computes; those of updates are computed
+    for one state alone and are no views.
     """
     made = rebuild(program.roots, _legal)
     program = program.map_roots(made.__getitem__)
@@ -39,7 +38,7 @@ def legalize(program: Program) -> Program:
 
 
 def _legal(node: Node, operands: tuple[Node, ...]) -> Node:
-    if is_contraction(node) or is_movement(node) or node.op is in_range:
+    if reads_memory(node) or node.op is in_range:
         operands = tuple(_copy(x) if is_inline(viewed(x)) else x for x in operands)
     if node.op is in_range and not _shows_all(operands[0]):
         operands = (_copy(operands[0]),)

@@ -18,11 +18,13 @@ from graphc.ir.ops.indexed import in_range
 from graphc.kernels.emit import emit_loops
 from graphc.kernels.emit_contraction import emit_contraction
 from graphc.kernels.emit_movement import emit_movement, emit_range_check
+from graphc.kernels.emit_ordered import emit_ordered
 from graphc.kernels.group import (
     ContractionGroup,
     Group,
     LoopGroup,
     MovementGroup,
+    OrderedGroup,
     Refusal,
     adds_to_base,
     external_operands,
@@ -188,6 +190,8 @@ def _emit(
         if isinstance(nest, Refusal):
             raise AssertionError(f"no loops for {name}: {nest.reason}")
         return emit_loops(name, nest, storages.of, tilings.vector_bits, threads)
+    if isinstance(group, OrderedGroup):
+        return (emit_ordered(name, group.node, storages.of, tilings.vector_bits, threads),)
     return emit_movement(name, group.node, storages.of)
 
 

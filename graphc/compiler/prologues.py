@@ -22,6 +22,7 @@ from graphc.kernels.group import (
     Group,
     LoopGroup,
     MovementGroup,
+    OrderedGroup,
     Refusal,
     external_operands,
     is_inline,
@@ -217,6 +218,8 @@ def _with_chain(value: Node, group: Group, chain: tuple[Node, ...]) -> Group | R
     """The reader `group`, with the chain computed in it."""
     if isinstance(group, MovementGroup):
         return Refusal(f"{described(group.node)} moves {described(value)} from where it is stored")
+    if isinstance(group, OrderedGroup):
+        return Refusal(f"{described(group.node)} reads whole lines of {described(value)}")
     if isinstance(group, LoopGroup):
         nodes = inside_order({*group.nodes, *chain})
         return too_large(nodes, group.outputs) or group_storing(nodes, group.outputs)

@@ -11,7 +11,7 @@ from graphc.ir.location import Location
 from graphc.ir.lowering import Assemble
 from graphc.ir.types import f32, f64
 from graphc.kernels.emit_movement import assembled_parts
-from graphc.kernels.group import ContractionGroup, Group, LoopGroup, MovementGroup
+from graphc.kernels.group import ContractionGroup, Group, LoopGroup, MovementGroup, OrderedGroup
 
 
 @dataclass(frozen=True)
@@ -81,6 +81,8 @@ def kind_of(instruction: PlannedInstruction) -> str:
         return "finish"
     if isinstance(instruction.group, ContractionGroup):
         return "contraction"
+    if isinstance(instruction.group, OrderedGroup):
+        return "ordered"
     return "loops" if isinstance(instruction.group, LoopGroup) else "movement"
 
 

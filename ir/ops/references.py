@@ -123,3 +123,20 @@ def converted(x: Array, dtype: DType) -> Array:
     value = np.where((x > least) & (x < above), x, 0).astype(dtype.numpy)
     value = np.where(x <= least, limits.min, value)
     return np.asarray(np.where(x >= above, limits.max, value), dtype.numpy)
+
+
+def order_key(x: Array) -> Array:
+    """Integers, of the same width, that are in order as the floats are: -0.0 comes before 0.0, and
+    every NaN is the greatest.
+
+    The bits of a float without its sign are in order as its magnitude is.
+    """
+    bits = x.view(np.dtype(f"i{x.itemsize}"))
+    greatest = np.iinfo(bits.dtype).max
+    return np.where(np.isnan(x), greatest, bits ^ ((bits >> (8 * x.itemsize - 1)) & greatest))
+
+
+def float_of_key(key: Array) -> Array:
+    """The float whose `order_key` it is."""
+    bits = key ^ ((key >> (8 * key.itemsize - 1)) & np.iinfo(key.dtype).max)
+    return bits.view(np.dtype(f"f{key.itemsize}"))

@@ -186,6 +186,8 @@ def _namespace() -> dict[str, Any]:
         "stack": _stack,
         "advance": lambda pointer, offset: pointer.advanced(offset),
         "prefetch": lambda pointer, index: None,
+        "exchange": _exchange,
+        "exchange_pairs": _exchange_pairs,
     }
     return names
 
@@ -197,6 +199,17 @@ def _cast(dtype: Any) -> Any:
 
     cast.dtype = np.dtype(dtype)  # type: ignore[attr-defined]
     return cast
+
+
+def _exchange(keys: Pointer, i: Any, j: Any, lanes: int) -> None:
+    for first, second in zip(range(i, i + lanes), range(j, j + lanes), strict=True):
+        keys[first], keys[second] = sorted((keys[first], keys[second]))
+
+
+def _exchange_pairs(keys: Pointer, others: Pointer, i: Any, j: Any, lanes: int) -> None:
+    for first, second in zip(range(i, i + lanes), range(j, j + lanes), strict=True):
+        pairs = sorted(((keys[first], others[first]), (keys[second], others[second])))
+        (keys[first], others[first]), (keys[second], others[second]) = pairs
 
 
 def _stack(dtype: Any, count: int) -> Pointer:

@@ -22,6 +22,7 @@ from tests.ops.composite_cases import COMPOSITE_CASES
 from tests.ops.custom_cases import CUSTOM_CASES, CUSTOM_ERRORS
 from tests.ops.elementwise_cases import ELEMENTWISE_CASES, ELEMENTWISE_ERRORS
 from tests.ops.math_cases import MATH_CASES, MATH_ERRORS
+from tests.ops.ordered_cases import ORDERED_CASES, ORDERED_ERRORS
 from tests.ops.random_cases import RANDOM_CASES, RANDOM_ERRORS
 from tests.ops.tensor_cases import TENSOR_CASES
 from tests.ops.tensor_errors import TENSOR_ERRORS
@@ -34,7 +35,7 @@ __all__ = [
 
 _CASES = (
     *ELEMENTWISE_CASES, *TENSOR_CASES, *COMPOSITE_CASES, *RANDOM_CASES, *CUSTOM_CASES,
-    *TRAINING_CASES, *MATH_CASES, *BITWISE_CASES,
+    *TRAINING_CASES, *MATH_CASES, *BITWISE_CASES, *ORDERED_CASES,
 )  # fmt: skip
 CASES: Mapping[str, tuple[Case, ...]] = {
     name: tuple(case for case in _CASES if case.op == name) for name in OPS
@@ -51,6 +52,7 @@ ERRORS: Mapping[str, tuple[ErrorCase, ...]] = {
             *TRAINING_ERRORS,
             *MATH_ERRORS,
             *BITWISE_ERRORS,
+            *ORDERED_ERRORS,
         )
         if case.op == name
     )

@@ -1,0 +1,216 @@
+"""How lines are sorted: as integers that are in order as the elements are.
+
+Where the places of elements are asked for they go along: in the lower half of a key of 64 bits, or
+beside it. So no two keys are equal, and equal elements keep their order. Lines side by side go
+through a sorting network, longer ones are sorted by digits one by one, and of the first few of a
+line only those are kept in order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from graphc.ir.graph import Node
+from graphc.ir.lowering import Sorting, Strided
+from graphc.ir.types import DType, i32, i64
+from graphc.kernels.lines import LINE, PLACE, LineArray, line_groups
+from graphc.kernels.names import label
+from graphc.kernels.radix_sort import KEY, RADIX_VARIABLES, SOURCE, digits_of, radix_sort
+from graphc.kernels.scalar import number
+from graphc.kernels.selection import BEST_PLACES, SELECTION_VARIABLES, select_first
+from graphc.kernels.sorting_network import NETWORK_VARIABLES, sorting_network
+from graphc.kernels.source import THREAD_SHARE, Arguments, Block, ScratchParts, Storage
+
+KEYS, PLACES = "keys", "places"
+SORTING_VARIABLES = RADIX_VARIABLES | SELECTION_VARIABLES | NETWORK_VARIABLES | {KEYS, PLACES}
+
+# A network has longest lines of so many elements, and of so many where lanes stay empty.
+LONGEST_IN_NETWORK = 1024
+LONGEST_ALONE = 64
+# A selection keeps at most so many of a line that has at least so many elements.
+MOST_SELECTED = 16
+SHORTEST_SELECTED_FROM = 64
+
+PLACE_BITS = 32
+
+
+@dataclass(frozen=True)
+class SortedLines:
+    """What a kernel that sorts has besides its lines: groups of lines, cycles, scratch memory."""
+
+    groups: int = 0
+    cycles: float = 0.0
+    scratch: tuple[Storage, ...] = ()
+    parts: tuple[ScratchParts, ...] = ()
+
+
+@dataclass(frozen=True)
+class Keys:
+    """The keys of a line's elements.
+
+    dtype: of the elements. places: whether where they stood is asked for.
+    """
+
+    dtype: DType
+    places: bool
+    descending: bool
+
+    @property
+    def bare(self) -> DType:
+        """The dtype of a key without a place."""
+        return i64 if self.dtype.itemsize == i64.itemsize else i32
+
+    @property
+    def holds_place(self) -> bool:
+        """Whether a key holds the place in its lower half."""
+        return self.places and self.bare == i32
+
+    @property
+    def stored(self) -> DType:
+        return i64 if self.holds_place else self.bare
+
+    @property
+    def has_places_beside(self) -> bool:
+        return self.places and not self.holds_place
+
+    @property
+    def digits(self) -> tuple[int, int]:
+        """The first bit of a key that counts, and the first that does not."""
+        low = PLACE_BITS if self.holds_place else 0
+        return low, low + (8 if self.dtype.itemsize == 1 else 8 * self.bare.itemsize)
+
+    def alone(self, element: str) -> str:
+        """Source of the key of an element, without a place."""
+        if self.dtype.is_float:
+            same_zeros = f"{element} + {number(0.0, self.dtype)}" if self.places else element
+            key = f"order_key({same_zeros})"
+        else:
+            key = element if self.dtype == self.bare else f"cast_{self.bare}({element})"
+        return f"cast_{self.bare}(~{key})" if self.descending else key
+
+    def of(self, element: str, place: str) -> str:
+        """Source of the key that is sorted."""
+        key = self.alone(element)
+        return f"(cast_i64({key}) << {PLACE_BITS}) | {place}" if self.holds_place else key
+
+    def result(self, key: str, place: str) -> str:
+        """Source of what the result has of a key, and of the place beside it."""
+        if self.holds_place:
+            return f"{key} & {(1 << PLACE_BITS) - 1}"
+        if self.places:
+            return place
+        bare = f"cast_{self.bare}(~{key})" if self.descending else key
+        if self.dtype.is_float:
+            return f"float_of_key({bare})"
+        return bare if self.dtype == self.bare else f"cast_{self.dtype}({bare})"
+
+
+def sorted_lines(
+    node: Node,
+    places: Sequence[Strided],
+    buffers: Sequence[str],
+    arguments: Arguments,
+    block: Block,
+    vector_bits: int,
+    threads: int,
+) -> SortedLines:
+    """Appends the loops of an op that sorts lines."""
+    lowering, axis = node.op.lowering, node.attributes["axis"]
+    assert isinstance(lowering, Sorting)
+    (operand,) = node.operands
+    keys = Keys(operand.dtype, lowering.places, node.attributes["descending"])
+    length, kept = operand.type.dims[axis], node.type.dims[axis]
+    lanes = vector_bits // (8 * keys.stored.itemsize)
+    beside = line_groups(operand.type.dims, axis, places, lanes)
+    in_network = length <= (LONGEST_IN_NETWORK if beside.beside >= lanes else LONGEST_ALONE)
+    is_selection = kept < length and kept <= MOST_SELECTED and length >= SHORTEST_SELECTED_FROM
+    in_network = in_network and not is_selection
+    groups = beside if in_network else line_groups(operand.type.dims, axis, places, 1)
+    arrays = [groups.array(k, buffer) for k, buffer in enumerate(buffers)]
+    body, made = Block(), SortedLines()
+    if in_network:
+        _in_network(body, keys, arrays, (length, kept), lanes, groups.lines)
+    elif is_selection:
+        _selected(body, keys, arrays, (length, kept))
+    else:
+        made = _by_digits(body, keys, arrays, (length, kept), node, arguments, threads)
+    groups.wrap(block, [(array, 0) for array in arrays], body)
+    cycles = operand.type.size * 2.0 * length.bit_length()
+    return SortedLines(groups.count, cycles, made.scratch, made.parts)
+
+
+def _in_network(
+    into: Block,
+    keys: Keys,
+    arrays: Sequence[LineArray],
+    extents: tuple[int, int],
+    lanes: int,
+    lines: str,
+) -> None:
+    x, y = arrays
+    length, kept = extents
+    at = f"{PLACE} * {lanes} + {LINE}"
+    into.add(f"{KEYS} = stack({keys.stored}, {length * lanes})")
+    load, store = [f"{KEYS}[{at}] = {keys.of(x.at(PLACE), PLACE)}"], Block()
+    if keys.has_places_beside:
+        into.add(f"{PLACES} = stack(i64, {length * lanes})")
+        load.append(f"{PLACES}[{at}] = {PLACE}")
+
+    def each(extent: int, *statements: str) -> None:
+        line = Block()
+        line.nest(f"for {PLACE} in range({extent}):", Block(list(statements)))
+        into.nest(f"for {LINE} in range({lines}):", line)
+
+    def exchange(i: str, j: str) -> str:
+        if keys.has_places_beside:
+            return f"exchange_pairs({KEYS}, {PLACES}, {i}, {j}, {lanes})"
+        return f"exchange({KEYS}, {i}, {j}, {lanes})"
+
+    each(length, *load)
+    sorting_network(into, length, lanes, exchange)
+    into.extend(store)
+    each(kept, f"{y.at(PLACE)} = {keys.result(f'{KEYS}[{at}]', f'{PLACES}[{at}]')}")
+
+
+def _selected(
+    into: Block, keys: Keys, arrays: Sequence[LineArray], extents: tuple[int, int]
+) -> None:
+    x, y = arrays
+    length, kept = extents
+    select_first(into, length, kept, keys.alone(x.at(PLACE, "0")), str(keys.bare))
+    stored = Block([f"{y.at(PLACE, '0')} = {BEST_PLACES}[{PLACE}]"])
+    into.nest(f"for {PLACE} in range({kept}):", stored)
+
+
+def _by_digits(
+    into: Block,
+    keys: Keys,
+    arrays: Sequence[LineArray],
+    extents: tuple[int, int],
+    node: Node,
+    arguments: Arguments,
+    threads: int,
+) -> SortedLines:
+    x, y = arrays
+    length, kept = extents
+    stored = keys.stored
+    unsigned = f" ^ {-1 << (8 * stored.itemsize - 1)}"
+    wanted = [(KEYS, stored), *([(PLACES, i64)] if keys.has_places_beside else [])]
+    storages, parts, names = [], [], []
+    for kind, dtype in wanted:
+        storage = Storage(f"{label(node)}_{kind}", dtype, 2 * length * threads, node)
+        part = ScratchParts(storage, THREAD_SHARE[0], threads, 2 * length, ((0, 2 * length),))
+        name = arguments.name(storage)
+        into.add(f"{kind} = advance({name}, {part.start()})")
+        storages.append(storage)
+        parts.append(part)
+        names.append(kind)
+    load = [f"{KEY} = ({keys.of(x.at(PLACE, '0'), PLACE)}){unsigned}", f"{KEYS}[{PLACE}] = {KEY}"]
+    load += [f"{PLACES}[{PLACE}] = {PLACE}"] if keys.has_places_beside else []
+    radix_sort(into, digits_of(*keys.digits, length), length, load, tuple(names))
+    at = f"{SOURCE} + {PLACE}"
+    key = f"cast_{stored}({KEYS}[{at}]{unsigned})"
+    result = keys.result(key, f"{PLACES}[{at}]")
+    into.nest(f"for {PLACE} in range({kept}):", Block([f"{y.at(PLACE, '0')} = {result}"]))
+    return SortedLines(scratch=tuple(storages), parts=tuple(parts))
