@@ -223,14 +223,19 @@ def _vector_at(builder: Any, buffer: BufferType, pointer: Any, index: Any, lanes
     return builder.bitcast(place, ir.VectorType(pointer.type.pointee, lanes).as_pointer())
 
 
+def _itemsize(place: Any) -> int:
+    """The bytes of an element of the vector that stands there."""
+    return int(place.type.pointee.element.width) // 8
+
+
 def _vector_loaded(builder: Any, buffer: BufferType, place: Any) -> Any:
-    loaded = builder.load(place, align=buffer.dtype.bitwidth // 8)
+    loaded = builder.load(place, align=_itemsize(place))
     _mark_scope(builder, loaded, buffer)
     return loaded
 
 
 def _vector_stored(builder: Any, buffer: BufferType, value: Any, place: Any) -> None:
-    _mark_scope(builder, builder.store(value, place, align=buffer.dtype.bitwidth // 8), buffer)
+    _mark_scope(builder, builder.store(value, place, align=_itemsize(place)), buffer)
 
 
 @intrinsic(prefer_literal=True)
@@ -417,8 +422,8 @@ def _bitcast(partners: dict[types.Type, types.Type]) -> Any:
 
 
 # The floats and their bits, by each other.
-_BITS = {types.float32: types.int32, types.float64: types.int64}
-_FLOATS = {bits: kind for kind, bits in _BITS.items()}
+_BITS: dict[types.Type, types.Type] = {types.float32: types.int32, types.float64: types.int64}
+_FLOATS: dict[types.Type, types.Type] = {bits: kind for kind, bits in _BITS.items()}
 
 
 def _in_order(builder: Any, bits: Any) -> Any:
