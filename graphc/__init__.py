@@ -77,6 +77,7 @@ from graphc.ir.build import (
     transpose,
     where,
 )
+from graphc.ir.convolution import conv, conv_transpose, depthwise_conv, separable_conv
 from graphc.ir.custom_vjp import CustomVjp, custom_vjp
 from graphc.ir.dims import Dim
 from graphc.ir.elements import clip, isfinite, isinf, isnan, nan_to_num, round
@@ -127,6 +128,12 @@ from graphc.ir.ops.elementwise import (
 )
 from graphc.ir.ops.rounding import ceil, floor, floor_divide, mod, trunc
 from graphc.ir.ordering import argsort, cumprod, cumsum, sort, take_along_axis, top_k
+from graphc.ir.pooling import (
+    adaptive_average_pool,
+    adaptive_max_pool,
+    average_pool,
+    max_pool,
+)
 from graphc.ir.types import DType, bool_, f32, f64, i32, i64, u8
 from graphc.train import callbacks, data, loggers
 from graphc.train.history import History
@@ -162,9 +169,12 @@ __all__ = [
     "VariableError",
     "Variables",
     "abs",
+    "adaptive_average_pool",
+    "adaptive_max_pool",
     "add",
     "argmax",
     "argsort",
+    "average_pool",
     "bitwise_and",
     "bitwise_or",
     "bitwise_xor",
@@ -175,12 +185,15 @@ __all__ = [
     "ceil",
     "clip",
     "concatenate",
+    "conv",
+    "conv_transpose",
     "cos",
     "cumprod",
     "cumsum",
     "custom_op",
     "custom_vjp",
     "data",
+    "depthwise_conv",
     "divide",
     "dropout",
     "elu",
@@ -231,6 +244,7 @@ __all__ = [
     "losses",
     "matmul",
     "max",
+    "max_pool",
     "maximum",
     "maxout",
     "mean",
@@ -260,6 +274,7 @@ __all__ = [
     "schedules",
     "scope",
     "selu",
+    "separable_conv",
     "sigmoid",
     "sign",
     "silu",

@@ -58,10 +58,12 @@ class View:
     `axes(operand_type, result_type, **attributes)` gives for each axis of the operand the axis of
     the result that it becomes (of no meaning for an extent of 1), or None when the view does
     more than move, add and drop axes.
+    repeats: whether an element may occur several times, at other places of existing axes.
     """
 
     place: Callable[..., Strided | None]
     axes: Callable[..., tuple[int, ...] | None]
+    repeats: bool = False
 
 
 @dataclass(frozen=True)

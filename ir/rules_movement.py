@@ -169,7 +169,72 @@ def _swaps_last_two(node: Node) -> bool:
     return bool(node.attributes["axes"] == (*in_order[:-2], in_order[-1], in_order[-2]))
 
 
+# --- rows of a product, split into several axes ------------------------------------------------
+
+# Values behind a product, at most, among which it is looked for.
+LONGEST_EPILOGUE = 16
+
+
+@rule(*_ELEMENTWISE)
+def draw_out_split_rows(node: Node) -> Node | None:
+    """f(reshape(x @ y), z) = reshape(f(x @ y, reshape(z))) where the reshape splits rows alone
+
+    z is an element, a row, or of the result's shape. So f is part of the product's kernel, as where
+    the rows are the positions of a convolution. x @ y may be elementwise ops of a product.
+    """
+    split = next((x for x in node.operands if _is_split_product(x, node.shape)), None)
+    if split is None:
+        return None
+    (product,) = split.operands
+    row = product.shape[1:]
+    plain = []
+    for x in node.operands:
+        if x.shape == node.shape:
+            plain.append(build.reshape(x, product.shape))
+        elif all(extent == 1 for extent in x.shape):
+            plain.append(build.reshape(x, ()))
+        elif x.shape[-1:] == row and all(extent == 1 for extent in x.shape[:-1]):
+            plain.append(build.reshape(x, row))
+        else:
+            return None
+    return build.reshape(node.op(*plain, **node.attributes), node.shape)
+
+
+def _is_split_product(node: Node, shape: Shape) -> bool:
+    """Whether `node`, of `shape`, is a product or what is made of one, with its rows split."""
+    x = operand_of(node, movement.reshape)
+    if x is None or node.shape != shape or not _has_rows_split(node, x):
+        return False
+    waiting = [x]
+    for _ in range(LONGEST_EPILOGUE):
+        if not waiting:
+            break
+        x = waiting.pop()
+        if x.op is contract.matmul:
+            return True
+        if isinstance(x.op.lowering, Scalar):
+            waiting += [y for y in x.operands if y.shape == x.shape]
+    return False
+
+
+def _has_rows_split(node: Node, x: Node) -> bool:
+    """Whether `node`, a reshaped x, has the rows of the matrix x as several axes."""
+    return x.rank == 2 and node.rank > 2 and node.shape[-1] == x.shape[-1]
+
+
 # --- reductions ------------------------------------------------------------------------------
+
+
+@rule(reduce.sum_, ulps=SUM_ULPS)
+def sum_of_split_rows(node: Node) -> Node | None:
+    """sum(reshape(x), all axes but the last) = reshape(sum(x, rows)) where it splits rows alone"""
+    (split,) = node.operands
+    x = operand_of(split, movement.reshape)
+    if x is None or not _has_rows_split(split, x):
+        return None
+    if node.attributes["axes"] != tuple(range(split.rank - 1)):
+        return None
+    return build.reshape(reduce.sum_(x, axes=(0,)), node.shape)
 
 
 _EXTREMES = (reduce.max_, reduce.min_, reduce.greatest, reduce.least)
@@ -262,6 +327,8 @@ RULES: tuple[Rule, ...] = (
     concatenate_one,
     transpose_into_matmul,
     transpose_of_matmul,
+    draw_out_split_rows,
+    sum_of_split_rows,
     extreme_of_single,
     sum_of_sum,
     sum_all_reshaped,

@@ -65,7 +65,7 @@ def merge_axes(
 ) -> tuple[Loop, ...]:
     """Loops over `axes`, neighbours made one where every access steps through both evenly.
 
-    `variables` names the loops, outermost first; there is one for each axis at most.
+    `variables` names the loops, outermost first; no more are left than it has names.
     """
     groups: list[list[int]] = []
     for axis in axes:
@@ -73,6 +73,8 @@ def merge_axes(
             groups[-1].append(axis)
         else:
             groups.append([axis])
+    if len(groups) > len(variables):
+        raise AssertionError(f"{len(groups)} loops, but names for {len(variables)}")
     loops = []
     for variable, group in zip(variables, groups, strict=False):
         extent = 1

@@ -22,8 +22,10 @@ from graphc.kernels.group import is_index, is_inline, viewed
 from graphc.kernels.loopnest import LoopNest
 from graphc.kernels.source import Block, Share, share_limits
 
-OUTER_VARIABLES = ("i", "i1", "i2", "i3", "i4", "i5", "i6", "i7")
-INNER_VARIABLES = ("j", "j1", "j2", "j3", "j4", "j5", "j6", "j7")
+# Of as many axes as windows along three of them have where they overlap, and some.
+MOST_LOOPS = 16
+OUTER_VARIABLES = ("i", *(f"i{number}" for number in range(1, MOST_LOOPS)))
+INNER_VARIABLES = ("j", *(f"j{number}" for number in range(1, MOST_LOOPS)))
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from graphc.ir import build
 from graphc.ir.autodiff import gradients
 from graphc.ir.graph import Graph, Node, Program, topological
 from graphc.ir.op import Array
-from graphc.ir.ops import composite, leaf
+from graphc.ir.ops import composite, leaf, windows
 from graphc.ir.ops import elementwise as ops
 from graphc.ir.types import DType, f32, f64
 
@@ -68,7 +68,7 @@ class _Writer:
     def write(self, name: str, steps: int, with_gradients: bool) -> Program:
         self._declare()
         makers = (self._unary, self._unary, self._binary, self._binary, self._reduce, self._move)
-        makers += (self._product, self._softmax, self._index)
+        makers += (self._product, self._softmax, self._index, self._slide)
         for _ in range(steps):
             node, bound = self.rng.choice(makers)()
             self._keep(node, bound)
@@ -219,6 +219,22 @@ class _Writer:
             return self.rng.choice((x @ w, x @ b)), max(depth, 1) * 2.0 * bound
         y = x if self.rng.random() < 0.5 else x * 0.5
         return build.matmul(x, y, transpose_y=True), max(depth, 1) * bound * bound
+
+    def _slide(self) -> tuple[Node, float]:
+        """Windows along an axis: themselves, the greatest element of each, or added up again."""
+        x = self._pick(lambda node: node.rank > 0 and 0 not in node.shape)
+        bound, axis = self.bounds[x], self.rng.randrange(x.rank)
+        extent = int(str(x.shape[axis]))
+        size = self.rng.randint(1, min(extent, 4))
+        gap = self.rng.randint(1, (extent - 1) // (size - 1)) if size > 1 else 1
+        steps = {"axes": (axis,), "strides": (self.rng.randint(1, 3),), "dilations": (gap,)}
+        found = windows.windows(x, sizes=(size,), **steps)
+        kind = self.rng.choice(("themselves", "max", "added"))
+        if kind == "added":
+            return windows.add_windows(found * 0.5, shape=x.shape, **steps), size * bound
+        if kind == "max" or found.rank > 3:
+            return build.max(found, axis + 1), bound
+        return found, bound
 
     def _softmax(self) -> tuple[Node, float]:
         x = self._pick(lambda node: node.rank > 0)

@@ -56,8 +56,17 @@ def _shows_all(value: Node) -> bool:
     place = place_in_memory(value)
     if place is None:
         return False
-    seen = (n for n, stride in zip(value.type.dims, place.strides, strict=True) if stride)
-    return math.prod(seen) == viewed(value).type.size
+    runs = zip(value.type.dims, place.strides, strict=True)
+    seen = sorted((abs(stride), n) for n, stride in runs if stride and n != 1)
+    if math.prod(n for _, n in seen) != viewed(value).type.size:
+        return False
+    # As many elements as there are; and none twice, since each step leads beyond all shorter ones.
+    reached = 0
+    for stride, n in seen:
+        if stride <= reached:
+            return False
+        reached += stride * (n - 1)
+    return True
 
 
 def _copy(value: Node) -> Node:

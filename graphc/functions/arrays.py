@@ -197,7 +197,7 @@ def _shows_all(view: Node) -> bool:
     assert isinstance(lowering, View)
     if lowering.axes(operand.type, view.type, **view.attributes) is not None:
         return True
-    return math.prod(view.shape) == math.prod(operand.shape)
+    return not lowering.repeats and math.prod(view.shape) == math.prod(operand.shape)
 
 
 def _message(node: Node, problem: str) -> str:

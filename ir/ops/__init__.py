@@ -20,6 +20,7 @@ from graphc.ir.ops import (
     reduce,
     rounding,
     training,
+    windows,
 )
 
 OPS: Mapping[str, Op] = {
@@ -32,6 +33,7 @@ OPS: Mapping[str, Op] = {
         activations,
         reduce,
         movement,
+        windows,
         indexed,
         ordered,
         contract,

@@ -22,8 +22,9 @@ CASES = (
     ),
     Case(
         "draw_out_broadcast",
-        lambda x, y: movement.broadcast_to(x, shape=(2, 4, 3)) * movement.broadcast_to(
-            y, shape=(2, 4, 3)),
+        lambda x, y: (
+            movement.broadcast_to(x, shape=(2, 4, 3)) * movement.broadcast_to(y, shape=(2, 4, 3))
+        ),
         lambda x, y: movement.broadcast_to(x * y, shape=(2, 4, 3)),
         (ROWS, (3,)),
     ),
@@ -153,4 +154,34 @@ CASES = (
         lambda x: by_axis(reduce.sum_, filled(x, -0.0, ROWS), 0),
         lambda x: filled(x, 0.0, (1, 3)),
     ),
-)  # fmt: skip
+    Case(
+        "draw_out_split_rows",
+        lambda x, y, bias: ops.relu(build.reshape(x @ y, (2, 3, 5)) + bias),
+        lambda x, y, bias: build.reshape(ops.relu(x @ y + bias), (2, 3, 5)),
+        ((6, 4), (4, 5), (5,)),
+        exact=False,
+    ),
+    Case(
+        "draw_out_split_rows",
+        lambda x, y, z: ops.maximum(z, build.reshape(x @ y, (2, 3, 5))) * 2.0,
+        lambda x, y, z: build.reshape(
+            ops.maximum(build.reshape(z, (6, 5)), x @ y) * 2.0, (2, 3, 5)
+        ),
+        ((6, 4), (4, 5), (2, 3, 5)),
+        exact=False,
+    ),
+    Case(
+        "draw_out_split_rows",
+        lambda x, y, row: build.reshape(x @ y, (2, 3, 5)) - build.reshape(row, (1, 1, 5)),
+        lambda x, y, row: build.reshape(x @ y - build.reshape(row, (5,)), (2, 3, 5)),
+        ((6, 4), (4, 5), (1, 5)),
+        exact=False,
+    ),
+    Case(
+        "sum_of_split_rows",
+        lambda x: by_axis(reduce.sum_, build.reshape(x, (2, 3, 5)), 0, 1),
+        lambda x: build.reshape(by_axis(reduce.sum_, x, 0), (1, 1, 5)),
+        ((6, 5),),
+        exact=False,
+    ),
+)

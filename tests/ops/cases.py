@@ -27,6 +27,7 @@ from tests.ops.random_cases import RANDOM_CASES, RANDOM_ERRORS
 from tests.ops.tensor_cases import TENSOR_CASES
 from tests.ops.tensor_errors import TENSOR_ERRORS
 from tests.ops.training_cases import TRAINING_CASES, TRAINING_ERRORS
+from tests.ops.window_cases import WINDOW_CASES, WINDOW_ERRORS
 
 __all__ = [
     "CASES", "ERRORS", "Case", "ErrorCase", "apply_case", "build_case", "build_gradient_case",
@@ -35,7 +36,7 @@ __all__ = [
 
 _CASES = (
     *ELEMENTWISE_CASES, *TENSOR_CASES, *COMPOSITE_CASES, *RANDOM_CASES, *CUSTOM_CASES,
-    *TRAINING_CASES, *MATH_CASES, *BITWISE_CASES, *ORDERED_CASES,
+    *TRAINING_CASES, *MATH_CASES, *BITWISE_CASES, *ORDERED_CASES, *WINDOW_CASES,
 )  # fmt: skip
 CASES: Mapping[str, tuple[Case, ...]] = {
     name: tuple(case for case in _CASES if case.op == name) for name in OPS
@@ -53,6 +54,7 @@ ERRORS: Mapping[str, tuple[ErrorCase, ...]] = {
             *MATH_ERRORS,
             *BITWISE_ERRORS,
             *ORDERED_ERRORS,
+            *WINDOW_ERRORS,
         )
         if case.op == name
     )

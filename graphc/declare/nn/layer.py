@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,8 +19,8 @@ from graphc.ir.location import callers_location, located
 from graphc.ir.scope import Scope, current_scope, inside
 from graphc.ir.types import TensorType, as_dtype, as_shape, f32
 
-# The start of each word but the first in a name such as LayerNorm or RMSNorm.
-_WORD = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+# The start of each word but the first in a name such as LayerNorm, RMSNorm or Conv2DTranspose.
+_WORD = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z0-9])(?=[A-Z][a-z])")
 
 
 class Layer:
@@ -288,6 +289,22 @@ class Layer:
             which = "last axis" if axis == -1 else f"axis {axis}"
             raise ShapeError(self._message(x, f"a {which} of fixed extent expected"))
         return extent
+
+
+def short_form(layer: type[Layer], name: str) -> Callable[..., Node]:
+    """The function (x, *configuration) -> `layer(*configuration)(x)`, with the layer's words."""
+
+    def applied(x: Node, *configuration: Any, **options: Any) -> Node:
+        return layer(*configuration, **options)(x)
+
+    own = inspect.signature(layer).parameters.values()
+    x = inspect.Parameter("x", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation="Node")
+    applied.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+        [x, *own], return_annotation="Node"
+    )
+    applied.__name__ = applied.__qualname__ = name
+    applied.__doc__ = f"`{layer.__name__}(...)(x)`, the layer for one call: `gc.nn.{name}(x, ...)`."
+    return applied
 
 
 _CALLED: ContextVar[Layer | None] = ContextVar("graphc.called_layer", default=None)

@@ -1,0 +1,300 @@
+"""Convolutions of one or more spatial axes as windows and one product.
+
+x is [batch, *spatial, channels], or with `data_format="channels_first"` [batch, channels,
+*spatial]; kernels have their window first, as Keras has them. A convolution is a cross-correlation:
+no kernel is reversed.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from graphc.ir.argument_checks import problem_with
+from graphc.ir.dims import Extent
+from graphc.ir.errors import DTypeError, ShapeError
+from graphc.ir.given import check_tensors, is_one_of
+from graphc.ir.op import Node
+from graphc.ir.ops import contract, movement
+from graphc.ir.ops.reduce import sum_
+from graphc.ir.ops.windows import add_windows
+from graphc.ir.shaping import reshaped, transpose
+from graphc.ir.window_arguments import (
+    Each,
+    Padding,
+    Sliding,
+    each_axis,
+    explicit_sides,
+    fixed_extents,
+    is_channels_first,
+    padded,
+    sliding,
+    spatial_axes,
+    windows_of,
+    with_channels_first,
+    with_channels_last,
+)
+
+
+def conv(
+    x: Any,
+    kernel: Any,
+    strides: Each = 1,
+    padding: Padding = "valid",
+    data_format: str | None = None,
+    dilation_rate: Each = 1,
+) -> Node:
+    """sum over a window and its channels of x * kernel: [batch, *spatial, channels] by [*window,
+    channels / groups, filters] -> [batch, *positions, filters].
+
+    The number of groups is that of x's channels over the kernel's; each group of filters sees its
+    own channels. `padding` is "valid" (none), "same" (as many positions as strides fit), "causal"
+    (one axis: all before), or numbers of zeros: one, one an axis, or a pair (before, after) an
+    axis. Names and defaults are those of keras.ops.conv.
+
+        edges = gc.conv(images, kernel, padding="same")  # [n,28,28,1], [3,3,1,8] -> [n,28,28,8]
+
+    Raises ShapeError for a kernel of other channels or too large, and for open spatial extents,
+    DTypeError unless both are f32 or both f64, ValueError for words that are not known.
+    """
+    first, channels = _operands("conv", x, kernel)
+    channels_first = is_channels_first("conv", x, data_format)
+    x = with_channels_last(x, channels_first)
+    axes = spatial_axes(x, False)
+    sizes = fixed_extents("conv", kernel, tuple(range(len(axes))))
+    (in_all,) = fixed_extents("conv", x, (x.rank - 1,))
+    if in_all % channels or first[-1] % (in_all // channels):
+        groups = f"groups of {channels} of {in_all} channels with equal shares of the filters"
+        raise ShapeError(problem_with("conv", x, f"a kernel {kernel.type} gives no {groups}"))
+    slid = sliding("conv", x, axes, sizes, strides, padding, dilation_rate)
+    groups = in_all // channels
+    x = padded(x, axes, slid.padding)
+    if groups == 1:
+        result = _convolved(x, kernel, slid)
+    elif channels == 1:
+        by_channel = reshaped(kernel, (*sizes, in_all, first[-1] // in_all))
+        result = _convolved_by_channel(x, by_channel, slid)
+    else:
+        result = _convolved_in_groups(x, kernel, slid, groups)
+    return with_channels_first(result, channels_first)
+
+
+def depthwise_conv(
+    x: Any,
+    kernel: Any,
+    strides: Each = 1,
+    padding: Padding = "valid",
+    data_format: str | None = None,
+    dilation_rate: Each = 1,
+) -> Node:
+    """A convolution of each channel by itself: [batch, *spatial, channels] by [*window, channels,
+    multiplier] -> [batch, *positions, channels * multiplier].
+
+    The results of one channel stand side by side. The rest is as `conv` has it, and Raises as that
+    does.
+
+        blurred = gc.depthwise_conv(images, kernel)  # [n,28,28,3], [5,5,3,1] -> [n,24,24,3]
+    """
+    extents, channels = _operands("depthwise_conv", x, kernel)
+    channels_first = is_channels_first("depthwise_conv", x, data_format)
+    x = with_channels_last(x, channels_first)
+    axes = spatial_axes(x, False)
+    if x.shape[-1] != channels:
+        problem = f"a kernel {kernel.type} of {channels} channels, but x has {x.shape[-1]}"
+        raise ShapeError(problem_with("depthwise_conv", x, problem))
+    slid = sliding("depthwise_conv", x, axes, extents[:-2], strides, padding, dilation_rate)
+    result = _convolved_by_channel(padded(x, axes, slid.padding), kernel, slid)
+    return with_channels_first(result, channels_first)
+
+
+def separable_conv(
+    x: Any,
+    depthwise_kernel: Any,
+    pointwise_kernel: Any,
+    strides: Each = 1,
+    padding: Padding = "valid",
+    data_format: str | None = None,
+    dilation_rate: Each = 1,
+) -> Node:
+    """`depthwise_conv`, then `conv` by a kernel [1, ..., channels * multiplier, filters] over
+    windows of one element. Raises as they do.
+
+        hidden = gc.separable_conv(x, by_channel, mixing)
+    """
+    hidden = depthwise_conv(x, depthwise_kernel, strides, padding, data_format, dilation_rate)
+    return conv(hidden, pointwise_kernel, data_format=data_format)
+
+
+def conv_transpose(
+    x: Any,
+    kernel: Any,
+    strides: Each = 1,
+    padding: Padding = "valid",
+    output_padding: Each | None = None,
+    data_format: str | None = None,
+    dilation_rate: Each = 1,
+) -> Node:
+    """The adjoint of a convolution in x: [batch, *spatial, channels] by [*window, filters,
+    channels] -> [batch, *extents, filters]; each element of x adds kernel times itself to a window.
+
+    Along an axis of n elements the result has (n - 1) * strides + window elements, less `padding`
+    on both sides, plus `output_padding` at the end: which of the extents that a convolution with
+    these strides makes n of. Without `output_padding` it has n * strides elements with "same", and
+    at least as many with "valid". Names, defaults and extents are those of
+    keras.ops.conv_transpose.
+
+        wider = gc.conv_transpose(x, kernel, 2, "same")  # [n,7,7,16], [3,3,8,16] -> [n,14,14,8]
+
+    Raises as `conv` does, and ShapeError for an output padding that is not below the strides.
+    """
+    name = "conv_transpose"
+    extents, filters = _operands(name, x, kernel)
+    channels_first = is_channels_first(name, x, data_format)
+    x = with_channels_last(x, channels_first)
+    axes = spatial_axes(x, False)
+    if x.shape[-1] != extents[-1]:
+        problem = f"a kernel {kernel.type} of {extents[-1]} channels, but x has {x.shape[-1]}"
+        raise ShapeError(problem_with(name, x, problem))
+    given = fixed_extents(name, x, axes)
+    steps = each_axis(name, x, "strides", strides, len(axes))
+    gaps = each_axis(name, x, "dilation_rate", dilation_rate, len(axes))
+    slid = Sliding(extents[:-2], steps, gaps, ((0, 0),) * len(axes))
+    kept = _kept(name, x, given, slid, padding, output_padding)
+    batch = x.shape[0]
+    rows = reshaped(x, (batch * math.prod(given), extents[-1]))
+    columns = reshaped(kernel, (math.prod(extents[:-1]), extents[-1]))
+    product = contract.matmul(rows, columns, transpose_x=False, transpose_y=True)
+    parts = reshaped(product, (batch, *given, *slid.sizes, filters))
+    whole = tuple(
+        max((n - 1) * step + over, before + count)
+        for n, step, over, (before, count) in zip(given, steps, slid.reaches, kept, strict=True)
+    )
+    shape = (batch, *whole, filters)
+    added = add_windows(
+        transpose(parts, _paired(len(axes))),
+        shape=shape,
+        axes=axes,
+        strides=steps,
+        dilations=gaps,
+    )
+    starts = (0, *(before for before, _ in kept), 0)
+    counts = (batch, *(count for _, count in kept), filters)
+    if counts != shape:
+        added = movement.slice_(added, starts=starts, counts=counts, steps=(1,) * x.rank)
+    return with_channels_first(added, channels_first)
+
+
+def _operands(name: str, x: Any, kernel: Any) -> tuple[tuple[int, ...], int]:
+    """The kernel's extents, and the last but one. Raises for what goes not with x."""
+    check_tensors(name, x, kernel)
+    if x.dtype != kernel.dtype or not x.dtype.is_float:
+        problem = f"a kernel {kernel.type}, but both f32 or both f64 expected; cast first"
+        raise DTypeError(problem_with(name, x, problem))
+    if kernel.rank != x.rank:
+        problem = f"a kernel of as many axes expected, its window first, not {kernel.type}"
+        raise ShapeError(problem_with(name, x, problem))
+    extents = fixed_extents(name, kernel, tuple(range(kernel.rank)))
+    if 0 in extents:
+        raise ShapeError(problem_with(name, x, f"a kernel with elements expected, not {extents}"))
+    return extents, extents[-2]
+
+
+def _kept(
+    name: str, x: Node, given: tuple[int, ...], slid: Sliding, padding: Any, output_padding: Any
+) -> list[tuple[int, int]]:
+    """Which of the added windows are the result: the first element and how many, of each axis."""
+    count = len(given)
+    more = None
+    if output_padding is not None:
+        more = each_axis(name, x, "output_padding", output_padding, count, least=0)
+        limits = zip(more, slid.strides, slid.dilations, strict=True)
+        if any(each >= max(step, gap) for each, step, gap in limits):
+            problem = f"output_padding: less than the strides {slid.strides} expected, not {more}"
+            raise ShapeError(problem_with(name, x, problem))
+    sides = None
+    if not is_one_of(padding, ("valid", "same")):
+        sides = explicit_sides(name, x, padding, count)
+    kept = []
+    for axis, (n, step, over) in enumerate(zip(given, slid.strides, slid.reaches, strict=True)):
+        whole = max((n - 1) * step + over, 0)
+        if sides is not None:
+            before, after = sides[axis]
+            extent = whole - before - after + (more[axis] if more else 0)
+        elif more is None:
+            extent = n * step + (max(over - step, 0) if padding == "valid" else 0)
+            before = max(whole - extent, 0) // 2
+        else:
+            cropped = 2 * (over // 2) if padding == "same" else 0
+            extent = whole - cropped + more[axis]
+            before = max(whole - extent, 0) // 2
+        if extent < 1:
+            problem = f"padding: nothing is left of {whole} elements of axis {axis + 1}"
+            raise ShapeError(problem_with(name, x, problem))
+        kept.append((before, extent))
+    return kept
+
+
+# --- the products ----------------------------------------------------------------------------
+
+
+def _paired(spatial: int) -> tuple[int, ...]:
+    """[batch, *positions, *window, ...] -> [batch, position, element, ..., channels]."""
+    pairs = (axis for n in range(1, spatial + 1) for axis in (n, n + spatial))
+    return (0, *pairs, 2 * spatial + 1)
+
+
+def _apart(spatial: int) -> tuple[int, ...]:
+    """[batch, position, element, ..., channels] -> [batch, *positions, *window, channels]."""
+    positions, elements = range(1, 2 * spatial, 2), range(2, 2 * spatial + 1, 2)
+    return (0, *positions, *elements, 2 * spatial + 1)
+
+
+def _convolved(x: Node, kernel: Node, slid: Sliding) -> Node:
+    """Each window is a row of one product with the kernel."""
+    spatial = x.rank - 2
+    found = x
+    if not slid.is_one_element:
+        found = windows_of(x, spatial_axes(x, False), slid)
+        found = transpose(found, _apart(spatial))
+    kept = found.shape[: 1 + spatial]
+    *window, channels, filters = kernel.shape
+    depth = math.prod([*window, channels])
+    rows = reshaped(found, (_number(kept), depth))
+    product = contract.matmul(
+        rows, reshaped(kernel, (depth, filters)), transpose_x=False, transpose_y=False
+    )
+    return reshaped(product, (*kept, filters))
+
+
+def _convolved_in_groups(x: Node, kernel: Node, slid: Sliding, groups: int) -> Node:
+    """A batch of such products, one a group."""
+    *window, channels, filters = kernel.shape
+    found = windows_of(x, spatial_axes(x, False), slid)
+    kept = (found.shape[0], *found.shape[1:-1:2])
+    split = reshaped(found, (*found.shape[:-1], groups, channels))
+    places = range(split.rank)
+    order = (split.rank - 2, 0, *places[1:-2:2], *places[2:-2:2], split.rank - 1)
+    depth = math.prod([*window, channels])
+    rows = reshaped(transpose(split, order), (groups, _number(kept), depth))
+    columns = reshaped(kernel, (depth, groups, filters // groups))
+    product = contract.matmul(
+        rows, transpose(columns, (1, 0, 2)), transpose_x=False, transpose_y=False
+    )
+    return reshaped(transpose(product, (1, 0, 2)), (*kept, filters))
+
+
+def _convolved_by_channel(x: Node, kernel: Node, slid: Sliding) -> Node:
+    """No product, whose columns would be one channel's: the sum of each window times the kernel."""
+    spatial = x.rank - 2
+    *window, channels, multiplier = kernel.shape
+    found = windows_of(x, spatial_axes(x, False), slid)
+    kept = (found.shape[0], *found.shape[1:-1:2])
+    beside: list[Extent] = [extent for size in window for extent in (1, size)]
+    weights = reshaped(kernel, (*beside, channels, multiplier))
+    terms = reshaped(found, (*found.shape, 1)) * weights
+    added = sum_(terms, axes=tuple(range(2, 2 * spatial + 1, 2)))
+    return reshaped(added, (*kept, channels * multiplier))
+
+
+def _number(extents: tuple[Extent, ...]) -> Any:
+    return math.prod(extents)
