@@ -64,8 +64,8 @@ def conv(
     sizes = fixed_extents("conv", kernel, tuple(range(len(axes))))
     (in_all,) = fixed_extents("conv", x, (x.rank - 1,))
     if in_all % channels or first[-1] % (in_all // channels):
-        groups = f"groups of {channels} of {in_all} channels with equal shares of the filters"
-        raise ShapeError(problem_with("conv", x, f"a kernel {kernel.type} gives no {groups}"))
+        wanted = f"groups of {channels} of {in_all} channels with equal shares of the filters"
+        raise ShapeError(problem_with("conv", x, f"a kernel {kernel.type} gives no {wanted}"))
     slid = sliding("conv", x, axes, sizes, strides, padding, dilation_rate)
     groups = in_all // channels
     x = padded(x, axes, slid.padding)

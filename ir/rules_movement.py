@@ -179,8 +179,9 @@ LONGEST_EPILOGUE = 16
 def draw_out_split_rows(node: Node) -> Node | None:
     """f(reshape(x @ y), z) = reshape(f(x @ y, reshape(z))) where the reshape splits rows alone
 
-    z is an element, a row, or of the result's shape. So f is part of the product's kernel, as where
-    the rows are the positions of a convolution. x @ y may be elementwise ops of a product.
+    z is an element, a row, or itself reshaped. So f is part of the product's kernel, as where the
+    rows are the positions of a convolution. x @ y may be elementwise ops of a product. An update of
+    a state, which is not reshaped, stays: its kernel stores where the state stands.
     """
     split = next((x for x in node.operands if _is_split_product(x, node.shape)), None)
     if split is None:
@@ -189,8 +190,8 @@ def draw_out_split_rows(node: Node) -> Node | None:
     row = product.shape[1:]
     plain = []
     for x in node.operands:
-        if x.shape == node.shape:
-            plain.append(build.reshape(x, product.shape))
+        if x.shape == node.shape and x.op is movement.reshape:
+            plain.append(build.reshape(x.operands[0], product.shape))
         elif all(extent == 1 for extent in x.shape):
             plain.append(build.reshape(x, ()))
         elif x.shape[-1:] == row and all(extent == 1 for extent in x.shape[:-1]):

@@ -235,10 +235,11 @@ def _expand_add_windows(x: Any, shape: Shape, axes: Axes, strides: Axes, dilatio
 
 def _axes_of_sums(x_shape: Shape, axes: Axes, strides: Axes, dilations: Axes) -> list[_Axis]:
     """A window of one element has no dilation: any serves, and that of its stride is cheapest."""
-    return [
-        _Axis(*static_shape(x_shape[at : at + 2]), stride, stride if x_shape[at + 1] == 1 else d)
-        for at, stride, d in zip(_window_axes(axes), strides, dilations, strict=True)
-    ]
+    found = []
+    for at, stride, dilation in zip(_window_axes(axes), strides, dilations, strict=True):
+        positions, size = static_shape(x_shape[at : at + 2])
+        found.append(_Axis(positions, size, stride, stride if size == 1 else dilation))
+    return found
 
 
 def _spread_dilated(x: Any, axes: Axes, at: list[_Axis]) -> tuple[Any, list[_Axis]]:
@@ -311,12 +312,12 @@ def _placed(x: Any, shape: Shape, axes: Axes, at: list[_Axis]) -> Any:
             steps[axis] = each.stride
     x = x if tuple(made) == x.shape else reshape(x, shape=tuple(made))
     # Runs of the last sums may reach beyond the result, with zeros.
-    counts = tuple(
-        min(extent, -(-whole // step)) if axis in axes else extent  # type: ignore[operator, type-var]
-        for axis, (extent, whole, step) in enumerate(zip(made, shape, steps, strict=True))
-    )
-    if counts != x.shape:
-        x = slice_(x, starts=(0,) * len(counts), counts=counts, steps=(1,) * len(counts))
+    counts = list(made)
+    for axis in axes:
+        (whole,) = static_shape(shape[axis : axis + 1])
+        counts[axis] = min(made[axis], -(-whole // steps[axis]))
+    if tuple(counts) != x.shape:
+        x = slice_(x, starts=(0,) * len(counts), counts=tuple(counts), steps=(1,) * len(counts))
     if x.shape == shape:
         return x
     return embed(x, shape=shape, starts=(0,) * len(shape), steps=tuple(steps))

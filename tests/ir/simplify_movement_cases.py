@@ -163,11 +163,13 @@ CASES = (
     ),
     Case(
         "draw_out_split_rows",
-        lambda x, y, z: ops.maximum(z, build.reshape(x @ y, (2, 3, 5))) * 2.0,
+        lambda x, y, z: (
+            ops.maximum(build.reshape(z, (2, 3, 5)), build.reshape(x @ y, (2, 3, 5))) * 2.0
+        ),
         lambda x, y, z: build.reshape(
             ops.maximum(build.reshape(z, (6, 5)), x @ y) * 2.0, (2, 3, 5)
         ),
-        ((6, 4), (4, 5), (2, 3, 5)),
+        ((6, 4), (4, 5), (3, 2, 5)),
         exact=False,
     ),
     Case(
