@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from graphc.ir.graph import Node
-from graphc.ir.lowering import Assemble, Gather, RegionCopy, ScatterAdd, Strided
-from graphc.ir.types import row_major_strides
-from graphc.kernels.access import Access, index_expression, merge_axes, place_in_memory
+from graphc.ir.lowering import Assemble, Gather, RegionCopy, ScatterAdd
 from graphc.kernels.accumulators import StorageOf
-from graphc.kernels.group import MOST_BUFFERS, adds_to_base, viewed
+from graphc.kernels.emit_indexed import gather_kernel, scatter_kernel
+from graphc.kernels.group import MOST_BUFFERS, viewed
 from graphc.kernels.loops import INNER_VARIABLES
+from graphc.kernels.movement_loops import (
+    RUN,
+    RUN_SOURCE,
+    emit_region,
+    emit_zero,
+    movement_kernel,
+    nested_loops,
+    operand_place,
+)
 from graphc.kernels.names import Names
-from graphc.kernels.scalar import dtype_name, number
+from graphc.kernels.scalar import dtype_name
 from graphc.kernels.source import (
     RESERVED,
     THREAD_SHARE,
@@ -28,14 +36,10 @@ from graphc.kernels.source import (
     share_limits,
 )
 
-Statement = Callable[[list[str]], str]
-
 # What checks of indices use besides.
 _CHECK_VARIABLES = ("least", "greatest", "index", "row_chunk", "start", "end")
 
-# Names in loops over operands, and from how many on there is such a loop, which compiles in a
-# fraction of the time.
-RUN, RUN_SOURCE = "number", "source"
+# From how many operands on there is a loop over them, which compiles in a fraction of the time.
 LEAST_RUN = 8
 
 # Status with which a kernel stops the executor.
@@ -48,7 +52,7 @@ def emit_movement(name: str, node: Node, storage_of: StorageOf) -> tuple[KernelS
     lowering = node.op.lowering
     if isinstance(lowering, Assemble):
         return tuple(
-            _kernel(
+            movement_kernel(
                 name if number == 0 else f"{name}_part_{number + 1}",
                 node,
                 storage_of,
@@ -57,9 +61,9 @@ def emit_movement(name: str, node: Node, storage_of: StorageOf) -> tuple[KernelS
             for number, part in enumerate(assembled_parts(node))
         )
     if isinstance(lowering, Gather):
-        return (_kernel(name, node, storage_of, _emit_gather, indexes=True),)
+        return (gather_kernel(name, node, storage_of),)
     if isinstance(lowering, ScatterAdd):
-        return (_kernel(name, node, storage_of, _emit_scatter, indexes=True),)
+        return (scatter_kernel(name, node, storage_of),)
     raise AssertionError(f"{node!r} is no movement")
 
 
@@ -73,59 +77,6 @@ def assembled_parts(node: Node) -> list[tuple[RegionCopy, ...]]:
     return [copies[start : start + MOST_BUFFERS - 1] for start in starts]
 
 
-def _kernel(
-    name: str,
-    node: Node,
-    storage_of: StorageOf,
-    emit: Callable[[Node, StorageOf, Arguments, Block], None],
-    indexes: bool = False,
-) -> KernelSource:
-    """The kernel of the lines that `emit` makes."""
-    arguments = Arguments(Names({*RESERVED, *INNER_VARIABLES, RUN, RUN_SOURCE, name, "index"}))
-    block = Block()
-    if node.location is not None and node.location.text:
-        block.add(f"# {node.location}: {node.location.text}")
-    emit(node, storage_of, arguments, block)
-    return KernelSource(
-        name,
-        function_text(name, arguments, block.lines),
-        arguments.storages,
-        writes=(storage_of(node),),
-        indexes=indexes,
-    )
-
-
-def _place(operand: Node) -> Strided:
-    place = place_in_memory(operand)
-    if place is None:
-        raise AssertionError(f"{operand!r} has no strides and was not copied")
-    return place
-
-
-def _whole(node: Node) -> Strided:
-    return Strided(0, row_major_strides(node.type.dims))
-
-
-def _nested_loops(
-    block: Block, extents: Sequence[int], places: Sequence[Strided], statement: Statement
-) -> None:
-    """Loops over `extents` around a statement on one element of each of `places`."""
-    accesses = [Access("", place.offset, place.strides) for place in places]
-    loops = merge_axes(range(len(extents)), extents, accesses, INNER_VARIABLES)
-    body = Block([statement([index_expression(access, loops) for access in accesses])])
-    for loop in reversed(loops):
-        if loop.extent != 1:
-            around = Block()
-            around.nest(f"for {loop.variable} in range({loop.extent}):", body)
-            body = around
-    block.extend(body)
-
-
-def _emit_zero(node: Node, target: str, block: Block) -> None:
-    zero = number(0, node.dtype)
-    _nested_loops(block, node.type.dims, [_whole(node)], lambda at: f"{target}[{at[0]}] = {zero}")
-
-
 def _emit_assemble(
     copies: Sequence[RegionCopy],
     zero_first: bool,
@@ -136,13 +87,13 @@ def _emit_assemble(
 ) -> None:
     target = arguments.name(storage_of(node))
     if zero_first:
-        _emit_zero(node, target, block)
+        emit_zero(node, target, block)
     step = _even_step(node, copies, storage_of)
     if step is not None:
         _emit_run(node, copies, step, target, storage_of, arguments, block)
         return
     for copy in copies:
-        _emit_region(node, copy, target, storage_of, arguments, block)
+        emit_region(node, copy, target, storage_of, arguments, block)
 
 
 def _even_step(node: Node, copies: Sequence[RegionCopy], storage_of: StorageOf) -> int | None:
@@ -154,7 +105,7 @@ def _even_step(node: Node, copies: Sequence[RegionCopy], storage_of: StorageOf) 
     if len({storage_of(viewed(operand)) for operand in operands}) != len(copies):
         return None
     pairs = zip(operands, copies, strict=True)
-    forms = {(x.type, _place(x), copy.region.strides) for x, copy in pairs}
+    forms = {(x.type, operand_place(x), copy.region.strides) for x, copy in pairs}
     steps = {other.region.offset - one.region.offset for one, other in itertools.pairwise(copies)}
     return steps.pop() if len(forms) == len(steps) == 1 else None
 
@@ -174,84 +125,13 @@ def _emit_run(
     dtype = dtype_name(node.dtype)
     count = first + len(copies)
     each = Block([f"{RUN_SOURCE} = buffer_in_run(arguments, {first}, {RUN}, {count}, {dtype})"])
-    _nested_loops(
+    nested_loops(
         each,
         operands[0].type.dims,
-        [copies[0].region, _place(operands[0])],
+        [copies[0].region, operand_place(operands[0])],
         lambda at: f"{target}[{at[0]} + {RUN} * {step}] = {RUN_SOURCE}[{at[1]}]",
     )
     block.nest(f"for {RUN} in range({len(copies)}):", each)
-
-
-def _emit_region(
-    node: Node,
-    copy: RegionCopy,
-    target: str,
-    storage_of: StorageOf,
-    arguments: Arguments,
-    block: Block,
-) -> None:
-    operand = node.operands[copy.operand]
-    source = arguments.name(storage_of(viewed(operand)))
-    _nested_loops(
-        block,
-        operand.type.dims,
-        [copy.region, _place(operand)],
-        lambda at: f"{target}[{at[0]}] = {source}[{at[1]}]",
-    )
-
-
-def _split(place: Strided, axis: int, indices: Strided) -> tuple[Strided, Strided]:
-    """Strides along (axes before, index axes, axes after) of the sliced and the index tensor."""
-    before, after = place.strides[:axis], place.strides[axis + 1 :]
-    index_rank = len(indices.strides)
-    sliced = Strided(place.offset, (*before, *(0,) * index_rank, *after))
-    chosen = Strided(indices.offset, (*(0,) * len(before), *indices.strides, *(0,) * len(after)))
-    return sliced, chosen
-
-
-def _emit_gather(node: Node, storage_of: StorageOf, arguments: Arguments, block: Block) -> None:
-    """result[a, i, c] = x[a, indices[i], c]"""
-    x, indices = node.operands
-    axis = node.attributes["axis"]
-    target = arguments.name(storage_of(node))
-    source = arguments.name(storage_of(viewed(x)))
-    index = arguments.name(storage_of(viewed(indices)))
-    place = _place(x)
-    sliced, chosen = _split(place, axis, _place(indices))
-    stride = place.strides[axis]
-    _nested_loops(
-        block,
-        node.type.dims,
-        [_whole(node), sliced, chosen],
-        lambda at: f"{target}[{at[0]}] = {source}[{at[1]} + {index}[{at[2]}] * {stride}]",
-    )
-
-
-def _emit_scatter(node: Node, storage_of: StorageOf, arguments: Arguments, block: Block) -> None:
-    """result[a, indices[i], c] += x[a, i, c], in the order of the indices
-
-    The result is the base from the start where it overwrites it.
-    """
-    x, indices = node.operands[-2:]
-    axis = node.attributes["axis"]
-    target = arguments.name(storage_of(node))
-    source = arguments.name(storage_of(viewed(x)))
-    index = arguments.name(storage_of(viewed(indices)))
-    if not adds_to_base(node):
-        _emit_zero(node, target, block)
-    elif storage_of(viewed(node.operands[0])) is not storage_of(node):
-        whole = RegionCopy(0, _whole(node))
-        _emit_region(node, whole, target, storage_of, arguments, block)
-    result = _whole(node)
-    sliced, chosen = _split(result, axis, _place(indices))
-    stride = result.strides[axis]
-
-    def statement(at: list[str]) -> str:
-        element = f"{target}[{at[0]} + {index}[{at[1]}] * {stride}]"
-        return f"{element} = {element} + {source}[{at[2]}]"
-
-    _nested_loops(block, x.type.dims, [sliced, chosen, _place(x)], statement)
 
 
 def emit_range_check(
