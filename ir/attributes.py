@@ -169,6 +169,8 @@ ORDER = AttributeKind(
 STEPS = AttributeKind(
     "steps", _as_axes, _show_axes, _read_axes, deeper=lambda steps, extent: (1, *steps)
 )
+# One for each of some axes, which another attribute names.
+NUMBERS = AttributeKind("numbers", _as_axes, _show_axes, _read_axes)
 SHAPE = AttributeKind(
     "shape", as_shape, _show_shape, _read_shape, bind=bind_shape,
     deeper=lambda shape, extent: (extent, *shape),

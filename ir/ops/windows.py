@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from graphc.ir.attributes import AXES, SHAPE
+from graphc.ir.attributes import AXES, NUMBERS, SHAPE
 from graphc.ir.dims import Extent
 from graphc.ir.errors import ShapeError
 from graphc.ir.lowering import Composite, Strided, View
@@ -111,7 +111,7 @@ def _reference_windows(
 windows: Op = Op(
     "windows",
     arity=1,
-    attributes={"axes": AXES, "sizes": AXES, "strides": AXES, "dilations": AXES},
+    attributes={"axes": AXES, "sizes": NUMBERS, "strides": NUMBERS, "dilations": NUMBERS},
     infer=_infer_windows,
     reference=_reference_windows,
     vjp=[
@@ -328,7 +328,7 @@ def _placed(x: Any, shape: Shape, axes: Axes, at: list[_Axis]) -> Any:
 add_windows: Op = Op(
     "add_windows",
     arity=1,
-    attributes={"shape": SHAPE, "axes": AXES, "strides": AXES, "dilations": AXES},
+    attributes={"shape": SHAPE, "axes": AXES, "strides": NUMBERS, "dilations": NUMBERS},
     infer=_infer_add_windows,
     reference=_reference_add_windows,
     vjp=[
