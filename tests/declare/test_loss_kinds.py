@@ -248,6 +248,41 @@ def test_values_gradients_and_reductions(mode):
         assert slope == pytest.approx((ahead - behind) / (2 * STEP), rel=1e-6, abs=1e-9), case
 
 
+def test_second_derivatives():
+    """Along a direction, against differences of the gradients."""
+    graph, inputs, given, gradients, products = gc.Graph(), [], [], [], []
+    directions = {}
+    for case, (loss, arrays, _) in CASES.items():
+        own = inputs_of(graph, case, arrays)
+        inputs += own
+        given += arrays
+        directions[len(given) - len(arrays)] = direction = RNG.normal(size=arrays[0].shape)
+        along = graph.input(f"{case} direction", own[0].shape, "f64")
+        gradients.append(gc.grad(loss(*own), own[0]))
+        # Of a loss that is linear the gradient does not depend on what it is taken by.
+        product = gc.sum(gradients[-1] * along) + 0 * gc.sum(own[0])
+        products.append((product, own[0], along, direction))
+    slopes = gc.function(inputs, gradients, mode="reference")
+    second = gc.function(
+        [*inputs, *(along for _, _, along, _ in products)],
+        [gc.grad(product, x) for product, x, _, _ in products],
+        mode="reference",
+    )
+    found = second(*given, *(direction for _, _, _, direction in products))
+    ahead, behind = (
+        slopes(
+            *(
+                x + sign * STEP * directions[k] if k in directions else x
+                for k, x in enumerate(given)
+            )
+        )
+        for sign in (1, -1)
+    )
+    for case, product, after, before in zip(CASES, found, ahead, behind, strict=True):
+        expected = (after - before) / (2 * STEP)
+        np.testing.assert_allclose(product, expected, rtol=1e-5, atol=1e-7, err_msg=case)
+
+
 def test_ignored_labels_are_as_if_they_were_not_there(mode):
     graph, inputs, given, outputs = gc.Graph(), [], [], {}
     for case, (loss, (z, t)) in COUNTED.items():
@@ -321,15 +356,14 @@ def test_class_weights_are_those_of_a_fit():
     z, t = inputs_of(graph, "fit", (Z, LABELS))
     scores = z * graph.parameter("w", (), 1.0, "f64")
     by_class = dict(enumerate(WEIGHTS))
-    values = [
-        gc.Model(z, scores, t, losses.softmax_cross_entropy(scores, t)).evaluate(
-            Z, LABELS, class_weight=by_class
-        ),
-        gc.Model(
-            z, scores, t, losses.softmax_cross_entropy(scores, t, class_weight=by_class)
-        ).evaluate(Z, LABELS),
-    ]
-    assert values[0]["loss"] == pytest.approx(values[1]["loss"], rel=1e-12)
+    plain = gc.Model(z, scores, t, losses.softmax_cross_entropy(scores, t))
+    weighing = gc.Model(
+        z, scores, t, losses.softmax_cross_entropy(scores, t, class_weight=by_class)
+    )
+    for model in (plain, weighing):
+        model.compile(mode="reference")
+    found = plain.evaluate(Z, LABELS, class_weight=by_class)["loss"]
+    assert found == pytest.approx(weighing.evaluate(Z, LABELS)["loss"], rel=1e-12)
 
 
 @pytest.mark.parametrize(

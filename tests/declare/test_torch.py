@@ -162,7 +162,8 @@ def torch_steps():
 
 
 def test_optimizers_are_those_of_torch(torch_steps):
-    found = run_all(STEPS, "compiled")
+    """Of the reference, which compiled steps follow in `test_optim`."""
+    found = run_all(STEPS, "reference")
     for case, expected in zip(TORCH_IDS, torch_steps, strict=False):
         wanted = {name: np.array(value) for name, value in expected["values"].items()}
         assert_values(found[case], wanted, TOLERANCE)

@@ -66,12 +66,11 @@ def softmax_cross_entropy(
         losses = -build.sum(ops.weigh(shares, log_probabilities), -1)
         return reduce_losses(losses, reduction)
     known, is_counted = _counted(labels, ignore_index)
-    log_probabilities = build.log_softmax(_counted_scores(logits, is_counted), -1)
-    losses = -build.pick(log_probabilities, known)
+    terms = build.log_softmax(_counted_scores(logits, is_counted), -1)
     if weights is not None:
-        losses = ops.weigh(build.take(weights, known), losses)
+        terms = ops.weigh(weights, terms)
+    losses = -build.pick(terms, known)
     if label_smoothing:
-        terms = log_probabilities if weights is None else ops.weigh(weights, log_probabilities)
         losses = (1 - label_smoothing) * losses - label_smoothing * build.mean(terms, -1)
     return _reduce_counted(losses, is_counted, reduction)
 
@@ -140,9 +139,8 @@ def negative_log_likelihood(
         raise DTypeError(message_of(name, log_probabilities, labels, "integer labels expected"))
     weights = _weights(name, class_weight, log_probabilities)
     known, is_counted = _counted(labels, ignore_index)
-    losses = -build.pick(log_probabilities, known)
-    if weights is not None:
-        losses = ops.weigh(build.take(weights, known), losses)
+    terms = log_probabilities if weights is None else ops.weigh(weights, log_probabilities)
+    losses = -build.pick(terms, known)
     return _reduce_counted(losses, is_counted, reduction)
 
 
