@@ -505,8 +505,8 @@ def _saturated(builder: Any, x: Any, given: types.Type, dtype: DType) -> Any:
     return builder.select(is_number, value, target(0)) if least else value
 
 
-def _threefry(result: types.Type) -> Any:
-    """The first word of a block as i32, or both as i64: `graphc.ir.ops.random.threefry`."""
+def _threefry(result: types.Type, word: int = 0) -> Any:
+    """One word of a block as i32, or both as i64: `graphc.ir.ops.random.threefry`."""
 
     def typed(key: types.Type, counter: types.Type) -> Any:
         if key != types.int64 or counter not in (types.int32, types.int64):
@@ -515,7 +515,7 @@ def _threefry(result: types.Type) -> Any:
         def lower(context: Any, builder: Any, sig: Any, values: Any) -> Any:
             x, y = _threefry_words(builder, *values)
             if result == types.int32:
-                return x
+                return (x, y)[word]
             wide = ir.IntType(64)
             return builder.or_(builder.zext(x, wide), builder.shl(builder.zext(y, wide), wide(32)))
 
@@ -594,6 +594,7 @@ def kernel_namespace() -> dict[str, Any]:
         **{f"cast_{dtype}": _cast_to(dtype) for dtype in DTYPES.values()},
         "threefry_i32": _threefry(types.int32),
         "threefry_i64": _threefry(types.int64),
+        "threefry_second": _threefry(types.int32, word=1),
         "unit_interval": _unary(_type_unit_interval),
         "add_reassoc": _reduce("fadd", "add"),
         "multiply_reassoc": _reduce("fmul", "mul"),

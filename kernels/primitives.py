@@ -198,6 +198,11 @@ def threefry_i64(key: Any, counter: Any) -> Any:
     return random.bits_i64(key, counter)[()]
 
 
+def threefry_second(key: Any, counter: Any) -> Any:
+    """A random i32: the second word of the block."""
+    return random.second_bits_i32(key, counter)[()]
+
+
 def unit_interval(bits: Any) -> Any:
     """The leading 24 bits of an i32 as an f32 in [0, 1), or 53 of an i64 as an f64."""
     return random.fraction(bits)[()]

@@ -75,6 +75,11 @@ def bits_i64(key: Array, counter: Array) -> Array:
     return np.asarray(x | y.astype(np.uint64) << np.uint64(32)).view(np.int64)
 
 
+def second_bits_i32(key: Array, counter: Array) -> Array:
+    """The second word of a block."""
+    return np.asarray(threefry(key, counter)[1]).view(np.int32)
+
+
 def fraction(bits: Array) -> Array:
     """The leading 24 bits of an i32 as an f32 in [0, 1), or 53 of an i64 as an f64."""
     bits = np.asarray(bits)
@@ -95,6 +100,22 @@ random_bits: Op = Op(
     ),
     vjp=[_RANDOM, _RANDOM],
     lowering=Scalar("threefry_{dtype}({x}, {y})", THREEFRY_COST),
+)
+
+
+def _infer_second_bits(key: TensorType, counter: TensorType) -> TensorType:
+    return _infer_random_bits(key, counter, dtype=i32)
+
+
+# The second word of the block whose first word random_bits gives: a kernel that reads both makes
+# the block once.
+second_bits: Op = Op(
+    "second_bits",
+    arity=2,
+    infer=_infer_second_bits,
+    reference=lambda result, key, counter: second_bits_i32(key, counter),
+    vjp=[_RANDOM, _RANDOM],
+    lowering=Scalar("threefry_second({x}, {y})", THREEFRY_COST),
 )
 
 
@@ -157,4 +178,4 @@ dropout: Op = Op(
     inference=lambda x, key, rate: x,
 )
 
-OPS = (random_bits, unit_interval, dropout)
+OPS = (random_bits, second_bits, unit_interval, dropout)

@@ -93,6 +93,16 @@ def _random_bits_cases() -> Iterator[Case]:
     )  # fmt: skip
 
 
+def _second_bits_cases() -> Iterator[Case]:
+    key = Operand((), "i64", fixed([KEY]), is_state=True)
+    for shape in (), (0,), (1,), (15,), (16,), (17,), (3, 5), ("batch", 4):
+        counter = Operand(shape, "i32", fixed(np.arange(-2, 20)))
+        yield Case(
+            "second_bits", "x".join(map(str, shape)) or "scalar", (key, counter),
+            expect=lambda k, c: (_bits(k, c, 2) >> 32).astype(np.int32), bindings=BATCH,
+        )  # fmt: skip
+
+
 def _unit_interval_cases() -> Iterator[Case]:
     for dtype, bits in (("i32", 32), ("i64", 64)):
         ends = [0, 1, -1, 2 ** (bits - 1) - 1, -(2 ** (bits - 1)), 12345, -12345, 2 ** (bits - 9)]
@@ -139,7 +149,7 @@ def _dropout_cases() -> Iterator[Case]:
 
 
 RANDOM_CASES: tuple[Case, ...] = (
-    *_random_bits_cases(), *_unit_interval_cases(), *_dropout_cases(),
+    *_random_bits_cases(), *_second_bits_cases(), *_unit_interval_cases(), *_dropout_cases(),
 )  # fmt: skip
 
 
@@ -164,6 +174,10 @@ RANDOM_ERRORS: tuple[ErrorCase, ...] = (
         "random_bits", "dtype",
         lambda g: random.random_bits(_key(g), g.iota(4, "i32"), dtype="f32"),
         DTypeError, "^random_bits.*i32 or i64 expected, not f32",
+    ),
+    ErrorCase(
+        "second_bits", "key", lambda g: random.second_bits(_x(g), g.iota(4, "i32")),
+        DTypeError, r"^second_bits\(f32\[4\], i32\[4\]\): a key of i64",
     ),
     ErrorCase(
         "unit_interval", "float", lambda g: random.unit_interval(_x(g)), DTypeError,

@@ -201,6 +201,7 @@ SCALAR_PRIMITIVES: Mapping[str, Any] = {
     "mish_slope": lambda x: references.mish_slope(x),
     "threefry_i32": lambda key, counter: bits_of(key, counter, 1),
     "threefry_i64": lambda key, counter: bits_of(key, counter, 2),
+    "threefry_second": lambda key, counter: (bits_of(key, counter, 2) >> 32).astype(np.int32),
     "unit_interval": fraction_of,
     **{f"cast_{name}": known.numpy.type for name, known in DTYPES.items()},
     **{

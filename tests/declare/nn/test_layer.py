@@ -65,11 +65,14 @@ def test_a_kernel_is_tied_to_a_decoder() -> None:
 
 FORMS: dict[str, tuple[str, tuple[Any, ...]]] = {
     "Activation": ("activation", ("tanh",)),
+    "AlphaDropout": ("alpha_dropout", (0.5,)),
     "BatchNorm": ("batch_norm", ()),
     "Dense": ("dense", (4, "relu")),
     "Dropout": ("dropout", (0.5,)),
     "Embedding": ("embedding", (5, 2)),
     "Flatten": ("flatten", ()),
+    "GaussianDropout": ("gaussian_dropout", (0.5,)),
+    "GaussianNoise": ("gaussian_noise", (0.5,)),
     "GroupNorm": ("group_norm", (3,)),
     "LayerNorm": ("layer_norm", ()),
     "MaskedDense": ("masked_dense", (np.tri(3),)),
@@ -77,7 +80,11 @@ FORMS: dict[str, tuple[str, tuple[Any, ...]]] = {
     "RMSNorm": ("rms_norm", ()),
     "Residual": ("residual", ([gc.tanh],)),
     "Sequential": ("sequential", ([gc.tanh],)),
+    "SpatialDropout1D": ("spatial_dropout1d", (0.5,)),
+    "SpatialDropout2D": ("spatial_dropout2d", (0.5,)),
 }
+# Axes of their input, where it is not (batch, features).
+RANKS = {"SpatialDropout1D": 3, "SpatialDropout2D": 4}
 
 
 @pytest.mark.parametrize("kind", FORMS)
@@ -87,6 +94,7 @@ def test_short_forms_declare_what_layers_declare(kind: str) -> None:
     for is_short in (True, False):
         graph, x, _ = two_inputs()
         x = gc.cast(x, "i32") if kind == "Embedding" else x
+        x = gc.reshape(x, (x.shape[0], *(1,) * (RANKS.get(kind, 2) - 2), x.shape[1]))
         if is_short:
             getattr(gc.nn, short)(x, *arguments)
         else:
