@@ -184,6 +184,7 @@ EXTENT = AttributeKind(
     "extent", _as_extent, str, _read_extent, bind=lambda extent, at: bind_shape((extent,), at)[0]
 )
 DTYPE = AttributeKind("dtype", as_dtype, str, as_dtype)
+COUNT = AttributeKind("count", _as_whole, str, int)
 INT = AttributeKind("int", _as_whole, str, int, deeper=None)
 # By their bits: 0.0 and -0.0 are equal numbers, NaN is not equal to itself.
 FLOAT = AttributeKind("float", as_number, repr, float, key=float.hex)

@@ -10,7 +10,7 @@ from graphc.ir.dims import Extent
 from graphc.ir.errors import GraphError
 from graphc.ir.graph import Node, topological
 from graphc.ir.location import located
-from graphc.ir.lowering import Assemble, Composite, Contract, Gather, Scalar, ScatterAdd
+from graphc.ir.lowering import Assemble, Composite, Contract, Cumulative, Gather, Scalar, ScatterAdd
 from graphc.ir.ops import OPS, custom, movement, training
 
 
@@ -104,7 +104,7 @@ def _keeps_its_name(node: Node) -> bool:
 
 def _joins_equals(node: Node) -> bool:
     """Whether the op takes several operands that have all axes but one in common."""
-    return isinstance(node.op.lowering, Assemble) or node.op is training.training_form
+    return isinstance(node.op.lowering, Assemble | Cumulative) or node.op is training.training_form
 
 
 def _no_rule(node: Node, why: str) -> NoBatchingRuleError:

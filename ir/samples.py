@@ -13,8 +13,21 @@ from graphc.ir.dims import Extent
 from graphc.ir.errors import GraphError
 from graphc.ir.graph import Node, depends_on, topological
 from graphc.ir.location import callers_location, located
-from graphc.ir.lowering import Assemble, Composite, Contract, Gather, Reduction, Scalar, ScatterAdd
-from graphc.ir.ops import OPS, custom, indexed, movement
+from graphc.ir.lowering import (
+    Assemble,
+    Composite,
+    Contract,
+    Cumulative,
+    Gather,
+    Reduction,
+    Scalar,
+    ScatterAdd,
+    Sorting,
+)
+from graphc.ir.ops import OPS, custom, indexed, movement, windows
+
+# Lowerings of ops that leave all axes alone but those that their attributes name.
+KEEPING = (Assemble, Reduction, Gather, ScatterAdd, Cumulative, Sorting)
 
 
 def per_sample_gradients(losses: Node, wrt: Sequence[Node]) -> tuple[Node, ...]:
@@ -93,7 +106,7 @@ def _keeps_rows(node: Node, position: int, samples: Extent) -> bool:
         if OPS.get(node.op.name) is not node.op or node.op is custom.custom_vjp:
             return False
         return x.rank >= node.rank and _spares_rows(node)
-    if isinstance(lowering, Assemble | Reduction | Gather | ScatterAdd):
+    if isinstance(lowering, KEEPING) or node.op is windows.windows:
         return _spares_rows(node)
     return node.op is movement.reshape
 

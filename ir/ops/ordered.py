@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from graphc.ir.attributes import BOOL, INT
+from graphc.ir.attributes import AXIS, BOOL, COUNT
 from graphc.ir.dims import Extent
 from graphc.ir.errors import DTypeError, ShapeError
 from graphc.ir.lowering import Composite, Cumulative, Sorting
@@ -46,7 +46,7 @@ def _reference_cumsum(result: TensorType, x: Array, axis: int, reverse: bool) ->
 cumsum: Op = Op(
     "cumsum",
     arity=1,
-    attributes={"axis": INT, "reverse": BOOL},
+    attributes={"axis": AXIS, "reverse": BOOL},
     infer=_infer_cumulative,
     reference=_reference_cumsum,
     vjp=[lambda ct, r, x, axis, reverse: cumsum(ct, axis=axis, reverse=not reverse)],
@@ -74,7 +74,7 @@ def _vjp_cumprod(ct: Any, r: Any, x: Any, axis: int) -> Any:
 cumprod: Op = Op(
     "cumprod",
     arity=1,
-    attributes={"axis": INT},
+    attributes={"axis": AXIS},
     infer=_infer_cumulative,
     reference=lambda result, x, axis: np.cumprod(x, axis, dtype=x.dtype),
     vjp=[_vjp_cumprod],
@@ -112,7 +112,7 @@ def _vjp_factors(ct: Any, r: Any, x: Any, factors: Any, axis: int, reverse: bool
 linear_recurrence: Op = Op(
     "linear_recurrence",
     arity=2,
-    attributes={"axis": INT, "reverse": BOOL},
+    attributes={"axis": AXIS, "reverse": BOOL},
     infer=_infer_recurrence,
     reference=_reference_recurrence,
     vjp=[
@@ -167,7 +167,7 @@ _PLACE = NonDifferentiable("a place is not a continuous number")
 take_along_axis: Op = Op(
     "take_along_axis",
     arity=2,
-    attributes={"axis": INT},
+    attributes={"axis": AXIS},
     infer=_infer_take_along,
     reference=lambda result, x, indices, axis: np.take_along_axis(
         x, indices.astype(np.int64), axis
@@ -224,7 +224,7 @@ def _reference_argsort(
 sort: Op = Op(
     "sort",
     arity=1,
-    attributes={"axis": INT, "descending": BOOL},
+    attributes={"axis": AXIS, "descending": BOOL},
     infer=_infer_sort,
     reference=_reference_sort,
     vjp=[
@@ -238,7 +238,7 @@ sort: Op = Op(
 argsort: Op = Op(
     "argsort",
     arity=1,
-    attributes={"axis": INT, "descending": BOOL},
+    attributes={"axis": AXIS, "descending": BOOL},
     infer=_infer_argsort,
     reference=_reference_argsort,
     vjp=[_PLACE],
@@ -249,7 +249,7 @@ argsort: Op = Op(
 top_k: Op = Op(
     "top_k",
     arity=1,
-    attributes={"axis": INT, "descending": BOOL, "k": INT},
+    attributes={"axis": AXIS, "descending": BOOL, "k": COUNT},
     infer=_infer_top_k,
     reference=_reference_argsort,
     vjp=[_PLACE],
