@@ -25,8 +25,6 @@ INSTEAD_OF_FUNCTIONS = {
     "any": "gc.max(gc.cast(x, 'i32'), axis) > 0", "all": "gc.min(gc.cast(x, 'i32'), axis) > 0",
     "count_nonzero": "gc.sum(x != 0)", "argmin": "gc.argmax(-x, axis)",
     "split": "slices, such as x[:, :2]", "array_split": "slices, such as x[:, :2]",
-    "log2": "gc.log(x) / math.log(2)", "log10": "gc.log(x) / math.log(10)",
-    "exp2": "gc.exp(x * math.log(2))", "tan": "gc.sin(x) / gc.cos(x)",
     "logaddexp": "gc.maximum(x, y) + gc.softplus(-gc.abs(x - y))",
     "fmax": "gc.maximum(x, y)", "fmin": "gc.minimum(x, y)", "fabs": "gc.abs(x)",
     "float_power": "gc.power(x, y)",

@@ -13,7 +13,7 @@ from graphc.ir.given import is_tensor
 from graphc.ir.instead import INSTEAD_OF_FUNCTIONS
 from graphc.ir.location import callers_location, located
 from graphc.ir.op import Node
-from graphc.ir.ops import bitwise, rounding
+from graphc.ir.ops import bitwise, mathematics, rounding
 from graphc.ir.ops import elementwise as ops
 
 
@@ -39,11 +39,17 @@ _UFUNCS: Mapping[np.ufunc, Callable[..., Any]] = {
     np.floor: rounding.floor, np.ceil: rounding.ceil, np.trunc: rounding.trunc,
     np.rint: rounding.round_, np.floor_divide: rounding.floor_divide, np.remainder: rounding.mod,
     np.divmod: lambda x, y: (rounding.floor_divide(x, y), rounding.mod(x, y)),
+    np.exp2: mathematics.exp2, np.log2: mathematics.log2, np.log10: mathematics.log10,
+    np.tan: mathematics.tan, np.sinh: mathematics.sinh, np.cosh: mathematics.cosh,
+    np.arcsin: mathematics.asin, np.arccos: mathematics.acos, np.arctan: mathematics.atan,
+    np.arcsinh: mathematics.asinh, np.arccosh: mathematics.acosh, np.arctanh: mathematics.atanh,
+    np.hypot: mathematics.hypot, np.arctan2: mathematics.atan2,
     np.isnan: elements.isnan, np.isinf: elements.isinf, np.isfinite: elements.isfinite,
 }  # fmt: skip
 
-# np.mod is np.remainder under another name.
-NAMES_OF_UFUNCS = frozenset(ufunc.__name__ for ufunc in _UFUNCS) | {"mod"}
+# Ufuncs have names that are not theirs: np.mod is np.remainder, np.asin is np.arcsin.
+_ALIASES = {"mod", "asin", "acos", "atan", "asinh", "acosh", "atanh", "atan2"}
+NAMES_OF_UFUNCS = frozenset(ufunc.__name__ for ufunc in _UFUNCS) | _ALIASES
 
 # By the name of a ufunc's method.
 _METHODS = {"reduce": "gc.sum, gc.max and gc.min reduce", "at": "gc.take has a scattered sum"}

@@ -63,10 +63,12 @@ CODE_GENERATORS = (
     *(
         Path(__file__).with_name(name)
         for name in (
+            "angles.py",
             "compensated.py",
             "exponentials.py",
             "forks.py",
             "gates.py",
+            "hyperbolic.py",
             "interleave.py",
             "jit.py",
             "jit_integers.py",
@@ -74,12 +76,14 @@ CODE_GENERATORS = (
             "jit_target.py",
             "llvm.py",
             "logarithms.py",
+            "other_bases.py",
             "polynomial.py",
             "primitives.py",
             "remainder.py",
             "math_ir.py",
             "scalar.py",
             "sin_cos.py",
+            "trigonometry_constants.py",
             "vecmath.py",
             "vecmath_constants.py",
             "vector_variants.py",

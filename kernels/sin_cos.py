@@ -54,8 +54,9 @@ def _sin_cos_reduced(r: Any, r_error: Any, quadrant: Any, k: FloatFormat) -> Any
     return select((quadrant & k.bit_two) == k.bit_zero, magnitude, -magnitude)
 
 
-def _near_sin_cos_f32(x: Any, first_quadrant: Any) -> Any:
-    """Where |x| is at most the near limit (Cody and Waite)."""
+def near_reduced_f32(x: Any) -> tuple[Any, Any, Any]:
+    """(r, what it lacks, bits of the quadrant) with x = r + quadrant * pi/2, where |x| is at most
+    the near limit (Cody and Waite)."""
     shifted = fma(x, F32.two_over_pi, F32.integer_shift)
     n = shifted - F32.integer_shift
     first = fma(n, -HALF_PI_F32[0], x)
@@ -63,11 +64,11 @@ def _near_sin_cos_f32(x: Any, first_quadrant: Any) -> Any:
     product_error = fma(n, HALF_PI_F32[1], -product)
     r = first - product
     r_error = ((first - r) - product) - fma(n, HALF_PI_F32[2], product_error)
-    return _sin_cos_reduced(r, r_error, bits_from_float(shifted) + first_quadrant, F32)
+    return r, r_error, bits_from_float(shifted)
 
 
-def _far_sin_cos_f32(x: Any, first_quadrant: Any) -> Any:
-    """For every x, by reduction in f64 (Payne and Hanek 1983).
+def far_reduced_f32(x: Any) -> tuple[Any, Any, Any]:
+    """The same for every x, by reduction in f64 (Payne and Hanek 1983).
 
     Each product of x and a piece of 2/pi is exact. Whole quarter turns are taken off after each
     piece, so that the fraction, which can be as small as 2**-30, keeps its digits.
@@ -85,19 +86,24 @@ def _far_sin_cos_f32(x: Any, first_quadrant: Any) -> Any:
     quadrant_bits = bits_from_float(narrow(quadrant) + F32.integer_shift)
     r = fraction * HALF_PI[0]
     reduced = narrow(r)
-    return _sin_cos_reduced(
-        reduced, narrow(r - widen(reduced)), quadrant_bits + first_quadrant, F32
-    )
+    return reduced, narrow(r - widen(reduced)), quadrant_bits
+
+
+def _far_sin_cos_f32(x: Any, first_quadrant: Any) -> Any:
+    r, r_error, quadrant = far_reduced_f32(x)
+    return _sin_cos_reduced(r, r_error, quadrant + first_quadrant, F32)
 
 
 def _sin_cos_f32(x: Any, first_quadrant: Any) -> Any:
-    near = _near_sin_cos_f32(x, first_quadrant)
+    r, r_error, quadrant = near_reduced_f32(x)
+    near = _sin_cos_reduced(r, r_error, quadrant + first_quadrant, F32)
     is_far = absolute(x) > F32.near_limit
     return select_rare(is_far, _far_sin_cos_f32, (x, first_quadrant), near)
 
 
-def _near_sin_cos_f64(x: Any, first_quadrant: Any) -> Any:
-    """Where |x| is at most the near limit (Cody and Waite)."""
+def near_reduced_f64(x: Any) -> tuple[Any, Any, Any]:
+    """(r, what it lacks, bits of the quadrant) with x = r + quadrant * pi/2, where |x| is at most
+    the near limit (Cody and Waite)."""
     shifted = fma(x, F64.two_over_pi, F64.integer_shift)
     n = shifted - F64.integer_shift
     first = fma(n, -HALF_PI[0], x)
@@ -105,16 +111,16 @@ def _near_sin_cos_f64(x: Any, first_quadrant: Any) -> Any:
     product_error = fma(n, HALF_PI[1], -product)
     r = first - product
     r_error = ((first - r) - product) - fma(n, HALF_PI[2], product_error)
-    return _sin_cos_reduced(r, r_error, bits_from_float(shifted) + first_quadrant, F64)
+    return r, r_error, bits_from_float(shifted)
 
 
 def _without_whole(x: Any) -> Any:
     return x - round_even(x)
 
 
-def _far_sin_cos_f64(x: Any, first_quadrant: Any) -> Any:
-    """Where |x| is 2 or more: reduction by the digits of 1 / (2 pi) that count (Payne and Hanek
-    1983).
+def far_reduced_f64(x: Any) -> tuple[Any, Any, Any]:
+    """The same where |x| is 2 or more: reduction by the digits of 1 / (2 pi) that count (Payne and
+    Hanek 1983).
 
     Near a multiple of pi/2 as few as 2**-62 of a turn are left; the sums lose less than 2**-120.
     """
@@ -139,11 +145,17 @@ def _far_sin_cos_f64(x: Any, first_quadrant: Any) -> Any:
     r, r_error = two_product(fraction, HALF_PI[0])
     r_error = fma(fraction_error, HALF_PI[0], fma(fraction, HALF_PI[1], r_error))
     quadrant_bits = bits_from_float(whole + F64.integer_shift)
-    return _sin_cos_reduced(r, r_error, quadrant_bits + first_quadrant, F64)
+    return r, r_error, quadrant_bits
+
+
+def _far_sin_cos_f64(x: Any, first_quadrant: Any) -> Any:
+    r, r_error, quadrant = far_reduced_f64(x)
+    return _sin_cos_reduced(r, r_error, quadrant + first_quadrant, F64)
 
 
 def _sin_cos_f64(x: Any, first_quadrant: Any) -> Any:
-    near = _near_sin_cos_f64(x, first_quadrant)
+    r, r_error, quadrant = near_reduced_f64(x)
+    near = _sin_cos_reduced(r, r_error, quadrant + first_quadrant, F64)
     is_far = absolute(x) > F64.near_limit
     return select_rare(is_far, _far_sin_cos_f64, (x, first_quadrant), near)
 

@@ -10,6 +10,18 @@ LLVM IR. Special values are those of C99 (annex F). Errors are within 2 units in
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from graphc.kernels.angles import (
+    acos_f32,
+    acos_f64,
+    asin_f32,
+    asin_f64,
+    atan2_f32,
+    atan2_f64,
+    atan_f32,
+    atan_f64,
+    tan_f32,
+    tan_f64,
+)
 from graphc.kernels.exponentials import (
     clamp_high,
     clamp_low,
@@ -29,11 +41,33 @@ from graphc.kernels.gates import (
     silu_slope_f32,
     silu_slope_f64,
 )
+from graphc.kernels.hyperbolic import (
+    acosh_f32,
+    acosh_f64,
+    asinh_f32,
+    asinh_f64,
+    atanh_f32,
+    atanh_f64,
+    cosh_f32,
+    cosh_f64,
+    hypot_f32,
+    hypot_f64,
+    sinh_f32,
+    sinh_f64,
+)
 from graphc.kernels.logarithms import (
     exponent_bits_of,
     exponent_of,
     log1p_reduced,
     split_exponent,
+)
+from graphc.kernels.other_bases import (
+    exp2_f32,
+    exp2_f64,
+    log2_f32,
+    log2_f64,
+    log10_f32,
+    log10_f64,
 )
 from graphc.kernels.polynomial import polynomial
 from graphc.kernels.primitives import (
@@ -365,4 +399,18 @@ VECTOR_MATH: Mapping[str, Mapping[str, Callable[..., Any]]] = {
     "mish_slope": {"f32": mish_slope_f32, "f64": mish_slope_f64},
     "mod": {"f32": mod_f32, "f64": mod_f64},
     "floor_divide": {"f32": floor_divide_f32, "f64": floor_divide_f64},
+    "exp2": {"f32": exp2_f32, "f64": exp2_f64},
+    "log2": {"f32": log2_f32, "f64": log2_f64},
+    "log10": {"f32": log10_f32, "f64": log10_f64},
+    "tan": {"f32": tan_f32, "f64": tan_f64},
+    "sinh": {"f32": sinh_f32, "f64": sinh_f64},
+    "cosh": {"f32": cosh_f32, "f64": cosh_f64},
+    "asin": {"f32": asin_f32, "f64": asin_f64},
+    "acos": {"f32": acos_f32, "f64": acos_f64},
+    "atan": {"f32": atan_f32, "f64": atan_f64},
+    "asinh": {"f32": asinh_f32, "f64": asinh_f64},
+    "acosh": {"f32": acosh_f32, "f64": acosh_f64},
+    "atanh": {"f32": atanh_f32, "f64": atanh_f64},
+    "hypot": {"f32": hypot_f32, "f64": hypot_f64},
+    "atan2": {"f32": atan2_f32, "f64": atan2_f64},
 }

@@ -75,7 +75,8 @@ class FloatFormat:
     erf_large: Constants
 
 
-def _constants(scalar: Any, *values: float) -> Constants:
+def constants(scalar: Any, *values: float) -> Constants:
+    """The values as numbers of a dtype."""
     return tuple(scalar(value) for value in values)
 
 
@@ -117,7 +118,7 @@ F32 = FloatFormat(
     erf_center=np.float32(0),
     two_over_pi=np.float32(0.63661975),
     near_limit=np.float32(2.0**20),
-    expm1=_constants(
+    expm1=constants(
         np.float32,
         0.001394555,
         0.008366661,
@@ -125,7 +126,7 @@ F32 = FloatFormat(
         0.16666542,
         0.5,
     ),
-    log1p=_constants(
+    log1p=constants(
         np.float32,
         -0.1329026,
         0.14007054,
@@ -137,21 +138,21 @@ F32 = FloatFormat(
         0.33333206,
         -0.5,
     ),
-    sin=_constants(
+    sin=constants(
         np.float32,
         2.7182514e-06,
         -0.00019839327,
         0.008333329,
         -0.16666667,
     ),
-    cos=_constants(
+    cos=constants(
         np.float32,
         -2.7210757e-07,
         2.4799527e-05,
         -0.0013888883,
         0.041666668,
     ),
-    erf_small=_constants(
+    erf_small=constants(
         np.float32,
         -0.0006204834,
         0.005032478,
@@ -160,7 +161,7 @@ F32 = FloatFormat(
         -0.3761255,
         0.12837915,
     ),
-    erf_large=_constants(
+    erf_large=constants(
         np.float32,
         -0.00020086662,
         0.0030911562,
@@ -210,7 +211,7 @@ F64 = FloatFormat(
     erf_center=np.float64(2),
     two_over_pi=np.float64(0.6366197723675814),
     near_limit=np.float64(2.0**30),
-    expm1=_constants(
+    expm1=constants(
         np.float64,
         2.0924187067050873e-09,
         2.5109080206912986e-08,
@@ -224,7 +225,7 @@ F64 = FloatFormat(
         0.16666666666666677,
         0.5,
     ),
-    log1p=_constants(
+    log1p=constants(
         np.float64,
         0.08464102727255166,
         -0.08374520027859697,
@@ -249,7 +250,7 @@ F64 = FloatFormat(
         0.3333333333333334,
         -0.5,
     ),
-    sin=_constants(
+    sin=constants(
         np.float64,
         -7.578583602950224e-13,
         1.6058364230179302e-10,
@@ -259,7 +260,7 @@ F64 = FloatFormat(
         0.008333333333333323,
         -0.16666666666666666,
     ),
-    cos=_constants(
+    cos=constants(
         np.float64,
         4.7380337353085645e-14,
         -1.14702915669154e-11,
@@ -269,7 +270,7 @@ F64 = FloatFormat(
         -0.0013888888888888874,
         0.041666666666666664,
     ),
-    erf_small=_constants(
+    erf_small=constants(
         np.float64,
         -8.656625732973668e-10,
         1.41186872184166e-08,
@@ -284,7 +285,7 @@ F64 = FloatFormat(
         -0.37612638903183737,
         0.1283791670955126,
     ),
-    erf_large=_constants(
+    erf_large=constants(
         np.float64,
         -1.8215662912086887e-14,
         3.186085867860137e-13,
@@ -311,7 +312,7 @@ F64 = FloatFormat(
 )
 
 # log2(1 + f) / f on |f| <= 1/3 to 2**-38, for f32 results computed in f64
-POW32_LOG2 = _constants(
+POW32_LOG2 = constants(
     np.float64,
     -0.1542629557843597,
     0.15776259219847386,
@@ -330,7 +331,7 @@ POW32_LOG2 = _constants(
 )
 
 # (2**r - 1) / r on |r| <= 1/2 to 2**-32, for f32 results computed in f64
-POW32_EXP2 = _constants(
+POW32_EXP2 = constants(
     np.float64,
     1.5308270382168023e-05,
     0.00015461464246005225,
@@ -342,7 +343,7 @@ POW32_EXP2 = _constants(
 )
 
 # ((2 atanh(s) - 2 s) / s**3 - 2/3) / s**2, in s**2, on |s| <= 1/5
-POW64_ATANH = _constants(
+POW64_ATANH = constants(
     np.float64,
     0.12574315192032953,
     0.1159187653466122,
@@ -355,20 +356,20 @@ POW64_ATANH = _constants(
 )
 
 # 2/3 as a rounded value and its error
-TWO_THIRDS = _constants(
+TWO_THIRDS = constants(
     np.float64,
     0.6666666666666666,
     3.700743415417188e-17,
 )
 
 # pi/2 in three parts
-HALF_PI = _constants(
+HALF_PI = constants(
     np.float64,
     1.5707963267948966,
     6.123233995736766e-17,
     -1.4973849048591698e-33,
 )
-HALF_PI_F32 = _constants(
+HALF_PI_F32 = constants(
     np.float32,
     1.5707964,
     -4.371139e-08,
@@ -376,7 +377,7 @@ HALF_PI_F32 = _constants(
 )
 
 # 2/pi in pieces of 29 bits: the product of an f32 and a piece is exact in f64
-TWO_OVER_PI_PIECES = _constants(
+TWO_OVER_PI_PIECES = constants(
     np.float64,
     341782637 * 2.0**-29,
     423170132 * 2.0**-58,

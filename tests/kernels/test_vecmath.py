@@ -23,7 +23,8 @@ ARITY = {name: by_dtype["f32"].__code__.co_argcount for name, by_dtype in VECTOR
 UNARY = [name for name, arity in ARITY.items() if arity == 1]
 QUOTIENTS = ("mod", "floor_divide")
 # They branch where an argument or a quotient is far out.
-BRANCHING = ("sin", "cos", *QUOTIENTS)
+BRANCHING = ("sin", "cos", "tan", *QUOTIENTS)
+PLANE = ("hypot", "atan2")
 ENTRY = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
 LARGEST_ERROR_ULP = 2.0
 POINTS = 200_000
@@ -190,14 +191,37 @@ def test_pow_is_within_2_ulp(compiled: Any, dtype: str) -> None:
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", PLANE)
+def test_functions_of_the_plane(compiled: Any, name: str, dtype: str) -> None:
+    """Within 2 ULP, and special values as numpy has them."""
+    if dtype == "f64" and not HAS_LONG_DOUBLE:
+        pytest.skip("needs a reference wider than f64")
+    wide = np.float64 if dtype == "f32" else np.longdouble
+    x, y = sweep(dtype, 10), sweep(dtype, 11)
+    x, y = np.concatenate([x, x, x]), np.concatenate([y, x[::-1], x * y[::-1].clip(-4, 4)])
+    values = [0.0, 1.0, 5.5, np.finfo(DTYPES[dtype]).max, 1e-40, INFINITY]
+    grid = np.meshgrid([*values, *[-value for value in values], NAN], [*values, NAN])
+    x, y = (
+        np.concatenate([special.ravel(), each]).astype(DTYPES[dtype])
+        for special, each in zip(grid, (x, y), strict=True)
+    )
+    with np.errstate(all="ignore"):
+        for second in (y, -y):
+            exact = REFERENCES[name](x.astype(wide), second.astype(wide))
+            result = compiled(name, dtype)(x, second)
+            assert error_in_ulp(result, exact).max() <= LARGEST_ERROR_ULP
+            assert ((np.signbit(result) == np.signbit(exact)) | np.isnan(exact)).all()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", VECTOR_MATH)
 def test_compiled_gives_the_bits_of_numpy(compiled: Any, name: str, dtype: str) -> None:
     x = sweep(dtype, 7)
     if dtype == "f64":
         # numpy's f64 fma is exact only where no part of the product is subnormal.
         x = x[~(np.abs(x) < 2.0**-900)]
-    operands = (x,) if ARITY[name] == 1 else (x if name in QUOTIENTS else np.abs(x), np.roll(x, 11))
-    if name in QUOTIENTS:
+    operands = (x,) if ARITY[name] == 1 else (x if name != "pow" else np.abs(x), np.roll(x, 11))
+    if name in (*QUOTIENTS, *PLANE):
         # numpy's fma splits its operands, which the largest do not allow.
         operands = tuple(each[np.abs(operands[0].astype(np.float64)) < 1e290] for each in operands)
     with np.errstate(all="ignore"):
@@ -236,7 +260,10 @@ def test_special_values(compiled: Any, name: str, dtype: str) -> None:
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("name", ["expm1", "log1p", "tanh", "sin"])
+@pytest.mark.parametrize(
+    "name",
+    ["expm1", "log1p", "tanh", "sin", "tan", "sinh", "asin", "atan", "asinh", "atanh"],
+)
 def test_tiny_arguments_come_back(compiled: Any, name: str, dtype: str) -> None:
     info = np.finfo(DTYPES[dtype])
     x = np.array(

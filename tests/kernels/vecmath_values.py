@@ -59,6 +59,14 @@ REFERENCES: dict[str, Callable[..., Any]] = {
     "silu_slope": silu_slope,
     "mish": lambda x: np.where(x == -np.inf, -0.0, x * mish_gate(x)),
     "mish_slope": mish_slope,
+    **{
+        name: getattr(np, name)
+        for name in ("exp2", "log2", "log10", "tan", "sinh", "cosh", "hypot")
+    },
+    **{
+        name: getattr(np, f"arc{name[1:]}")
+        for name in ("asin", "acos", "atan", "asinh", "acosh", "atanh", "atan2")
+    },
     "mod": np.mod,
     "floor_divide": np.floor_divide,
     "erf": np.vectorize(math.erf, otypes=[np.float64]),
@@ -66,6 +74,18 @@ REFERENCES: dict[str, Callable[..., Any]] = {
 
 # (argument, result): pairs, since 0.0 and -0.0 are one key of a dict.
 SPECIAL_VALUES = {
+    "exp2": [(0, 1), (-0.0, 1), (-3, 0.125), (INFINITY, INFINITY), (-INFINITY, 0), (-1e5, 0)],
+    "log2": [(0, -INFINITY), (-0.0, -INFINITY), (1, 0), (8, 3), (INFINITY, INFINITY), (-1, NAN)],
+    "log10": [(0, -INFINITY), (-0.0, -INFINITY), (1, 0), (1000, 3), (INFINITY, INFINITY)],
+    "tan": [(0, 0), (-0.0, -0.0), (INFINITY, NAN), (-INFINITY, NAN)],
+    "sinh": [(0, 0), (-0.0, -0.0), (INFINITY, INFINITY), (-INFINITY, -INFINITY), (1e5, INFINITY)],
+    "cosh": [(0, 1), (-0.0, 1), (INFINITY, INFINITY), (-INFINITY, INFINITY), (1e5, INFINITY)],
+    "asin": [(0, 0), (-0.0, -0.0), (2, NAN), (-2, NAN), (INFINITY, NAN)],
+    "acos": [(1, 0), (2, NAN), (-2, NAN), (INFINITY, NAN)],
+    "atan": [(0, 0), (-0.0, -0.0)],
+    "asinh": [(0, 0), (-0.0, -0.0), (INFINITY, INFINITY), (-INFINITY, -INFINITY)],
+    "acosh": [(1, 0), (0.5, NAN), (-1, NAN), (INFINITY, INFINITY), (-INFINITY, NAN)],
+    "atanh": [(0, 0), (-0.0, -0.0), (1, INFINITY), (-1, -INFINITY), (2, NAN), (-INFINITY, NAN)],
     "silu": [(0, 0), (-0.0, -0.0), (INFINITY, INFINITY), (-INFINITY, -0.0), (1e5, 1e5)],
     "silu_slope": [(0, 0.5), (-0.0, 0.5), (INFINITY, 1), (-INFINITY, -0.0), (1e5, 1)],
     "mish": [(0, 0), (-0.0, -0.0), (INFINITY, INFINITY), (-INFINITY, -0.0), (1e5, 1e5)],

@@ -21,9 +21,11 @@ from graphc.testing.cases import (
     Sampler,
     away_from_zero,
     integers,
+    positive,
     special,
     special_rotated,
     spread,
+    uniform,
 )
 from tests.ops.elementwise_cases import applied, by_scalar
 
@@ -59,6 +61,18 @@ UNARY: dict[str, tuple[Sampler, Callable[[float], float]]] = {
         spread, lambda x: _mish_gate(x) + x * _sigmoid(x) * (1 - _mish_gate(x) ** 2)
     ),
     "softsign": (away_from_zero, lambda x: x / (1 + abs(x))),
+    "exp2": (spread, lambda x: 2**x),
+    "log2": (positive, math.log2),
+    "log10": (positive, math.log10),
+    "tan": (uniform(-1.2, 1.2), math.tan),
+    "sinh": (spread, math.sinh),
+    "cosh": (spread, math.cosh),
+    "asin": (uniform(-0.8, 0.8), math.asin),
+    "acos": (uniform(-0.8, 0.8), math.acos),
+    "atan": (spread, math.atan),
+    "asinh": (spread, math.asinh),
+    "acosh": (uniform(1.3, 3.0), math.acosh),
+    "atanh": (uniform(-0.8, 0.8), math.atanh),
 }  # fmt: skip
 
 
@@ -76,6 +90,8 @@ def near_two(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
 BINARY: dict[str, tuple[Sampler, Sampler, Callable[[float, float], float]]] = {
     "mod": (quotients_between_steps, near_two, lambda x, y: x % y),
     "floor_divide": (quotients_between_steps, near_two, lambda x, y: x // y),
+    "hypot": (away_from_zero, away_from_zero, math.hypot),
+    "atan2": (away_from_zero, away_from_zero, math.atan2),
 }
 OF_INTEGERS: dict[str, Callable[[int, int], int]] = {
     "mod": lambda x, y: x % y if y else 0,

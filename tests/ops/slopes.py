@@ -8,6 +8,7 @@ where a comparison chooses the slope, NaN takes the side where the comparison is
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -68,6 +69,20 @@ UNARY_SLOPES = (
     _unary("mish", (0.0, 0.6), (-0.0, 0.6), (INF, 1), (-INF, 0), (NAN, NAN)),
     _unary("mish_slope", (0.0, 0.64), (-0.0, 0.64), (INF, 0), (-INF, 0), (NAN, NAN)),
     _unary("softsign", (0.0, 1), (-0.0, 1), (1, 0.25), (INF, 0), (-INF, 0), (NAN, NAN)),
+    _unary("exp2", (-INF, 0), (INF, INF), (0.0, math.log(2)), (-0.0, math.log(2)), (NAN, NAN)),
+    *(
+        _unary(op, (0.0, INF), (-0.0, INF), (INF, 0), (0.5, 2 / math.log(base)), (NAN, NAN))
+        for op, base in (("log2", 2), ("log10", 10))
+    ),
+    _unary("tan", (0.0, 1), (-0.0, 1), (INF, NAN), (-INF, NAN), (NAN, NAN)),
+    _unary("sinh", (0.0, 1), (-0.0, 1), (INF, INF), (-INF, INF), (NAN, NAN)),
+    _unary("cosh", (0.0, 0), (-0.0, 0), (INF, INF), (-INF, -INF), (NAN, NAN)),
+    _unary("asin", (0.0, 1), (-0.0, 1), (1, INF), (-1, INF), (0.6, 1.25), (2, NAN), (NAN, NAN)),
+    _unary("acos", (0.0, -1), (-0.0, -1), (1, -INF), (-1, -INF), (2, NAN), (NAN, NAN)),
+    _unary("atan", (0.0, 1), (-0.0, 1), (-2, 0.2), (INF, 0), (-INF, 0), (NAN, NAN)),
+    _unary("asinh", (0.0, 1), (-0.0, 1), (-0.75, 0.8), (INF, 0), (-INF, 0), (NAN, NAN)),
+    _unary("acosh", (1, INF), (1.25, 4 / 3), (INF, 0), (0.0, NAN), (NAN, NAN)),
+    _unary("atanh", (0.0, 1), (-0.0, 1), (1, INF), (-1, INF), (0.6, 1.5625), (NAN, NAN)),
     _unary("reciprocal", (0.0, -INF), (-0.0, -INF), (INF, 0), (-INF, 0), (-2, -0.25), (NAN, NAN)),
     _unary("square", (0.0, 0), (-0.0, 0), (-3, -6), (INF, INF), (-INF, -INF), (NAN, NAN)),
     _unary("sqrt", (0.0, INF), (-0.0, INF), (4, 0.25), (INF, 0), (-1, NAN), (NAN, NAN)),
@@ -125,6 +140,10 @@ BINARY_SLOPES = (
     _binary("mod", 0, (7.0, 2.0, 1), (INF, 2.0, 1), (1.0, 0.0, 1)),
     _binary("mod", 1, (7.0, 2.0, -3), (-7.0, 2.0, 4), (5.0, INF, 0), (-5.0, INF, 1),
             (1.0, 0.0, -INF)),
+    _binary("hypot", 0, (3.0, 4.0, 0.6), (-3.0, 4.0, -0.6), (0.0, 0.0, 0), (1.0, INF, 0)),
+    _binary("hypot", 1, (3.0, 4.0, 0.8), (3.0, -4.0, -0.8), (0.0, -0.0, 0), (INF, 1.0, 0)),
+    _binary("atan2", 0, (3.0, 4.0, 0.16), (3.0, -4.0, -0.16), (1.0, INF, NAN), (INF, 1.0, 0)),
+    _binary("atan2", 1, (3.0, 4.0, -0.12), (-3.0, 4.0, 0.12), (1.0, INF, 0), (INF, 1.0, NAN)),
     _binary("divide", 0, (0.0, 0.0, INF), (1, -0.0, -INF), (INF, -4, -0.25), (1, INF, 0)),
     _binary("divide", 1, (1, 0.0, -INF), (1, -0.0, -INF), (-1, 0.0, INF), (1, INF, 0),
             (INF, -2, -INF), (0.0, 2, 0), (0.0, 0.0, NAN)),

@@ -193,6 +193,10 @@ SCALAR_PRIMITIVES: Mapping[str, Any] = {
     "tanh_tail": lambda x: 2 * np.exp(-2 * np.abs(x)) / (1 + np.exp(-2 * np.abs(x))),
     "softplus": lambda x: np.logaddexp(x, x.dtype.type(0)),
     "pow": np.power,
+    **{
+        name: getattr(np, f"arc{name[1:]}")
+        for name in ["asin", "acos", "atan", "asinh", "acosh", "atanh", "atan2"]
+    },
     "inf": np.inf,
     "round_even": np.rint,
     "silu": lambda x: x / (1 + np.exp(-x)) if x != -np.inf else x.dtype.type(0),
@@ -204,26 +208,14 @@ SCALAR_PRIMITIVES: Mapping[str, Any] = {
     "threefry_second": lambda key, counter: (bits_of(key, counter, 2) >> 32).astype(np.int32),
     "unit_interval": fraction_of,
     **{f"cast_{name}": known.numpy.type for name, known in DTYPES.items()},
+    "mod": np.mod,
     **{
-        name: getattr(np, name)
-        for name in [
-            "sqrt",
-            "exp",
-            "expm1",
-            "log",
-            "log1p",
-            "sin",
-            "cos",
-            "tanh",
-            "floor",
-            "ceil",
-            "trunc",
-            "mod",
-            "floor_divide",
-            "left_shift",
-            "right_shift",
-            "copysign",
-        ]
+        function.__name__: function
+        for function in (
+            *(np.sqrt, np.exp, np.expm1, np.log, np.log1p, np.sin, np.cos, np.tanh, np.floor),
+            *(np.ceil, np.trunc, np.floor_divide, np.left_shift, np.right_shift, np.copysign),
+            *(np.exp2, np.log2, np.log10, np.tan, np.sinh, np.cosh, np.hypot),
+        )
     },
 }
 
