@@ -1,12 +1,21 @@
 """Optimizers inside of others: in groups, and behind Lookahead; going up a loss."""
 
 import dataclasses
+import math
 
 import numpy as np
 import pytest
 
 import graphc as gc
-from tests.declare.optim_cases import STARTS, after_steps, assert_values, declare, lion, sgd
+from tests.declare.optim_cases import (
+    STARTS,
+    adafactor,
+    after_steps,
+    assert_values,
+    declare,
+    lion,
+    sgd,
+)
 
 SGD, AdamW, Lion, Lookahead, Muon = (
     gc.optim.SGD, gc.optim.AdamW, gc.optim.Lion, gc.optim.Lookahead, gc.optim.Muon,
@@ -76,6 +85,43 @@ def test_lookahead_begins_with_the_weights_and_ends_between_both():
     np.testing.assert_allclose(
         graph.variables["a"], start + 0.25 * (fast.variables["a"] - start), rtol=1e-14
     )
+
+
+def run_of(optimizer, starts, steps=5):
+    """Parameters of these starts after steps down the sum of their squares, halved."""
+    graph, loss = gc.Graph(), 0.0
+    for name, start in starts.items():
+        loss = loss + gc.sum(gc.square(graph.parameter(name, start.shape, start, "f64"))) / 2
+    step = gc.function([], loss, optimizer.updates(loss), mode="reference")
+    for _ in range(steps):
+        step()
+    return {name: graph.variables[name] for name in starts}
+
+
+def test_muon_moves_a_matrix_and_its_transpose_alike():
+    """Of both the smaller product is taken, and the rows of what it moves by are orthogonal."""
+    wide = np.random.default_rng(3).normal(size=(3, 5))
+    muon = Muon(0.1, 0.0, adjust_lr_fn="match_rms_adamw")
+    found = run_of(muon, {"wide": wide, "tall": wide.T})
+    np.testing.assert_allclose(found["wide"], found["tall"].T, rtol=1e-12)
+    moved = (wide - run_of(muon, {"wide": wide}, 1)["wide"]) / (0.1 * 0.2 * math.sqrt(5))
+    values = np.linalg.svd(moved, compute_uv=False)
+    assert (values > 0.6).all() and (values < 1.3).all()
+
+
+def test_adafactor_of_any_rank():
+    rng = np.random.default_rng(4)
+    starts = {
+        "scalar": np.array(1.5),
+        "cube": rng.normal(size=(2, 3, 4)),
+        "empty": np.zeros((0, 3)),
+    }
+    found = run_of(gc.optim.Adafactor(0.1), starts)
+    for name in ("scalar", "cube"):
+        value, kept = starts[name], {}
+        for t in range(1, 6):
+            value = adafactor(value, value, kept, t, lr=0.1)
+        np.testing.assert_allclose(found[name], value, rtol=1e-13)
 
 
 @pytest.mark.parametrize(
