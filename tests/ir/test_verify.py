@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from graphc.ir import build
-from graphc.ir.attributes import INT
+from graphc.ir.attributes import AXIS
 from graphc.ir.errors import GraphError
 from graphc.ir.graph import Graph, Node, Program
 from graphc.ir.ops import composite, leaf
@@ -200,7 +200,7 @@ def test_every_check_is_needed() -> None:
 def test_an_attribute_kind_that_refuses_is_reported() -> None:
     program = sound()
     node: Node = next(node for node in program.nodes if node.op.name == "softmax")
-    assert node.op.attributes == {"axis": INT}
+    assert node.op.attributes == {"axis": AXIS}
     object.__setattr__(node, "attributes", {"axis": "last"})
     with pytest.raises(GraphError, match=r"verify attributes.*axis='last'"):
         verify(program)

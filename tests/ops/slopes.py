@@ -43,7 +43,7 @@ def _unary(op: str, *pairs: tuple[float, float], ct: float = 1.0, **attributes: 
 
 def _binary(op: str, by: int, *triples: tuple[float, float, float], ct: float = 1.0) -> Slope:
     """(x, y, slope) triples."""
-    x, y, slopes = ([triple[number] for triple in triples] for number in range(3))
+    x, y, slopes = ([float(triple[number]) for triple in triples] for number in range(3))
     return Slope(op, by, [x, y], slopes, ct=ct)
 
 
@@ -124,6 +124,13 @@ UNARY_SLOPES = (
     _unary("elu", (0.0, 0), (-0.0, 0), (-2, 0), (-INF, 0), (2, INF), ct=INF, alpha=0.0),
     _unary("elu", (0.0, -INF), (-2, -INF), (2, INF), ct=INF, alpha=-0.5),
 )  # fmt: skip
+
+_ALONG, _UPWARDS = {"axis": 0}, {"descending": False}
+# Of a recurrence the elements, and their factors.
+_RECURRENCE = [[1.0, 2.0, 3.0], [9.0, 0.0, 2.0]]
+# Of windows of two neighbours.
+_PAIRS = {"axes": (0,), "strides": (1,), "dilations": (1,)}
+_IN_PAIRS = [[1.0, 2.0], [3.0, 4.0]]
 
 _TIES = ((0.0, 0.0, 0.5), (0.0, -0.0, 0.5), (-0.0, 0.0, 0.5), (INF, INF, 0.5), (-INF, -INF, 0.5))
 
@@ -209,6 +216,23 @@ TENSOR_SLOPES = (
     Slope("concatenate", 0, [[0.0], [INF, 1.0]], [INF], {"axis": 0}, [INF, 2.0, 3.0]),
     Slope("concatenate", 1, [[0.0], [INF, 1.0]], [2, 3], {"axis": 0}, [INF, 2.0, 3.0]),
     Slope("take", 0, [[INF, 0.0, 1.0], [2, 2, 0]], [3, 0, INF], {"axis": 0}, [INF, 2.0, 3.0]),
+    Slope(
+        "take_along_axis", 0, [[INF, 0.0, 1.0], [2, 2, 0]], [3, 0, INF], {"axis": 0},
+        [INF, 2.0, 3.0],
+    ),
+    Slope("cumsum", 0, [[INF, 0.0, -0.0]], [6, 5, 3], _ALONG | {"reverse": False}, [1.0, 2.0, 3.0]),
+    Slope("cumsum", 0, [[INF, 0.0, -0.0]], [1, 3, 6], _ALONG | {"reverse": True}, [1.0, 2.0, 3.0]),
+    Slope("cumprod", 0, [[2.0, 0.0, 3.0]], [1, 8, 0], _ALONG),
+    Slope("cumprod", 0, [[0.0, 0.0, 5.0]], [1, 0, 0], _ALONG),
+    Slope("linear_recurrence", 0, _RECURRENCE, [1, 3, 1], _ALONG | {"reverse": False}),
+    Slope("linear_recurrence", 1, _RECURRENCE, [0, 3, 2], _ALONG | {"reverse": False}),
+    Slope("sort", 0, [[3.0, INF, -0.0]], [6, 7, 5], _ALONG | _UPWARDS, [5.0, 6.0, 7.0]),
+    Slope("sort", 0, [[NAN, 1.0]], [6, 5], _ALONG | _UPWARDS, [5.0, 6.0]),
+    Slope("windows", 0, [[INF, 0.0, 1.0]], [1, 5, 4], _PAIRS | {"sizes": (2,)}, _IN_PAIRS),
+    Slope(
+        "add_windows", 0, [[[0.0, INF], [1.0, 2.0]]], [[1, 2], [2, INF]], _PAIRS | {"shape": (3,)},
+        [1.0, 2.0, INF],
+    ),
     Slope("scatter_add", 0, [[INF, 0.0], [2, 0]], [3, INF], {"axis": 0, "shape": (3,)},
           [INF, 2.0, 3.0]),
     Slope("index_add", 0, [[INF, 0.0, 1.0], [1.0, 2.0], [2, 0]], [INF, 2, 3], {"axis": 0},
