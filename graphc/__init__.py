@@ -49,7 +49,10 @@ from graphc.ir.activations import (
     selu,
 )
 from graphc.ir.build import (
+    all,
+    any,
     argmax,
+    argmin,
     broadcast_to,
     cast,
     concatenate,
@@ -68,20 +71,40 @@ from graphc.ir.build import (
     one_hot,
     pick,
     power,
+    prod,
     reshape,
+    scatter_add,
+    scatter_set,
     softmax,
     squeeze,
+    std,
     stop_gradient,
     sum,
     take,
     transpose,
+    var,
     where,
 )
 from graphc.ir.convolution import conv, conv_transpose, depthwise_conv, separable_conv
 from graphc.ir.custom_vjp import CustomVjp, custom_vjp
 from graphc.ir.dims import Dim
+from graphc.ir.einsum import einsum, outer
 from graphc.ir.elements import clip, isfinite, isinf, isnan, nan_to_num, round
+from graphc.ir.filling import (
+    arange,
+    diagonal,
+    eye,
+    full,
+    full_like,
+    ones,
+    ones_like,
+    tril,
+    triu,
+    zeros,
+    zeros_like,
+)
 from graphc.ir.graph import Node
+from graphc.ir.joining import array_split, flip, repeat, roll, split, stack, tile
 from graphc.ir.op import Op
 from graphc.ir.ops.activations import mish, silu, softsign
 from graphc.ir.ops.bitwise import (
@@ -144,12 +167,14 @@ from graphc.ir.ops.mathematics import (
 )
 from graphc.ir.ops.rounding import ceil, floor, floor_divide, mod, trunc
 from graphc.ir.ordering import argsort, cumprod, cumsum, sort, take_along_axis, top_k
+from graphc.ir.padding import pad
 from graphc.ir.pooling import (
     adaptive_average_pool,
     adaptive_max_pool,
     average_pool,
     max_pool,
 )
+from graphc.ir.shaping import moveaxis, swapaxes
 from graphc.ir.types import DType, bool_, f32, f64, i32, i64, u8
 from graphc.train import callbacks, data, loggers
 from graphc.train.history import History
@@ -190,8 +215,13 @@ __all__ = [
     "adaptive_average_pool",
     "adaptive_max_pool",
     "add",
+    "all",
+    "any",
+    "arange",
     "argmax",
+    "argmin",
     "argsort",
+    "array_split",
     "asin",
     "asinh",
     "atan",
@@ -218,8 +248,10 @@ __all__ = [
     "custom_vjp",
     "data",
     "depthwise_conv",
+    "diagonal",
     "divide",
     "dropout",
+    "einsum",
     "elu",
     "equal",
     "exp",
@@ -227,10 +259,14 @@ __all__ = [
     "expand",
     "expand_dims",
     "expm1",
+    "eye",
     "f32",
     "f64",
+    "flip",
     "floor",
     "floor_divide",
+    "full",
+    "full_like",
     "function",
     "gather",
     "glu",
@@ -282,23 +318,33 @@ __all__ = [
     "minimum",
     "mish",
     "mod",
+    "moveaxis",
     "multiply",
     "nan_to_num",
     "negate",
     "nn",
     "not_equal",
     "one_hot",
+    "ones",
+    "ones_like",
     "optim",
+    "outer",
+    "pad",
     "per_sample_gradients",
     "pick",
     "power",
     "prelu",
+    "prod",
     "random",
     "reciprocal",
     "relu",
+    "repeat",
     "reshape",
     "right_shift",
+    "roll",
     "round",
+    "scatter_add",
+    "scatter_set",
     "schedules",
     "scope",
     "selu",
@@ -312,25 +358,35 @@ __all__ = [
     "softplus",
     "softsign",
     "sort",
+    "split",
     "sqrt",
     "square",
     "squeeze",
+    "stack",
+    "std",
     "stop_gradient",
     "subtract",
     "sum",
+    "swapaxes",
     "take",
     "take_along_axis",
     "tan",
     "tanh",
     "testing",
+    "tile",
     "top_k",
     "training_form",
     "training_updates",
     "transpose",
+    "tril",
+    "triu",
     "trunc",
     "u8",
+    "var",
     "vjp",
     "where",
+    "zeros",
+    "zeros_like",
 ]
 
 # `import graphc.nn` and `from graphc.nn import dense` find a module of users where it stands.

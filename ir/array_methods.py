@@ -89,10 +89,45 @@ class ArrayMethods:
         """The least element over `axis`: an axis, several, or None for all."""
         return self.graph.node_functions.min(self, axis, keepdims)
 
-    def argmax(self, axis: int | None = None, keepdims: bool = False) -> Self:
+    def prod(self, axis: Any = None, keepdims: bool = False) -> Self:
+        """The product over `axis`: an axis, several, or None for all."""
+        return self.graph.node_functions.prod(self, axis, keepdims)
+
+    def any(self, axis: Any = None, keepdims: bool = False) -> Self:
+        """Whether an element over `axis`, an axis, several, or None for all, is True or not 0."""
+        return self.graph.node_functions.any(self, axis, keepdims)
+
+    def all(self, axis: Any = None, keepdims: bool = False) -> Self:
+        """Whether all elements over `axis`, an axis, several, or None for all, are."""
+        return self.graph.node_functions.all(self, axis, keepdims)
+
+    def var(self, axis: Any = None, ddof: int = 0, keepdims: bool = False) -> Self:
+        """The variance over `axis`, an axis, several, or None for all: a sum over n - ddof."""
+        return self.graph.node_functions.var(self, axis, ddof, keepdims)
+
+    def std(self, axis: Any = None, ddof: int = 0, keepdims: bool = False) -> Self:
+        """The root of the variance."""
+        return self.graph.node_functions.std(self, axis, ddof, keepdims)
+
+    def argmax(self, axis: Any = None, keepdims: bool = False) -> Self:
         """The index (i64) of the greatest element along `axis`, of all elements for None."""
-        along = self.ravel() if axis is None else self
-        return self.graph.node_functions.argmax(along, axis or 0, keepdims)
+        return self.graph.node_functions.argmax(self, axis, keepdims)
+
+    def argmin(self, axis: Any = None, keepdims: bool = False) -> Self:
+        """The index (i64) of the least element along `axis`, of all elements for None."""
+        return self.graph.node_functions.argmin(self, axis, keepdims)
+
+    def repeat(self, repeats: Any, axis: int | None = None) -> Self:
+        """Each slice along `axis`, or each element, so many times in a row."""
+        return self.graph.node_functions.repeat(self, repeats, axis)
+
+    def swapaxes(self, axis1: int, axis2: int) -> Self:
+        """The tensor with two axes in each other's place."""
+        return self.graph.node_functions.swapaxes(self, axis1, axis2)
+
+    def diagonal(self, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Self:
+        """A diagonal of the matrices along two axes, as a last axis in their place."""
+        return self.graph.node_functions.diagonal(self, offset, axis1, axis2)
 
     def argsort(self, axis: int | None = -1, *, descending: bool = False) -> Self:
         """The indices (i64) of the elements in order along `axis`, of all elements for None."""
@@ -140,7 +175,7 @@ class ArrayMethods:
         return self.graph.node_functions.apply_ufunc(ufunc, method, inputs, options)
 
     def __array_function__(self, function: Any, _: Any, given: Any, options: Any) -> Any:
-        return self.graph.node_functions.apply_function(function, given, options)
+        return self.graph.node_functions.apply_function(self, function, given, options)
 
     # --- what a tensor cannot do -------------------------------------------------------------
 
@@ -183,8 +218,8 @@ class ArrayMethods:
 
     def __setitem__(self, key: Any, value: Any) -> NoReturn:
         _refuse(
-            "a tensor never changes; gc.where(condition, value, x) and gc.concatenate make another "
-            "one, and the updates of a function give states new values"
+            "a tensor never changes; gc.where(condition, value, x) and gc.scatter_set(x, indices, "
+            "values) make another one, and the updates of a function give states new values"
         )
 
     def __getattr__(self, name: str) -> Any:

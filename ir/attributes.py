@@ -186,6 +186,8 @@ EXTENT = AttributeKind(
 DTYPE = AttributeKind("dtype", as_dtype, str, as_dtype)
 COUNT = AttributeKind("count", _as_whole, str, int)
 INT = AttributeKind("int", _as_whole, str, int, deeper=None)
+# A number that counts no axes.
+COUNT = AttributeKind("count", _as_whole, str, int)
 # By their bits: 0.0 and -0.0 are equal numbers, NaN is not equal to itself.
 FLOAT = AttributeKind("float", as_number, repr, float, key=float.hex)
 

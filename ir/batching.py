@@ -10,7 +10,7 @@ from graphc.ir.dims import Extent
 from graphc.ir.errors import GraphError
 from graphc.ir.graph import Node, topological
 from graphc.ir.location import located
-from graphc.ir.lowering import Assemble, Composite, Contract, Cumulative, Gather, Scalar, ScatterAdd
+from graphc.ir.lowering import Assemble, Composite, Contract, Cumulative, Gather, Scalar, Scatter
 from graphc.ir.ops import OPS, custom, movement, training
 
 
@@ -57,7 +57,7 @@ class _Batch:
             return self.of(lowering.expand(*node.operands, **node.attributes))
         if isinstance(lowering, Scalar | Contract) or op is movement.broadcast_to:
             operands = [self._aligned(x, node.rank) for x in node.operands]
-        elif isinstance(lowering, Gather | ScatterAdd):
+        elif isinstance(lowering, Gather | Scatter):
             *values, indices = node.operands
             if indices in self.made:
                 raise _no_rule(node, "its indices differ")

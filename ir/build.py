@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
 from graphc.ir.argument_checks import (
-    axes_of,
     axis_of,
     integer_of,
     problem_with,
@@ -18,9 +16,23 @@ from graphc.ir.errors import DTypeError, ShapeError
 from graphc.ir.given import as_array, check_tensors, is_tensor
 from graphc.ir.location import callers_location, located
 from graphc.ir.op import Node
-from graphc.ir.ops import composite, contract, indexed, movement, reduce
+from graphc.ir.ops import composite, contract, movement
 from graphc.ir.ops import elementwise as ops
 from graphc.ir.powers import power as power
+from graphc.ir.reductions import all as all
+from graphc.ir.reductions import any as any
+from graphc.ir.reductions import argmax as argmax
+from graphc.ir.reductions import argmin as argmin
+from graphc.ir.reductions import log_softmax as log_softmax
+from graphc.ir.reductions import logsumexp as logsumexp
+from graphc.ir.reductions import max as max
+from graphc.ir.reductions import mean as mean
+from graphc.ir.reductions import min as min
+from graphc.ir.reductions import prod as prod
+from graphc.ir.reductions import softmax as softmax
+from graphc.ir.reductions import std as std
+from graphc.ir.reductions import sum as sum
+from graphc.ir.reductions import var as var
 from graphc.ir.shaping import broadcast_to as broadcast_to
 from graphc.ir.shaping import concatenate as concatenate
 from graphc.ir.shaping import expand as expand
@@ -29,13 +41,11 @@ from graphc.ir.shaping import reshape as reshape
 from graphc.ir.shaping import reshaped as reshaped
 from graphc.ir.shaping import squeeze as squeeze
 from graphc.ir.shaping import transpose as transpose
-from graphc.ir.types import (
-    as_dtype,
-    f32,
-    i64,
-)
-
-Axis = int | Iterable[int] | None
+from graphc.ir.taking import constant_indices
+from graphc.ir.taking import scatter_add as scatter_add
+from graphc.ir.taking import scatter_set as scatter_set
+from graphc.ir.taking import take as take
+from graphc.ir.types import as_dtype
 
 
 def lift(value: Any, beside: Any) -> Node:
@@ -130,109 +140,7 @@ def maxout(x: Any, pieces: int, axis: int = -1) -> Node:
     return max(movement.reshape(x, shape=split), axis + 1)
 
 
-# --- reductions ------------------------------------------------------------------------------
-
-
-def sum(x: Any, axis: Axis = None, keepdims: bool = False) -> Node:
-    """sum x_i over `axis`: an axis, several, or None for all; of bools their count, an i64. Its
-    dtype is x's otherwise. Raises ShapeError for an axis that x has not, DTypeError for u8.
-
-        row_sums = gc.sum(x, axis=1)
-    """
-    if is_tensor(x) and x.dtype.is_bool:
-        x = ops.cast(x, dtype=i64)
-    return _reduce(reduce.sum_, x, axis, keepdims)
-
-
-def max(x: Any, axis: Axis = None, keepdims: bool = False) -> Node:
-    """The greatest element over `axis`: an axis, several, or None for all; its derivative goes to
-    that element. Raises ShapeError for other axes and for no elements, DTypeError for bools.
-
-        largest = gc.max(x, axis=-1, keepdims=True)
-    """
-    return _reduce(reduce.max_, x, axis, keepdims)
-
-
-def min(x: Any, axis: Axis = None, keepdims: bool = False) -> Node:
-    """The least element over `axis`; the rest is as `max` has it, and Raises as that does.
-
-    least = gc.min(x, axis=0)
-    """
-    return _reduce(reduce.min_, x, axis, keepdims)
-
-
-def mean(x: Any, axis: Axis = None, keepdims: bool = False) -> Node:
-    """sum x_i / n over `axis`: an axis, several, or None for all; of bools the share of True, an
-    f32. Raises DTypeError for integers, ShapeError for an axis that x has not.
-
-        loss = gc.mean(gc.square(x - y))
-    """
-    axes = axes_of(x, axis, "mean")
-    if x.dtype.is_bool:
-        x = ops.cast(x, dtype=f32)
-    if not x.dtype.is_float:
-        raise DTypeError(problem_with("mean", x, "floats or bools expected; cast first"))
-    total = sum(x, axes, keepdims)
-    return total / x.graph.extent(tuple(x.shape[a] for a in axes), x.dtype)
-
-
-def _reduce(op: Any, x: Any, axis: Axis, keepdims: bool) -> Node:
-    axes = axes_of(x, axis, op.name)
-    reduced: Node = op(x, axes=axes) if axes else x
-    return reduced if keepdims else squeeze(reduced, axes)
-
-
-def argmax(x: Any, axis: int = -1, keepdims: bool = False) -> Node:
-    """The index (i64) of the greatest element along `axis`, the first where several are equal: x's
-    shape without that axis. Raises ShapeError for another axis, DTypeError for bools.
-
-        labels = gc.argmax(scores, axis=-1)
-    """
-    axis = axis_of(x, axis, "argmax")
-    index = composite.argmax(x, axis=axis)
-    return index if keepdims else squeeze(index, (axis,))
-
-
-def logsumexp(x: Any, axis: int = -1, keepdims: bool = False) -> Node:
-    """log(sum(exp(x))) along `axis` without overflow; of infinities as the formula says. Raises
-    DTypeError unless x is of floats, ShapeError for another axis.
-
-        normalizer = gc.logsumexp(scores)
-    """
-    axis = axis_of(x, axis, "logsumexp")
-    value = composite.logsumexp(x, axes=(axis,))
-    return value if keepdims else squeeze(value, (axis,))
-
-
-def softmax(x: Any, axis: int = -1) -> Node:
-    """exp(x) / sum(exp(x)) along `axis`, of x's shape. Raises DTypeError unless x is of floats,
-    ShapeError for another axis.
-
-        probabilities = gc.softmax(scores)
-    """
-    return composite.softmax(x, axis=axis_of(x, axis, "softmax"))
-
-
-def log_softmax(x: Any, axis: int = -1) -> Node:
-    """log(softmax(x)) along `axis`, in its stable form, of x's shape. Raises as `softmax` does.
-
-    log_probabilities = gc.log_softmax(scores)
-    """
-    return composite.log_softmax(x, axis=axis_of(x, axis, "log_softmax"))
-
-
 # --- indices -----------------------------------------------------------------------------------
-
-
-def take(x: Any, indices: Any, axis: int = 0) -> Node:
-    """Slices of `x` along `axis` chosen by integer `indices`, whose axes replace it.
-
-        rows = gc.take(table, labels)  # [n, 8], [batch] -> [batch, 8]
-
-    Raises IndexError for numbers that are out of range; a tensor's are checked at each run.
-    """
-    axis = axis_of(x, axis, "take")
-    return indexed.take(x, lift_index(indices, x, axis, "take"), axis=axis)
 
 
 def pick(x: Any, labels: Any) -> Node:
@@ -243,7 +151,7 @@ def pick(x: Any, labels: Any) -> Node:
     Raises IndexError for numbers that are out of range; a tensor's are checked at each run.
     """
     check_tensors("pick", x)
-    return composite.pick(x, lift_index(labels, x, x.rank - 1, "pick"))
+    return composite.pick(x, _labels(labels, x))
 
 
 def gather(x: Any, indices: Any, axis: int = -1) -> Node:
@@ -266,25 +174,11 @@ def one_hot(labels: Any, depth: Extent, dtype: object = "f32") -> Node:
     return composite.one_hot(labels, depth=depth, dtype=dtype)
 
 
-def lift_index(indices: Any, x: Any, axis: int, name: str) -> Node:
-    """Indices of `axis` given as numbers or an array become an integer constant."""
-    if is_tensor(indices):
-        return indices
-    try:
-        array = as_array(indices)
-    except (TypeError, ValueError) as error:
-        raise DTypeError(problem_with(name, x, str(error))) from None
-    if array.size == 0:
-        # An empty list is float to numpy.
-        return x.graph.constant(array, "i64")
-    if array.dtype.kind not in "iu":
-        # A fraction stays one, for the op to refuse.
-        return x.graph.constant(array)
-    extent = x.shape[axis] if x.rank else None
-    if isinstance(extent, int) and not (array.min() >= 0 and array.max() < extent):
-        wrong = next(i for i in array.flat if not 0 <= i < extent)
-        raise IndexError(problem_with(name, x, f"index {wrong} is outside 0 to {extent - 1}"))
-    return x.graph.constant(array, "i64")
+def _labels(labels: Any, x: Any) -> Node:
+    """Labels of x's last axis given as numbers or an array become an integer constant."""
+    if is_tensor(labels):
+        return labels
+    return constant_indices(x, labels, x.shape[-1] if x.rank else Dim("none"), "pick")
 
 
 # --- products --------------------------------------------------------------------------------

@@ -1,46 +1,66 @@
-"""`x[key]`: integers, slices, None, `...`, and one tensor, array or list of indices."""
+"""`x[key]`: integers, slices, None, `...`, and tensors, arrays and lists of indices."""
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from graphc.ir.argument_checks import problem_with
-from graphc.ir.build import lift_index, reshaped
 from graphc.ir.dims import Dim, Extent, is_natural
 from graphc.ir.errors import DTypeError, ShapeError
 from graphc.ir.given import as_array, as_integer, is_tensor, shown
 from graphc.ir.op import Node
 from graphc.ir.ops import composite, indexed, movement
+from graphc.ir.ops import elementwise as ops
+from graphc.ir.shaping import broadcast_to, reshaped, transpose
+from graphc.ir.taking import indices_along
+from graphc.ir.types import broadcast_shapes, i64
 
 _MASK = (
     "a mask would choose as many elements as it holds True, and a shape does not depend on values; "
-    "gc.where(mask, x, 0) keeps the shape, and np.flatnonzero makes indices of an array of bools"
+    "gc.where(mask, x, 0) keeps the shape, and an array of bools, which is known, is an index"
 )
 
 
-def index(x: Any, key: Any) -> Node:
-    """`x[key]` as numpy has it, for integers, slices, None, `...`, and for one tensor, array or
-    list of integers, whose axes replace the axis that it stands for.
+@dataclass(frozen=True, eq=False)
+class _Places:
+    """Indices along an axis: a tensor or an array. extent: that of the axis where they are the
+    places at which an array of bools is True."""
 
-    Raises ShapeError for an index out of range or of a kind that is not known, and for an integer
-    beside a list of indices; IndexError for a number in a list that is out of range; DTypeError for
-    a mask.
+    indices: Any
+    extent: int | None = None
+
+
+def index(x: Any, key: Any) -> Node:
+    """`x[key]` as numpy has it, for integers, slices, None, `...`, and for tensors, arrays and
+    lists of integers, whose axes replace those that they stand for. An array of bools stands for
+    the places where it is True.
+
+    Raises ShapeError for an index out of range or of a kind that is not known, and for lists that
+    do not broadcast; IndexError for a number in a list that is out of range; DTypeError for a
+    tensor of bools.
     """
-    items = _of_each_axis(x, list(key) if isinstance(key, tuple) else [key])
-    places = [place for place, item in enumerate(items) if _is_several(item)]
-    if not places:
+    given = list(key) if isinstance(key, tuple) else [key]
+    items = _of_each_axis(x, [part for item in given for part in _known(x, item)])
+    lists = [place for place, item in enumerate(items) if isinstance(item, _Places)]
+    if not lists:
         return _by_slices(x, items)
-    if len(places) > 1:
-        problem = "only one tensor, array or list may stand in an index; take one axis at a time"
-        raise ShapeError(problem_with("index", x, problem))
-    (place,) = places
-    chosen, items[place] = items[place], slice(None)
-    if not all(item is None or isinstance(item, slice) for item in items):
-        problem = "an integer beside a tensor, array or list; index by one after the other"
-        raise ShapeError(problem_with("index", x, problem))
-    return _by_several(_by_slices(x, items), chosen, place)
+    _check_bools(x, items)
+    chosen = [items[place].indices for place in lists]
+    rest = [slice(None) if place in lists else item for place, item in enumerate(items)]
+    sliced = _by_slices(x, rest)
+    kept = [n for n, item in enumerate(items) if item is None or isinstance(item, slice | _Places)]
+    axes = [kept.index(place) for place in lists]
+    # To numpy an integer beside a list is a list too. Where they are apart, the axes of the indices
+    # come first.
+    block = [n for n, item in enumerate(items) if not (item is None or isinstance(item, slice))]
+    if block != list(range(block[0], block[-1] + 1)):
+        others = [axis for axis in range(sliced.rank) if axis not in axes]
+        return _by_lists(transpose(sliced, (*axes, *others)), chosen, 0)
+    return _by_lists(sliced, chosen, axes[0])
 
 
 def _of_each_axis(x: Any, items: list[Any]) -> list[Any]:
@@ -56,30 +76,59 @@ def _of_each_axis(x: Any, items: list[Any]) -> list[Any]:
     return [*items[:position], *[slice(None)] * (x.rank - named), *items[position + 1 :]]
 
 
-def _is_several(item: Any) -> bool:
-    if isinstance(item, np.ndarray):
-        return item.ndim > 0 or item.dtype.kind == "b"
-    return is_tensor(item) or isinstance(item, list | tuple)
-
-
-def _by_several(x: Any, chosen: Any, axis: int) -> Node:
-    """Slices of `x` along `axis`."""
-    if is_tensor(chosen):
-        if chosen.dtype.is_bool:
+def _known(x: Any, item: Any) -> list[Any]:
+    """An item of a key: itself, or a list of indices for each axis that it stands for."""
+    if is_tensor(item):
+        if item.dtype.is_bool:
             raise DTypeError(problem_with("index", x, _MASK))
-        if x.rank == 1 and chosen.rank == 0:
-            return composite.pick(x, chosen)
-        return indexed.take(x, chosen, axis=axis)
+        return [_Places(item)]
+    if not isinstance(item, np.ndarray | list | tuple):
+        return [item]
     try:
-        array = as_array(chosen)
+        array = as_array(item)
     except (TypeError, ValueError) as error:
         raise DTypeError(problem_with("index", x, str(error))) from None
-    if array.dtype.kind == "b":
-        raise DTypeError(problem_with("index", x, _MASK))
-    extent = x.shape[axis]
-    if array.size and isinstance(extent, int) and array.min() >= -extent:
-        array = np.where(array < 0, array + extent, array)
-    return indexed.take(x, lift_index(array, x, axis, "index"), axis=axis)
+    if array.ndim == 0:
+        return [item]
+    if array.dtype.kind != "b":
+        return [_Places(array)]
+    return [_Places(*pair) for pair in zip(np.nonzero(array), array.shape, strict=True)]
+
+
+def _check_bools(x: Any, items: list[Any]) -> None:
+    """Raises ShapeError unless arrays of bools have the extents of the axes that they stand for."""
+    of_axes = [item for item in items if item is not None]
+    for item, extent in zip(of_axes, x.shape, strict=True):
+        if isinstance(item, _Places) and item.extent not in (None, extent):
+            problem = f"bools of extent {item.extent} for an extent of {extent}"
+            raise ShapeError(problem_with("index", x, problem))
+
+
+def _by_lists(x: Any, chosen: list[Any], axis: int) -> Node:
+    """The slices of `x` along the axes from `axis` on at which a list each has its indices."""
+    found = [indices_along(x, each, axis + n, "index") for n, each in enumerate(chosen)]
+    if len(found) > 1:
+        return _by_pairs(x, found, axis)
+    (indices,) = found
+    if x.rank == 1 and indices.rank == 0:
+        return composite.pick(x, indices)
+    return indexed.take(x, indices, axis=axis)
+
+
+def _by_pairs(x: Any, lists: list[Any], axis: int) -> Node:
+    """The same of several lists, which broadcast: by the number of an element in the axes, taken as
+    one."""
+    extents = x.shape[axis : axis + len(lists)]
+    try:
+        shape = broadcast_shapes([each.shape for each in lists])
+    except ShapeError as error:
+        raise ShapeError(problem_with("index", x, f"lists of indices: {error}")) from None
+    number: Any = x.graph.constant(0, i64)
+    for each, extent in zip(lists, extents, strict=True):
+        place = indexed.in_range(each, limit=extent)
+        number = number * x.graph.extent((extent,), i64) + ops.cast(place, dtype=i64)
+    merged = (*x.shape[:axis], math.prod(extents), *x.shape[axis + len(lists) :])
+    return indexed.take(reshaped(x, merged), broadcast_to(number, shape), axis=axis)
 
 
 def _by_slices(x: Any, items: list[Any]) -> Node:

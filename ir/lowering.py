@@ -92,11 +92,13 @@ class Gather:
 
 
 @dataclass(frozen=True)
-class ScatterAdd:
-    """Lowering of take's adjoint: slices, the last operand but one, added at the indices in the
-    last one: to operand 0 where it `has_base`, else to zeros."""
+class Scatter:
+    """Lowering of take's adjoint and its like: slices, the last operand but one, put at the indices
+    in the last one, in operand 0 where it `has_base`, else in zeros. Where it `adds` they are added
+    to what is there."""
 
     has_base: bool
+    adds: bool
 
 
 @dataclass(frozen=True)
@@ -145,7 +147,7 @@ Lowering = (
     | View
     | Assemble
     | Gather
-    | ScatterAdd
+    | Scatter
     | Contract
     | Cumulative
     | Sorting

@@ -6,7 +6,10 @@ its graph.
 
 from graphc.ir.bits import bits_and, bits_not, bits_or, bits_xor
 from graphc.ir.build import (
+    all,
+    any,
     argmax,
+    argmin,
     cast,
     lift,
     matmul,
@@ -14,14 +17,19 @@ from graphc.ir.build import (
     mean,
     min,
     power,
+    prod,
     reshape,
     squeeze,
+    std,
     sum,
     take,
     transpose,
+    var,
 )
 from graphc.ir.elements import clip, round
+from graphc.ir.filling import diagonal
 from graphc.ir.indexing import index
+from graphc.ir.joining import repeat
 from graphc.ir.numpy_functions import NAMES_OF_UFUNCS, apply_function, apply_ufunc
 from graphc.ir.ops.bitwise import left_shift, right_shift
 from graphc.ir.ops.elementwise import (
@@ -40,12 +48,14 @@ from graphc.ir.ops.elementwise import (
 )
 from graphc.ir.ops.rounding import ceil, floor, floor_divide, mod, trunc
 from graphc.ir.ordering import argsort, cumprod, cumsum
+from graphc.ir.shaping import swapaxes
 
 __all__ = [
-    "NAMES_OF_UFUNCS", "absolute", "add", "apply_function", "apply_ufunc", "argmax", "argsort",
-    "bits_and", "bits_not", "bits_or", "bits_xor", "cast", "ceil", "clip", "cumprod", "cumsum",
-    "divide", "equal", "floor", "floor_divide", "greater", "greater_equal", "index",
-    "left_shift", "less", "less_equal", "lift", "matmul", "max", "mean", "min", "mod",
-    "multiply", "negate", "not_equal", "power", "reshape", "right_shift", "round", "squeeze",
-    "subtract", "sum", "take", "transpose", "trunc",
+    "NAMES_OF_UFUNCS", "absolute", "add", "all", "any", "apply_function", "apply_ufunc",
+    "argmax", "argmin", "argsort", "bits_and", "bits_not", "bits_or", "bits_xor", "cast",
+    "ceil", "clip", "cumprod", "cumsum", "diagonal", "divide", "equal", "floor", "floor_divide",
+    "greater", "greater_equal", "index", "left_shift", "less", "less_equal", "lift", "matmul",
+    "max", "mean", "min", "mod", "multiply", "negate", "not_equal", "power", "prod", "repeat",
+    "reshape", "right_shift", "round", "squeeze", "std", "subtract", "sum", "swapaxes", "take",
+    "transpose", "trunc", "var",
 ]  # fmt: skip

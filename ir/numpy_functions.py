@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
 
 import numpy as np
 
-from graphc.ir import bits, build, elements, ordering
+from graphc.ir import bits, build, einsum, elements, filling, joining, ordering, shaping
 from graphc.ir.given import is_tensor
 from graphc.ir.instead import INSTEAD_OF_FUNCTIONS
 from graphc.ir.location import callers_location, located
 from graphc.ir.op import Node
 from graphc.ir.ops import bitwise, mathematics, rounding
 from graphc.ir.ops import elementwise as ops
+from graphc.ir.padding import pad
 
 
 def _matmul(x: Any, y: Any) -> Node:
@@ -52,7 +54,10 @@ _ALIASES = {"mod", "asin", "acos", "atan", "asinh", "acosh", "atanh", "atan2"}
 NAMES_OF_UFUNCS = frozenset(ufunc.__name__ for ufunc in _UFUNCS) | _ALIASES
 
 # By the name of a ufunc's method.
-_METHODS = {"reduce": "gc.sum, gc.max and gc.min reduce", "at": "gc.take has a scattered sum"}
+_METHODS = {
+    "reduce": "gc.sum, gc.max and gc.min reduce",
+    "at": "gc.scatter_add(x, indices, values)",
+}
 
 # Functions under the names that numpy's arguments have, as far as graphc's mean the same.
 
@@ -73,9 +78,32 @@ def _min(a: Any, axis: Any = None, *, keepdims: bool = False) -> Node:
     return build.min(a, axis, keepdims)
 
 
-def _argmax(a: Any, axis: int | None = None, *, keepdims: bool = False) -> Node:
-    index: Node = a.argmax(axis, keepdims)
-    return index
+def _argmax(a: Any, axis: Any = None, *, keepdims: bool = False) -> Node:
+    return build.argmax(a, axis, keepdims)
+
+
+def _argmin(a: Any, axis: Any = None, *, keepdims: bool = False) -> Node:
+    return build.argmin(a, axis, keepdims)
+
+
+def _prod(a: Any, axis: Any = None, *, keepdims: bool = False) -> Node:
+    return build.prod(a, axis, keepdims)
+
+
+def _any(a: Any, axis: Any = None, *, keepdims: bool = False) -> Node:
+    return build.any(a, axis, keepdims)
+
+
+def _all(a: Any, axis: Any = None, *, keepdims: bool = False) -> Node:
+    return build.all(a, axis, keepdims)
+
+
+def _var(a: Any, axis: Any = None, *, ddof: int = 0, keepdims: bool = False) -> Node:
+    return build.var(a, axis, ddof, keepdims)
+
+
+def _std(a: Any, axis: Any = None, *, ddof: int = 0, keepdims: bool = False) -> Node:
+    return build.std(a, axis, ddof, keepdims)
 
 
 def _reshape(a: Any, shape: Any) -> Node:
@@ -146,6 +174,74 @@ def _argsort(a: Any, axis: int | None = -1) -> Node:
     return ordering.argsort(a, axis)
 
 
+def _stack(arrays: Sequence[Any], axis: int = 0) -> Node:
+    return joining.stack(arrays, axis)
+
+
+def _split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Node]:
+    return joining.split(ary, indices_or_sections, axis)
+
+
+def _array_split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Node]:
+    return joining.array_split(ary, indices_or_sections, axis)
+
+
+def _repeat(a: Any, repeats: Any, axis: int | None = None) -> Node:
+    return joining.repeat(a, repeats, axis)
+
+
+def _tile(A: Any, reps: Any) -> Node:  # noqa: N803
+    return joining.tile(A, reps)
+
+
+def _pad(array: Any, pad_width: Any, mode: str = "constant", *, constant_values: Any = 0) -> Node:
+    return pad(array, pad_width, mode, constant_values)
+
+
+def _flip(m: Any, axis: Any = None) -> Node:
+    return joining.flip(m, axis)
+
+
+def _roll(a: Any, shift: Any, axis: Any = None) -> Node:
+    return joining.roll(a, shift, axis)
+
+
+def _swapaxes(a: Any, axis1: int, axis2: int) -> Node:
+    return shaping.swapaxes(a, axis1, axis2)
+
+
+def _moveaxis(a: Any, source: Any, destination: Any) -> Node:
+    return shaping.moveaxis(a, source, destination)
+
+
+def _tril(m: Any, k: int = 0) -> Node:
+    return filling.tril(m, k)
+
+
+def _triu(m: Any, k: int = 0) -> Node:
+    return filling.triu(m, k)
+
+
+def _diagonal(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Node:
+    return filling.diagonal(a, offset, axis1, axis2)
+
+
+def _outer(a: Any, b: Any) -> Node:
+    return einsum.outer(a, b)
+
+
+def _zeros_like(a: Any, dtype: object = None) -> Node:
+    return filling.zeros_like(a, dtype)
+
+
+def _ones_like(a: Any, dtype: object = None) -> Node:
+    return filling.ones_like(a, dtype)
+
+
+def _full_like(a: Any, fill_value: Any, dtype: object = None) -> Node:
+    return filling.full_like(a, fill_value, dtype)
+
+
 def _shape(a: Any) -> Any:
     return a.shape
 
@@ -158,10 +254,23 @@ _FUNCTIONS: Mapping[Any, Callable[..., Any]] = {
     np.sum: _sum, np.mean: _mean, np.max: _max, np.amax: _max, np.min: _min, np.amin: _min,
     np.argmax: _argmax, np.reshape: _reshape, np.transpose: _transpose, np.squeeze: _squeeze,
     np.expand_dims: _expand_dims, np.broadcast_to: _broadcast_to, np.concatenate: _concatenate,
-    np.where: _where, np.take: _take, np.clip: _clip, np.round: _round, np.around: _round,
-    np.nan_to_num: _nan_to_num, np.shape: _shape, np.ndim: _ndim,
+    np.where: _where, np.take: _take, np.shape: _shape, np.ndim: _ndim, np.argmin: _argmin,
+    np.prod: _prod, np.any: _any, np.all: _all, np.var: _var, np.std: _std, np.stack: _stack,
+    np.split: _split, np.array_split: _array_split, np.repeat: _repeat, np.tile: _tile,
+    np.pad: _pad, np.flip: _flip, np.roll: _roll, np.swapaxes: _swapaxes, np.moveaxis: _moveaxis,
+    np.tril: _tril, np.triu: _triu, np.diagonal: _diagonal, np.outer: _outer,
+    np.einsum: einsum.einsum, np.zeros_like: _zeros_like, np.ones_like: _ones_like,
+    np.full_like: _full_like,
+    np.clip: _clip, np.round: _round, np.around: _round,
+    np.nan_to_num: _nan_to_num,
     np.take_along_axis: _take_along_axis, np.cumsum: _cumsum, np.cumprod: _cumprod,
     np.sort: _sort, np.argsort: _argsort,
+}  # fmt: skip
+
+# Those that make a tensor of no other one, but for the one of their argument `like`.
+_CREATIONS: Mapping[Any, Callable[..., Any]] = {
+    np.zeros: filling.zeros, np.ones: filling.ones, np.full: filling.full,
+    np.arange: filling.arange, np.eye: filling.eye,
 }  # fmt: skip
 
 
@@ -183,11 +292,16 @@ def apply_ufunc(ufunc: Any, method: str, inputs: Sequence[Any], options: Mapping
     return node
 
 
-def apply_function(function: Any, given: Sequence[Any], options: Mapping[str, Any]) -> Any:
-    """`function(*given, **options)`, one of numpy's, on tensors. Raises TypeError, which says what
+def apply_function(
+    tensor: Any, function: Any, given: Sequence[Any], options: Mapping[str, Any]
+) -> Any:
+    """`function(*given, **options)`, one of numpy's, of which `tensor` is an operand, or what the
+    result is to be like. Raises TypeError, which says what
     to write instead, for a function that graphc has not, and for arguments that it has not."""
     name = f"{function.__module__.replace('numpy', 'np')}.{function.__name__}"
     found = _FUNCTIONS.get(function)
+    if function in _CREATIONS:
+        found = functools.partial(_CREATIONS[function], like=tensor)
     if found is None:
         _refuse(_without_counterpart(name))
     signature = inspect.signature(found)

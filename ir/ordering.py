@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from graphc.ir.argument_checks import axis_of, integer_of, problem_with
-from graphc.ir.build import cast, lift_index
+from graphc.ir.build import cast
 from graphc.ir.errors import DTypeError
 from graphc.ir.given import check_tensors
 from graphc.ir.op import Node
 from graphc.ir.ops import ordered
 from graphc.ir.shaping import reshape
+from graphc.ir.taking import indices_along
 from graphc.ir.types import as_dtype, i64
 
 
@@ -100,7 +101,7 @@ def top_k(x: Any, k: int, axis: int = -1, largest: bool = True) -> tuple[Node, N
 
 def take_along_axis(x: Any, indices: Any, axis: int = -1) -> Node:
     """Elements along `axis` chosen by integer `indices`, of their shape, which is x's but for that
-    axis: element i of a line is x's element indices[i] of the same line.
+    axis: element i of a line is x's element indices[i] of the same line, below 0 from its end.
 
         ranked = gc.take_along_axis(x, gc.argsort(x), axis=-1)
 
@@ -108,5 +109,5 @@ def take_along_axis(x: Any, indices: Any, axis: int = -1) -> Node:
     numbers that are out of range; a tensor's are checked at each run.
     """
     axis = axis_of(x, axis, "take_along_axis")
-    given = lift_index(indices, x, axis, "take_along_axis")
+    given = indices_along(x, indices, axis, "take_along_axis")
     return ordered.take_along_axis(x, given, axis=axis)

@@ -10,6 +10,7 @@ from graphc.ir.errors import GraphError
 from graphc.ir.graph import Node, Program, topological
 from graphc.ir.op import Array
 from graphc.ir.ops import leaf
+from graphc.ir.ops.indexed import as_given
 from graphc.ir.types import TensorType, bind_shape
 
 
@@ -71,9 +72,9 @@ def check_range(indices: Array, limit: int, node: Node) -> None:
 def out_of_range(node: Node, limit: int) -> str:
     """What is said of an index outside its range."""
     assert node.op.indices is not None
-    index = node.operands[node.op.indices[0]]
+    index, least = as_given(node.operands[node.op.indices[0]], limit)
     line = f"\n  at {node.location}: {node.location.text}" if node.location else ""
-    return f"{node.op.name}: an index in {index!r} is outside 0 to {limit - 1}{line}"
+    return f"{node.op.name}: an index in {index!r} is outside {least} to {limit - 1}{line}"
 
 
 def run_program(

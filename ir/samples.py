@@ -21,13 +21,13 @@ from graphc.ir.lowering import (
     Gather,
     Reduction,
     Scalar,
-    ScatterAdd,
+    Scatter,
     Sorting,
 )
 from graphc.ir.ops import OPS, custom, indexed, movement, windows
 
 # Lowerings of ops that leave all axes alone but those that their attributes name.
-KEEPING = (Assemble, Reduction, Gather, ScatterAdd, Cumulative, Sorting)
+KEEPING = (Assemble, Reduction, Gather, Scatter, Cumulative, Sorting)
 
 
 def per_sample_gradients(losses: Node, wrt: Sequence[Node]) -> tuple[Node, ...]:

@@ -99,6 +99,35 @@ def transpose(x: Any, axes: Sequence[int] | None = None) -> Node:
     return x if order == tuple(range(x.rank)) else movement.transpose(x, axes=order)
 
 
+def swapaxes(x: Any, axis1: int, axis2: int) -> Node:
+    """`x` with two axes in each other's place. Raises ShapeError for axes that x has not.
+
+    columns = gc.swapaxes(x, -1, -2)
+    """
+    order = list(range(x.rank)) if is_tensor(x) else []
+    one, other = axis_of(x, axis1, "swapaxes"), axis_of(x, axis2, "swapaxes")
+    order[one], order[other] = order[other], order[one]
+    return transpose(x, order)
+
+
+def moveaxis(x: Any, source: Axis, destination: Axis) -> Node:
+    """`x` with the axes `source`, one or several, at the positions `destination`; the others stay
+    in their order. Raises ShapeError for axes that x has not, or named twice.
+
+        channels_last = gc.moveaxis(images, 1, -1)
+    """
+    axes_of(x, source, "moveaxis"), axes_of(x, destination, "moveaxis")
+    sources = [axis_of(x, axis, "moveaxis") for axis in each_of(source)]
+    places = [axis_of(x, axis, "moveaxis") for axis in each_of(destination)]
+    if len(sources) != len(places):
+        problem = f"{len(sources)} axes for {len(places)} positions"
+        raise ShapeError(problem_with("moveaxis", x, problem))
+    order = [axis for axis in range(x.rank) if axis not in sources]
+    for place, axis in sorted(zip(places, sources, strict=True)):
+        order.insert(place, axis)
+    return transpose(x, order)
+
+
 def broadcast_to(x: Any, shape: Any) -> Node:
     """`x` stretched to `shape`: aligned at the right, extents of 1 repeated. Raises ShapeError
     where an extent differs.

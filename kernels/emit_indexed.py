@@ -1,14 +1,14 @@
-"""From an op that indexes to numba source: slices chosen by indices, or added at them."""
+"""From an op that indexes to numba source: slices chosen by indices, or put at them."""
 
 from __future__ import annotations
 
 import math
 
 from graphc.ir.graph import Node
-from graphc.ir.lowering import RegionCopy, Strided
+from graphc.ir.lowering import RegionCopy, Scatter, Strided
 from graphc.ir.types import row_major_strides
 from graphc.kernels.accumulators import StorageOf
-from graphc.kernels.group import adds_to_base, viewed
+from graphc.kernels.group import changes_base, viewed
 from graphc.kernels.loops import INNER_VARIABLES
 from graphc.kernels.movement_loops import (
     FIRST_ROW,
@@ -72,7 +72,7 @@ def scatter_kernel(name: str, node: Node, storage_of: StorageOf) -> KernelSource
         return movement_kernel(name, node, storage_of, _emit_scatter, indexes=True)
     added, indices = (operand.type.size for operand in node.operands[-2:])
     cycles = added * MOVED_ELEMENT_CYCLES + indices * COMPARED_INDEX_CYCLES
-    if not adds_to_base(node):
+    if not changes_base(node):
         cycles += node.type.size * ZERO_CYCLES
     return movement_kernel(
         name, node, storage_of, _emit_scatter_by_rows, indexes=True, shared_cycles=cycles
@@ -81,15 +81,16 @@ def scatter_kernel(name: str, node: Node, storage_of: StorageOf) -> KernelSource
 
 def _is_shared_by_rows(node: Node, storage_of: StorageOf) -> bool:
     """Whether slices are whole rows of the result, which begins as zeros or in its base's place."""
-    in_place = adds_to_base(node) and storage_of(viewed(node.operands[0])) is storage_of(node)
-    is_begun = in_place or not adds_to_base(node)
+    in_place = changes_base(node) and storage_of(viewed(node.operands[0])) is storage_of(node)
+    is_begun = in_place or not changes_base(node)
     return node.attributes["axis"] == 0 and node.type.dims[0] > 1 and is_begun
 
 
 def _emit_scatter_by_rows(
     node: Node, storage_of: StorageOf, arguments: Arguments, block: Block
 ) -> None:
-    """result[indices[i], c] += x[i, c] in the rows of a thread, in the order of the indices."""
+    """result[indices[i], c] += x[i, c], or = x[i, c], in the rows of a thread, in the order of the
+    indices."""
     x, indices = node.operands[-2:]
     target = arguments.name(storage_of(node))
     source = arguments.name(storage_of(viewed(x)))
@@ -99,7 +100,7 @@ def _emit_scatter_by_rows(
     block.add(f"{FIRST_ROW} = {part} * {rows} // {count}")
     block.add(f"{ROWS_END} = ({part} + 1) * {rows} // {count}")
     row = INNER_VARIABLES[0]
-    if not adds_to_base(node):
+    if not changes_base(node):
         zero = Block([f"{target}[{row}] = {number(0, node.dtype)}"])
         limits = f"{flat_index((FIRST_ROW, width))}, {flat_index((ROWS_END, width))}"
         block.nest(f"for {row} in range({limits}):", zero)
@@ -115,7 +116,7 @@ def _emit_scatter_by_rows(
     adding = Block()
     adding.nest(
         f"if {FIRST_ROW} <= index and index < {ROWS_END}:",
-        elements.around(Block([f"{element} = {element} + {source}[{first} + {step}]"])),
+        elements.around(Block([_put(node, element, f"{source}[{first} + {step}]")])),
     )
     block.extend(slices.around(Block([f"index = i64({index}[{chosen}])", *adding.lines])))
 
@@ -126,7 +127,7 @@ def _part(place: Strided, begin: int, end: int) -> Strided:
 
 
 def _emit_scatter(node: Node, storage_of: StorageOf, arguments: Arguments, block: Block) -> None:
-    """result[a, indices[i], c] += x[a, i, c], in the order of the indices
+    """result[a, indices[i], c] += x[a, i, c], or = x[a, i, c], in the order of the indices
 
     The result is the base from the start where it overwrites it.
     """
@@ -135,7 +136,7 @@ def _emit_scatter(node: Node, storage_of: StorageOf, arguments: Arguments, block
     target = arguments.name(storage_of(node))
     source = arguments.name(storage_of(viewed(x)))
     index = arguments.name(storage_of(viewed(indices)))
-    if not adds_to_base(node):
+    if not changes_base(node):
         emit_zero(node, target, block)
     elif storage_of(viewed(node.operands[0])) is not storage_of(node):
         whole = RegionCopy(0, whole_place(node))
@@ -146,6 +147,13 @@ def _emit_scatter(node: Node, storage_of: StorageOf, arguments: Arguments, block
 
     def statement(at: list[str]) -> str:
         element = f"{target}[{at[0]} + {index}[{at[1]}] * {stride}]"
-        return f"{element} = {element} + {source}[{at[2]}]"
+        return _put(node, element, f"{source}[{at[2]}]")
 
     nested_loops(block, x.type.dims, [sliced, chosen, operand_place(x)], statement)
+
+
+def _put(node: Node, element: str, value: str) -> str:
+    """The line that puts a slice's element in its place."""
+    lowering = node.op.lowering
+    assert isinstance(lowering, Scatter)
+    return f"{element} = {element} + {value}" if lowering.adds else f"{element} = {value}"

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from graphc.ir.graph import Node
-from graphc.ir.lowering import Assemble, Gather, RegionCopy, ScatterAdd
+from graphc.ir.lowering import Assemble, Gather, RegionCopy, Scatter
 from graphc.kernels.accumulators import StorageOf
 from graphc.kernels.emit_indexed import gather_kernel, scatter_kernel
 from graphc.kernels.group import MOST_BUFFERS, viewed
@@ -62,7 +62,7 @@ def emit_movement(name: str, node: Node, storage_of: StorageOf) -> tuple[KernelS
         )
     if isinstance(lowering, Gather):
         return (gather_kernel(name, node, storage_of),)
-    if isinstance(lowering, ScatterAdd):
+    if isinstance(lowering, Scatter):
         return (scatter_kernel(name, node, storage_of),)
     raise AssertionError(f"{node!r} is no movement")
 

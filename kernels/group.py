@@ -19,7 +19,7 @@ from graphc.ir.lowering import (
     LoopIndex,
     Reduction,
     Scalar,
-    ScatterAdd,
+    Scatter,
     Sorting,
     View,
 )
@@ -129,7 +129,7 @@ def is_contraction(node: Node) -> bool:
 
 
 def is_movement(node: Node) -> bool:
-    return isinstance(node.op.lowering, Assemble | Gather | ScatterAdd)
+    return isinstance(node.op.lowering, Assemble | Gather | Scatter)
 
 
 def is_ordered(node: Node) -> bool:
@@ -141,10 +141,10 @@ def reads_memory(node: Node) -> bool:
     return is_contraction(node) or is_movement(node) or is_ordered(node)
 
 
-def adds_to_base(node: Node) -> bool:
-    """Whether the node is its operand 0 but for slices that are added at indices."""
+def changes_base(node: Node) -> bool:
+    """Whether the node is its operand 0 but for slices that are put at indices."""
     lowering = node.op.lowering
-    return isinstance(lowering, ScatterAdd) and lowering.has_base
+    return isinstance(lowering, Scatter) and lowering.has_base
 
 
 def viewed(node: Node) -> Node:

@@ -18,6 +18,9 @@ OPERAND_NAMES = ("x", "y", "z")
 # their order does not matter.
 _IN_ORDER = {
     "add": "{x} + {y}",
+    "multiply": "{x} * {y}",
+    "or": "{x} | {y}",
+    "and": "{x} & {y}",
     "maximum": "maximum_reassoc({x}, {y})",
     "minimum": "minimum_reassoc({x}, {y})",
 }
@@ -88,6 +91,9 @@ def combined(node: Node, accumulator: str, value: str) -> str:
     """The reduction's accumulator with one more value in it; LLVM may regroup the steps."""
     lowering = node.op.lowering
     assert isinstance(lowering, Reduction)
+    if node.dtype.is_bool:
+        # LLVM regroups the steps of bools as they are.
+        return combined_in_order(node, accumulator, value)
     return f"{lowering.combine}_reassoc({accumulator}, {value})"
 
 

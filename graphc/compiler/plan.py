@@ -26,7 +26,7 @@ from graphc.kernels.group import (
     MovementGroup,
     OrderedGroup,
     Refusal,
-    adds_to_base,
+    changes_base,
     external_operands,
     viewed,
 )
@@ -309,7 +309,7 @@ def _plan_memory(
 def bytes_moved(group: Group) -> int:
     """Bytes that the kernel reads and writes at the least; of a base that is added to, the slices
     alone."""
-    if isinstance(group, MovementGroup) and adds_to_base(group.node):
+    if isinstance(group, MovementGroup) and changes_base(group.node):
         _, *added = group.node.operands
         touched = min(added[0].type.nbytes, group.node.type.nbytes)
         return 2 * touched + sum(viewed(operand).type.nbytes for operand in added)
@@ -325,7 +325,7 @@ def operations(group: Group) -> int:
             transposed = node.attributes["transpose_x"]
             depth = node.operands[0].type.dims[-2 if transposed else -1]
             count += 2 * math.prod(node.type.dims) * depth
-        elif adds_to_base(node):
+        elif changes_base(node):
             count += node.operands[1].type.size
         elif not isinstance(node.op.lowering, Gather):
             count += max((node.type.size, *(x.type.size for x in node.operands)))

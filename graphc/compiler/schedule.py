@@ -14,7 +14,7 @@ from graphc.kernels.group import (
     ContractionGroup,
     Group,
     LoopGroup,
-    adds_to_base,
+    changes_base,
     external_operands,
     viewed,
 )
@@ -183,7 +183,7 @@ def _writes_in_place(group: Group, state: Node, value: Node) -> bool:
         assert isinstance(nest, LoopNest)
         return all(_read_precedes(nest, node, position, state, value) for node, position in reads)
     is_base = group.node.operands[0] is state and len(reads) == 1
-    return is_base and adds_to_base(group.node)
+    return is_base and changes_base(group.node)
 
 
 def _reads_same_element(node: Node, position: int, state: Node) -> bool:

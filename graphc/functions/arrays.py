@@ -16,6 +16,7 @@ from graphc.ir.graph import Node, check_fits, topological
 from graphc.ir.location import located
 from graphc.ir.lowering import View
 from graphc.ir.ops import elementwise, leaf
+from graphc.ir.ops.indexed import as_given
 from graphc.ir.types import bind_places
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -160,16 +161,19 @@ def check_labels(roots: Sequence[Node], inputs: Sequence[Node], arrays: Sequence
             continue
         position, limit_of = node.op.indices
         limit = limit_of(*(operand.type for operand in node.operands), **node.attributes)
-        source = _source(node.operands[position])
-        if source not in values or not isinstance(limit, int):
+        if not isinstance(limit, int):
+            continue
+        index, least = as_given(node.operands[position], limit)
+        source = _source(index)
+        if source not in values:
             continue
         array = values[source]
-        if array.size and (array.min() < 0 or array.max() >= limit):
-            bad = np.argwhere((array < 0) | (array >= limit))[0]
+        if array.size and (array.min() < least or array.max() >= limit):
+            bad = np.argwhere((array < least) | (array >= limit))[0]
             raise IndexError(
                 located(
                     f"{node.op.name}: {source.name}[{', '.join(map(str, bad))}] is "
-                    f"{array[tuple(bad)]}, outside 0 to {limit - 1}",
+                    f"{array[tuple(bad)]}, outside {least} to {limit - 1}",
                     node.location,
                 )
             )

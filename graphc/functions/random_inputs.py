@@ -9,7 +9,7 @@ import numpy as np
 
 from graphc.ir.graph import Node, Program
 from graphc.ir.ops import elementwise, leaf
-from graphc.ir.ops.indexed import in_range
+from graphc.ir.ops.indexed import in_range, index_from_front
 from graphc.kernels.group import is_view
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -39,7 +39,7 @@ def _index_limits(program: Program) -> dict[str, int]:
     for node in program.nodes:
         if node.op is in_range:
             limit, source = node.attributes["limit"], node.operands[0]
-            while is_view(source) or source.op is elementwise.cast:
+            while is_view(source) or source.op in (elementwise.cast, index_from_front):
                 source = source.operands[0]
             if source.op is leaf.input_:
                 limits[source.name] = min(limit, limits.get(source.name, limit))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -129,7 +130,7 @@ logsumexp: Op = Op(
 )
 
 
-def _infer_argmax(x: TensorType, axis: int) -> TensorType:
+def _infer_place(x: TensorType, axis: int) -> TensorType:
     check_arithmetic(x.dtype)
     _check_axis(x.rank, axis)
     if x.shape[axis] == 0:
@@ -145,30 +146,35 @@ def positions(x: Any, axis: int, dtype: DType) -> Any:
     return movement.reshape(index, shape=tuple(shape))
 
 
-def _expand_argmax(x: Any, axis: int) -> Any:
-    """The least index whose element is the maximum; the first NaN where there is one."""
-    is_extreme = equal(x, reduce.greatest(x, axes=(axis,)))
-    if x.dtype.is_float:
-        is_extreme = logical_or(is_extreme, not_equal(x, x))
-    beyond = np.iinfo(np.int32).max
-    index = where(is_extreme, positions(x, axis, i32), beyond)
-    return cast(reduce.least(index, axes=(axis,)), dtype=i64)
+def _place_of(name: str, extreme: Op, reference: Callable[..., Array]) -> Op:
+    """The least index whose element is `extreme`; the first NaN where there is one."""
+
+    def expand(x: Any, axis: int) -> Any:
+        is_extreme = equal(x, extreme(x, axes=(axis,)))
+        if x.dtype.is_float:
+            is_extreme = logical_or(is_extreme, not_equal(x, x))
+        beyond = np.iinfo(np.int32).max
+        index = where(is_extreme, positions(x, axis, i32), beyond)
+        return cast(reduce.least(index, axes=(axis,)), dtype=i64)
+
+    return Op(
+        name,
+        arity=1,
+        attributes={"axis": AXIS},
+        infer=_infer_place,
+        reference=lambda result, x, axis: np.expand_dims(reference(x, axis), axis),
+        vjp=[NonDifferentiable("an index is not a continuous number")],
+        lowering=Composite(expand),
+    )
+
+
+argmax: Op = _place_of("argmax", reduce.greatest, np.argmax)
+argmin: Op = _place_of("argmin", reduce.least, np.argmin)
 
 
 def _countable(labels: Any) -> Any:
     """The labels in a dtype that holds every position that they are compared with."""
     return labels if labels.dtype.has_arithmetic else cast(labels, dtype=i32)
-
-
-argmax: Op = Op(
-    "argmax",
-    arity=1,
-    attributes={"axis": AXIS},
-    infer=_infer_argmax,
-    reference=lambda result, x, axis: np.expand_dims(np.argmax(x, axis), axis),
-    vjp=[NonDifferentiable("an index is not a continuous number")],
-    lowering=Composite(_expand_argmax),
-)
 
 
 def _infer_one_hot(labels: TensorType, depth: Extent, dtype: DType) -> TensorType:
@@ -240,4 +246,4 @@ pick: Op = Op(
     indices=(1, lambda x, labels: x.shape[-1]),
 )
 
-OPS = (softmax, log_softmax, logsumexp, argmax, one_hot, pick)
+OPS = (softmax, log_softmax, logsumexp, argmax, argmin, one_hot, pick)

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
-from graphc.ir.attributes import AXIS, INT, SHAPE
+from graphc.ir.attributes import AXIS, EXTENT, SHAPE
+from graphc.ir.dims import Extent
 from graphc.ir.errors import DTypeError, ShapeError
-from graphc.ir.lowering import Gather, ScatterAdd, View
+from graphc.ir.lowering import Gather, Scalar, Scatter, View
 from graphc.ir.op import Array, NonDifferentiable, Op
-from graphc.ir.types import Shape, TensorType, check_arithmetic, static_shape
+from graphc.ir.ops import movement
+from graphc.ir.ops.elementwise import equal, where
+from graphc.ir.ops.elementwise_op import ARITHMETIC
+from graphc.ir.types import Shape, TensorType, check_arithmetic, i64, static_shape
 
 # --- take and its adjoint --------------------------------------------------------------------
 
@@ -64,7 +70,7 @@ scatter_add: Op = Op(
     infer=_infer_scatter,
     reference=_reference_scatter,
     vjp=[lambda ct, r, x, indices, axis, shape: take(ct, indices, axis=axis), _INDEX],
-    lowering=ScatterAdd(has_base=False),
+    lowering=Scatter(has_base=False, adds=True),
     indices=(1, lambda x, indices, axis, shape: shape[axis]),
 )
 
@@ -95,14 +101,91 @@ index_add: Op = Op(
         lambda ct, r, base, x, indices, axis: take(ct, indices, axis=axis),
         _INDEX,
     ],
-    lowering=ScatterAdd(has_base=True),
+    lowering=Scatter(has_base=True, adds=True),
     indices=(2, lambda base, x, indices, axis: base.shape[axis]),
 )
 
-# --- in_range --------------------------------------------------------------------------------
+
+def _infer_index_set(base: TensorType, x: TensorType, indices: TensorType, axis: int) -> TensorType:
+    if base.dtype != x.dtype:
+        raise DTypeError("slices of the base's dtype expected; cast one")
+    taken = _infer_take(base, indices, axis)
+    if taken != x:
+        raise ShapeError(f"slices of {taken} expected")
+    return base
 
 
-def _infer_in_range(indices: TensorType, limit: int) -> TensorType:
+def _reference_index_set(
+    result: TensorType, base: Array, x: Array, indices: Array, axis: int
+) -> Array:
+    value = np.array(base)
+    rows, slices = np.moveaxis(value, axis, 0), _indices_first(x, axis, indices.ndim)
+    for place in np.ndindex(*indices.shape):
+        rows[indices[place]] = slices[place]
+    return value
+
+
+def _vjp_base(ct: Any, r: Any, base: Any, x: Any, indices: Any, axis: int) -> Any:
+    """The cotangent, but 0 where slices were replaced."""
+    zeros = movement.broadcast_to(ct.graph.constant(0, ct.dtype), shape=x.shape)
+    return index_set(ct, zeros, indices, axis=axis)
+
+
+def _vjp_slices(ct: Any, r: Any, base: Any, x: Any, indices: Any, axis: int) -> Any:
+    """The cotangent of each slice that was the last one for its index, 0 for the others."""
+    number = x.graph.iota(indices.shape, i64)
+    none = movement.broadcast_to(x.graph.constant(0, i64), shape=(base.shape[axis],))
+    last = take(index_set(none, number, indices, axis=0), indices, axis=0)
+    behind = (1,) * (len(x.shape) - axis - len(indices.shape))
+    is_last = movement.reshape(equal(last, number), shape=(*indices.shape, *behind))
+    return where(is_last, take(ct, indices, axis=axis), 0)
+
+
+# The base with slices of x in the place of its own, one after the other.
+index_set: Op = Op(
+    "index_set",
+    arity=3,
+    attributes={"axis": AXIS},
+    infer=_infer_index_set,
+    reference=_reference_index_set,
+    vjp=[_vjp_base, _vjp_slices, _INDEX],
+    lowering=Scatter(has_base=True, adds=False),
+    indices=(2, lambda base, x, indices, axis: base.shape[axis]),
+)
+
+# --- indices ---------------------------------------------------------------------------------
+
+
+def _infer_from_front(indices: TensorType, limit: Extent) -> TensorType:
+    if not indices.dtype.is_integer:
+        raise DTypeError(f"integer indices expected, not {indices.dtype}")
+    if isinstance(limit, int) and limit > np.iinfo(indices.dtype.numpy).max:
+        raise DTypeError(f"{limit} elements are more than {indices.dtype} holds; cast first")
+    return indices
+
+
+# Indices counted from the front: i, or i + limit for a negative i.
+index_from_front: Op = Op(
+    "index_from_front",
+    arity=1,
+    attributes={"limit": EXTENT},
+    infer=_infer_from_front,
+    reference=lambda result, indices, limit: np.where(
+        indices < 0, indices + np.int64(limit), indices
+    ).astype(indices.dtype),
+    vjp=[_INDEX],
+    lowering=Scalar("select({x} < {T}(0), {T}({x} + {T}({limit})), {x})", ARITHMETIC),
+)
+
+
+def as_given(indices: Any, limit: int) -> tuple[Any, int]:
+    """What a user gave as `indices` below `limit`, and the least number that it may hold."""
+    if indices.op is index_from_front:
+        return indices.operands[0], -limit
+    return indices, 0
+
+
+def _infer_in_range(indices: TensorType, limit: Extent) -> TensorType:
     if not indices.dtype.is_integer:
         raise DTypeError(f"integer indices expected, not {indices.dtype}")
     return indices
@@ -113,7 +196,7 @@ def _infer_in_range(indices: TensorType, limit: int) -> TensorType:
 in_range: Op = Op(
     "in_range",
     arity=1,
-    attributes={"limit": INT},
+    attributes={"limit": EXTENT},
     infer=_infer_in_range,
     reference=lambda result, indices, **_: indices,
     vjp=[_INDEX],
@@ -121,4 +204,4 @@ in_range: Op = Op(
     indices=(0, lambda indices, limit: limit),
 )
 
-OPS = (take, scatter_add, index_add, in_range)
+OPS = (take, scatter_add, index_add, index_set, index_from_front, in_range)

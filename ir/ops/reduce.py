@@ -8,23 +8,28 @@ from typing import Any
 import numpy as np
 
 from graphc.ir.attributes import AXES
-from graphc.ir.errors import ShapeError
+from graphc.ir.errors import DTypeError, ShapeError
 from graphc.ir.lowering import Composite, Reduction
-from graphc.ir.op import Array, Op, Vjp
+from graphc.ir.op import Array, NonDifferentiable, Op, Vjp
 from graphc.ir.ops.elementwise import cast, equal, stop_gradient, where
 from graphc.ir.ops.movement import broadcast_to
-from graphc.ir.types import DType, TensorType, check_arithmetic, normalize_axes
+from graphc.ir.types import DType, TensorType, check_arithmetic, normalize_axes, u8
 
 
 def _infer(x: TensorType, axes: tuple[int, ...]) -> TensorType:
     check_arithmetic(x.dtype)
+    return _reduced(x, axes)
+
+
+def _reduced(x: TensorType, axes: tuple[int, ...]) -> TensorType:
     if axes != normalize_axes(axes, x.rank):
         raise ShapeError(f"sorted axes counted from the front expected, not {axes}")
     return x.with_shape(tuple(1 if a in axes else extent for a, extent in enumerate(x.shape)))
 
 
 def _infer_not_empty(x: TensorType, axes: tuple[int, ...]) -> TensorType:
-    result = _infer(x, axes)
+    """Of an extreme, which bytes have too: none of its steps leaves their range."""
+    result = _reduced(x, axes) if x.dtype == u8 else _infer(x, axes)
     if any(x.shape[axis] == 0 for axis in axes):
         raise ShapeError("an extreme of no elements does not exist")
     return result
@@ -109,4 +114,15 @@ def _extreme(name: str, raw: Op) -> Op:
 max_: Op = _extreme("max", greatest)
 min_: Op = _extreme("min", least)
 
-OPS = (sum_, greatest, least, max_, min_)
+
+def _infer_bools(x: TensorType, axes: tuple[int, ...]) -> TensorType:
+    if not x.dtype.is_bool:
+        raise DTypeError(f"bool expected, not {x.dtype}")
+    return _reduced(x, axes)
+
+
+_NO_SLOPE = NonDifferentiable("its result is not a continuous number")
+any_: Op = reduction("any", np.any, "or", lambda dtype: False, vjp=[_NO_SLOPE], infer=_infer_bools)
+all_: Op = reduction("all", np.all, "and", lambda dtype: True, vjp=[_NO_SLOPE], infer=_infer_bools)
+
+OPS = (sum_, greatest, least, max_, min_, any_, all_)

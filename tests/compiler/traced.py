@@ -20,7 +20,7 @@ from graphc.compiler.assemble import executable_of
 from graphc.compiler.executable import Buffer, BufferRole, Row
 from graphc.compiler.pipeline import Compilation
 from graphc.compiler.plan import PlannedInstruction
-from graphc.ir.lowering import ScatterAdd
+from graphc.ir.lowering import Scatter
 from graphc.ir.op import Array
 from graphc.ir.types import DTYPES
 from graphc.kernels import primitives
@@ -285,7 +285,7 @@ class Traced:
         names |= {kernel.name: _microkernel(kernel) for kernel in source.microkernels}
         exec(_code(source.text, f"<{source.name}>"), names)
         adds = any(
-            isinstance(node.op.lowering, ScatterAdd)
+            isinstance(node.op.lowering, Scatter)
             for node in (instruction.group.nodes if instruction.group else ())
         )
         pointers = [self._pointer(number, keeps=not adds) for number in row.arguments]

@@ -195,8 +195,8 @@ def test_scalars_that_do_not_fit_are_refused() -> None:
     with pytest.raises(DTypeError, match="add: 'one' is neither"):
         count + "one"
     pixels = graph.input("pixels", ("batch", 784), "u8")
-    with pytest.raises(DTypeError, match=r"^mean\(u8\[batch,784\]\): .*cast first"):
-        build.mean(pixels, 1)
+    with pytest.raises(DTypeError, match=r"^var\(u8\[batch,784\]\): f32 or f64 expected"):
+        build.var(pixels, 1)
     with pytest.raises(DTypeError, match=r"add\(i32\[\], f32\[\]\): operands of one dtype"):
         count + graph.input("x", ())
 
@@ -312,8 +312,8 @@ def test_refused_constructors(build_node: Callable[[Node], Node], match: str) ->
 @pytest.mark.parametrize(
     ("build_node", "match"),
     [
-        (lambda x: build.take(x, [0, 4], 1), r"take\(f32\[3,4\]\): index 4 is outside 0 to 3\n "),
-        (lambda x: build.take(x, -1), r"take\(f32\[3,4\]\): index -1 is outside 0 to 2\n  at"),
+        (lambda x: build.take(x, [0, 4], 1), r"take\(f32\[3,4\]\): index 4 is outside -4 to 3\n "),
+        (lambda x: build.take(x, -4), r"take\(f32\[3,4\]\): index -4 is outside -3 to 2\n  at"),
         (lambda x: build.pick(x, [0, 4, 9]), r"pick\(f32\[3,4\]\): index 4 is outside 0 to 3\n"),
     ],
 )
@@ -398,7 +398,7 @@ def test_indexing_beside_an_open_dimension() -> None:
         ("a", "'a' is no index"),
         (True, "True is no index"),
         (np.s_[..., ...], "only one ... may stand"),
-        (np.s_[0, [0, 1]], "an integer beside"), (np.s_[[0, 1], :, [0, 1]], "only one tensor"),
+        (np.s_[:, [0, 1], [0, 1, 2]], "lists of indices: extents"),
     ],
 )  # fmt: skip
 def test_refused_indices(key: Any, match: str) -> None:

@@ -24,6 +24,7 @@ from tests.ops.elementwise_cases import ELEMENTWISE_CASES, ELEMENTWISE_ERRORS
 from tests.ops.math_cases import MATH_CASES, MATH_ERRORS
 from tests.ops.ordered_cases import ORDERED_CASES, ORDERED_ERRORS
 from tests.ops.random_cases import RANDOM_CASES, RANDOM_ERRORS
+from tests.ops.statistics_cases import STATISTICS_CASES, STATISTICS_ERRORS
 from tests.ops.tensor_cases import TENSOR_CASES
 from tests.ops.tensor_errors import TENSOR_ERRORS
 from tests.ops.training_cases import TRAINING_CASES, TRAINING_ERRORS
@@ -37,6 +38,7 @@ __all__ = [
 _CASES = (
     *ELEMENTWISE_CASES, *TENSOR_CASES, *COMPOSITE_CASES, *RANDOM_CASES, *CUSTOM_CASES,
     *TRAINING_CASES, *MATH_CASES, *BITWISE_CASES, *ORDERED_CASES, *WINDOW_CASES,
+    *STATISTICS_CASES,
 )  # fmt: skip
 CASES: Mapping[str, tuple[Case, ...]] = {
     name: tuple(case for case in _CASES if case.op == name) for name in OPS
@@ -55,6 +57,7 @@ ERRORS: Mapping[str, tuple[ErrorCase, ...]] = {
             *BITWISE_ERRORS,
             *ORDERED_ERRORS,
             *WINDOW_ERRORS,
+            *STATISTICS_ERRORS,
         )
         if case.op == name
     )

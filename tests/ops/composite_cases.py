@@ -54,13 +54,15 @@ def _composite_cases() -> Iterator[Case]:
                 lambda x, f=function, axis=axis: np.apply_along_axis(f, axis, x) if x.size else x,
                 bindings=BATCH, reduction_length=17,
             )  # fmt: skip
-        yield Case(
-            "argmax", case_name(shape, axis, layout.name),
-            (Operand(shape, sample=apart, layout=layout),),
-            {"axis": axis},
-            lambda x, axis=axis: np.expand_dims(np.argsort(x, axis=axis).take(-1, axis), axis),
-            bindings=BATCH,
-        )  # fmt: skip
+        for op, place in (("argmax", -1), ("argmin", 0)):
+            yield Case(
+                op, case_name(shape, axis, layout.name),
+                (Operand(shape, sample=apart, layout=layout),), {"axis": axis},
+                lambda x, axis=axis, place=place: np.expand_dims(
+                    np.argsort(x, axis=axis).take(place, axis), axis
+                ),
+                bindings=BATCH,
+            )  # fmt: skip
     for shape, axes, layout in (
         ((1,), (0,), PLAIN), ((17,), (0,), PLAIN), ((3, 16), (1,), TRANSPOSED),
         ((15, 4), (0,), PLAIN), ((2, 3, 4), (0, 2), STEPPED), ((3, 10), (0, 1), PLAIN),
@@ -90,22 +92,23 @@ def _composite_cases() -> Iterator[Case]:
         "log_softmax", "far", (far,), {"axis": 1}, lambda x: np.array([[0.0, -1000, -2000]] * 2),
         gradient=False,
     )  # fmt: skip
-    for op in ("softmax", "log_softmax", "argmax"):
+    for op in ("softmax", "log_softmax", "argmax", "argmin"):
         operand = Operand((17, 3), sample=special)
         yield Case(op, "special", (operand,), {"axis": 1}, gradient=False)
     first = {"ties": [1.0, 3.0, 3.0], "nan": [1.0, np.nan, np.nan], "low": [-np.inf] * 3}
-    for name, values in first.items():
-        expect = {"ties": 1, "nan": 1, "low": 0}[name]
-        yield Case(
-            "argmax", name, (Operand((3,), sample=fixed(values)),), {"axis": 0},
-            lambda x, expect=expect: np.array([expect]),
-        )  # fmt: skip
-    for dtype in ("i32", "i64"):
-        operand = Operand((4, 5), dtype, integers(-50, 50))
-        yield Case(
-            "argmax", dtype, (operand,), {"axis": 1},
-            lambda x: np.array([[list(row).index(max(row))] for row in x]),
-        )  # fmt: skip
+    for op, extreme, sign in (("argmax", max, 1), ("argmin", min, -1)):
+        for name, values in first.items():
+            expect = {"ties": 1, "nan": 1, "low": 0}[name]
+            yield Case(
+                op, name, (Operand((3,), sample=fixed(sign * np.array(values))),), {"axis": 0},
+                lambda x, expect=expect: np.array([expect]),
+            )  # fmt: skip
+        for dtype in ("i32", "i64"):
+            operand = Operand((4, 5), dtype, integers(-50, 50))
+            yield Case(
+                op, dtype, (operand,), {"axis": 1},
+                lambda x, extreme=extreme: np.array([[list(row).index(extreme(row))] for row in x]),
+            )  # fmt: skip
 
 
 def _label_cases() -> Iterator[Case]:

@@ -306,6 +306,17 @@ def _concatenate_cases() -> Iterator[Case]:
     yield Case("concatenate", "many", (same,) * 6, {"axis": 0}, lambda *xs: np.ravel(xs))
 
 
+def _replaced(base: Any, x: Any, i: Any, axis: int) -> Any:
+    """The base of which each slice is the last of those of `x` that have its index, if one has."""
+    slices = np.moveaxis(x, range(axis, axis + i.ndim), range(i.ndim))
+    slices = slices.reshape(i.size, *slices.shape[i.ndim :])
+    rows = []
+    for number, row in enumerate(np.moveaxis(base, axis, 0)):
+        places = np.flatnonzero(i.ravel() == number)
+        rows.append(slices[places[-1]] if places.size else row)
+    return np.moveaxis(np.array(rows, base.dtype), 0, axis)
+
+
 def _take_cases() -> Iterator[Case]:
     taken: tuple[tuple[Any, int, Any, str], ...] = (
         ((7,), 0, (), "i64"), ((7,), 0, (5,), "i64"), ((5, 4), 0, (3,), "i32"),
@@ -350,6 +361,13 @@ def _take_cases() -> Iterator[Case]:
                 {"axis": axis}, lambda base, x, i, scattered=scattered: base + scattered(x, i),
                 bindings=BATCH, reduction_length=18,
             )  # fmt: skip
+            if shape in ((7,), (5, 4), (2, 5, 3), ("batch", 5)):
+                yield Case(
+                    "index_set", name,
+                    (Operand(shape, kind, sample), Operand(result, kind, sample), indices),
+                    {"axis": axis}, lambda base, x, i, axis=axis: _replaced(base, x, i, axis),
+                    bindings=BATCH, reduction_length=18,
+                )  # fmt: skip
     bytes_taken = (Operand((5, 17), "u8", BYTES), Operand((4,), "u8", integers(0, 5)))
     yield Case("take", "bytes", bytes_taken, {"axis": 0}, lambda x, i: np.array([x[j] for j in i]))
     operands = (Operand((4, 5), layout=TRANSPOSED), Operand((3,), "i64", integers(0, 4), STEPPED))
@@ -362,6 +380,18 @@ def _take_cases() -> Iterator[Case]:
 
 
 def _range_cases() -> Iterator[Case]:
+    for shape, dtype, limit in (
+        ((), "i64", 5), ((17,), "i32", 5), ((2, 3), "i64", 5), (("batch",), "i64", "batch"),
+        ((4,), "i32", 2**31 - 1),
+    ):  # fmt: skip
+        extent = BATCH.get(limit, limit) if isinstance(limit, str) else limit
+        yield Case(
+            "index_from_front", case_name(shape, dtype, limit),
+            (Operand(shape, dtype, integers(-min(extent, 9), min(extent, 9))),),
+            {"limit": Dim(limit) if isinstance(limit, str) else limit},
+            lambda i, extent=extent: np.array(i + (i < 0) * np.int64(extent), i.dtype),
+            bindings=BATCH,
+        )  # fmt: skip
     for shape, dtype in (
         ((), "i64"),
         ((0,), "i64"),

@@ -243,12 +243,12 @@ _INDEXING = (
     ),
     ErrorCase(
         "take", "beyond", lambda g: build.take(_x(g), _i(g)),
-        IndexError, r"^take: an index in <input i : i64\[2\]> is outside 0 to 2",
+        IndexError, r"^take: an index in <input i : i64\[2\]> is outside -3 to 2",
         {"x": _VALUES, "i": [0, 3]},
     ),
     ErrorCase(
         "take", "negative", lambda g: build.take(_x(g), _i(g)),
-        IndexError, "^take: .* outside 0 to 2", {"x": _VALUES, "i": [0, -1]},
+        IndexError, "^take: .* outside -3 to 2", {"x": _VALUES, "i": [0, -4]},
     ),
     ErrorCase(
         "scatter_add", "slices",
@@ -291,6 +291,30 @@ _INDEXING = (
         "index_add", "beyond",
         lambda g: indexed.index_add(_x(g), g.constant(np.zeros((2, 4)), "f32"), _i(g), axis=0),
         IndexError, "^index_add: .* outside 0 to 2", {"x": _VALUES, "i": [0, 3]},
+    ),
+    ErrorCase(
+        "index_set", "slices",
+        lambda g: indexed.index_set(_x(g), g.input("y", (3, 4)), _i(g), axis=0),
+        ShapeError, r"^index_set\(f32.*, i64\[2\]\): slices of f32\[2,4\] expected",
+    ),
+    ErrorCase(
+        "index_set", "dtypes",
+        lambda g: indexed.index_set(_x(g), g.input("y", (2, 4), "f64"), _i(g), axis=0),
+        DTypeError, r"^index_set\(f32\[3,4\], f64\[2,4\], i64\[2\]\): slices of the base's dtype",
+    ),
+    ErrorCase(
+        "index_set", "beyond",
+        lambda g: indexed.index_set(_x(g), g.constant(np.zeros((2, 4)), "f32"), _i(g), axis=0),
+        IndexError, "^index_set: .* outside 0 to 2", {"x": _VALUES, "i": [0, 3]},
+    ),
+    ErrorCase(
+        "index_from_front", "floats", lambda g: indexed.index_from_front(_x(g), limit=3),
+        DTypeError, r"^index_from_front\(f32\[3,4\]\): integer indices expected",
+    ),
+    ErrorCase(
+        "index_from_front", "narrow",
+        lambda g: indexed.index_from_front(_i(g, (2,), "u8"), limit=257),
+        DTypeError, r"^index_from_front\(u8\[2\]\): 257 elements are more than u8 holds",
     ),
     ErrorCase(
         "in_range", "floats", lambda g: indexed.in_range(_x(g), limit=3),
@@ -371,6 +395,7 @@ _COMPOSITES = tuple(
         ("softmax", composite.softmax, build.softmax, "axis 0 is empty"),
         ("log_softmax", composite.log_softmax, build.log_softmax, "axis 0 is empty"),
         ("argmax", composite.argmax, build.argmax, "an extreme of no elements"),
+        ("argmin", composite.argmin, build.argmin, "an extreme of no elements"),
     )
     for case in (
         ErrorCase(

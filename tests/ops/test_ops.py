@@ -225,8 +225,14 @@ def test_scalar_template(case: Case, dtype: DType) -> None:
     node, operands, expected = _operands_and_result(case, dtype)
     lowering = node.op.lowering
     assert isinstance(lowering, Scalar)
+    attributes = {
+        name: kind.bind(node.attributes[name], case.bindings)
+        if kind.bind
+        else node.attributes[name]
+        for name, kind in node.op.attributes.items()
+    }
     expression = lowering.template.format(
-        **dict(zip("xyz", "xyz", strict=False)), T="T", **node.attributes
+        **dict(zip("xyz", "xyz", strict=False)), T="T", **attributes
     )
     namespace = {**SCALAR_PRIMITIVES, "T": node.dtype.numpy.type}
     compiled = compile(expression, case.op, "eval")

@@ -14,6 +14,7 @@ from graphc.ir.given import as_integer
 from graphc.ir.graph import Node
 from graphc.ir.location import callers_location, located
 from graphc.ir.ops import elementwise as ops
+from graphc.ir.ops import indexed
 from graphc.ir.types import DType, as_dtype
 
 # That of keras.layers.Embedding.
@@ -63,7 +64,7 @@ class Embedding(Layer):
         if not x.dtype.is_integer:
             raise DTypeError(self._message(x, "integers expected"))
         shape = (self.vocabulary, self.features)
-        rows = build.take(self.parameter("table", shape, self.table_init, self.dtype), x)
+        rows = indexed.take(self.parameter("table", shape, self.table_init, self.dtype), x, axis=0)
         if self.padding_index is None:
             return rows
         is_padding = build.expand_dims(ops.equal(x, self.padding_index), x.rank)
