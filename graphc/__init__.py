@@ -175,6 +175,7 @@ from graphc.ir.pooling import (
     max_pool,
 )
 from graphc.ir.shaping import moveaxis, swapaxes
+from graphc.ir.sliding_windows import sliding_window_view
 from graphc.ir.types import DType, bool_, f32, f64, i32, i64, u8
 from graphc.train import callbacks, data, loggers
 from graphc.train.history import History
@@ -354,6 +355,7 @@ __all__ = [
     "silu",
     "sin",
     "sinh",
+    "sliding_window_view",
     "softmax",
     "softplus",
     "softsign",

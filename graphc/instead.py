@@ -26,6 +26,12 @@ INSTEAD = {
     "topk": "gc.top_k", "partition": "gc.top_k", "argpartition": "gc.top_k",
     "cumulative_sum": "gc.cumsum", "cumulative_prod": "gc.cumprod",
     "norm": "gc.sqrt(gc.sum(gc.square(x), axis))",
+    "conv1d": "gc.nn.conv1d, or gc.conv with a kernel",
+    "conv2d": "gc.nn.conv2d, or gc.conv with a kernel", "Conv2D": "gc.nn.Conv2D",
+    "conv3d": "gc.nn.conv3d, or gc.conv with a kernel", "MaxPool2D": "gc.nn.MaxPool2D",
+    "MaxPooling2D": "gc.nn.MaxPool2D", "max_pool2d": "gc.max_pool, gc.nn.max_pool2d",
+    "avg_pool": "gc.average_pool", "avg_pool2d": "gc.average_pool, gc.nn.average_pooling2d",
+    "unfold": "gc.sliding_window_view(x, size, axis)",
     "load": "model.load(path)", "save": "model.save(path)",
 }  # fmt: skip
 

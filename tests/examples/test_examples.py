@@ -1,11 +1,13 @@
 """The examples run as a user runs them, for fewer epochs."""
 
+import importlib
 import os
 import re
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 ROOT = Path(__file__).parents[2]
@@ -53,6 +55,28 @@ def test_mnist(tmp_path):
     text = run("mnist.py", "--data", str(MNIST), "--epochs", "2", "--png", str(png))
     assert accuracy_in(text) > 0.85
     assert png.read_bytes().startswith(PNG_SIGNATURE)
+
+
+@needs_mnist
+@pytest.mark.slow
+def test_lenet(tmp_path):
+    pytest.importorskip("matplotlib")
+    png = tmp_path / "features.png"
+    assert accuracy_in(run("lenet.py", "--data", str(MNIST), "--png", str(png))) >= 0.98
+    assert png.read_bytes().startswith(PNG_SIGNATURE)
+
+
+def test_lenet_without_mnist(tmp_path, monkeypatch):
+    """The small digits, and a net for their size."""
+    pytest.importorskip("matplotlib")
+    pytest.importorskip("sklearn")
+    monkeypatch.syspath_prepend(ROOT / "examples")
+    lenet = importlib.import_module("lenet")
+    images, labels, test, test_labels = lenet.load(tmp_path / "none")
+    assert len(images) == len(labels) > len(test) == len(test_labels)
+    assert images.dtype == np.uint8 and images.max() == 255
+    model, _ = lenet.declare(images.shape[1])
+    assert model.predict(test[:3], mode="reference").shape == (3, 10)
 
 
 @needs_mnist

@@ -79,10 +79,10 @@ def test_derivatives_are_differences(name: str) -> None:
         np.testing.assert_allclose((slope * direction).sum(), difference, rtol=1e-4, atol=1e-6)
 
 
-@pytest.mark.parametrize("part", range(4))
+@pytest.mark.parametrize("part", range(3))
 def test_compiled_is_reference(part: int) -> None:
-    """A quarter of the cases in one program."""
-    cases = list(CASES.values())[part::4]
+    """A part of the cases in one program. Those of three axes are compiled where ops are tested."""
+    cases = [case for name, case in CASES.items() if "3D" not in name][part::3]
     inputs, results, _ = built(cases, "f32")
     given = [apart((ROWS, *case.inner)) for case in cases]
     expected = gc.function(inputs, flat(results), mode="reference")(*given)

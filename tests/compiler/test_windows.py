@@ -1,0 +1,158 @@
+"""Kernels of convolutions and pooling: what they share, and that they stay in their memory."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import graphc as gc
+from graphc.compiler.pipeline import Compilation
+from graphc.ir.ops.windows import windows
+from graphc.ir.reference import run_program
+from graphc.kernels.access import Access, merge_axes
+from graphc.kernels.group import ContractionGroup, Group, LoopGroup, MovementGroup
+from tests.compiler.execution import Machine, compilation, run_on_threads
+
+BATCH = {"n": 3}
+
+
+def _groups(made: Compilation) -> list[Group]:
+    assert made.plan is not None
+    return [row.group for row in made.plan.instructions if row.group is not None]
+
+
+def _ops(group: Group) -> set[str]:
+    return {node.op.name for node in group.nodes}
+
+
+def _program(*results: gc.Node) -> Any:
+    graph = results[0].graph
+    return gc.function(list(graph.inputs.values()), list(results)).program
+
+
+def _values(program: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    rng = np.random.default_rng(5)
+
+    def drawn(node: gc.Node) -> Any:
+        shape = tuple(BATCH.get(str(extent), extent) for extent in node.shape)
+        return rng.uniform(-1, 1, shape).astype(node.dtype.numpy)
+
+    inputs = {node.name: drawn(node) for node in program.inputs}
+    return inputs, {node.name: drawn(node) for node in program.states}
+
+
+def test_max_pooling_is_one_kernel_without_a_copy() -> None:
+    graph = gc.Graph()
+    x = graph.input("x", ("n", 9, 9, 16))
+    pooled = gc.max_pool(gc.relu(x * 2), 3, 3)
+    doubled, _ = _groups(compilation(_program(pooled), BATCH))
+    assert _ops(doubled) == {"multiply", "relu"}
+    (group,) = _groups(compilation(_program(gc.max_pool(x, 3, 2) * 2), BATCH))
+    assert isinstance(group, LoopGroup) and {"greatest", "multiply"} <= _ops(group)
+
+
+def test_a_convolution_is_a_copy_and_a_product_with_what_follows() -> None:
+    graph = gc.Graph()
+    x = graph.input("x", ("n", 9, 9, 4))
+    hidden = gc.nn.conv2d(x, 8, 3, activation="relu")
+    copy, product = _groups(compilation(_program(gc.tanh(hidden) * 0.5), BATCH))
+    assert isinstance(copy, LoopGroup) and _ops(copy) == {"copy"}
+    assert isinstance(product, ContractionGroup)
+    assert _ops(product) == {"matmul", "add", "relu", "tanh", "multiply"}
+
+
+def test_windows_of_one_element_are_not_copied() -> None:
+    graph = gc.Graph()
+    x = graph.input("x", ("n", 5, 6, 4))
+    (group,) = _groups(compilation(_program(gc.nn.conv2d(x, 8, 1, activation="relu")), BATCH))
+    assert isinstance(group, ContractionGroup)
+
+
+def test_the_copy_of_a_convolution_serves_its_kernels_gradient() -> None:
+    graph = gc.Graph()
+    x = graph.input("x", ("n", 9, 9, 4))
+    loss = gc.sum(gc.square(gc.nn.conv2d(x, 8, 3, activation="relu")))
+    step = gc.function([x], loss, gc.optim.SGD(0.1).updates(loss))
+    groups = _groups(compilation(step.program, BATCH))
+    assert sum(isinstance(group, ContractionGroup) for group in groups) == 2
+    slid = [n for g in groups for n in g.nodes if any(x.op is windows for x in _views(n))]
+    assert len(slid) == 1 and not any(isinstance(group, MovementGroup) for group in groups)
+
+
+def _views(node: gc.Node) -> list[gc.Node]:
+    """The views through which the node reads its operands."""
+    found, waiting = [], list(node.operands)
+    while waiting:
+        operand = waiting.pop()
+        if operand.viewed is not operand:
+            found.append(operand)
+            waiting.append(operand.operands[0])
+    return found
+
+
+def test_a_depthwise_convolution_is_one_kernel_without_a_product() -> None:
+    graph = gc.Graph()
+    x = graph.input("x", ("n", 9, 9, 16))
+    hidden = gc.nn.depthwise_conv2d(x, 3, use_bias=False)
+    (group,) = _groups(compilation(_program(hidden), BATCH))
+    assert isinstance(group, LoopGroup) and _ops(group) == {"multiply", "sum"}
+
+
+def test_in_guarded_memory_and_in_place(machine: Machine) -> None:
+    """A state that its own windows update; layers one behind the other, with their derivatives."""
+    graph = gc.Graph(seed=0)
+    x = graph.input("x", (3, 7, 6, 2))
+    hidden = gc.nn.conv2d(x, 17, 3, (2, 1), "same", activation="tanh")
+    hidden = gc.nn.max_pool2d(hidden, 3, 1, "same")
+    hidden = gc.nn.separable_conv2d(hidden, 3, 2, depth_multiplier=2)
+    hidden = gc.nn.conv2d_transpose(hidden, 2, 3, 2, "same")
+    loss = gc.mean(gc.square(gc.nn.average_pooling2d(hidden, 2, 1, "same")))
+    state = graph.variable("w", np.arange(12, dtype="f4"))
+    slid = windows(state, axes=(0,), sizes=(3,), strides=(1,), dilations=(1,))
+    smooth = gc.concatenate([gc.mean(slid, 1), state[:2]])
+    updates = {**gc.optim.SGD(0.1).updates(loss), state: smooth}
+    step = gc.function([x], [loss, gc.grad(loss, x)], updates)
+    inputs, states = _values(step.program)
+    expected, updated = run_program(step.program, inputs, states)
+    outputs, after = machine.run(step.program, inputs, states)
+    for name, wanted in (expected | updated).items():
+        np.testing.assert_allclose((outputs | after)[name], wanted, rtol=2e-5, atol=2e-5)
+
+
+def test_the_same_bits_on_several_threads() -> None:
+    graph = gc.Graph(seed=0)
+    x, kernel = graph.input("x", (8, 20, 20, 16)), graph.input("k", (3, 3, 16, 16))
+    hidden = gc.max_pool(gc.relu(gc.conv(x, kernel)), 2)
+    program = _program(hidden, *gc.grad(gc.sum(gc.square(hidden)), [x, kernel]))
+    inputs, _ = _values(program)
+    one, two = (run_on_threads(program, inputs, threads, 256) for threads in (1, 2))
+    for name, value in one.items():
+        assert value.tobytes() == two[name].tobytes()
+
+
+@pytest.mark.parametrize("wrong", [None, 0, 4])
+def test_indices_in_windows_are_all_checked(wrong: int | None) -> None:
+    """Windows have as many elements here as what they slide over, of which they show a part."""
+    graph = gc.Graph()
+    words = graph.input("words", (5,), "i32")
+    table = graph.input("table", (6, 2))
+    pairs = windows(words[:4], axes=(0,), sizes=(2,), strides=(2,), dilations=(1,))
+    seen = windows(words, axes=(0,), sizes=(2,), strides=(3,), dilations=(1,))
+    rows = gc.function([words, table], [gc.take(table, pairs), gc.take(table, seen)])
+    given = np.array([1, 5, 3, 2, 0], "i4")
+    values = np.arange(12, dtype="f4").reshape(6, 2)
+    if wrong is None:
+        first, second = rows(given, values)
+        np.testing.assert_array_equal(first, values[[[1, 5], [3, 2]]])
+        np.testing.assert_array_equal(second, values[[[1, 5], [2, 0]]])
+        return
+    given[wrong] = 6
+    with pytest.raises(IndexError, match="is outside 0 to 5"):
+        rows(given, values)
+
+
+def test_more_loops_than_names_are_refused() -> None:
+    with pytest.raises(AssertionError, match="3 loops, but names for 2"):
+        merge_axes(range(3), (2, 2, 2), [Access("x", 0, (1, 5, 9))], ("i", "j"))
