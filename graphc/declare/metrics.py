@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from graphc.declare import losses
 from graphc.declare.class_metrics import F1, ClassMetric, ConfusionMatrix, Precision, Recall
-from graphc.declare.losses.checks import check_like
 from graphc.declare.scores import (
     HALF,
     check_floats,
@@ -128,8 +128,7 @@ def mean_absolute_error(predictions: Node, targets: Node) -> Node:
 
     error = gc.metrics.mean_absolute_error(predictions, targets)
     """
-    check_like("mean_absolute_error", predictions, targets)
-    return build.mean(ops.absolute(predictions - targets))
+    return losses.mean_absolute_error(predictions, targets)
 
 
 def confusion_matrix(labels: Array, predictions: Array, classes: int) -> Array:
