@@ -22,6 +22,7 @@ from numba.np.numpy_support import as_dtype, from_dtype
 from graphc.ir.ops import random
 from graphc.ir.types import DTYPES, DType
 from graphc.kernels import vecmath
+from graphc.kernels.jit_exchanges import exchange_primitives
 from graphc.kernels.jit_integers import INTEGER_FUNCTIONS, typed_integer_function
 from graphc.kernels.jit_target import TARGET_NAME, KernelTargetDescriptor
 from graphc.kernels.scalar import dtype_name
@@ -215,79 +216,6 @@ def _prefetch(typing_context: Any, buffer: Any, index: Any) -> Any:
         return context.get_dummy_value()
 
     return types.none(buffer, types.intp), lower
-
-
-def _vector_at(builder: Any, buffer: BufferType, pointer: Any, index: Any, lanes: int) -> Any:
-    """The address of `lanes` elements as a vector."""
-    place = builder.gep(pointer, [index])
-    return builder.bitcast(place, ir.VectorType(pointer.type.pointee, lanes).as_pointer())
-
-
-def _itemsize(place: Any) -> int:
-    """The bytes of an element of the vector that stands there."""
-    return int(place.type.pointee.element.width) // 8
-
-
-def _vector_loaded(builder: Any, buffer: BufferType, place: Any) -> Any:
-    loaded = builder.load(place, align=_itemsize(place))
-    _mark_scope(builder, loaded, buffer)
-    return loaded
-
-
-def _vector_stored(builder: Any, buffer: BufferType, value: Any, place: Any) -> None:
-    _mark_scope(builder, builder.store(value, place, align=_itemsize(place)), buffer)
-
-
-@intrinsic(prefer_literal=True)
-def _exchange(typing_context: Any, keys: Any, i: Any, j: Any, lanes: Any) -> Any:
-    """`exchange(keys, i, j, lanes)`: of as many integers from i on and from j on, each pair so that
-    the lesser one stands at i."""
-    if not isinstance(keys, BufferType):
-        return None
-    count = lanes.literal_value
-
-    def lower(context: Any, builder: Any, sig: Any, values: Any) -> Any:
-        places = [_vector_at(builder, keys, values[0], at, count) for at in values[1:3]]
-        x, y = (_vector_loaded(builder, keys, place) for place in places)
-        is_out_of_order = builder.icmp_signed(">", x, y)
-        _vector_stored(builder, keys, builder.select(is_out_of_order, y, x), places[0])
-        _vector_stored(builder, keys, builder.select(is_out_of_order, x, y), places[1])
-        return context.get_dummy_value()
-
-    return types.none(keys, types.intp, types.intp, lanes), lower
-
-
-@intrinsic(prefer_literal=True)
-def _exchange_pairs(typing_context: Any, keys: Any, others: Any, i: Any, j: Any, lanes: Any) -> Any:
-    """`exchange_pairs(keys, others, i, j, lanes)`: the same of pairs of a key and another integer,
-    which decides where keys are equal."""
-    if not (isinstance(keys, BufferType) and isinstance(others, BufferType)):
-        return None
-    count = lanes.literal_value
-
-    def lower(context: Any, builder: Any, sig: Any, values: Any) -> Any:
-        buffers = ((keys, values[0]), (others, values[1]))
-        places = [
-            [_vector_at(builder, buffer, pointer, at, count) for at in values[2:4]]
-            for buffer, pointer in buffers
-        ]
-        pairs = [
-            [_vector_loaded(builder, buffer, place) for place in both]
-            for (buffer, _), both in zip(buffers, places, strict=True)
-        ]
-        (x, y), (of_x, of_y) = pairs
-        is_later = builder.and_(
-            builder.icmp_signed("==", x, y), builder.icmp_signed(">", of_x, of_y)
-        )
-        is_out_of_order = builder.or_(builder.icmp_signed(">", x, y), is_later)
-        for (buffer, _), (first, second), (at_i, at_j) in zip(buffers, pairs, places, strict=True):
-            lesser = builder.select(is_out_of_order, second, first)
-            greater = builder.select(is_out_of_order, first, second)
-            _vector_stored(builder, buffer, lesser, at_i)
-            _vector_stored(builder, buffer, greater, at_j)
-        return context.get_dummy_value()
-
-    return types.none(keys, others, types.intp, types.intp, lanes), lower
 
 
 def _is_float(kind: types.Type) -> bool:
@@ -589,8 +517,7 @@ def kernel_namespace() -> dict[str, Any]:
         "float_from_bits": _bitcast(_FLOATS),
         "order_key": _unary(_type_order_key),
         "float_of_key": _unary(_type_float_of_key),
-        "exchange": _exchange,
-        "exchange_pairs": _exchange_pairs,
+        **exchange_primitives(BufferType, _mark_scope),
         **{f"cast_{dtype}": _cast_to(dtype) for dtype in DTYPES.values()},
         "threefry_i32": _threefry(types.int32),
         "threefry_i64": _threefry(types.int64),

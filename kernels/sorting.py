@@ -19,7 +19,7 @@ from graphc.kernels.names import label
 from graphc.kernels.radix_sort import KEY, RADIX_VARIABLES, SOURCE, digits_of, radix_sort
 from graphc.kernels.scalar import number
 from graphc.kernels.selection import BEST_PLACES, SELECTION_VARIABLES, select_first
-from graphc.kernels.sorting_network import NETWORK_VARIABLES, sorting_network
+from graphc.kernels.sorting_network import NETWORK_VARIABLES, padded, sorting_network
 from graphc.kernels.source import THREAD_SHARE, Arguments, Block, ScratchParts, Storage
 
 KEYS, PLACES = "keys", "places"
@@ -151,10 +151,11 @@ def _in_network(
     x, y = arrays
     length, kept = extents
     at = f"{PLACE} * {lanes} + {LINE}"
-    into.add(f"{KEYS} = stack({keys.stored}, {length * lanes})")
-    load, store = [f"{KEYS}[{at}] = {keys.of(x.at(PLACE), PLACE)}"], Block()
+    sorted_length = padded(length)
+    into.add(f"{KEYS} = stack({keys.stored}, {sorted_length * lanes})")
+    load = [f"{KEYS}[{at}] = {keys.of(x.at(PLACE), PLACE)}"]
     if keys.has_places_beside:
-        into.add(f"{PLACES} = stack(i64, {length * lanes})")
+        into.add(f"{PLACES} = stack(i64, {sorted_length * lanes})")
         load.append(f"{PLACES}[{at}] = {PLACE}")
 
     def each(extent: int, *statements: str) -> None:
@@ -162,14 +163,19 @@ def _in_network(
         line.nest(f"for {PLACE} in range({extent}):", Block(list(statements)))
         into.nest(f"for {LINE} in range({lines}):", line)
 
-    def exchange(i: str, j: str) -> str:
-        if keys.has_places_beside:
-            return f"exchange_pairs({KEYS}, {PLACES}, {i}, {j}, {lanes})"
-        return f"exchange({KEYS}, {i}, {j}, {lanes})"
+    def call(name: str, at: Sequence[str], *others: int) -> str:
+        buffers = f"{KEYS}, {PLACES}" if keys.has_places_beside else KEYS
+        indices = [i if i == "0" else f"({i}) * {lanes}" for i in at]
+        primitive = f"{name}_pairs" if keys.has_places_beside else name
+        return f"{primitive}({', '.join([buffers, *indices, *map(str, others), str(lanes)])})"
 
     each(length, *load)
-    sorting_network(into, length, lanes, exchange)
-    into.extend(store)
+    if sorted_length > length:
+        greatest = (1 << (8 * keys.stored.itemsize - 1)) - 1
+        rest = Block([f"{KEYS}[{PLACE}] = {greatest}"])
+        rest.lines += [f"{PLACES}[{PLACE}] = {length}"] if keys.has_places_beside else []
+        into.nest(f"for {PLACE} in range({length * lanes}, {sorted_length * lanes}):", rest)
+    sorting_network(into, sorted_length, call)
     each(kept, f"{y.at(PLACE)} = {keys.result(f'{KEYS}[{at}]', f'{PLACES}[{at}]')}")
 
 

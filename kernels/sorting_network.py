@@ -1,99 +1,103 @@
-"""Batcher's odd-even merge sort: a network of exchanges that is the same whatever the elements are.
+"""Sorting networks: exchanges that are the same whatever the elements are.
 
 Lines are sorted side by side, one in each lane of a vector: element i of line l stands at
-i * lanes + l. An exchange puts the lesser of two elements first, for all lines at once. Source:
-Batcher, Sorting networks and their applications, 1968.
+i * lanes + l. An exchange puts the lesser of two elements first, for all lines at once.
 
-An element that a line has not would be greater than all others and never move, so exchanges with
-it fall away, and lines may have any length.
+Few elements are sorted in registers. More are sorted in blocks of eight, which bitonic mergers
+merge: in two sorted halves the first is compared with the last, the second with the last but one,
+and so on, then what stands half their distance apart, a quarter of it, and so on. Two of these
+steps are taken in one pass over the elements, the last three within blocks. An element that a line
+has not would be greater than all others and never move, so exchanges with it fall away.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
+from graphc.kernels.exchanges import BLOCK_SIZE, MOST_IN_REGISTERS
 from graphc.kernels.source import Block
 
-# Lines of so many elements are sorted by exchanges that are written out, whose elements stay in
-# registers; longer ones in blocks that are merged.
-WRITTEN_OUT = 16
-BLOCK_SIZE = 8
+BEGIN, PAIR = "begin", "pair"
+NETWORK_VARIABLES = frozenset({BEGIN, PAIR})
 
-HALF, STRIDE, BEGIN, RUN, PAIR, RUN_END, PAIR_END = (
-    "half", "stride", "begin", "run", "pair", "run_end", "pair_end",
-)  # fmt: skip
-NETWORK_VARIABLES = frozenset({HALF, STRIDE, BEGIN, RUN, PAIR, RUN_END, PAIR_END})
-
-# Source of the exchange of the elements at two indices.
-Exchange = Callable[[str, str], str]
+# Source of the call of an exchanging primitive: of its name, the places of elements, and what
+# other arguments it has.
+Call = Callable[..., str]
 
 
-def exchanges(length: int) -> Iterator[tuple[int, int]]:
-    """The pairs of a network that sorts `length` elements."""
-    half = 1
+def padded(length: int) -> int:
+    """How many elements lines of `length` are sorted as; those behind are the greatest keys."""
+    if length <= MOST_IN_REGISTERS:
+        return length
+    return -(-length // BLOCK_SIZE) * BLOCK_SIZE
+
+
+def sorting_network(into: Block, length: int, call: Call) -> None:
+    """Appends what sorts lines of `length` elements, a padded number."""
+    if length <= MOST_IN_REGISTERS:
+        if length > 1:
+            into.add(call("sort_few", ["0"], length))
+        return
+    blocks = f"for {BEGIN} in range(0, {length}, {BLOCK_SIZE}):"
+    into.nest(blocks, Block([call("sort_few", [BEGIN], BLOCK_SIZE)]))
+    half = BLOCK_SIZE
     while half < length:
-        for begin in range(0, length, 2 * half):
-            end = min(begin + 2 * half, length)
-            for stride, first in _merging(half):
-                for run in range(begin + first, end - stride, 2 * stride):
-                    for pair in range(run, min(run + stride, end - stride)):
-                        if pair + stride < begin + 2 * half:
-                            yield pair, pair + stride
+        _mirrored(into, length, half, call)
+        stride = half // 4
+        while stride > BLOCK_SIZE:
+            _two_strides(into, length, stride, call)
+            stride //= 4
+        if stride == BLOCK_SIZE:
+            _one_stride(into, length, stride, call)
+        into.nest(blocks, Block([call("merge_block", [BEGIN])]))
         half *= 2
 
 
-def _merging(half: int) -> Iterator[tuple[int, int]]:
-    """The distances of the exchanges that merge two halves, and where the first of them is."""
-    yield half, 0
+def _mirrored(into: Block, length: int, half: int, call: Call) -> None:
+    """The first two steps of a merger: first with last, then at half the distance of halves."""
+    low, high = f"{BEGIN} + {PAIR}", f"{BEGIN} + {2 * half - 1} - {PAIR}"
     stride = half // 2
-    while stride:
-        yield stride, stride
-        stride //= 2
+    four = [low, f"{low} + {stride}", f"{high} - {stride}", high]
+    _each_pair(into, length, 2 * half, stride, call("exchange_mirrored", four))
+    whole = length // (2 * half) * 2 * half
+    places = range(whole + 2 * half - length, half)
+    mirror = [f"{whole} + {PAIR}", f"{whole + 2 * half - 1} - {PAIR}"]
+    _pairs(into, places, call("exchange", mirror))
+    _rest(into, length, whole, stride, call)
 
 
-def sorting_network(into: Block, length: int, lanes: int, exchange: Exchange) -> None:
-    """Appends what sorts lines of `length` elements."""
-    if length <= WRITTEN_OUT:
-        into.lines += [exchange(str(i * lanes), str(j * lanes)) for i, j in exchanges(length)]
-        return
-    block = [
-        exchange(f"({BEGIN} + {i}) * {lanes}", f"({BEGIN} + {j}) * {lanes}")
-        for i, j in exchanges(BLOCK_SIZE)
-    ]
-    whole = length // BLOCK_SIZE * BLOCK_SIZE
-    into.nest(f"for {BEGIN} in range(0, {whole}, {BLOCK_SIZE}):", Block(block))
-    into.lines += [
-        exchange(str((whole + i) * lanes), str((whole + j) * lanes))
-        for i, j in exchanges(length - whole)
-    ]
-    _merge_blocks(into, length, lanes, exchange)
+def _two_strides(into: Block, length: int, stride: int, call: Call) -> None:
+    """Two steps of a merger: at distance `stride`, then at half of it."""
+    low = f"{BEGIN} + {PAIR}"
+    four = [f"{low} + {k * stride // 2}" if k else low for k in range(4)]
+    _each_pair(into, length, 2 * stride, stride // 2, call("exchange_four", four))
+    whole = length // (2 * stride) * 2 * stride
+    _rest(into, length, whole, stride, call)
+    _rest(into, length, whole, stride // 2, call)
 
 
-def _merge_blocks(into: Block, length: int, lanes: int, exchange: Exchange) -> None:
-    """Appends the loops that merge sorted blocks of growing size."""
-    merged = Block()
-    pairs = Block([f"{PAIR_END} = {BEGIN} + {HALF}"])
-    pairs.add(f"{PAIR_END} = {PAIR_END} if {PAIR_END} < {length} - {HALF} else {length} - {HALF}")
-    one = Block([exchange(f"{PAIR} * {lanes}", f"({PAIR} + {HALF}) * {lanes}")])
-    pairs.nest(f"for {PAIR} in range({BEGIN}, {PAIR_END}):", one)
-    merged.nest(f"for {BEGIN} in range(0, {length} - {HALF}, 2 * {HALF}):", pairs)
-    merged.add(f"{STRIDE} = {HALF} >> 1")
-    merged.nest(f"while {STRIDE} > 0:", _strides(length, lanes, exchange))
-    merged.add(f"{HALF} = {HALF} << 1")
-    into.add(f"{HALF} = {BLOCK_SIZE}")
-    into.nest(f"while {HALF} < {length}:", merged)
+def _one_stride(into: Block, length: int, stride: int, call: Call) -> None:
+    low = f"{BEGIN} + {PAIR}"
+    _each_pair(into, length, 2 * stride, stride, call("exchange", [low, f"{low} + {stride}"]))
+    _rest(into, length, length // (2 * stride) * 2 * stride, stride, call)
 
 
-def _strides(length: int, lanes: int, exchange: Exchange) -> Block:
-    """The exchanges at one distance in all blocks."""
-    body, inside, runs = Block(), Block(), Block()
-    last = f"{length} - {STRIDE}"
-    runs.add(f"{PAIR_END} = {RUN} + {STRIDE} if {RUN} + {STRIDE} < {last} else {last}")
-    one = Block([exchange(f"{PAIR} * {lanes}", f"({PAIR} + {STRIDE}) * {lanes}")])
-    runs.nest(f"for {PAIR} in range({RUN}, {PAIR_END}):", one)
-    inside.add(f"{RUN_END} = {BEGIN} + 2 * {HALF} - {STRIDE}")
-    inside.add(f"{RUN_END} = {RUN_END} if {RUN_END} < {last} else {last}")
-    inside.nest(f"for {RUN} in range({BEGIN} + {STRIDE}, {RUN_END}, 2 * {STRIDE}):", runs)
-    body.nest(f"for {BEGIN} in range(0, {length}, 2 * {HALF}):", inside)
-    body.add(f"{STRIDE} = {STRIDE} >> 1")
-    return body
+def _each_pair(into: Block, length: int, block: int, pairs: int, line: str) -> None:
+    """The line for the pairs of each whole block."""
+    whole = length // block * block
+    body = Block()
+    body.nest(f"for {PAIR} in range({pairs}):", Block([line]))
+    if whole:
+        into.nest(f"for {BEGIN} in range(0, {whole}, {block}):", body)
+
+
+def _pairs(into: Block, places: range, line: str) -> None:
+    if places:
+        into.nest(f"for {PAIR} in range({places.start}, {places.stop}):", Block([line]))
+
+
+def _rest(into: Block, length: int, whole: int, stride: int, call: Call) -> None:
+    """The exchanges at a distance in what is left behind the last whole block."""
+    line = call("exchange", [PAIR, f"{PAIR} + {stride}"])
+    for begin in range(whole, length, 2 * stride):
+        _pairs(into, range(begin, min(begin + stride, length - stride)), line)

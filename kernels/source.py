@@ -10,6 +10,7 @@ from graphc.ir.graph import Node
 from graphc.ir.types import DTYPES, DType
 from graphc.kernels import primitives
 from graphc.kernels.cache_entry import source_digest
+from graphc.kernels.exchanges import EXCHANGES
 from graphc.kernels.microkernel import Microkernel
 from graphc.kernels.names import Names
 from graphc.kernels.scalar import dtype_name
@@ -20,7 +21,7 @@ INDENT = "    "
 # What kernel source already uses: its parameters, the primitives and the vector math.
 RESERVED = frozenset(
     {"arguments", "thread", "threads", "buffer", "buffer_in_run", "stack", "advance", "prefetch"}
-    | {"exchange", "exchange_pairs"}
+    | {f"{name}{rest}" for name in (*EXCHANGES, "sort_few") for rest in ("", "_pairs")}
     | {"range"}
     | {"inf", "nan"}
     | {dtype_name(dtype) for dtype in DTYPES.values()}

@@ -24,6 +24,7 @@ from graphc.ir.lowering import Scatter
 from graphc.ir.op import Array
 from graphc.ir.types import DTYPES
 from graphc.kernels import primitives
+from graphc.kernels.exchanges import EXCHANGES, odd_even_merge_sort
 from graphc.kernels.microkernel import Microkernel
 from graphc.kernels.scalar import dtype_name
 from graphc.kernels.vecmath import VECTOR_MATH
@@ -186,8 +187,8 @@ def _namespace() -> dict[str, Any]:
         "stack": _stack,
         "advance": lambda pointer, offset: pointer.advanced(offset),
         "prefetch": lambda pointer, index: None,
-        "exchange": _exchange,
-        "exchange_pairs": _exchange_pairs,
+        **{name: _exchanging(name, 1) for name in (*EXCHANGES, "sort_few")},
+        **{f"{name}_pairs": _exchanging(name, 2) for name in (*EXCHANGES, "sort_few")},
     }
     return names
 
@@ -201,15 +202,24 @@ def _cast(dtype: Any) -> Any:
     return cast
 
 
-def _exchange(keys: Pointer, i: Any, j: Any, lanes: int) -> None:
-    for first, second in zip(range(i, i + lanes), range(j, j + lanes), strict=True):
-        keys[first], keys[second] = sorted((keys[first], keys[second]))
+def _exchanging(name: str, buffers: int) -> Any:
+    """A primitive that exchanges elements, lane by lane, of so many buffers."""
 
+    def exchange(*given: Any) -> None:
+        arrays, places, lanes = given[:buffers], list(given[buffers:-1]), given[-1]
+        pairs = EXCHANGES.get(name)
+        if pairs is None:
+            pairs = odd_even_merge_sort(places.pop())
+        if len(places) == 1:
+            places = [places[0] + k * lanes for k in range(1 + max(j for _, j in pairs))]
+        for i, j in pairs:
+            for lane in range(lanes):
+                both = [[array[places[k] + lane] for array in arrays] for k in (i, j)]
+                for k, values in zip((i, j), sorted(both), strict=True):
+                    for array, value in zip(arrays, values, strict=True):
+                        array[places[k] + lane] = value
 
-def _exchange_pairs(keys: Pointer, others: Pointer, i: Any, j: Any, lanes: int) -> None:
-    for first, second in zip(range(i, i + lanes), range(j, j + lanes), strict=True):
-        pairs = sorted(((keys[first], others[first]), (keys[second], others[second])))
-        (keys[first], others[first]), (keys[second], others[second]) = pairs
+    return exchange
 
 
 def _stack(dtype: Any, count: int) -> Pointer:
