@@ -95,6 +95,58 @@ def _block_places(builder: Any, begin: Any, count: int, lanes: int) -> list[Any]
     return [builder.add(begin, begin.type(number * lanes)) for number in range(count)]
 
 
+def _transposed(builder: Any, rows: list[Any]) -> list[Any]:
+    """Vectors of as many lanes as there are of them: element i of vector k becomes k of vector i.
+
+    Blocks of 1, 2, 4, ... lanes off the diagonal change places.
+    """
+    lanes = len(rows)
+    distance = 1
+    while distance < lanes:
+        kept = [lane & distance == 0 for lane in range(lanes)]
+        masks = [
+            [lane if is_low else lane - distance + lanes for lane, is_low in enumerate(kept)],
+            [lane + distance if is_low else lane + lanes for lane, is_low in enumerate(kept)],
+        ]
+        made = list(rows)
+        for row in (row for row in range(lanes) if kept[row]):
+            for number, mask in enumerate(masks):
+                constant = ir.Constant(ir.VectorType(ir.IntType(32), lanes), mask)
+                pair = (rows[row], rows[row + distance])
+                made[row + number * distance] = builder.shuffle_vector(*pair, constant)
+        rows, distance = made, 2 * distance
+    return rows
+
+
+def transpose_primitive(buffer_type: type, mark: Mark) -> Any:
+    """`transpose_block(y, i, y_apart, x, j, x_apart, lanes)`: the square block of `lanes` rows of x
+    from element j on, `x_apart` apart, as rows of y, `y_apart` apart, that are its columns."""
+    size = types.intp
+
+    @intrinsic(prefer_literal=True)
+    def transpose_block(
+        _: Any, y: Any, i: Any, y_apart: Any, x: Any, j: Any, x_apart: Any, lanes: Any
+    ) -> Any:
+        if not (isinstance(y, buffer_type) and isinstance(x, buffer_type)):
+            return None
+        count = lanes.literal_value
+
+        def lower(context: Any, builder: Any, sig: Any, values: Any) -> Any:
+            def rows_at(first: Any, apart: Any) -> list[Any]:
+                steps = [builder.mul(apart, apart.type(number)) for number in range(count)]
+                return [builder.add(first, step) for step in steps]
+
+            loaded = _Vectors(builder, [(x, values[3])], rows_at(*values[4:6]), count, mark)
+            stored = _Vectors(builder, [(y, values[0])], rows_at(*values[1:3]), count, mark)
+            stored.values = [_transposed(builder, loaded.values[0])]
+            stored.store()
+            return context.get_dummy_value()
+
+        return types.none(y, size, size, x, size, size, lanes), lower
+
+    return transpose_block
+
+
 def exchange_primitives(buffer_type: type, mark: Mark) -> dict[str, Any]:
     """The primitives by name. buffer_type: of numba. mark: notes of an access to a buffer what it
     cannot overlap.

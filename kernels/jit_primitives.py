@@ -22,7 +22,7 @@ from numba.np.numpy_support import as_dtype, from_dtype
 from graphc.ir.ops import random
 from graphc.ir.types import DTYPES, DType
 from graphc.kernels import vecmath
-from graphc.kernels.jit_exchanges import exchange_primitives
+from graphc.kernels.jit_exchanges import exchange_primitives, transpose_primitive
 from graphc.kernels.jit_integers import INTEGER_FUNCTIONS, typed_integer_function
 from graphc.kernels.jit_target import TARGET_NAME, KernelTargetDescriptor
 from graphc.kernels.scalar import dtype_name
@@ -518,6 +518,7 @@ def kernel_namespace() -> dict[str, Any]:
         "order_key": _unary(_type_order_key),
         "float_of_key": _unary(_type_float_of_key),
         **exchange_primitives(BufferType, _mark_scope),
+        "transpose_block": transpose_primitive(BufferType, _mark_scope),
         **{f"cast_{dtype}": _cast_to(dtype) for dtype in DTYPES.values()},
         "threefry_i32": _threefry(types.int32),
         "threefry_i64": _threefry(types.int64),

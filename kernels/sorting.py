@@ -16,14 +16,16 @@ from graphc.ir.lowering import Sorting, Strided
 from graphc.ir.types import DType, i32, i64
 from graphc.kernels.lines import LINE, PLACE, LineArray, line_groups
 from graphc.kernels.names import label
-from graphc.kernels.radix_sort import KEY, RADIX_VARIABLES, SOURCE, digits_of, radix_sort
+from graphc.kernels.radix_sort import RADIX_VARIABLES, Digits, Line, radix_sort
 from graphc.kernels.scalar import number
 from graphc.kernels.selection import BEST_PLACES, SELECTION_VARIABLES, select_first
 from graphc.kernels.sorting_network import NETWORK_VARIABLES, padded, sorting_network
 from graphc.kernels.source import THREAD_SHARE, Arguments, Block, ScratchParts, Storage
 
-KEYS, PLACES = "keys", "places"
-SORTING_VARIABLES = RADIX_VARIABLES | SELECTION_VARIABLES | NETWORK_VARIABLES | {KEYS, PLACES}
+KEYS, PLACES, LINE_KEYS = "keys", "places", "line_keys"
+SORTING_VARIABLES = (
+    RADIX_VARIABLES | SELECTION_VARIABLES | NETWORK_VARIABLES | {KEYS, PLACES, LINE_KEYS}
+)
 
 # A network has longest lines of so many elements, and of so many where lanes stay empty.
 LONGEST_IN_NETWORK = 1024
@@ -75,10 +77,11 @@ class Keys:
         return self.places and not self.holds_place
 
     @property
-    def digits(self) -> tuple[int, int]:
-        """The first bit of a key that counts, and the first that does not."""
+    def digits(self) -> Digits:
+        """The digits by which keys are sorted."""
         low = PLACE_BITS if self.holds_place else 0
-        return low, low + (8 if self.dtype.itemsize == 1 else 8 * self.bare.itemsize)
+        is_byte = self.dtype.itemsize == 1
+        return Digits(low, low + (8 if is_byte else 8 * self.bare.itemsize), signed=not is_byte)
 
     def alone(self, element: str) -> str:
         """Source of the key of an element, without a place."""
@@ -92,14 +95,14 @@ class Keys:
     def of(self, element: str, place: str) -> str:
         """Source of the key that is sorted."""
         key = self.alone(element)
-        return f"(cast_i64({key}) << {PLACE_BITS}) | {place}" if self.holds_place else key
+        return f"(cast_i64({key}) << {PLACE_BITS}) | ({place})" if self.holds_place else key
 
-    def result(self, key: str, place: str) -> str:
-        """Source of what the result has of a key, and of the place beside it."""
+    def result(self, key: str) -> str:
+        """Source of what the result has of a key, or of the place beside it."""
         if self.holds_place:
             return f"{key} & {(1 << PLACE_BITS) - 1}"
         if self.places:
-            return place
+            return key
         bare = f"cast_{self.bare}(~{key})" if self.descending else key
         if self.dtype.is_float:
             return f"float_of_key({bare})"
@@ -148,20 +151,32 @@ def _in_network(
     lanes: int,
     lines: str,
 ) -> None:
+    """Appends what sorts a group of lines in the lanes of vectors."""
     x, y = arrays
     length, kept = extents
-    at = f"{PLACE} * {lanes} + {LINE}"
-    sorted_length = padded(length)
-    into.add(f"{KEYS} = stack({keys.stored}, {sorted_length * lanes})")
-    load = [f"{KEYS}[{at}] = {keys.of(x.at(PLACE), PLACE)}"]
+    # What lines are made of, and whole blocks for the transposition.
+    sorted_length, rows = padded(length), -(-length // lanes) * lanes
+    memory = max(sorted_length, rows) * lanes
+    into.add(f"{KEYS} = stack({keys.stored}, {memory})")
     if keys.has_places_beside:
-        into.add(f"{PLACES} = stack(i64, {sorted_length * lanes})")
-        load.append(f"{PLACES}[{at}] = {PLACE}")
-
-    def each(extent: int, *statements: str) -> None:
-        line = Block()
-        line.nest(f"for {PLACE} in range({extent}):", Block(list(statements)))
-        into.nest(f"for {LINE} in range({lines}):", line)
+        into.add(f"{PLACES} = stack(i64, {memory})")
+    has_lines = x.apart != 1 or y.apart != 1
+    if has_lines:
+        into.add(f"{LINE_KEYS} = stack({keys.stored}, {rows * lanes})")
+    key = keys.of(x.at(PLACE), PLACE)
+    if x.apart == 1:
+        _each(into, PLACE, length, LINE, lines, f"{KEYS}[{PLACE} * {lanes} + {LINE}] = {key}")
+    else:
+        _each(into, LINE, lines, PLACE, length, f"{LINE_KEYS}[{LINE} * {rows} + {PLACE}] = {key}")
+        across = f"{KEYS}, {PLACE} * {lanes}, {lanes}, {LINE_KEYS}, {PLACE}, {rows}, {lanes}"
+        _in_steps(into, rows, lanes, f"transpose_block({across})")
+    if keys.has_places_beside:
+        place = f"{PLACES}[{PLACE} * {lanes} + {LINE}] = {PLACE}"
+        _each(into, PLACE, sorted_length, LINE, lanes, place)
+    if sorted_length > length:
+        greatest = (1 << (8 * keys.stored.itemsize - 1)) - 1
+        rest = Block([f"{KEYS}[{PLACE}] = {greatest}"])
+        into.nest(f"for {PLACE} in range({length * lanes}, {sorted_length * lanes}):", rest)
 
     def call(name: str, at: Sequence[str], *others: int) -> str:
         buffers = f"{KEYS}, {PLACES}" if keys.has_places_beside else KEYS
@@ -169,14 +184,28 @@ def _in_network(
         primitive = f"{name}_pairs" if keys.has_places_beside else name
         return f"{primitive}({', '.join([buffers, *indices, *map(str, others), str(lanes)])})"
 
-    each(length, *load)
-    if sorted_length > length:
-        greatest = (1 << (8 * keys.stored.itemsize - 1)) - 1
-        rest = Block([f"{KEYS}[{PLACE}] = {greatest}"])
-        rest.lines += [f"{PLACES}[{PLACE}] = {length}"] if keys.has_places_beside else []
-        into.nest(f"for {PLACE} in range({length * lanes}, {sorted_length * lanes}):", rest)
     sorting_network(into, sorted_length, call)
-    each(kept, f"{y.at(PLACE)} = {keys.result(f'{KEYS}[{at}]', f'{PLACES}[{at}]')}")
+    made = PLACES if keys.has_places_beside else KEYS
+    if y.apart == 1:
+        element = f"{made}[{PLACE} * {lanes} + {LINE}]"
+        _each(into, PLACE, kept, LINE, lines, f"{y.at(PLACE)} = {keys.result(element)}")
+        return
+    across = f"{LINE_KEYS}, {PLACE}, {rows}, {made}, {PLACE} * {lanes}, {lanes}, {lanes}"
+    _in_steps(into, -(-kept // lanes) * lanes, lanes, f"transpose_block({across})")
+    element = f"{LINE_KEYS}[{LINE} * {rows} + {PLACE}]"
+    _each(into, LINE, lines, PLACE, kept, f"{y.at(PLACE)} = {keys.result(element)}")
+
+
+def _each(
+    into: Block, outer: str, outer_extent: object, inner: str, inner_extent: object, line: str
+) -> None:
+    body = Block()
+    body.nest(f"for {inner} in range({inner_extent}):", Block([line]))
+    into.nest(f"for {outer} in range({outer_extent}):", body)
+
+
+def _in_steps(into: Block, extent: int, step: int, line: str) -> None:
+    into.nest(f"for {PLACE} in range(0, {extent}, {step}):", Block([line]))
 
 
 def _selected(
@@ -201,7 +230,6 @@ def _by_digits(
     x, y = arrays
     length, kept = extents
     stored = keys.stored
-    unsigned = f" ^ {-1 << (8 * stored.itemsize - 1)}"
     wanted = [(KEYS, stored), *([(PLACES, i64)] if keys.has_places_beside else [])]
     storages, parts, names = [], [], []
     for kind, dtype in wanted:
@@ -212,11 +240,11 @@ def _by_digits(
         storages.append(storage)
         parts.append(part)
         names.append(kind)
-    load = [f"{KEY} = ({keys.of(x.at(PLACE, '0'), PLACE)}){unsigned}", f"{KEYS}[{PLACE}] = {KEY}"]
-    load += [f"{PLACES}[{PLACE}] = {PLACE}"] if keys.has_places_beside else []
-    radix_sort(into, digits_of(*keys.digits, length), length, load, tuple(names))
-    at = f"{SOURCE} + {PLACE}"
-    key = f"cast_{stored}({KEYS}[{at}]{unsigned})"
-    result = keys.result(key, f"{PLACES}[{at}]")
-    into.nest(f"for {PLACE} in range({kept}):", Block([f"{y.at(PLACE, '0')} = {result}"]))
+    line = Line(
+        length,
+        lambda place: keys.of(x.at(place, "0"), place),
+        tuple(names),
+        lambda place, found: f"{y.at(place, '0')} = {keys.result(found)}",
+    )
+    radix_sort(into, keys.digits, line, kept)
     return SortedLines(scratch=tuple(storages), parts=tuple(parts))

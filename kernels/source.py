@@ -21,6 +21,7 @@ INDENT = "    "
 # What kernel source already uses: its parameters, the primitives and the vector math.
 RESERVED = frozenset(
     {"arguments", "thread", "threads", "buffer", "buffer_in_run", "stack", "advance", "prefetch"}
+    | {"transpose_block"}
     | {f"{name}{rest}" for name in (*EXCHANGES, "sort_few") for rest in ("", "_pairs")}
     | {"range"}
     | {"inf", "nan"}

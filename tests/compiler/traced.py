@@ -187,6 +187,7 @@ def _namespace() -> dict[str, Any]:
         "stack": _stack,
         "advance": lambda pointer, offset: pointer.advanced(offset),
         "prefetch": lambda pointer, index: None,
+        "transpose_block": _transpose_block,
         **{name: _exchanging(name, 1) for name in (*EXCHANGES, "sort_few")},
         **{f"{name}_pairs": _exchanging(name, 2) for name in (*EXCHANGES, "sort_few")},
     }
@@ -200,6 +201,15 @@ def _cast(dtype: Any) -> Any:
 
     cast.dtype = np.dtype(dtype)  # type: ignore[attr-defined]
     return cast
+
+
+def _transpose_block(
+    y: Pointer, i: Any, y_apart: Any, x: Pointer, j: Any, x_apart: Any, lanes: int
+) -> None:
+    rows = [[x[j + k * x_apart + lane] for lane in range(lanes)] for k in range(lanes)]
+    for k, row in enumerate(rows):
+        for lane, value in enumerate(row):
+            y[i + lane * y_apart + k] = value
 
 
 def _exchanging(name: str, buffers: int) -> Any:
