@@ -41,6 +41,7 @@ from graphc.functions.function import Function, function
 from graphc.functions.minimize import Minimum, minimize
 from graphc.instead import missing_name
 from graphc.ir.activations import (
+    gelu,
     glu,
     hard_sigmoid,
     hard_tanh,
@@ -166,6 +167,7 @@ from graphc.ir.ops.mathematics import (
     tan,
 )
 from graphc.ir.ops.rounding import ceil, floor, floor_divide, mod, trunc
+from graphc.ir.ops.special import digamma, erf, erfc, lgamma
 from graphc.ir.ordering import argsort, cumprod, cumsum, sort, take_along_axis, top_k
 from graphc.ir.padding import pad
 from graphc.ir.pooling import (
@@ -250,11 +252,14 @@ __all__ = [
     "data",
     "depthwise_conv",
     "diagonal",
+    "digamma",
     "divide",
     "dropout",
     "einsum",
     "elu",
     "equal",
+    "erf",
+    "erfc",
     "exp",
     "exp2",
     "expand",
@@ -270,6 +275,7 @@ __all__ = [
     "full_like",
     "function",
     "gather",
+    "gelu",
     "glu",
     "grad",
     "greater",
@@ -293,6 +299,7 @@ __all__ = [
     "left_shift",
     "less",
     "less_equal",
+    "lgamma",
     "load_model",
     "log",
     "log1p",

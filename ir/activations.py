@@ -8,13 +8,39 @@ from graphc.ir.argument_checks import axis_of, problem_with
 from graphc.ir.dims import Dim
 from graphc.ir.elements import clip
 from graphc.ir.errors import ShapeError
-from graphc.ir.given import check_tensors
+from graphc.ir.given import check_tensors, is_one_of, shown
 from graphc.ir.op import Node
 from graphc.ir.ops import elementwise as ops
+from graphc.ir.ops import special
 
 # With these, layers of normal weights keep the mean 0 and the variance 1 (Klambauer et al., 2017).
 SELU_ALPHA = 1.6732632423543772
 SELU_SCALE = 1.0507009873554805
+# 2 sqrt(2 / pi), and 0.044715 times that
+GELU_SLOPE = 1.5957691216057308
+GELU_BEND = 0.07135481627260025
+
+
+def gelu(x: Any, approximate: str = "none") -> Node:
+    """x times the share of a normal distribution below x: x's shape and dtype.
+
+    approximate: "none" for that, exact to the last digits, far below 0 too; "tanh" for
+    x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2, which differs by up to 5e-4.
+
+        hidden = gc.gelu(x)
+
+    Source: Hendrycks and Gimpel, Gaussian error linear units, 2016. Raises ValueError for another
+    `approximate`, DTypeError unless `x` is of floats.
+    """
+    check_tensors("gelu", x)
+    if not is_one_of(approximate, ("none", "tanh")):
+        problem = f"approximate: 'none' or 'tanh' expected, not {shown(approximate)}"
+        raise ValueError(problem_with("gelu", x, problem))
+    if approximate == "none":
+        return special.gelu(x)
+    # (1 + tanh(u)) / 2 is sigmoid(2 u), whose tail does not cancel.
+    inner = ops.multiply(x, GELU_SLOPE + GELU_BEND * ops.square(x))
+    return ops.weigh(ops.sigmoid(inner), x)
 
 
 def log_sigmoid(x: Any) -> Node:

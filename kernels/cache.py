@@ -65,9 +65,13 @@ CODE_GENERATORS = (
         for name in (
             "angles.py",
             "compensated.py",
+            "error_constants.py",
+            "error_functions.py",
             "exponentials.py",
             "exchanges.py",
             "forks.py",
+            "gamma_constants.py",
+            "gamma_functions.py",
             "gates.py",
             "hyperbolic.py",
             "interleave.py",

@@ -4,7 +4,7 @@ from typing import Any
 
 from graphc.kernels.polynomial import polynomial
 from graphc.kernels.primitives import bits_from_float, float_from_bits, fma, select
-from graphc.kernels.vecmath_constants import FloatFormat
+from graphc.kernels.vecmath_constants import F64, POW64_ATANH, TWO_THIRDS, FloatFormat
 
 
 def log1p_reduced(f: Any, k: FloatFormat) -> Any:
@@ -31,3 +31,33 @@ def split_exponent(x: Any, k: FloatFormat) -> tuple[Any, Any]:
     m = float_from_bits(bits_from_float(normal) - exponent_bits)
     n = exponent_of(exponent_bits, k)
     return m, select(is_subnormal, n - k.subnormal_exponent, n)
+
+
+def log_double_f64(x: Any) -> tuple[Any, Any]:
+    """log(x) of a positive x to about 2**-64, as a sum of two f64.
+
+    log(m) = 2 s + s z (2/3 + z P(z)) with s = (m - 1) / (m + 1) and z = s**2, the leading terms in
+    doubled precision (the series of fdlibm's pow).
+    """
+    m, n = split_exponent(x, F64)
+    f = m - F64.one
+    denominator = F64.two + f
+    denominator_error = f - (denominator - F64.two)
+    reciprocal = F64.one / denominator
+    s = f * reciprocal
+    s_error = (fma(-s, denominator, f) - s * denominator_error) * reciprocal
+    z = s * s
+    z_error = fma(s, s, -z) + F64.two * s * s_error
+    tail = z * polynomial(POW64_ATANH, z)
+    factor = TWO_THIRDS[0] + tail
+    factor_error = (TWO_THIRDS[0] - factor) + tail + TWO_THIRDS[1]
+    product = z * factor
+    product_error = fma(z, factor, -product) + (z * factor_error + z_error * factor)
+    total = F64.two + product
+    total_error = (F64.two - total) + product + product_error
+    log_m = s * total
+    log_m_error = fma(s, total, -log_m) + (s * total_error + s_error * total)
+    whole = n * F64.ln2_high
+    whole_error = fma(n, F64.ln2_high, -whole) + n * F64.ln2_low
+    high = whole + log_m
+    return high, (whole - high) + log_m + (whole_error + log_m_error)

@@ -22,6 +22,16 @@ from graphc.kernels.angles import (
     tan_f32,
     tan_f64,
 )
+from graphc.kernels.error_functions import (
+    erfc_f32,
+    erfc_f64,
+    exp_minus_square_f32,
+    exp_minus_square_f64,
+    gelu_f32,
+    gelu_f64,
+    gelu_slope_f32,
+    gelu_slope_f64,
+)
 from graphc.kernels.exponentials import (
     clamp_high,
     clamp_low,
@@ -30,6 +40,14 @@ from graphc.kernels.exponentials import (
     exp_nonpositive_rounded,
     exp_parts,
     expm1_factors,
+)
+from graphc.kernels.gamma_functions import (
+    digamma_f32,
+    digamma_f64,
+    lgamma_f32,
+    lgamma_f64,
+    trigamma_f32,
+    trigamma_f64,
 )
 from graphc.kernels.gates import (
     mish_f32,
@@ -59,6 +77,7 @@ from graphc.kernels.logarithms import (
     exponent_bits_of,
     exponent_of,
     log1p_reduced,
+    log_double_f64,
     split_exponent,
 )
 from graphc.kernels.other_bases import (
@@ -93,8 +112,6 @@ from graphc.kernels.vecmath_constants import (
     F64,
     POW32_EXP2,
     POW32_LOG2,
-    POW64_ATANH,
-    TWO_THIRDS,
     FloatFormat,
 )
 
@@ -330,39 +347,9 @@ def pow_f32(x: Any, y: Any) -> Any:
     return _pow_specials(x, y, narrow(magnitude), F32)
 
 
-def _log_double_f64(x: Any) -> tuple[Any, Any]:
-    """log(x) of a positive x to about 2**-64, as a sum of two f64.
-
-    log(m) = 2 s + s z (2/3 + z P(z)) with s = (m - 1) / (m + 1) and z = s**2, the leading terms in
-    doubled precision (the series of fdlibm's pow).
-    """
-    m, n = split_exponent(x, F64)
-    f = m - F64.one
-    denominator = F64.two + f
-    denominator_error = f - (denominator - F64.two)
-    reciprocal = F64.one / denominator
-    s = f * reciprocal
-    s_error = (fma(-s, denominator, f) - s * denominator_error) * reciprocal
-    z = s * s
-    z_error = fma(s, s, -z) + F64.two * s * s_error
-    tail = z * polynomial(POW64_ATANH, z)
-    factor = TWO_THIRDS[0] + tail
-    factor_error = (TWO_THIRDS[0] - factor) + tail + TWO_THIRDS[1]
-    product = z * factor
-    product_error = fma(z, factor, -product) + (z * factor_error + z_error * factor)
-    total = F64.two + product
-    total_error = (F64.two - total) + product + product_error
-    log_m = s * total
-    log_m_error = fma(s, total, -log_m) + (s * total_error + s_error * total)
-    whole = n * F64.ln2_high
-    whole_error = fma(n, F64.ln2_high, -whole) + n * F64.ln2_low
-    high = whole + log_m
-    return high, (whole - high) + log_m + (whole_error + log_m_error)
-
-
 def pow_f64(x: Any, y: Any) -> Any:
     """x**y as C99 defines it, by way of a logarithm in doubled precision."""
-    high, low = _log_double_f64(absolute(x))
+    high, low = log_double_f64(absolute(x))
     exponent = high * y
     exponent_error = fma(high, y, -exponent) + low * y
     bounded = clamp_low(clamp_high(exponent, F64.exp_highest), F64.exp_lowest)
@@ -390,6 +377,13 @@ VECTOR_MATH: Mapping[str, Mapping[str, Callable[..., Any]]] = {
     "sigmoid_tail": {"f32": sigmoid_tail_f32, "f64": sigmoid_tail_f64},
     "softplus": {"f32": softplus_f32, "f64": softplus_f64},
     "erf": {"f32": erf_f32, "f64": erf_f64},
+    "erfc": {"f32": erfc_f32, "f64": erfc_f64},
+    "exp_minus_square": {"f32": exp_minus_square_f32, "f64": exp_minus_square_f64},
+    "gelu": {"f32": gelu_f32, "f64": gelu_f64},
+    "gelu_slope": {"f32": gelu_slope_f32, "f64": gelu_slope_f64},
+    "digamma": {"f32": digamma_f32, "f64": digamma_f64},
+    "lgamma": {"f32": lgamma_f32, "f64": lgamma_f64},
+    "trigamma": {"f32": trigamma_f32, "f64": trigamma_f64},
     "sin": {"f32": sin_f32, "f64": sin_f64},
     "cos": {"f32": cos_f32, "f64": cos_f64},
     "pow": {"f32": pow_f32, "f64": pow_f64},

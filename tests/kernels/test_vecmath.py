@@ -25,13 +25,16 @@ QUOTIENTS = ("mod", "floor_divide")
 # They branch where an argument or a quotient is far out.
 BRANCHING = ("sin", "cos", "tan", *QUOTIENTS)
 PLANE = ("hypot", "atan2")
+GAMMA = ("lgamma", "digamma", "trigamma")
+# Their references take one number at a time.
+BY_SCALAR = ("erf", "erfc", "gelu", "gelu_slope", *GAMMA)
 ENTRY = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
 LARGEST_ERROR_ULP = 2.0
 POINTS = 200_000
 
 INFINITY, NAN = math.inf, math.nan
 # Derivatives, which are within 4 ULP, and where they cross 0 within that of a tenth.
-SLOPES = ("silu_slope", "mish_slope")
+SLOPES = ("silu_slope", "mish_slope", "gelu_slope")
 LARGEST_SLOPE_ERROR_ULP = 4.0
 CROSSING = 0.1
 
@@ -133,14 +136,14 @@ HAS_LONG_DOUBLE = np.finfo(np.longdouble).nmant > np.finfo(np.float64).nmant
 
 @pytest.mark.parametrize("name", UNARY)
 def test_f32_is_within_2_ulp(compiled: Any, name: str) -> None:
-    x = sweep("f32", 1)
+    x = sweep("f32", 1)[:: 50 if name in BY_SCALAR else 1]
     with np.errstate(all="ignore"):
         exact = REFERENCES[name](x.astype(np.float64))
         assert_accurate(name, x, compiled(name, "f32")(x), exact)
 
 
 @pytest.mark.skipif(not HAS_LONG_DOUBLE, reason="needs a reference wider than f64")
-@pytest.mark.parametrize("name", [name for name in UNARY if name != "erf"])
+@pytest.mark.parametrize("name", [name for name in UNARY if name not in BY_SCALAR])
 def test_f64_is_within_2_ulp(compiled: Any, name: str) -> None:
     x = sweep("f64", 2)
     with np.errstate(all="ignore"):
@@ -173,6 +176,43 @@ def test_f64_against_multiple_precision(compiled: Any, name: str) -> None:
             for result, value in zip(results, exact, strict=True)
         ]
     assert max(errors) <= LARGEST_ERROR_ULP
+
+
+NORMAL_SHARE: Callable[[Any], Any] = lambda v: mpmath.erfc(-v / mpmath.sqrt(2)) / 2  # noqa: E731
+EXACT: dict[str, tuple[Callable[[Any], Any], float, float]] = {
+    "erfc": (mpmath.erfc, -6, 27),
+    "gelu": (lambda v: v * NORMAL_SHARE(v), -38, 9),
+    "lgamma": (mpmath.loggamma, 0.01, 50),
+    "digamma": (mpmath.digamma, 0.01, 50),
+    "trigamma": (lambda v: mpmath.polygamma(1, v), 0.01, 50),
+}
+
+
+@pytest.mark.parametrize("name", EXACT)
+def test_special_functions_against_multiple_precision(compiled: Any, name: str) -> None:
+    """Around the positive roots of lgamma and digamma too."""
+    function, low, high = EXACT[name]
+    generator = np.random.default_rng(12)
+    around = np.concatenate([root + generator.normal(0, 1e-3, 30) for root in (1, 1.46163214, 2)])
+    x = np.concatenate([generator.uniform(low, high, 100), generator.uniform(0.1, 3, 60), around])
+    with mpmath.workdps(40):
+        exact = [function(mpmath.mpf(float(value))) for value in x]
+        errors = [
+            float(abs(mpmath.mpf(float(result)) - value) / float(np.spacing(abs(float(value)))))
+            for result, value in zip(compiled(name, "f64")(x), exact, strict=True)
+        ]
+    assert max(errors) <= LARGEST_ERROR_ULP
+
+
+@pytest.mark.parametrize("name", ["lgamma", "digamma"])
+def test_gamma_functions_below_zero(compiled: Any, name: str) -> None:
+    """Within 4 units in the last place of the terms, which cancel near a root."""
+    x = np.random.default_rng(13).uniform(-9, 0, 150)
+    function = {"lgamma": lambda v: mpmath.re(mpmath.loggamma(v)), "digamma": mpmath.digamma}[name]
+    with mpmath.workdps(40):
+        exact = np.array([float(function(mpmath.mpf(float(value)))) for value in x])
+    error = np.abs(compiled(name, "f64")(x) - exact)
+    assert (error <= 4 * np.spacing(np.maximum(np.abs(exact), 4))).all()
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -346,7 +386,7 @@ def test_recorded_code_branches_for_rare_arguments_alone(name: str, dtype: str, 
     assert recorded.has_branch == (" br " in recorded.llvm_ir) == (name in BRANCHING)
     common, *_ = recorded.llvm_ir.split("\nrare")
     assert " phi " not in common
-    if dtype == "f32" and name not in ("pow", *QUOTIENTS):
+    if dtype == "f32" and name not in ("pow", *QUOTIENTS, *GAMMA):
         assert "double" not in common
 
 

@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from graphc.ir.ops import special_references
+
 INFINITY, NAN = math.inf, math.nan
 
 
@@ -70,10 +72,38 @@ REFERENCES: dict[str, Callable[..., Any]] = {
     "mod": np.mod,
     "floor_divide": np.floor_divide,
     "erf": np.vectorize(math.erf, otypes=[np.float64]),
+    "erfc": np.vectorize(math.erfc, otypes=[np.float64]),
+    "exp_minus_square": lambda x: np.exp(-x * x),
+    "gelu": special_references.gelu,
+    "gelu_slope": special_references.gelu_slope,
+    "lgamma": special_references.lgamma,
+    "digamma": special_references.digamma,
+    "trigamma": special_references.trigamma,
 }
 
 # (argument, result): pairs, since 0.0 and -0.0 are one key of a dict.
 SPECIAL_VALUES = {
+    "erfc": [(0, 1), (-0.0, 1), (INFINITY, 0), (-INFINITY, 2), (1e5, 0)],
+    "exp_minus_square": [(0, 1), (-0.0, 1), (INFINITY, 0), (-INFINITY, 0), (1e5, 0)],
+    "gelu": [(0, 0), (-0.0, -0.0), (INFINITY, INFINITY), (-INFINITY, -0.0), (1e5, 1e5)],
+    "gelu_slope": [(0, 0.5), (-0.0, 0.5), (INFINITY, 1), (-INFINITY, -0.0), (1e5, 1)],
+    "lgamma": [
+        (1, 0),
+        (2, 0),
+        (0, INFINITY),
+        (-0.0, INFINITY),
+        (-3, INFINITY),
+        (INFINITY, INFINITY),
+        (-INFINITY, INFINITY),
+    ],
+    "digamma": [
+        (0, -INFINITY),
+        (-0.0, INFINITY),
+        (-3, NAN),
+        (INFINITY, INFINITY),
+        (-INFINITY, NAN),
+    ],
+    "trigamma": [(0, INFINITY), (-0.0, INFINITY), (-3, INFINITY), (INFINITY, 0), (-INFINITY, NAN)],
     "exp2": [(0, 1), (-0.0, 1), (-3, 0.125), (INFINITY, INFINITY), (-INFINITY, 0), (-1e5, 0)],
     "log2": [(0, -INFINITY), (-0.0, -INFINITY), (1, 0), (8, 3), (INFINITY, INFINITY), (-1, NAN)],
     "log10": [(0, -INFINITY), (-0.0, -INFINITY), (1, 0), (1000, 3), (INFINITY, INFINITY)],

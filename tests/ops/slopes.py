@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 INF, NAN = float("inf"), float("nan")
+TWO_OVER_ROOT_PI = 2 / math.sqrt(math.pi)
+EULER = 0.5772156649015329
 TAIL = 20.0  # sigmoid and tanh of it have rounded to 1 in f32, or nearly
 
 
@@ -69,6 +71,13 @@ UNARY_SLOPES = (
     _unary("mish", (0.0, 0.6), (-0.0, 0.6), (INF, 1), (-INF, 0), (NAN, NAN)),
     _unary("mish_slope", (0.0, 0.64), (-0.0, 0.64), (INF, 0), (-INF, 0), (NAN, NAN)),
     _unary("softsign", (0.0, 1), (-0.0, 1), (1, 0.25), (INF, 0), (-INF, 0), (NAN, NAN)),
+    _unary("erf", (0.0, TWO_OVER_ROOT_PI), (-0.0, TWO_OVER_ROOT_PI), (INF, 0), (NAN, NAN)),
+    _unary("erfc", (0.0, -TWO_OVER_ROOT_PI), (-0.0, -TWO_OVER_ROOT_PI), (-INF, 0), (NAN, NAN)),
+    _unary("exp_minus_square", (0.0, 0), (-0.0, 0), (INF, 0), (-INF, 0), (NAN, NAN)),
+    _unary("gelu", (0.0, 0.5), (-0.0, 0.5), (INF, 1), (-INF, 0), (NAN, NAN)),
+    _unary("gelu_slope", (0.0, 0.7978845608028654), (INF, 0), (-INF, 0), (NAN, NAN)),
+    _unary("lgamma", (1.0, -EULER), (2.0, 1 - EULER), (0.0, -INF), (-0.0, INF), (INF, INF)),
+    _unary("digamma", (1.0, math.pi**2 / 6), (0.0, INF), (-1.0, INF), (INF, 0), (NAN, NAN)),
     _unary("exp2", (-INF, 0), (INF, INF), (0.0, math.log(2)), (-0.0, math.log(2)), (NAN, NAN)),
     *(
         _unary(op, (0.0, INF), (-0.0, INF), (INF, 0), (0.5, 2 / math.log(base)), (NAN, NAN))

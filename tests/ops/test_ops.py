@@ -14,7 +14,7 @@ from graphc.ir.errors import DTypeError, NotDifferentiableError, ShapeError
 from graphc.ir.graph import Graph, Node
 from graphc.ir.lowering import Assemble, Composite, Scalar, Strided, View
 from graphc.ir.op import Array, NonDifferentiable
-from graphc.ir.ops import OPS, references
+from graphc.ir.ops import OPS, references, special_references
 from graphc.ir.reference import evaluate
 from graphc.ir.types import (
     DTYPES,
@@ -209,6 +209,11 @@ SCALAR_PRIMITIVES: Mapping[str, Any] = {
     "unit_interval": fraction_of,
     **{f"cast_{name}": known.numpy.type for name, known in DTYPES.items()},
     "mod": np.mod,
+    **{
+        name: getattr(special_references, name)
+        for name in ["erf", "erfc", "exp_minus_square", "gelu", "gelu_slope"]
+    },
+    **{name: getattr(special_references, name) for name in ["lgamma", "digamma", "trigamma"]},
     **{
         function.__name__: function
         for function in (

@@ -20,6 +20,7 @@ ActivationLike = Function | str | None
 ACTIVATIONS: Mapping[str, Function] = {
     "elu": build.elu,
     "exponential": ops.exp,
+    "gelu": activations.gelu,
     "glu": activations.glu,
     "hard_sigmoid": activations.hard_sigmoid,
     "hard_tanh": activations.hard_tanh,
