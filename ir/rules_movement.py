@@ -328,11 +328,13 @@ RULES: tuple[Rule, ...] = (
     concatenate_one,
     transpose_into_matmul,
     transpose_of_matmul,
-    draw_out_split_rows,
-    sum_of_split_rows,
     extreme_of_single,
     sum_of_sum,
     sum_all_reshaped,
     extreme_of_filled,
     sum_of_filled,
 )
+
+# Behind all others, once losses and activations are found in what was written: between the ops that
+# these are written in a reshape would hide them.
+SPLIT_ROW_RULES: tuple[Rule, ...] = (draw_out_split_rows, sum_of_split_rows)

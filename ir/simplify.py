@@ -1,4 +1,4 @@
-"""Simplification: all rules in one tuple, applied to a program."""
+"""Simplification: the rules in tuples, applied to a program."""
 
 from __future__ import annotations
 
@@ -8,14 +8,21 @@ from graphc.ir.rewrite import OnFire, Rule, rewrite
 
 # These hold for primitives alone and make no composite op: safe after composites are expanded,
 # whose expansions the stable forms would fold up again.
-PRIMITIVE_RULES: tuple[Rule, ...] = (*rules_movement.RULES, *rules_algebra.RULES)
+PRIMITIVE_RULES: tuple[Rule, ...] = (
+    *rules_movement.RULES,
+    *rules_algebra.RULES,
+    *rules_movement.SPLIT_ROW_RULES,
+)
 
 # Stable forms come before algebra: at one node the first rule that fits is taken.
 RULES: tuple[Rule, ...] = (
     *rules_stable.RULES,
     *rules_backward.RULES,
-    *PRIMITIVE_RULES,
+    *rules_movement.RULES,
+    *rules_algebra.RULES,
 )
+
+EVERY_RULE: tuple[Rule, ...] = (*RULES, *rules_movement.SPLIT_ROW_RULES)
 
 
 def simplify(program: Program, on_fire: OnFire | None = None) -> Program:

@@ -198,7 +198,7 @@ def test_vector_math_is_within_2_ulp(load: Load, dtype: DType) -> None:
     for name in names:
         with np.errstate(all="ignore"):
             exact = REFERENCES[name](values.astype(wide))
-            assert_accurate(name, outputs[name], exact)
+            assert_accurate(name, values, outputs[name], exact)
 
 
 def test_loops_keep_to_the_width(load: Load) -> None:
