@@ -15,7 +15,7 @@ X = np.array([-math.inf, -30.0, -8.0, -1.0, -0.0, 0.5, 3.0, math.inf])
 def test_the_exact_form_keeps_its_tail() -> None:
     x = Graph().input("x", X.shape, "f64")
     expected = [-0.0, 0, -8 * math.erfc(8 / math.sqrt(2)) / 2, -0.15865525393145707, -0.0]
-    expected += [0.34573123063700656, 2.99595030809511, math.inf]
+    expected += [0.34573123063700656, 2.99595030590511, math.inf]
     value = value_of(gc.gelu(x), x=X)
     np.testing.assert_allclose(value, expected, rtol=1e-14, atol=1e-190)
     assert value[1] != 0 and np.signbit(value[0])
