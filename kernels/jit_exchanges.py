@@ -121,7 +121,8 @@ def _transposed(builder: Any, rows: list[Any]) -> list[Any]:
 def transpose_primitive(buffer_type: type, mark: Mark) -> Any:
     """`transpose_block(y, i, y_apart, x, j, x_apart, lanes)`: the square block of `lanes` rows of x
     from element j on, `x_apart` apart, as rows of y, `y_apart` apart, that are its columns."""
-    size = types.intp
+    size: Any = types.intp
+    none: Any = types.none
 
     @intrinsic(prefer_literal=True)
     def transpose_block(
@@ -142,7 +143,7 @@ def transpose_primitive(buffer_type: type, mark: Mark) -> Any:
             stored.store()
             return context.get_dummy_value()
 
-        return types.none(y, size, size, x, size, size, lanes), lower
+        return none(y, size, size, x, size, size, lanes), lower
 
     return transpose_block
 
@@ -169,7 +170,8 @@ def exchange_primitives(buffer_type: type, mark: Mark) -> dict[str, Any]:
 
         return lowered
 
-    size = types.intp
+    size: Any = types.intp
+    none: Any = types.none
 
     def two(name: str) -> dict[str, Any]:
         pairs = EXCHANGES[name]
@@ -177,13 +179,13 @@ def exchange_primitives(buffer_type: type, mark: Mark) -> dict[str, Any]:
         @intrinsic(prefer_literal=True)
         def alone(_: Any, keys: Any, i: Any, j: Any, lanes: Any) -> Any:
             made = lower(1, 2, pairs, lanes.literal_value)
-            return (types.none(keys, size, size, lanes), made) if are_buffers(keys) else None
+            return (none(keys, size, size, lanes), made) if are_buffers(keys) else None
 
         @intrinsic(prefer_literal=True)
         def paired(_: Any, keys: Any, others: Any, i: Any, j: Any, lanes: Any) -> Any:
             made = lower(2, 2, pairs, lanes.literal_value)
             given = (keys, others)
-            return (types.none(*given, size, size, lanes), made) if are_buffers(*given) else None
+            return (none(*given, size, size, lanes), made) if are_buffers(*given) else None
 
         return {name: alone, f"{name}_pairs": paired}
 
@@ -193,7 +195,7 @@ def exchange_primitives(buffer_type: type, mark: Mark) -> dict[str, Any]:
         @intrinsic(prefer_literal=True)
         def alone(_: Any, keys: Any, i: Any, j: Any, k: Any, m: Any, lanes: Any) -> Any:
             made = lower(1, 4, pairs, lanes.literal_value)
-            return (types.none(keys, *(size,) * 4, lanes), made) if are_buffers(keys) else None
+            return (none(keys, *(size,) * 4, lanes), made) if are_buffers(keys) else None
 
         @intrinsic(prefer_literal=True)
         def paired(
@@ -201,7 +203,7 @@ def exchange_primitives(buffer_type: type, mark: Mark) -> dict[str, Any]:
         ) -> Any:
             made = lower(2, 4, pairs, lanes.literal_value)
             given = (keys, others)
-            return (types.none(*given, *(size,) * 4, lanes), made) if are_buffers(*given) else None
+            return (none(*given, *(size,) * 4, lanes), made) if are_buffers(*given) else None
 
         return {name: alone, f"{name}_pairs": paired}
 
@@ -211,13 +213,13 @@ def exchange_primitives(buffer_type: type, mark: Mark) -> dict[str, Any]:
         @intrinsic(prefer_literal=True)
         def alone(_: Any, keys: Any, begin: Any, lanes: Any) -> Any:
             made = lower(1, 1, pairs, lanes.literal_value, BLOCK_SIZE)
-            return (types.none(keys, size, lanes), made) if are_buffers(keys) else None
+            return (none(keys, size, lanes), made) if are_buffers(keys) else None
 
         @intrinsic(prefer_literal=True)
         def paired(_: Any, keys: Any, others: Any, begin: Any, lanes: Any) -> Any:
             made = lower(2, 1, pairs, lanes.literal_value, BLOCK_SIZE)
             given = (keys, others)
-            return (types.none(*given, size, lanes), made) if are_buffers(*given) else None
+            return (none(*given, size, lanes), made) if are_buffers(*given) else None
 
         return {name: alone, f"{name}_pairs": paired}
 
@@ -225,13 +227,13 @@ def exchange_primitives(buffer_type: type, mark: Mark) -> dict[str, Any]:
     def sort_few(_: Any, keys: Any, begin: Any, count: Any, lanes: Any) -> Any:
         number = count.literal_value
         made = lower(1, 1, odd_even_merge_sort(number), lanes.literal_value, number)
-        return (types.none(keys, size, count, lanes), made) if are_buffers(keys) else None
+        return (none(keys, size, count, lanes), made) if are_buffers(keys) else None
 
     @intrinsic(prefer_literal=True)
     def sort_few_pairs(_: Any, keys: Any, others: Any, begin: Any, count: Any, lanes: Any) -> Any:
         number, given = count.literal_value, (keys, others)
         made = lower(2, 1, odd_even_merge_sort(number), lanes.literal_value, number)
-        return (types.none(*given, size, count, lanes), made) if are_buffers(*given) else None
+        return (none(*given, size, count, lanes), made) if are_buffers(*given) else None
 
     return {
         **two("exchange"), **four("exchange_four"), **four("exchange_mirrored"),
