@@ -26,10 +26,13 @@ CASES: dict[str, tuple[bool, str, dict[str, tuple[float, float]]]] = {
         True, "", {"first over last, sigmoid": (0, 1e-6), "first over last, ReLU": (0.1, 100)}
     ),
     "fvbn": (True, "--epochs 3", {"test negative log likelihood": (10, 40)}),
+    "fine_tuning": (False, "", {"test accuracy": (0.9, 1)}),
+    "ppo": (False, "--rounds 30", {"last fifty poles stood for": (300, 500)}),
+    "dqn": (False, "--steps 1000", {"first fifty poles stood for": (10, 60)}),
     "vae": (True, "--epochs 5", {"bound": (20, 36)}),
 }  # fmt: skip
 # Those whose kernels take more than some seconds to compile.
-SLOW = {"fvbn", "vae"}
+SLOW = {"dqn", "fine_tuning", "fvbn", "ppo", "vae"}
 
 
 @pytest.mark.parametrize(
@@ -40,7 +43,7 @@ def test_networks(name: str, tmp_path: Path) -> None:
     png = tmp_path / "drawn.png"
     text = run(f"{name}.py", *arguments.split(), *(["--png", str(png)] if draws else []))
     for figure, (least, greatest) in figures.items():
-        found = re.search(rf"^{re.escape(figure)}: ([-\d.e+]+)", text, re.M)
+        found = re.search(rf"^{re.escape(figure)}:? ([-\d.e+]+)", text, re.M)
         assert found, text
         assert least <= float(found[1]) <= greatest, text
     if draws:
