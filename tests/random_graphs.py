@@ -140,6 +140,7 @@ class _Writer:
             (lambda: ops.sin(x), 1.0),
             (lambda: ops.cos(x), 1.0),
             (lambda: ops.softplus(x), bound + 1),
+            (lambda: ops.log_cosh(x), bound),
             (lambda: ops.log(1 + ops.exp(x)), bound + 1),
             (lambda: ops.square(x), bound * bound),
             (lambda: x * x, bound * bound),
@@ -177,6 +178,7 @@ class _Writer:
             (lambda: ops.maximum(self._offset(x), 0.5 * y), largest + 1),
             (lambda: ops.minimum(self._offset(x), 0.5 * y), largest + 1),
             (lambda: ops.sigmoid_cross_entropy(x, ops.sigmoid(y)), largest + 1),
+            (lambda: ops.hinge(self._offset(x), ops.sin(y)), largest + 2),
         )
         if _broadcasts(self.gate, x) and _broadcasts(self.gate, y):
             threshold = round(self.rng.uniform(-1, 1), 3)
