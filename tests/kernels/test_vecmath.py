@@ -33,10 +33,11 @@ LARGEST_ERROR_ULP = 2.0
 POINTS = 200_000
 
 INFINITY, NAN = math.inf, math.nan
-# Derivatives, which are within 4 ULP, and where they cross 0 within that of a tenth.
+# Derivatives, which are within 4 ULP, and where they cross 0 within that of an eighth,
+# as their terms are, which nearly cancel there.
 SLOPES = ("silu_slope", "mish_slope", "gelu_slope")
 LARGEST_SLOPE_ERROR_ULP = 4.0
-CROSSING = 0.1
+CROSSING = 0.125
 
 
 @pytest.fixture(scope="module")
@@ -136,7 +137,7 @@ HAS_LONG_DOUBLE = np.finfo(np.longdouble).nmant > np.finfo(np.float64).nmant
 
 @pytest.mark.parametrize("name", UNARY)
 def test_f32_is_within_2_ulp(compiled: Any, name: str) -> None:
-    x = sweep("f32", 1)[:: 50 if name in BY_SCALAR else 1]
+    x = np.ascontiguousarray(sweep("f32", 1)[:: 50 if name in BY_SCALAR else 1])
     with np.errstate(all="ignore"):
         exact = REFERENCES[name](x.astype(np.float64))
         assert_accurate(name, x, compiled(name, "f32")(x), exact)
@@ -261,9 +262,10 @@ def test_compiled_gives_the_bits_of_numpy(compiled: Any, name: str, dtype: str) 
         # numpy's f64 fma is exact only where no part of the product is subnormal.
         x = x[~(np.abs(x) < 2.0**-900)]
     operands = (x,) if ARITY[name] == 1 else (x if name != "pow" else np.abs(x), np.roll(x, 11))
-    if name in (*QUOTIENTS, *PLANE):
+    if name in (*QUOTIENTS, *PLANE, *GAMMA):
         # numpy's fma splits its operands, which the largest do not allow.
-        operands = tuple(each[np.abs(operands[0].astype(np.float64)) < 1e290] for each in operands)
+        largest = np.max(np.abs([each.astype(np.float64) for each in operands]), axis=0)
+        operands = tuple(each[largest < 1e290] for each in operands)
     with np.errstate(all="ignore"):
         expected = VECTOR_MATH[name][dtype](*operands)
     result = compiled(name, dtype)(*operands)
