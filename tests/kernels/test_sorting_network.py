@@ -1,0 +1,56 @@
+"""The networks sort every line of zeros and ones, so they sort all lines (Knuth, 5.3.4)."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import numpy as np
+import pytest
+
+from graphc.kernels.exchanges import EXCHANGES, MOST_IN_REGISTERS, odd_even_merge_sort
+from graphc.kernels.sorting_network import padded, sorting_network
+from graphc.kernels.source import Block
+
+
+@pytest.mark.parametrize("length", range(13))
+def test_few_elements_are_sorted(length: int) -> None:
+    lines = np.array(list(itertools.product((0, 1), repeat=length)))
+    for i, j in odd_even_merge_sort(length):
+        assert 0 <= i < j < length
+        lines[:, [i, j]] = np.sort(lines[:, [i, j]], axis=1)
+    assert (np.diff(lines, axis=1) >= 0).all()
+
+
+def _run(length: int, lines: Any) -> None:
+    """Runs the emitted network as the Python that it is, of all lines at once."""
+    block = Block()
+    sorting_network(
+        block, length, lambda name, at, *others: f"call({name!r}, [{', '.join(at)}], {others})"
+    )
+
+    def call(name: str, places: list[int], others: tuple[int, ...]) -> None:
+        pairs = EXCHANGES[name] if name in EXCHANGES else odd_even_merge_sort(*others)
+        if len(places) == 1:
+            places = [places[0] + k for k in range(1 + max(j for _, j in pairs))]
+        for i, j in pairs:
+            at = [places[i], places[j]]
+            assert 0 <= at[0] < at[1] < length
+            lines[:, at] = np.sort(lines[:, at], axis=1)
+
+    exec("\n".join(block.lines), {"call": call})
+
+
+@pytest.mark.parametrize("length", [17, 24, 32, 40, 64, 72, 100, 127, 128, 136, 257, 1000])
+def test_lines_of_many_elements_are_sorted(length: int) -> None:
+    """All lines of zeros and then ones, rotated, and some at random."""
+    rng = np.random.default_rng(length)
+    whole = padded(length)
+    assert whole >= length > MOST_IN_REGISTERS
+    lines = rng.integers(0, 2, (500, whole)) < rng.random((500, 1))
+    ones = np.tri(length, whole, -1, dtype=bool)[:, ::-1]
+    both = np.concatenate([lines, ones, np.roll(ones, whole // 3, axis=1)]).astype(np.int8)
+    both[:, length:] = 2
+    wanted = np.sort(both, axis=1)
+    _run(whole, both)
+    np.testing.assert_array_equal(both, wanted)
