@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.examples.test_examples import PNG_SIGNATURE, run
+from tests.examples.test_examples import MNIST, PNG_SIGNATURE, needs_mnist, run
 
 pytest.importorskip("sklearn")
 pytest.importorskip("matplotlib")
@@ -29,14 +29,21 @@ CASES: dict[str, tuple[bool, str, dict[str, tuple[float, float]]]] = {
     "fine_tuning": (False, "", {"test accuracy": (0.9, 1)}),
     "ppo": (False, "--rounds 30", {"last fifty poles stood for": (300, 500)}),
     "dqn": (False, "--steps 1000", {"first fifty poles stood for": (10, 60)}),
+    "gan": (True, "--steps 200", {"points within four deviations of a mode": (0, 1)}),
+    "siamese": (True, "--epochs 5", {"AUC of pairs of unseen images": (0.9, 1)}),
+    "pinn": (True, "--adam 50 --lbfgs 50", {"relative error": (0, 1)}),
+    "mixture_density": (True, "--epochs 20", {"mixture": (-1.5, 0.5)}),
+    "autoencoder": (True, "--epochs 20", {"test mean squared error": (0.01, 0.04)}),
+    "text_classifier": (False, "--epochs 4", {"test accuracy, attention to pairs": (0.9, 1)}),
+    "linear_regression": (False, "--features 10", {}),
     "vae": (True, "--epochs 5", {"bound": (20, 36)}),
 }  # fmt: skip
-# Those whose kernels take more than some seconds to compile.
-SLOW = {"dqn", "fine_tuning", "fvbn", "ppo", "vae"}
+# Those whose kernels are compiled in a few seconds; the others run in `make test-long`.
+QUICK = {"linear_regression", "logistic_regression", "softmax_regression", "vanishing_gradient"}
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=pytest.mark.slow if n in SLOW else ()) for n in CASES]
+    "name", [pytest.param(n, marks=() if n in QUICK else pytest.mark.slow) for n in CASES]
 )
 def test_networks(name: str, tmp_path: Path) -> None:
     draws, arguments, figures = CASES[name]
@@ -50,6 +57,13 @@ def test_networks(name: str, tmp_path: Path) -> None:
         assert png.read_bytes().startswith(PNG_SIGNATURE)
 
 
-@pytest.mark.parametrize("name", [*CASES])
+@needs_mnist
+@pytest.mark.slow
+def test_the_textbook_net_on_mnist() -> None:
+    text = run("mnist_textbook.py", "--data", str(MNIST))
+    assert float(text.split()[-1]) >= 0.97
+
+
+@pytest.mark.parametrize("name", [*CASES, "mnist_textbook", "cart_pole"])
 def test_no_example_is_longer_than_a_page(name: str) -> None:
     assert len((EXAMPLES / f"{name}.py").read_text().splitlines()) <= MOST_LINES
