@@ -65,14 +65,14 @@ def _digamma(x: float) -> float:
         return -math.copysign(math.inf, x)
     if x < 0:
         return _digamma(1 - x) - math.pi / math.tan(_from_whole(x))
-    total = 0.0
+    steps = []
     while x < _FAR:
-        total -= 1 / x
+        steps.append(-1 / x)
         x += 1
-    z = 1 / x**2
+    z = 1 / x / x
     series = 1 / 252 - z * (1 / 240 - z * (1 / 132 - z * 691 / 32760))
     series = 1 / 12 - z * (1 / 120 - z * series)
-    return total + math.log(x) - 0.5 / x - z * series
+    return math.fsum([*steps, math.log(x), -0.5 / x, -z * series])
 
 
 def _trigamma(x: float) -> float:
@@ -83,10 +83,11 @@ def _trigamma(x: float) -> float:
     if _is_pole(x):
         return math.inf
     if x < 0:
-        return (math.pi / math.sin(_from_whole(x))) ** 2 - _trigamma(1 - x)
+        quotient = math.pi / math.sin(_from_whole(x))
+        return quotient * quotient - _trigamma(1 - x)
     total = 0.0
     while x < _FAR:
-        total += 1 / x**2 if x > 1e-154 else math.inf
+        total += 1 / x / x
         x += 1
     z = 1 / x / x
     series = 1 / 6 - z * (1 / 30 - z * (1 / 42 - z * (1 / 30 - z * (5 / 66 - z * 691 / 2730))))
