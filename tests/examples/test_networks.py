@@ -43,7 +43,7 @@ QUICK = {"linear_regression", "logistic_regression", "softmax_regression", "vani
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=() if n in QUICK else pytest.mark.slow) for n in CASES]
+    "name", [pytest.param(n, marks=() if n in QUICK else pytest.mark.long) for n in CASES]
 )
 def test_networks(name: str, tmp_path: Path) -> None:
     draws, arguments, figures = CASES[name]
@@ -58,7 +58,7 @@ def test_networks(name: str, tmp_path: Path) -> None:
 
 
 @needs_mnist
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_textbook_net_on_mnist() -> None:
     text = run("mnist_textbook.py", "--data", str(MNIST))
     assert float(text.split()[-1]) >= 0.97
