@@ -302,6 +302,9 @@ def apply_function(
     found = _FUNCTIONS.get(function)
     if function in _CREATIONS:
         found = functools.partial(_CREATIONS[function], like=tensor)
+        # What numpy fills in where nothing is said.
+        filled_in = (("order", "C"), ("dtype", float), ("device", None))
+        options = {key: value for key, value in options.items() if (key, value) not in filled_in}
     if found is None:
         _refuse(_without_counterpart(name))
     signature = inspect.signature(found)

@@ -17,7 +17,7 @@ from graphc.compiler.pipeline import Options, compile_program
 from graphc.compiler.plan import bytes_moved, operations
 from graphc.ir.graph import Program
 from graphc.ir.op import Array
-from graphc.ir.ops.indexed import scatter_add
+from graphc.ir.ops.indexed import scatter_add, take
 from graphc.ir.reference import run_program
 from graphc.kernels.group import ContractionGroup, viewed
 from graphc.testing.tolerance import assert_close
@@ -42,7 +42,7 @@ def _embedding(rows: int, width: int, columns: int) -> gc.Function:
     graph = gc.Graph()
     table, indices = graph.input("table", (1000, width)), graph.input("indices", (rows,), "i32")
     w = graph.input("w", (width, columns))
-    return gc.function([table, indices, w], gc.relu(gc.take(table, indices) @ w))
+    return gc.function([table, indices, w], gc.relu(take(table, indices, axis=0) @ w))
 
 
 def test_rows_of_a_table_are_not_stored_for_a_product() -> None:
@@ -70,7 +70,7 @@ def test_only_a_gather_copies_rows() -> None:
     graph = gc.Graph()
     taken, added = graph.input("taken", (9, 4)), graph.input("added", (6, 4))
     order = graph.input("order", (6,), "i64")
-    outputs = [gc.take(taken, order), scatter_add(added, order, axis=0, shape=(9, 4))]
+    outputs = [take(taken, order, axis=0), scatter_add(added, order, axis=0, shape=(9, 4))]
     program = gc.function([taken, added, order], outputs).program
     executable = compiled(compilation(program)).executable
     # Who gives an order of rows has checked it: then the others read the order itself.
@@ -132,7 +132,7 @@ def test_what_is_stored(declare: Callable[..., list[Any]]) -> None:
     graph = gc.Graph()
     table, indices = graph.input("table", (99, 32)), graph.input("indices", (32,), "i32")
     w = graph.input("w", (32, 32))
-    function = gc.function([table, indices, w], declare(gc.take(table, indices), w))
+    function = gc.function([table, indices, w], declare(take(table, indices, axis=0), w))
     assert not _gathered(function)
     assert any(REFUSED[declare] in reason for reason in refusals(function)), refusals(function)
 
@@ -150,13 +150,13 @@ def _declared(rows: int, width: int, columns: int, dtype: str, index: str) -> gc
     indices, pairs = graph.input("indices", (rows,), index), graph.input("pairs", (rows, 2), index)
     w, ct = graph.input("w", (width, columns), dtype), graph.input("ct", (rows, columns), dtype)
     v = graph.input("v", (2 * width, columns), dtype)
-    x = gc.take(table, indices)
-    y = gc.reshape(gc.take(images, indices), (rows, 2 * width))
-    z = gc.reshape(gc.take(long[:, width:], pairs), (2 * rows, width))
+    x = take(table, indices, axis=0)
+    y = gc.reshape(take(images, indices, axis=0), (rows, 2 * width))
+    z = gc.reshape(take(long[:, width:], pairs, axis=0), (2 * rows, width))
     outputs = [
         gc.tanh(x @ w),
         gc.transpose(y) @ ct,
-        gc.transpose(ct) @ gc.take(table, indices + indices),
+        gc.transpose(ct) @ take(table, indices + indices, axis=0),
         y @ v,
         z @ w,
     ]
@@ -212,7 +212,7 @@ def test_indices_of_one_byte_are_not_negative() -> None:
     graph = gc.Graph()
     table, indices = graph.input("table", (256, 20)), graph.input("indices", (30,), "u8")
     w = graph.input("w", (20, 3))
-    function = gc.function([table, indices, w], gc.take(table, indices) @ w)
+    function = gc.function([table, indices, w], take(table, indices, axis=0) @ w)
     assert _gathered(function) == ["table"]
     rng = np.random.default_rng(1)
     rows, chosen = rng.integers(-9, 9, (256, 20)), rng.integers(128, 256, 30)
@@ -226,7 +226,7 @@ def test_one_row_by_itself() -> None:
     graph = gc.Graph()
     table, indices = graph.input("table", (9, 2)), graph.input("indices", (17,), "i32")
     w = graph.input("w", (64, 2))
-    function = gc.function([table, indices, w], w @ gc.transpose(gc.take(table, indices)))
+    function = gc.function([table, indices, w], w @ gc.transpose(take(table, indices, axis=0)))
     assert _gathered(function) == ["table"]
     rng = np.random.default_rng(1)
     rows, chosen = rng.integers(-9, 9, (9, 2)), rng.integers(1, 9, 17)
@@ -239,7 +239,7 @@ def test_an_index_out_of_range_stops_before_any_update() -> None:
     graph = gc.Graph()
     table, indices = graph.input("table", (9, 8)), graph.input("indices", (4,), "i32")
     w = graph.parameter("w", (8, 3), np.ones((8, 3)))
-    y = gc.take(table, indices) @ w
+    y = take(table, indices, axis=0) @ w
     function = gc.function([table, indices], y, {w: w * 2})
     assert _gathered(function) == ["table"]
     for bad in (-1, 9):
@@ -252,7 +252,7 @@ def test_a_product_gathers_one_of_two_operands_and_reads_the_other_where_it_is_s
     graph = gc.Graph()
     tables = [graph.input(name, (99, 32)) for name in ("one", "other")]
     rows = [graph.input(name, (16,), "i32") for name in ("rows", "others")]
-    one, other = (gc.take(*each) for each in zip(tables, rows, strict=True))
+    one, other = (take(*each, axis=0) for each in zip(tables, rows, strict=True))
     function = gc.function([*tables, *rows], gc.transpose(one) @ other)
     assert _gathered(function)
     assert any("would gather both of its operands" in reason for reason in refusals(function))
@@ -269,7 +269,7 @@ def test_many_gathered_rows_are_added_up_block_by_block(is_left: bool) -> None:
     graph = gc.Graph()
     table, y = graph.input("table", (99, 24)), graph.input("y", (3001, 20))
     rows = graph.input("rows", (3001,), "i32")
-    x = gc.take(table, rows)
+    x = take(table, rows, axis=0)
     product = gc.transpose(x) @ y if is_left else gc.transpose(y) @ x
     function = gc.function([table, y, rows], product)
     assert _gathered(function)

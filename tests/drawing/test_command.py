@@ -89,7 +89,7 @@ def test_odd_scripts_are_drawn(tmp_path, lines, shown):
             "at = graph.input('at', (1,), 'i32')\n"
             "model = gc.function([x, at], gc.sum(gc.take(x, at, 0)))\n"
             "sample_batch = {'x': [[1, 2]] * 3, 'at': [7]}\n",
-            "is outside 0 to 2",
+            "is outside -3 to 2",
         ),
     ],
 )

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import graphc as gc
+from tests.ir.evaluation import value_of
 
 A = np.random.default_rng(0).uniform(0.5, 1.5, (4, 6)) * np.where(np.arange(6) % 2, 1, -1)
 B = np.random.default_rng(1).uniform(-1, 1, (4, 6))
@@ -206,3 +207,13 @@ def test_several_axes_are_taken_as_one(fuse: bool) -> None:
     np.testing.assert_allclose(soft, e / e.sum((0, 2), keepdims=True), 1e-12)
     np.testing.assert_allclose(log, np.log(e / e.sum()), 1e-12)
     np.testing.assert_allclose(total, np.log(e.sum((1, 2))), 1e-12)
+
+
+def test_numpys_creations_like_a_tensor() -> None:
+    x = gc.Graph().input("x", ("n", 3), "f64")
+    made = [np.zeros(3, like=x), np.ones((2, 1), like=x), np.full(2, 0.5, like=x)]
+    made += [np.eye(3, k=1, like=x), np.arange(1, 7, 2, like=x)]
+    plain = [np.zeros(3), np.ones((2, 1)), np.full(2, 0.5), np.eye(3, k=1), np.arange(1, 7, 2)]
+    for node, value in zip(made, plain, strict=True):
+        assert node.dtype == value.dtype
+        np.testing.assert_array_equal(value_of(node), value)
