@@ -17,6 +17,7 @@ ROOT = Path(__file__).parent.parent
 COMPILERS = {"numba", "llvmlite"}
 IMPORTERS = {
     Path("kernels/jit.py"): {"numba", "llvmlite"},
+    Path("kernels/jit_exchanges.py"): {"numba", "llvmlite"},
     Path("kernels/jit_integers.py"): {"numba", "llvmlite"},
     Path("kernels/jit_primitives.py"): {"numba", "llvmlite"},
     Path("kernels/jit_target.py"): {"numba", "llvmlite"},
