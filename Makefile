@@ -30,7 +30,7 @@ test: lint types
 test-fast: $(STAMP)
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow and not long"
 
-# Random programs beyond those of `make test`: what seldom fails and takes long.
+# More random programs, forms of cases and examples than `make test` has: what seldom fails.
 test-long: $(STAMP)
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m long
 

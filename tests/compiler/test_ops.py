@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import re
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -23,8 +25,20 @@ from tests.ops.cases import (
 )
 
 
-@pytest.mark.parametrize("fuse", [True, False], ids=["fused", "unfused"])
-@pytest.mark.parametrize(("case", "dtype"), every_case_and_dtype(), ids=str)
+def _in_turn() -> Iterator[Any]:
+    """Every case in each dtype, fused and unfused. `make test` compiles one of these forms of each
+    case, which take turns among the cases of an op; `make test-long` the others."""
+    turns: Counter[str] = Counter()
+    for case, pairs in itertools.groupby(every_case_and_dtype(), key=lambda pair: pair[0]):
+        forms = [(dtype, fuse) for _, dtype in pairs for fuse in (True, False)]
+        for number, (dtype, fuse) in enumerate(forms):
+            name = f"{case}-{dtype}-{'fused' if fuse else 'unfused'}"
+            marks = () if number == turns[case.op] % len(forms) else pytest.mark.long
+            yield pytest.param(case, dtype, fuse, id=name, marks=marks)
+        turns[case.op] += 1
+
+
+@pytest.mark.parametrize(("case", "dtype", "fuse"), list(_in_turn()))
 def test_compiled_is_reference(machine: Machine, case: Case, dtype: DType, fuse: bool) -> None:
     program, values = checks.compared_program(case, dtype)
     expected, _ = run_program(program, values, values)

@@ -66,7 +66,13 @@ def _is_small(program: Program) -> bool:
     return all(node.type.size <= MOST_ELEMENTS for node in program.nodes)
 
 
-@pytest.mark.parametrize("case", every_case(), ids=str)
+def _every_other() -> list[Any]:
+    """The cases, every second one for `make test-long` alone."""
+    marks = ((), pytest.mark.long)
+    return [pytest.param(case, marks=marks[number % 2]) for number, case in enumerate(every_case())]
+
+
+@pytest.mark.parametrize("case", _every_other(), ids=str)
 def test_cases(case: Case) -> None:
     has_gradient = case.gradient and bool(differentiable(case))
     program, values = (build_gradient_case if has_gradient else build_case)(case, f32)

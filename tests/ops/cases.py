@@ -7,6 +7,7 @@ into a program and its inputs; `graphc.testing.tolerance` says how close results
 from collections.abc import Mapping
 
 from graphc.ir.ops import OPS
+from graphc.ir.types import DType
 from graphc.testing.cases import (
     Case,
     ErrorCase,
@@ -70,6 +71,6 @@ def every_case() -> list[object]:
     return [case for cases in CASES.values() for case in cases]
 
 
-def every_case_and_dtype() -> list[tuple[object, object]]:
+def every_case_and_dtype() -> list[tuple[Case, DType]]:
     """For pytest.mark.parametrize(("case", "dtype"), every_case_and_dtype(), ids=str)."""
     return [(case, dtype) for cases in CASES.values() for case in cases for dtype in case.dtypes]
