@@ -99,7 +99,8 @@ def _second_bits_cases() -> Iterator[Case]:
         counter = Operand(shape, "i32", fixed(np.arange(-2, 20)))
         yield Case(
             "second_bits", "x".join(map(str, shape)) or "scalar", (key, counter),
-            expect=lambda k, c: (_bits(k, c, 2) >> 32).astype(np.int32), bindings=BATCH,
+            expect=lambda k, c: (np.asarray(_bits(k, c, 2), np.int64) >> 32).astype(np.int32),
+            bindings=BATCH,
         )  # fmt: skip
 
 
@@ -178,6 +179,10 @@ RANDOM_ERRORS: tuple[ErrorCase, ...] = (
     ErrorCase(
         "second_bits", "key", lambda g: random.second_bits(_x(g), g.iota(4, "i32")),
         DTypeError, r"^second_bits\(f32\[4\], i32\[4\]\): a key of i64",
+    ),
+    ErrorCase(
+        "second_bits", "counter", lambda g: random.second_bits(_key(g), _x(g)),
+        DTypeError, r"^second_bits\(i64\[\], f32\[4\]\): ",
     ),
     ErrorCase(
         "unit_interval", "float", lambda g: random.unit_interval(_x(g)), DTypeError,
