@@ -173,7 +173,7 @@ REFUSALS: dict[str, tuple[Callable[[], Any], str]] = {
     "syntax": (_template("{x} +"), "an expression of .* expected"),
     "a field": (_template("{z}"), "an expression of {T}, {x} expected"),
     "an operand left out": (_template("{x}", arity=2), "operand {y} is not in it"),
-    "a function": (_template("sinh({x})"), "sinh is none of T, sqrt"),
+    "a function": (_template("cbrt({x})"), "cbrt is none of T, sqrt"),
     "a name": (_template("{x} + pi"), "pi is no operand"),
     "a bare number": (_template("{x} * 2"), r"2 is a number without a dtype; {T}\(2\) has"),
     "a bare attribute": (
