@@ -31,6 +31,7 @@ from tests.compiler import networks
 from tests.compiler.execution import run_loaded
 from tests.compiler.test_random_graphs import compare
 from tests.kernels.test_vecmath import (
+    BY_SCALAR,
     REFERENCES,
     UNARY,
     assert_accurate,
@@ -190,7 +191,9 @@ def test_vector_math_is_within_2_ulp(load: Load, dtype: DType) -> None:
         pytest.skip("needs a reference wider than f64")
     values = np.ascontiguousarray(sweep(str(dtype), 8)[::POINTS_APART])
     values = np.where(np.abs(values) <= LARGEST_ANGLE, values, 0.5).astype(dtype.numpy)
-    names = [name for name in UNARY if name in OPS]
+    # References that are by scalar have no more than the digits of f64.
+    without = BY_SCALAR if dtype is f64 else ()
+    names = [name for name in UNARY if name in OPS and name not in without]
     graph = Graph()
     x = graph.input("x", values.shape, dtype)
     program = Program("unary", (x,), tuple((name, OPS[name](x)) for name in names), ())

@@ -149,7 +149,7 @@ def test_indices_in_windows_are_all_checked(wrong: int | None) -> None:
         np.testing.assert_array_equal(second, values[[[1, 5], [2, 0]]])
         return
     given[wrong] = 6
-    with pytest.raises(IndexError, match="is outside 0 to 5"):
+    with pytest.raises(IndexError, match="is outside -6 to 5"):
         rows(given, values)
 
 
