@@ -150,6 +150,7 @@ from graphc.ir.ops.elementwise import (
     subtract,
     tanh,
 )
+from graphc.ir.ops.log_sums import logaddexp, logaddexp2
 from graphc.ir.ops.mathematics import (
     acos,
     acosh,
@@ -307,6 +308,8 @@ __all__ = [
     "log10",
     "log_sigmoid",
     "log_softmax",
+    "logaddexp",
+    "logaddexp2",
     "loggers",
     "logical_and",
     "logical_not",

@@ -6,7 +6,6 @@ from typing import Any
 
 from graphc.ir.argument_checks import axis_of, problem_with
 from graphc.ir.dims import Dim
-from graphc.ir.elements import clip
 from graphc.ir.errors import ShapeError
 from graphc.ir.given import check_tensors, is_one_of, shown
 from graphc.ir.op import Node
@@ -66,22 +65,33 @@ def selu(x: Any) -> Node:
 
 
 def hard_tanh(x: Any, min_val: float = -1.0, max_val: float = 1.0) -> Node:
-    """x, but `min_val` below that and `max_val` above that: x's shape and dtype. Raises as `clip`.
+    """x, but `min_val` below that and `max_val` above that: x's shape and dtype. At both the
+    derivative is 0, as PyTorch has it.
 
-    hidden = gc.hard_tanh(x)
+        hidden = gc.hard_tanh(x)
+
+    Raises DTypeError for dtypes that have no such numbers, TypeError unless `x` is a tensor.
     """
     check_tensors("hard_tanh", x)
-    return clip(x, min_val, max_val)
+    return _between(x, (min_val, min_val), (max_val, max_val), x)
 
 
 def hard_sigmoid(x: Any) -> Node:
-    """(x + 3) / 6, but 0 below -3 and 1 above 3: x's shape and dtype. Raises DTypeError unless `x`
-    is of floats.
+    """(x + 3) / 6, but 0 below -3 and 1 above 3: x's shape and dtype. At both the derivative is 0,
+    as PyTorch has it. Raises DTypeError unless `x` is of floats.
 
         gate = gc.hard_sigmoid(x)
     """
     check_tensors("hard_sigmoid", x)
-    return ops.divide(clip(x + 3, 0, 6), 6)
+    return _between(x, (-3, 0), (3, 1), ops.divide(x + 3, 6))
+
+
+def _between(x: Node, low: tuple[float, float], high: tuple[float, float], inside: Node) -> Node:
+    """`inside` where x is between the limits, and the value beside each limit from there on."""
+    by = ops.stop_gradient(x)
+    least, at_least = low
+    greatest, at_most = high
+    return ops.where(by >= greatest, at_most, ops.where(by <= least, at_least, inside))
 
 
 def prelu(x: Any, weight: Any) -> Node:

@@ -11,7 +11,7 @@ from graphc.ir.argument_checks import integer_of
 from graphc.ir.given import check_tensors
 from graphc.ir.op import Node
 from graphc.ir.ops import elementwise as ops
-from graphc.ir.ops import movement, rounding
+from graphc.ir.ops import limits, movement, rounding
 from graphc.ir.types import bool_
 
 
@@ -74,7 +74,8 @@ def clip(x: Any, a_min: Any = None, a_max: Any = None) -> Node:
     """min(max(x, a_min), a_max): elements below `a_min` become that, elements above `a_max` that.
 
     a_min, a_max: a number, a tensor of x's dtype whose shape broadcasts, or None for no limit. The
-    derivative is 0 beyond a limit, and at one that of `maximum` and `minimum`. NaN stays NaN.
+    derivative by x is 0 beyond a limit and 1 at one, as torch.clamp has it; what is beyond a limit
+    hands its derivative to that. NaN stays NaN.
 
         small = gc.clip(x, -1, 1)
 
@@ -82,8 +83,8 @@ def clip(x: Any, a_min: Any = None, a_max: Any = None) -> Node:
     unless `x` is a tensor.
     """
     check_tensors("clip", x)
-    node: Node = x if a_min is None else ops.maximum(x, a_min)
-    return node if a_max is None else ops.minimum(node, a_max)
+    node: Node = x if a_min is None else limits.clamp_min(x, a_min)
+    return node if a_max is None else limits.clamp_max(node, a_max)
 
 
 def round(x: Any, decimals: int = 0) -> Node:

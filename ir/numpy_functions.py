@@ -14,7 +14,7 @@ from graphc.ir.given import is_tensor
 from graphc.ir.instead import INSTEAD_OF_FUNCTIONS
 from graphc.ir.location import callers_location, located
 from graphc.ir.op import Node
-from graphc.ir.ops import bitwise, mathematics, rounding
+from graphc.ir.ops import bitwise, log_sums, mathematics, rounding
 from graphc.ir.ops import elementwise as ops
 from graphc.ir.padding import pad
 
@@ -46,6 +46,7 @@ _UFUNCS: Mapping[np.ufunc, Callable[..., Any]] = {
     np.arcsin: mathematics.asin, np.arccos: mathematics.acos, np.arctan: mathematics.atan,
     np.arcsinh: mathematics.asinh, np.arccosh: mathematics.acosh, np.arctanh: mathematics.atanh,
     np.hypot: mathematics.hypot, np.arctan2: mathematics.atan2,
+    np.logaddexp: log_sums.logaddexp, np.logaddexp2: log_sums.logaddexp2,
     np.isnan: elements.isnan, np.isinf: elements.isinf, np.isfinite: elements.isfinite,
 }  # fmt: skip
 

@@ -21,8 +21,7 @@ NESTED_FIRINGS = 1000
 
 # Bounds of rules (`Rule.ulps`). One function of the vector math in the place of several, within 2
 # ULP, its derivative within 4; a sum in another order, or of terms that are made otherwise; and
-# another of several values that mean the same: either zero, one of the slopes at a kink, one of
-# equal positions.
+# another of several values that mean the same: either zero, or one of equal positions.
 MATHEMATICS_ULPS = 4.0
 SUM_ULPS = 4.0
 CHOICE_ULPS = 0.5

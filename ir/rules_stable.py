@@ -106,7 +106,7 @@ def _cross_entropy_terms(x: Node, y: Node) -> tuple[Node, Node] | None:
     return None
 
 
-# --- log1p, expm1, tanh, relu ----------------------------------------------------------------
+# --- log1p, expm1, tanh ----------------------------------------------------------------------
 
 
 @rule(ops.log, ulps=MATHEMATICS_ULPS)
@@ -147,21 +147,6 @@ def quotient_to_tanh(node: Node) -> Node | None:
     if x is None or minus_x is None or not are_opposite(x, minus_x):
         return None
     return ops.tanh(x)
-
-
-@rule(ops.maximum, ulps=CHOICE_ULPS)
-def maximum_to_relu(node: Node) -> Node | None:
-    """max(x, 0) = relu(x)
-
-    The same values. Where x is 0 any slope from
-    0 to 1 is a subgradient: maximum's rule takes 1/2, relu's takes 0, as is usual for networks;
-    a derivative taken afterwards is relu's.
-    where(x > 0, x, 0) stays as it is: it makes NaN a 0, which relu does not.
-    """
-    for x, y in either_order(node):
-        if node.dtype.is_float and is_constant(y, 0.0):
-            return as_given(node, ops.relu(x))
-    return None
 
 
 # --- softmax and logsumexp -------------------------------------------------------------------
@@ -317,7 +302,6 @@ RULES: tuple[Rule, ...] = (
     log_to_log1p,  # after softplus and sigmoid, which begin with log(1 + x) and log(1 - x) too
     exp_to_expm1,
     quotient_to_tanh,
-    maximum_to_relu,
     quotient_to_softmax,
     softmax_below_peak,
     log_of_softmax,

@@ -90,7 +90,6 @@ CASES = (
         lambda x: ops.tanh(-2 * x),
         exact=False,
     ),
-    Case("maximum_to_relu", lambda x: ops.maximum(0.0, x), ops.relu, exact=False),
     Case(
         "quotient_to_softmax",
         lambda x: ops.exp(x) / build.sum(ops.exp(x), 1, keepdims=True),

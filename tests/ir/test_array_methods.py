@@ -39,7 +39,7 @@ UNARY = [
 BINARY = [
     np.add, np.subtract, np.multiply, np.divide, np.minimum, np.maximum, np.power, np.equal,
     np.not_equal, np.less, np.less_equal, np.greater, np.greater_equal, np.floor_divide,
-    np.remainder, np.mod, np.hypot, np.arctan2,
+    np.remainder, np.mod, np.hypot, np.arctan2, np.logaddexp, np.logaddexp2,
 ]  # fmt: skip
 OF_BOOLS = [
     np.logical_and, np.logical_or, np.logical_xor, np.bitwise_and, np.bitwise_or, np.bitwise_xor,

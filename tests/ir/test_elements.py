@@ -18,7 +18,7 @@ X = np.array([[-INF, -3e38, -40.0, -3.5], [-1.5, -0.0, 0.0, 0.25], [2.5, 3.5, 3e
 # name: the function of a tensor, that of an array, its derivative where it has one
 FUNCTIONS: dict[str, tuple[Callable[[Any], Node], Callable[[Any], Any], Callable[[Any], Any]]] = {
     "clip": (
-        lambda x: gc.clip(x, -2, 1.0), lambda x: np.clip(x, -2, 1), lambda x: (x > -2) & (x < 1)
+        lambda x: gc.clip(x, -2, 1.0), lambda x: np.clip(x, -2, 1), lambda x: (x >= -2) & (x <= 1)
     ),
     "nan_to_num": (gc.nan_to_num, np.nan_to_num, np.isfinite),
     "nan_to_num of given numbers": (

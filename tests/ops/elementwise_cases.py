@@ -96,6 +96,8 @@ BINARY: dict[str, tuple[Sampler, Sampler, Callable[[float, float], float]]] = {
     "divide": (spread, away_from_zero, operator.truediv),
     "minimum": (uniform(0.0, 1.0), uniform(1.1, 2.0), lambda x, y: x if x < y else y),
     "maximum": (uniform(0.0, 1.0), uniform(1.1, 2.0), lambda x, y: x if x > y else y),
+    "clamp_min": (uniform(0.0, 1.0), uniform(1.1, 2.0), lambda x, y: x if x > y else y),
+    "clamp_max": (uniform(0.0, 1.0), uniform(1.1, 2.0), lambda x, y: x if x < y else y),
     "power": (positive, spread, math.pow),
     "weigh": (uniform(0.1, 1.0), spread, operator.mul),
     "sigmoid_cross_entropy": (
@@ -121,6 +123,8 @@ INTEGER_OPERATORS: dict[str, Callable[..., int]] = {
     "multiply": operator.mul,
     "minimum": min,
     "maximum": max,
+    "clamp_min": max,
+    "clamp_max": min,
 }
 
 OF_ONE_INTEGER: dict[str, Callable[..., int]] = {
@@ -348,7 +352,9 @@ def _extreme_cases() -> Iterator[Case]:
     )
     yield Case("weigh", "nothing", weightless, expect=lambda x, y: np.zeros(4), gradient=False)
     crossed = (Operand((4, 3), sample=apart), Operand((4, 3), sample=fixed([0.05, 0.25, -0.15])))
-    for name, function in (("minimum", min), ("maximum", max)):
+    for name, function in (
+        ("minimum", min), ("maximum", max), ("clamp_min", max), ("clamp_max", min),
+    ):  # fmt: skip
         yield Case(name, "crossed", crossed, expect=by_scalar(function))
 
 
@@ -368,6 +374,7 @@ FLOAT_ONLY = (
 )  # fmt: skip
 NUMBERS_ONLY = (
     "add", "subtract", "multiply", "negate", "square", "abs", "sign", "minimum", "maximum",
+    "clamp_min", "clamp_max",
 )  # fmt: skip
 BOOLS_ONLY = ("logical_and", "logical_or", "logical_xor", "logical_not")
 

@@ -126,6 +126,8 @@ BINARY: dict[str, tuple[Sampler, Sampler, Callable[[float, float], float]]] = {
     "floor_divide": (quotients_between_steps, near_two, lambda x, y: x // y),
     "hypot": (away_from_zero, away_from_zero, math.hypot),
     "atan2": (away_from_zero, away_from_zero, math.atan2),
+    "logaddexp": (spread, spread, lambda x, y: math.log(math.exp(x) + math.exp(y))),
+    "logaddexp2": (spread, spread, lambda x, y: math.log2(2**x + 2**y)),
 }
 OF_INTEGERS: dict[str, Callable[[int, int], int]] = {
     "mod": lambda x, y: x % y if y else 0,

@@ -2,7 +2,8 @@
 
 Each entry is a product of a cotangent with the derivative by one operand, element by element.
 Conventions: relu, leaky_relu and elu have at 0 the slope of what is not positive; abs, sign and
-what is even with a kink have 0; maximum and minimum have 1/2 at ties, max and min share evenly;
+what is even with a kink have 0; maximum and minimum have 1/2 at ties, clamp_min and clamp_max hand
+all to x, max and min share evenly;
 where a comparison chooses the slope, NaN takes the side where the comparison is false.
 """
 
@@ -173,6 +174,15 @@ BINARY_SLOPES = (
             (NAN, 1, 0), (1, NAN, 0)),
     *(_binary(op, by, (1, 2, INF if lost != by else 0), (0.0, -0.0, INF), ct=INF)
       for op, lost in (("maximum", 0), ("minimum", 1)) for by in (0, 1)),
+    *(_binary("clamp_min", by, *((x, y, 1 - by) for x, y, _ in _TIES), (1, 2, by), (2, 1, 1 - by),
+              (NAN, 1, 0), (1, NAN, 0)) for by in (0, 1)),
+    *(_binary("clamp_max", by, *((x, y, 1 - by) for x, y, _ in _TIES), (1, 2, 1 - by), (2, 1, by),
+              (NAN, 1, 0), (1, NAN, 0)) for by in (0, 1)),
+    *(_binary(op, by, *_TIES, (INF, 0.0, 1 - by), (-INF, 0.0, by), (0.0, INF, by),
+              (0.0, -INF, 1 - by), (INF, -INF, 1 - by), (NAN, 1, NAN), (1, NAN, NAN))
+      for op in ("logaddexp", "logaddexp2") for by in (0, 1)),
+    *(_binary(op, by, (INF, 0.0, INF if by == 0 else 0), (-INF, 0.0, INF if by else 0), ct=INF)
+      for op in ("logaddexp", "logaddexp2") for by in (0, 1)),
     # y x^(y-1), 0 at y = 0 even at x = 0.
     _binary("power", 0, (0.0, 0.0, 0), (-0.0, 0.0, 0), (0.0, -0.0, 0), (INF, 0.0, 0), (NAN, 0.0, 0),
             (0.0, 1, 1), (-0.0, 1, 1), (0.0, 0.5, INF), (0.0, 2, 0), (0.0, 3, 0), (0.0, -1, -INF),
