@@ -177,6 +177,7 @@ from graphc.ir.pooling import (
     average_pool,
     max_pool,
 )
+from graphc.ir.resizing import pixel_shuffle, pixel_unshuffle, resize
 from graphc.ir.shaping import moveaxis, swapaxes
 from graphc.ir.sliding_windows import sliding_window_view
 from graphc.ir.types import DType, bool_, f32, f64, i32, i64, u8
@@ -343,6 +344,8 @@ __all__ = [
     "pad",
     "per_sample_gradients",
     "pick",
+    "pixel_shuffle",
+    "pixel_unshuffle",
     "power",
     "prelu",
     "prod",
@@ -351,6 +354,7 @@ __all__ = [
     "relu",
     "repeat",
     "reshape",
+    "resize",
     "right_shift",
     "roll",
     "round",

@@ -32,6 +32,9 @@ INSTEAD = {
     "MaxPooling2D": "gc.nn.MaxPool2D", "max_pool2d": "gc.max_pool, gc.nn.max_pool2d",
     "avg_pool": "gc.average_pool", "avg_pool2d": "gc.average_pool, gc.nn.average_pooling2d",
     "unfold": "gc.sliding_window_view(x, size, axis)",
+    "interpolate": "gc.resize", "PixelShuffle": "gc.pixel_shuffle",
+    "PixelUnshuffle": "gc.pixel_unshuffle", "depth_to_space": "gc.pixel_shuffle",
+    "space_to_depth": "gc.pixel_unshuffle",
     "load": "model.load(path)", "save": "model.save(path)",
 }  # fmt: skip
 

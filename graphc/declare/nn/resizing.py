@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import mul
 from typing import Any, ClassVar
 
 from graphc.declare.nn.layer import Layer, short_form
 from graphc.errors import ShapeError
 from graphc.ir import build
-from graphc.ir.dims import Extent
+from graphc.ir.given import is_one_of, shown
 from graphc.ir.graph import Node
 from graphc.ir.location import callers_location, located
+from graphc.ir.resizing import METHODS, NEAREST, repeated, resize
 from graphc.ir.types import each_of
 from graphc.ir.window_arguments import (
     Each,
     each_axis,
     explicit_sides,
+    fixed_extents,
     is_channels_first,
     padded,
     spatial_axes,
@@ -92,16 +95,11 @@ class _UpSampling(_Spatial):
         self.size = size
 
     def call(self, x: Node) -> Node:
+        return repeated(x, self._times(x))
+
+    def _times(self, x: Node) -> dict[int, int]:
         axes = self._axes(x)
-        times = dict(zip(axes, each_axis(self.kind, x, "size", self.size, len(axes)), strict=True))
-        apart: list[Extent] = []
-        repeated: list[Extent] = []
-        for axis, extent in enumerate(x.shape):
-            apart += [extent, 1] if axis in times else [extent]
-            repeated += [extent, times[axis]] if axis in times else [extent]
-        wide = build.broadcast_to(build.reshape(x, tuple(apart)), tuple(repeated))
-        shape = (extent * times.get(axis, 1) for axis, extent in enumerate(x.shape))
-        return build.reshape(wide, tuple(shape))
+        return dict(zip(axes, each_axis(self.kind, x, "size", self.size, len(axes)), strict=True))
 
 
 class UpSampling1D(_UpSampling):
@@ -112,15 +110,40 @@ class UpSampling1D(_UpSampling):
 
 
 class UpSampling2D(_UpSampling):
-    """Each row and each column `size` times, so each element is a rectangle of equal ones: [batch,
-    height, width, channels] -> [batch, height * size, width * size, channels]. `size` is one number
-    or one an axis. Defaults are those of keras.layers.UpSampling2D, whose other interpolations
-    there are not.
+    """As many rows and columns times `size`, one number or one an axis: [batch, height, width,
+    channels] -> [batch, height * size, width * size, channels].
+
+    With `interpolation="nearest"` each element is a rectangle of equal ones; "bilinear" weighs the
+    four around each place, as `gc.resize` does. Arguments and defaults are those of
+    keras.layers.UpSampling2D, whose other interpolations there are not.
 
         wider = gc.nn.UpSampling2D(2)(hidden)  # [n,7,7,8] -> [n,14,14,8]
     """
 
     spatial = 2
+
+    def __init__(
+        self,
+        size: Each = 2,
+        data_format: str | None = None,
+        interpolation: str = NEAREST,
+        name: str | None = None,
+    ) -> None:
+        """Raises ValueError for an interpolation that is not known. The rest as `gc.resize`."""
+        super().__init__(size, data_format, name)
+        if not is_one_of(interpolation, METHODS):
+            known = " or ".join(map(repr, METHODS))
+            problem = f"{self.kind}: interpolation: {known} expected, not {shown(interpolation)}"
+            raise ValueError(located(problem, callers_location()))
+        self.interpolation = interpolation
+
+    def call(self, x: Node) -> Node:
+        if self.interpolation == NEAREST:
+            return super().call(x)
+        times = self._times(x)
+        extents = fixed_extents(self.kind, x, tuple(times))
+        wider = tuple(map(mul, extents, times.values()))
+        return resize(x, wider, self.interpolation, data_format=self.data_format)
 
 
 class UpSampling3D(_UpSampling):

@@ -159,6 +159,10 @@ REFUSED: dict[str, tuple[Any, Any, type[Exception], str]] = {
     "adaptive": (lambda: gc.nn.AdaptiveMaxPooling1D(0), (5, 3), gc.ShapeError, "at least 1"),
     "sides": (lambda: gc.nn.ZeroPadding2D((1, 2, 3)), (5, 5, 3), gc.ShapeError, "each of 2 axes"),
     "upsampling": (lambda: gc.nn.UpSampling2D(0), (5, 5, 3), gc.ShapeError, "size: at least 1"),
+    "interpolation": (
+        lambda: gc.nn.UpSampling2D(2, interpolation="area"), (5, 5, 3), ValueError,
+        "'nearest' or 'bilinear' expected, not 'area'",
+    ),
     "permute": (lambda: gc.nn.Permute((0, 1)), (5, 3), gc.ShapeError, "each of 1 to 2 once"),
     "reshape": (lambda: gc.nn.Reshape(4), (5, 3), gc.ShapeError, "reshape"),
 }  # fmt: skip

@@ -199,6 +199,14 @@ CASES = {
     ),
     "UpSampling1D": Case(lambda: nn.UpSampling1D(3), (4, 2), _repeated(3)),
     "UpSampling2D": Case(lambda: nn.UpSampling2D((2, 3)), (2, 3, 2), _repeated(2, 3)),
+    "UpSampling2D by interpolation": Case(
+        lambda: nn.UpSampling2D((2, 3), interpolation="bilinear"), (2, 3, 2),
+        lambda x, v: formulas.interpolated(x, (2, 3)),
+    ),
+    "UpSampling2D by interpolation, channels first": Case(
+        lambda: nn.UpSampling2D(2, FIRST, "bilinear"), (2, 3, 1),
+        _first(lambda x, v: formulas.interpolated(x, (2, 2))),
+    ),
     "UpSampling3D": Case(lambda: nn.UpSampling3D(), (2, 1, 2, 2), _repeated(2, 2, 2)),
     "Reshape": Case(
         lambda: nn.Reshape((2, -1)), (3, 4), lambda x, v: x.reshape(len(x), 2, 6)
