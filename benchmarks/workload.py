@@ -16,6 +16,7 @@ from graphc.declare.nn import Activation
 from graphc.functions.function import Mode
 
 Array = np.ndarray[Any, np.dtype[Any]]
+Optimizer = gc.optim.SGD | gc.optim.Adam
 
 ADAM_RATE = 1e-3
 DATA_SEED = 0
@@ -32,7 +33,7 @@ class Workload:
     name: str
     inputs: tuple[gc.Node, ...]
     loss: gc.Node
-    optimizer: gc.optim.SGD | gc.optim.Adam
+    optimizer: Optimizer
     arrays: tuple[Array, ...]
     loss_name: str | None = None
     flops: int = 0
@@ -70,6 +71,7 @@ class Workload:
             tuple(self.graph.variables[parameter].copy() for parameter in self.graph.parameters),
             "adam" if isinstance(self.optimizer, gc.optim.Adam) else "sgd",
             self.optimizer.learning_rate,
+            getattr(self.optimizer, "momentum", 0.0),
         )
 
 

@@ -3,7 +3,7 @@
 Float32 throughout. S, A, B, C and L are sigmoid layers with softmax cross-entropy and SGD; E is
 elementwise work alone, mean((tanh(a x + b) sigmoid(c x + d) - t)^2) with its four vectors trained.
 ppo and sac are steps of reinforcement learning, trained by Adam, as are the networks of many kinds
-in `benchmarks.adam_workloads`.
+in `benchmarks.adam_workloads`. Convolutional ones are in `benchmarks.image_workloads`.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import numpy as np
 
 import graphc as gc
 from benchmarks.adam_workloads import ADAM_WORKLOADS
+from benchmarks.image_workloads import IMAGE_WORKLOADS
 from benchmarks.peers.problem import CLIP, ENTROPY_WEIGHT
 from benchmarks.workload import ADAM_RATE, DATA_SEED, Workload, layers, product_flops
 
@@ -29,7 +30,7 @@ LAYERED = {
 }
 PPO_UNITS, PPO_BATCH = (4, 64, 64, 2), 64
 SAC_UNITS, SAC_BATCH = (23, 256, 256, 1), 256
-NAMES = (*LAYERED, "E", "ppo", "sac", *ADAM_WORKLOADS)
+NAMES = (*LAYERED, "E", "ppo", "sac", *ADAM_WORKLOADS, *IMAGE_WORKLOADS)
 
 ELEMENTWISE_ROWS = 4096
 ELEMENTWISE_COLUMNS = 1024
@@ -38,7 +39,7 @@ ELEMENTWISE_COLUMNS = 1024
 def workload(name: str) -> Workload:
     """The workload of that name. Raises KeyError for a name that is none of `NAMES`."""
     others: Mapping[str, Callable[[], Workload]] = {
-        "E": elementwise, "ppo": ppo, "sac": sac, **ADAM_WORKLOADS,
+        "E": elementwise, "ppo": ppo, "sac": sac, **ADAM_WORKLOADS, **IMAGE_WORKLOADS,
     }  # fmt: skip
     if name in others:
         return others[name]()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import jax
 import jax.numpy as jnp
 
+from benchmarks.peers.jax_images import dscnn, lenet, lenet5, resnet8
+from benchmarks.peers.jax_layers import Loss, Parameters, layers
 from benchmarks.peers.problem import (
     BURGERS_VISCOSITY,
     CLIP,
@@ -14,19 +16,6 @@ from benchmarks.peers.problem import (
     ENTROPY_WEIGHT,
     VARIANCE_EPSILON,
 )
-
-Parameters = Sequence[jax.Array]
-# The parameters, then the problem's arrays.
-Loss = Callable[[Parameters, Sequence[jax.Array]], jax.Array]
-
-
-def layers(
-    x: jax.Array, parameters: Parameters, activation: Callable[[jax.Array], jax.Array]
-) -> jax.Array:
-    *hidden, kernel, bias = parameters
-    for hidden_kernel, hidden_bias in zip(hidden[::2], hidden[1::2], strict=True):
-        x = activation(x @ hidden_kernel + hidden_bias)
-    return x @ kernel + bias
 
 
 def elementwise(parameters: Parameters, arrays: Sequence[jax.Array]) -> jax.Array:
@@ -134,4 +123,8 @@ LOSSES: Mapping[str, Loss] = {
     "dqn": dqn,
     "embed": embed,
     "pinn": pinn,
+    "lenet": lenet,
+    "lenet5": lenet5,
+    "resnet8": resnet8,
+    "dscnn": dscnn,
 }

@@ -45,6 +45,8 @@ class JaxStep:
         if self.problem.optimizer == "adam":
             slots = [jnp.float32(0)]
             slots += [jnp.zeros_like(each) for each in parameters for _ in BETAS]
+        elif self.problem.momentum:
+            slots = [jnp.zeros_like(each) for each in parameters]
         self.state: State = parameters, slots
 
     def run(self, count: int) -> float:
@@ -94,7 +96,9 @@ def update(problem: Problem) -> Update:
     """A new state, and the loss of the parameters that were given."""
     derive = jax.value_and_grad(LOSSES[problem.loss])
     rate = np.float32(problem.learning_rate)
-    advanced = by_adam if problem.optimizer == "adam" else by_sgd
+    advanced: Callable[..., State] = by_adam if problem.optimizer == "adam" else by_sgd
+    if problem.momentum:
+        advanced = partial(by_momentum, momentum=np.float32(problem.momentum))
 
     def step(state: State, arrays: Arrays) -> tuple[State, jax.Array]:
         parameters, slots = state
@@ -106,6 +110,13 @@ def update(problem: Problem) -> Update:
 
 def by_sgd(parameters: Arrays, slots: Arrays, gradients: Arrays, rate: np.float32) -> State:
     return [w - rate * g for w, g in zip(parameters, gradients, strict=True)], slots
+
+
+def by_momentum(
+    parameters: Arrays, slots: Arrays, gradients: Arrays, rate: np.float32, momentum: np.float32
+) -> State:
+    slots = [momentum * velocity + g for velocity, g in zip(slots, gradients, strict=True)]
+    return [w - rate * velocity for w, velocity in zip(parameters, slots, strict=True)], slots
 
 
 def by_adam(parameters: Arrays, slots: Arrays, gradients: Arrays, rate: np.float32) -> State:

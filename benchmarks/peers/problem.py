@@ -55,6 +55,15 @@ class Problem:
                      the vectors of words; words [batch, length], t [batch]
         pinn         the squared residual of Burgers' equation at points (x, t) [points, 2], and
                      the squared error at starts [starts, 2], whose values are [starts]
+        lenet        softmax cross-entropy of convolutions with relu and max pooling, then relu
+                     layers; x [batch, height, width, channels], t [batch], kernels of
+                     convolutions [height, width, channels, filters]
+        lenet5       the same with 2 zeros around the image
+        resnet8      residual blocks: convolutions without bias, each behind it normalised over the
+                     batch, whose parameters are scale and shift; one with bias past a block
+        dscnn        such convolutions, of each channel by itself and of all in turn
+
+    momentum: of "sgd", whose velocity is momentum * velocity + gradient.
     """
 
     loss: str
@@ -62,13 +71,15 @@ class Problem:
     parameters: tuple[Array, ...]
     optimizer: Optimizer
     learning_rate: float
+    momentum: float = 0.0
 
     def save(self, path: Path) -> None:
         """Writes everything to an .npz file."""
         arrays: dict[str, Any] = {f"array{n}": array for n, array in enumerate(self.arrays)}
         arrays |= {f"parameter{n}": array for n, array in enumerate(self.parameters)}
         names = {"loss": self.loss, "optimizer": self.optimizer}
-        np.savez(path, learning_rate=self.learning_rate, **names, **arrays)
+        numbers = {"learning_rate": self.learning_rate, "momentum": self.momentum}
+        np.savez(path, **numbers, **names, **arrays)
 
     @classmethod
     def load(cls, path: Path) -> Problem:
@@ -87,6 +98,7 @@ class Problem:
                 numbered("parameter"),
                 optimizer,  # type: ignore[arg-type]
                 float(stored["learning_rate"]),
+                float(stored["momentum"]),
             )
 
 

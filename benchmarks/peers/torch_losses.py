@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -15,23 +15,8 @@ from benchmarks.peers.problem import (
     ENTROPY_WEIGHT,
     VARIANCE_EPSILON,
 )
-
-# x, kernel, bias -> the layer's result.
-Layer = Callable[[Tensor, Tensor, Tensor], Tensor]
-# The parameters, what makes a layer of them, and the problem's arrays.
-Loss = Callable[[Sequence[Tensor], Layer, Sequence[Tensor]], Tensor]
-
-
-def layers(
-    x: Tensor,
-    parameters: Sequence[Tensor],
-    layer: Layer,
-    activation: Callable[[Tensor], Tensor],
-) -> Tensor:
-    *hidden, kernel, bias = parameters
-    for hidden_kernel, hidden_bias in zip(hidden[::2], hidden[1::2], strict=True):
-        x = activation(layer(x, hidden_kernel, hidden_bias))
-    return layer(x, kernel, bias)
+from benchmarks.peers.torch_images import dscnn, lenet, lenet5, resnet8
+from benchmarks.peers.torch_layers import Layer, Loss, layers
 
 
 def elementwise(parameters: Sequence[Tensor], layer: Layer, arrays: Sequence[Tensor]) -> Tensor:
@@ -138,4 +123,8 @@ LOSSES: Mapping[str, Loss] = {
     "dqn": dqn,
     "embed": embed,
     "pinn": pinn,
+    "lenet": lenet,
+    "lenet5": lenet5,
+    "resnet8": resnet8,
+    "dscnn": dscnn,
 }

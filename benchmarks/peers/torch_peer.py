@@ -1,24 +1,27 @@
 """torch, eager and compiled, with its own fused ops: linear layers, losses, updates of all at once.
 
 Kernels are stored as whichever is faster here: [fan_in, fan_out] for `addmm`, or [fan_out, fan_in]
-for `linear`. `torch.compile` gets the whole step, update included, as one graph (it needs a C++
-compiler), with the wrapper in C++ and its choice of matrix kernels by measurement.
+for `linear`; images with their channels first or last in memory. `torch.compile` gets the whole
+step, update included, as one graph (it needs a C++ compiler), with the wrapper in C++ and its
+choice of matrix kernels by measurement.
 """
 
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from benchmarks.peers.problem import BETAS, EPSILON, Problem, Step
+from benchmarks.peers.problem import BETAS, EPSILON, Array, Problem, Step
 from benchmarks.peers.torch_losses import LOSSES, READ_BY_ROWS
 
 COMPILE_OPTIONS: dict[str, str | int | bool] = {"cpp_wrapper": True, "max_autotune": True}
 TRIALS = 7
 TRIAL_SECONDS = 0.02
+IMAGE_RANK = 4  # of images and of the kernels of convolutions over them
 
 
 def set_threads(threads: int) -> None:
@@ -28,19 +31,47 @@ def set_threads(threads: int) -> None:
 
 
 def eager_step(problem: Problem) -> Step:
-    return fastest([EagerStep(problem, transposed) for transposed in layouts(problem)])
+    return fastest([EagerStep(problem, layout) for layout in layouts(problem)])
 
 
 def compiled_step(problem: Problem) -> Step:
     torch.compiler.reset()
-    return fastest([CompiledStep(problem, transposed) for transposed in layouts(problem)])
+    return fastest([CompiledStep(problem, layout) for layout in layouts(problem)])
 
 
-def layouts(problem: Problem) -> tuple[bool, ...]:
-    """Whether kernels are stored transposed: both where there are any."""
+@dataclass(frozen=True)
+class Layout:
+    """How arrays are stored: kernels of dense layers transposed, channels of images last."""
+
+    transposed: bool
+    channels_last: bool = True
+
+    def parameter(self, array: Array) -> Tensor:
+        """Kernels of convolutions are [filters, channels, height, width] in torch."""
+        if array.ndim == IMAGE_RANK:
+            return self.images(torch.from_numpy(array.transpose(3, 2, 0, 1)))
+        transposes = self.transposed and array.ndim == 2
+        return torch.from_numpy(array.T.copy() if transposes else array)
+
+    def array(self, array: Array) -> Tensor:
+        """Class numbers are int64 in torch, images [batch, channels, height, width]."""
+        if array.ndim == IMAGE_RANK:
+            return self.images(torch.from_numpy(array.transpose(0, 3, 1, 2)))
+        tensor = torch.as_tensor(array)
+        return tensor if tensor.is_floating_point() else tensor.long()
+
+    def images(self, tensor: Tensor) -> Tensor:
+        last = torch.channels_last if self.channels_last else torch.contiguous_format
+        return tensor.contiguous(memory_format=last)
+
+
+def layouts(problem: Problem) -> tuple[Layout, ...]:
+    """Those that may be fastest."""
+    if any(array.ndim == IMAGE_RANK for array in problem.parameters):
+        return Layout(True, channels_last=False), Layout(True)
     has_kernels = any(array.ndim == 2 for array in problem.parameters)
     has_kernels = has_kernels and problem.loss not in READ_BY_ROWS
-    return (False, True) if has_kernels else (False,)
+    return (Layout(False), Layout(True)) if has_kernels else (Layout(False),)
 
 
 def fastest(steps: list[TorchStep]) -> Step:
@@ -62,24 +93,15 @@ def seconds(step: Step, count: int) -> float:
     return (time.perf_counter() - start) / count
 
 
-def as_tensor(array: object) -> Tensor:
-    """Class numbers are int64 in torch."""
-    tensor = torch.as_tensor(array)
-    return tensor if tensor.is_floating_point() else tensor.long()
-
-
 class TorchStep:
     """Parameters, data and loss that both forms of the step share."""
 
-    def __init__(self, problem: Problem, transposed: bool) -> None:
+    def __init__(self, problem: Problem, layout: Layout) -> None:
         self.problem = problem
-        self.arrays = [as_tensor(array) for array in problem.arrays]
-        self.initial = [
-            torch.from_numpy(array.T.copy() if transposed and array.ndim == 2 else array)
-            for array in problem.parameters
-        ]
+        self.arrays = [layout.array(array) for array in problem.arrays]
+        self.initial = [layout.parameter(array) for array in problem.parameters]
         self.parameters = [torch.empty_like(initial) for initial in self.initial]
-        self.layer = functional.linear if transposed else layer_by_addmm
+        self.layer = functional.linear if layout.transposed else layer_by_addmm
         self.reset()
 
     def loss(self, parameters: list[Tensor], arrays: list[Tensor]) -> Tensor:
@@ -97,8 +119,8 @@ class TorchStep:
 class EagerStep(TorchStep):
     """Automatic derivatives, and one operation that updates all parameters in place."""
 
-    def __init__(self, problem: Problem, transposed: bool) -> None:
-        super().__init__(problem, transposed)
+    def __init__(self, problem: Problem, layout: Layout) -> None:
+        super().__init__(problem, layout)
         for parameter in self.parameters:
             parameter.requires_grad_()
         self.run(1)
@@ -110,6 +132,7 @@ class EagerStep(TorchStep):
             self.adam = torch.optim.Adam(
                 self.parameters, rate, betas=BETAS, eps=EPSILON, fused=True
             )
+        self.velocities: list[Tensor] | None = None
 
     def run(self, count: int) -> float:
         loss = torch.tensor(float("nan"))
@@ -122,7 +145,17 @@ class EagerStep(TorchStep):
     def by_sgd(self, loss: Tensor) -> None:
         gradients = torch.autograd.grad(loss, self.parameters)
         with torch.no_grad():
+            if self.problem.momentum:
+                gradients = self.followed(gradients)
             torch._foreach_add_(self.parameters, gradients, alpha=-self.problem.learning_rate)
+
+    def followed(self, gradients: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """The velocities, which follow the gradients."""
+        if self.velocities is None:
+            self.velocities = [torch.zeros_like(each) for each in self.parameters]
+        torch._foreach_mul_(self.velocities, self.problem.momentum)
+        torch._foreach_add_(self.velocities, gradients)
+        return tuple(self.velocities)
 
     def by_adam(self, loss: Tensor) -> None:
         self.adam.zero_grad(set_to_none=True)
@@ -133,8 +166,8 @@ class EagerStep(TorchStep):
 class CompiledStep(TorchStep):
     """Loss, derivatives and update in one graph of torch.compile."""
 
-    def __init__(self, problem: Problem, transposed: bool) -> None:
-        super().__init__(problem, transposed)
+    def __init__(self, problem: Problem, layout: Layout) -> None:
+        super().__init__(problem, layout)
         derive = torch.func.grad_and_value(self.loss)
         update = self.by_adam if problem.optimizer == "adam" else self.by_sgd
 
@@ -148,7 +181,7 @@ class CompiledStep(TorchStep):
 
     def reset(self) -> None:
         """The slots of Adam are the number of steps, then a mean and a mean square for each
-        parameter."""
+        parameter; the velocities of SGD are its means."""
         super().reset()
         if not hasattr(self, "slots"):
             zeros = [torch.zeros_like(each) for each in self.parameters for _ in BETAS]
@@ -159,7 +192,9 @@ class CompiledStep(TorchStep):
     def by_sgd(
         self, parameters: list[Tensor], slots: list[Tensor], gradients: list[Tensor]
     ) -> None:
-        for parameter, gradient in zip(parameters, gradients, strict=True):
+        for parameter, gradient, velocity in zip(parameters, gradients, slots[1::2], strict=True):
+            if self.problem.momentum:
+                gradient = velocity.mul_(self.problem.momentum).add_(gradient)
             parameter.sub_(gradient, alpha=self.problem.learning_rate)
 
     def by_adam(
