@@ -17,14 +17,21 @@ from numba.core.target_extension import target_override
 from numba.core.typing.templates import AbstractTemplate, signature
 from numba.core.typing.templates import Registry as TypingRegistry
 from numba.extending import intrinsic
-from numba.np.numpy_support import as_dtype, from_dtype
 
-from graphc.ir.ops import random
-from graphc.ir.types import DTYPES, DType
+from graphc.ir.types import DTYPES
 from graphc.kernels import vecmath
+from graphc.kernels.jit_conversions import (
+    BITS,
+    FLOATS,
+    type_float_of_key,
+    type_order_key,
+    typed_bitcast,
+    typed_cast,
+)
 from graphc.kernels.jit_exchanges import exchange_primitives, transpose_primitive
 from graphc.kernels.jit_integers import INTEGER_FUNCTIONS, typed_integer_function
 from graphc.kernels.jit_target import TARGET_NAME, KernelTargetDescriptor
+from graphc.kernels.jit_threefry import type_unit_interval, typed_threefry
 from graphc.kernels.scalar import dtype_name
 
 STACK_ALIGNMENT_BYTES = 64
@@ -335,162 +342,6 @@ def _type_select(condition: types.Type, x: types.Type, y: types.Type) -> Any:
     return x(condition, x, y), lower
 
 
-def _bitcast(partners: dict[types.Type, types.Type]) -> Any:
-    def typed(x: types.Type) -> Any:
-        if x not in partners:
-            return None
-        result = partners[x]
-
-        def lower(context: Any, builder: Any, sig: Any, values: Any) -> Any:
-            return builder.bitcast(values[0], context.get_value_type(result))
-
-        return result(x), lower
-
-    return _unary(typed)
-
-
-# The floats and their bits, by each other.
-_BITS: dict[types.Type, types.Type] = {types.float32: types.int32, types.float64: types.int64}
-_FLOATS: dict[types.Type, types.Type] = {bits: kind for kind, bits in _BITS.items()}
-
-
-def _in_order(builder: Any, bits: Any) -> Any:
-    """The bits of a float as an integer that is in order as the floats are; its own inverse."""
-    sign = builder.ashr(bits, bits.type(bits.type.width - 1))
-    return builder.xor(bits, builder.and_(sign, bits.type(_greatest(bits.type))))
-
-
-def _greatest(kind: Any) -> int:
-    return (1 << (kind.width - 1)) - 1
-
-
-def _type_order_key(x: types.Type) -> Any:
-    if x not in _BITS:
-        return None
-    result = _BITS[x]
-
-    def lower(context: Any, builder: Any, sig: Any, values: Any) -> Any:
-        key = _in_order(builder, builder.bitcast(values[0], context.get_value_type(result)))
-        is_number = builder.fcmp_ordered("ord", values[0], values[0])
-        return builder.select(is_number, key, key.type(_greatest(key.type)))
-
-    return result(x), lower
-
-
-def _type_float_of_key(key: types.Type) -> Any:
-    if key not in _FLOATS:
-        return None
-    result = _FLOATS[key]
-
-    def lower(context: Any, builder: Any, sig: Any, values: Any) -> Any:
-        return builder.bitcast(_in_order(builder, values[0]), context.get_value_type(result))
-
-    return result(key), lower
-
-
-def _cast_to(dtype: DType) -> Any:
-    """The cast op: floats beyond an integer type become its limits, NaN 0."""
-    result = from_dtype(dtype.numpy)
-
-    def typed(x: types.Type) -> Any:
-        given = types.unliteral(x)
-
-        def lower(context: Any, builder: Any, sig: Any, values: Any) -> Any:
-            if not (isinstance(result, types.Integer) and _is_float(given)):
-                return context.cast(builder, values[0], given, result)
-            return _saturated(builder, values[0], given, dtype)
-
-        return result(given), lower
-
-    return _unary(typed)
-
-
-def _saturated(builder: Any, x: Any, given: types.Type, dtype: DType) -> Any:
-    """`x` as an integer of `dtype`: its limits for what is beyond them, 0 for NaN.
-
-    As comparisons and choices, which make vectors; `llvm.fptosi.sat` takes 30 times as long.
-    """
-    target = ir.IntType(8 * dtype.itemsize)
-    limits = np.iinfo(dtype.numpy)
-    least, above = float(limits.min), float(limits.max + 1)
-    greatest = np.nextafter(as_dtype(given).type(above), 0)  # of the floats below `above`
-    greatest = float(min(greatest, limits.max))
-
-    def constant(value: float) -> Any:
-        return ir.Constant(x.type, value)
-
-    at_least = builder.select(builder.fcmp_ordered(">", x, constant(least)), x, constant(least))
-    is_inside = builder.fcmp_ordered("<", at_least, constant(greatest))
-    bounded = builder.select(is_inside, at_least, constant(greatest))
-    # No instruction makes bytes of floats.
-    value = builder.fptosi(bounded, max(target, ir.IntType(32), key=lambda kind: kind.width))
-    if target.width < value.type.width:
-        value = builder.trunc(value, target)
-    if greatest < limits.max:
-        is_beyond = builder.fcmp_ordered(">=", x, constant(above))
-        value = builder.select(is_beyond, target(limits.max), value)
-    is_number = builder.fcmp_ordered("ord", x, x)
-    return builder.select(is_number, value, target(0)) if least else value
-
-
-def _threefry(result: types.Type, word: int = 0) -> Any:
-    """One word of a block as i32, or both as i64: `graphc.ir.ops.random.threefry`."""
-
-    def typed(key: types.Type, counter: types.Type) -> Any:
-        if key != types.int64 or counter not in (types.int32, types.int64):
-            return None
-
-        def lower(context: Any, builder: Any, sig: Any, values: Any) -> Any:
-            x, y = _threefry_words(builder, *values)
-            if result == types.int32:
-                return (x, y)[word]
-            wide = ir.IntType(64)
-            return builder.or_(builder.zext(x, wide), builder.shl(builder.zext(y, wide), wide(32)))
-
-        return result(key, counter), lower
-
-    return _binary(typed)
-
-
-def _threefry_words(builder: Any, key: Any, counter: Any) -> tuple[Any, Any]:
-    word = ir.IntType(32)
-
-    def words(bits: Any) -> tuple[Any, Any]:
-        if bits.type == word:
-            return bits, word(0)
-        return builder.trunc(bits, word), builder.trunc(builder.lshr(bits, bits.type(32)), word)
-
-    low, high = words(key)
-    keys = (low, high, builder.xor(builder.xor(low, high), word(random.KEY_PARITY)))
-    rotate = cgutils.get_or_insert_function(
-        builder.module, ir.FunctionType(word, [word] * 3), "llvm.fshl.i32"
-    )
-    x, y = (builder.add(*pair) for pair in zip(words(counter), keys, strict=False))
-    for number in range(random.ROUNDS):
-        rotation = random.ROTATIONS[number % len(random.ROTATIONS)]
-        x = builder.add(x, y)
-        y = builder.xor(x, builder.call(rotate, [y, y, word(rotation)]))
-        count, rest = divmod(number + 1, random.ROUNDS_PER_KEY)
-        if rest == 0:
-            x = builder.add(x, keys[count % 3])
-            y = builder.add(y, builder.add(keys[(count + 1) % 3], word(count)))
-    return x, y
-
-
-def _type_unit_interval(bits: types.Type) -> Any:
-    if bits not in (types.int32, types.int64):
-        return None
-    result, digits = (types.float32, 24) if bits == types.int32 else (types.float64, 53)
-
-    def lower(context: Any, builder: Any, sig: Any, values: Any) -> Any:
-        kind = context.get_value_type(result)
-        kept = builder.lshr(values[0], values[0].type(values[0].type.width - digits))
-        # Unlike unsigned ones, signed integers are converted in one instruction.
-        return builder.fmul(builder.sitofp(kept, kind), kind(2.0**-digits))
-
-    return result(bits), lower
-
-
 def kernel_namespace() -> dict[str, Any]:
     """The names that kernel source may use besides Python's own."""
     namespace: dict[str, Any] = {
@@ -513,17 +364,17 @@ def kernel_namespace() -> dict[str, Any]:
         "minimum": _call_llvm("minimum", 2, "smin", "umin"),
         "maximum": _call_llvm("maximum", 2, "smax", "umax"),
         "copysign": _call_llvm("copysign", 2),
-        "bits_from_float": _bitcast(_BITS),
-        "float_from_bits": _bitcast(_FLOATS),
-        "order_key": _unary(_type_order_key),
-        "float_of_key": _unary(_type_float_of_key),
+        "bits_from_float": _unary(typed_bitcast(BITS)),
+        "float_from_bits": _unary(typed_bitcast(FLOATS)),
+        "order_key": _unary(type_order_key),
+        "float_of_key": _unary(type_float_of_key),
         **exchange_primitives(BufferType, _mark_scope),
         "transpose_block": transpose_primitive(BufferType, _mark_scope),
-        **{f"cast_{dtype}": _cast_to(dtype) for dtype in DTYPES.values()},
-        "threefry_i32": _threefry(types.int32),
-        "threefry_i64": _threefry(types.int64),
-        "threefry_second": _threefry(types.int32, word=1),
-        "unit_interval": _unary(_type_unit_interval),
+        **{f"cast_{dtype}": _unary(typed_cast(dtype)) for dtype in DTYPES.values()},
+        "threefry_i32": _binary(typed_threefry(types.int32)),
+        "threefry_i64": _binary(typed_threefry(types.int64)),
+        "threefry_second": _binary(typed_threefry(types.int32, word=1)),
+        "unit_interval": _unary(type_unit_interval),
         "add_reassoc": _reduce("fadd", "add"),
         "multiply_reassoc": _reduce("fmul", "mul"),
         "minimum_reassoc": _call_llvm("minimum", 2, "smin", "umin", EXTREME_FLAGS),

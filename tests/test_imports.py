@@ -18,7 +18,9 @@ COMPILERS = {"numba", "llvmlite"}
 IMPORTERS = {
     Path("kernels/jit.py"): {"numba", "llvmlite"},
     Path("kernels/jit_exchanges.py"): {"numba", "llvmlite"},
+    Path("kernels/jit_conversions.py"): {"numba", "llvmlite"},
     Path("kernels/jit_integers.py"): {"numba", "llvmlite"},
+    Path("kernels/jit_threefry.py"): {"numba", "llvmlite"},
     Path("kernels/jit_primitives.py"): {"numba", "llvmlite"},
     Path("kernels/jit_target.py"): {"numba", "llvmlite"},
     # Loads what is on disk, without the time that importing numba takes.
