@@ -5,6 +5,20 @@
 
 from graphc.declare.nn.activations import Activation, activation
 from graphc.declare.nn.affine import Dense, MaskedDense, Maxout, dense, masked_dense, maxout
+from graphc.declare.nn.augmentation import (
+    RandomBrightness,
+    RandomContrast,
+    RandomCrop,
+    RandomErasing,
+    RandomFlip,
+    RandomTranslation,
+    random_brightness,
+    random_contrast,
+    random_crop,
+    random_erasing,
+    random_flip,
+    random_translation,
+)
 from graphc.declare.nn.batch_norm import BatchNorm, batch_norm
 from graphc.declare.nn.composition import Residual, Sequential, residual, sequential
 from graphc.declare.nn.convolution import (
@@ -152,6 +166,12 @@ __all__ = [
     "Maxout",
     "Permute",
     "RMSNorm",
+    "RandomBrightness",
+    "RandomContrast",
+    "RandomCrop",
+    "RandomErasing",
+    "RandomFlip",
+    "RandomTranslation",
     "Reshape",
     "Residual",
     "SeparableConv1D",
@@ -205,6 +225,12 @@ __all__ = [
     "max_pool3d",
     "maxout",
     "permute",
+    "random_brightness",
+    "random_contrast",
+    "random_crop",
+    "random_erasing",
+    "random_flip",
+    "random_translation",
     "reshape",
     "residual",
     "rms_norm",

@@ -270,15 +270,16 @@ class Layer:
     def _message(self, x: Node, problem: str) -> str:
         return located(f"{self._name or self.kind}({x.type}): {problem}", callers_location())
 
-    def _count(self, value: Any, what: str) -> int:
-        """A number of the configuration. Raises ShapeError for what is no integer above 0."""
+    def _count(self, value: Any, what: str, least: int = 1) -> int:
+        """A number of the configuration. Raises ShapeError for what is no integer of at least
+        `least`."""
         try:
             number = as_integer(value)
         except TypeError as error:
             problem = f"{self.kind}: {what}s: {error}"
             raise ShapeError(located(problem, callers_location())) from None
-        if number < 1:
-            problem = f"{self.kind}: at least 1 {what} expected, not {number}"
+        if number < least:
+            problem = f"{self.kind}: at least {least} {what} expected, not {number}"
             raise ShapeError(located(problem, callers_location()))
         return number
 

@@ -79,6 +79,12 @@ FORMS: dict[str, tuple[str, tuple[Any, ...]]] = {
     "MaskedDense": ("masked_dense", (np.tri(3),)),
     "Maxout": ("maxout", (2, 3)),
     "RMSNorm": ("rms_norm", ()),
+    "RandomBrightness": ("random_brightness", (0.1,)),
+    "RandomContrast": ("random_contrast", (0.1,)),
+    "RandomCrop": ("random_crop", (1, 1, 1)),
+    "RandomErasing": ("random_erasing", (0.5,)),
+    "RandomFlip": ("random_flip", ("horizontal",)),
+    "RandomTranslation": ("random_translation", (0.1, 0.1)),
     "Residual": ("residual", ([gc.tanh],)),
     "Sequential": ("sequential", ([gc.tanh],)),
     "SpatialDropout1D": ("spatial_dropout1d", (0.5,)),
@@ -107,8 +113,11 @@ FORMS: dict[str, tuple[str, tuple[Any, ...]]] = {
 
 
 def _rank(kind: str) -> int:
-    """The axes of a layer's input: a batch, features, and those that its name counts."""
+    """The axes of a layer's input: a batch, features, and those that its name counts, or that
+    images have."""
     counted = re.search(r"([123])D", kind)
+    if kind.startswith("Random"):
+        return 4
     return 2 if counted is None else 2 + int(counted[1])
 
 
