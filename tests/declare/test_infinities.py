@@ -107,6 +107,14 @@ CASES: dict[str, tuple[Build, dict[str, Any], float, Any]] = {
         lambda x, t: gc.losses.sigmoid_focal_cross_entropy(x, t, reduction="sum"),
         {"x": [INF, -INF], "t": [0.0, 1.0]}, INF, [1, -1],
     ),
+    "focal sigmoid without weight": (
+        lambda x, t: gc.losses.sigmoid_focal_cross_entropy(x, t, alpha=1.0, reduction="sum"),
+        {"x": [INF, -INF], "t": [0.0, 0.0]}, 0, [0, 0],
+    ),
+    "focal sigmoid of weights": (
+        lambda x, t: gc.losses.sigmoid_focal_cross_entropy(x, t, alpha=0.0, reduction="sum"),
+        {"x": [-INF, INF], "t": [1.0, 0.0]}, INF, [0, 1],
+    ),
     "focal softmax": (
         lambda x, t: gc.losses.softmax_focal_cross_entropy(x, t),
         {"x": [[-INF, 0.0]], "t": [1]}, 0, [[0, 0]],
@@ -142,6 +150,10 @@ CASES: dict[str, tuple[Build, dict[str, Any], float, Any]] = {
     "divergence of logarithms": (
         lambda x, t: gc.losses.kl_divergence(x, t, log_target=True),
         {"x": [[-INF, 0.0]], "t": [[-INF, 0.0]]}, 0, [[0, -1]],
+    ),
+    "divergence by logarithms": (
+        lambda t, x: gc.losses.kl_divergence(x, t, log_target=True),
+        {"t": [[-INF, 0.0]], "x": [[-INF, 0.0]]}, 0, [[0, 1]],
     ),
     "divergence by the targets": (
         lambda t, x: gc.losses.kl_divergence(x, t),

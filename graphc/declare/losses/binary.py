@@ -75,7 +75,7 @@ def sigmoid_focal_cross_entropy(
     losses = modulation(miss, gamma) * ops.sigmoid_cross_entropy(logits, targets)
     if alpha is not None:
         check_share("alpha", alpha)
-        losses = (alpha * targets + (1 - alpha) * (1 - targets)) * losses
+        losses = ops.weigh(alpha * targets + (1 - alpha) * (1 - targets), losses)
     return reduce_losses(losses, reduction)
 
 
