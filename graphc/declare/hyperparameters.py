@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from graphc.errors import DataError
-from graphc.ir.given import as_integer
+from graphc.ir.given import as_integer, shown
 from graphc.ir.types import DType
 
 
@@ -29,12 +29,26 @@ def check_number(
         raise ValueError(f"{name}: at least {least:g} expected, not {value}")
 
 
+def check_flag(name: str, value: object) -> None:
+    """Raises TypeError unless `value` is True or False."""
+    if not isinstance(value, bool | np.bool_):
+        raise TypeError(f"{name}: True or False expected, not {shown(value)}")
+
+
+def integer_of(name: str, value: object) -> int:
+    """The argument `name` as an integer. Raises TypeError for what is none."""
+    try:
+        return as_integer(value)
+    except TypeError as error:
+        raise TypeError(f"{name}: {error}") from None
+
+
 def as_count(name: str, value: Any, least: int) -> int:
     """The argument `name` as an integer. Raises DataError for what is none of at least `least`."""
     try:
-        number = as_integer(value)
+        number = integer_of(name, value)
     except TypeError as error:
-        raise DataError(f"{name}: {error}") from None
+        raise DataError(str(error)) from None
     if number < least:
         raise DataError(f"{name}: at least {least} expected, not {number}")
     return number

@@ -6,18 +6,13 @@ import math
 import numbers
 from collections.abc import Collection
 
-import numpy as np
-
-from graphc.declare.hyperparameters import check_number
-from graphc.ir.given import as_integer, is_one_of, shown
+from graphc.declare.hyperparameters import check_flag, check_number, integer_of
+from graphc.ir.given import is_one_of, shown
 
 
 def check_count(estimator: str, name: str, value: object) -> None:
     """Raises ValueError or TypeError unless `value` is a whole number of at least 1."""
-    try:
-        number = as_integer(value)
-    except TypeError as error:
-        raise TypeError(f"{estimator}: {name}: {error}") from None
+    number = integer_of(f"{estimator}: {name}", value)
     if number < 1:
         raise ValueError(f"{estimator}: {name}: at least 1 expected, not {number}")
 
@@ -43,8 +38,7 @@ def check_real(
 
 def check_boolean(estimator: str, name: str, value: object) -> None:
     """Raises TypeError unless `value` is True or False."""
-    if not isinstance(value, bool | np.bool_):
-        raise TypeError(f"{estimator}: {name}: True or False expected, not {shown(value)}")
+    check_flag(f"{estimator}: {name}", value)
 
 
 def check_choice(estimator: str, name: str, value: object, choices: Collection[str]) -> None:

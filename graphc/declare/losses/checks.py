@@ -7,10 +7,10 @@ from typing import Any, Literal
 
 import numpy as np
 
-from graphc.declare.hyperparameters import check_number
+from graphc.declare.hyperparameters import check_number, integer_of
 from graphc.errors import DTypeError, ShapeError
 from graphc.ir import build
-from graphc.ir.given import as_integer, check_tensors, is_one_of, is_tensor, shown
+from graphc.ir.given import check_tensors, is_one_of, is_tensor, shown
 from graphc.ir.graph import Node
 from graphc.ir.location import callers_location, located
 from graphc.ir.types import each_of
@@ -100,7 +100,9 @@ def weights_of_classes(name: str, given: Any, scores: Node) -> Node:
         problem = f"{name}: class_weight: fixed classes expected, not {classes}"
         raise ShapeError(located(problem, callers_location()))
     if isinstance(given, Mapping):
-        by_class = {as_integer(label): weight for label, weight in given.items()}
+        by_class = {
+            integer_of(f"{name}: class_weight", label): weight for label, weight in given.items()
+        }
         unknown = [label for label in by_class if not 0 <= label < classes]
         if unknown:
             raise ValueError(f"{name}: class_weight: there is no class {unknown[0]} of {classes}")

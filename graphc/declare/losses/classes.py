@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from graphc.declare.hyperparameters import check_number
+from graphc.declare.hyperparameters import check_number, integer_of
 from graphc.declare.losses.checks import (
     ClassWeight,
     Reduction,
@@ -17,7 +17,7 @@ from graphc.declare.losses.focus import modulation
 from graphc.errors import DTypeError, ShapeError
 from graphc.ir import build
 from graphc.ir.dims import Dim
-from graphc.ir.given import as_integer, check_tensors
+from graphc.ir.given import check_tensors
 from graphc.ir.graph import Node
 from graphc.ir.ops import elementwise as ops
 
@@ -162,7 +162,10 @@ def kl_divergence(
     check_several_classes(name, log_probabilities, targets, BINARY)
     check_like(name, log_probabilities, targets)
     if log_target:
-        terms = ops.weigh(ops.exp(targets), targets - log_probabilities)
+        # Of a target of -inf, whose share is 0, the derivative would multiply 0 by the difference.
+        is_zero = ops.equal(ops.stop_gradient(targets), float("-inf"))
+        difference = ops.where(is_zero, 0.0, targets - log_probabilities)
+        terms = ops.weigh(ops.exp(targets), difference)
     else:
         is_zero = ops.equal(ops.stop_gradient(targets), 0)
         logarithms = ops.log(ops.where(is_zero, 1.0, targets))
@@ -212,7 +215,7 @@ def _counted(labels: Node, ignore_index: int | None) -> tuple[Node, Node | None]
     """The labels with 0 in the place of ignored ones, and which are counted; None for all."""
     if ignore_index is None:
         return labels, None
-    is_counted = ops.not_equal(labels, as_integer(ignore_index))
+    is_counted = ops.not_equal(labels, integer_of("ignore_index", ignore_index))
     return ops.where(is_counted, labels, 0), is_counted
 
 
