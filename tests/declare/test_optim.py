@@ -229,22 +229,23 @@ def test_impossible_hyperparameters(make):
         make()
 
 
+KINDS = (
+    gc.optim.SGD,
+    gc.optim.Adadelta,
+    gc.optim.Adagrad,
+    gc.optim.RMSprop,
+    gc.optim.Adam,
+    gc.optim.AdamW,
+    gc.optim.Adamax,
+    gc.optim.NAdam,
+    gc.optim.RAdam,
+    gc.optim.Lion,
+    gc.optim.Adafactor,
+    gc.optim.Muon,
+)
 NUMBERS = [
     (kind, each.name)
-    for kind in (
-        gc.optim.SGD,
-        gc.optim.Adadelta,
-        gc.optim.Adagrad,
-        gc.optim.RMSprop,
-        gc.optim.Adam,
-        gc.optim.AdamW,
-        gc.optim.Adamax,
-        gc.optim.NAdam,
-        gc.optim.RAdam,
-        gc.optim.Lion,
-        gc.optim.Adafactor,
-        gc.optim.Muon,
-    )
+    for kind in KINDS
     for each in dataclasses.fields(kind)
     if not isinstance(each.default, bool | str)
     and each.name
@@ -266,6 +267,22 @@ def test_hyperparameters_are_finite_numbers(kind, name):
         with pytest.raises((ValueError, TypeError), match=f"^{kind.__name__}: {name}: "):
             kind(**{name: value})
     kind(**{name: (np.float32(0.5), 0) if name == "betas" else np.float64(0.5)})
+
+
+FLAGS = [
+    (kind, each.name)
+    for kind in KINDS
+    for each in dataclasses.fields(kind)
+    if isinstance(each.default, bool)
+]
+
+
+@pytest.mark.parametrize(("kind", "name"), FLAGS)
+def test_flags_are_true_or_false(kind, name):
+    for wrong in ("False", "no", 0, 1, math.nan, None):
+        with pytest.raises(TypeError, match=f"^{kind.__name__}: {name}: True or False expected"):
+            kind(**{name: wrong})
+    kind(**{name: np.False_})
 
 
 def test_hyperparameters_are_finite_in_the_dtype_of_the_parameter():

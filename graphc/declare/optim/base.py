@@ -12,7 +12,7 @@ import numpy as np
 
 from graphc.declare.derivatives import grad
 from graphc.declare.graph import graph_of, parameters_of
-from graphc.declare.hyperparameters import as_count, check_number
+from graphc.declare.hyperparameters import as_count, check_flag, check_number
 from graphc.declare.optim.accumulation import Accumulation, accumulation
 from graphc.declare.optim.clipping import clip
 from graphc.declare.optim.given import checked_gradients, checked_parameters
@@ -64,10 +64,12 @@ class Optimizer(ABC):
 
     def __post_init__(self) -> None:
         """Raises ValueError for a hyperparameter that is negative, NaN or infinite, TypeError for
-        one that is no number and for groups of unknown hyperparameters."""
+        one that is no number, a flag that is not True or False, and groups of unknown
+        hyperparameters."""
         name = type(self).__name__
         check_is_rate(name, self.learning_rate)
         self._check_numbers(None)
+        self._check_flags()
         if self.gradient_accumulation_steps is not None:
             where = f"{name}: gradient_accumulation_steps"
             as_count(where, self.gradient_accumulation_steps, 1)
@@ -114,6 +116,11 @@ class Optimizer(ABC):
         other = settings.other
         base = other if isinstance(other, Optimizer) else self
         return base._of_group(settings.values, label) if settings.values else base
+
+    def _check_flags(self) -> None:
+        for each in fields(self):
+            if isinstance(each.default, bool):
+                check_flag(f"{type(self).__name__}: {each.name}", getattr(self, each.name))
 
     def _check_numbers(self, dtype: DType | None) -> None:
         for name, number, least in self._numbers():
