@@ -109,6 +109,21 @@ def test_muon_moves_a_matrix_and_its_transpose_alike():
     assert (values > 0.6).all() and (values < 1.3).all()
 
 
+@pytest.mark.parametrize(("dtype", "scale"), [("f32", 1e30), ("f32", 1e-30), ("f64", 1e300)])
+def test_muon_at_any_scale(dtype, scale):
+    """The direction alone counts, though squares overflow, and all steps are of one size."""
+    slope = np.random.default_rng(5).normal(size=(4, 3))
+    moved = []
+    for factor in (1.0, scale):
+        graph = gc.Graph()
+        w = graph.parameter("w", slope.shape, 0.0, dtype)
+        x = graph.input("x", slope.shape, dtype)
+        updates = Muon(1.0, epsilon=0.0).updates(gradients={w: x})
+        gc.function([x], w, updates, mode="reference")(slope.astype(w.dtype.numpy) * factor)
+        moved.append(graph.variables["w"])
+    np.testing.assert_allclose(moved[1], moved[0], rtol=1e-4, atol=1e-5)
+
+
 def test_adafactor_of_any_rank():
     rng = np.random.default_rng(4)
     starts = {

@@ -28,7 +28,7 @@ def _clip_norm(gradients: list[Node], norm: float) -> list[Node]:
     divided by the greatest element first, and what then underflows does not count.
     """
     wide = [build.cast(g, f64) for g in gradients]
-    unit = _greatest(wide) if widest(gradients) is f64 else None
+    unit = greatest_magnitude(wide) if widest(gradients) is f64 else None
     scaled = wide if unit is None else [g / unit for g in wide]
     squares = [build.sum(ops.square(g)) for g in scaled]
     total = squares[0]
@@ -45,7 +45,7 @@ def _clip_norm(gradients: list[Node], norm: float) -> list[Node]:
     ]
 
 
-def _greatest(values: list[Node]) -> Node:
+def greatest_magnitude(values: list[Node]) -> Node:
     """The greatest magnitude of all elements, 1 where they are all 0 and where there are none."""
     peaks = [build.max(ops.absolute(value)) for value in values if 0 not in value.shape]
     greatest = peaks[0] if peaks else values[0].graph.constant(1.0, f64)

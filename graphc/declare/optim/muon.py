@@ -8,12 +8,14 @@ from typing import Literal
 
 from graphc.declare.hyperparameters import as_count, check_number
 from graphc.declare.optim.base import NO_NUMBER, Optimizer, decayed
+from graphc.declare.optim.clipping import greatest_magnitude
 from graphc.declare.optim.slots import Slots
 from graphc.errors import ShapeError
 from graphc.ir import build
 from graphc.ir.given import is_one_of, shown
 from graphc.ir.graph import Node
 from graphc.ir.ops import elementwise as ops
+from graphc.ir.types import f64
 
 # A root mean square of updates that is usual for AdamW.
 USUAL_SIZE = 0.2
@@ -85,7 +87,7 @@ class Muon(Optimizer):
         polynomials draw singular values towards 1."""
         a, b, c = self.ns_coefficients
         rows, columns = x.type.dims
-        x = x / ops.maximum(ops.sqrt(build.sum(ops.square(x))), self.epsilon)
+        x = _of_length_1(x, self.epsilon)
         is_tall = rows > columns
         for _ in range(int(self.ns_steps)):
             # The smaller of x x^T and x^T x.
@@ -93,3 +95,15 @@ class Muon(Optimizer):
             factor = b * gram + c * (gram @ gram)
             x = a * x + (x @ factor if is_tall else factor @ x)
         return x
+
+
+def _of_length_1(x: Node, epsilon: float) -> Node:
+    """x / max(|x|, epsilon). Squares of f32 are those of f64, where none overflows; f64 is divided
+    by the greatest element first."""
+    wide: Node = build.cast(x, f64)
+    least: float | Node = epsilon
+    if x.dtype is f64:
+        unit = greatest_magnitude([x])
+        wide, least = x / unit, epsilon / unit
+    length = ops.sqrt(build.sum(ops.square(wide)))
+    return build.cast(wide / ops.maximum(length, least), x.dtype)
