@@ -7,6 +7,7 @@ is advanced. An optimizer's updates advance the streams that the loss reads.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import Any
 
@@ -14,10 +15,11 @@ import numpy as np
 
 from graphc.declare import draws
 from graphc.declare.graph import Graph, graph_of
+from graphc.declare.hyperparameters import check_number, integer_of
 from graphc.declare.training_forms import training_updates
 from graphc.errors import DTypeError, GraphError, ShapeError
 from graphc.ir import build
-from graphc.ir.given import as_integer, as_number, check_tensors, is_tensor, shown
+from graphc.ir.given import as_number, check_tensors, is_tensor, shown
 from graphc.ir.graph import Node
 from graphc.ir.location import callers_location, located
 from graphc.ir.ops import elementwise as ops
@@ -57,15 +59,17 @@ def uniform(
     Declares the random stream `<name>.key`; the name is "uniform", "uniform_1", ... unless given.
     They are the same numbers until the stream is advanced. `shape` may name open dimensions; `low`
     and `high` are numbers or tensors that stretch to it, by which there are derivatives. Raises
-    DTypeError for another dtype, GraphError when the name is taken.
+    DTypeError for another dtype, GraphError when the name is taken, TypeError for what is no
+    parameter, ValueError for one that is NaN or infinite.
 
         noise = gc.random.uniform(graph, ("batch", 3))
     """
     key, extents, kind = _stream("uniform", graph, shape, dtype, name)
     u, _ = draws.even(key, extents, kind)
-    return _scaled(
-        "uniform", u, low, 1.0 if _is_number(high, 1) and _is_number(low, 0) else high - low
-    )
+    for end, value in (("low", low), ("high", high)):
+        _check_parameter(f"uniform: {end}", value, kind)
+    width = 1.0 if _is_number(high, 1) and _is_number(low, 0) else high - low
+    return _located_at("uniform", u, low, width)
 
 
 def normal(
@@ -80,7 +84,8 @@ def normal(
     """Normal numbers of mean `loc` and standard deviation `scale`, by Box and Muller's method.
 
     They reach 5.7 deviations in f32 and 8.5 in f64. `loc` and `scale` are numbers or tensors that
-    stretch to `shape`, by which there are derivatives. Declares a stream and raises as `uniform`.
+    stretch to `shape`, by which there are derivatives. Declares a stream and raises as `uniform`,
+    and ValueError for a negative scale.
 
         noise = gc.random.normal(graph, ("batch", 3), scale=0.1)
     """
@@ -101,7 +106,7 @@ def truncated_normal(
     it: `scale` is the deviation before, 0.88 of it that after.
 
     Of eight draws the first within is taken; where none is, in one of 10^10, `loc`. `loc` and
-    `scale` as in `normal`. Declares a stream and raises as `uniform`.
+    `scale` as in `normal`. Declares a stream and raises as `normal`.
 
         noise = gc.random.truncated_normal(graph, (64, 3), scale=0.1)
     """
@@ -115,7 +120,7 @@ def exponential(
     """Exponential numbers of mean `scale`, 1/rate: at most 16.6 times it in f32, 36.7 in f64.
 
     `scale` is a number or a tensor that stretches to `shape`, by which there are derivatives.
-    Declares a stream and raises as `uniform`.
+    Declares a stream and raises as `normal`.
 
         waiting = gc.random.exponential(graph, ("batch",), scale=2.0)
     """
@@ -136,7 +141,7 @@ def gumbel(
     """Gumbel numbers, of density e^-(z + e^-z) with z = (x - loc) / scale.
 
     `gc.softmax((logits + gc.random.gumbel(...)) / temperature)` is a categorical draw that has a
-    derivative. `loc` and `scale` as in `normal`. Declares a stream and raises as `uniform`.
+    derivative. `loc` and `scale` as in `normal`. Declares a stream and raises as `normal`.
 
         noise = gc.random.gumbel(graph, ("batch", 10))
     """
@@ -158,15 +163,12 @@ def gamma(
     Method: Marsaglia and Tsang, 2000, with six candidates. In one element of 10^8 at most none of
     them is taken, and a - 1/3 stands there. `scale` is a number or a tensor that stretches to
     `shape`, by which there are derivatives; by the concentration there are none. Declares a stream
-    and raises as `uniform`, and GraphError for another concentration.
+    and raises as `normal`, and GraphError for another concentration.
 
         waiting = gc.random.gamma(graph, ("batch",), 2.5)
     """
     key, extents, kind = _stream("gamma", graph, shape, dtype, name)
-    try:
-        a = as_number(concentration)
-    except TypeError as error:
-        raise _error(f"gamma: concentration: {error}") from None
+    a = _number_of("gamma: concentration", concentration)
     if not 0 < a < float("inf"):
         raise _error(f"gamma: concentration: a number above 0 expected, not {a}")
     return _scaled("gamma", draws.standard_gamma(key, extents, kind, a), 0.0, scale)
@@ -183,7 +185,8 @@ def bernoulli(graph: Graph, shape: Any, probability: Any = 0.5, name: str | None
     """
     kind = probability.dtype if is_tensor(probability) else f32
     key, extents, kind = _stream("bernoulli", graph, shape, kind, name)
-    if not is_tensor(probability) and not 0 <= probability <= 1:
+    is_number = not is_tensor(probability) and not np.ndim(probability)
+    if is_number and not 0 <= _number_of("bernoulli: probability", probability) <= 1:
         raise _error(f"bernoulli: a probability from 0 to 1 expected, not {probability!r}")
     u, _ = draws.even(key, extents, kind)
     return _of_shape("bernoulli", ops.less(u, probability), extents)
@@ -221,7 +224,7 @@ def randint(
     wanted = as_dtype(dtype)
     if not wanted.is_integer or not wanted.has_arithmetic:
         raise DTypeError(_located(f"randint: i32 or i64 expected, not {wanted}"))
-    first, end = as_integer(low), as_integer(high)
+    first, end = integer_of("randint: low", low), integer_of("randint: high", high)
     limits = np.iinfo(wanted.numpy)
     if not (limits.min <= first < end <= limits.max + 1 and end - first <= WIDEST_RANGE):
         raise _error(f"randint: a range of 1 to 2^32 numbers of {wanted}, not {first} to {end}")
@@ -271,8 +274,21 @@ def _stream(
     return graph.random_stream(f"{graph.name_for(what, name)}.key"), extents, wanted
 
 
+def _check_parameter(name: str, value: Any, dtype: DType, least: float = -math.inf) -> None:
+    """Raises TypeError for what is neither tensor, array nor number, ValueError for a number that
+    is less than `least`, NaN or infinite."""
+    if not is_tensor(value) and not np.ndim(value):
+        check_number(name, value, least, dtype)
+
+
 def _scaled(what: str, draw: Node, loc: Any, scale: Any) -> Node:
-    """loc + scale * draw, of the draw's type."""
+    """loc + scale * draw, of the draw's type. Raises as `_check_parameter` does."""
+    _check_parameter(f"{what}: loc", loc, draw.dtype)
+    _check_parameter(f"{what}: scale", scale, draw.dtype, least=0)
+    return _located_at(what, draw, loc, scale)
+
+
+def _located_at(what: str, draw: Node, loc: Any, scale: Any) -> Node:
     result = draw if _is_number(scale, 1) else draw * scale
     result = result if _is_number(loc, 0) else result + loc
     return _of_shape(what, result, draw.shape)
@@ -287,6 +303,14 @@ def _of_shape(what: str, result: Node, shape: Shape) -> Node:
         wider = f"{what}: its parameters make {result!r} of a draw of shape {shape}"
         raise ShapeError(_located(f"{wider}; give the whole shape"))
     return result
+
+
+def _number_of(name: str, value: Any) -> float:
+    """`value` as a number. Raises GraphError for what is none."""
+    try:
+        return as_number(value)
+    except (TypeError, OverflowError) as error:
+        raise _error(f"{name}: {error}") from None
 
 
 def _error(problem: str) -> GraphError:

@@ -233,3 +233,26 @@ def test_refusals() -> None:
     for call, kind, pattern in cases:
         with pytest.raises(kind, match=pattern):
             call()
+
+
+PARAMETERS = (
+    ("uniform", ("low", "high")), ("normal", ("loc", "scale")), ("exponential", ("scale",)),
+    ("truncated_normal", ("loc", "scale")), ("gumbel", ("loc", "scale")),
+    ("gamma", ("scale", "concentration")), ("bernoulli", ("probability",)),
+    ("randint", ("low", "high")),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("function", "name"), [(f, name) for f, names in PARAMETERS for name in names]
+)
+def test_parameters_are_numbers_or_tensors(function: str, name: str) -> None:
+    others = {"gamma": {"concentration": 2.0}, "randint": {"low": 0, "high": 5}}.get(function, {})
+    draw = getattr(gc.random, function)
+    wrong: list[Any] = [np.nan, np.inf, True, None, "1", 10**400, np.ma.masked]
+    for value in [*wrong, *([-1.0] if name in ("scale", "probability") else [])]:
+        with pytest.raises((TypeError, ValueError, gc.GraphError), match=f"^{function}: .*"):
+            draw(gc.Graph(), (3,), **{**others, name: value})
+    right = np.int64(1) if function == "randint" and name == "low" else np.float32(0.5)
+    if (function, name) != ("randint", "high"):
+        draw(gc.Graph(), (3,), **{**others, name: right})
