@@ -30,16 +30,6 @@ from graphc.ir.ops import elementwise as ops
 from graphc.ir.types import DType, i32
 
 __all__ = [
-    "accuracy",
-    "binary_accuracy",
-    "confusion_matrix",
-    "mean_absolute_error",
-    "top_k_accuracy",
-]
-
-Array = np.ndarray[Any, np.dtype[Any]]
-
-__all__ = [
     "AUC",
     "F1",
     "R2",
@@ -55,6 +45,8 @@ __all__ = [
     "mean_absolute_error",
     "top_k_accuracy",
 ]
+
+Array = np.ndarray[Any, np.dtype[Any]]
 
 # A matrix of more classes than this takes more than 100 GB.
 MOST_CLASSES = 100_000
