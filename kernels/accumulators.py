@@ -17,6 +17,7 @@ from graphc.kernels.block_sums import (
 from graphc.kernels.kernel_function import BLOCK, new_function
 from graphc.kernels.loopnest import SHORT_ROW, LoopNest, Phase, Reduces
 from graphc.kernels.loops import loops_of, wrap_in_loops
+from graphc.kernels.machine import MACHINE
 from graphc.kernels.names import label
 from graphc.kernels.passes import pass_sinks
 from graphc.kernels.row_strips import row_strips
@@ -41,8 +42,6 @@ from graphc.kernels.transposed_tiles import transposed_tiles
 
 StorageOf = Callable[[Node], Storage]
 
-# Elements of a cache line at the least: rows that threads keep for themselves do not share one.
-ROW_ALIGNMENT = 64
 # Elements of rows that LLVM unrolls whole, so that the loop over rows is vectorised.
 FEW_ELEMENTS = 8
 
@@ -101,7 +100,8 @@ class Accumulators:
 
     def _of_each_thread(self, node: Node, name: str, size: int) -> Storage:
         """Scratch memory of so many elements for each thread that has rows."""
-        padded = -(-size // ROW_ALIGNMENT) * ROW_ALIGNMENT
+        # Elements have a byte at the least, so that no two threads have a line together.
+        padded = -(-size // MACHINE.line_bytes) * MACHINE.line_bytes
         sharing = self.threads if self.blocks > 1 else 1
         storage = Storage(name, node.dtype, padded * sharing, node)
         thread, _ = THREAD_SHARE

@@ -23,6 +23,7 @@ from graphc.kernels.group import (
     viewed,
 )
 from graphc.kernels.loopnest import LoopNest
+from graphc.kernels.machine import MACHINE
 from graphc.kernels.names import Names, described
 from graphc.kernels.operand_blocks import Prologue
 from graphc.kernels.prologue import chains_of, prologue_lines
@@ -39,7 +40,6 @@ from graphc.kernels.source import (
     Storage,
     function_text,
 )
-from graphc.kernels.stages import PREFETCHED_BYTES
 from graphc.kernels.thread_blocks import element_cost
 from graphc.kernels.tile_epilogue import FarOperands
 from graphc.kernels.tile_source import contraction_lines
@@ -320,7 +320,7 @@ class _Epilogue:
             place = place_in_memory(operand)
             if place is None or axes != self.domain.axes[product] or place.strides[-1] != 1:
                 continue
-            if operand.viewed.type.nbytes >= PREFETCHED_BYTES:
+            if operand.viewed.type.nbytes >= MACHINE.second_cache_bytes:
                 found.setdefault(operand, (place, axes))
         if not found:
             return None

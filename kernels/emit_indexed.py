@@ -10,6 +10,7 @@ from graphc.ir.types import row_major_strides
 from graphc.kernels.accumulators import StorageOf
 from graphc.kernels.group import changes_base, viewed
 from graphc.kernels.loops import INNER_VARIABLES
+from graphc.kernels.machine import MACHINE
 from graphc.kernels.movement_loops import (
     FIRST_ROW,
     ROWS_END,
@@ -24,10 +25,9 @@ from graphc.kernels.movement_loops import (
 from graphc.kernels.scalar import number
 from graphc.kernels.source import THREAD_SHARE, Arguments, Block, KernelSource, flat_index
 
-# Cycles: to move an element, or add it; to look at an index; to set an element to zero.
+# Cycles: to move an element that an index chose, or add it; to look at an index.
 MOVED_ELEMENT_CYCLES = 0.5
 COMPARED_INDEX_CYCLES = 3.0
-ZERO_CYCLES = 0.25
 
 
 def _split(place: Strided, axis: int, indices: Strided) -> tuple[Strided, Strided]:
@@ -73,7 +73,7 @@ def scatter_kernel(name: str, node: Node, storage_of: StorageOf) -> KernelSource
     added, indices = (operand.type.size for operand in node.operands[-2:])
     cycles = added * MOVED_ELEMENT_CYCLES + indices * COMPARED_INDEX_CYCLES
     if not changes_base(node):
-        cycles += node.type.size * ZERO_CYCLES
+        cycles += node.type.size * MACHINE.copied_element_cycles
     return movement_kernel(
         name, node, storage_of, _emit_scatter_by_rows, indexes=True, shared_cycles=cycles
     )

@@ -5,14 +5,14 @@ import ctypes
 import numpy as np
 from numpy.typing import NDArray
 
-CACHE_LINE = 64
+from graphc.kernels.machine import MACHINE
 
 # numpy's C ABI: PyArrayObject is the object header followed by `char *data`.
 _DATA_FIELD = object.__basicsize__
 _word_at = ctypes.c_size_t.from_address
 
 
-def aligned_empty(nbytes: int, alignment: int = CACHE_LINE) -> NDArray[np.uint8]:
+def aligned_empty(nbytes: int, alignment: int = MACHINE.line_bytes) -> NDArray[np.uint8]:
     """uint8 (nbytes,), not initialised, at an address that is a multiple of `alignment`.
 
     Raises ValueError for a negative size or an alignment that is not a power of two.

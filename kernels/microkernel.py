@@ -19,9 +19,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from graphc.kernels.machine import MACHINE
+
 LLVM_TYPES = {"f32": "float", "f64": "double"}
 ITEM_BYTES = {"f32": 4, "f64": 8}
-CACHE_LINE_BYTES = 64
 STEPS_AHEAD = 4  # along the depth, whose rows are fetched into the first cache
 INDEX_TYPES = {"u8": "i8", "i32": "i32", "i64": "i64"}
 # The narrowest vector register that is worth a name: SSE and NEON.
@@ -284,7 +285,7 @@ def _fetch_rows_ahead(text: MicrokernelText, rows: int, indices: Indices) -> Non
 
     In the steps that go through one line of each row, each row has its turn.
     """
-    steps = CACHE_LINE_BYTES // ITEM_BYTES[text.dtype]
+    steps = MACHINE.line_bytes // ITEM_BYTES[text.dtype]
     text.declarations["declare void @llvm.prefetch.p0(ptr, i32, i32, i32)"] = None
     text.add(f"%turn = and i64 %k, {steps - 1}")
     for first in range(0, rows, steps):
@@ -308,7 +309,7 @@ def _fetch_steps_ahead(text: MicrokernelText, operand: str, extent: int, indices
     stride = f"%{operand}_depth_stride"
     text.offset("%ahead_offset", stride, "%ahead_k", f"{operand}_depth", indices)
     text.element("%ahead_row", f"%{operand}", "%ahead_offset")
-    line = CACHE_LINE_BYTES // ITEM_BYTES[text.dtype]
+    line = MACHINE.line_bytes // ITEM_BYTES[text.dtype]
     for place in dict.fromkeys([*range(0, extent, line), extent - 1]):
         text.element(f"%ahead_at{place}", "%ahead_row", place)
         text.add(f"call void @llvm.prefetch.p0(ptr %ahead_at{place}, i32 0, i32 3, i32 1)")

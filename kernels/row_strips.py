@@ -16,6 +16,7 @@ from graphc.kernels.access import Loop
 from graphc.kernels.group import loaded_operands
 from graphc.kernels.loopnest import LoopNest, Phase, Reduces
 from graphc.kernels.loops import Loops
+from graphc.kernels.machine import MACHINE
 from graphc.kernels.scalar import dtype_name
 from graphc.kernels.source import Block, Share, share_limits
 from graphc.kernels.stages import STRIP, STRIP_END, STRIP_START
@@ -26,10 +27,6 @@ FEWEST_ROWS = 16
 SHORTEST_ROW = 8
 # A strip's rows are as many as a stage's elements at most, and two vectors at least.
 NARROWEST = 32
-# Threads that write to one line take it from each other: a strip has whole lines of every result.
-LINE_BYTES = 64
-# Bytes of a strip that later passes find in the second cache.
-STRIP_BYTES = 128 * 1024
 # Strips are shared among threads where no other loop is.
 STRIPS_TO_SHARE = 16
 # Values that a row has once each take a buffer on the stack.
@@ -104,11 +101,14 @@ def row_strips(nest: LoopNest, loops: Loops) -> RowStrips | None:
     width = STRIP
     if nest.passes > 1:
         itemsize = max(node.dtype.itemsize for node in nest.nodes)
-        width = min(width, STRIP_BYTES // (loops.row_size * itemsize))
+        # Later passes find the strip in the second cache.
+        bytes_of_strip = MACHINE.second_cache_beside_bytes
+        width = min(width, bytes_of_strip // (loops.row_size * itemsize))
     if not outer:
         width = min(width, loop.extent // STRIPS_TO_SHARE)
     stored = [node.dtype.itemsize for node in nest.outputs if nest.roles[node].inner]
-    least = max(NARROWEST, LINE_BYTES // min(stored, default=LINE_BYTES))
+    # Threads that write to one line take it from each other: of each result a strip has whole ones.
+    least = max(NARROWEST, MACHINE.line_bytes // min(stored, default=MACHINE.line_bytes))
     width = max(least, width // least * least)
     return RowStrips(tuple(outer), loop, min(width, loop.extent))
 

@@ -15,6 +15,7 @@ from graphc.ir.graph import Node
 from graphc.ir.lowering import Sorting, Strided
 from graphc.ir.types import DType, i32, i64
 from graphc.kernels.lines import LINE, PLACE, LineArray, line_groups
+from graphc.kernels.machine import lanes_of
 from graphc.kernels.names import label
 from graphc.kernels.radix_sort import RADIX_VARIABLES, Digits, Line, radix_sort
 from graphc.kernels.scalar import number
@@ -124,7 +125,7 @@ def sorted_lines(
     (operand,) = node.operands
     keys = Keys(operand.dtype, lowering.places, node.attributes["descending"])
     length, kept = operand.type.dims[axis], node.type.dims[axis]
-    lanes = vector_bits // (8 * keys.stored.itemsize)
+    lanes = lanes_of(vector_bits, keys.stored.itemsize)
     beside = line_groups(operand.type.dims, axis, places, lanes)
     in_network = length <= (LONGEST_IN_NETWORK if beside.beside >= lanes else LONGEST_ALONE)
     is_selection = kept < length and kept <= MOST_SELECTED and length >= SHORTEST_SELECTED_FROM

@@ -17,6 +17,7 @@ from graphc.kernels.block_sums import BlockSums
 from graphc.kernels.group import loaded_operands, viewed
 from graphc.kernels.loopnest import LoopNest
 from graphc.kernels.loops import Loops
+from graphc.kernels.machine import MACHINE
 from graphc.kernels.passes import RECOMPUTE_COST, is_inner_value
 from graphc.kernels.scalar import dtype_name
 from graphc.kernels.source import Block, Share, share_limits
@@ -28,10 +29,8 @@ STRIP = 128
 STRIP_START, STRIP_END = "strip", "strip_end"
 # The cost of an op from which on it is vector math.
 VECTOR_MATH_COST = 12
-# Operands of so many bytes come from beyond the second cache; how far ahead they are asked for.
-PREFETCHED_BYTES = 512 * 1024
-BYTES_AHEAD = 2048
-CACHE_LINE_BYTES = 64
+# How far ahead operands that come from beyond the second cache are asked for: half a page.
+BYTES_AHEAD = MACHINE.page_bytes // 2
 
 
 @dataclass
@@ -131,7 +130,7 @@ def _nest_strips(
         first, behind = f"{STRIP_START} + {ahead}", f"{STRIP_START} + {ahead + STRIP}"
         body = Block()
         body.add(f"prefetch({each.buffer}, {each.index})")
-        line = CACHE_LINE_BYTES // each.itemsize
+        line = MACHINE.line_bytes // each.itemsize
         strip.nest(f"for {loop.variable} in range({first}, {behind}, {line}):", body)
     for stage in stages:
         strip.nest(f"for {loop.variable} in range({STRIP_START}, {end}):", stage)
@@ -144,7 +143,7 @@ def prefetched_operands(nest: LoopNest, loops: Loops) -> dict[Node, tuple[Node, 
     found: dict[Node, tuple[Node, int]] = {}
     for node, position in loaded_operands(nest.nodes):
         base = viewed(node.operands[position])
-        if base.type.nbytes >= PREFETCHED_BYTES and loops.is_streamed(node, position):
+        if base.type.nbytes >= MACHINE.second_cache_bytes and loops.is_streamed(node, position):
             found.setdefault(base, (node, position))
     return found
 

@@ -7,14 +7,12 @@ import math
 from graphc.ir.graph import Node
 from graphc.ir.lowering import Scalar
 from graphc.kernels.loopnest import LoopNest, Reduces
+from graphc.kernels.machine import MACHINE
 from graphc.kernels.row_strips import RowStrips
 from graphc.kernels.transposed_tiles import TransposedTiles
 
-# Cost model, in cycles of one core. Constants were measured; they need to be right within a
-# factor of two, since a block is far longer than a barrier (about 300 cycles) takes.
-ELEMENTS_A_COST = 16  # elements of a vector instruction
-BYTES_A_CYCLE = 8  # from beyond the second cache
-SMALLEST_BLOCK_CYCLES = 8_000
+# A block is far longer than a meeting of threads takes.
+SMALLEST_BLOCK_CYCLES = 8 * MACHINE.meeting_cycles
 SMALLEST_BLOCK_ELEMENTS = 256  # so that no block is unrolled whole
 # Numbers of blocks that two, three and four threads share evenly, or nearly so.
 EVEN_COUNTS = (16, 12, 8, 6, 4, 2, 1)
@@ -59,7 +57,7 @@ def op_cost(node: Node) -> int:
 
 def element_cost(node: Node) -> float:
     """The cycles that one core needs for an element of a node in a loop over elements."""
-    return op_cost(node) / ELEMENTS_A_COST
+    return op_cost(node) / MACHINE.nominal_lanes
 
 
 def cycles(nest: LoopNest) -> float:
@@ -73,4 +71,4 @@ def cycles(nest: LoopNest) -> float:
         arithmetic += size * element_cost(node)
     elements = math.prod(nest.domain.extents)
     moved = max((node.dtype.itemsize for node in nest.nodes), default=0) * elements
-    return max(arithmetic, moved / BYTES_A_CYCLE)
+    return max(arithmetic, moved / MACHINE.streamed_bytes_a_cycle)

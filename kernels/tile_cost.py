@@ -11,17 +11,13 @@ from graphc.kernels.contraction import (
     left_as_read,
     parts_of,
 )
+from graphc.kernels.machine import MACHINE
 from graphc.kernels.microkernel import ITEM_BYTES, vector_segments
 
-SHORTEST_STEP_CYCLES = 8  # fewer accumulators than this leave the FMA unit waiting
-NARROW_FMA_CYCLES = 0.5  # an FMA of at most 256 bits, where 512 are done in two halves
 HALVED_VECTOR_BYTES = 64
-CALL_CYCLES = 30  # call of a microkernel, its first loads and its loop's end
-FAR_STEP_CYCLES = 1  # a step of depth whose row of the panel is not in the first cache ...
-FAR_BYTES_A_CYCLE = 128  # ... and what its loads add
+FAR_STEP_CYCLES = 1  # a step of depth whose row of the panel is not in the first cache, ...
 IN_PLACE_CYCLES = 0.5  # ... and the wait when its rows are not packed one behind the other
-STRIDED_STEP_CYCLES = 2  # a step to another page or cache line of the left operand ...
-STRIDED_BYTES_A_CYCLE = 16  # ... and what its loads add when the second cache does not hold it
+STRIDED_STEP_CYCLES = 2  # a step to another page or cache line of the left operand
 STREAM_CYCLES = 0.25  # a step and a row of left above what is prefetched well
 WELL_PREFETCHED_ROWS = 8
 SCALAR_EPILOGUE_CYCLES = 3  # an element that the epilogue cannot vectorise
@@ -30,14 +26,9 @@ VECTOR_EPILOGUE_CYCLES = 3  # a vector of the epilogue: load, one operation, sto
 LANE_SUM_CYCLES = 8  # adding up the lanes of one accumulator
 TRANSPOSE_CYCLES = 1.0  # an element packed by transposing in registers
 COPY_CYCLES = 1.5  # an element packed one by one
-VECTOR_COPY_CYCLES = 0.25  # an element of a row packed as it is
 RUN_CYCLES = 10  # the loop over a row that is computed while it is packed
 SCALAR_REST = 4  # times what an element of a vector takes: one behind the last whole vector
 VARIANT_PENALTY = 0.01  # one more microkernel to compile has to gain this share
-FIRST_CACHE_SHARE_BYTES = 16 * 1024  # what one operand may use of a first cache of 32 KiB
-SECOND_CACHE_SHARE_BYTES = 512 * 1024
-CACHE_WAYS = 8
-CACHE_WAY_BYTES = 4096
 
 
 def estimated_cycles(contraction: Contraction, tiling: Tiling) -> float:
@@ -52,7 +43,7 @@ def estimated_cycles(contraction: Contraction, tiling: Tiling) -> float:
             else:
                 tile = _inner_cycles(contraction, rows, columns, tiling)
             epilogue = rows * _epilogue_cycles(contraction, columns, tiling)
-            cycles += panels * blocks * (tile + epilogue + CALL_CYCLES)
+            cycles += panels * blocks * (tile + epilogue + MACHINE.call_cycles)
         if tiling.packing != "none":
             element = packing_cycles(contraction, tiling)
             cycles += panels * columns * contraction.depth * element
@@ -68,10 +59,10 @@ def packing_cycles(contraction: Contraction, tiling: Tiling) -> float:
     """For one element of the right operand."""
     computed = contraction.right.computed_cycles or 0
     if tiling.packing == "transpose":
-        between = VECTOR_COPY_CYCLES if contraction.right.is_computed else 0
+        between = MACHINE.copied_element_cycles if contraction.right.is_computed else 0
         return TRANSPOSE_CYCLES + between + computed
     if tiling.form == "outer" and contraction.right.column_stride == 1:
-        return VECTOR_COPY_CYCLES + computed
+        return MACHINE.copied_element_cycles + computed
     return COPY_CYCLES + computed * tiling.lanes
 
 
@@ -80,7 +71,7 @@ def _left_cycles(contraction: Contraction, tiling: Tiling) -> float:
     left, lanes = contraction.left, tiling.lanes
     if left.computed_cycles is None:
         return 0.0
-    element = VECTOR_COPY_CYCLES + left.computed_cycles
+    element = MACHINE.copied_element_cycles + left.computed_cycles
     if left.column_stride == 1:
         runs, run = contraction.rows, contraction.depth
     elif is_computed_by_columns(contraction):
@@ -94,37 +85,38 @@ def _left_cycles(contraction: Contraction, tiling: Tiling) -> float:
 
 def _outer_cycles(contraction: Contraction, rows: int, columns: int, tiling: Tiling) -> float:
     item = ITEM_BYTES[contraction.dtype]
+    share, way = MACHINE.first_cache_share_bytes, MACHINE.first_cache_way_bytes
     left, right, depth = left_as_read(contraction, tiling), contraction.right, contraction.depth
     segments = vector_segments(contraction.dtype, columns, tiling.lanes)
     halved = tiling.lanes * item == HALVED_VECTOR_BYTES
     fma = sum(
-        NARROW_FMA_CYCLES if halved and segment.lanes < tiling.lanes else 1.0
+        MACHINE.narrow_fma_cycles if halved and segment.lanes < tiling.lanes else 1.0
         for segment in segments
     )
-    step = max(rows * fma, rows + len(segments), SHORTEST_STEP_CYCLES)
+    step = max(rows * fma, rows + len(segments), MACHINE.shortest_step_cycles)
     far_bytes = (contraction.columns if tiling.left_first else columns) * item
     if tiling.packing == "none":
-        far_bytes = max(far_bytes, gcd(right.row_stride * item, CACHE_WAY_BYTES))
-    if depth * far_bytes > FIRST_CACHE_SHARE_BYTES:
-        step += FAR_STEP_CYCLES + columns * item / FAR_BYTES_A_CYCLE
+        far_bytes = max(far_bytes, gcd(right.row_stride * item, way))
+    if depth * far_bytes > share:
+        step += FAR_STEP_CYCLES + columns * item / MACHINE.second_cache_bytes_a_cycle
         step += IN_PLACE_CYCLES if tiling.packing == "none" else 0
-    if depth * gcd(left.column_stride * item, CACHE_WAY_BYTES) > FIRST_CACHE_SHARE_BYTES:
+    if depth * gcd(left.column_stride * item, way) > share:
         step += STRIDED_STEP_CYCLES
-        if contraction.rows * depth * item > SECOND_CACHE_SHARE_BYTES:
-            step += rows * item / STRIDED_BYTES_A_CYCLE
-    elif depth * rows * item > FIRST_CACHE_SHARE_BYTES:
+        if contraction.rows * depth * item > MACHINE.second_cache_bytes:
+            step += rows * item / MACHINE.strided_bytes_a_cycle
+    elif depth * rows * item > share:
         step += STREAM_CYCLES * max(rows - WELL_PREFETCHED_ROWS, 0)
     # Rows whose addresses are a power of two apart compete for the ways of one cache set.
-    if rows * gcd(left.row_stride * item, CACHE_WAY_BYTES) > CACHE_WAYS * CACHE_WAY_BYTES:
+    if rows * gcd(left.row_stride * item, way) > MACHINE.first_cache_bytes:
         step += rows
     return depth * step
 
 
 def _inner_cycles(contraction: Contraction, rows: int, columns: int, tiling: Tiling) -> float:
-    step: float = max(rows * columns, rows + columns, SHORTEST_STEP_CYCLES)
+    step: float = max(rows * columns, rows + columns, MACHINE.shortest_step_cycles)
     item = ITEM_BYTES[contraction.dtype]
-    if contraction.depth * contraction.columns * item > FIRST_CACHE_SHARE_BYTES:
-        step += (rows + columns) * tiling.lanes * item / FAR_BYTES_A_CYCLE
+    if contraction.depth * contraction.columns * item > MACHINE.first_cache_share_bytes:
+        step += (rows + columns) * tiling.lanes * item / MACHINE.second_cache_bytes_a_cycle
     return ceil(contraction.depth / tiling.lanes) * step + rows * columns * LANE_SUM_CYCLES
 
 

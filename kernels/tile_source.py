@@ -16,8 +16,8 @@ from math import ceil, prod
 
 from graphc.kernels.contraction import Contraction, Tiling, column_parts, oriented, parts_of
 from graphc.kernels.inner_microkernel import inner_microkernel
+from graphc.kernels.machine import MACHINE
 from graphc.kernels.microkernel import (
-    CACHE_LINE_BYTES,
     ITEM_BYTES,
     Microkernel,
     microkernel,
@@ -347,7 +347,7 @@ class _Writer:
         so that no processor foresees them."""
         self.add(indent, f"for r in range({rows}):")
         self._index_of(indent + 1, self.operands.row, "row_start", "r")
-        line = CACHE_LINE_BYTES // ITEM_BYTES[self.contraction.dtype]
+        line = MACHINE.line_bytes // ITEM_BYTES[self.contraction.dtype]
         for first in range(0, columns, line):
             start = flat_index(("column_start", 1), offset=self.first_column + first)
             self.add(indent + 1, f"{self.operands.column} = {start}")

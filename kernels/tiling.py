@@ -18,11 +18,11 @@ from graphc.kernels.contraction import (
     orientations,
     parts_of,
 )
+from graphc.kernels.machine import MACHINE, lanes_of
 from graphc.kernels.microkernel import ITEM_BYTES, smallest_lanes, vector_segments
 from graphc.kernels.row_blocks import rounded_to_blocks, rows_of_block
-from graphc.kernels.tile_cost import FIRST_CACHE_SHARE_BYTES, estimated_cycles, packing_cycles
+from graphc.kernels.tile_cost import estimated_cycles, packing_cycles
 
-VECTOR_REGISTERS = {512: 32, 256: 16, 128: 16}
 MOST_VECTORS = 16  # in a row of a tile
 INNER_ROWS, INNER_COLUMNS = 10, 10  # largest tile whose lanes run along the depth
 TASKS_WANTED = 16
@@ -36,7 +36,6 @@ PARTS_LIMIT = 0.97  # of the cycles in one way that two ways may take: they are 
 BY_ROWS_LIMIT = 1.4
 LARGE_BY_ROWS_LIMIT = 1.02  # ... and of another, where nothing but the place of rows is gained
 SMALLEST_ROW_SHARE = 2
-FOR_ALL_PANELS_BYTES = 256 * 1024  # of a right operand that is read again for every few rows
 SMALLEST_PACKED_ROWS = 128  # rows of a task that packs a panel of its own
 
 
@@ -47,10 +46,10 @@ def choose_tiling(contraction: Contraction, vector_bits: int, threads: int = 1) 
     share the tasks; those of a small or tall product are cut by rows, so that a thread can go on
     with rows that it has computed itself. Raises ValueError for another width.
     """
-    if vector_bits not in VECTOR_REGISTERS:
-        known = sorted(VECTOR_REGISTERS)
+    if vector_bits not in MACHINE.vector_registers:
+        known = sorted(MACHINE.vector_registers)
         raise ValueError(f"vector registers of {vector_bits} bits: expected one of {known}")
-    lanes = vector_bits // (8 * ITEM_BYTES[contraction.dtype])
+    lanes = lanes_of(vector_bits, ITEM_BYTES[contraction.dtype])
     # A computed operand would be computed for each part.
     has_rest = contraction.columns > lanes and contraction.columns % lanes
     if has_rest and not (contraction.is_computed or contraction.whole_rows):
@@ -199,11 +198,11 @@ _Estimated = tuple[float, Tiling, Contraction]
 
 def _estimated(contraction: Contraction, vector_bits: int) -> list[_Estimated]:
     """Every tiling that may be chosen."""
-    lanes = vector_bits // (8 * ITEM_BYTES[contraction.dtype])
+    lanes = lanes_of(vector_bits, ITEM_BYTES[contraction.dtype])
     return [
         (estimated_cycles(oriented, tiling), tiling, oriented)
         for swapped, oriented in orientations(contraction)
-        for tiling in _candidates(oriented, swapped, lanes, VECTOR_REGISTERS[vector_bits])
+        for tiling in _candidates(oriented, swapped, lanes, MACHINE.vector_registers[vector_bits])
         if tiling.columns >= contraction.columns or not contraction.whole_rows
     ]
 
@@ -260,14 +259,14 @@ def _with_left(contraction: Contraction, tile: Tiling) -> Iterator[Tiling]:
         return
     item, rows = ITEM_BYTES[contraction.dtype], tile.rows
     least = lcm(rows, tile.lanes) if is_computed_by_columns(contraction) else rows
-    fitting = FIRST_CACHE_SHARE_BYTES // (item * max(contraction.depth, 1))
+    fitting = MACHINE.first_cache_share_bytes // (item * max(contraction.depth, 1))
     whole = ceil(contraction.rows / rows) * rows
     for_each = replace(tile, left_rows=min(max(fitting // least, 1) * least, whole))
     yield for_each
     right_bytes = contraction.depth * contraction.columns * item
     # A block of rows is reduced panel by panel.
     may_be_first = tile.columns < contraction.columns and contraction.block is None
-    if may_be_first and right_bytes <= FOR_ALL_PANELS_BYTES:
+    if may_be_first and right_bytes <= MACHINE.second_cache_share_bytes:
         yield replace(for_each, left_first=True)
 
 

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from graphc.kernels.machine import MACHINE
 from graphc.kernels.source import Storage
 
-ALIGNMENT = 64
+ALIGNMENT = MACHINE.line_bytes
 
 # Values of whole pages would stand at equal places of them, and the nearest cache has room for few
 # lines of equal places: a loop over many values would evict its own. So they are set off by this.
-PAGE_BYTES = 4096
 OFFSET_BYTES = 11 * ALIGNMENT
 
 # Temporaries of so few bytes stay in the second cache of a core wherever they are.
-NO_REUSE_BYTES = 128 * 1024
+NO_REUSE_BYTES = MACHINE.second_cache_beside_bytes
 
 
 @dataclass(frozen=True)
@@ -85,5 +85,5 @@ def plan_arena(ranges: Sequence[LiveRange], threads: int = 1) -> Arena:
 
 
 def _place_bytes(nbytes: int) -> int:
-    set_off = OFFSET_BYTES if nbytes >= PAGE_BYTES else 0
+    set_off = OFFSET_BYTES if nbytes >= MACHINE.page_bytes else 0
     return -(-max(nbytes, 1) // ALIGNMENT) * ALIGNMENT + set_off

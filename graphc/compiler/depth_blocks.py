@@ -16,6 +16,7 @@ from math import ceil
 from graphc.ir.graph import Node
 from graphc.ir.ops import contract, movement, reduce
 from graphc.ir.rewrite import Rule, rule
+from graphc.kernels.machine import MACHINE
 from graphc.kernels.row_blocks import even_cut
 
 # Fewer rows are added up as quickly in one piece.
@@ -23,8 +24,6 @@ FEWEST_ROWS = 1024
 # Rows of a block at most: some columns of them stay in the second cache.
 BLOCK_ROWS = 512
 FEWEST_BLOCKS = 4
-# Threads that share the tiles of a larger result each have enough to do with what they fetch.
-LARGEST_RESULT_BYTES = 256 * 1024
 # The depth from which on any product is cut whose result has few tiles, and that of its blocks.
 GREAT_DEPTH = 1 << 15
 GREAT_BLOCK_DEPTH = 4096
@@ -91,7 +90,9 @@ def _blocks_of_rows(product: Node, rows: int) -> _Cut | None:
     A block has as many rows at least as the result has rows or columns: so the results of all
     blocks take less memory than the operands.
     """
-    if rows < FEWEST_ROWS or not 0 < product.type.nbytes <= LARGEST_RESULT_BYTES:
+    # Threads that share the tiles of a larger result each have enough to do with what they fetch.
+    largest = MACHINE.second_cache_share_bytes
+    if rows < FEWEST_ROWS or not 0 < product.type.nbytes <= largest:
         return None
     least = max(FEWEST_BLOCKS, ceil(rows / BLOCK_ROWS))
     most = rows // max(product.type.dims)

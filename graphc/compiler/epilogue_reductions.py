@@ -16,11 +16,8 @@ from graphc.compiler.grouping import Uses, uses_of
 from graphc.ir.graph import Node, Program, are_same, is_among, rebuild
 from graphc.ir.lowering import Reduction, Scalar
 from graphc.kernels.group import ContractionGroup, is_contraction, reads_memory, viewed
+from graphc.kernels.machine import MACHINE
 from graphc.kernels.row_blocks import in_blocks, reduced_in_blocks
-
-# Values that are stored anyway are added up faster by a kernel of their own while the second cache
-# holds them: there a sum needs no load and store of a partial result at every row.
-CACHED_BYTES = 512 * 1024
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,12 +63,21 @@ def fuse_with_reductions(program: Program) -> tuple[Cut, Fused]:
 def _pays(reduction: Node, group: ContractionGroup) -> bool:
     value = reduced_in_blocks(reduction)
     assert value is not None
-    return not is_among(value, group.outputs) or value.type.nbytes > CACHED_BYTES
+    return not is_among(value, group.outputs) or not _is_near(value)
+
+
+def _is_near(value: Node) -> bool:
+    """Whether a kernel of its own would find the value in the second cache.
+
+    It then adds up what is stored anyway faster than an epilogue, which loads and stores a partial
+    result at every row.
+    """
+    return value.type.nbytes <= MACHINE.second_cache_bytes
 
 
 def _never_pays(value: Node, uses: Uses) -> bool:
     """Whether a reduced value is stored however groups are made, and the second cache holds it."""
-    if viewed(value) is not value or value.type.nbytes > CACHED_BYTES:
+    if viewed(value) is not value or not _is_near(value):
         return False
     readers = uses.readers.get(value, ())
     return value in uses.kept or any(map(reads_memory, readers))

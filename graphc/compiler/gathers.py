@@ -14,7 +14,7 @@ from math import ceil
 
 from graphc.compiler.fuse import Fused
 from graphc.compiler.grouping import too_large, uses_of
-from graphc.compiler.prologues import SECOND_CACHE_BYTES, with_outcomes
+from graphc.compiler.prologues import with_outcomes
 from graphc.compiler.recompute import Recomputation
 from graphc.compiler.traffic import traffic
 from graphc.ir.graph import Node, Program, are_same, is_among
@@ -29,6 +29,7 @@ from graphc.kernels.group import (
     external_operands,
     viewed,
 )
+from graphc.kernels.machine import MACHINE
 from graphc.kernels.names import described
 from graphc.kernels.tiling import Tilings
 
@@ -83,7 +84,7 @@ def _gathering_all(
             return found
         made[group] = found
         passes += _passes(found, tilings, threads)
-    if gather.type.nbytes > SECOND_CACHE_BYTES and passes > MOST_FAR_PASSES:
+    if gather.type.nbytes > MACHINE.second_cache_bytes and passes > MOST_FAR_PASSES:
         return Refusal(
             f"{described(gather)} is stored: products read its {gather.type.nbytes:,} bytes "
             f"{passes} times, which have left the second cache by then; rows that stand side by "

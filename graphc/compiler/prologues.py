@@ -28,17 +28,11 @@ from graphc.kernels.group import (
     is_inline,
     viewed,
 )
+from graphc.kernels.machine import MACHINE
 from graphc.kernels.names import described
 from graphc.kernels.prologue import operand_chain
 from graphc.kernels.thread_blocks import element_cost
-from graphc.kernels.tile_cost import VECTOR_COPY_CYCLES
 from graphc.kernels.tiling import Tilings
-
-# The cost model, in cycles of one core. A value that the second cache holds is stored and loaded
-# while something else is computed; of one that it does not hold, the bytes that move count too.
-SECOND_CACHE_BYTES = 512 * 1024
-FAR_BYTES_A_CYCLE = 32
-KERNEL_CYCLES = 1_000  # a kernel less, and the barrier before it
 
 
 def fuse_prologues(program: Program, fused: Fused, tilings: Tilings) -> Fused:
@@ -163,7 +157,7 @@ def _computed_by_readers(
     if saved <= 0:
         return Refusal(f"to compute {described(value)} again moves no fewer bytes than to store it")
     spent = sum(_cycles(made, tilings) - _cycles(group, tilings) for group, made in changed.items())
-    gained = _cycles_to_store(value, saved) + KERNEL_CYCLES * (changed[maker] is None)
+    gained = _cycles_to_store(value, saved) + MACHINE.meeting_cycles * (changed[maker] is None)
     if spent > gained:
         return Refusal(
             f"{described(value)} is stored: products that compute it while they pack it would take "
@@ -244,10 +238,14 @@ def _bytes(group: Group | None) -> int:
 
 
 def _cycles_to_store(value: Node, bytes_saved: int) -> float:
-    """What is gained when `value` is not stored, its arithmetic apart."""
-    is_near = value.type.nbytes <= SECOND_CACHE_BYTES
-    far = 0.0 if is_near else bytes_saved / FAR_BYTES_A_CYCLE
-    return value.type.size * VECTOR_COPY_CYCLES + far
+    """What is gained when `value` is not stored, its arithmetic apart.
+
+    A value that the second cache holds is stored and loaded while something else is computed; of
+    one that it does not hold, the bytes that move count too.
+    """
+    is_near = value.type.nbytes <= MACHINE.second_cache_bytes
+    far = 0.0 if is_near else bytes_saved / MACHINE.overlapped_bytes_a_cycle
+    return value.type.size * MACHINE.copied_element_cycles + far
 
 
 def _cycles(group: Group | None, tilings: Tilings) -> float:

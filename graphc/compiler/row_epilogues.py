@@ -25,15 +25,12 @@ from graphc.kernels.group import (
     viewed,
 )
 from graphc.kernels.loopnest import LoopNest, Reduces, plan_loops
-from graphc.kernels.microkernel import ITEM_BYTES
+from graphc.kernels.machine import MACHINE, lanes_of
 from graphc.kernels.names import described
 from graphc.kernels.row_epilogue import plan_rows
 from graphc.kernels.tiling import Tilings, has_whole_rows
 
-# The cost model, in cycles of one core.
-KERNEL_CYCLES = 1_000  # the barrier before a kernel, and what it then fetches from other cores
-ROW_CYCLES = 15  # a row whose reductions need no loop of their own
-FINISHING_CYCLES = 100  # a kernel more, which waits for the same barrier as others
+ROW_CYCLES = 15  # of a row whose reductions need no loop of their own
 
 
 def fuse_row_epilogues(program: Program, fused: Fused, tilings: Tilings) -> Fused:
@@ -229,7 +226,7 @@ def _does_not_pay(
 ) -> Refusal | None:
     product = maker.contraction
     rows, columns = product.type.dims
-    lanes = tilings.vector_bits // (8 * ITEM_BYTES[product.dtype.name])
+    lanes = lanes_of(tilings.vector_bits, product.dtype.itemsize)
     if rows < lanes:
         return Refusal(f"{rows} rows do not fill a vector of {lanes}")
     if not has_whole_rows(contraction_of(made), tilings.vector_bits):
@@ -237,8 +234,8 @@ def _does_not_pay(
     if bytes_saved <= 0:
         return Refusal("what needs all rows would read more than is saved")
     spent = tiling_of(made, tilings).cycles - tiling_of(maker, tilings).cycles
-    spent += FINISHING_CYCLES * finishing
-    gained = KERNEL_CYCLES + ROW_CYCLES * rows
+    spent += MACHINE.joining_cycles * finishing
+    gained = MACHINE.meeting_cycles + ROW_CYCLES * rows
     if spent > gained:
         return Refusal(
             f"tiles that have whole rows would take {spent:,.0f} cycles more, but a kernel less "

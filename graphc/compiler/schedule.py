@@ -19,9 +19,7 @@ from graphc.kernels.group import (
     viewed,
 )
 from graphc.kernels.loopnest import LoopNest, Phase, plan_loops
-
-# Results of so few bytes stay in the second cache of a core through the whole step.
-POSTPONING_BYTES = 256 * 1024
+from graphc.kernels.machine import MACHINE
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,7 +125,8 @@ class _Order:
         need not meet for it.
         """
         stored = [node for group in self._groups for node in group.outputs]
-        is_large = sum(node.type.nbytes for node in stored) > POSTPONING_BYTES
+        # Results of a small step stay in the second cache of a core through all of it.
+        is_large = sum(node.type.nbytes for node in stored) > MACHINE.second_cache_share_bytes
         read = {base for group in self._groups for base in external_operands(group.nodes)}
         return {
             group

@@ -11,14 +11,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from graphc.compiler.arena import Arena
+from graphc.kernels.machine import MACHINE
 from graphc.kernels.source import KernelSource, Storage
 
-# Measured: to meet, and then to fetch from the other core's cache what it has written.
-BARRIER_CYCLES = 1_000
 # Shared without asking: some ten times what the barriers around it take.
-SURELY_SHARED_CYCLES = 20_000
+SURELY_SHARED_CYCLES = 20 * MACHINE.meeting_cycles
 # Not worth the question.
-SMALLEST_SHARED_CYCLES = 500
+SMALLEST_SHARED_CYCLES = MACHINE.meeting_cycles // 2
 # A step that gains less by sharing runs on one thread: never slower than one thread.
 WORTHWHILE = 0.85
 
@@ -46,7 +45,7 @@ def share(sources: Sequence[KernelSource], arena: Arena, threads: int) -> Sharin
         )
         # One more where the step begins anew.
         meetings = sum(conflicts.barriers(shared)) + any(shared)
-        return work + BARRIER_CYCLES * meetings
+        return work + MACHINE.meeting_cycles * meetings
 
     surely = [source.splits and source.cycles >= SURELY_SHARED_CYCLES for source in sources]
     shared, least = surely, cycles(surely)

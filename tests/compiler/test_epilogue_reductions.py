@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from graphc.ir.reference import run_program
 from graphc.kernels import tiling
 from graphc.kernels.emit_contraction import tiling_of
 from graphc.kernels.group import ContractionGroup, viewed
+from graphc.kernels.machine import MACHINE
 from graphc.kernels.row_blocks import rounded_to_blocks, rows_of_block
 from graphc.kernels.tiling import Tilings
 from graphc.testing.tolerance import assert_close
@@ -31,7 +33,7 @@ DEPTH = 7
 @pytest.fixture
 def everything_is_shared(monkeypatch: pytest.MonkeyPatch, tasks_of_a_tile: None) -> None:
     """Small products too; and values that are stored anyway are added up by the epilogue."""
-    monkeypatch.setattr(epilogue_reductions, "CACHED_BYTES", 0)
+    monkeypatch.setattr(epilogue_reductions, "MACHINE", replace(MACHINE, second_cache_bytes=0))
     monkeypatch.setattr(sharing, "SURELY_SHARED_CYCLES", 0)
 
 
@@ -98,7 +100,7 @@ def test_so_do_products_whose_last_columns_are_apart(
 @pytest.mark.usefixtures("everything_is_shared")
 def test_so_do_products_that_compute_an_operand(monkeypatch: pytest.MonkeyPatch) -> None:
     """Fewer rows at once than a block has: not for all panels, since each adds up whole blocks."""
-    monkeypatch.setattr(prologues, "VECTOR_COPY_CYCLES", 1e12)
+    monkeypatch.setattr(prologues, "MACHINE", replace(MACHINE, copied_element_cycles=1e12))
     graph, depth = gc.Graph(), 256
     x, w = graph.input("x", (320, depth)), graph.input("w", (depth, 64))
     value = gc.tanh((x * 0.25 - gc.expand(x[:, 0], 1, depth)) @ w)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from graphc.ir.graph import Program, is_among
 from graphc.ir.op import Array
 from graphc.ir.reference import run_program
 from graphc.kernels.group import ContractionGroup
+from graphc.kernels.machine import MACHINE
 from tests.compiler import networks
 from tests.compiler.execution import compilation, refusals, run_loaded
 from tests.compiler.test_random_graphs import compare
@@ -33,8 +35,8 @@ STEPS = 6
 @pytest.fixture
 def always(monkeypatch: pytest.MonkeyPatch, tasks_of_a_tile: None) -> None:
     """Every prologue that there can be, however much it costs, and tasks of a tile."""
-    monkeypatch.setattr(prologues, "KERNEL_CYCLES", 0)
-    monkeypatch.setattr(prologues, "VECTOR_COPY_CYCLES", 1e12)
+    machine = replace(MACHINE, meeting_cycles=0, copied_element_cycles=1e12)
+    monkeypatch.setattr(prologues, "MACHINE", machine)
 
 
 def _ops(function: gc.Function) -> list[tuple[list[str], list[str]]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -16,6 +18,7 @@ from graphc.ir.op import Array
 from graphc.ir.reference import run_program
 from graphc.kernels import row_epilogue
 from graphc.kernels.group import ContractionGroup
+from graphc.kernels.machine import MACHINE
 from graphc.testing.tolerance import assert_close
 from tests.compiler.execution import compilation, run_loaded, run_on_threads
 
@@ -26,7 +29,7 @@ DEPTH = 7
 @pytest.fixture
 def everything_is_taken(monkeypatch: pytest.MonkeyPatch, tasks_of_a_tile: None) -> None:
     """At any cost, and small products are shared too."""
-    monkeypatch.setattr(row_epilogues, "KERNEL_CYCLES", 10**12)
+    monkeypatch.setattr(row_epilogues, "MACHINE", replace(MACHINE, meeting_cycles=10**12))
     monkeypatch.setattr(sharing, "SURELY_SHARED_CYCLES", 0)
 
 

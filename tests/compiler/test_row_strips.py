@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 import graphc as gc
 from graphc.ir.graph import Program
 from graphc.kernels import row_strips, thread_blocks
+from graphc.kernels.machine import MACHINE
 from graphc.kernels.source import KernelSource
 from tests.compiler.execution import Machine, compilation
 from tests.compiler.test_stages import check_results
@@ -143,7 +145,7 @@ def test_random_graphs(monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
     """Strips of two rows wherever a kernel may have them."""
     for name in ("FEWEST_ROWS", "SHORTEST_ROW", "NARROWEST", "STRIP"):
         monkeypatch.setattr(row_strips, name, 2)
-    monkeypatch.setattr(row_strips, "LINE_BYTES", 2)
+    monkeypatch.setattr(row_strips, "MACHINE", replace(MACHINE, line_bytes=2))
     monkeypatch.setattr(thread_blocks, "SMALLEST_BLOCK_CYCLES", 1)
     monkeypatch.setattr(thread_blocks, "SMALLEST_BLOCK_ELEMENTS", 1)
     program = random_program(seed, steps=10)

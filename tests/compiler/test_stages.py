@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from graphc.compiler.pipeline import compile_program
 from graphc.ir.graph import Program
 from graphc.ir.reference import run_program
 from graphc.kernels import stages, thread_blocks
+from graphc.kernels.machine import MACHINE
 from graphc.kernels.source import KernelSource
 from tests.compiler import networks
 from tests.compiler.execution import Machine, compilation, run_loaded
@@ -102,7 +104,7 @@ def test_results(
     machine: Machine, monkeypatch: pytest.MonkeyPatch, rows: int, columns: int, dtype: str
 ) -> None:
     monkeypatch.setattr(thread_blocks, "SMALLEST_BLOCK_CYCLES", 1)
-    monkeypatch.setattr(stages, "PREFETCHED_BYTES", 0)
+    monkeypatch.setattr(stages, "MACHINE", replace(MACHINE, second_cache_bytes=0))
     function = _gates(rows, columns, dtype)
     rng = np.random.default_rng(columns)
     given = {
@@ -129,7 +131,7 @@ def test_random_graphs(monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
     monkeypatch.setattr(stages, "STRIP", 3)
     monkeypatch.setattr(stages, "VECTOR_MATH_COST", 1)
     monkeypatch.setattr(stages, "RECOMPUTE_COST", seed % 3)
-    monkeypatch.setattr(stages, "PREFETCHED_BYTES", 0)
+    monkeypatch.setattr(stages, "MACHINE", replace(MACHINE, second_cache_bytes=0))
     monkeypatch.setattr(thread_blocks, "SMALLEST_BLOCK_CYCLES", 1)
     monkeypatch.setattr(thread_blocks, "SMALLEST_BLOCK_ELEMENTS", 64)
     program = random_program(seed, steps=6)

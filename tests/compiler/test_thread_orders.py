@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import random
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from graphc.compiler import sharing
 from graphc.ir import build
 from graphc.ir.graph import Graph, Node, Program
 from graphc.kernels import thread_blocks
+from graphc.kernels.machine import MACHINE
 from graphc.kernels.row_strips import STRIP_NUMBER
 from tests.compiler.thread_turns import Walked, by_turns, orders_of
 
@@ -31,7 +33,7 @@ STEPS = 4
 @pytest.fixture(autouse=True)
 def _all_products_are_shared(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sharing, "SURELY_SHARED_CYCLES", 0)
-    monkeypatch.setattr(sharing, "BARRIER_CYCLES", 1)
+    monkeypatch.setattr(sharing, "MACHINE", replace(MACHINE, meeting_cycles=1))
 
 
 def _chain(seed: int) -> Program:

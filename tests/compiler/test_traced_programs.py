@@ -11,6 +11,7 @@ from __future__ import annotations
 import random
 import zlib
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -31,6 +32,7 @@ from graphc.ir.reference import run_program
 from graphc.kernels import (
     accumulators,
     block_sums,
+    emit_contraction,
     loopnest,
     passes,
     row_blocks,
@@ -42,6 +44,7 @@ from graphc.kernels import (
     tiling,
     transposed_tiles,
 )
+from graphc.kernels.machine import MACHINE
 from tests.compiler.product_programs import chain_program, product_program, product_values
 from tests.compiler.test_random_graphs import compare
 from tests.compiler.traced import Traced
@@ -60,16 +63,21 @@ def _draw_constants(monkeypatch: pytest.MonkeyPatch, rng: random.Random) -> None
     def draw(module: Any, name: str, *values: Any) -> None:
         monkeypatch.setattr(module, name, rng.choice(values))
 
+    def draw_machine(module: Any, **changed: int | float) -> None:
+        monkeypatch.setattr(module, "MACHINE", replace(MACHINE, **changed))
+
     draw(thread_blocks, "SMALLEST_BLOCK_CYCLES", 1)
     draw(thread_blocks, "SMALLEST_BLOCK_ELEMENTS", 1, 8)
     draw(sharing, "SURELY_SHARED_CYCLES", 0)
-    draw(sharing, "BARRIER_CYCLES", 1)
+    draw_machine(sharing, meeting_cycles=1)
     strip = rng.choice((2, 3, 4))
     for module in (stages, accumulators):
         monkeypatch.setattr(module, "STRIP", strip)
     draw(stages, "VECTOR_MATH_COST", 1, 12)
-    draw(stages, "PREFETCHED_BYTES", 0)
-    for name in ("FEWEST_ROWS", "SHORTEST_ROW", "NARROWEST", "STRIP", "LINE_BYTES"):
+    for module in (stages, emit_contraction, epilogue_reductions):
+        draw_machine(module, second_cache_bytes=0)
+    draw_machine(row_strips, line_bytes=rng.choice((2, 4)))
+    for name in ("FEWEST_ROWS", "SHORTEST_ROW", "NARROWEST", "STRIP"):
         draw(row_strips, name, 2, 4)
     draw(transposed_tiles, "TILE", 2, 4)
     draw(transposed_tiles, "SHORTEST_ROW", 2)
@@ -82,9 +90,8 @@ def _draw_constants(monkeypatch: pytest.MonkeyPatch, rng: random.Random) -> None
     draw(passes, "RECOMPUTE_COST", 0, 8)
     draw(row_blocks, "SMALLEST_BLOCK_ROWS", 1, 4)
     draw(row_epilogue, "BLOCK_BYTES", 64, 256)
-    draw(row_epilogues, "KERNEL_CYCLES", 10**12, 0)
-    draw(epilogue_reductions, "CACHED_BYTES", 0)
-    draw(prologues, "VECTOR_COPY_CYCLES", 1e12)
+    draw_machine(row_epilogues, meeting_cycles=rng.choice((10**12, 0)))
+    draw_machine(prologues, copied_element_cycles=1e12)
     draw(tile_sums, "BLOCK_STEPS", 1, 2, 512)
     draw(tile_sums, "MULTIPLE", 1, 2)
     draw(depth_blocks, "FEWEST_ROWS", 4, 1024)
@@ -100,7 +107,7 @@ def _draw_constants(monkeypatch: pytest.MonkeyPatch, rng: random.Random) -> None
     draw(tiling, "PARTS_LIMIT", 1e12, 0.97, 0.0)
     for name in ("BY_ROWS_LIMIT", "LARGE_BY_ROWS_LIMIT"):
         draw(tiling, name, 1e12, 1e12, 1.0)
-    draw(tiling, "FIRST_CACHE_SHARE_BYTES", 64, 1 << 14)
+    draw_machine(tiling, first_cache_bytes=rng.choice((128, 1 << 15)))
     seed = rng.random()
 
     def chance(estimated: Any) -> int:
