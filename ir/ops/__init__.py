@@ -7,6 +7,7 @@ from typing import Any
 from graphc.ir.op import Op
 from graphc.ir.ops import (
     activations,
+    attention,
     bitwise,
     composite,
     contract,
@@ -50,6 +51,7 @@ OPS: Mapping[str, Op] = {
         ordered,
         contract,
         composite,
+        attention,
         random,
         custom,
         training,

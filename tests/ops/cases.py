@@ -18,6 +18,7 @@ from graphc.testing.cases import (
     operand_arrays,
     operand_names,
 )
+from tests.ops.attention_cases import ATTENTION_CASES, ATTENTION_ERRORS
 from tests.ops.bitwise_cases import BITWISE_CASES, BITWISE_ERRORS
 from tests.ops.composite_cases import COMPOSITE_CASES
 from tests.ops.custom_cases import CUSTOM_CASES, CUSTOM_ERRORS
@@ -39,7 +40,7 @@ __all__ = [
 _CASES = (
     *ELEMENTWISE_CASES, *TENSOR_CASES, *COMPOSITE_CASES, *RANDOM_CASES, *CUSTOM_CASES,
     *TRAINING_CASES, *MATH_CASES, *BITWISE_CASES, *ORDERED_CASES, *WINDOW_CASES,
-    *STATISTICS_CASES,
+    *STATISTICS_CASES, *ATTENTION_CASES,
 )  # fmt: skip
 CASES: Mapping[str, tuple[Case, ...]] = {
     name: tuple(case for case in _CASES if case.op == name) for name in OPS
@@ -59,6 +60,7 @@ ERRORS: Mapping[str, tuple[ErrorCase, ...]] = {
             *ORDERED_ERRORS,
             *WINDOW_ERRORS,
             *STATISTICS_ERRORS,
+            *ATTENTION_ERRORS,
         )
         if case.op == name
     )

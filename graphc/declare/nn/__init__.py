@@ -19,6 +19,12 @@ from graphc.declare.nn.augmentation import (
     random_flip,
     random_translation,
 )
+from graphc.declare.nn.attention import (
+    MultiHeadAttention,
+    attention,
+    attention_weights,
+    multi_head_attention,
+)
 from graphc.declare.nn.batch_norm import BatchNorm, batch_norm
 from graphc.declare.nn.composition import Residual, Sequential, residual, sequential
 from graphc.declare.nn.convolution import (
@@ -103,6 +109,12 @@ from graphc.declare.nn.pooling import (
     max_pool2d,
     max_pool3d,
 )
+from graphc.declare.nn.positions import (
+    PositionEmbedding,
+    RotaryEmbedding,
+    SinePositionEncoding,
+    alibi_bias,
+)
 from graphc.declare.nn.resizing import (
     Permute,
     Reshape,
@@ -122,6 +134,12 @@ from graphc.declare.nn.resizing import (
     zero_padding3d,
 )
 from graphc.declare.nn.shaping import Dropout, Flatten, dropout, flatten
+from graphc.declare.nn.transformer import (
+    TransformerDecoderBlock,
+    TransformerEncoderBlock,
+    transformer_decoder_block,
+    transformer_encoder_block,
+)
 
 __all__ = [
     "Activation",
@@ -164,7 +182,9 @@ __all__ = [
     "MaxPool2D",
     "MaxPool3D",
     "Maxout",
+    "MultiHeadAttention",
     "Permute",
+    "PositionEmbedding",
     "RMSNorm",
     "RandomBrightness",
     "RandomContrast",
@@ -174,11 +194,15 @@ __all__ = [
     "RandomTranslation",
     "Reshape",
     "Residual",
+    "RotaryEmbedding",
     "SeparableConv1D",
     "SeparableConv2D",
     "Sequential",
+    "SinePositionEncoding",
     "SpatialDropout1D",
     "SpatialDropout2D",
+    "TransformerDecoderBlock",
+    "TransformerEncoderBlock",
     "UpSampling1D",
     "UpSampling2D",
     "UpSampling3D",
@@ -192,7 +216,10 @@ __all__ = [
     "adaptive_max_pooling1d",
     "adaptive_max_pooling2d",
     "adaptive_max_pooling3d",
+    "alibi_bias",
     "alpha_dropout",
+    "attention",
+    "attention_weights",
     "average_pooling1d",
     "average_pooling2d",
     "average_pooling3d",
@@ -224,6 +251,7 @@ __all__ = [
     "max_pool2d",
     "max_pool3d",
     "maxout",
+    "multi_head_attention",
     "permute",
     "random_brightness",
     "random_contrast",
@@ -239,6 +267,8 @@ __all__ = [
     "sequential",
     "spatial_dropout1d",
     "spatial_dropout2d",
+    "transformer_decoder_block",
+    "transformer_encoder_block",
     "up_sampling1d",
     "up_sampling2d",
     "up_sampling3d",
