@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from graphc.ir.graph import Node
 from graphc.ir.lowering import Strided, View
 from graphc.ir.types import row_major_strides
-from graphc.kernels.group import is_view
+from graphc.kernels.node_kinds import is_view
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,9 @@ from graphc.kernels.access import (
     place_in_memory,
 )
 from graphc.kernels.accumulators import StorageOf
-from graphc.kernels.group import Domain, is_index, is_inline, viewed
+from graphc.kernels.domain import Domain
 from graphc.kernels.names import Names, label
+from graphc.kernels.node_kinds import is_index, is_inline, viewed
 from graphc.kernels.scalar import constant, index_value, scalar_expression
 from graphc.kernels.source import Arguments, Block
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from graphc.ir.graph import Node
 from graphc.ir.lowering import Reduction
 from graphc.kernels.accumulators import Accumulators, StorageOf
-from graphc.kernels.group import is_index, is_inline, viewed
 from graphc.kernels.kernel_function import BLOCK, KernelFunction
 from graphc.kernels.loopnest import LoopNest, Phase, Reduces, reduced_axes
 from graphc.kernels.loops import wrap_in_loops
 from graphc.kernels.names import label
+from graphc.kernels.node_kinds import is_index, is_inline, viewed
 from graphc.kernels.passes import (
     is_reloaded,
     pass_sinks,

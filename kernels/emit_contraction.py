@@ -11,20 +11,14 @@ from graphc.kernels.access import Loop, place_in_memory
 from graphc.kernels.accumulators import StorageOf
 from graphc.kernels.block_reductions import BlockReductions
 from graphc.kernels.contraction import RESERVED_NAMES, Contraction, MatrixAccess, Tiling
+from graphc.kernels.domain import Domain, Refusal, common_domain
 from graphc.kernels.element_lines import ElementLines
 from graphc.kernels.gathered_rows import GatheredRows, gathered_rows
-from graphc.kernels.group import (
-    ContractionGroup,
-    Domain,
-    Refusal,
-    common_domain,
-    external_operands,
-    loaded_operands,
-    viewed,
-)
+from graphc.kernels.group import ContractionGroup
 from graphc.kernels.loopnest import LoopNest
 from graphc.kernels.machine import MACHINE
 from graphc.kernels.names import Names, described
+from graphc.kernels.node_kinds import external_operands, loaded_operands, viewed
 from graphc.kernels.operand_blocks import Prologue
 from graphc.kernels.prologue import chains_of, prologue_lines
 from graphc.kernels.row_blocks import rows_of_block

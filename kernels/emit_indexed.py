@@ -8,7 +8,6 @@ from graphc.ir.graph import Node
 from graphc.ir.lowering import RegionCopy, Scatter, Strided
 from graphc.ir.types import row_major_strides
 from graphc.kernels.accumulators import StorageOf
-from graphc.kernels.group import changes_base, viewed
 from graphc.kernels.loops import INNER_VARIABLES
 from graphc.kernels.machine import MACHINE
 from graphc.kernels.movement_loops import (
@@ -22,6 +21,7 @@ from graphc.kernels.movement_loops import (
     operand_place,
     whole_place,
 )
+from graphc.kernels.node_kinds import changes_base, viewed
 from graphc.kernels.scalar import number
 from graphc.kernels.source import THREAD_SHARE, Arguments, Block, KernelSource, flat_index
 

@@ -11,7 +11,7 @@ from graphc.ir.graph import Node
 from graphc.ir.lowering import Assemble, Gather, RegionCopy, Scatter
 from graphc.kernels.accumulators import StorageOf
 from graphc.kernels.emit_indexed import gather_kernel, scatter_kernel
-from graphc.kernels.group import MOST_BUFFERS, viewed
+from graphc.kernels.group import MOST_BUFFERS
 from graphc.kernels.loops import INNER_VARIABLES
 from graphc.kernels.movement_loops import (
     RUN,
@@ -23,6 +23,7 @@ from graphc.kernels.movement_loops import (
     operand_place,
 )
 from graphc.kernels.names import Names
+from graphc.kernels.node_kinds import viewed
 from graphc.kernels.scalar import dtype_name
 from graphc.kernels.source import (
     RESERVED,

@@ -10,9 +10,9 @@ from graphc.ir.types import row_major_strides
 from graphc.kernels import cumulative
 from graphc.kernels.access import place_in_memory
 from graphc.kernels.accumulators import StorageOf
-from graphc.kernels.group import viewed
 from graphc.kernels.lines import FIRST, GROUP, LINE, LINES, PLACE, line_groups
 from graphc.kernels.names import Names
+from graphc.kernels.node_kinds import viewed
 from graphc.kernels.scalar import dtype_name, number
 from graphc.kernels.sorting import SORTING_VARIABLES, SortedLines, sorted_lines
 from graphc.kernels.source import RESERVED, Arguments, Block, KernelSource, function_text

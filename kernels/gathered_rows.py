@@ -8,8 +8,9 @@ from graphc.ir.graph import Node
 from graphc.ir.lowering import Strided
 from graphc.kernels.access import place_in_memory
 from graphc.kernels.contraction import Along, MatrixAccess, RowIndices
-from graphc.kernels.group import Refusal, viewed
+from graphc.kernels.domain import Refusal
 from graphc.kernels.names import described
+from graphc.kernels.node_kinds import viewed
 
 
 @dataclass(frozen=True, eq=False)

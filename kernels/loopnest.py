@@ -18,8 +18,9 @@ from graphc.ir.graph import Node
 from graphc.ir.lowering import Reduction, Scalar
 from graphc.ir.types import row_major_strides
 from graphc.kernels.access import place_in_memory
-from graphc.kernels.group import Domain, Refusal, common_domain, is_index, is_inline, viewed
+from graphc.kernels.domain import Domain, Refusal, common_domain
 from graphc.kernels.names import described
+from graphc.kernels.node_kinds import is_index, is_inline, viewed
 
 # Elements of a row that fill few vectors, so that starting its loop counts.
 SHORT_ROW = 64

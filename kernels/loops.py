@@ -18,8 +18,8 @@ from graphc.kernels.access import (
     place_in_memory,
 )
 from graphc.kernels.block_sums import BlockSums
-from graphc.kernels.group import is_index, is_inline, viewed
 from graphc.kernels.loopnest import LoopNest
+from graphc.kernels.node_kinds import is_index, is_inline, viewed
 from graphc.kernels.source import Block, Share, share_limits
 
 # Of as many axes as windows along three of them have where they overlap, and some.

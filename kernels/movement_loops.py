@@ -10,9 +10,9 @@ from graphc.ir.lowering import RegionCopy, Strided
 from graphc.ir.types import row_major_strides
 from graphc.kernels.access import Access, Loop, index_expression, merge_axes, place_in_memory
 from graphc.kernels.accumulators import StorageOf
-from graphc.kernels.group import viewed
 from graphc.kernels.loops import INNER_VARIABLES
 from graphc.kernels.names import Names
+from graphc.kernels.node_kinds import viewed
 from graphc.kernels.scalar import number
 from graphc.kernels.source import (
     RESERVED,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from graphc.ir.graph import Node, is_among
 from graphc.ir.lowering import Scalar
-from graphc.kernels.group import viewed
 from graphc.kernels.loopnest import LoopNest, Phase, Reduces
+from graphc.kernels.node_kinds import viewed
 
 # A value that costs less than this is computed again in a later pass rather than kept for it.
 RECOMPUTE_COST = 8

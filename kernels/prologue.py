@@ -9,17 +9,10 @@ from graphc.ir.graph import Node, is_among
 from graphc.ir.lowering import Scalar
 from graphc.kernels.access import Loop
 from graphc.kernels.accumulators import StorageOf
+from graphc.kernels.domain import Domain, Refusal, common_domain, view_axes
 from graphc.kernels.element_lines import ElementLines
-from graphc.kernels.group import (
-    Domain,
-    Refusal,
-    common_domain,
-    is_view,
-    loaded_operands,
-    view_axes,
-    viewed,
-)
 from graphc.kernels.names import Names, described
+from graphc.kernels.node_kinds import is_view, loaded_operands, viewed
 from graphc.kernels.operand_blocks import Prologue
 from graphc.kernels.source import Arguments
 from graphc.kernels.thread_blocks import element_cost

@@ -14,10 +14,11 @@ from graphc.ir.lowering import Reduction, Strided
 from graphc.ir.types import row_major_strides
 from graphc.kernels.access import Loop, access_along, index_expression, place_in_memory
 from graphc.kernels.accumulators import StorageOf
-from graphc.kernels.group import Refusal, is_contraction, is_index, is_inline, viewed
+from graphc.kernels.domain import Refusal
 from graphc.kernels.loopnest import LoopNest, Phase, Reduces, plan_loops
 from graphc.kernels.microkernel import ITEM_BYTES, Microkernel, transpose_microkernel
 from graphc.kernels.names import Names, described, label
+from graphc.kernels.node_kinds import is_contraction, is_index, is_inline, viewed
 from graphc.kernels.passes import pass_sinks, values_kept_between_passes
 from graphc.kernels.scalar import (
     combined_in_order,

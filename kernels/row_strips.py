@@ -13,10 +13,10 @@ from dataclasses import dataclass
 
 from graphc.ir.graph import Node
 from graphc.kernels.access import Loop
-from graphc.kernels.group import loaded_operands
 from graphc.kernels.loopnest import LoopNest, Phase, Reduces
 from graphc.kernels.loops import Loops
 from graphc.kernels.machine import MACHINE
+from graphc.kernels.node_kinds import loaded_operands
 from graphc.kernels.scalar import dtype_name
 from graphc.kernels.source import Block, Share, share_limits
 from graphc.kernels.stages import STRIP, STRIP_END, STRIP_START

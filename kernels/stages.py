@@ -14,10 +14,10 @@ from graphc.ir.graph import Node
 from graphc.ir.lowering import Scalar
 from graphc.kernels.access import Loop
 from graphc.kernels.block_sums import BlockSums
-from graphc.kernels.group import loaded_operands, viewed
 from graphc.kernels.loopnest import LoopNest
 from graphc.kernels.loops import Loops
 from graphc.kernels.machine import MACHINE
+from graphc.kernels.node_kinds import loaded_operands, viewed
 from graphc.kernels.passes import RECOMPUTE_COST, is_inner_value
 from graphc.kernels.scalar import dtype_name
 from graphc.kernels.source import Block, Share, share_limits

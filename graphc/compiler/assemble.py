@@ -8,7 +8,7 @@ from graphc.compiler.pipeline import Compilation
 from graphc.compiler.plan import Plan
 from graphc.ir.graph import Node, Program
 from graphc.kernels.access import place_in_memory
-from graphc.kernels.group import viewed
+from graphc.kernels.node_kinds import viewed
 from graphc.kernels.source import Storage, kernel_digest
 
 

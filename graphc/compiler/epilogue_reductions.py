@@ -15,8 +15,9 @@ from graphc.compiler.fuse import Fused, fuse
 from graphc.compiler.grouping import Uses, uses_of
 from graphc.ir.graph import Node, Program, are_same, is_among, rebuild
 from graphc.ir.lowering import Reduction, Scalar
-from graphc.kernels.group import ContractionGroup, is_contraction, reads_memory, viewed
+from graphc.kernels.group import ContractionGroup
 from graphc.kernels.machine import MACHINE
+from graphc.kernels.node_kinds import is_contraction, reads_memory, viewed
 from graphc.kernels.row_blocks import in_blocks, reduced_in_blocks
 
 

@@ -23,13 +23,10 @@ from graphc.compiler.grouping import (
 from graphc.compiler.recompute import Recomputation, recompute_cheap_values
 from graphc.compiler.traffic import traffic
 from graphc.ir.graph import Node, Program, is_among
-from graphc.kernels.group import (
-    Group,
-    Refusal,
-    external_operands,
-    viewed,
-)
+from graphc.kernels.domain import Refusal
+from graphc.kernels.group import Group
 from graphc.kernels.names import described
+from graphc.kernels.node_kinds import external_operands, viewed
 from graphc.kernels.stages import is_vector_math
 
 # A reason names at most so many values.

@@ -19,18 +19,13 @@ from graphc.compiler.recompute import Recomputation
 from graphc.compiler.traffic import traffic
 from graphc.ir.graph import Node, Program, are_same, is_among
 from graphc.kernels.contraction import oriented, reads_by_index
+from graphc.kernels.domain import Refusal
 from graphc.kernels.emit_contraction import contraction_of, tiling_of
 from graphc.kernels.gathered_rows import gathered_rows
-from graphc.kernels.group import (
-    ContractionGroup,
-    Group,
-    MovementGroup,
-    Refusal,
-    external_operands,
-    viewed,
-)
+from graphc.kernels.group import ContractionGroup, Group, MovementGroup
 from graphc.kernels.machine import MACHINE
 from graphc.kernels.names import described
+from graphc.kernels.node_kinds import external_operands, viewed
 from graphc.kernels.tiling import Tilings
 
 # Measured: to read rows beyond the second cache so often, each from another place, costs as much as

@@ -9,6 +9,7 @@ from graphc.ir.graph import Node, Program, is_among
 from graphc.ir.lowering import Scalar
 from graphc.ir.ops import leaf
 from graphc.ir.ops.indexed import in_range
+from graphc.kernels.domain import Refusal
 from graphc.kernels.emit_contraction import epilogue_domain
 from graphc.kernels.group import (
     MOST_BUFFERS,
@@ -17,7 +18,10 @@ from graphc.kernels.group import (
     LoopGroup,
     MovementGroup,
     OrderedGroup,
-    Refusal,
+)
+from graphc.kernels.loopnest import LoopNest, Phase, Reduces, plan_loops
+from graphc.kernels.names import described
+from graphc.kernels.node_kinds import (
     external_operands,
     is_contraction,
     is_inline,
@@ -26,8 +30,6 @@ from graphc.kernels.group import (
     is_view,
     viewed,
 )
-from graphc.kernels.loopnest import LoopNest, Phase, Reduces, plan_loops
-from graphc.kernels.names import described
 from graphc.kernels.passes import RECOMPUTE_COST
 from graphc.kernels.row_blocks import reduced_in_blocks
 from graphc.kernels.thread_blocks import op_cost

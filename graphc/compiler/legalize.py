@@ -8,13 +8,8 @@ from graphc.ir.graph import Node, Program, are_same, rebuild
 from graphc.ir.ops import elementwise, leaf
 from graphc.ir.ops.indexed import in_range
 from graphc.kernels.access import place_in_memory
-from graphc.kernels.group import (
-    is_inline,
-    is_view,
-    reads_memory,
-    viewed,
-)
 from graphc.kernels.loopnest import is_reduction
+from graphc.kernels.node_kinds import is_inline, is_view, reads_memory, viewed
 
 
 def legalize(program: Program) -> Program:

@@ -15,23 +15,15 @@ from graphc.ir.lazy import Lazy
 from graphc.ir.lowering import Gather
 from graphc.ir.ops import leaf
 from graphc.ir.ops.indexed import in_range
+from graphc.kernels.domain import Refusal
 from graphc.kernels.emit import emit_loops
 from graphc.kernels.emit_contraction import emit_contraction
 from graphc.kernels.emit_movement import emit_movement, emit_range_check
 from graphc.kernels.emit_ordered import emit_ordered
-from graphc.kernels.group import (
-    ContractionGroup,
-    Group,
-    LoopGroup,
-    MovementGroup,
-    OrderedGroup,
-    Refusal,
-    changes_base,
-    external_operands,
-    viewed,
-)
+from graphc.kernels.group import ContractionGroup, Group, LoopGroup, MovementGroup, OrderedGroup
 from graphc.kernels.loopnest import plan_loops
 from graphc.kernels.names import Names, label
+from graphc.kernels.node_kinds import changes_base, external_operands, viewed
 from graphc.kernels.source import RESERVED, KernelSource, OwnRows, Storage
 from graphc.kernels.tiling import Tilings
 

@@ -16,20 +16,12 @@ from graphc.compiler.recompute import Recomputation
 from graphc.compiler.traffic import traffic
 from graphc.ir.graph import Node, Program, is_among
 from graphc.ir.lowering import Scalar
+from graphc.kernels.domain import Refusal
 from graphc.kernels.emit_contraction import tiling_of
-from graphc.kernels.group import (
-    ContractionGroup,
-    Group,
-    LoopGroup,
-    MovementGroup,
-    OrderedGroup,
-    Refusal,
-    external_operands,
-    is_inline,
-    viewed,
-)
+from graphc.kernels.group import ContractionGroup, Group, LoopGroup, MovementGroup, OrderedGroup
 from graphc.kernels.machine import MACHINE
 from graphc.kernels.names import described
+from graphc.kernels.node_kinds import external_operands, is_inline, viewed
 from graphc.kernels.prologue import operand_chain
 from graphc.kernels.thread_blocks import element_cost
 from graphc.kernels.tiling import Tilings

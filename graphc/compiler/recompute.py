@@ -8,7 +8,9 @@ from graphc.compiler.grouping import Uses, group_storing, needed_for, too_large
 from graphc.compiler.traffic import traffic
 from graphc.ir.graph import Node, is_among
 from graphc.ir.lowering import Scalar
-from graphc.kernels.group import Group, Refusal, external_operands
+from graphc.kernels.domain import Refusal
+from graphc.kernels.group import Group
+from graphc.kernels.node_kinds import external_operands
 
 # A value of at most this cost is computed by each reader rather than stored and read again.
 DUPLICATE_COST = 3

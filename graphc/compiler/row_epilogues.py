@@ -15,18 +15,13 @@ from graphc.compiler.fuse import Decision, Fused
 from graphc.compiler.grouping import group_storing, inside_order, needed_for, too_large, uses_of
 from graphc.compiler.traffic import traffic
 from graphc.ir.graph import Node, Program, is_among
+from graphc.kernels.domain import Refusal
 from graphc.kernels.emit_contraction import contraction_of, tiling_of
-from graphc.kernels.group import (
-    ContractionGroup,
-    Group,
-    LoopGroup,
-    Refusal,
-    external_operands,
-    viewed,
-)
+from graphc.kernels.group import ContractionGroup, Group, LoopGroup
 from graphc.kernels.loopnest import LoopNest, Reduces, plan_loops
 from graphc.kernels.machine import MACHINE, lanes_of
 from graphc.kernels.names import described
+from graphc.kernels.node_kinds import external_operands, viewed
 from graphc.kernels.row_epilogue import plan_rows
 from graphc.kernels.tiling import Tilings, has_whole_rows
 

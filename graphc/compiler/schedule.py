@@ -10,16 +10,10 @@ from graphc.ir.graph import Node, Program
 from graphc.ir.ops import elementwise
 from graphc.ir.ops.indexed import in_range
 from graphc.kernels.access import place_in_memory
-from graphc.kernels.group import (
-    ContractionGroup,
-    Group,
-    LoopGroup,
-    changes_base,
-    external_operands,
-    viewed,
-)
+from graphc.kernels.group import ContractionGroup, Group, LoopGroup
 from graphc.kernels.loopnest import LoopNest, Phase, plan_loops
 from graphc.kernels.machine import MACHINE
+from graphc.kernels.node_kinds import changes_base, external_operands, viewed
 
 
 @dataclass(frozen=True, eq=False)

@@ -22,9 +22,9 @@ from graphc.ir.lowering import Scalar
 from graphc.ir.op import Array
 from graphc.ir.ops import leaf
 from graphc.ir.reference import evaluate
-from graphc.kernels.group import viewed
 from graphc.kernels.memory import data_address
 from graphc.kernels.names import described
+from graphc.kernels.node_kinds import viewed
 from graphc.nan_report import BadValue, NanReport, ValueRange
 
 

@@ -18,8 +18,9 @@ from graphc.ir.graph import Node, Program, is_among
 from graphc.ir.reference import run_program
 from graphc.kernels import tiling
 from graphc.kernels.emit_contraction import tiling_of
-from graphc.kernels.group import ContractionGroup, viewed
+from graphc.kernels.group import ContractionGroup
 from graphc.kernels.machine import MACHINE
+from graphc.kernels.node_kinds import viewed
 from graphc.kernels.row_blocks import rounded_to_blocks, rows_of_block
 from graphc.kernels.tiling import Tilings
 from graphc.testing.tolerance import assert_close

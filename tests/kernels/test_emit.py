@@ -21,9 +21,10 @@ from graphc.kernels.access import (
     merge_axes,
     place_in_memory,
 )
-from graphc.kernels.group import Refusal, common_domain, viewed
+from graphc.kernels.domain import Refusal, common_domain
 from graphc.kernels.loopnest import LoopNest, Phase, Reduces, plan_loops
 from graphc.kernels.names import Names
+from graphc.kernels.node_kinds import viewed
 from graphc.kernels.scalar import number, scalar_expression
 from graphc.kernels.source import KernelSource, canonical_text
 

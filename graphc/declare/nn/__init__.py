@@ -5,6 +5,12 @@
 
 from graphc.declare.nn.activations import Activation, activation
 from graphc.declare.nn.affine import Dense, MaskedDense, Maxout, dense, masked_dense, maxout
+from graphc.declare.nn.attention import (
+    MultiHeadAttention,
+    attention,
+    attention_weights,
+    multi_head_attention,
+)
 from graphc.declare.nn.augmentation import (
     RandomBrightness,
     RandomContrast,
@@ -18,12 +24,6 @@ from graphc.declare.nn.augmentation import (
     random_erasing,
     random_flip,
     random_translation,
-)
-from graphc.declare.nn.attention import (
-    MultiHeadAttention,
-    attention,
-    attention_weights,
-    multi_head_attention,
 )
 from graphc.declare.nn.batch_norm import BatchNorm, batch_norm
 from graphc.declare.nn.composition import Residual, Sequential, residual, sequential
