@@ -133,37 +133,43 @@ def conv_transpose(
     output_padding: Each | None = None,
     data_format: str | None = None,
     dilation_rate: Each = 1,
+    groups: int = 1,
 ) -> Node:
-    """The adjoint of a convolution in x: [batch, *spatial, channels] by [*window, filters,
+    """The adjoint of a convolution in x: [batch, *spatial, channels] by [*window, filters / groups,
     channels] -> [batch, *extents, filters]; each element of x adds kernel times itself to a window.
+    Each group of channels has filters of its own, as in torch.
 
     Along an axis of n elements the result has (n - 1) * strides + window elements, less `padding`
     on both sides, plus `output_padding` at the end: which of the extents that a convolution with
     these strides makes n of. Without `output_padding` it has n * strides elements with "same", and
     at least as many with "valid". Names, defaults and extents are those of
-    keras.ops.conv_transpose.
+    keras.ops.conv_transpose, which has no groups.
 
         wider = gc.conv_transpose(x, kernel, 2, "same")  # [n,7,7,16], [3,3,8,16] -> [n,14,14,8]
 
-    Raises as `conv` does, and ShapeError for an output padding that is not below the strides.
+    Raises as `conv` does, and ShapeError for an output padding that is not below the strides and
+    for channels that the groups do not divide.
     """
     name = "conv_transpose"
-    extents, filters = _operands(name, x, kernel)
+    extents, share = _operands(name, x, kernel)
     channels_first = is_channels_first(name, x, data_format)
     x = with_channels_last(x, channels_first)
     axes = spatial_axes(x, False)
     if x.shape[-1] != extents[-1]:
         problem = f"a kernel {kernel.type} of {extents[-1]} channels, but x has {x.shape[-1]}"
         raise ShapeError(problem_with(name, x, problem))
+    (groups,) = each_axis(name, x, "groups", groups, 1)
+    if extents[-1] % groups:
+        problem = f"{groups} groups do not divide {extents[-1]} channels"
+        raise ShapeError(problem_with(name, x, problem))
+    filters = share * groups
     given = fixed_extents(name, x, axes)
     steps = each_axis(name, x, "strides", strides, len(axes))
     gaps = each_axis(name, x, "dilation_rate", dilation_rate, len(axes))
     slid = Sliding(extents[:-2], steps, gaps, ((0, 0),) * len(axes))
     kept = _kept(name, x, given, slid, padding, output_padding)
     batch = x.shape[0]
-    rows = reshaped(x, (batch * math.prod(given), extents[-1]))
-    columns = reshaped(kernel, (math.prod(extents[:-1]), extents[-1]))
-    product = contract.matmul(rows, columns, transpose_x=False, transpose_y=True)
+    product = _spread(x, kernel, groups)
     parts = reshaped(product, (batch, *given, *slid.sizes, filters))
     whole = tuple(
         max((n - 1) * step + over, before + count)
@@ -281,6 +287,22 @@ def _convolved_in_groups(x: Node, kernel: Node, slid: Sliding, groups: int) -> N
         rows, transpose(columns, (1, 0, 2)), transpose_x=False, transpose_y=False
     )
     return reshaped(transpose(product, (1, 0, 2)), (*kept, filters))
+
+
+def _spread(x: Node, kernel: Node, groups: int) -> Node:
+    """What each element of x adds to its window: [rows, window * filters]."""
+    *window, share, channels = kernel.shape
+    count = _number(x.shape[:-1])
+    if groups == 1:
+        columns = reshaped(kernel, (_number((*window, share)), channels))
+        rows = reshaped(x, (count, channels))
+        return contract.matmul(rows, columns, transpose_x=False, transpose_y=True)
+    each = channels // groups
+    rows = transpose(reshaped(x, (count, groups, each)), (1, 0, 2))
+    columns = transpose(reshaped(kernel, (_number((*window, share)), groups, each)), (1, 2, 0))
+    product = contract.matmul(rows, columns, transpose_x=False, transpose_y=False)
+    split = reshaped(product, (groups, count, _number(tuple(window)), share))
+    return transpose(split, (1, 2, 0, 3))
 
 
 def _convolved_by_channel(x: Node, kernel: Node, slid: Sliding) -> Node:

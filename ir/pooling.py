@@ -36,20 +36,23 @@ def max_pool(
     strides: Each | None = None,
     padding: Padding = "valid",
     data_format: str | None = None,
+    dilation: Each = 1,
 ) -> Node:
     """The greatest element of each window: [batch, *spatial, channels] -> [batch, *positions,
     channels], of x's dtype.
 
     `strides` are the window's extents unless given. Padding counts as less than every number, and
-    is no more than half a window where numbers say it. The derivative goes to the greatest element
-    as in `gc.max`: equal ones share it. Names and defaults are those of keras.ops.max_pool.
+    is no more than half a window where numbers say it. With a `dilation` of d each element of a
+    window is d further than the one before, as torch has it. The derivative goes to the greatest
+    element as in `gc.max`: equal ones share it. Other names and defaults are those of
+    keras.ops.max_pool.
 
         smaller = gc.max_pool(images, 2)  # [n,28,28,8] -> [n,14,14,8]
 
     Raises ShapeError for windows that do not fit and for open spatial extents, DTypeError for bools
     and u8, ValueError for words that are not known.
     """
-    axes, slid = _pool("max_pool", x, pool_size, strides, padding, data_format)
+    axes, slid = _pool("max_pool", x, pool_size, strides, padding, data_format, dilation)
     found = windows_of(padded(x, axes, slid.padding), axes, slid)
     if slid.is_padded:
         found = build.where(_is_inside(x, axes, slid), found, lowest(x.dtype))
@@ -133,14 +136,21 @@ def adaptive_average_pool(x: Any, output_size: Each, data_format: str | None = N
 
 
 def _pool(
-    name: str, x: Any, pool_size: Any, strides: Any, padding: Any, data_format: str | None
+    name: str,
+    x: Any,
+    pool_size: Any,
+    strides: Any,
+    padding: Any,
+    data_format: str | None,
+    dilation: Any = 1,
 ) -> tuple[tuple[int, ...], Sliding]:
     axes = spatial_axes(x, is_channels_first(name, x, data_format))
     sizes = each_axis(name, x, "pool_size", pool_size, len(axes))
-    slid = sliding(name, x, axes, sizes, sizes if strides is None else strides, padding)
-    given = zip(slid.padding, sizes, strict=True)
-    if padding != "same" and any(max(sides) > size // 2 for sides, size in given):
-        problem = f"padding: at most half of the window {sizes} expected, not {slid.padding}"
+    gaps = each_axis(name, x, "dilation", dilation, len(axes))
+    slid = sliding(name, x, axes, sizes, sizes if strides is None else strides, padding, gaps)
+    given = zip(slid.padding, slid.reaches, strict=True)
+    if padding != "same" and any(max(sides) > over // 2 for sides, over in given):
+        problem = f"padding: at most half of the window {slid.reaches} expected, not {slid.padding}"
         raise ShapeError(problem_with(name, x, problem))
     return axes, slid
 

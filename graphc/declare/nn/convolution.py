@@ -274,24 +274,30 @@ class _ConvTranspose(_Convolution):
         use_bias: bool = True,
         kernel_init: object = glorot_uniform,
         bias_init: object = zeros,
+        groups: int = 1,
         name: str | None = None,
     ) -> None:
-        """Raises ShapeError for fewer than 1 filter or element of the window, ValueError and
-        TypeError for an activation that is not known. Calls raise as `gc.conv_transpose` does."""
+        """Raises ShapeError for fewer than 1 filter or element of the window and for groups that do
+        not divide the filters, ValueError and TypeError for an activation that is not known. Calls
+        raise as `gc.conv_transpose` does."""
         super().__init__(
             kernel_size, strides, padding, data_format, dilation_rate, activation, use_bias,
             bias_init, name,
         )  # fmt: skip
         self.filters = self._count(filters, "filter")
+        self.groups = self._count(groups, "group")
+        if self.filters % self.groups:
+            problem = f"{type(self).__name__}: {self.groups} groups do not divide {self.filters} "
+            raise ShapeError(located(problem + "filters", callers_location()))
         self.output_padding = output_padding
         self.kernel_init = kernel_init
 
     def call(self, x: Node) -> Node:
-        shape = (*self.kernel_size, self.filters, self._channels(x))
+        shape = (*self.kernel_size, self.filters // self.groups, self._channels(x))
         kernel = self.parameter("kernel", shape, self.kernel_init)
         value = conv_transpose(
             x, kernel, self.strides, self.padding, self.output_padding, self.data_format,
-            self.dilation_rate,
+            self.dilation_rate, self.groups,
         )  # fmt: skip
         return self._finished(value, self.filters)
 
@@ -307,8 +313,8 @@ class Conv2DTranspose(_ConvTranspose):
     """A convolution the other way round: [batch, height, width, channels] -> [batch, *extents,
     filters], larger by the strides; `gc.conv_transpose` says how large.
 
-    Declares the parameters `kernel` [height, width, filters, channels] and `bias` [filters].
-    Arguments and defaults are those of keras.layers.Conv2DTranspose.
+    Declares the parameters `kernel` [height, width, filters / groups, channels] and `bias`
+    [filters]. Arguments and defaults are those of keras.layers.Conv2DTranspose, and torch's groups.
 
         wider = gc.nn.Conv2DTranspose(8, 3, strides=2, padding="same")(hidden)
     """

@@ -50,9 +50,25 @@ class _WindowPooling(_Pooling):
 
 
 class _MaxPool(_WindowPooling):
+    def __init__(
+        self,
+        pool_size: Each = 2,
+        strides: Each | None = None,
+        padding: Padding = "valid",
+        data_format: str | None = None,
+        dilation: Each = 1,
+        name: str | None = None,
+    ) -> None:
+        """Raises TypeError for a name that is no text. Calls raise as `gc.max_pool` does, and
+        ShapeError for a tensor of other axes."""
+        super().__init__(pool_size, strides, padding, data_format, name)
+        self.dilation = dilation
+
     def call(self, x: Node) -> Node:
         self._check_axes(x)
-        return pooling.max_pool(x, self.pool_size, self.strides, self.padding, self.data_format)
+        return pooling.max_pool(
+            x, self.pool_size, self.strides, self.padding, self.data_format, self.dilation
+        )
 
 
 class MaxPool1D(_MaxPool):
@@ -68,7 +84,7 @@ class MaxPool2D(_MaxPool):
 
     `strides` are the window's extents unless given; padding counts as less than every number. The
     derivative goes to the greatest element, and equal ones share it. Arguments and defaults are
-    those of keras.layers.MaxPool2D.
+    those of keras.layers.MaxPool2D, and torch's dilation.
 
         smaller = gc.nn.MaxPool2D(2)(hidden)
     """

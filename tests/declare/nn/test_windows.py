@@ -153,6 +153,15 @@ REFUSED: dict[str, tuple[Any, Any, type[Exception], str]] = {
     "output padding": (
         lambda: gc.nn.Conv1DTranspose(1, 3, 2, output_padding=2), (5, 3), gc.ShapeError, "less than"
     ),
+    "groups of filters": (
+        lambda: gc.nn.Conv1DTranspose(3, 2, groups=2), (5, 4), gc.ShapeError, "do not divide 3 fil"
+    ),
+    "groups of channels": (
+        lambda: gc.nn.Conv1DTranspose(4, 2, groups=2), (5, 3), gc.ShapeError, "not divide 3 chann"
+    ),
+    "dilation": (
+        lambda: gc.nn.MaxPool1D(2, dilation=0), (5, 3), gc.ShapeError, "dilation: at least 1"
+    ),
     "nothing left": (
         lambda: gc.nn.Conv1DTranspose(1, 1, padding=3), (5, 3), gc.ShapeError, "nothing is left"
     ),

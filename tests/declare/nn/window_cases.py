@@ -48,10 +48,12 @@ def _transposed(strides: Any, extents: Any, before: Any) -> Any:
     return lambda x, v: formulas.transposed(x, v["kernel"], strides, extents, before) + v["bias"]
 
 
-def _pooled(sizes: Any, strides: Any, function: Any, sides: Any = None, value: Any = 0) -> Any:
+def _pooled(
+    sizes: Any, strides: Any, function: Any, sides: Any = None, value: Any = 0, gaps: Any = None
+) -> Any:
     def formula(x: Any, v: Any) -> Any:
         given = x if sides is None else formulas.with_zeros(x, sides, value)
-        return formulas.of_windows(given, sizes, strides, function)
+        return formulas.of_windows(given, sizes, strides, function, gaps)
 
     return formula
 
@@ -113,6 +115,16 @@ CASES = {
         lambda: nn.Conv2DTranspose(2, (2, 4), (3, 1), 1, bias_init=_bias()), (3, 4, 2),
         _transposed((3, 1), (6, 5), (1, 1)),
     ),
+    "Conv2DTranspose in groups, channels first": Case(
+        lambda: nn.Conv2DTranspose(6, (3, 2), 2, groups=2, data_format=FIRST, bias_init=_bias()),
+        (4, 2, 3),
+        _first(
+            lambda x, v: np.concatenate([
+                formulas.transposed(x[..., cut], v["kernel"][..., cut], (2, 2), (5, 6), (0, 0))
+                for cut in (slice(0, 2), slice(2, 4))
+            ], -1) + v["bias"]
+        ),
+    ),
     "Conv3DTranspose": Case(
         lambda: nn.Conv3DTranspose(2, 2, bias_init=_bias()), (2, 1, 2, 3),
         _transposed((1, 1, 1), (3, 2, 3), (0, 0, 0)),
@@ -127,6 +139,10 @@ CASES = {
     "MaxPool2D that overlaps, channels first": Case(
         lambda: nn.MaxPool2D(3, 2, 1, FIRST), (3, 5, 4),
         _first(_pooled((3, 3), (2, 2), formulas.greatest, [(1, 1), (1, 1)], -inf)),
+    ),
+    "MaxPool2D of scattered elements": Case(
+        lambda: nn.MaxPool2D((3, 2), 1, ((2, 1), (0, 0)), dilation=(2, 3)), (4, 5, 2),
+        _pooled((3, 2), (1, 1), formulas.greatest, [(2, 1), (0, 0)], -inf, (2, 3)),
     ),
     "MaxPool3D": Case(
         lambda: nn.MaxPool3D(2, 1), (2, 3, 2, 2), _pooled((2,) * 3, (1,) * 3, formulas.greatest)
