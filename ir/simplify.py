@@ -5,6 +5,7 @@ from __future__ import annotations
 from graphc.ir import rules_algebra, rules_backward, rules_movement, rules_stable
 from graphc.ir.graph import Program
 from graphc.ir.rewrite import OnFire, Rule, rewrite
+from graphc.ir.scaled_products import fold_scales
 
 # These hold for primitives alone and make no composite op: safe after composites are expanded,
 # whose expansions the stable forms would fold up again.
@@ -31,7 +32,8 @@ def simplify(program: Program, on_fire: OnFire | None = None) -> Program:
     Common subexpressions are one node by interning, and what no root needs is gone. `on_fire`,
     such as a list's `append`, is called with each rule's Firing.
     """
-    return rewrite(program, RULES, on_fire)
+    # Behind the rules, which find gradients: a scale that has one is needed beside its product.
+    return fold_scales(rewrite(program, RULES, on_fire), on_fire)
 
 
 def simplify_primitives(program: Program, on_fire: OnFire | None = None) -> Program:
