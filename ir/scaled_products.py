@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from graphc.ir.dims import Dim
 from graphc.ir.graph import Node, Program, are_same, rebuild, topological
 from graphc.ir.ops import contract, leaf, movement
 from graphc.ir.ops import elementwise as ops
@@ -73,11 +74,10 @@ def fold_scales(program: Program, on_fire: OnFire | None = None) -> Program:
 def _saves(found: _Scaled, uses: Counter[Node]) -> bool:
     if any(uses[node] > 1 for node in found.inner) or len(found.chain) < LEAST_OPS:
         return False
-    rows, columns = found.product.shape
-    terms = found.product.operands[1].size
-    if not all(isinstance(each, int) for each in (rows, columns, terms)):
+    weights = found.product.operands[1]
+    if any(isinstance(extent, Dim) for extent in (*found.product.shape, *weights.shape)):
         return False
-    return bool(rows * columns >= ROWS_FOR_A_TERM * terms)
+    return found.product.type.size >= ROWS_FOR_A_TERM * weights.type.size
 
 
 def _fired(node: Node, on_fire: OnFire | None) -> Node:
