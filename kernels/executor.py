@@ -32,6 +32,7 @@ class Executor:
     pause         word, rounds: waits for so many rounds
     keep_apart    pool, thread: the calling thread leaves a processor that one before it uses
     clock         -> cycles: the counter that records hold
+    begin_loop, end_loop: addresses of the kernels of the rows around a loop's steps
     where is 0, or (row << 32 | status) of the lowest row whose kernel stopped, or -1 when
     the calling thread has waited for threads without processors for longer than the table bears.
     """
@@ -45,6 +46,8 @@ class Executor:
     pause: Callable[[int, int], None]
     keep_apart: Callable[[int, int], None]
     clock: Callable[[], int]
+    begin_loop: int
+    end_loop: int
 
 
 def load_executor(module: MachineCode) -> Executor:
@@ -64,6 +67,8 @@ def load_executor(module: MachineCode) -> Executor:
         pause=entry("graphc_pause", None, address, word),
         keep_apart=entry("graphc_keep_apart", None, address, word),
         clock=entry("graphc_clock", word),
+        begin_loop=module.address("graphc_begin_loop"),
+        end_loop=module.address("graphc_end_loop"),
     )
 
 

@@ -6,6 +6,7 @@ whoever can map its object code can load it.
 
 import platform
 
+from graphc.kernels.loop_ir import LOOPS
 from graphc.kernels.pool_ir import POOL_TYPE, RUN_TOGETHER, WAITING, WORK
 from graphc.kernels.processors_ir import KEEP_APART
 
@@ -36,6 +37,7 @@ def executor_ir(machine: str) -> str:
             WAITING,
             _EXTERNALS,
             _CLOCK,
+            LOOPS,
             _WALK,
             _RUN,
             RUN_TOGETHER,
@@ -46,7 +48,8 @@ def executor_ir(machine: str) -> str:
 
 _TYPES = """\
 ; kernel, its table of argument pointers,
-; flags (bit 0: all threads meet before this row; bit 1: thread 0 alone calls the kernel)
+; flags (bit 0: all threads meet before this row; bit 1: thread 0 alone calls the kernel; bit 2: the
+; row ends a loop, and a status other than 0 is a jump to where its steps begin)
 %Row = type { ptr, ptr, i64 }
 ; an argument slot, and the number of the external pointer that belongs there
 %Patch = type { ptr, i64 }
@@ -54,8 +57,9 @@ _TYPES = """\
 ; 6 byte steps of the external pointers or null, 7 repeats, 8 stop word, 9 completed walks,
 ; 10 records of a timed run or null, 11 the bytes of those of one thread, 12 the nanoseconds for
 ; which thread 0 may wait for threads without processors before a run ends early, 0: for ever,
-; 13 those for which it has, in all runs
-%Table = type { ptr, i64, ptr, i64, ptr, i64, ptr, i64, ptr, i64, ptr, i64, i64, i64 }
+; 13 those for which it has, in all runs, 14 bytes from the arguments of one thread to those of the
+; next, 0 where all have the same
+%Table = type { ptr, i64, ptr, i64, ptr, i64, ptr, i64, ptr, i64, ptr, i64, i64, i64, i64 }
 ; What a thread's clock showed for a row: 0 cycles in its kernel and 1 cycles spent waiting for
 ; other threads before it, both summed over all walks; 2 when it started the kernel in the last
 ; walk, and 3 when that was done. One more record than rows: its waits are those at the end of a
@@ -197,8 +201,7 @@ _WALK = """
 ; each meeting, so the sum of this thread's records is its whole time. Threads that are timed meet
 ; once more after the last walk, since that wait belongs to the step as well.
 ; Where the workers part thread 0 makes the rest of the walk by itself, and the run ends.
-; No row is a jump: a loop over a body fits in as one more kernel of the same signature, which
-; steps the pointers of a table of its own and walks that.
+; A kernel that ends a loop may jump back to the row that its steps begin with.
 define internal { i64, i64 } @walk(
     ptr %table, ptr %records, ptr %pool, i64 %thread, i64 %threads) alwaysinline {
 entry:
@@ -208,6 +211,9 @@ entry:
   %count = load i64, ptr %count.field
   %repeats.field = getelementptr %Table, ptr %table, i64 0, i32 7
   %repeats = load i64, ptr %repeats.field
+  %stride.field = getelementptr %Table, ptr %table, i64 0, i32 14
+  %stride = load i64, ptr %stride.field
+  %own.arguments = mul i64 %stride, %thread
   %arrived.field = getelementptr %Pool, ptr %pool, i64 0, i32 4
   %halted.field = getelementptr %Pool, ptr %pool, i64 0, i32 2
   %parting.field = getelementptr %Pool, ptr %pool, i64 0, i32 6, i64 0
@@ -233,6 +239,7 @@ next_row:
   %more.rows = icmp slt i64 %index, %count
   br i1 %more.rows, label %enter_row, label %walk_done
 enter_row:
+  %index.following = add i64 %index, 1
   br i1 %by.itself, label %call_kernel, label %read_flags
 read_flags:
   %flags.field = getelementptr %Row, ptr %rows, i64 %index, i32 2
@@ -275,11 +282,22 @@ call_kernel:
   %kernel.field = getelementptr %Row, ptr %rows, i64 %index, i32 0
   %kernel = load ptr, ptr %kernel.field
   %arguments.field = getelementptr %Row, ptr %rows, i64 %index, i32 1
-  %arguments = load ptr, ptr %arguments.field
+  %first.arguments = load ptr, ptr %arguments.field
+  %arguments = getelementptr i8, ptr %first.arguments, i64 %own.arguments
   %status = call i32 %kernel(ptr %arguments, i64 %thread, i64 %sharing)
   %succeeded = icmp eq i32 %status, 0
-  br i1 %succeeded, label %kernel_done, label %failed
+  br i1 %succeeded, label %kernel_done, label %not_zero
+not_zero:
+  %flags.after.field = getelementptr %Row, ptr %rows, i64 %index, i32 2
+  %flags.after = load i64, ptr %flags.after.field
+  %end.bit = and i64 %flags.after, 4
+  %jumps = icmp ne i64 %end.bit, 0
+  br i1 %jumps, label %jump, label %failed
+jump:
+  %index.jump = call i64 @jump_target(ptr %arguments)
+  br label %kernel_done
 kernel_done:
+  %index.done = phi i64 [ %index.following, %call_kernel ], [ %index.jump, %jump ]
   br i1 %timed, label %time_kernel, label %row_done
 time_kernel:
   %clock.done = call i64 @record_kernel(ptr %records, i64 %index, i64 %clock.called)
@@ -291,7 +309,8 @@ row_done:
     [ %target.called, %time_kernel ]
   %by.itself.row = phi i1 [ %by.itself.called, %kernel_done ], [ false, %check_solo ],
     [ %by.itself.called, %time_kernel ]
-  %index.next = add i64 %index, 1
+  %index.next = phi i64 [ %index.done, %kernel_done ], [ %index.following, %check_solo ],
+    [ %index.done, %time_kernel ]
   br label %next_row
 
 walk_done:

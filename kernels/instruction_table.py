@@ -23,18 +23,14 @@ from numpy.typing import NDArray
 
 from graphc.kernels.congestion import Congestion
 from graphc.kernels.executor import Executor
+from graphc.kernels.instructions import POINTER_BYTES, BeginLoop, Layout
+from graphc.kernels.instructions import Instruction as Instruction
 from graphc.kernels.memory import aligned_empty
 from graphc.kernels.pool import ThreadPool
-
-_POINTER_BYTES = 8
 
 # Words of a %Record, and of the memory that threads must not share when they write.
 _RECORD_WORDS = 4
 _LINE_WORDS = 16
-
-# The bits of a row's flags.
-_BARRIER = 1
-_SOLO = 2
 
 # The low bits of a walk's result hold the status, the rest the row.
 _STATUS_BITS = 32
@@ -57,23 +53,6 @@ class KernelStopped(Exception):  # noqa: N818 - the kernel's report, turned into
         self.name = name
         self.status = status
         self.walk = walk
-
-
-@dataclass(frozen=True)
-class Instruction:
-    """One kernel call. `arguments` are indices into the plan's list of buffers.
-
-    barrier  all threads must have finished the instructions before this one. Without it a thread
-             goes on as soon as its own share is done. Two walks of a run always have a barrier
-             between them.
-    solo     thread 0 alone calls the kernel, as the only one; the others pass by.
-    """
-
-    name: str
-    address: int
-    arguments: tuple[int, ...]
-    barrier: bool = False
-    solo: bool = False
 
 
 class StopWord:
@@ -157,6 +136,7 @@ class _TableWords(ctypes.Structure):
         ("record_stride", ctypes.c_int64),
         ("bearable", ctypes.c_int64),
         ("held", ctypes.c_int64),
+        ("argument_stride", ctypes.c_int64),
     )
 
 
@@ -190,8 +170,11 @@ class InstructionTable:
         self.threads = 1 if pool is None else pool.threads
         self.congestion = Congestion() if pool is None else pool.congestion
         self.stop = StopWord() if stop is None else stop
-        self._arguments, self._rows = _rows(self.instructions, buffers)
-        self._patches = _patches(self.instructions, self.external, self._arguments.ctypes.data)
+        layout = Layout.of(self.instructions, self.threads)
+        self._arguments = layout.arguments(buffers)
+        self._loops = layout.loops(self._arguments)
+        self._rows = layout.rows(self._arguments)
+        self._patches = layout.patches(self.external, self._arguments)
         # ctypes arrays: writing a few addresses takes half as long as with numpy or struct.
         # Any: they take every sequence, their declared types take lists alone.
         self._externals: Any = (ctypes.c_int64 * len(self.external))()
@@ -204,6 +187,7 @@ class InstructionTable:
             externals=ctypes.addressof(self._externals),
             external_count=len(self.external),
             stop_word=self.stop.address,
+            argument_stride=layout.stride,
         )
         self._address = ctypes.addressof(self._words)
         self._run: Callable[[int], int] = executor.run
@@ -293,7 +277,7 @@ class InstructionTable:
         """int64 (threads, rows, words): those of a thread in cache lines of their own."""
         words = _RECORD_WORDS * (len(self) + 1)
         padded = -(-words // _LINE_WORDS) * _LINE_WORDS
-        memory = aligned_empty(_POINTER_BYTES * self.threads * padded, _POINTER_BYTES * _LINE_WORDS)
+        memory = aligned_empty(POINTER_BYTES * self.threads * padded, POINTER_BYTES * _LINE_WORDS)
         memory[:] = 0
         return memory.view(np.int64).reshape(self.threads, -1, _RECORD_WORDS)
 
@@ -343,6 +327,9 @@ def _check(
     for index in external:
         if not 0 <= index < len(buffers):
             raise IndexError(f"external buffer {index} is not one of {len(buffers)} buffers")
+    slices = {
+        each.buffer for row in instructions if isinstance(row, BeginLoop) for each in row.slices
+    }
     for number, instruction in enumerate(instructions):
         what = f"instruction {number} ({instruction.name})"
         if instruction.address == 0:
@@ -350,34 +337,5 @@ def _check(
         for index in instruction.arguments:
             if not 0 <= index < len(buffers):
                 raise IndexError(f"{what}: argument {index} is not one of {len(buffers)} buffers")
-            if buffers[index] == 0 and index not in external:
+            if buffers[index] == 0 and index not in external and index not in slices:
                 raise ValueError(f"{what}: the address of buffer {index} is null")
-
-
-def _rows(
-    instructions: tuple[Instruction, ...], buffers: Sequence[int]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The argument pointers of all instructions in a row, and the rows (%Row) that use them."""
-    pointers = [buffers[index] for each in instructions for index in each.arguments]
-    arguments = np.array(pointers, np.int64)
-    rows = np.zeros((len(instructions), 3), np.int64)
-    first = arguments.ctypes.data
-    for row, instruction in zip(rows, instructions, strict=True):
-        flags = (_BARRIER if instruction.barrier else 0) | (_SOLO if instruction.solo else 0)
-        row[:] = instruction.address, first, flags
-        first += _POINTER_BYTES * len(instruction.arguments)
-    return arguments, rows
-
-
-def _patches(
-    instructions: tuple[Instruction, ...], external: tuple[int, ...], first_slot: int
-) -> NDArray[np.int64]:
-    """A %Patch for each argument slot that holds an external buffer."""
-    numbers = {index: number for number, index in enumerate(external)}
-    slots = [index for each in instructions for index in each.arguments]
-    patches = [
-        (first_slot + _POINTER_BYTES * slot, numbers[index])
-        for slot, index in enumerate(slots)
-        if index in numbers
-    ]
-    return np.array(patches, np.int64).reshape(len(patches), 2)
