@@ -18,6 +18,7 @@ from graphc.declare.derivatives import (
     vjp,
 )
 from graphc.declare.graph import Graph
+from graphc.declare.loops import fori_loop, scan
 from graphc.declare.nn import dropout
 from graphc.declare.scopes import scope
 from graphc.declare.training_forms import training_form, training_updates
@@ -273,6 +274,7 @@ __all__ = [
     "flip",
     "floor",
     "floor_divide",
+    "fori_loop",
     "full",
     "full_like",
     "function",
@@ -358,6 +360,7 @@ __all__ = [
     "right_shift",
     "roll",
     "round",
+    "scan",
     "scatter_add",
     "scatter_set",
     "schedules",

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from graphc.ir import build
 from graphc.ir.errors import GraphError, NotDifferentiableError
 from graphc.ir.graph import Node, depends_on, topological
 from graphc.ir.location import callers_location, located
+from graphc.ir.loop_derivative import loop_cotangents
+from graphc.ir.lowering import Region, Result
 from graphc.ir.op import NonDifferentiable, Stopped
-from graphc.ir.ops import movement, reduce
+from graphc.ir.ops import movement, reduce, region
 from graphc.ir.regions import sum_of_embedded
 from graphc.ir.types import Shape
 
@@ -50,15 +52,21 @@ def accumulate(
     results: Sequence[Node], cotangents: Sequence[Node], walked: Collection[Node]
 ) -> Cotangents:
     """The cotangents that reach nodes by ways through the nodes in `walked` alone."""
-    accumulated = Cotangents({}, {})
+    accumulated = Cotangents({}, {}, {})
     for result, cotangent in zip(results, cotangents, strict=True):
         accumulated.add(result, cotangent)
     for node in reversed(topological(results)):
         if node not in walked:
             continue
         with node.graph.at(node.location):
+            if isinstance(node.op.lowering, Region):
+                _pass_through_loop(node, accumulated, walked)
+                continue
             ct = accumulated.of(node)
             if ct is None:
+                continue
+            if isinstance(node.op.lowering, Result):
+                accumulated.add_result(node, ct)
                 continue
             for position, operand in enumerate(node.operands):
                 if operand in walked and operand.dtype.is_float:
@@ -68,18 +76,35 @@ def accumulate(
     return accumulated
 
 
+def _pass_through_loop(node: Node, accumulated: Cotangents, walked: Collection[Node]) -> None:
+    """Adds what the operands of a loop get, all of whose results' cotangents have arrived."""
+    cts = accumulated.results.get(node)
+    if not cts:
+        return
+    wanted = [k for k, x in enumerate(node.operands) if x in walked and x.dtype.is_float]
+    for position, ct in loop_cotangents(node, cts, wanted, accumulate).items():
+        accumulated.add(node.operands[position], ct)
+
+
 @dataclass(frozen=True, eq=False)
 class Cotangents:
-    """What has reached each node: the sum of tensors, and the regions that slices of it add."""
+    """What has reached each node: the sum of tensors, the regions that slices of it add, and of a
+    node of several results the cotangent of each, by its number."""
 
     whole: dict[Node, Node]
     regions: dict[Node, list[Node]]
+    results: dict[Node, dict[int, Node]]
 
     def add(self, node: Node, contribution: Node) -> None:
         if contribution.op is movement.embed:
             self.regions.setdefault(node, []).append(contribution)
         else:
             self._add_whole(node, contribution)
+
+    def add_result(self, node: Node, ct: Node) -> None:
+        """Hands the cotangent of one result to the node that it is a result of."""
+        (several,) = node.operands
+        self.results.setdefault(several, {})[node.attributes["number"]] = ct
 
     def of(self, node: Node) -> Node | None:
         """The cotangent, of which all has arrived; None where nothing has."""
@@ -151,7 +176,11 @@ def _reached_by_derivatives(results: Sequence[Node]) -> set[Node]:
     What a stopped operand is made of, by whatever ops, is among them: its derivative is 0 there.
     """
     reached, stopped = set(results), set[Node]()
-    for node in reversed(topological(results)):
+    order = topological(results)
+    for node in reversed(order):
+        if isinstance(node.op.lowering, Region) and node not in stopped:
+            reached.update(_reached_through_steps(node, reached, order))
+            continue
         for position, operand in enumerate(node.operands):
             rule = node.op.vjp[0 if node.op.arity is None else position]
             if node in stopped or isinstance(rule, Stopped):
@@ -159,6 +188,26 @@ def _reached_by_derivatives(results: Sequence[Node]) -> set[Node]:
             elif node in reached and node.dtype.is_float and callable(rule):
                 reached.add(operand)
     return reached | stopped
+
+
+def _reached_through_steps(
+    loop: Node, reached: Collection[Node], nodes: Sequence[Node]
+) -> Iterator[Node]:
+    """The operands of a loop from which a path of derivatives leads to one of its results in
+    `reached`."""
+    body, carries = loop.attributes["body"], loop.attributes["carries"]
+    results = [x for x in nodes if x in reached and x.op is region.result and x.operands[0] is loop]
+    numbers = {x.attributes["number"] for x in results}
+    while True:
+        values = [body.outputs[number][1] for number in numbers]
+        inside = _reached_by_derivatives([x for x in values if x.dtype.is_float])
+        more = {k for k, x in enumerate(body.inputs[:carries]) if x in inside} - numbers
+        if not more:
+            break
+        numbers |= more
+    for operand, x in zip(loop.operands, body.inputs, strict=True):
+        if x in inside:
+            yield operand
 
 
 def _blocking_reason(results: Sequence[Node], w: Node) -> str:
@@ -170,7 +219,9 @@ def _blocking_reason(results: Sequence[Node], w: Node) -> str:
             if operand not in reached:
                 continue
             rule = node.op.vjp[0 if node.op.arity is None else position]
-            if isinstance(rule, NonDifferentiable):
+            if isinstance(node.op.lowering, Region):
+                reason = f"{node.op.name}: no path of derivatives leads through its steps"
+            elif isinstance(rule, NonDifferentiable):
                 reason = f"{node.op.name}: {rule.reason}"
             elif node.dtype.is_float:
                 reached.add(node)

@@ -10,7 +10,18 @@ from graphc.ir.dims import Extent
 from graphc.ir.errors import GraphError
 from graphc.ir.graph import Node, topological
 from graphc.ir.location import located
-from graphc.ir.lowering import Assemble, Composite, Contract, Cumulative, Gather, Scalar, Scatter
+from graphc.ir.loops import body_of, unused
+from graphc.ir.lowering import (
+    Assemble,
+    Composite,
+    Contract,
+    Cumulative,
+    Gather,
+    Region,
+    Result,
+    Scalar,
+    Scatter,
+)
 from graphc.ir.ops import OPS, custom, movement, training
 
 
@@ -51,6 +62,10 @@ class _Batch:
 
     def _make(self, node: Node) -> Node:
         op, lowering = node.op, node.op.lowering
+        if isinstance(lowering, Region):
+            return self._loop(node)
+        if isinstance(lowering, Result):
+            return self._result(node)
         if isinstance(lowering, Composite) and not _keeps_its_name(node):
             if op is custom.custom_vjp:
                 raise _no_rule(node, "its derivative would be lost")
@@ -67,6 +82,32 @@ class _Batch:
         else:
             raise _no_rule(node, "it has several operands")
         return node.graph.apply(op, operands, self._attributes(node))
+
+    def _loop(self, node: Node) -> Node:
+        """The loop for all values: of each carry and each slice, and of what differs outside."""
+        body, operands = node.attributes["body"], []
+        carries = node.attributes["carries"]
+        behind = carries + node.attributes["slices"]
+        given: dict[Node, Node] = {}
+        for number, (operand, x) in enumerate(zip(node.operands, body.inputs, strict=True)):
+            if number >= behind and operand not in self.made:
+                operands.append(operand)
+                continue
+            whole = self._whole(operand)
+            # Steps come first.
+            operands.append(_swapped(whole) if carries <= number < behind else whole)
+            name = unused(x.graph.inputs, x.name)
+            given[x] = x.graph.input(name, (self.extent, *x.shape), x.dtype)
+        made = batched([value for _, value in body.outputs], given)
+        inputs = [given.get(x, x) for x in body.inputs]
+        attributes = {**node.attributes, "body": body_of(inputs, made[:carries], made[carries:])}
+        return node.graph.apply(node.op, operands, attributes)
+
+    def _result(self, node: Node) -> Node:
+        (loop,) = node.operands
+        number = node.attributes["number"]
+        result = node.op(self.made[loop], number=number)
+        return result if number < loop.attributes["carries"] else _swapped(result)
 
     def _aligned(self, x: Node, rank: int) -> Node:
         """The values of an operand that broadcasts to `rank` axes beside the new one."""
@@ -89,6 +130,11 @@ class _Batch:
                 raise _no_rule(node, f"its attribute {name} may be an axis")
             made[name] = kind.deeper(node.attributes[name], self.extent)
         return made
+
+
+def _swapped(x: Node) -> Node:
+    """x with its first two axes in the other order."""
+    return build.transpose(x, (1, 0, *range(2, x.rank)))
 
 
 def _keeps_its_name(node: Node) -> bool:

@@ -9,8 +9,10 @@ from typing import Any
 from graphc.ir.build import broadcast_to
 from graphc.ir.errors import DTypeError, GraphError, ShapeError
 from graphc.ir.given import is_tensor, shown
-from graphc.ir.graph import Node, Program, are_same, rebuild, topological
+from graphc.ir.graph import Node, Program, rebuild, topological
 from graphc.ir.location import callers_location, located
+from graphc.ir.lower import applied
+from graphc.ir.lowering import Region
 from graphc.ir.op import GraphOfNodes, Stopped
 from graphc.ir.ops import custom, leaf
 from graphc.ir.types import TensorType, is_several
@@ -140,19 +142,20 @@ def custom_vjp(function: Callable[..., Node]) -> CustomVjp:
 
 def without_custom_vjp(program: Program) -> Program:
     """The program without the derivatives that users stated, once no other is taken of it."""
-    if not any(node.op is custom.custom_vjp for node in program.nodes):
+    if not any(_holds_statement(node) for node in program.nodes):
         return program
 
     def make(node: Node, operands: tuple[Node, ...]) -> Node:
         if node.op is custom.custom_vjp:
             return operands[custom.VALUE]
-        if are_same(operands, node.operands):
-            return node
-        with node.graph.at(node.location):
-            return node.graph.apply(node.op, operands, node.attributes)
+        return applied(node, operands, without_custom_vjp)
 
     made = rebuild(program.roots, make)
     return program.map_roots(made.__getitem__)
+
+
+def _holds_statement(node: Node) -> bool:
+    return node.op is custom.custom_vjp or isinstance(node.op.lowering, Region)
 
 
 def formal_of(graph: GraphOfNodes, of: TensorType) -> Node:

@@ -301,13 +301,14 @@ def are_same(nodes: Sequence[Node], others: Sequence[Node]) -> bool:
     return len(nodes) == len(others) and all(map(operator.is_, nodes, others))
 
 
-def topological(roots: Iterable[Node]) -> tuple[Node, ...]:
-    """Every node reachable from `roots`, each once, operands before their users.
+def topological(roots: Iterable[Node], given: Iterable[Node] = ()) -> tuple[Node, ...]:
+    """Every node reachable from `roots` past none of `given`, each once, operands before their
+    users. The given ones are not among them.
 
     Iterative, so that depth is bounded by memory and not by Python's stack.
     """
     order: list[Node] = []
-    done: set[Node] = set()
+    done: set[Node] = set(given)
     for root in roots:
         stack: list[tuple[Node, int]] = [(root, 0)] if root not in done else []
         while stack:

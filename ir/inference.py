@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from graphc.ir.graph import Node, Program, are_same, rebuild
+from graphc.ir.graph import Node, Program, rebuild
+from graphc.ir.lower import applied
+from graphc.ir.lowering import Region
 from graphc.ir.ops.training import training_form
 
 
@@ -19,9 +21,14 @@ def inference_values(roots: Iterable[Node]) -> dict[Node, Node]:
         if node.op.inference is not None:
             with node.graph.at(node.location):
                 return node.op.inference(*operands, **node.attributes)
-        return _applied(node, operands)
+        return applied(node, operands, _in_inference)
 
     return rebuild(roots, make)
+
+
+def _in_inference(body: Program) -> Program:
+    made = inference_values(body.roots)
+    return body.map_roots(made.__getitem__)
 
 
 def without_training_forms(program: Program) -> Program:
@@ -30,22 +37,20 @@ def without_training_forms(program: Program) -> Program:
     So what inference alone needs, such as running means, is no part of it. Values that are inputs
     of the program stay as they are: it is to be cut there.
     """
-    if not any(node.op is training_form for node in program.nodes):
+    if not any(_holds_forms(node) for node in program.nodes):
         return program
     given = set(program.inputs)
 
     def make(node: Node, operands: tuple[Node, ...]) -> Node:
         if node in given:
             return node
-        return operands[0] if node.op is training_form else _applied(node, operands)
+        if node.op is training_form:
+            return operands[0]
+        return applied(node, operands, without_training_forms)
 
     made = rebuild(program.roots, make)
     return program.map_roots(made.__getitem__)
 
 
-def _applied(node: Node, operands: tuple[Node, ...]) -> Node:
-    """The node's op on other operands."""
-    if are_same(operands, node.operands):
-        return node
-    with node.graph.at(node.location):
-        return node.graph.apply(node.op, operands, node.attributes)
+def _holds_forms(node: Node) -> bool:
+    return node.op is training_form or isinstance(node.op.lowering, Region)

@@ -1,14 +1,14 @@
-"""Programs without composite ops, and programs without open dimensions."""
+"""Programs without composite ops, programs without open dimensions, and bodies of loops."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from graphc.ir.errors import ShapeError
 from graphc.ir.graph import Graph, Node, Program, are_same, rebuild
 from graphc.ir.location import located
-from graphc.ir.lowering import Composite
+from graphc.ir.lowering import Composite, Region
 from graphc.ir.ops import leaf
 from graphc.ir.types import static_shape
 
@@ -75,9 +75,41 @@ def specialize(program: Program, bindings: Mapping[str, int]) -> Program:
     )
 
 
+def deeply(change: Callable[[Program], Program]) -> Callable[[Program], Program]:
+    """`change` for a program and before that, inner ones first, for the bodies of its loops."""
+
+    def changed(program: Program) -> Program:
+        return change(with_bodies(program, changed))
+
+    return changed
+
+
+def with_bodies(program: Program, change: Callable[[Program], Program]) -> Program:
+    """The program, in the same graph, with the body of each of its loops changed."""
+    if not any(isinstance(node.op.lowering, Region) for node in program.nodes):
+        return program
+    made = rebuild(program.roots, lambda node, operands: applied(node, operands, change))
+    return program.map_roots(made.__getitem__)
+
+
+def applied(
+    node: Node, operands: tuple[Node, ...], change: Callable[[Program], Program] | None = None
+) -> Node:
+    """The node's op on other operands; of a loop with its body changed."""
+    attributes = node.attributes
+    if change is not None and isinstance(node.op.lowering, Region):
+        attributes = {**attributes, "body": change(attributes["body"])}
+    elif are_same(operands, node.operands):
+        return node
+    with node.graph.at(node.location):
+        return node.graph.apply(node.op, operands, attributes)
+
+
 def _bound_attributes(node: Node, bindings: Mapping[str, int]) -> dict[str, Any]:
     """The node's attributes with all shapes fixed. Raises ShapeError for an open dimension."""
     attributes = dict(node.attributes)
+    if isinstance(node.op.lowering, Region):
+        attributes["body"] = specialize(attributes["body"], bindings)
     for name, kind in node.op.attributes.items():
         if kind.bind is not None:
             try:

@@ -133,6 +133,19 @@ class Sorting:
 
 
 @dataclass(frozen=True)
+class Region:
+    """Lowering of a loop: attribute `body` is a program that is made `length` times.
+
+    The node has several results, and is read by `Result` alone.
+    """
+
+
+@dataclass(frozen=True)
+class Result:
+    """Lowering of one result of a node that has several: number `number` of them."""
+
+
+@dataclass(frozen=True)
 class Composite:
     """An op that has a name for the sake of rewriting; `expand` builds it from primitives."""
 
@@ -151,5 +164,7 @@ Lowering = (
     | Contract
     | Cumulative
     | Sorting
+    | Region
+    | Result
     | Composite
 )

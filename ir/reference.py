@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
 from graphc.ir.errors import GraphError
 from graphc.ir.graph import Node, Program, topological
+from graphc.ir.lowering import Region
 from graphc.ir.op import Array
 from graphc.ir.ops import leaf
 from graphc.ir.ops.indexed import as_given
-from graphc.ir.types import TensorType, bind_shape
+from graphc.ir.types import TensorType, bind_shape, static_shape
 
 
 def evaluate(
@@ -42,11 +44,40 @@ def _apply(node: Node, operands: list[Array], extents: Mapping[str, int]) -> Arr
     for name, kind in node.op.attributes.items():
         if kind.bind is not None:
             attributes[name] = kind.bind(attributes[name], extents)
+    if isinstance(node.op.lowering, Region):
+        return _run_steps(operands, extents, **attributes)
     if node.op.indices is not None:
         _check_indices(node, operands, attributes)
     # Kernels give infinities and NaN without a word.
     with np.errstate(all="ignore"):
         return np.asarray(node.op.reference(result_type, *operands, **attributes))
+
+
+def _run_steps(
+    operands: list[Array],
+    extents: Mapping[str, int],
+    *,
+    body: Program,
+    carries: int,
+    slices: int,
+    length: int,
+    reverse: bool,
+    recompute: bool,
+) -> Any:
+    """The last carries and the stacked values of a loop, one array each."""
+    values, behind = operands[:carries], carries + slices
+    stacked = [node for _, node in body.outputs[carries:]]
+    stacks = [
+        np.zeros((length, *static_shape(bind_shape(node.shape, extents))), node.dtype.numpy)
+        for node in stacked
+    ]
+    for step in reversed(range(length)) if reverse else range(length):
+        given = [*values, *(x[step] for x in operands[carries:behind]), *operands[behind:]]
+        made = evaluate(body.roots, dict(zip(body.inputs, given, strict=True)), extents)
+        values = [made[node] for _, node in body.outputs[:carries]]
+        for stack, node in zip(stacks, stacked, strict=True):
+            stack[step] = made[node]
+    return (*values, *stacks)
 
 
 def _check_indices(node: Node, operands: list[Array], attributes: Mapping[str, object]) -> None:

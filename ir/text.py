@@ -11,6 +11,15 @@
 One value a line, states first, operands before users, numbered from 0. Inputs and states stand
 under their own names and scalar constants under their value and dtype. A name that is not made of
 letters, digits, `_`, `.` and `/` is quoted. What follows a `#` is a comment.
+
+The body of a loop is a program among its attributes, with its statements on lines of their own, or
+behind each other with a `;` between them:
+
+      %0 = scan[carries=1,slices=1,length=9,...,body=program body(c: f32[], x: f32[]) {
+        %0 = add(c, x) : f32[]
+        return c=%0
+      }](start, xs) : (f32[])
+      %1 = result[number=0](%0) : f32[]
 """
 
 from __future__ import annotations
@@ -18,7 +27,7 @@ from __future__ import annotations
 import ast
 import contextlib
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, ClassVar
@@ -30,7 +39,8 @@ from graphc.ir.graph import Graph, Node, Program, is_among, topological
 from graphc.ir.location import Location
 from graphc.ir.op import Op
 from graphc.ir.ops import OPS, leaf
-from graphc.ir.types import DTYPES, TensorType, f32
+from graphc.ir.ops.region import PROGRAM
+from graphc.ir.types import DTYPES, TensorType, TupleType, f32
 
 INDENT = "  "
 _BARE_NAME = re.compile(r"(?!(?:return|update)$)[A-Za-z_][\w./]*", re.ASCII)
@@ -38,7 +48,7 @@ _QUOTED = r"'(?:[^'\\]|\\.)*+'|\"(?:[^\"\\]|\\.)*+\""
 # A quote that nothing closes: all that follows, which is then looked at once.
 _UNCLOSED = r"['\"].*"
 _OPENING, _CLOSING = "([{", ")]}"
-_SEPARATORS = ",:="
+_SEPARATORS = ",:=;"
 
 
 # --- printing --------------------------------------------------------------------------------
@@ -70,15 +80,14 @@ def print_program(program: Program, locations: bool = False) -> str:
             if not is_among(node, program.inputs):
                 declared.append((value_text(node, labels), node.location))
         elif not _is_scalar_constant(node):
-            lines.append((value_text(node, labels), node.location))
+            lines.append((_value(node, labels, _in_lines), node.location))
     if program.outputs:
-        returned = ", ".join(f"{name_text(name)}={labels[x]}" for name, x in program.outputs)
-        lines.append((f"return {returned}", None))
+        lines.append((_return_text(program, labels), None))
     for state, value in program.updates:
         lines.append((f"update {labels[state]} = {labels[value]}", None))
-    parameters = ", ".join(f"{labels[node]}: {node.type}" for node in program.inputs)
     body = [_line_text(text, where if locations else None) for text, where in declared + lines]
-    return "\n".join([f"program {name_text(program.name)}({parameters}) {{", *body, "}"]) + "\n"
+    body = [line.replace("\n", f"\n{INDENT}") for line in body]
+    return "\n".join([_header_text(program, labels), *body, "}"]) + "\n"
 
 
 def _line_text(text: str, location: Location | None) -> str:
@@ -87,13 +96,45 @@ def _line_text(text: str, location: Location | None) -> str:
 
 def value_text(node: Node, labels: Mapping[Node, str]) -> str:
     """The line of a value, without its place in the user's source."""
+    return _value(node, labels, _in_a_line)
+
+
+def _value(node: Node, labels: Mapping[Node, str], show: Callable[[Program], str]) -> str:
+    """The text of a value, in which `show` prints bodies of loops."""
     shown = [
-        f"{name}={kind.show(node.attributes[name])}" for name, kind in _printed(node.op).items()
+        f"{name}={(show if kind is PROGRAM else kind.show)(node.attributes[name])}"
+        for name, kind in _printed(node.op).items()
     ]
     attributes = f"[{','.join(shown)}]" if shown else ""
     operands = ", ".join(labels[operand] for operand in node.operands)
     call = f"({operands})" if node.operands or node.op.arity is None else ""
     return f"{labels[node]} = {node.op.name}{attributes}{call} : {node.type}"
+
+
+def _in_lines(body: Program) -> str:
+    return print_program(body).rstrip()
+
+
+def _in_a_line(body: Program) -> str:
+    """The body's header, its statements with `;` between them, and its end."""
+    labels = value_labels(body)
+    statements = [
+        value_text(node, labels)
+        for node in labels
+        if not (node.op is leaf.input_ or _is_scalar_constant(node))
+    ]
+    statements.append(_return_text(body, labels))
+    return f"{_header_text(body, labels)} {'; '.join(statements)} }}"
+
+
+def _header_text(program: Program, labels: Mapping[Node, str]) -> str:
+    parameters = ", ".join(f"{labels[node]}: {node.type}" for node in program.inputs)
+    return f"program {name_text(program.name)}({parameters}) {{"
+
+
+def _return_text(program: Program, labels: Mapping[Node, str]) -> str:
+    returned = ", ".join(f"{name_text(name)}={labels[x]}" for name, x in program.outputs)
+    return f"return {returned}"
 
 
 def _printed(op: Op) -> dict[str, Any]:
@@ -165,12 +206,35 @@ class Parser:
         for line in lines:
             if line == "}":
                 break
-            self._statement(line)
+            self._statement(self._whole(line, lines))
         else:
             raise self._error("'}' expected at the end")
         for line in lines:
             raise self._error(f"nothing expected after '}}', not {shown(line)}")
         return Program(name, inputs, tuple(self.outputs), tuple(self.updates))
+
+    def _whole(self, line: str, further: Iterator[str]) -> str:
+        """The statement that begins with `line`, with all lines of the bodies in it."""
+        whole, depth = line, _depth(line)
+        while depth > 0:
+            line = next(further, "")
+            if not line:
+                raise self._error("'}' expected at the end of a body")
+            depth += _depth(line)
+            is_between = not whole.endswith("{") and not line.startswith("}")
+            whole = f"{whole}{'; ' if is_between else ' '}{line}"
+        return whole
+
+    def _body(self, text: str) -> Program:
+        """The program in an attribute: a header and statements in braces."""
+        inner = Parser(self.filename, self.ops, self.line)
+        head, brace, rest = text.partition("{")
+        if not brace or not rest.rstrip().endswith("}"):
+            raise self._error(f"'program NAME(...) {{ ... }}' expected, not {shown(text)}")
+        name, inputs = inner._header(head + brace)
+        for statement in inner._parts(rest.rstrip()[:-1], ";"):
+            inner._statement(statement)
+        return Program(name, inputs, tuple(inner.outputs), tuple(inner.updates))
 
     def _lines(self, text: str) -> Iterator[str]:
         """The lines that say something, without comments."""
@@ -261,6 +325,9 @@ class Parser:
                 raise self._error(
                     f"{op.name}: attributes {list(expected)} expected, not {shown(name)}"
                 )
+            if expected[name] is PROGRAM:
+                found[name] = self._body(value)
+                continue
             try:
                 found[name] = expected[name].read(value)
             except (ValueError, SyntaxError, TypeError):
@@ -286,6 +353,8 @@ class Parser:
         raise self._error(f"a value defined above expected, not {shown(text)}")
 
     def _type(self, text: str) -> TensorType:
+        if text.startswith("(") and text.endswith(")"):
+            return TupleType.of([self._type(part) for part in self._parts(text[1:-1], ",")])
         found = re.fullmatch(r"(\w+)(\[[^\[\]]*\])", text)
         if not found or found[1] not in DTYPES:
             raise self._error(f"a type like f32[2,batch] expected, not {shown(text)}")
@@ -360,6 +429,12 @@ def _outside(text: str) -> Iterator[tuple[int, str]]:
         if depth == 0:
             yield found.start(), c
         depth += c in _OPENING
+
+
+def _depth(line: str) -> int:
+    """How many braces the line opens more than it closes."""
+    marks = re.findall(rf"{_QUOTED}|{_UNCLOSED}|[{{}}]", line)
+    return marks.count("{") - marks.count("}")
 
 
 def without_comment(line: str) -> str:

@@ -182,6 +182,26 @@ class TensorType:
         return f"{self.dtype}[{','.join(map(str, self.shape))}]"
 
 
+@dataclass(frozen=True, repr=False)
+class TupleType(TensorType):
+    """The type of a node that has several results, which `result` takes out: `results` are theirs.
+
+    Dtype and shape are those of the first.
+    """
+
+    results: tuple[TensorType, ...]
+
+    @classmethod
+    def of(cls, results: Sequence[TensorType]) -> TupleType:
+        """The type of these results. Raises ShapeError where there are none."""
+        if not results:
+            raise ShapeError("at least one result expected")
+        return cls(results[0].dtype, results[0].shape, tuple(results))
+
+    def __repr__(self) -> str:
+        return f"({', '.join(map(repr, self.results))})"
+
+
 def named_dimensions(shapes: Iterable[Shape]) -> tuple[str, ...]:
     """The names of open dimensions, those in sums and products too, in order of appearance."""
     extents = (extent for shape in shapes for extent in shape if isinstance(extent, Dim))

@@ -8,18 +8,22 @@ from collections.abc import Callable, Iterable
 from graphc.ir.errors import DTypeError, GraphError, ShapeError
 from graphc.ir.graph import Node, Program, is_among
 from graphc.ir.location import located
-from graphc.ir.lowering import Composite, Scalar
+from graphc.ir.lowering import Composite, Region, Result, Scalar
 from graphc.ir.op import Op
 from graphc.ir.ops import OPS, leaf
-from graphc.ir.types import Shape, named_dimensions
+from graphc.ir.types import Shape, TupleType, named_dimensions
 
 Check = Callable[[Program, tuple[Node, ...]], None]
 
 
 def verify(program: Program) -> None:
     """Runs every check. Raises GraphError naming the invariant, the node and the user's line."""
+    _run_checks(program, CHECKS)
+
+
+def _run_checks(program: Program, checks: Iterable[Check]) -> None:
     nodes = reachable(program)
-    for check in CHECKS:
+    for check in checks:
         check(program, nodes)
 
 
@@ -131,6 +135,23 @@ def check_updates(program: Program, nodes: tuple[Node, ...]) -> None:
         _fail("updates", state, "is updated twice")
 
 
+def check_loops(program: Program, nodes: tuple[Node, ...]) -> None:
+    """Results alone read loops, whose bodies have no states and pass all checks but that of the
+    dimensions, which are those of the program around them."""
+    for node in nodes:
+        tuples = [x for x in node.operands if isinstance(x.type, TupleType)]
+        if tuples and not isinstance(node.op.lowering, Result):
+            _fail("loops", node, f"reads {tuples[0]!r}, of which `result` takes one value")
+        if isinstance(node.op.lowering, Region):
+            body = node.attributes["body"]
+            if body.updates or body.states:
+                _fail("loops", node, "has a body with states")
+            _run_checks(body, [check for check in CHECKS if check is not check_dimensions])
+    for root in program.roots:
+        if isinstance(root.type, TupleType):
+            _fail("loops", root, "is a root, of which `result` takes one value")
+
+
 def check_dimensions(program: Program, nodes: tuple[Node, ...]) -> None:
     """Every named dimension is an extent of an input, whose array will bind it at a call."""
     bound = set(named_dimensions(node.shape for node in program.inputs))
@@ -142,6 +163,9 @@ def check_dimensions(program: Program, nodes: tuple[Node, ...]) -> None:
 
 def _shapes(node: Node) -> Iterable[Shape]:
     yield node.shape
+    if isinstance(node.op.lowering, Region):
+        for inner in reachable(node.attributes["body"]):
+            yield from _shapes(inner)
     for name, kind in node.op.attributes.items():
         if kind.bind is not None:
             value = node.attributes[name]
@@ -157,6 +181,7 @@ CHECKS: tuple[Check, ...] = (
     check_inputs,
     check_names,
     check_updates,
+    check_loops,
     check_dimensions,
 )
 

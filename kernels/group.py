@@ -87,4 +87,16 @@ class OrderedGroup:
         return (self.node,)
 
 
-Group = LoopGroup | ContractionGroup | MovementGroup | OrderedGroup
+@dataclass(frozen=True, eq=False)
+class RegionGroup:
+    """A loop and those of its results that are read: its steps have kernels of their own."""
+
+    node: Node
+    outputs: tuple[Node, ...]
+
+    @property
+    def nodes(self) -> tuple[Node, ...]:
+        return (self.node, *self.outputs)
+
+
+Group = LoopGroup | ContractionGroup | MovementGroup | OrderedGroup | RegionGroup

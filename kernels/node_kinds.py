@@ -16,6 +16,8 @@ from graphc.ir.lowering import (
     Gather,
     LoopIndex,
     Reduction,
+    Region,
+    Result,
     Scalar,
     Scatter,
     Sorting,
@@ -55,9 +57,19 @@ def is_ordered(node: Node) -> bool:
     return isinstance(node.op.lowering, Cumulative | Sorting)
 
 
+def is_region(node: Node) -> bool:
+    """Whether the node is a loop over steps, of which others are results."""
+    return isinstance(node.op.lowering, Region)
+
+
+def is_result(node: Node) -> bool:
+    """Whether the node is one result of a loop."""
+    return isinstance(node.op.lowering, Result)
+
+
 def reads_memory(node: Node) -> bool:
     """Whether the node's kernel reads its operands from memory, whatever makes them."""
-    return is_contraction(node) or is_movement(node) or is_ordered(node)
+    return is_contraction(node) or is_movement(node) or is_ordered(node) or is_region(node)
 
 
 def changes_base(node: Node) -> bool:

@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 from graphc.compiler.compiled import CompiledProgram
-from graphc.compiler.executable import Buffer, BufferRole, Executable, Output, Row
+from graphc.compiler.executable import (
+    Buffer,
+    BufferRole,
+    Executable,
+    Loop,
+    Output,
+    Row,
+    SlicedBuffer,
+)
 from graphc.compiler.pipeline import Compilation
 from graphc.compiler.plan import Plan
 from graphc.ir.graph import Node, Program
@@ -26,7 +34,7 @@ def executable_of(compilation: Compilation) -> Executable:
     rows = tuple(
         Row(
             row.name,
-            kernel_digest(row.source),
+            kernel_digest(row.source) if row.source.text else "",
             tuple(numbers[storage] for storage in row.source.arguments),
             row.shared,
             row.barrier,
@@ -41,6 +49,7 @@ def executable_of(compilation: Compilation) -> Executable:
         _outputs(compilation.program, plan, numbers),
         plan.arena.nbytes,
         compilation.options.threads,
+        _loops(plan, numbers),
     )
 
 
@@ -60,7 +69,28 @@ def _buffers(plan: Plan) -> dict[Storage, Buffer]:
         buffers[storage] = Buffer(BufferRole.CONSTANT, storage.dtype, storage.size, value=value)
     for storage, offset in plan.arena.offsets.items():
         buffers[storage] = Buffer(BufferRole.ARENA, storage.dtype, storage.size, offset=offset)
+    for row in plan.instructions:
+        for each in row.begins.slices if row.begins else ():
+            storage = each.storage
+            buffers[storage] = Buffer(BufferRole.SLICE, storage.dtype, storage.size)
     return buffers
+
+
+def _loops(plan: Plan, numbers: dict[Storage, int]) -> tuple[Loop, ...]:
+    begins = {row.begins: number for number, row in enumerate(plan.instructions) if row.begins}
+    return tuple(
+        Loop(
+            begins[row.ends],
+            number,
+            row.ends.length,
+            tuple(
+                SlicedBuffer(numbers[each.storage], numbers[each.whole], each.first, each.stride)
+                for each in row.ends.slices
+            ),
+        )
+        for number, row in enumerate(plan.instructions)
+        if row.ends is not None
+    )
 
 
 def _outputs(program: Program, plan: Plan, numbers: dict[Storage, int]) -> tuple[Output, ...]:

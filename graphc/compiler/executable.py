@@ -11,13 +11,15 @@ from graphc.ir.types import DType
 
 
 class BufferRole(enum.Enum):
-    """What a buffer is for. States that are trained are parameters."""
+    """What a buffer is for. States that are trained are parameters. A slice is in another buffer,
+    where the loop says that reads or writes it."""
 
     INPUT = "input"
     PARAMETER = "parameter"
     STATE = "state"
     CONSTANT = "constant"
     ARENA = "arena"
+    SLICE = "slice"
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,8 @@ class Buffer:
 class Row:
     """One row of the table.
 
-    kernel: the digest of its source, by which its machine code is found.
+    kernel: the digest of its source, by which its machine code is found; empty for rows that begin
+        and end loops, whose kernels are the executor's.
     arguments: numbers of buffers.
     shared, barrier: as in `graphc.compiler.plan.PlannedInstruction`.
     checks_indices: whether it stops the run where an index is out of range.
@@ -57,6 +60,27 @@ class Row:
     barrier: bool
     checks_indices: bool
     gathers: bool
+
+
+@dataclass(frozen=True)
+class SlicedBuffer:
+    """Of which buffer another one is a slice in each step of a loop: `first` bytes from its
+    beginning, and `stride` further in each step."""
+
+    buffer: int
+    whole: int
+    first: int
+    stride: int
+
+
+@dataclass(frozen=True)
+class Loop:
+    """A loop over rows: those between the rows number `begin` and `end`, `length` times."""
+
+    begin: int
+    end: int
+    length: int
+    slices: tuple[SlicedBuffer, ...]
 
 
 @dataclass(frozen=True)
@@ -80,6 +104,7 @@ class Executable:
     buffers: those of the inputs come first, in the order of the inputs.
     arena_bytes: of the memory that buffers with an offset are in.
     threads: at most so many run it.
+    loops: in the order of their ends, so that inner ones come first.
     """
 
     buffers: tuple[Buffer, ...]
@@ -87,6 +112,7 @@ class Executable:
     outputs: tuple[Output, ...]
     arena_bytes: int
     threads: int
+    loops: tuple[Loop, ...] = ()
 
     @property
     def inputs(self) -> int:

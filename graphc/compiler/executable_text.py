@@ -9,7 +9,15 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from graphc.compiler.executable import Buffer, BufferRole, Executable, Output, Row
+from graphc.compiler.executable import (
+    Buffer,
+    BufferRole,
+    Executable,
+    Loop,
+    Output,
+    Row,
+    SlicedBuffer,
+)
 from graphc.ir.attributes import Literal
 from graphc.ir.types import DTYPES
 
@@ -17,7 +25,7 @@ from graphc.ir.types import DTYPES
 TEXT = "plan"
 CONSTANTS = "constants"
 
-Record = TypeVar("Record", Row, Output)
+Record = TypeVar("Record", Row, Output, Loop, SlicedBuffer)
 
 
 def write_executable(executable: Executable) -> dict[str, bytes]:
@@ -27,6 +35,7 @@ def write_executable(executable: Executable) -> dict[str, bytes]:
         "buffers": [_buffer_record(buffer) for buffer in executable.buffers],
         "rows": [_record(row) for row in executable.rows],
         "outputs": [_record(output) for output in executable.outputs],
+        "loops": [_loop_record(loop) for loop in executable.loops],
         "arena_bytes": executable.arena_bytes,
         "threads": executable.threads,
     }
@@ -43,6 +52,7 @@ def read_executable(parts: Mapping[str, bytes]) -> Executable:
         buffers=_read_buffers(text["buffers"], parts[CONSTANTS]),
         rows=tuple(_read(Row, record) for record in text["rows"]),
         outputs=tuple(_read(Output, record) for record in text["outputs"]),
+        loops=tuple(_read_loop(record) for record in text["loops"]),
         arena_bytes=int(text["arena_bytes"]),
         threads=int(text["threads"]),
     )
@@ -50,7 +60,16 @@ def read_executable(parts: Mapping[str, bytes]) -> Executable:
     return executable
 
 
-def _record(record: Row | Output) -> dict[str, Any]:
+def _loop_record(loop: Loop) -> dict[str, Any]:
+    return {**_record(loop), "slices": [_record(each) for each in loop.slices]}
+
+
+def _read_loop(record: Mapping[str, Any]) -> Loop:
+    slices = [_read(SlicedBuffer, each) for each in record["slices"]]
+    return _read(Loop, {**record, "slices": slices})
+
+
+def _record(record: Row | Output | Loop | SlicedBuffer) -> dict[str, Any]:
     return {each.name: getattr(record, each.name) for each in fields(record)}
 
 
@@ -103,6 +122,8 @@ def _check(executable: Executable) -> None:
     for row in executable.rows:
         if any(not 0 <= number < len(buffers) for number in row.arguments):
             raise ValueError(f"{row.name} has an argument that is no buffer")
+    for loop in executable.loops:
+        _check_loop(loop, executable)
     for output in executable.outputs:
         size = buffers[output.buffer].size
         ends = [
@@ -113,3 +134,17 @@ def _check(executable: Executable) -> None:
         last = output.offset + sum(max(end, 0) for end in ends)
         if 0 not in output.shape and not 0 <= first <= last < size:
             raise ValueError(f"output {output.name!r} is not in its buffer")
+
+
+def _check_loop(loop: Loop, executable: Executable) -> None:
+    """Raises ValueError for a loop whose steps would touch other memory than its buffers."""
+    if not 0 <= loop.begin < loop.end < len(executable.rows) or loop.length < 1:
+        raise ValueError("a loop over other rows than there are")
+    arguments = executable.rows[loop.begin].arguments
+    for each in loop.slices:
+        if not 0 <= each.buffer < len(executable.buffers) or each.whole not in arguments:
+            raise ValueError("a slice of no buffer")
+        last = each.first + each.stride * (loop.length - 1)
+        room = executable.buffers[each.whole].nbytes - executable.buffers[each.buffer].nbytes
+        if not 0 <= min(each.first, last) <= max(each.first, last) <= room:
+            raise ValueError("a slice that is not in its buffer")

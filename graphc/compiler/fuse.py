@@ -17,6 +17,7 @@ from graphc.compiler.grouping import (
     computed_nodes,
     inside_order,
     make_group,
+    smallest_parts,
     too_large,
     uses_of,
 )
@@ -54,7 +55,7 @@ class Decision:
 def group_each(program: Program) -> tuple[Group, ...]:
     """One kernel an op: the baseline that fusion is measured and tested against."""
     uses = uses_of(program)
-    return tuple(_known_group((node,), uses) for node in computed_nodes(program))
+    return tuple(_known_group(nodes, uses) for nodes in smallest_parts(program))
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,14 +98,14 @@ class _Fusion:
         self.refusals: dict[tuple[int, int], Decision] = {}
         self.members: dict[int, frozenset[Node]] = {}
         self.number_of: dict[Node, int] = {}
-        for number, node in enumerate(computed_nodes(program)):
-            self.members[number] = frozenset([node])
-            self.number_of[node] = number
+        for number, nodes in enumerate(smallest_parts(program)):
+            self.members[number] = frozenset(nodes)
+            self.number_of |= dict.fromkeys(nodes, number)
         self.next_number = len(self.members)
         self.traffic_of: dict[int, int] = {}
         self.consumers = {number: self._readers(number) for number in self.members}
         self.readers_of = _readers_of_stored(computed_nodes(program))
-        # At first a group is one node, and operands have lower numbers than who reads them.
+        # At first operands are in groups of lower numbers than who reads them.
         self.levels = {number: number for number in self.members}
 
     def groups(self) -> list[Group]:

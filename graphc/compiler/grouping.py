@@ -18,6 +18,7 @@ from graphc.kernels.group import (
     LoopGroup,
     MovementGroup,
     OrderedGroup,
+    RegionGroup,
 )
 from graphc.kernels.loopnest import LoopNest, Phase, Reduces, plan_loops
 from graphc.kernels.names import described
@@ -27,6 +28,8 @@ from graphc.kernels.node_kinds import (
     is_inline,
     is_movement,
     is_ordered,
+    is_region,
+    is_result,
     is_view,
     viewed,
 )
@@ -67,6 +70,14 @@ def computed_nodes(program: Program) -> list[Node]:
     return [
         node for node in program.nodes if not (is_view(node) or is_inline(node) or _given(node))
     ]
+
+
+def smallest_parts(program: Program) -> list[tuple[Node, ...]]:
+    """The computed nodes, each by itself; but loops with their results."""
+    parts: dict[Node, list[Node]] = {}
+    for node in computed_nodes(program):
+        parts.setdefault(node.operands[0] if is_result(node) else node, []).append(node)
+    return [tuple(part) for part in parts.values()]
 
 
 def _given(node: Node) -> bool:
@@ -114,6 +125,11 @@ def group_storing(nodes: Iterable[Node], outputs: tuple[Node, ...]) -> Group | R
     """The kernel that computes `nodes` and stores `outputs`, or why there is none."""
     ordered = tuple(inside_order(set(nodes)))
     products = [node for node in ordered if is_contraction(node)]
+    loops = [node for node in ordered if is_region(node)]
+    if loops:
+        if all(node is loops[0] or node.operands[0] is loops[0] for node in ordered):
+            return RegionGroup(loops[0], outputs)
+        return Refusal(f"{described(loops[0])} is a loop, whose steps are kernels of their own")
     moves = [node for node in ordered if is_movement(node)]
     if moves:
         if len(ordered) == 1:

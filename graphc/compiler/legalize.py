@@ -3,22 +3,34 @@
 from __future__ import annotations
 
 import math
+from itertools import count
 
 from graphc.ir.graph import Node, Program, are_same, rebuild
-from graphc.ir.ops import elementwise, leaf
+from graphc.ir.lower import applied
+from graphc.ir.lowering import Strided
+from graphc.ir.ops import elementwise, leaf, region
 from graphc.ir.ops.indexed import in_range
+from graphc.ir.types import row_major_strides
 from graphc.kernels.access import place_in_memory
 from graphc.kernels.loopnest import is_reduction
-from graphc.kernels.node_kinds import is_inline, is_view, reads_memory, viewed
+from graphc.kernels.node_kinds import (
+    is_inline,
+    is_region,
+    is_result,
+    is_view,
+    reads_memory,
+    viewed,
+)
 
 
 def legalize(program: Program) -> Program:
     """The program with copies where they are needed.
 
     After it every view has strides in the memory of a stored value, the operands of contractions,
-    movements and ops in scan order are stored, and what is checked as indices is all of a stored
-    value. Every output and update is a value that a kernel computes; those of updates are computed
-    for one state alone and are no views.
+    movements, ops in scan order and loops are stored, and what is checked as indices is all of a
+    stored value. Loops read whole values; those that their carries begin with are nobody else's.
+    Every output and update is a value that a kernel computes; those of updates are computed for one
+    state alone and are no views.
     """
     made = rebuild(program.roots, _legal)
     program = program.map_roots(made.__getitem__)
@@ -29,10 +41,12 @@ def legalize(program: Program) -> Program:
         owned = _unshared(value, taken)
         taken.add(owned)
         updates.append((state, owned))
-    return Program(program.name, program.inputs, outputs, tuple(updates))
+    return _with_own_carries(Program(program.name, program.inputs, outputs, tuple(updates)))
 
 
 def _legal(node: Node, operands: tuple[Node, ...]) -> Node:
+    if is_region(node):
+        operands = tuple(x if _is_whole(x) else _copy(x) for x in operands)
     if reads_memory(node) or node.op is in_range:
         operands = tuple(_copy(x) if is_inline(viewed(x)) else x for x in operands)
     if node.op is in_range and not _shows_all(operands[0]):
@@ -44,6 +58,30 @@ def _legal(node: Node, operands: tuple[Node, ...]) -> Node:
         with node.graph.at(node.location):
             node = node.graph.apply(node.op, (_copy(node.operands[0]),), node.attributes)
     return node
+
+
+def _with_own_carries(program: Program) -> Program:
+    """The program in which carries of loops begin with copies, over which the loops write."""
+    if not any(is_region(node) for node in program.nodes):
+        return program
+    numbers = count()
+
+    def make(node: Node, operands: tuple[Node, ...]) -> Node:
+        if not is_region(node):
+            return applied(node, operands)
+        carries = node.attributes["carries"]
+        with node.graph.at(node.location):
+            started = [region.start(x, number=next(numbers)) for x in operands[:carries]]
+        return applied(node, (*started, *operands[carries:]))
+
+    made = rebuild(program.roots, make)
+    return program.map_roots(made.__getitem__)
+
+
+def _is_whole(value: Node) -> bool:
+    """Whether the value is all of the memory that it shows, in row-major order."""
+    whole = Strided(0, row_major_strides(value.type.dims))
+    return place_in_memory(value) == whole and viewed(value).type.size == value.type.size
 
 
 def _shows_all(value: Node) -> bool:
@@ -82,7 +120,8 @@ def _owned(value: Node) -> Node:
 def _unshared(value: Node, taken: set[Node]) -> Node:
     """A value that its kernel may store straight into a state's memory."""
     base = viewed(value)
-    if base is not value or _is_leaf(base) or is_inline(base) or is_reduction(value):
+    is_made_elsewhere = is_reduction(value) or is_result(value)
+    if base is not value or _is_leaf(base) or is_inline(base) or is_made_elsewhere:
         value = _copy(value)
     while value in taken:
         value = _copy(value)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from graphc.compiler.compiled import CompiledProgram
-from graphc.compiler.executable import Buffer, BufferRole, Output
+from graphc.compiler.executable import Buffer, BufferRole, Loop, Output
 from graphc.compiler.kernel_code import KernelCode, WantedKernel
 from graphc.compiler.plan_cache import plan_cache
 from graphc.compiler.two_stages import in_two_stages
@@ -23,6 +23,7 @@ from graphc.kernels.executor import Executor, load_executor
 from graphc.kernels.executor_ir import EXECUTOR_IR
 from graphc.kernels.forks import IMPORTS, RenewedLock
 from graphc.kernels.instruction_table import Instruction, InstructionTable, KernelStopped
+from graphc.kernels.instructions import BeginLoop, EndLoop, Slice
 from graphc.kernels.memory import aligned_empty
 from graphc.kernels.pool import ThreadPool, ThreadPools
 from graphc.kernels.row_kernels import (
@@ -261,21 +262,23 @@ def _native() -> Native:
     return Native(target, open_cache(target))
 
 
-def machine_code(compiled: CompiledProgram, work: Work | None = None) -> list[KernelCode]:
-    """The kernel of each row; equal ones are compiled once. `work` is told as in `kernels`."""
+def machine_code(compiled: CompiledProgram, work: Work | None = None) -> list[KernelCode | None]:
+    """The kernel of each row, None where a loop begins or ends; equal ones are compiled once.
+    `work` is told as in `kernels`."""
 
     def source(row: int) -> KernelSource:
         plan = compiled.compilation.plan
         assert plan is not None
         return plan.instructions[row].source
 
-    return native().kernels(
-        [
-            WantedKernel(row.name, row.kernel, functools.partial(source, number))
-            for number, row in enumerate(compiled.executable.rows)
-        ],
-        work,
-    )
+    rows = compiled.executable.rows
+    wanted = {
+        number: WantedKernel(row.name, row.kernel, functools.partial(source, number))
+        for number, row in enumerate(rows)
+        if row.kernel
+    }
+    found = dict(zip(wanted, native().kernels([*wanted.values()], work), strict=True))
+    return [found.get(number) for number in range(len(rows))]
 
 
 class LoadedProgram:
@@ -288,7 +291,7 @@ class LoadedProgram:
         self,
         compiled: CompiledProgram,
         states: Mapping[str, Array],
-        code: Sequence[KernelCode] | None = None,
+        code: Sequence[KernelCode | None] | None = None,
     ) -> None:
         """code: of each row, compiled now unless it is given."""
         self.compiled = compiled
@@ -330,7 +333,8 @@ class LoadedProgram:
 
     @Lazy
     def kernels(self) -> tuple[CompiledKernel, ...]:
-        """The kernel of each row. Equal ones have one address, each its own name and source."""
+        """The kernel of each row that has one. Equal ones have one address, each its own name and
+        source."""
         from graphc.kernels.llvm import CompiledKernel
 
         return tuple(
@@ -338,6 +342,7 @@ class LoadedProgram:
                 row.name, row.source.text, f"<graphc {row.name}>", code.address, code.module
             )
             for code, row in zip(self.code, self.plan.instructions, strict=True)
+            if code is not None
         )
 
     def explained(self, stopped: KernelStopped, instruction: int) -> Exception:
@@ -353,15 +358,28 @@ class LoadedProgram:
     def _table(self) -> InstructionTable:
         rows = [
             Instruction(
-                row.name, code.address, row.arguments, barrier=row.barrier, solo=not row.shared
+                row.name,
+                0 if code is None else code.address,
+                row.arguments,
+                barrier=row.barrier,
+                solo=not row.shared,
             )
             for row, code in zip(self.executable.rows, self.code, strict=True)
         ]
+        executor = native().executor
+        for loop in self.executable.loops:
+            rows[loop.begin] = _begin_loop(rows[loop.begin], loop, executor.begin_loop)
+            rows[loop.end] = _end_loop(rows[loop.end], executor.end_loop)
         inputs = self.executable.inputs
-        own = (memory.ctypes.data for memory in self._memory[inputs:])
+        own = (
+            0 if buffer.role is BufferRole.SLICE else memory.ctypes.data
+            for buffer, memory in zip(
+                self.executable.buffers[inputs:], self._memory[inputs:], strict=True
+            )
+        )
         self.addresses = (*[0] * inputs, *own)
         external = tuple(range(inputs))
-        return InstructionTable(native().executor, rows, self.addresses, external, pool=self.pool)
+        return InstructionTable(executor, rows, self.addresses, external, pool=self.pool)
 
     def _pool(self) -> ThreadPool | None:
         """The threads that run the program; none where no kernel is worth sharing."""
@@ -370,9 +388,10 @@ class LoadedProgram:
         return native().pools.pool(threads) if threads > 1 and is_shared else None
 
     def _memory_of(self, buffer: Buffer, states: Mapping[str, Array]) -> Array:
-        """The buffer's elements as a flat array; none for an input, which comes with each run."""
+        """The buffer's elements as a flat array; none for an input, which comes with each run, and
+        for a slice, which is in another place in each step."""
         match buffer.role:
-            case BufferRole.INPUT:
+            case BufferRole.INPUT | BufferRole.SLICE:
                 return np.empty(0, buffer.dtype.numpy)
             case BufferRole.PARAMETER | BufferRole.STATE:
                 return states[buffer.name].reshape(-1)
@@ -392,3 +411,20 @@ class LoadedProgram:
         return np.lib.stride_tricks.as_strided(
             flat[output.offset :], output.shape, strides, writeable=False
         )
+
+
+def _begin_loop(row: Instruction, loop: Loop, address: int) -> BeginLoop:
+    slices = tuple(Slice(each.buffer, each.whole, each.first, each.stride) for each in loop.slices)
+    return BeginLoop(
+        row.name,
+        address,
+        row.arguments,
+        barrier=row.barrier,
+        solo=row.solo,
+        length=loop.length,
+        slices=slices,
+    )
+
+
+def _end_loop(row: Instruction, address: int) -> EndLoop:
+    return EndLoop(row.name, address, (), barrier=row.barrier, solo=row.solo)

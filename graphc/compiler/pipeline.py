@@ -12,6 +12,7 @@ from graphc.compiler.epilogue_reductions import fuse_with_reductions
 from graphc.compiler.fuse import Decision, group_each
 from graphc.compiler.gathers import fuse_gathers
 from graphc.compiler.legalize import legalize
+from graphc.compiler.loop_bodies import LoopPlan, step_of
 from graphc.compiler.options import Options
 from graphc.compiler.plan import Plan, plan
 from graphc.compiler.prologues import fuse_prologues
@@ -21,12 +22,13 @@ from graphc.compiler.row_inputs import take_rows
 from graphc.compiler.schedule import Schedule, schedule
 from graphc.ir.graph import Node, Program
 from graphc.ir.guard import guard_indices
-from graphc.ir.lower import expand_composites, specialize
+from graphc.ir.loop_rules import simplify_loops
+from graphc.ir.lower import deeply, expand_composites, specialize, with_bodies
 from graphc.ir.rewrite import Firing, rewrite
 from graphc.ir.row_updates import update_rows
 from graphc.ir.simplify import PRIMITIVE_RULES, simplify
 from graphc.ir.verify import verify
-from graphc.kernels.group import Group
+from graphc.kernels.group import Group, RegionGroup
 from graphc.kernels.tiling import Tilings
 
 
@@ -37,6 +39,7 @@ class Compilation:
     became: in the order of the program that was grouped what each of its nodes is in `program`,
         where epilogues begin some of its reductions.
     tilings: those of its products, as far as passes have asked for them.
+    loops: of each loop what its steps are.
     """
 
     options: Options
@@ -48,6 +51,7 @@ class Compilation:
     decisions: tuple[Decision, ...] = ()
     recomputed: tuple[Recomputation, ...] = ()
     schedule: Schedule | None = None
+    loops: Mapping[Node, LoopPlan] = field(default_factory=dict)
     plan: Plan | None = None
 
 
@@ -67,7 +71,8 @@ def take_rows_of_inputs(state: Compilation) -> Compilation:
 def simplify_program(state: Compilation) -> Compilation:
     """What was written becomes what is stable and cheap."""
     firings = list(state.firings)
-    program = simplify(state.program, firings.append)
+    program = simplify_loops(state.program, firings.append)
+    program = deeply(lambda part: simplify(part, firings.append))(program)
     # Behind it, when what only seemed to need a gradient is gone.
     program = update_rows(program, firings.append)
     return replace(state, program=program, firings=tuple(firings))
@@ -76,7 +81,7 @@ def simplify_program(state: Compilation) -> Compilation:
 def simplify_primitives(state: Compilation) -> Compilation:
     """The same without the rules that would fold primitives up again."""
     firings = list(state.firings)
-    program = rewrite(state.program, PRIMITIVE_RULES, firings.append)
+    program = deeply(lambda part: rewrite(part, PRIMITIVE_RULES, firings.append))(state.program)
     return replace(state, program=program, firings=tuple(firings))
 
 
@@ -84,24 +89,25 @@ def guard_program(state: Compilation) -> Compilation:
     """Every index operand is marked, so that its range is checked before it is read."""
     # Who gives an order of rows has checked it.
     given = len(state.program.inputs) - bool(state.options.row_inputs)
-    return replace(state, program=guard_indices(state.program, state.program.inputs[given:]))
+    program = with_bodies(state.program, deeply(guard_indices))
+    return replace(state, program=guard_indices(program, program.inputs[given:]))
 
 
 def expand_program(state: Compilation) -> Compilation:
     """Ops that exist for the sake of rewriting become primitives."""
-    return replace(state, program=expand_composites(state.program))
+    return replace(state, program=deeply(expand_composites)(state.program))
 
 
 def cut_long_depths(state: Compilation) -> Compilation:
     """Products that add up very many rows do so in blocks."""
     firings = list(state.firings)
-    program = rewrite(state.program, depth_blocks.RULES, firings.append)
+    program = deeply(lambda part: rewrite(part, depth_blocks.RULES, firings.append))(state.program)
     return replace(state, program=program, firings=tuple(firings))
 
 
 def load_constants(state: Compilation) -> Compilation:
     """Ops that differ in very many constants alone load them, so that they share kernels' code."""
-    return replace(state, program=load_many_constants(state.program))
+    return replace(state, program=deeply(load_many_constants)(state.program))
 
 
 def legalize_program(state: Compilation) -> Compilation:
@@ -132,13 +138,24 @@ def group_nodes(state: Compilation) -> Compilation:
 
 def schedule_groups(state: Compilation) -> Compilation:
     """An order in which states are read before they are overwritten."""
-    return replace(state, schedule=schedule(state.program, state.groups, state.options.threads))
+    made = schedule(state.program, state.groups, state.options.threads)
+    loops = [group.node for group in state.groups if isinstance(group, RegionGroup)]
+    return replace(state, schedule=made, loops={loop: _plan_loop(loop, state) for loop in loops})
+
+
+def _plan_loop(loop: Node, state: Compilation) -> LoopPlan:
+    """The kernels of a step and their order, as of a program of its own."""
+    step = step_of(loop)
+    inner = Compilation(state.options, step.program, state.tilings)
+    inner = schedule_groups(group_nodes(inner))
+    assert inner.schedule is not None
+    return LoopPlan(replace(step, program=inner.program), inner.schedule, inner.loops)
 
 
 def plan_instructions(state: Compilation) -> Compilation:
     """Kernel sources, the arena and the rows of the table."""
     assert state.schedule is not None
-    made = plan(state.program, state.schedule, state.tilings, state.options.threads)
+    made = plan(state.program, state.schedule, state.tilings, state.options.threads, state.loops)
     return replace(state, plan=made)
 
 

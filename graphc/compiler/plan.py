@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from graphc.compiler.arena import Arena, live_ranges, plan_arena
+from graphc.compiler.loop_bodies import LoopPlan
 from graphc.compiler.schedule import Schedule
 from graphc.compiler.sharing import share
 from graphc.compiler.traffic import traffic
@@ -20,15 +21,45 @@ from graphc.kernels.emit import emit_loops
 from graphc.kernels.emit_contraction import emit_contraction
 from graphc.kernels.emit_movement import emit_movement, emit_range_check
 from graphc.kernels.emit_ordered import emit_ordered
-from graphc.kernels.group import ContractionGroup, Group, LoopGroup, MovementGroup, OrderedGroup
+from graphc.kernels.group import (
+    ContractionGroup,
+    Group,
+    LoopGroup,
+    MovementGroup,
+    OrderedGroup,
+    RegionGroup,
+)
 from graphc.kernels.loopnest import plan_loops
 from graphc.kernels.names import Names, label
-from graphc.kernels.node_kinds import changes_base, external_operands, viewed
+from graphc.kernels.node_kinds import changes_base, external_operands, is_result, viewed
 from graphc.kernels.source import RESERVED, KernelSource, OwnRows, Storage
 from graphc.kernels.tiling import Tilings
 
 # A kernel's name lists at most so many of the ops whose values it stores.
 LABELS_IN_NAME = 3
+# What the row is called that begins a loop.
+LOOP_NAME = "loop"
+
+
+@dataclass(frozen=True, eq=False)
+class PlannedSlice:
+    """Memory of which each step of a loop has another part: in `whole`, `first` bytes from its
+    beginning in step 0, and `stride` further in each step."""
+
+    storage: Storage
+    whole: Storage
+    first: int
+    stride: int
+
+
+@dataclass(frozen=True, eq=False)
+class PlannedLoop:
+    """What the rows around the steps of a loop say: how many there are, and of what they read and
+    write slices."""
+
+    node: Node
+    length: int
+    slices: tuple[PlannedSlice, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +70,8 @@ class PlannedInstruction:
     finishes: the group that the kernel finishes, if it is not the first of its group: it adds up
         blocks, or copies what the kernels before it have left.
     checked: the indices that the kernel checks.
+    begins, ends: the loop whose steps are the rows behind this one, or before it. Such a row has no
+        kernel; its arguments are all that the loop reads and writes of what is outside.
     shared: whether all threads call the kernel, each for its share.
     barrier: whether all threads must have finished the rows before it.
     """
@@ -47,6 +80,8 @@ class PlannedInstruction:
     group: Group | None = None
     finishes: Group | None = None
     checked: Node | None = None
+    begins: PlannedLoop | None = None
+    ends: PlannedLoop | None = None
     shared: bool = False
     barrier: bool = False
 
@@ -66,6 +101,7 @@ class Storages:
 
     checked: of inputs that hold indices, the copies that their checks make. The caller may write to
         the input meanwhile, so whatever reads it reads what was checked.
+    inner: of what steps of loops read and write in the memory of values outside.
     """
 
     inputs: dict[Node, Storage]
@@ -74,6 +110,7 @@ class Storages:
     temporaries: dict[Node, Storage]
     overwritten: dict[Node, Storage]
     checked: dict[Node, Storage]
+    inner: dict[Node, Storage]
 
     def of(self, node: Node) -> Storage:
         """Where kernels read or write `node`, which is no view. Raises KeyError when it is not
@@ -85,10 +122,19 @@ class Storages:
             self.inputs,
             self.states,
             self.constants,
+            self.inner,
         ):
             if node in kind:
                 return kind[node]
         raise KeyError(node)
+
+    def add_steps(self, steps: Storages) -> None:
+        """Adds what steps of a loop have."""
+        self.temporaries.update(steps.temporaries)
+        self.constants.update(steps.constants)
+        self.checked.update(steps.checked)
+        for kind in (steps.inputs, steps.states, steps.overwritten, steps.inner):
+            self.inner.update(kind)
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,32 +171,161 @@ class Plan:
         return {node: tuple(rows) for node, rows in found.items()}
 
 
-def plan(program: Program, order: Schedule, tilings: Tilings, threads: int = 1) -> Plan:
-    """Names, storages, kernel sources and arena offsets for the scheduled groups."""
-    storages = _assign_storages(program, order)
-    names = Names(RESERVED)
-    instructions: list[PlannedInstruction] = []
-    checks = _checks(program)
-    for group in order.groups:
-        name = names.unique(kernel_name(group))
-        first, *finishing = _emit(name, group, storages, tilings, threads)
-        instructions.append(PlannedInstruction(first, group))
-        instructions += [PlannedInstruction(source, finishes=group) for source in finishing]
-        for checked in checks:
-            if is_among(viewed(checked), group.outputs):
-                instructions.append(_check(checked, storages, names))
-    instructions = [*_given_checks(program, storages, names, instructions), *instructions]
+def plan(
+    program: Program,
+    order: Schedule,
+    tilings: Tilings,
+    threads: int = 1,
+    loops: Mapping[Node, LoopPlan] | None = None,
+) -> Plan:
+    """Names, storages, kernel sources and arena offsets for the scheduled groups.
+
+    loops: the steps of each loop among them.
+    """
+    emission = _Emission(tilings, threads, Names(RESERVED), Names())
+    storages = _assign_storages(program, order, emission.storage_names)
+    instructions = emission.rows(program, order, storages, loops or {})
     arena = _plan_memory(program, storages, instructions, threads)
-    sharing = share([instruction.source for instruction in instructions], arena, threads)
-    for row, is_shared in zip(instructions, sharing.shared, strict=True):
+    sharing = _share_rows(instructions, arena, threads)
+    for row, (is_shared, _) in zip(instructions, sharing, strict=True):
         if is_shared:
             check_scratch(row.source, threads)
-    rows = zip(instructions, sharing.shared, sharing.barriers, strict=True)
     return Plan(
-        tuple(replace(row, shared=shared, barrier=barrier) for row, shared, barrier in rows),
+        tuple(
+            replace(row, shared=shared, barrier=barrier)
+            for row, (shared, barrier) in zip(instructions, sharing, strict=True)
+        ),
         storages,
         arena,
     )
+
+
+@dataclass(frozen=True, eq=False)
+class _Emission:
+    """What the rows of a program and those of the steps of its loops have in common."""
+
+    tilings: Tilings
+    threads: int
+    names: Names
+    storage_names: Names
+
+    def rows(
+        self,
+        program: Program,
+        order: Schedule,
+        storages: Storages,
+        loops: Mapping[Node, LoopPlan],
+    ) -> list[PlannedInstruction]:
+        """The rows of the groups, behind the checks of given indices."""
+        instructions: list[PlannedInstruction] = []
+        checks = _checks(program)
+        for group in order.groups:
+            if isinstance(group, RegionGroup):
+                instructions += self._loop_rows(group, storages, loops[group.node])
+            else:
+                name = self.names.unique(kernel_name(group))
+                first, *finishing = _emit(name, group, storages, self.tilings, self.threads)
+                instructions.append(PlannedInstruction(first, group))
+                instructions += [PlannedInstruction(x, finishes=group) for x in finishing]
+            for checked in checks:
+                if is_among(viewed(checked), group.outputs):
+                    instructions.append(_check(checked, storages, self.names))
+        return [*_given_checks(program, storages, self.names, instructions), *instructions]
+
+    def _loop_rows(
+        self, group: RegionGroup, storages: Storages, loop: LoopPlan
+    ) -> list[PlannedInstruction]:
+        """A row that begins the loop, those of a step, and one that ends it."""
+        storage_of, slices, scratch = self._storages_of_step(group, storages, loop)
+        step = loop.step.program
+        inner = _assign_storages(step, loop.schedule, self.storage_names, storage_of)
+        rows = self.rows(step, loop.schedule, inner, loop.loops)
+        storages.add_steps(inner)
+        sliced = {each.storage for each in slices}
+        outside = [x for x in storage_of.values() if x not in sliced]
+        arguments = tuple(dict.fromkeys([*(each.whole for each in slices), *outside]))
+        length = group.node.attributes["length"]
+        planned = PlannedLoop(group.node, length, tuple(slices))
+        name = self.names.unique(LOOP_NAME)
+        begin = KernelSource(name, "", arguments, scratch)
+        end = KernelSource(self.names.unique(f"end_{name}"), "", arguments)
+        return [
+            PlannedInstruction(begin, begins=planned),
+            *rows,
+            PlannedInstruction(end, ends=planned),
+        ]
+
+    def _storages_of_step(
+        self, group: RegionGroup, storages: Storages, loop: LoopPlan
+    ) -> tuple[dict[Node, Storage], list[PlannedSlice], tuple[Storage, ...]]:
+        """The memory of a step's states and inputs, the slices among it, and what nobody reads."""
+        step, node = loop.step, group.node
+        carries = len(step.carries)
+        behind = carries + len(step.slices)
+        operands = [storages.of(viewed(operand)) for operand in node.operands]
+        storage_of = dict(zip(step.carries, operands[:carries], strict=True))
+        storage_of |= dict(zip(step.values, operands[behind:], strict=True))
+        slices = []
+        scratch = []
+        results = {result.attributes["number"]: result for result in group.outputs}
+        wholes = dict(zip(step.slices, operands[carries:behind], strict=True))
+        for number, state in enumerate(step.stacked, carries):
+            if number in results:
+                wholes[state] = storages.of(results[number])
+            else:
+                storage_of[state] = self._new_storage(state)
+                scratch.append(storage_of[state])
+        for value, whole in wholes.items():
+            storage_of[value] = self._new_storage(value)
+            stride = storage_of[value].nbytes
+            last = stride * (node.attributes["length"] - 1)
+            first, stride = (last, -stride) if node.attributes["reverse"] else (0, stride)
+            slices.append(PlannedSlice(storage_of[value], whole, first, stride))
+        return storage_of, slices, tuple(scratch)
+
+    def _new_storage(self, node: Node) -> Storage:
+        return Storage(self.storage_names.unique(label(node)), node.dtype, node.type.size)
+
+
+def _share_rows(
+    rows: Sequence[PlannedInstruction], arena: Arena, threads: int
+) -> list[tuple[bool, bool]]:
+    """For each row whether threads share it, and whether they meet before it.
+
+    The rows of a step, and those between two loops, are shared as a program of their own. All meet
+    before a loop, behind each of its steps and behind its end, so that no other memory of it need
+    be looked at.
+    """
+    flags: list[tuple[bool, bool]] = []
+    segment: list[KernelSource] = []
+    meets_first = False
+
+    def flush() -> None:
+        nonlocal meets_first
+        sharing = share(segment, arena, threads)
+        barriers = list(sharing.barriers)
+        if barriers and meets_first:
+            barriers[0] = True
+            meets_first = False
+        flags.extend(zip(sharing.shared, barriers, strict=True))
+        segment.clear()
+
+    number = 0
+    while number < len(rows):
+        row = rows[number]
+        if row.begins is None:
+            segment.append(row.source)
+            number += 1
+            continue
+        flush()
+        end = next(k for k in range(number, len(rows)) if rows[k].ends is row.begins)
+        steps = _share_rows(rows[number + 1 : end], arena, threads)
+        is_shared = any(shared for shared, _ in steps)
+        flags += [(is_shared, threads > 1), *steps, (is_shared, is_shared)]
+        meets_first = threads > 1
+        number = end + 1
+    flush()
+    return flags
 
 
 def check_scratch(source: KernelSource, threads: int) -> None:
@@ -246,8 +421,11 @@ def _check(
 # --- memory ----------------------------------------------------------------------------------
 
 
-def _assign_storages(program: Program, order: Schedule) -> Storages:
-    names = Names()
+def _assign_storages(
+    program: Program, order: Schedule, names: Names, given: Mapping[Node, Storage] | None = None
+) -> Storages:
+    """given: the memory of inputs and states that have some."""
+    known = given or {}
     external: dict[Node, None] = {}
     for group in order.groups:
         external |= dict.fromkeys(external_operands(group.nodes))
@@ -255,6 +433,8 @@ def _assign_storages(program: Program, order: Schedule) -> Storages:
     external |= indices
 
     def new(node: Node) -> Storage:
+        if node in known:
+            return known[node]
         return Storage(names.unique(label(node)), node.dtype, node.type.size)
 
     inputs = {node: new(node) for node in program.inputs}
@@ -268,13 +448,22 @@ def _assign_storages(program: Program, order: Schedule) -> Storages:
     states = {node: new(node) for node in dict.fromkeys([*read_states, *written_states])}
     constants = {node: new(node) for node in external if node.op is leaf.constant}
     overwritten = {value: states[state] for state, value in order.stores}
-    temporaries = {
-        node: new(node)
-        for group in order.groups
-        for node in group.outputs
-        if node not in overwritten
-    }
-    return Storages(inputs, states, constants, temporaries, overwritten, checked)
+    temporaries: dict[Node, Storage] = {}
+    for group in order.groups:
+        for node in group.outputs:
+            if node not in overwritten:
+                start = _start_of_carry(node)
+                temporaries[node] = new(node) if start is None else temporaries[start]
+    return Storages(inputs, states, constants, temporaries, overwritten, checked, {})
+
+
+def _start_of_carry(node: Node) -> Node | None:
+    """What a loop's carry began with, in whose memory its last value is; None for other values."""
+    if not is_result(node):
+        return None
+    (loop,) = node.operands
+    number = node.attributes["number"]
+    return loop.operands[number] if number < loop.attributes["carries"] else None
 
 
 def _plan_memory(

@@ -25,6 +25,8 @@ from graphc.compiler.plan_memory import plan_memory
 from graphc.ir.attributes import Literal
 from graphc.ir.custom_op import content_of, is_built_in
 from graphc.ir.graph import Node, Program, topological
+from graphc.ir.lowering import Region
+from graphc.ir.ops.region import PROGRAM
 from graphc.kernels.cache import DiskCache
 from graphc.kernels.cache_entry import DamagedError, Entry, files_digest, source_digest
 from graphc.kernels.forks import IMPORTS
@@ -140,6 +142,8 @@ def _program_texts(program: Program, bindings: Mapping[str, int]) -> Iterator[st
     yield repr(program.name)
     for node in order:
         yield _node_text(node, numbers)
+        if isinstance(node.op.lowering, Region):
+            yield from _program_texts(node.attributes["body"], bindings)
         if not is_built_in(node.op):
             content = content_of(node, bindings)
             yield from _program_texts(content, {}) if isinstance(content, Program) else content
@@ -153,6 +157,7 @@ def _node_text(node: Node, numbers: dict[Node, int]) -> str:
     shown = [
         f"{name}={_attribute_text(kind.show, node.attributes[name])}"
         for name, kind in node.op.attributes.items()
+        if kind is not PROGRAM
     ]
     return f"{node.op.name} {operands} {shown} {node.type}"
 

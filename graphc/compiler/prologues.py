@@ -18,7 +18,14 @@ from graphc.ir.graph import Node, Program, is_among
 from graphc.ir.lowering import Scalar
 from graphc.kernels.domain import Refusal
 from graphc.kernels.emit_contraction import tiling_of
-from graphc.kernels.group import ContractionGroup, Group, LoopGroup, MovementGroup, OrderedGroup
+from graphc.kernels.group import (
+    ContractionGroup,
+    Group,
+    LoopGroup,
+    MovementGroup,
+    OrderedGroup,
+    RegionGroup,
+)
 from graphc.kernels.machine import MACHINE
 from graphc.kernels.names import described
 from graphc.kernels.node_kinds import external_operands, is_inline, viewed
@@ -206,6 +213,8 @@ def _with_chain(value: Node, group: Group, chain: tuple[Node, ...]) -> Group | R
         return Refusal(f"{described(group.node)} moves {described(value)} from where it is stored")
     if isinstance(group, OrderedGroup):
         return Refusal(f"{described(group.node)} reads whole lines of {described(value)}")
+    if isinstance(group, RegionGroup):
+        return Refusal(f"the steps of {described(group.node)} read {described(value)} from memory")
     if isinstance(group, LoopGroup):
         nodes = inside_order({*group.nodes, *chain})
         return too_large(nodes, group.outputs) or group_storing(nodes, group.outputs)

@@ -10,10 +10,10 @@ from graphc.ir.graph import Node, Program
 from graphc.ir.ops import elementwise
 from graphc.ir.ops.indexed import in_range
 from graphc.kernels.access import place_in_memory
-from graphc.kernels.group import ContractionGroup, Group, LoopGroup
+from graphc.kernels.group import ContractionGroup, Group, LoopGroup, RegionGroup
 from graphc.kernels.loopnest import LoopNest, Phase, plan_loops
 from graphc.kernels.machine import MACHINE
-from graphc.kernels.node_kinds import changes_base, external_operands, viewed
+from graphc.kernels.node_kinds import changes_base, external_operands, is_region, is_result, viewed
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,18 +33,40 @@ def schedule(program: Program, groups: tuple[Group, ...], threads: int = 1) -> S
     """Orders groups so that values exist before they are read and states are read before they
     are overwritten, as if all updates happened at once; and only once no index can stop the run."""
     order = _Order(groups)
-    checked = [viewed(node) for node in program.nodes if node.op is in_range]
+    checked = [viewed(node) for node in program.nodes if node.op is in_range or _may_stop(node)]
     order.keep_before_overwrites(checked)
     stores: list[tuple[Node, Node]] = []
     for state, value in program.updates:
         group = order.maker(value)
         if not _writes_in_place(group, state, value) or not order.add_overwrite(group, state):
-            with value.graph.at(value.location):
-                value = elementwise.copy(value)
+            value = _new_copy(value, order)
             order.add_group(LoopGroup((value,), (value,)))
             order.add_overwrite(order.maker(value), state)
         stores.append((state, value))
     return Schedule(order.sorted(threads > 1), tuple(stores))
+
+
+def _new_copy(value: Node, order: _Order) -> Node:
+    """A copy that no group makes: another state may have the first."""
+    with value.graph.at(value.location):
+        made = elementwise.copy(value)
+        while order.makes(made):
+            made = elementwise.copy(made)
+    return made
+
+
+def _may_stop(node: Node) -> bool:
+    """Whether the node is a result of a loop in which an index may be out of range."""
+    if not is_result(node):
+        return False
+    waiting = [node.operands[0]]
+    while waiting:
+        for inner in waiting.pop().attributes["body"].nodes:
+            if inner.op is in_range:
+                return True
+            if is_region(inner):
+                waiting.append(inner)
+    return False
 
 
 class _Order:
@@ -66,6 +88,10 @@ class _Order:
     def maker(self, value: Node) -> Group:
         """The group that stores `value`."""
         return self._maker[value]
+
+    def makes(self, value: Node) -> bool:
+        """Whether some group stores `value`."""
+        return value in self._maker
 
     def add_group(self, group: Group) -> None:
         self._groups.append(group)
@@ -175,6 +201,8 @@ def _writes_in_place(group: Group, state: Node, value: Node) -> bool:
         nest = plan_loops(group.nodes, group.outputs)
         assert isinstance(nest, LoopNest)
         return all(_read_precedes(nest, node, position, state, value) for node, position in reads)
+    if isinstance(group, RegionGroup):
+        return False
     is_base = group.node.operands[0] is state and len(reads) == 1
     return is_base and changes_base(group.node)
 

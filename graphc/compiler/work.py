@@ -34,6 +34,8 @@ def work_of(instruction: PlannedInstruction) -> Work:
     """A check of indices compares each; finishing adds up what all blocks left, or copies what the
     first kernel of a group has left to copy."""
     group, dtype = instruction.group, _dtype(nodes_of(instruction))
+    if instruction.begins is not None or instruction.ends is not None:
+        return Work(0, 0, 0, dtype)
     source = instruction.source
     storages = source.arguments
     working_set = sum(storage.nbytes for storage in storages)
@@ -58,10 +60,13 @@ def _copied_later(group: Group) -> list[Node]:
 
 
 def nodes_of(instruction: PlannedInstruction) -> tuple[Node, ...]:
-    """The nodes that the row computes, completes or checks."""
+    """The nodes that the row computes, completes or checks; the loop that it begins or ends."""
     group = instruction.group or instruction.finishes
     if group is not None:
         return group.nodes
+    loop = instruction.begins or instruction.ends
+    if loop is not None:
+        return (loop.node,)
     assert instruction.checked is not None
     return (instruction.checked,)
 
@@ -75,6 +80,8 @@ def _dtype(nodes: Sequence[Node]) -> str:
 
 def kind_of(instruction: PlannedInstruction) -> str:
     """What sort of kernel it is, in one word."""
+    if instruction.begins is not None or instruction.ends is not None:
+        return "loop"
     if instruction.checked is not None:
         return "check"
     if instruction.finishes is not None:

@@ -120,7 +120,7 @@ class Function:
         self._last_extents: tuple[tuple[tuple[int, ...], ...] | None, tuple[int, ...]] = (None, ())
         self._loaded: dict[_Key, LoadedProgram] = {}
         # Compiled, and not yet bound to memory.
-        self._compiled_for: dict[_Key, tuple[CompiledProgram, Sequence[KernelCode]]] = {}
+        self._compiled_for: dict[_Key, tuple[CompiledProgram, Sequence[KernelCode | None]]] = {}
         # Runs of a program without states share no memory with others.
         self._gate = self.variables.gate if self.program.states else Gate()
         self._compiling = Gate(Rank.COMPILE)
@@ -300,7 +300,7 @@ class Function:
 
     def _made(
         self, extents: tuple[int, ...], row_inputs: tuple[str, ...], program: CompiledProgram | None
-    ) -> tuple[CompiledProgram, Sequence[KernelCode]]:
+    ) -> tuple[CompiledProgram, Sequence[KernelCode | None]]:
         """The program, compiled unless it is given, and its machine code."""
         name, before = self.program.name, (size for size, _ in (*self._loaded, *self._compiled_for))
         warn_of_many(name, self.dimensions, extents, before)

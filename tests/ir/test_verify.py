@@ -7,11 +7,11 @@ from dataclasses import replace
 
 import pytest
 
-from graphc.ir import build
+from graphc.ir import build, loops
 from graphc.ir.attributes import AXIS
 from graphc.ir.errors import GraphError
 from graphc.ir.graph import Graph, Node, Program
-from graphc.ir.ops import composite, leaf
+from graphc.ir.ops import composite, leaf, region
 from graphc.ir.ops import elementwise as ops
 from graphc.ir.types import TensorType, f64
 from graphc.ir.verify import CHECKS, verify
@@ -141,6 +141,34 @@ def update_twice() -> Program:
     return replace(program, updates=program.updates * 2)
 
 
+def _with_loop() -> tuple[Program, Node]:
+    program = sound()
+    x = program.inputs[0]
+    loops.scan(lambda carries, _: ([ops.sin(carries[0])], []), [x], [], 3)
+    return program, next(node for node in x.graph.nodes if node.op is region.scan)
+
+
+def loop_as_a_root() -> Program:
+    program, loop = _with_loop()
+    return replace(program, outputs=(("y", loop),))
+
+
+def loop_as_an_operand() -> Program:
+    program, loop = _with_loop()
+    return replace(program, outputs=(("y", ops.sin(loop)),))
+
+
+def state_in_a_body() -> Program:
+    program, loop = _with_loop()
+    body = loop.attributes["body"]
+    changed = replace(
+        body, updates=((body.graph.state("s", (4,)), body.graph.constant([0.0] * 4)),)
+    )
+    attributes = {**loop.attributes, "body": changed}
+    made = loop.graph.apply(loop.op, loop.operands, attributes)
+    return replace(program, outputs=(("y", region.result(made, number=0)),))
+
+
 def open_dimension() -> Program:
     program = sound()
     stray = program.graph.iota("time", "i32")
@@ -172,6 +200,9 @@ BROKEN: dict[Callable[[], Program], str] = {
     update_of_an_input: "is updated but is no state",
     update_of_another_type: "cannot become the next value",
     update_twice: "is updated twice",
+    loop_as_a_root: "is a root, of which `result` takes one value",
+    loop_as_an_operand: "reads <scan",
+    state_in_a_body: "has a body with states",
     open_dimension: "has the dimension time, which no input binds",
     open_dimension_in_an_attribute: "has the dimension time, which no input binds",
 }

@@ -23,6 +23,7 @@ from tests.ops.bitwise_cases import BITWISE_CASES, BITWISE_ERRORS
 from tests.ops.composite_cases import COMPOSITE_CASES
 from tests.ops.custom_cases import CUSTOM_CASES, CUSTOM_ERRORS
 from tests.ops.elementwise_cases import ELEMENTWISE_CASES, ELEMENTWISE_ERRORS
+from tests.ops.loop_cases import LOOP_CASES, LOOP_ERRORS
 from tests.ops.math_cases import MATH_CASES, MATH_ERRORS
 from tests.ops.ordered_cases import ORDERED_CASES, ORDERED_ERRORS
 from tests.ops.random_cases import RANDOM_CASES, RANDOM_ERRORS
@@ -40,7 +41,7 @@ __all__ = [
 _CASES = (
     *ELEMENTWISE_CASES, *TENSOR_CASES, *COMPOSITE_CASES, *RANDOM_CASES, *CUSTOM_CASES,
     *TRAINING_CASES, *MATH_CASES, *BITWISE_CASES, *ORDERED_CASES, *WINDOW_CASES,
-    *STATISTICS_CASES, *ATTENTION_CASES,
+    *STATISTICS_CASES, *ATTENTION_CASES, *LOOP_CASES,
 )  # fmt: skip
 CASES: Mapping[str, tuple[Case, ...]] = {
     name: tuple(case for case in _CASES if case.op == name) for name in OPS
@@ -61,6 +62,7 @@ ERRORS: Mapping[str, tuple[ErrorCase, ...]] = {
             *WINDOW_ERRORS,
             *STATISTICS_ERRORS,
             *ATTENTION_ERRORS,
+            *LOOP_ERRORS,
         )
         if case.op == name
     )

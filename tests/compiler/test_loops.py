@@ -1,0 +1,200 @@
+"""Loops in machine code: against the reference, fused and not, on threads, in loops of steps."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+
+import graphc as gc
+from graphc.compiler.executable_text import read_executable, write_executable
+from graphc.compiler.native import native
+from graphc.compiler.options import Options
+from graphc.compiler.pipeline import compile_program
+from graphc.ir import build, loops
+from graphc.ir.graph import Graph, Node, Program
+from graphc.ir.op import Array
+from graphc.ir.reference import run_program
+from tests.compiler.execution import Machine, assert_same_bits, run_on_threads
+from tests.ir.test_loops import derivatives, simple_net, values_of
+from tests.random_loops import random_net
+
+TOLERANCE = 1e-10
+
+
+def assert_as_reference(
+    machine: Machine, program: Program, values: dict[str, Array], fuse: bool
+) -> None:
+    expected, _ = run_program(program, values, {})
+    actual, _ = machine.run(program, values, {}, fuse=fuse)
+    for name, value in expected.items():
+        scale = TOLERANCE * np.abs(value).max(initial=1.0)
+        np.testing.assert_allclose(actual[name], value, rtol=0, atol=scale, err_msg=name)
+
+
+@pytest.mark.parametrize("fuse", [False, True])
+@pytest.mark.parametrize(("length", "reverse"), [(0, False), (1, True), (2, False), (5, True)])
+def test_derivatives(machine: Machine, length: int, reverse: bool, fuse: bool) -> None:
+    program = derivatives(simple_net(length, reverse), True) if length else _without_steps()
+    assert_as_reference(machine, program, values_of(program), fuse)
+
+
+def _without_steps() -> Program:
+    net = simple_net(0)
+    (last,), (stacked,) = net.results(True)
+    inputs = tuple(net.graph.inputs.values())
+    return Program("none", inputs, (("last", last), ("stacked", stacked)))
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_random_bodies(machine: Machine, seed: int) -> None:
+    program = derivatives(random_net(seed, 3), True)
+    assert_as_reference(machine, program, values_of(program), True)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("seed", range(100, 130))
+def test_many_random_bodies(machine: Machine, seed: int) -> None:
+    program = derivatives(random_net(seed, 1 + seed % 5), True)
+    assert_as_reference(machine, program, values_of(program), seed % 3 > 0)
+
+
+def wide_net(steps: int) -> Program:
+    """A loop whose products and sums are worth sharing, and its gradients."""
+    graph = Graph()
+    h, xs = graph.input("h", (64, 128)), graph.input("xs", (steps, 64, 128))
+    w, u = graph.input("w", (128, 128)), graph.input("u", (128, 128))
+
+    def step(carries: Sequence[Node], slices: Sequence[Node]) -> tuple[list[Node], list[Node]]:
+        after = gc.tanh(slices[0] @ w + carries[0] @ u)
+        return [after], [build.sum(after, 0)]
+
+    (last,), (sums,) = loops.scan(step, [h], [xs], steps)
+    loss = build.sum(last * last) + build.sum(sums)
+    outputs = [("loss", loss), *zip("whu", gc.grad(loss, [w, h, u]), strict=True)]
+    return Program("wide", (h, xs, w, u), tuple(outputs))
+
+
+def test_any_number_of_threads_gives_the_same_bits() -> None:
+    program = wide_net(5)
+    values = {name: 0.1 * value for name, value in values_of(program).items()}
+    options = Options({}, True, native().vector_bits, 2)
+    plan = compile_program(program, options).plan
+    assert plan is not None
+    assert any(row.shared and row.begins for row in plan.instructions)
+    alone = run_on_threads(program, values, 1, native().vector_bits)
+    for threads in 2, 3:
+        for _ in range(3):
+            found = run_on_threads(program, values, threads, native().vector_bits)
+            assert_same_bits(found, alone)
+
+
+def test_a_loop_in_a_loop(machine: Machine) -> None:
+    graph = Graph()
+    xs, w = graph.input("xs", (3, 4, 2, 5), "f64"), graph.input("w", (5, 5), "f64")
+    h = graph.input("h", (2, 5), "f64")
+
+    def inner(carries: Sequence[Node], slices: Sequence[Node]) -> tuple[list[Node], list[Node]]:
+        after = gc.tanh(carries[0] @ w + slices[0])
+        return [after], [after]
+
+    def outer(carries: Sequence[Node], slices: Sequence[Node]) -> tuple[list[Node], list[Node]]:
+        (last,), (all_steps,) = loops.scan(inner, carries, slices, 4, reverse=True)
+        return [last], [build.sum(all_steps, 0)]
+
+    (last,), (sums,) = loops.scan(outer, [h], [xs], 3)
+    loss = build.sum(last) + build.sum(gc.sin(sums))
+    outputs = [("loss", loss), *zip("hxw", gc.grad(loss, [h, xs, w]), strict=True)]
+    program = Program("nested", (h, xs, w), tuple(outputs))
+    for fuse in False, True:
+        assert_as_reference(machine, program, values_of(program), fuse)
+    hidden, total, weights = values_of(program)["h"], 0.0, values_of(program)["w"]
+    for t in range(3):
+        steps = []
+        for s in reversed(range(4)):
+            hidden = np.tanh(hidden @ weights + values_of(program)["xs"][t, s])
+            steps.append(hidden)
+        total += np.sin(np.sum(steps, 0)).sum()
+    found, _ = machine.run(program, values_of(program), {})
+    np.testing.assert_allclose(found["loss"], hidden.sum() + total)
+
+
+def test_steps_train_from_call_to_call() -> None:
+    """A state that a loop reads and its gradient updates, repeated in native code."""
+    graph = gc.Graph()
+    xs, w = graph.input("xs", (6, 4, 3)), graph.state("w", (3, 3), trainable=True)
+    start = graph.constant(np.zeros((4, 3), np.float32))
+    graph.variables["w"] = 0.3 * np.ones((3, 3), np.float32)
+    last, _ = gc.scan(lambda h, x: (gc.tanh(x + h @ w), None), start, xs)
+    loss = gc.sum(gc.square(last - 0.5))
+    step = gc.function(xs, loss, {w: w - 0.1 * gc.grad(loss, w)})
+    reference = gc.function(xs, loss, {w: w - 0.1 * gc.grad(loss, w)}, mode="reference")
+    data = np.random.default_rng(0).normal(size=(6, 4, 3)).astype(np.float32)
+    first = graph.variables["w"].copy()
+    expected = [reference(data) for _ in range(4)]
+    after = graph.variables["w"].copy()
+    graph.variables["w"] = first
+    found = [step(data) for _ in range(2)]
+    step.repeat(2, data)
+    np.testing.assert_allclose(found, expected[:2], rtol=1e-5)
+    np.testing.assert_allclose(graph.variables["w"], after, rtol=1e-5)
+
+
+@pytest.mark.parametrize("fuse", [False, True])
+def test_two_states_of_one_value(machine: Machine, fuse: bool) -> None:
+    """A copy that one state needs is not another state's copy."""
+    graph = Graph()
+    a, b = graph.state("a", (2, 3)), graph.state("b", (2, 3))
+    w = graph.input("w", (3, 3))
+    value = gc.tanh(a @ w)
+    program = Program("two", (w,), (), ((a, value), (b, value)))
+    values = {"w": np.ones((3, 3), np.float32)}
+    states = {"a": np.ones((2, 3), np.float32), "b": np.zeros((2, 3), np.float32)}
+    _, expected = run_program(program, values, states)
+    _, found = machine.run(program, values, states, fuse=fuse)
+    for name in "ab":
+        np.testing.assert_allclose(found[name], expected[name], rtol=1e-6)
+
+
+def test_an_index_out_of_range_in_a_step_stops_the_run() -> None:
+    graph = gc.Graph()
+    table, picked = graph.input("table", (5, 3)), graph.input("picked", (4, 2), "i32")
+    total = graph.state("total", (2, 3))
+    graph.variables["total"] = np.zeros((2, 3), np.float32)
+    last, _ = gc.scan(lambda h, i: (h + gc.take(table, i, axis=0), None), total, picked)
+    step = gc.function([table, picked], gc.sum(last), {total: last})
+    data = np.arange(15, dtype=np.float32).reshape(5, 3)
+    indices = np.array([[0, 1], [2, 3], [4, 4], [1, 1]], np.int32)
+    step(data, indices)
+    expected = data[indices].sum(0)
+    np.testing.assert_array_equal(graph.variables["total"], expected)
+    indices[2, 1] = 5
+    with pytest.raises(IndexError, match="outside"):
+        step(data, indices)
+    np.testing.assert_array_equal(graph.variables["total"], expected)
+    indices[2, 1] = 0
+    step(data, indices)
+    np.testing.assert_array_equal(graph.variables["total"], expected + data[indices].sum(0))
+
+
+def test_a_plan_with_loops_is_read_back() -> None:
+    from graphc.compiler.assemble import executable_of
+
+    compilation = compile_program(wide_net(3), Options({}, True, 256, 2))
+    executable = executable_of(compilation)
+    assert executable.loops
+    assert read_executable(write_executable(executable)) == executable
+
+
+def test_compiling_does_not_grow_with_the_length() -> None:
+    """As many kernels a step for a thousand steps as for three."""
+
+    def rows_of_steps(length: int) -> list[str]:
+        plan = compile_program(wide_net(length), Options({}, True, 256)).plan
+        assert plan is not None
+        depth, rows = 0, []
+        for row in plan.instructions:
+            depth += (row.begins is not None) - (row.ends is not None)
+            rows += [row.name] * (depth > 0)
+        return rows
+
+    assert rows_of_steps(3) == rows_of_steps(1000)

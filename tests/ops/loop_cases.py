@@ -1,0 +1,136 @@
+"""Cases of loops and their results; derivatives are those of tests/ir/test_loops.py."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from graphc.ir import build, loops
+from graphc.ir.errors import DTypeError, GraphError, ShapeError
+from graphc.ir.graph import Graph, Node, Program
+from graphc.ir.ops import OPS
+from graphc.ir.types import DType
+from graphc.testing.cases import BATCH, Case, ErrorCase, Operand, case_name, integers
+
+
+def _build(length: Any, reverse: bool, number: int) -> Callable[..., Node]:
+    """Result `number` of a loop of two carries, which stacks two values."""
+
+    def made(graph: Graph, operands: tuple[Node, ...], dtype: DType) -> Node:
+        carry, stack, weight = operands
+
+        def step(carries: list[Node], slices: list[Node]) -> tuple[list[Node], list[Node]]:
+            (h, count), (x,) = carries, slices
+            after = weight * h + x
+            return [after, count + 1], [after * 2, count]
+
+        count = build.broadcast_to(graph.constant(3, "i32"), (2,))
+        last, stacked = loops.scan(step, [carry, count], [stack], length, reverse=reverse)
+        return [*last, *stacked][number]
+
+    return made
+
+
+def _expected(reverse: bool, number: int) -> Callable[..., Any]:
+    def expect(carry: Any, stack: Any, weight: Any) -> Any:
+        count = np.full(2, 3)
+        length = len(stack)
+        stacks = np.zeros((length, *carry.shape)), np.zeros((length, 2), np.int32)
+        for t in reversed(range(length)) if reverse else range(length):
+            carry = weight * carry + stack[t]
+            stacks[0][t], stacks[1][t] = carry * 2, count
+            count = count + 1
+        return (carry, count, *stacks)[number]
+
+    return expect
+
+
+def _cases() -> Iterator[Case]:
+    for op, number in ("scan", 0), ("scan", 2), ("result", 1), ("result", 3):
+        for length in 0, 1, 17:
+            for reverse in False, True:
+                shape = (3, 5)
+                yield Case(
+                    op, case_name(length, number, "reverse" if reverse else "forward"),
+                    (Operand(shape), Operand((length, *shape)), Operand(shape)),
+                    expect=_expected(reverse, number), build=_build(length, reverse, number),
+                    reduction_length=length + 1,
+                )  # fmt: skip
+        yield Case(
+            op, case_name("open", number),
+            (Operand(("batch",)), Operand(("time", "batch")), Operand(("batch",))),
+            expect=_expected(False, number), bindings={**BATCH, "time": 4}, reduction_length=5,
+            build=lambda graph, operands, dtype, number=number: _build(
+                operands[1].shape[0], False, number
+            )(graph, operands, dtype),
+        )  # fmt: skip
+    for shape in (), (0,), (17,), (3, 5), ("batch", 4):
+        yield Case(
+            "start", case_name(shape), (Operand(shape),), {"number": 2}, lambda x: x,
+            bindings=BATCH,
+        )  # fmt: skip
+    whole = Operand((5,), "i64", integers(-9, 9))
+    yield Case("start", "i64", (whole,), {"number": 0}, lambda x: x)
+
+
+def _scan(carry: tuple[Any, ...], stack: tuple[Any, ...], **changes: Any) -> Any:
+    """A loop whose body adds its slice to its carry, [3]."""
+
+    def build_it(graph: Graph) -> Node:
+        inner = Graph()
+        c, x = inner.input("c", (3,)), inner.input("x", (3,))
+        body = Program("body", (c, x), (("c", changes.pop("after", lambda c, x: c + x)(c, x)),))
+        attributes = {
+            "carries": 1, "slices": 1, "length": 4, "reverse": False, "recompute": False,
+            "body": body, **changes,
+        }  # fmt: skip
+        return graph.apply(
+            OPS["scan"], (graph.input("h", *carry), graph.input("xs", *stack)), attributes
+        )
+
+    return build_it
+
+
+def _errors() -> Iterator[ErrorCase]:
+    carry, stack = ((3,), "f32"), ((4, 3), "f32")
+    yield ErrorCase(
+        "scan", "carry", _scan(((2,), "f32"), stack), ShapeError,
+        r"^scan\(f32\[2\], f32\[4,3\]\): operand 0: shape \[3\] expected, not \[2\]",
+    )  # fmt: skip
+    yield ErrorCase(
+        "scan", "length", _scan(carry, ((5, 3), "f32")), ShapeError,
+        r"operand 1: shape \[4,3\] expected, not \[5,3\]",
+    )  # fmt: skip
+    yield ErrorCase(
+        "scan", "dtype", _scan(carry, ((4, 3), "f64")), DTypeError,
+        "operand 1: f32 expected, not f64",
+    )  # fmt: skip
+    yield ErrorCase(
+        "scan", "carry_after", _scan(carry, stack, after=lambda c, x: build.sum(c)), ShapeError,
+        r"carry 0 after a step: shape \[3\] expected, not \[\]",
+    )  # fmt: skip
+    yield ErrorCase(
+        "scan", "counts", _scan(carry, stack, carries=2), ShapeError,
+        "takes 2 values and makes 1, which do not fit 2 carries",
+    )  # fmt: skip
+    yield ErrorCase("scan", "body", _scan(carry, stack, body=3), GraphError, "a program expected")
+    x, result = lambda graph: graph.input("x", (3,)), OPS["result"]
+    yield ErrorCase(
+        "result", "of_a_tensor", lambda graph: result(x(graph), number=0), ShapeError,
+        r"^result\(f32\[3\]\): a value of several results expected",
+    )  # fmt: skip
+    yield ErrorCase(
+        "result", "number", lambda graph: result(_scan(carry, stack)(graph), number=1), ShapeError,
+        "result 1 of 1",
+    )  # fmt: skip
+    start = OPS["start"]
+    yield ErrorCase(
+        "start", "attribute", lambda graph: start(x(graph)), GraphError, "'number'.* expected"
+    )
+    yield ErrorCase(
+        "start", "number", lambda graph: start(x(graph), number="a"), GraphError, "number"
+    )
+
+
+LOOP_CASES: tuple[Case, ...] = tuple(_cases())
+LOOP_ERRORS: tuple[ErrorCase, ...] = tuple(_errors())
