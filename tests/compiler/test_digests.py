@@ -44,6 +44,9 @@ def others(value: Any) -> Iterator[Any]:
         yield next(each for each in type(value) if each is not value)
     elif isinstance(value, Literal):
         yield from _other_literals(value)
+    elif isinstance(value, Program):
+        yield replace(value, name=f"{value.name}_")
+        yield replace(value, outputs=value.outputs[:-1])
     elif isinstance(value, tuple):
         yield (*value, 1)
         for number, each in enumerate(value):
