@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from graphc.ir import rules_algebra, rules_backward, rules_movement, rules_stable
+from graphc.ir import (
+    rules_algebra,
+    rules_backward,
+    rules_movement,
+    rules_stable,
+    rules_windows,
+)
 from graphc.ir.graph import Program
 from graphc.ir.rewrite import OnFire, Rule, rewrite
 from graphc.ir.scaled_products import fold_scales
@@ -19,6 +25,7 @@ PRIMITIVE_RULES: tuple[Rule, ...] = (
 RULES: tuple[Rule, ...] = (
     *rules_stable.RULES,
     *rules_backward.RULES,
+    *rules_windows.RULES,
     *rules_movement.RULES,
     *rules_algebra.RULES,
 )

@@ -7,6 +7,7 @@ from tests.ir import (
     simplify_backward_cases,
     simplify_movement_cases,
     simplify_stable_cases,
+    simplify_window_cases,
 )
 from tests.ir.simplify_case import Case
 
@@ -15,4 +16,5 @@ CASES: tuple[Case, ...] = (
     *simplify_movement_cases.CASES,
     *simplify_stable_cases.CASES,
     *simplify_backward_cases.CASES,
+    *simplify_window_cases.CASES,
 )
