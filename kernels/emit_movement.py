@@ -4,16 +4,25 @@ from __future__ import annotations
 
 import functools
 import itertools
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
 from graphc.ir.graph import Node
-from graphc.ir.lowering import Assemble, Gather, RegionCopy, Scatter
+from graphc.ir.lowering import Assemble, Gather, RegionCopy, Scatter, Strided
 from graphc.kernels.accumulators import StorageOf
-from graphc.kernels.emit_indexed import gather_kernel, scatter_kernel
+from graphc.kernels.emit_indexed import (
+    MOVED_ELEMENT_CYCLES,
+    gather_kernel,
+    scatter_kernel,
+)
 from graphc.kernels.group import MOST_BUFFERS
 from graphc.kernels.loops import INNER_VARIABLES
+from graphc.kernels.machine import MACHINE
 from graphc.kernels.movement_loops import (
+    ROW,
+    ROW_SOURCE,
+    ROW_TARGET,
     RUN,
     RUN_SOURCE,
     emit_region,
@@ -24,7 +33,7 @@ from graphc.kernels.movement_loops import (
 )
 from graphc.kernels.names import Names
 from graphc.kernels.node_kinds import viewed
-from graphc.kernels.scalar import dtype_name
+from graphc.kernels.scalar import dtype_name, number
 from graphc.kernels.source import (
     RESERVED,
     THREAD_SHARE,
@@ -33,6 +42,8 @@ from graphc.kernels.source import (
     KernelSource,
     OwnRows,
     Storage,
+    advanced,
+    flat_index,
     function_text,
     share_limits,
 )
@@ -51,6 +62,10 @@ def emit_movement(name: str, node: Node, storage_of: StorageOf) -> tuple[KernelS
     """The kernels of one movement op, in their order: one, or several where an op puts together
     more operands than one kernel has buffers for."""
     lowering = node.op.lowering
+    if _is_row_by_row(node):
+        cycles = node.type.size * MACHINE.copied_element_cycles
+        cycles += node.operands[0].type.size * MOVED_ELEMENT_CYCLES
+        return (movement_kernel(name, node, storage_of, _emit_row_by_row, shared_cycles=cycles),)
     if isinstance(lowering, Assemble):
         return tuple(
             movement_kernel(
@@ -76,6 +91,49 @@ def assembled_parts(node: Node) -> list[tuple[RegionCopy, ...]]:
     copies = lowering.regions(node.type, types, **node.attributes)
     starts = range(0, len(copies), MOST_BUFFERS - 1)
     return [copies[start : start + MOST_BUFFERS - 1] for start in starts]
+
+
+def _is_row_by_row(node: Node) -> bool:
+    """Whether each row of the result, of which there are several, is zeros around that of the one
+    operand. Threads share such rows."""
+    lowering = node.op.lowering
+    if not isinstance(lowering, Assemble) or not lowering.zero_first or node.rank < 2:
+        return False
+    (copy, *others) = lowering.regions(
+        node.type, tuple(operand.type for operand in node.operands), **node.attributes
+    )
+    rows, width = node.type.dims[0], math.prod(node.type.dims[1:])
+    begins = (copy.region.strides[0], copy.region.offset // max(width, 1)) == (width, 0)
+    return not others and begins and rows == node.operands[0].type.dims[0] > 1
+
+
+def _emit_row_by_row(node: Node, storage_of: StorageOf, arguments: Arguments, block: Block) -> None:
+    """Zeros in a row, then the operand's: a row is in cache meanwhile."""
+    (operand,) = node.operands
+    lowering = node.op.lowering
+    assert isinstance(lowering, Assemble)
+    (copy,) = lowering.regions(node.type, (operand.type,), **node.attributes)
+    target = arguments.name(storage_of(node))
+    source = arguments.name(storage_of(viewed(operand)))
+    rows, width = node.type.dims[0], math.prod(node.type.dims[1:])
+    place, row = operand_place(operand), Block()
+    element = INNER_VARIABLES[0]
+    zero = Block([f"{target}[{flat_index((ROW, width), (element, 1))}] = {number(0, node.dtype)}"])
+    row.nest(f"for {element} in range({width}):", zero)
+    first = flat_index((ROW, width))
+    row.add(f"{ROW_TARGET} = {advanced(target, first)}")
+    row.add(f"{ROW_SOURCE} = {advanced(source, flat_index((ROW, place.strides[0])))}")
+    nested_loops(
+        row,
+        operand.type.dims[1:],
+        [_without_rows(copy.region), _without_rows(place)],
+        lambda at: f"{ROW_TARGET}[{at[0]}] = {ROW_SOURCE}[{at[1]}]",
+    )
+    block.nest(f"for {ROW} in range({share_limits(THREAD_SHARE, rows)}):", row)
+
+
+def _without_rows(place: Strided) -> Strided:
+    return Strided(place.offset, place.strides[1:])
 
 
 def _emit_assemble(

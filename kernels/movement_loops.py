@@ -30,6 +30,8 @@ Statement = Callable[[list[str]], str]
 RUN, RUN_SOURCE = "number", "source"
 # The rows of a result that a thread adds to.
 FIRST_ROW, ROWS_END = "first_row", "rows_end"
+# A row of a result, and where it and its operand's begin.
+ROW, ROW_TARGET, ROW_SOURCE = "row", "row_target", "row_source"
 
 
 def movement_kernel(
@@ -43,6 +45,7 @@ def movement_kernel(
     """The kernel of the lines that `emit` makes. shared_cycles: what it takes on one thread, of a
     kernel that threads may share."""
     reserved = {*RESERVED, *INNER_VARIABLES, RUN, RUN_SOURCE, "index", FIRST_ROW, ROWS_END, name}
+    reserved |= {ROW, ROW_TARGET, ROW_SOURCE}
     arguments = Arguments(Names(reserved))
     block = Block()
     if node.location is not None and node.location.text:
