@@ -50,6 +50,23 @@ class Strided:
 
 
 @dataclass(frozen=True)
+class Digit:
+    """Part of an axis: `extent` places, `stride` elements apart."""
+
+    extent: int
+    stride: int
+
+
+@dataclass(frozen=True)
+class Digits:
+    """A place in memory whose axes have digits, the slowest first: a place along an axis is a
+    number whose digits count in their extents. An axis without digits has one element."""
+
+    offset: int
+    axes: tuple[tuple[Digit, ...], ...]
+
+
+@dataclass(frozen=True)
 class View:
     """Lowering of an op that only reads its operand's memory in another order.
 
@@ -59,11 +76,14 @@ class View:
     the result that it becomes (of no meaning for an extent of 1), or None when the view does
     more than move, add and drop axes.
     repeats: whether an element may occur several times, at other places of existing axes.
+    `digits(at, operand_type, result_type, **attributes)` is as `place` of an operand whose axes may
+        have several digits, for views that join, split or move axes whatever their strides are.
     """
 
     place: Callable[..., Strided | None]
     axes: Callable[..., tuple[int, ...] | None]
     repeats: bool = False
+    digits: Callable[..., Digits | None] | None = None
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from graphc.ir.graph import Node
-from graphc.ir.lowering import Strided, View
+from graphc.ir.lowering import Digit, Digits, Strided, View
 from graphc.ir.types import row_major_strides
 from graphc.kernels.node_kinds import is_view
 
@@ -37,6 +37,55 @@ def place_in_memory(value: Node) -> Strided | None:
         assert isinstance(lowering, View)
         at = lowering.place(at, view.operands[0].type, view.type, **view.attributes)
     return at
+
+
+def digits_in_memory(value: Node) -> Digits | None:
+    """As `place_in_memory`, also of views that join axes whose strides do not go together, such as
+    the windows of an image as rows of a matrix. None when no digits express it."""
+    chain = []
+    while is_view(value):
+        chain.append(value)
+        value = value.operands[0]
+    at: Digits | None = _as_digits(Strided(0, row_major_strides(value.type.dims)), value.type.dims)
+    for view in reversed(chain):
+        if at is None:
+            return None
+        at = _digits_of_view(at, view)
+    return at
+
+
+def _digits_of_view(at: Digits, view: Node) -> Digits | None:
+    """Where a view stands whose operand stands at `at`."""
+    lowering = view.op.lowering
+    assert isinstance(lowering, View)
+    operand = view.operands[0].type
+    if lowering.digits is not None:
+        found = lowering.digits(at, operand, view.type, **view.attributes)
+        return None if found is None else _joined(found)
+    if any(len(axis) > 1 for axis in at.axes):
+        return None
+    strides = tuple(axis[0].stride if axis else 0 for axis in at.axes)
+    place = lowering.place(Strided(at.offset, strides), operand, view.type, **view.attributes)
+    return None if place is None else _as_digits(place, view.type.dims)
+
+
+def _as_digits(at: Strided, dims: tuple[int, ...]) -> Digits:
+    """One digit an axis, none of an extent of 1."""
+    pairs = zip(dims, at.strides, strict=True)
+    return Digits(at.offset, tuple((Digit(n, stride),) if n != 1 else () for n, stride in pairs))
+
+
+def _joined(at: Digits) -> Digits:
+    """Digits of an axis that follow each other evenly are one."""
+    axes = []
+    for axis in at.axes:
+        joined: list[Digit] = []
+        for digit in axis:
+            if joined and joined[-1].stride == digit.extent * digit.stride:
+                digit = Digit(joined.pop().extent * digit.extent, digit.stride)
+            joined.append(digit)
+        axes.append(tuple(joined))
+    return Digits(at.offset, tuple(axes))
 
 
 def access_along(buffer: str, at: Strided, loop_axes: Sequence[int | None], loops: int) -> Access:

@@ -5,12 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from graphc.ir.lowering import Digit
 from graphc.kernels.microkernel import ITEM_BYTES
 
 Form = Literal["outer", "inner"]
 Packing = Literal["none", "transpose", "copy"]
 Along = Literal["rows", "columns"]
 
+
+# That rows or columns of windows are counted by: image, line and position, or one axis more.
+MOST_DIGITS = 4
 
 # Names that the generated lines use: no buffer may be called so, `scratch` apart.
 RESERVED_NAMES = frozenset(
@@ -23,6 +27,7 @@ RESERVED_NAMES = frozenset(
         *("block", "chain"),
         *("depth_start", "depth_steps", "tile_blocks", "top", "block_number", "carry", "e"),
         *("i", "j", "k", "r", "q", "acc"),
+        *("places", "rest_places", "place", *(f"digit{number}" for number in range(MOST_DIGITS))),
     )
 )
 
@@ -47,6 +52,8 @@ class MatrixAccess:
     order it is computed best, and `buffer` is only a name for it.
     indices: of an operand that is gathered while it is read; a stride then leads from one row of
     memory to the next, and an index says how many times.
+    row_digits, column_digits: of an operand that is read as windows, how its rows and columns are
+    counted, the slowest digit first; the strides are then those of the last digits.
     """
 
     buffer: str
@@ -56,6 +63,13 @@ class MatrixAccess:
     column_stride: int
     computed_cycles: float | None = None
     indices: RowIndices | None = None
+    row_digits: tuple[Digit, ...] = ()
+    column_digits: tuple[Digit, ...] = ()
+
+    @property
+    def is_windowed(self) -> bool:
+        """Whether rows or columns are counted by several digits."""
+        return bool(self.row_digits or self.column_digits)
 
     @property
     def is_computed(self) -> bool:
@@ -69,8 +83,8 @@ class Contraction:
     `batch` are the extents of the batch dimensions; left is `rows` x `depth`, right `depth` x
     `columns`. `block`: rows that the epilogue reduces together, so that one task has them all, and
     in order. `whole_rows`: a tile has all columns, since the epilogue takes whole rows. Neither of
-    the two is computed transposed. Raises ValueError for an unknown dtype, a negative extent, or
-    batch strides that do not go with `batch`.
+    the two is computed transposed, nor a product of windows, which are left. Raises ValueError for
+    an unknown dtype, a negative extent, or batch strides that do not go with `batch`.
     """
 
     dtype: str
@@ -197,6 +211,8 @@ def _transposed(contraction: Contraction) -> Contraction:
             row_stride=access.column_stride,
             column_stride=access.row_stride,
             indices=indices,
+            row_digits=access.column_digits,
+            column_digits=access.row_digits,
         )
 
     normal = _normalized(contraction)
@@ -212,7 +228,7 @@ def _transposed(contraction: Contraction) -> Contraction:
 def orientations(contraction: Contraction) -> list[tuple[bool, Contraction]]:
     """As it is, and transposed where it may be computed so."""
     as_it_is = (False, _normalized(contraction))
-    if contraction.block is not None or contraction.whole_rows:
+    if contraction.block is not None or contraction.whole_rows or contraction.left.is_windowed:
         return [as_it_is]
     return [as_it_is, (True, _transposed(contraction))]
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from graphc.ir.graph import Node, is_among
 from graphc.ir.lowering import Strided
 from graphc.ir.types import row_major_strides
-from graphc.kernels.access import Loop, place_in_memory
+from graphc.kernels.access import Loop, digits_in_memory, place_in_memory
 from graphc.kernels.accumulators import StorageOf
 from graphc.kernels.block_reductions import BlockReductions
 from graphc.kernels.contraction import RESERVED_NAMES, Contraction, MatrixAccess, Tiling
@@ -89,7 +89,8 @@ def contraction_of(
             continue
         place = place_in_memory(operand)
         if place is None:
-            raise AssertionError(f"{operand!r} has no strides and was not copied")
+            accesses.append(_windowed_access(name, operand, len(batch), flip))
+            continue
         access = _matrix_access(name, operand, place, len(batch), flip)
         cycles = None if chain is None else chain.element_cycles
         accesses.append(replace(access, computed_cycles=cycles))
@@ -125,6 +126,24 @@ def _matrix_access(
     batch_strides = (0,) * (batch_rank - len(own)) + tuple(strides)
     row, column = place.strides[-2:][::-1] if flip else place.strides[-2:]
     return MatrixAccess(buffer, place.offset, batch_strides, row, column)
+
+
+def _windowed_access(buffer: str, operand: Node, batch_rank: int, flip: bool) -> MatrixAccess:
+    """Of an operand whose rows or columns are counted by several digits."""
+    at = digits_in_memory(operand)
+    if at is None or any(len(axis) > 1 for axis in at.axes[:-2]):
+        raise AssertionError(f"{operand!r} stands at no digits and was not copied")
+    strides = tuple(axis[0].stride if axis else 0 for axis in at.axes[:-2])
+    rows, columns = at.axes[-2:][::-1] if flip else at.axes[-2:]
+    return MatrixAccess(
+        buffer,
+        at.offset,
+        (0,) * (batch_rank - len(strides)) + strides,
+        rows[-1].stride if rows else 1,
+        columns[-1].stride if columns else 1,
+        row_digits=rows if len(rows) > 1 else (),
+        column_digits=columns if len(columns) > 1 else (),
+    )
 
 
 def tiling_of(group: ContractionGroup, tilings: Tilings, threads: int = 1) -> Tiling:
@@ -247,6 +266,7 @@ def _own_rows(
     elif gathers[0] is None:
         storage = storage_of(viewed(product.operands[0]))
         by_rows = (left.offset, left.row_stride, left.column_stride) == (0, contraction.depth, 1)
+        by_rows = by_rows and not left.is_windowed
         is_whole = contraction.rows * contraction.depth == storage.size
         (found if by_rows and is_whole else others).add(storage)
     right_reads = [product.operands[1]]

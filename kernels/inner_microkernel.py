@@ -57,7 +57,7 @@ def inner_microkernel(
     tile.store("sum")
     text.add("ret void")
     name = f"inner_microkernel_{dtype}_{rows}x{columns}{indices_suffix(indices)}"
-    made = text.function(name, "b_column_stride", indices)
+    made = text.function(name, "b_column_stride", "" if indices is None else "indices")
     return Microkernel(name, dtype, rows, columns, lanes, made, indices is not None)
 
 

@@ -175,12 +175,13 @@ class MicrokernelText:
             place = f"{result}_index"
         self.add(f"{result} = mul i64 {stride}, {place}")
 
-    def function(self, name: str, b_stride: str, indices: Indices | None = None) -> str:
+    def function(self, name: str, b_stride: str, table: str = "") -> str:
+        """table: the name of the pointer to indices or places, where there is one."""
+        more = f", ptr readonly %{table}, i64 %ahead" if table else ""
         header = (
             f"define void @{name}(i64 %depth, ptr readonly %a, i64 %a_row_stride, "
             f"i64 %a_depth_stride,\n    ptr readonly %b, i64 %{b_stride}, ptr %c, "
-            f"i64 %c_row_stride{'' if indices is None else ', ptr readonly %indices, i64 %ahead'}) "
-            "noinline nounwind {"
+            f"i64 %c_row_stride{more}) noinline nounwind {{"
         )
         never_unroll = ["!0 = distinct !{!0, !1}", '!1 = !{!"llvm.loop.unroll.disable"}']
         return "\n".join([*self.declarations, "", header, *self.lines, "}", "", *never_unroll, ""])
@@ -226,7 +227,7 @@ def microkernel(
             text.element(f"%{operand}_k", f"%{operand}", f"%{operand}_offset")
     if indices is not None:
         _fetch_ahead(text, rows, columns, indices)
-    _multiply_step(text, rows, segments)
+    multiply_step(text, rows, segments)
     for operand in walked:
         text.element(f"%next_{operand}_k", f"%{operand}_k", f"%{operand}_depth_stride")
     text.add("%next_k = add i64 %k, 1")
@@ -237,14 +238,14 @@ def microkernel(
     for r, q in accumulators:
         incoming = f"[ zeroinitializer, %entry ], [ %next_c{r}_{q}, %step ]"
         text.add(f"%sum{r}_{q} = phi {kinds[r, q]} {incoming}")
-    _store_rows(text, rows, segments)
+    store_rows(text, rows, segments)
     text.add("ret void")
     name = f"microkernel_{dtype}_{rows}x{columns}{indices_suffix(indices)}"
-    made = text.function(name, "b_depth_stride", indices)
+    made = text.function(name, "b_depth_stride", "" if indices is None else "indices")
     return Microkernel(name, dtype, rows, columns, lanes, made, indices is not None)
 
 
-def _multiply_step(text: MicrokernelText, rows: int, segments: Sequence[VectorSegment]) -> None:
+def multiply_step(text: MicrokernelText, rows: int, segments: Sequence[VectorSegment]) -> None:
     """In a step of the depth: every accumulator and the product that is added to it."""
     for q, segment in enumerate(segments):
         text.element(f"%b{q}_at", "%b_k", segment.start)
@@ -259,7 +260,7 @@ def _multiply_step(text: MicrokernelText, rows: int, segments: Sequence[VectorSe
             text.fma(f"%next_c{r}_{q}", f"%a{r}x{width}", f"%b{q}", f"%c{r}_{q}", width)
 
 
-def _store_rows(text: MicrokernelText, rows: int, segments: Sequence[VectorSegment]) -> None:
+def store_rows(text: MicrokernelText, rows: int, segments: Sequence[VectorSegment]) -> None:
     """Stores the sums, each row's last vector whole."""
     for r in range(rows):
         text.add(f"%c_row{r} = mul i64 %c_row_stride, {r}")

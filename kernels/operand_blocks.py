@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil
 
+from graphc.ir.lowering import Digit
 from graphc.kernels.contraction import (
     Contraction,
     MatrixAccess,
@@ -19,6 +20,7 @@ from graphc.kernels.contraction import (
 )
 from graphc.kernels.microkernel import Indices, Microkernel, transpose_microkernel
 from graphc.kernels.source import INDENT, advanced, flat_index
+from graphc.kernels.window_microkernel import ENTRIES_AN_AXIS
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,7 @@ class OperandBlocks:
         self.left = left
         self.right = right
         self.left_block, self.right_panel = f"{prefix}left_block", f"{prefix}right_panel"
+        self.places = f"{prefix}places"
         self.row, self.column = ("j", "i") if tiling.swapped else ("i", "j")
         self.batch_indices = tuple(f"b{axis}" for axis in range(len(contraction.batch)))
         self.microkernels: dict[str, Microkernel] = {}
@@ -176,18 +179,22 @@ class OperandBlocks:
         body = [f"block_end = {clipped}", *_nested(loops, element)]
         return _nested([("block_start", f"{start}, {end}, {rows}")], body)
 
-    def find_left_block(self) -> str:
+    def find_left_block(self) -> list[str]:
         """The rows of left from `row_start` on."""
         left = self.contraction.left
+        if left.is_windowed:
+            start = flat_index(*self._batch_terms(left), offset=left.offset)
+            found = f"{self.left_block} = {advanced(left.buffer, start)}"
+            return [found, *self._find_rows_of_windows()]
         if self.left is None:
             terms = self._batch_terms(left)
             if not _runs_along(left.indices, "rows"):
                 terms.append(("row_start", left.row_stride))
             index = flat_index(*terms, offset=left.offset)
-            return f"{self.left_block} = {advanced(left.buffer, index)}"
+            return [f"{self.left_block} = {advanced(left.buffer, index)}"]
         row_stride = left_as_read(self.contraction, self.tiling).row_stride
         index = flat_index(("(row_start - block_start)", row_stride))
-        return f"{self.left_block} = {advanced('left_values', index)}"
+        return [f"{self.left_block} = {advanced('left_values', index)}"]
 
     def left_read(self, depth_start: str) -> str:
         """The block of left as arguments of a microkernel, from a column on, "" for 0."""
@@ -195,6 +202,45 @@ class OperandBlocks:
         step = 0 if _runs_along(left.indices, "columns") else left.column_stride
         block = _from(self.left_block, depth_start, step)
         return f"{block}, {left.row_stride}, {left.column_stride}"
+
+    # --- windows ---------------------------------------------------------------------------------
+
+    @property
+    def outer_depth(self) -> tuple[Digit, ...]:
+        """The axes of left's depth around the innermost, the nearest to it first."""
+        return self.contraction.left.column_digits[-2::-1]
+
+    @property
+    def inner_steps(self) -> int:
+        """The steps of the innermost axis of the depth."""
+        digits = self.contraction.left.column_digits
+        return digits[-1].extent if digits else self.contraction.depth
+
+    def declare_places(self) -> list[str]:
+        """What a microkernel is told of windows: the outer axes of the depth, which are set here,
+        and where the rows of a tile begin."""
+        if not self.contraction.left.is_windowed:
+            return []
+        entries = [each for digit in self.outer_depth for each in (digit.extent, digit.stride)]
+        lines = [f"{self.places} = stack(i64, {len(entries) + self.tiling.rows})"]
+        return lines + [f"{self.places}[{n}] = {entry}" for n, entry in enumerate(entries)]
+
+    def _find_rows_of_windows(self) -> list[str]:
+        """Where each row of a tile begins: the first by division, the others by counting on."""
+        left = self.contraction.left
+        digits = left.row_digits or (Digit(self.contraction.rows, left.row_stride),)
+        lines, terms, after = [], [], 1
+        for number, digit in reversed([*enumerate(digits)]):
+            value = "row_start" if after == 1 else f"row_start // {after}"
+            value += f" % {digit.extent}" if number else ""
+            lines.append(f"digit{number} = {value}")
+            terms.insert(0, (f"digit{number}", digit.stride))
+            after *= digit.extent
+        lines.append(f"place = {flat_index(*terms)}")
+        first = len(self.outer_depth) * ENTRIES_AN_AXIS
+        body = [f"{self.places}[{flat_index(('r', 1), offset=first)}] = place"]
+        body.append(f"place = place + {digits[-1].stride}")
+        return [*lines, *_nested([("r", self.tiling.rows)], [*body, *_counted_on(digits)])]
 
     # --- rows by index ---------------------------------------------------------------------------
 
@@ -209,6 +255,8 @@ class OperandBlocks:
 
     def indices_read(self, depth_start: str) -> list[str]:
         """The indices as arguments of a microkernel, those along the depth from there on."""
+        if self.contraction.left.is_windowed:
+            return [self.places, "0"]
         if self.indices() is None:
             return []
         left = self.contraction.left.indices
@@ -224,6 +272,17 @@ class OperandBlocks:
 
     def _batch_terms(self, access: MatrixAccess) -> list[tuple[str, int]]:
         return [*zip(self.batch_indices, access.batch_strides, strict=True)]
+
+
+def _counted_on(digits: Sequence[Digit]) -> list[str]:
+    """One more in the last digit, and what is carried to those before it."""
+    last = len(digits) - 1
+    if last == 0:
+        return []
+    beyond = digits[-2].stride - digits[-1].extent * digits[-1].stride
+    carried = [f"digit{last} = 0", f"place = place + {beyond}", *_counted_on(digits[:-1])]
+    condition = f"if digit{last} == {digits[-1].extent}:"
+    return [f"digit{last} = digit{last} + 1", condition, *(INDENT + line for line in carried)]
 
 
 def _from(buffer: str, depth_start: str, step: int) -> str:

@@ -26,6 +26,8 @@ VECTOR_EPILOGUE_CYCLES = 3  # a vector of the epilogue: load, one operation, sto
 LANE_SUM_CYCLES = 8  # adding up the lanes of one accumulator
 TRANSPOSE_CYCLES = 1.0  # an element packed by transposing in registers
 COPY_CYCLES = 1.5  # an element packed one by one
+PLACE_CYCLES = 5  # to find a row of windows
+TURN_CYCLES = 6  # from the end of a line of a window to the next
 RUN_CYCLES = 10  # the loop over a row that is computed while it is packed
 SCALAR_REST = 4  # times what an element of a vector takes: one behind the last whole vector
 VARIANT_PENALTY = 0.01  # one more microkernel to compile has to gain this share
@@ -42,6 +44,7 @@ def estimated_cycles(contraction: Contraction, tiling: Tiling) -> float:
                 tile = _outer_cycles(contraction, rows, columns, tiling)
             else:
                 tile = _inner_cycles(contraction, rows, columns, tiling)
+            tile += _window_cycles(contraction, rows)
             epilogue = rows * _epilogue_cycles(contraction, columns, tiling)
             cycles += panels * blocks * (tile + epilogue + MACHINE.call_cycles)
         if tiling.packing != "none":
@@ -104,12 +107,21 @@ def _outer_cycles(contraction: Contraction, rows: int, columns: int, tiling: Til
         step += STRIDED_STEP_CYCLES
         if contraction.rows * depth * item > MACHINE.second_cache_bytes:
             step += rows * item / MACHINE.strided_bytes_a_cycle
-    elif depth * rows * item > share:
+    elif not left.is_windowed and depth * rows * item > share:
         step += STREAM_CYCLES * max(rows - WELL_PREFETCHED_ROWS, 0)
     # Rows whose addresses are a power of two apart compete for the ways of one cache set.
     if rows * gcd(left.row_stride * item, way) > MACHINE.first_cache_bytes:
         step += rows
     return depth * step
+
+
+def _window_cycles(contraction: Contraction, rows: int) -> float:
+    """To find the rows of a tile in windows, and to go on from line to line of them."""
+    left = contraction.left
+    if not left.is_windowed:
+        return 0.0
+    inner = left.column_digits[-1].extent if left.column_digits else contraction.depth
+    return rows * PLACE_CYCLES + contraction.depth / max(inner, 1) * TURN_CYCLES
 
 
 def _inner_cycles(contraction: Contraction, rows: int, columns: int, tiling: Tiling) -> float:

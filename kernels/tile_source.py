@@ -27,6 +27,7 @@ from graphc.kernels.operand_blocks import OperandBlocks, Prologue
 from graphc.kernels.source import INDENT, THREAD_SHARE, flat_index, share_limits
 from graphc.kernels.tile_epilogue import CHAINS, Epilogue, FarOperands, RowReductions, WholeRows
 from graphc.kernels.tile_sums import DEPTH_START, DEPTH_STEPS, TILE_BLOCKS, tile_sums
+from graphc.kernels.window_microkernel import window_microkernel
 
 
 @dataclass(frozen=True)
@@ -170,6 +171,7 @@ class _Writer:
             before, self.whole_row_lines = self.epilogue.lines(self.whole_rows, lanes, stride)
             self.add(1, *before)
             self.microkernels |= self.epilogue.microkernels
+        self.add(1, *self.operands.declare_places())
         if self.tiling.by_rows:
             self.add(1, f"for row_chunk in range({share_limits(THREAD_SHARE, self.chunks)}):")
         else:
@@ -280,7 +282,7 @@ class _Writer:
             return
         block = self.tiling.rows
         self.add(indent, f"for row_start in range({start}, {end}, {block}):")
-        self.add(indent + 1, self.operands.find_left_block())
+        self.add(indent + 1, *self.operands.find_left_block())
         sizes = self._block_sizes()
         rows = str(sizes[0])
         if len(sizes) > 1:
@@ -328,11 +330,10 @@ class _Writer:
 
     def _call(self, rows: int, columns: int) -> str:
         """The call that computes `rows` x `columns` results into `tile`, or of a block of depth."""
-        contraction, tiling, operands = self.contraction, self.tiling, self.operands
-        make = microkernel if tiling.form == "outer" else inner_microkernel
-        kernel = make(contraction.dtype, rows, columns, tiling.lanes, operands.indices())
+        tiling, operands = self.tiling, self.operands
+        kernel = self._microkernel(rows, columns)
         self.microkernels[kernel.name] = kernel
-        depth, start = str(contraction.depth), ""
+        depth, start = str(operands.inner_steps), ""
         tile = "tile"
         if self.sums is not None:
             depth, start, tile = DEPTH_STEPS, DEPTH_START, self.sums.target
@@ -341,6 +342,14 @@ class _Writer:
         read = f"{operands.left_read(start)}, {operands.panel_read(start)}"
         last = "".join(f", {each}" for each in operands.indices_read(start))
         return f"{kernel.name}({depth}, {read}, {tile}, {self.tile_stride}{last})"
+
+    def _microkernel(self, rows: int, columns: int) -> Microkernel:
+        dtype, tiling = self.contraction.dtype, self.tiling
+        if self.contraction.left.is_windowed:
+            outer_axes = len(self.operands.outer_depth)
+            return window_microkernel(dtype, rows, columns, tiling.lanes, outer_axes)
+        make = microkernel if tiling.form == "outer" else inner_microkernel
+        return make(dtype, rows, columns, tiling.lanes, self.operands.indices())
 
     def _ask_ahead(self, indent: int, rows: str, columns: int, far_operands: FarOperands) -> None:
         """Asks for the cache lines that the epilogue will read: rows of a panel stand far apart,

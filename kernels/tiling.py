@@ -229,6 +229,8 @@ def _candidates(
                 yield from _with_left(contraction, tile)
         if vectors * lanes >= contraction.columns:
             break
+    if contraction.left.is_windowed:
+        return
     if contraction.left.column_stride == 1 and not contraction.right.is_computed:
         panel: Packing = "none" if contraction.right.row_stride == 1 else "copy"
         for rows in range(1, min(INNER_ROWS, everything) + 1):
@@ -329,6 +331,8 @@ def _reason(contraction: Contraction, tiling: Tiling, cycles: float) -> str:
     parts.append(_packing_text(contraction, tiling))
     if contraction.is_gathered:
         parts.append("rows of one operand gathered while they are read")
+    if contraction.left.is_windowed:
+        parts.append("windows read where they stand")
     ideal = contraction.rows * contraction.columns * contraction.depth / tiling.lanes
     if cycles:
         parts.append(f"estimated {ideal / cycles:.0%} of the FMA peak")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from itertools import count
 
+from graphc.compiler.windowed_products import reading_windows
 from graphc.ir.graph import Node, Program, are_same, rebuild
 from graphc.ir.lower import applied
 from graphc.ir.lowering import Strided
@@ -21,18 +22,21 @@ from graphc.kernels.node_kinds import (
     reads_memory,
     viewed,
 )
+from graphc.kernels.tiling import Tilings
 
 
-def legalize(program: Program) -> Program:
+def legalize(program: Program, tilings: Tilings) -> Program:
     """The program with copies where they are needed.
 
-    After it every view has strides in the memory of a stored value, the operands of contractions,
-    movements, ops in scan order and loops are stored, and what is checked as indices is all of a
-    stored value. Loops read whole values; those that their carries begin with are nobody else's.
-    Every output and update is a value that a kernel computes; those of updates are computed for one
-    state alone and are no views.
+    After it every view has strides in the memory of a stored value, or is of windows that a product
+    reads where they stand; the operands of contractions, movements, ops in scan order and loops are
+    stored, and what is checked as indices is all of a stored value. Loops read whole values; those
+    that their carries begin with are nobody else's. Every output and update is a value that a
+    kernel computes; those of updates are computed for one state alone and are no views.
     """
-    made = rebuild(program.roots, _legal)
+    made = rebuild(
+        program.roots, lambda node, operands: reading_windows(_legal(node, operands), tilings)
+    )
     program = program.map_roots(made.__getitem__)
     outputs = tuple((name, _owned(value)) for name, value in program.outputs)
     taken: set[Node] = set()

@@ -9,6 +9,7 @@ from graphc.compiler.legalize import legalize
 from graphc.compiler.schedule import Schedule
 from graphc.ir.graph import Graph, Node, Program
 from graphc.ir.loops import copy_values, unused
+from graphc.kernels.tiling import Tilings
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +40,7 @@ class LoopPlan:
     loops: Mapping[Node, LoopPlan]
 
 
-def step_of(loop: Node) -> LoopStep:
+def step_of(loop: Node, tilings: Tilings) -> LoopStep:
     """The step of a loop's node."""
     body: Program = loop.attributes["body"]
     carries, slices = loop.attributes["carries"], loop.attributes["slices"]
@@ -57,7 +58,7 @@ def step_of(loop: Node) -> LoopStep:
         body.name, tuple(given), (), tuple((s, value) for s, value in updates if s is not value)
     )
     return LoopStep(
-        legalize(program),
+        legalize(program, tilings),
         tuple(states),
         tuple(stacked),
         tuple(given[:slices]),

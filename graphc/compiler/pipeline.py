@@ -112,7 +112,7 @@ def load_constants(state: Compilation) -> Compilation:
 
 def legalize_program(state: Compilation) -> Compilation:
     """Copies where strides cannot express a view or a value has no memory of its own."""
-    return replace(state, program=legalize(state.program))
+    return replace(state, program=legalize(state.program, state.tilings))
 
 
 def group_nodes(state: Compilation) -> Compilation:
@@ -145,7 +145,7 @@ def schedule_groups(state: Compilation) -> Compilation:
 
 def _plan_loop(loop: Node, state: Compilation) -> LoopPlan:
     """The kernels of a step and their order, as of a program of its own."""
-    step = step_of(loop)
+    step = step_of(loop, state.tilings)
     inner = Compilation(state.options, step.program, state.tilings)
     inner = schedule_groups(group_nodes(inner))
     assert inner.schedule is not None

@@ -11,7 +11,7 @@ import numpy as np
 from graphc.ir.attributes import AXIS, ORDER, PLACES, SHAPE, STEPS
 from graphc.ir.dims import Dim, Extent, is_natural
 from graphc.ir.errors import DTypeError, ShapeError
-from graphc.ir.lowering import Assemble, RegionCopy, Strided, View
+from graphc.ir.lowering import Assemble, Digit, Digits, RegionCopy, Strided, View
 from graphc.ir.op import Array, Op
 from graphc.ir.types import (
     Shape,
@@ -64,6 +64,32 @@ def _place_reshape(
     return Strided(at.offset, tuple(0 if e == 1 else next(taken) for e in result.dims))
 
 
+def _digits_reshape(
+    at: Digits, operand: TensorType, result: TensorType, shape: Shape
+) -> Digits | None:
+    """The same digits in other axes; one is split where an axis ends inside of it."""
+    left = [digit for axis in at.axes for digit in axis]
+    axes: list[tuple[Digit, ...]] = []
+    for extent in result.dims:
+        taken: list[Digit] = []
+        while extent > 1:
+            if not left:
+                return None
+            digit = left.pop(0)
+            if digit.extent > extent:
+                inner, rest = divmod(digit.extent, extent)
+                if rest:
+                    return None
+                left.insert(0, Digit(inner, digit.stride))
+                digit = Digit(extent, digit.stride * inner)
+            if extent % digit.extent:
+                return None
+            taken.append(digit)
+            extent //= digit.extent
+        axes.append(tuple(taken))
+    return Digits(at.offset, tuple(axes))
+
+
 def _axes_reshape(operand: TensorType, result: TensorType, shape: Shape) -> tuple[int, ...] | None:
     """Known where the reshape only adds and drops extents of 1."""
     kept = [axis for axis, extent in enumerate(result.shape) if extent != 1]
@@ -80,7 +106,7 @@ reshape: Op = Op(
     infer=_infer_reshape,
     reference=lambda result, x, shape: x.reshape(static_shape(shape)),
     vjp=[lambda ct, r, x, shape: reshape(ct, shape=x.shape)],
-    lowering=View(_place_reshape, _axes_reshape),
+    lowering=View(_place_reshape, _axes_reshape, digits=_digits_reshape),
 )
 
 # --- transpose -------------------------------------------------------------------------------
@@ -98,6 +124,12 @@ def _place_transpose(
     return Strided(at.offset, tuple(at.strides[axis] for axis in axes))
 
 
+def _digits_transpose(
+    at: Digits, operand: TensorType, result: TensorType, axes: tuple[int, ...]
+) -> Digits:
+    return Digits(at.offset, tuple(at.axes[axis] for axis in axes))
+
+
 def inverse_permutation(axes: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(axes.index(position) for position in range(len(axes)))
 
@@ -109,7 +141,11 @@ transpose: Op = Op(
     infer=_infer_transpose,
     reference=lambda result, x, axes: x.transpose(axes),
     vjp=[lambda ct, r, x, axes: transpose(ct, axes=inverse_permutation(axes))],
-    lowering=View(_place_transpose, lambda operand, result, axes: inverse_permutation(axes)),
+    lowering=View(
+        _place_transpose,
+        lambda operand, result, axes: inverse_permutation(axes),
+        digits=_digits_transpose,
+    ),
 )
 
 # --- broadcast_to ----------------------------------------------------------------------------

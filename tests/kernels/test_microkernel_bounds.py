@@ -24,6 +24,7 @@ from graphc.kernels.microkernel import (
     padded_columns,
     transpose_microkernel,
 )
+from graphc.kernels.window_microkernel import window_microkernel
 from tests.guarded import SIDES, Side, guarded
 
 FUNCTIONS = {"f32": np.float32, "f64": np.float64}
@@ -119,6 +120,30 @@ def test_products_of_rows_by_index(
             c = guarded(np.full((ROWS, stride), np.nan, FUNCTIONS[dtype]), side)
             call(depth, a, a_row, a_depth, b, b_stride, c, stride, chosen, ahead)
             np.testing.assert_array_equal(c[:, :columns], x @ w)
+
+
+@pytest.mark.parametrize("side", SIDES)
+@pytest.mark.parametrize("dtype", FUNCTIONS)
+@pytest.mark.parametrize("outer", [(), (1,), (3,), (2, 3), (1, 2, 3)])
+def test_products_of_windows(outer: tuple[int, ...], dtype: str, side: Side) -> None:
+    """Of rows anywhere, whose depth has `outer` axes, the nearest first, around the innermost."""
+    lanes, rng, columns = lanes_of(dtype), np.random.default_rng(4), 5
+    call = _caller(window_microkernel(dtype, ROWS, columns, lanes, len(outer)))
+    stride = padded_columns(dtype, columns, lanes)
+    for inner in (0, 1, 2, 5):
+        # Every second step, and rows that follow each other in reverse.
+        x = _whole_numbers(rng, dtype, *outer[::-1], 2 * inner, ROWS)
+        steps = [each // x.itemsize for each in x.strides[:-2][::-1]]
+        taken = x[..., ::2, ::-1].reshape(-1, ROWS)
+        w = _whole_numbers(rng, dtype, len(taken), columns)
+        entries = [each for pair in zip(outer, steps, strict=True) for each in pair]
+        places = np.array([*entries, *range(ROWS)[::-1]], np.int64)
+        # No step of the last element is taken, so what is read ends with it.
+        last = x.reshape(-1)[: max(x.size - ROWS, 0)]
+        a, b, places = (guarded(each, side, writable=False) for each in (last, w, places))
+        c = guarded(np.full((ROWS, stride), np.nan, FUNCTIONS[dtype]), side)
+        call(inner, a, 0, 2 * ROWS, b, columns, c, stride, places, 0)
+        np.testing.assert_array_equal(c[:, :columns], taken.T @ w)
 
 
 @pytest.mark.parametrize("side", SIDES)

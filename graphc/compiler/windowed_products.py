@@ -1,0 +1,74 @@
+"""Products that read windows where they stand, without a copy that has them as rows.
+
+The address of an element of windows as a matrix is f(row) + g(depth): rows are counted by image and
+position, the depth by line and element of a window. A microkernel of windows reads such addresses.
+It goes through the depth in one piece, and computes no product transposed; so a product of few
+columns or of a great depth may be faster with the copy, which the cost of both tells.
+"""
+
+from __future__ import annotations
+
+from graphc.ir.graph import Node
+from graphc.ir.ops import elementwise
+from graphc.kernels.access import digits_in_memory, place_in_memory
+from graphc.kernels.contraction import MOST_DIGITS
+from graphc.kernels.emit_contraction import contraction_of
+from graphc.kernels.group import ContractionGroup
+from graphc.kernels.node_kinds import is_contraction, is_view
+from graphc.kernels.tile_sums import BLOCK_STEPS, FEWEST_BLOCKS
+from graphc.kernels.tiling import Tilings
+
+# An element of windows that is copied, stored and loaded again.
+COPIED_ELEMENT_CYCLES = 0.6
+# A longer depth is summed in blocks, which windows are not cut into.
+LONGEST_DEPTH = FEWEST_BLOCKS * BLOCK_STEPS
+
+
+def reading_windows(product: Node, tilings: Tilings) -> Node:
+    """The product with its first operand read where windows stand, where that is possible and
+    estimated to be faster than a copy of it."""
+    if not is_contraction(product):
+        return product
+    x, y = product.operands
+    windows = _without_copy(x)
+    if windows is None or place_in_memory(windows) is not None:
+        return product
+    with product.graph.at(product.location):
+        made = product.graph.apply(product.op, (windows, y), product.attributes)
+    if not _is_readable(made):
+        return product
+    copied = x.type.size * COPIED_ELEMENT_CYCLES
+    if _cycles(made, tilings) > _cycles(product, tilings) + copied:
+        return product
+    return made
+
+
+def _cycles(product: Node, tilings: Tilings) -> float:
+    return tilings.choose(contraction_of(ContractionGroup(product, (), (product,)))).cycles
+
+
+def _without_copy(operand: Node) -> Node | None:
+    """The operand as a view of what it is a copy of, if there is a copy below its views."""
+    views = []
+    while is_view(operand):
+        views.append(operand)
+        operand = operand.operands[0]
+    if operand.op is not elementwise.copy:
+        return None
+    (found,) = operand.operands
+    for view in reversed(views):
+        with view.graph.at(view.location):
+            found = view.graph.apply(view.op, (found,), view.attributes)
+    return found
+
+
+def _is_readable(product: Node) -> bool:
+    """Whether a microkernel of windows can read the product's first operand."""
+    x, y = product.operands
+    at = digits_in_memory(x)
+    if at is None or place_in_memory(y) is None or 0 in (x.type.size, y.type.size):
+        return False
+    *batch, rows, columns = at.axes
+    counted = max(len(rows), len(columns)) <= MOST_DIGITS and all(len(axis) < 2 for axis in batch)
+    depth = x.type.dims[-2 if product.attributes["transpose_x"] else -1]
+    return counted and depth <= LONGEST_DEPTH
