@@ -115,6 +115,17 @@ from graphc.declare.nn.positions import (
     SinePositionEncoding,
     alibi_bias,
 )
+from graphc.declare.nn.recurrent import (
+    GRU,
+    LSTM,
+    Bidirectional,
+    SimpleRNN,
+    bidirectional,
+    gru,
+    lstm,
+    simple_rnn,
+)
+from graphc.declare.nn.recurrent_layouts import weights_from_torch
 from graphc.declare.nn.resizing import (
     Permute,
     Reshape,
@@ -142,6 +153,8 @@ from graphc.declare.nn.transformer import (
 )
 
 __all__ = [
+    "GRU",
+    "LSTM",
     "Activation",
     "AdaptiveAveragePooling1D",
     "AdaptiveAveragePooling2D",
@@ -154,6 +167,7 @@ __all__ = [
     "AveragePooling2D",
     "AveragePooling3D",
     "BatchNorm",
+    "Bidirectional",
     "Conv1D",
     "Conv1DTranspose",
     "Conv2D",
@@ -198,6 +212,7 @@ __all__ = [
     "SeparableConv1D",
     "SeparableConv2D",
     "Sequential",
+    "SimpleRNN",
     "SinePositionEncoding",
     "SpatialDropout1D",
     "SpatialDropout2D",
@@ -224,6 +239,7 @@ __all__ = [
     "average_pooling2d",
     "average_pooling3d",
     "batch_norm",
+    "bidirectional",
     "conv1d",
     "conv1d_transpose",
     "conv2d",
@@ -245,7 +261,9 @@ __all__ = [
     "global_max_pool2d",
     "global_max_pool3d",
     "group_norm",
+    "gru",
     "layer_norm",
+    "lstm",
     "masked_dense",
     "max_pool1d",
     "max_pool2d",
@@ -265,6 +283,7 @@ __all__ = [
     "separable_conv1d",
     "separable_conv2d",
     "sequential",
+    "simple_rnn",
     "spatial_dropout1d",
     "spatial_dropout2d",
     "transformer_decoder_block",
@@ -272,6 +291,7 @@ __all__ = [
     "up_sampling1d",
     "up_sampling2d",
     "up_sampling3d",
+    "weights_from_torch",
     "zero_padding1d",
     "zero_padding2d",
     "zero_padding3d",
