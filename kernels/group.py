@@ -9,7 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from graphc.ir.graph import Node
-from graphc.ir.lowering import Gather, Reduction
+from graphc.ir.lowering import Gather
+from graphc.kernels.contraction import Contraction, Tiling
+from graphc.kernels.domain import Domain
+from graphc.kernels.gathered_rows import GatheredRows
+from graphc.kernels.loopnest import LoopNest
+from graphc.kernels.prologue import OperandChain
 
 # More buffers than this in one kernel leave too few address registers.
 MOST_BUFFERS = 30
@@ -19,37 +24,55 @@ MOST_BUFFERS = 30
 class LoopGroup:
     """Elementwise ops and reductions over common loops."""
 
-    nodes: tuple[Node, ...]
-    outputs: tuple[Node, ...]
+    nest: LoopNest
+
+    @property
+    def nodes(self) -> tuple[Node, ...]:
+        return self.nest.nodes
+
+    @property
+    def outputs(self) -> tuple[Node, ...]:
+        return self.nest.outputs
 
 
 @dataclass(frozen=True, eq=False)
-class ContractionGroup:
+class ContractionCandidate:
     """A matrix product, the elementwise ops that make its operands while they are packed (the
-    prologue), and those applied to its tiles (the epilogue).
+    prologue), and those applied to its tiles (the epilogue). `contraction_candidate` makes it.
 
     gathered: the gathers of rows that it makes while it reads its operands.
     reductions: of blocks of rows (`kernels/row_blocks.py`) of the product or of the epilogue's
         values.
-    An epilogue may also reduce whole rows of the product (`kernels/row_epilogue.py`).
+    domain: the loops over the product's elements that the epilogue shares.
+    row_nest: the passes over rows of an epilogue that reduces whole ones
+        (`kernels/row_epilogue.py`); None of another.
+    chains, gathers: of each operand how the prologue makes it, and the rows that it gathers.
+    shape: the product as tilings see it, whose operands are called left and right.
     """
 
     contraction: Node
     epilogue: tuple[Node, ...]
     outputs: tuple[Node, ...]
-    prologue: tuple[Node, ...] = ()
-    reductions: tuple[Node, ...] = ()
-    gathered: tuple[Node, ...] = ()
+    prologue: tuple[Node, ...]
+    reductions: tuple[Node, ...]
+    gathered: tuple[Node, ...]
+    domain: Domain
+    row_nest: LoopNest | None
+    chains: tuple[OperandChain | None, ...]
+    gathers: tuple[GatheredRows | None, ...]
+    shape: Contraction
 
     @property
     def nodes(self) -> tuple[Node, ...]:
         before = (*self.gathered, *self.prologue)
         return (*before, self.contraction, *self.epilogue, *self.reductions)
 
-    @property
-    def reduces_rows(self) -> bool:
-        """Whether the epilogue has reductions of whole rows."""
-        return any(isinstance(node.op.lowering, Reduction) for node in self.epilogue)
+
+@dataclass(frozen=True, eq=False)
+class ContractionGroup(ContractionCandidate):
+    """The same when nothing more is fused into it, with its tiling."""
+
+    tiling: Tiling
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,4 +122,6 @@ class RegionGroup:
         return (self.node, *self.outputs)
 
 
+# What fusion merges, and what it leaves.
+Candidate = LoopGroup | ContractionCandidate | MovementGroup | OrderedGroup | RegionGroup
 Group = LoopGroup | ContractionGroup | MovementGroup | OrderedGroup | RegionGroup

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from graphc.ir.graph import Node, is_among
+from graphc.ir.graph import Node
 from graphc.ir.lowering import Scalar
 from graphc.kernels.access import Loop
 from graphc.kernels.accumulators import StorageOf
@@ -79,19 +79,6 @@ def operand_chain(product: Node, position: int, prologue: Sequence[Node]) -> Ope
     # The first operand is rows x depth, the second depth x columns.
     free, depth = (before, last) if is_transposed == (position == 1) else (last, before)
     return OperandChain(operand, nodes, domain, axes, free, depth)
-
-
-def chains_of(product: Node, prologue: Sequence[Node]) -> list[OperandChain | None]:
-    """The chain of each operand that `prologue` makes."""
-    made: list[OperandChain | None] = []
-    for position, operand in enumerate(product.operands):
-        found = None
-        if is_among(viewed(operand), prologue):
-            found = operand_chain(product, position, prologue)
-        if isinstance(found, Refusal):
-            raise AssertionError(f"a prologue was fused that cannot be: {found.reason}")
-        made.append(found)
-    return made
 
 
 def prologue_lines(

@@ -83,7 +83,6 @@ def cache_explain(
         check_extents(step.program, extents)
         options = options_of(step, extents)
         plan = compile_program(step.program, options).plan
-        assert plan is not None
         for each in cached_entries(step.program, options, plan, native()):
             name = each.kind if each.kind == PLAN else each.name
             click.echo(f"{name}: {each.reason or 'on disk'}")

@@ -28,7 +28,6 @@ def compiled(compilation: Compilation) -> CompiledProgram:
 def executable_of(compilation: Compilation) -> Executable:
     """The plan with buffers for storages and digests for kernels."""
     plan = compilation.plan
-    assert plan is not None
     buffers = _buffers(plan)
     numbers = {storage: number for number, storage in enumerate(buffers)}
     rows = tuple(

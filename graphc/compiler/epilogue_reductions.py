@@ -15,7 +15,7 @@ from graphc.compiler.fuse import Fused, fuse
 from graphc.compiler.grouping import Uses, uses_of
 from graphc.ir.graph import Node, Program, are_same, is_among, rebuild
 from graphc.ir.lowering import Reduction, Scalar
-from graphc.kernels.group import ContractionGroup
+from graphc.kernels.group import ContractionCandidate
 from graphc.kernels.machine import MACHINE
 from graphc.kernels.node_kinds import is_contraction, reads_memory, viewed
 from graphc.kernels.row_blocks import in_blocks, reduced_in_blocks
@@ -51,7 +51,7 @@ def fuse_with_reductions(program: Program) -> tuple[Cut, Fused]:
         begun = {
             node
             for group in made.groups
-            if isinstance(group, ContractionGroup)
+            if isinstance(group, ContractionCandidate)
             for node in group.reductions
             if _pays(node, group)
         }
@@ -61,7 +61,7 @@ def fuse_with_reductions(program: Program) -> tuple[Cut, Fused]:
         chosen = taken
 
 
-def _pays(reduction: Node, group: ContractionGroup) -> bool:
+def _pays(reduction: Node, group: ContractionCandidate) -> bool:
     value = reduced_in_blocks(reduction)
     assert value is not None
     return not is_among(value, group.outputs) or not _is_near(value)

@@ -25,7 +25,7 @@ from graphc.compiler.recompute import Recomputation, recompute_cheap_values
 from graphc.compiler.traffic import traffic
 from graphc.ir.graph import Node, Program, is_among
 from graphc.kernels.domain import Refusal
-from graphc.kernels.group import Group
+from graphc.kernels.group import Candidate
 from graphc.kernels.names import described
 from graphc.kernels.node_kinds import external_operands, viewed
 from graphc.kernels.stages import is_vector_math
@@ -52,7 +52,7 @@ class Decision:
     parts: tuple[frozenset[Node], frozenset[Node]]
 
 
-def group_each(program: Program) -> tuple[Group, ...]:
+def group_each(program: Program) -> tuple[Candidate, ...]:
     """One kernel an op: the baseline that fusion is measured and tested against."""
     uses = uses_of(program)
     return tuple(_known_group(nodes, uses) for nodes in smallest_parts(program))
@@ -63,7 +63,7 @@ class Fused:
     """The groups of a program, and every decision on the way: fusions in the order in which they
     were made, then the refusals between the groups that were left, those that cost most first."""
 
-    groups: tuple[Group, ...]
+    groups: tuple[Candidate, ...]
     decisions: tuple[Decision, ...]
     recomputed: tuple[Recomputation, ...]
 
@@ -76,7 +76,7 @@ def fuse(program: Program) -> Fused:
     return Fused(groups, fusion.final_decisions(), recomputed)
 
 
-def _known_group(nodes: Iterable[Node], uses: Uses) -> Group:
+def _known_group(nodes: Iterable[Node], uses: Uses) -> Candidate:
     group = make_group(nodes, uses)
     if isinstance(group, Refusal):
         raise AssertionError(f"no kernel for {list(nodes)}: {group.reason}")
@@ -108,7 +108,7 @@ class _Fusion:
         # At first operands are in groups of lower numbers than who reads them.
         self.levels = {number: number for number in self.members}
 
-    def groups(self) -> list[Group]:
+    def groups(self) -> list[Candidate]:
         return [_known_group(nodes, self.uses) for nodes in self.members.values()]
 
     def final_decisions(self) -> tuple[Decision, ...]:

@@ -19,10 +19,9 @@ from graphc.compiler.recompute import Recomputation
 from graphc.compiler.traffic import traffic
 from graphc.ir.graph import Node, Program, are_same, is_among
 from graphc.kernels.contraction import oriented, reads_by_index
+from graphc.kernels.contraction_candidate import candidate_nodes, contraction_candidate
 from graphc.kernels.domain import Refusal
-from graphc.kernels.emit_contraction import contraction_of, tiling_of
-from graphc.kernels.gathered_rows import gathered_rows
-from graphc.kernels.group import ContractionGroup, Group, MovementGroup
+from graphc.kernels.group import Candidate, ContractionCandidate, MovementGroup
 from graphc.kernels.machine import MACHINE
 from graphc.kernels.names import described
 from graphc.kernels.node_kinds import external_operands, viewed
@@ -57,21 +56,21 @@ def fuse_gathers(program: Program, fused: Fused, tilings: Tilings, threads: int)
     return Fused(tuple(groups), decisions, tuple(recomputed))
 
 
-def _traffic(groups: Iterable[Group]) -> int:
+def _traffic(groups: Iterable[Candidate]) -> int:
     return sum(traffic(group.nodes, group.outputs) for group in groups)
 
 
-def _multiplies(group: Group, value: Node) -> bool:
-    return isinstance(group, ContractionGroup) and is_among(
+def _multiplies(group: Candidate, value: Node) -> bool:
+    return isinstance(group, ContractionCandidate) and is_among(
         value, map(viewed, group.contraction.operands)
     )
 
 
 def _gathering_all(
-    readers: Iterable[Group], gather: Node, tilings: Tilings, threads: int
-) -> dict[Group, ContractionGroup] | Refusal:
+    readers: Iterable[Candidate], gather: Node, tilings: Tilings, threads: int
+) -> dict[Candidate, ContractionCandidate] | Refusal:
     """Every reader of a gather with the gather made in it, or why one is not to make it."""
-    made: dict[Group, ContractionGroup] = {}
+    made: dict[Candidate, ContractionCandidate] = {}
     passes = 0
     for group in readers:
         found = _gathering(group, gather, tilings, threads)
@@ -89,11 +88,11 @@ def _gathering_all(
 
 
 def _gathering(
-    group: Group, gather: Node, tilings: Tilings, threads: int
-) -> ContractionGroup | Refusal:
+    group: Candidate, gather: Node, tilings: Tilings, threads: int
+) -> ContractionCandidate | Refusal:
     """The reader `group` with the gather made in it."""
     readers = [node for node in group.nodes if is_among(gather, map(viewed, node.operands))]
-    if not isinstance(group, ContractionGroup) or not are_same(readers, [group.contraction]):
+    if not isinstance(group, ContractionCandidate) or not are_same(readers, [group.contraction]):
         reader = next(node for node in readers if not _is_product(node, group))
         return Refusal(
             f"{described(reader)} reads {described(gather)} too, and products alone read rows "
@@ -103,15 +102,14 @@ def _gathering(
     positions = [p for p, operand in enumerate(product.operands) if viewed(operand) is gather]
     if len(positions) > 1 or group.gathered:
         return Refusal(f"{described(product)} would gather both of its operands")
-    found = gathered_rows(product, positions[0])
-    if isinstance(found, Refusal):
-        return found
-    made = replace(group, gathered=(gather,))
+    made = contraction_candidate(replace(candidate_nodes(group), gathered=(gather,)))
+    if isinstance(made, Refusal):
+        return made
     refusal = too_large(made.nodes, made.outputs)
     if refusal is not None:
         return refusal
-    tiling = tiling_of(made, tilings, threads)
-    if not reads_by_index(contraction_of(made), tiling):
+    tiling = tilings.choose(made.shape, threads)
+    if not reads_by_index(made.shape, tiling):
         return Refusal(
             f"the tiles of {described(product)} need rows of {described(gather)} side by side "
             f"({tiling.reason})"
@@ -119,12 +117,12 @@ def _gathering(
     return made
 
 
-def _passes(group: ContractionGroup, tilings: Tilings, threads: int) -> int:
+def _passes(group: ContractionCandidate, tilings: Tilings, threads: int) -> int:
     """How often the tiles of a product go through all rows that it gathers."""
-    tiling = tiling_of(group, tilings, threads)
-    columns = oriented(contraction_of(group), tiling).columns
+    tiling = tilings.choose(group.shape, threads)
+    columns = oriented(group.shape, tiling).columns
     return ceil(columns / tiling.columns) + (tiling.rest is not None)
 
 
-def _is_product(node: Node, group: Group) -> bool:
-    return isinstance(group, ContractionGroup) and node is group.contraction
+def _is_product(node: Node, group: Candidate) -> bool:
+    return isinstance(group, ContractionCandidate) and node is group.contraction

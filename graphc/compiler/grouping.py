@@ -9,12 +9,11 @@ from graphc.ir.graph import Node, Program, is_among
 from graphc.ir.lowering import Scalar
 from graphc.ir.ops import leaf
 from graphc.ir.ops.indexed import in_range
+from graphc.kernels.contraction_candidate import ContractionNodes, contraction_candidate
 from graphc.kernels.domain import Refusal
-from graphc.kernels.emit_contraction import epilogue_domain
 from graphc.kernels.group import (
     MOST_BUFFERS,
-    ContractionGroup,
-    Group,
+    Candidate,
     LoopGroup,
     MovementGroup,
     OrderedGroup,
@@ -101,7 +100,7 @@ def uses_of(program: Program) -> Uses:
     )
 
 
-def make_group(nodes: Iterable[Node], uses: Uses) -> Group | Refusal:
+def make_group(nodes: Iterable[Node], uses: Uses) -> Candidate | Refusal:
     """The kernel of `nodes`, or why one kernel cannot compute them."""
     ordered = tuple(inside_order(set(nodes)))
     return group_storing(ordered, uses.outputs_of(ordered))
@@ -121,7 +120,7 @@ def too_large(nodes: Collection[Node], outputs: Sized) -> Refusal | None:
     return None
 
 
-def group_storing(nodes: Iterable[Node], outputs: tuple[Node, ...]) -> Group | Refusal:
+def group_storing(nodes: Iterable[Node], outputs: tuple[Node, ...]) -> Candidate | Refusal:
     """The kernel that computes `nodes` and stores `outputs`, or why there is none."""
     ordered = tuple(inside_order(set(nodes)))
     products = [node for node in ordered if is_contraction(node)]
@@ -155,7 +154,7 @@ def group_storing(nodes: Iterable[Node], outputs: tuple[Node, ...]) -> Group | R
     if isinstance(nest, Refusal):
         return nest
     too_costly = _recomputed_by_row(nest) or _reduced_across_rows(nest)
-    return too_costly or LoopGroup(ordered, outputs)
+    return too_costly or LoopGroup(nest)
 
 
 def _reduced_across_rows(nest: LoopNest) -> Refusal | None:
@@ -175,7 +174,7 @@ def _reduced_across_rows(nest: LoopNest) -> Refusal | None:
 
 def _contraction_group(
     product: Node, ordered: tuple[Node, ...], outputs: tuple[Node, ...]
-) -> Group | Refusal:
+) -> Candidate | Refusal:
     reductions = tuple(node for node in ordered if _is_reduced_in_blocks(node, product, ordered))
     inside = {node: None for node in ordered if node is not product}
     epilogue = tuple(node for node in inside if not is_among(node, reductions))
@@ -191,9 +190,9 @@ def _contraction_group(
                 f"an epilogue works element by element on one tile, or adds up blocks of rows, "
                 f"but {described(node)} needs more than a tile"
             )
-    group = ContractionGroup(product, epilogue, outputs, reductions=reductions)
-    domain = epilogue_domain(group)
-    return domain if isinstance(domain, Refusal) else group
+    return contraction_candidate(
+        ContractionNodes(product, epilogue, outputs, reductions=reductions)
+    )
 
 
 def _is_reduced_in_blocks(node: Node, product: Node, inside: Iterable[Node]) -> bool:

@@ -268,7 +268,6 @@ def machine_code(compiled: CompiledProgram, work: Work | None = None) -> list[Ke
 
     def source(row: int) -> KernelSource:
         plan = compiled.compilation.plan
-        assert plan is not None
         return plan.instructions[row].source
 
     rows = compiled.executable.rows
@@ -327,9 +326,7 @@ class LoadedProgram:
 
     @property
     def plan(self) -> Plan:
-        plan = self.compilation.plan
-        assert plan is not None
-        return plan
+        return self.compilation.plan
 
     @Lazy
     def kernels(self) -> tuple[CompiledKernel, ...]:

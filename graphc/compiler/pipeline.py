@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 from graphc.compiler import depth_blocks
 from graphc.compiler.constants import load_many_constants
@@ -20,6 +21,7 @@ from graphc.compiler.recompute import Recomputation
 from graphc.compiler.row_epilogues import fuse_row_epilogues
 from graphc.compiler.row_inputs import take_rows
 from graphc.compiler.schedule import Schedule, schedule
+from graphc.compiler.tiles import with_tiles
 from graphc.ir.graph import Node, Program
 from graphc.ir.guard import guard_indices
 from graphc.ir.loop_rules import simplify_loops
@@ -33,42 +35,62 @@ from graphc.kernels.tiling import Tilings
 
 
 @dataclass(frozen=True, eq=False)
-class Compilation:
-    """What is known of a program between passes; later passes fill in later fields.
+class Rewriting:
+    """A program while passes rewrite it.
 
-    became: in the order of the program that was grouped what each of its nodes is in `program`,
-        where epilogues begin some of its reductions.
-    tilings: those of its products, as far as passes have asked for them.
-    loops: of each loop what its steps are.
+    tilings: those of its products, as far as passes have asked for them. firings: of the rules.
     """
 
     options: Options
     program: Program
     tilings: Tilings
     firings: tuple[Firing, ...] = ()
-    became: Mapping[Node, Node] = field(default_factory=dict)
-    groups: tuple[Group, ...] = ()
-    decisions: tuple[Decision, ...] = ()
-    recomputed: tuple[Recomputation, ...] = ()
-    schedule: Schedule | None = None
-    loops: Mapping[Node, LoopPlan] = field(default_factory=dict)
-    plan: Plan | None = None
 
 
-Pass = Callable[[Compilation], Compilation]
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Grouped(Rewriting):
+    """A program whose nodes are kernels.
+
+    became: in the order of the program that was grouped what each of its nodes is in `program`,
+        where epilogues begin some of its reductions.
+    """
+
+    became: Mapping[Node, Node]
+    groups: tuple[Group, ...]
+    decisions: tuple[Decision, ...]
+    recomputed: tuple[Recomputation, ...]
 
 
-def specialize_dimensions(state: Compilation) -> Compilation:
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Scheduled(Grouped):
+    """A program whose kernels have an order. loops: of each loop what its steps are."""
+
+    schedule: Schedule
+    loops: Mapping[Node, LoopPlan]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Compilation(Scheduled):
+    """All that passes have found out about a program, and its plan."""
+
+    plan: Plan
+
+
+# From one of these stages to the same or the next.
+Pass = Callable[[Any], Rewriting]
+
+
+def specialize_dimensions(state: Rewriting) -> Rewriting:
     """Named dimensions become extents; shapes are static from here on."""
     return replace(state, program=specialize(state.program, state.options.bindings))
 
 
-def take_rows_of_inputs(state: Compilation) -> Compilation:
+def take_rows_of_inputs(state: Rewriting) -> Rewriting:
     """Inputs that are whole arrays become the rows of a batch."""
     return replace(state, program=take_rows(state.program, state.options.row_inputs))
 
 
-def simplify_program(state: Compilation) -> Compilation:
+def simplify_program(state: Rewriting) -> Rewriting:
     """What was written becomes what is stable and cheap."""
     firings = list(state.firings)
     program = simplify_loops(state.program, firings.append)
@@ -78,14 +100,14 @@ def simplify_program(state: Compilation) -> Compilation:
     return replace(state, program=program, firings=tuple(firings))
 
 
-def simplify_primitives(state: Compilation) -> Compilation:
+def simplify_primitives(state: Rewriting) -> Rewriting:
     """The same without the rules that would fold primitives up again."""
     firings = list(state.firings)
     program = deeply(lambda part: rewrite(part, PRIMITIVE_RULES, firings.append))(state.program)
     return replace(state, program=program, firings=tuple(firings))
 
 
-def guard_program(state: Compilation) -> Compilation:
+def guard_program(state: Rewriting) -> Rewriting:
     """Every index operand is marked, so that its range is checked before it is read."""
     # Who gives an order of rows has checked it.
     given = len(state.program.inputs) - bool(state.options.row_inputs)
@@ -93,70 +115,78 @@ def guard_program(state: Compilation) -> Compilation:
     return replace(state, program=guard_indices(program, program.inputs[given:]))
 
 
-def expand_program(state: Compilation) -> Compilation:
+def expand_program(state: Rewriting) -> Rewriting:
     """Ops that exist for the sake of rewriting become primitives."""
     return replace(state, program=deeply(expand_composites)(state.program))
 
 
-def cut_long_depths(state: Compilation) -> Compilation:
+def cut_long_depths(state: Rewriting) -> Rewriting:
     """Products that add up very many rows do so in blocks."""
     firings = list(state.firings)
     program = deeply(lambda part: rewrite(part, depth_blocks.RULES, firings.append))(state.program)
     return replace(state, program=program, firings=tuple(firings))
 
 
-def load_constants(state: Compilation) -> Compilation:
+def load_constants(state: Rewriting) -> Rewriting:
     """Ops that differ in very many constants alone load them, so that they share kernels' code."""
     return replace(state, program=deeply(load_many_constants)(state.program))
 
 
-def legalize_program(state: Compilation) -> Compilation:
+def legalize_program(state: Rewriting) -> Rewriting:
     """Copies where strides cannot express a view or a value has no memory of its own."""
     return replace(state, program=legalize(state.program, state.tilings))
 
 
-def group_nodes(state: Compilation) -> Compilation:
+def group_nodes(state: Rewriting) -> Grouped:
     """Nodes become kernels."""
+    tilings, threads = state.tilings, state.options.threads
     if not state.options.fuse:
-        became = {node: node for node in state.program.nodes}
-        return replace(state, became=became, groups=group_each(state.program))
+        return Grouped(
+            **_fields(state),
+            became={node: node for node in state.program.nodes},
+            groups=with_tiles(group_each(state.program), tilings, threads),
+            decisions=(),
+            recomputed=(),
+        )
     cut, fused = fuse_with_reductions(state.program)
-    tilings = state.tilings
     made = fuse_prologues(cut.program, fused, tilings)
     made = fuse_row_epilogues(cut.program, made, tilings)
     # Last, since tiles do not change any more.
-    made = fuse_gathers(cut.program, made, tilings, state.options.threads)
-    return replace(
-        state,
-        program=cut.program,
+    made = fuse_gathers(cut.program, made, tilings, threads)
+    return Grouped(
+        **_fields(replace(state, program=cut.program)),
         became=cut.became,
-        groups=made.groups,
+        groups=with_tiles(made.groups, tilings, threads),
         decisions=made.decisions,
         recomputed=made.recomputed,
     )
 
 
-def schedule_groups(state: Compilation) -> Compilation:
+def schedule_groups(state: Grouped) -> Scheduled:
     """An order in which states are read before they are overwritten."""
     made = schedule(state.program, state.groups, state.options.threads)
     loops = [group.node for group in state.groups if isinstance(group, RegionGroup)]
-    return replace(state, schedule=made, loops={loop: _plan_loop(loop, state) for loop in loops})
+    steps = {loop: _plan_loop(loop, state) for loop in loops}
+    return Scheduled(**_fields(state), schedule=made, loops=steps)
 
 
-def _plan_loop(loop: Node, state: Compilation) -> LoopPlan:
+def _plan_loop(loop: Node, state: Rewriting) -> LoopPlan:
     """The kernels of a step and their order, as of a program of its own."""
     step = step_of(loop, state.tilings)
-    inner = Compilation(state.options, step.program, state.tilings)
-    inner = schedule_groups(group_nodes(inner))
-    assert inner.schedule is not None
+    inner = schedule_groups(group_nodes(Rewriting(state.options, step.program, state.tilings)))
     return LoopPlan(replace(step, program=inner.program), inner.schedule, inner.loops)
 
 
-def plan_instructions(state: Compilation) -> Compilation:
+def plan_instructions(state: Scheduled) -> Compilation:
     """Kernel sources, the arena and the rows of the table."""
-    assert state.schedule is not None
-    made = plan(state.program, state.schedule, state.tilings, state.options.threads, state.loops)
-    return replace(state, plan=made)
+    options = state.options
+    made = plan(state.program, state.schedule, options.vector_bits, options.threads, state.loops)
+    return Compilation(**_fields(state), plan=made)
+
+
+def _fields(state: Rewriting) -> dict[str, Any]:
+    """What a stage knows, which the next one knows too."""
+    return {field.name: getattr(state, field.name) for field in fields(state)}
 
 
 PASSES: tuple[tuple[str, Pass], ...] = (
@@ -190,14 +220,14 @@ class Trace:
 
     name: str
     seconds: float
-    after: Compilation
+    after: Rewriting
 
 
 def compile_program(
     program: Program, options: Options, on_pass: Callable[[Trace], None] | None = None
 ) -> Compilation:
     """Runs all passes, verifying the program after each. Raises GraphError for a broken program."""
-    state = Compilation(options, program, Tilings(options.vector_bits))
+    state = Rewriting(options, program, Tilings(options.vector_bits))
     verify(program)
     for name, apply in PASSES:
         start = time.perf_counter()
@@ -207,4 +237,5 @@ def compile_program(
             verify(state.program)
         if on_pass is not None:
             on_pass(Trace(name, time.perf_counter() - start, state))
+    assert isinstance(state, Compilation)
     return state

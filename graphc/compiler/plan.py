@@ -16,12 +16,13 @@ from graphc.ir.lazy import Lazy
 from graphc.ir.lowering import Gather
 from graphc.ir.ops import leaf
 from graphc.ir.ops.indexed import in_range
-from graphc.kernels.domain import Refusal
 from graphc.kernels.emit import emit_loops
 from graphc.kernels.emit_contraction import emit_contraction
 from graphc.kernels.emit_movement import emit_movement, emit_range_check
 from graphc.kernels.emit_ordered import emit_ordered
 from graphc.kernels.group import (
+    Candidate,
+    ContractionCandidate,
     ContractionGroup,
     Group,
     LoopGroup,
@@ -29,11 +30,9 @@ from graphc.kernels.group import (
     OrderedGroup,
     RegionGroup,
 )
-from graphc.kernels.loopnest import plan_loops
 from graphc.kernels.names import Names, label
 from graphc.kernels.node_kinds import changes_base, external_operands, is_result, viewed
 from graphc.kernels.source import RESERVED, KernelSource, OwnRows, Storage
-from graphc.kernels.tiling import Tilings
 
 # A kernel's name lists at most so many of the ops whose values it stores.
 LABELS_IN_NAME = 3
@@ -174,7 +173,7 @@ class Plan:
 def plan(
     program: Program,
     order: Schedule,
-    tilings: Tilings,
+    vector_bits: int,
     threads: int = 1,
     loops: Mapping[Node, LoopPlan] | None = None,
 ) -> Plan:
@@ -182,7 +181,7 @@ def plan(
 
     loops: the steps of each loop among them.
     """
-    emission = _Emission(tilings, threads, Names(RESERVED), Names())
+    emission = _Emission(vector_bits, threads, Names(RESERVED), Names())
     storages = _assign_storages(program, order, emission.storage_names)
     instructions = emission.rows(program, order, storages, loops or {})
     arena = _plan_memory(program, storages, instructions, threads)
@@ -204,7 +203,7 @@ def plan(
 class _Emission:
     """What the rows of a program and those of the steps of its loops have in common."""
 
-    tilings: Tilings
+    vector_bits: int
     threads: int
     names: Names
     storage_names: Names
@@ -224,7 +223,7 @@ class _Emission:
                 instructions += self._loop_rows(group, storages, loops[group.node])
             else:
                 name = self.names.unique(kernel_name(group))
-                first, *finishing = _emit(name, group, storages, self.tilings, self.threads)
+                first, *finishing = _emit(name, group, storages, self.vector_bits, self.threads)
                 instructions.append(PlannedInstruction(first, group))
                 instructions += [PlannedInstruction(x, finishes=group) for x in finishing]
             for checked in checks:
@@ -348,17 +347,14 @@ def kernel_name(group: Group) -> str:
 
 
 def _emit(
-    name: str, group: Group, storages: Storages, tilings: Tilings, threads: int
+    name: str, group: Group, storages: Storages, vector_bits: int, threads: int
 ) -> tuple[KernelSource, ...]:
     if isinstance(group, ContractionGroup):
-        return (emit_contraction(name, group, storages.of, tilings, threads),)
+        return (emit_contraction(name, group, storages.of, threads),)
     if isinstance(group, LoopGroup):
-        nest = plan_loops(group.nodes, group.outputs)
-        if isinstance(nest, Refusal):
-            raise AssertionError(f"no loops for {name}: {nest.reason}")
-        return emit_loops(name, nest, storages.of, tilings.vector_bits, threads)
+        return emit_loops(name, group.nest, storages.of, vector_bits, threads)
     if isinstance(group, OrderedGroup):
-        return (emit_ordered(name, group.node, storages.of, tilings.vector_bits, threads),)
+        return (emit_ordered(name, group.node, storages.of, vector_bits, threads),)
     return emit_movement(name, group.node, storages.of)
 
 
@@ -487,7 +483,7 @@ def _plan_memory(
 # --- what a kernel moves and computes --------------------------------------------------------
 
 
-def bytes_moved(group: Group) -> int:
+def bytes_moved(group: Candidate) -> int:
     """Bytes that the kernel reads and writes at the least; of a base that is added to, the slices
     alone."""
     if isinstance(group, MovementGroup) and changes_base(group.node):
@@ -497,12 +493,12 @@ def bytes_moved(group: Group) -> int:
     return traffic(group.nodes, group.outputs)
 
 
-def operations(group: Group) -> int:
+def operations(group: Candidate) -> int:
     """Multiplications and additions of products, and one operation for each other element that is
     neither gathered nor left as it is."""
     count = 0
     for node in group.nodes:
-        if isinstance(group, ContractionGroup) and node is group.contraction:
+        if isinstance(group, ContractionCandidate) and node is group.contraction:
             transposed = node.attributes["transpose_x"]
             depth = node.operands[0].type.dims[-2 if transposed else -1]
             count += 2 * math.prod(node.type.dims) * depth

@@ -84,7 +84,6 @@ def check_memory(
     if needed.total - present <= limit.nbytes:
         return
     plan = compiled.compilation.plan
-    assert plan is not None
     besides = f" besides {bytes_text(present)} that it has" if present else ""
     lines = [
         f"the plan takes {bytes_text(needed.total)}, but {limit.reason} "

@@ -16,11 +16,11 @@ from graphc.compiler.recompute import Recomputation
 from graphc.compiler.traffic import traffic
 from graphc.ir.graph import Node, Program, is_among
 from graphc.ir.lowering import Scalar
+from graphc.kernels.contraction_candidate import candidate_nodes, contraction_candidate
 from graphc.kernels.domain import Refusal
-from graphc.kernels.emit_contraction import tiling_of
 from graphc.kernels.group import (
-    ContractionGroup,
-    Group,
+    Candidate,
+    ContractionCandidate,
     LoopGroup,
     MovementGroup,
     OrderedGroup,
@@ -29,7 +29,6 @@ from graphc.kernels.group import (
 from graphc.kernels.machine import MACHINE
 from graphc.kernels.names import described
 from graphc.kernels.node_kinds import external_operands, is_inline, viewed
-from graphc.kernels.prologue import operand_chain
 from graphc.kernels.thread_blocks import element_cost
 from graphc.kernels.tiling import Tilings
 
@@ -79,27 +78,27 @@ class _Groups:
     """Groups in their order, under numbers that what takes the place of a group inherits; and for
     each value the groups that read or store it."""
 
-    def __init__(self, groups: Iterable[Group]) -> None:
-        self._groups: dict[int, Group] = {}
-        self._numbers: dict[Group, int] = {}
+    def __init__(self, groups: Iterable[Candidate]) -> None:
+        self._groups: dict[int, Candidate] = {}
+        self._numbers: dict[Candidate, int] = {}
         self._using: dict[Node, set[int]] = {}
         for number, group in enumerate(groups):
             self._add(number, group)
 
-    def all(self) -> tuple[Group, ...]:
+    def all(self) -> tuple[Candidate, ...]:
         return tuple(self._groups.values())
 
     def stored(self) -> set[Node]:
         return {node for group in self._groups.values() for node in group.outputs}
 
-    def using(self, value: Node) -> list[Group]:
+    def using(self, value: Node) -> list[Candidate]:
         """The groups that read `value` of memory or store it, in their order."""
         return [self._groups[number] for number in sorted(self._using[value])]
 
-    def maker(self, value: Node) -> Group:
+    def maker(self, value: Node) -> Candidate:
         return next(group for group in self.using(value) if is_among(value, group.outputs))
 
-    def change(self, changed: Mapping[Group, Group | None]) -> None:
+    def change(self, changed: Mapping[Candidate, Candidate | None]) -> None:
         """Puts other groups in the place of some, or none."""
         for group, made in changed.items():
             number = self._numbers.pop(group)
@@ -110,14 +109,14 @@ class _Groups:
             else:
                 self._add(number, made)
 
-    def _add(self, number: int, group: Group) -> None:
+    def _add(self, number: int, group: Candidate) -> None:
         self._groups[number] = group
         self._numbers[group] = number
         for value in _used(group):
             self._using.setdefault(value, set()).add(number)
 
 
-def _used(group: Group) -> tuple[Node, ...]:
+def _used(group: Candidate) -> tuple[Node, ...]:
     return (*external_operands(group.nodes), *group.outputs)
 
 
@@ -125,25 +124,25 @@ def _used(group: Group) -> tuple[Node, ...]:
 class _Change:
     """groups: what takes the place of each that changes; None where nothing does."""
 
-    groups: Mapping[Group, Group | None]
+    groups: Mapping[Candidate, Candidate | None]
     bytes_saved: int
 
 
-def _multiplies(group: Group, value: Node) -> bool:
+def _multiplies(group: Candidate, value: Node) -> bool:
     """Whether the product of `group` has `value` as an operand that stands in memory."""
     return (
-        isinstance(group, ContractionGroup)
+        isinstance(group, ContractionCandidate)
         and is_among(value, map(viewed, group.contraction.operands))
         and not is_among(value, group.nodes)
     )
 
 
 def _computed_by_readers(
-    value: Node, chain: _Chain, maker: Group, users: Iterable[Group], tilings: Tilings
+    value: Node, chain: _Chain, maker: Candidate, users: Iterable[Candidate], tilings: Tilings
 ) -> _Change | Refusal:
     """What changes when all that read `value` compute it, or why they do not. users: the groups
     that read or store it."""
-    changed: dict[Group, Group | None] = {}
+    changed: dict[Candidate, Candidate | None] = {}
     for group in users:
         if group is maker:
             made = _without(value, maker, chain)
@@ -173,7 +172,7 @@ class _Chain:
     needed: tuple[Node, ...]
 
 
-def _chain(value: Node, maker: Group) -> _Chain | None:
+def _chain(value: Node, maker: Candidate) -> _Chain | None:
     """The elementwise ops of `maker` that make `value`, each as large as that; None where it is
     made of something else. Smaller values that they read, such as a row's mean, are stored for
     them."""
@@ -194,20 +193,23 @@ def _chain(value: Node, maker: Group) -> _Chain | None:
     return _Chain(tuple(inside_order(nodes)), tuple(inside_order(needed)))
 
 
-def _without(value: Node, maker: Group, chain: _Chain) -> Group | Refusal | None:
+def _without(value: Node, maker: Candidate, chain: _Chain) -> Candidate | Refusal | None:
     """The group that makes all it did but `value`, and what the chain needs; None if nothing."""
     outputs = tuple(inside_order({*maker.outputs, *chain.needed} - {value}))
     if not outputs:
         return None
     nodes = needed_for(outputs, maker.nodes)
-    if isinstance(maker, ContractionGroup) and maker.prologue:
+    if isinstance(maker, ContractionCandidate) and maker.prologue:
         epilogue = tuple(node for node in maker.epilogue if is_among(node, nodes))
         reductions = tuple(node for node in maker.reductions if is_among(node, nodes))
-        return replace(maker, epilogue=epilogue, reductions=reductions, outputs=outputs)
+        made = replace(
+            candidate_nodes(maker), epilogue=epilogue, reductions=reductions, outputs=outputs
+        )
+        return contraction_candidate(made)
     return group_storing(nodes, outputs)
 
 
-def _with_chain(value: Node, group: Group, chain: tuple[Node, ...]) -> Group | Refusal:
+def _with_chain(value: Node, group: Candidate, chain: tuple[Node, ...]) -> Candidate | Refusal:
     """The reader `group`, with the chain computed in it."""
     if isinstance(group, MovementGroup):
         return Refusal(f"{described(group.node)} moves {described(value)} from where it is stored")
@@ -218,23 +220,18 @@ def _with_chain(value: Node, group: Group, chain: tuple[Node, ...]) -> Group | R
     if isinstance(group, LoopGroup):
         nodes = inside_order({*group.nodes, *chain})
         return too_large(nodes, group.outputs) or group_storing(nodes, group.outputs)
-    product = group.contraction
     for node in (*group.prologue, *group.epilogue):
         if is_among(value, map(viewed, node.operands)) or is_among(node, chain):
             return Refusal(
                 f"{described(node)} reads {described(value)} too, in the kernel of a product, "
                 "which computes it only while it packs an operand"
             )
-    made = replace(group, prologue=tuple(inside_order({*group.prologue, *chain})))
-    for position, operand in enumerate(product.operands):
-        if viewed(operand) is value:
-            found = operand_chain(product, position, made.prologue)
-            if isinstance(found, Refusal):
-                return found
-    return too_large(made.nodes, made.outputs) or made
+    prologue = tuple(inside_order({*group.prologue, *chain}))
+    made = contraction_candidate(replace(candidate_nodes(group), prologue=prologue))
+    return made if isinstance(made, Refusal) else too_large(made.nodes, made.outputs) or made
 
 
-def _bytes(group: Group | None) -> int:
+def _bytes(group: Candidate | None) -> int:
     return traffic(group.nodes, group.outputs) if group is not None else 0
 
 
@@ -249,10 +246,10 @@ def _cycles_to_store(value: Node, bytes_saved: int) -> float:
     return value.type.size * MACHINE.copied_element_cycles + far
 
 
-def _cycles(group: Group | None, tilings: Tilings) -> float:
+def _cycles(group: Candidate | None, tilings: Tilings) -> float:
     """Of the product, or of the arithmetic of loops; no movement is changed."""
     if group is None:
         return 0.0
-    if isinstance(group, ContractionGroup):
-        return tiling_of(group, tilings).cycles
+    if isinstance(group, ContractionCandidate):
+        return tilings.choose(group.shape).cycles
     return sum(node.type.size * element_cost(node) for node in group.nodes)

@@ -9,7 +9,7 @@ from graphc.compiler.traffic import traffic
 from graphc.ir.graph import Node, is_among
 from graphc.ir.lowering import Scalar
 from graphc.kernels.domain import Refusal
-from graphc.kernels.group import Group
+from graphc.kernels.group import Candidate
 from graphc.kernels.node_kinds import external_operands
 
 # A value of at most this cost is computed by each reader rather than stored and read again.
@@ -25,8 +25,8 @@ class Recomputation:
 
 
 def recompute_cheap_values(
-    groups: list[Group], uses: Uses
-) -> tuple[tuple[Group, ...], tuple[Recomputation, ...]]:
+    groups: list[Candidate], uses: Uses
+) -> tuple[tuple[Candidate, ...], tuple[Recomputation, ...]]:
     """Groups in which a stored value that is cheap to make is made by each of its readers.
 
     Only values all of whose operands are stored anyway qualify, and only where fewer bytes move.
@@ -55,11 +55,11 @@ def _is_cheap(value: Node, stored: set[Node]) -> bool:
 
 
 def _without_storing(
-    value: Node, groups: list[Group], readers: tuple[Node, ...]
-) -> tuple[list[Group], int] | None:
+    value: Node, groups: list[Candidate], readers: tuple[Node, ...]
+) -> tuple[list[Candidate], int] | None:
     """The groups with `value` computed in each that reads it, and the bytes that this saves; None
     where it does not work or saves none."""
-    result: list[Group] = []
+    result: list[Candidate] = []
     saved = 0
     for group in groups:
         inside = set(group.nodes)

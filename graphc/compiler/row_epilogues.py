@@ -15,14 +15,13 @@ from graphc.compiler.fuse import Decision, Fused
 from graphc.compiler.grouping import group_storing, inside_order, needed_for, too_large, uses_of
 from graphc.compiler.traffic import traffic
 from graphc.ir.graph import Node, Program, is_among
+from graphc.kernels.contraction_candidate import ContractionNodes, contraction_candidate
 from graphc.kernels.domain import Refusal
-from graphc.kernels.emit_contraction import contraction_of, tiling_of
-from graphc.kernels.group import ContractionGroup, Group, LoopGroup
-from graphc.kernels.loopnest import LoopNest, Reduces, plan_loops
+from graphc.kernels.group import Candidate, ContractionCandidate, LoopGroup
+from graphc.kernels.loopnest import Reduces
 from graphc.kernels.machine import MACHINE, lanes_of
 from graphc.kernels.names import described
 from graphc.kernels.node_kinds import external_operands, viewed
-from graphc.kernels.row_epilogue import plan_rows
 from graphc.kernels.tiling import Tilings, has_whole_rows
 
 ROW_CYCLES = 15  # of a row whose reductions need no loop of their own
@@ -47,7 +46,7 @@ def fuse_row_epilogues(program: Program, fused: Fused, tilings: Tilings) -> Fuse
     for maker, reader in pairs:
         if maker not in groups or reader not in groups:
             continue
-        assert isinstance(maker, ContractionGroup) and isinstance(reader, LoopGroup)
+        assert isinstance(maker, ContractionCandidate) and isinstance(reader, LoopGroup)
         found = _changed(maker, reader, groups, kept, tilings)
         parts = (frozenset(maker.nodes), frozenset(reader.nodes))
         passed = next(node for node in maker.outputs if node in read[reader])
@@ -67,7 +66,7 @@ def fuse_row_epilogues(program: Program, fused: Fused, tilings: Tilings) -> Fuse
 
 
 def _with_parts_of(
-    decisions: Iterable[Decision], made: tuple[Group, ...]
+    decisions: Iterable[Decision], made: tuple[Candidate, ...]
 ) -> tuple[list[Decision], int]:
     """The decisions when `made` stand in the place of fewer groups, and the bytes of the fusions
     that are undone by it."""
@@ -95,32 +94,31 @@ def _with_parts_of(
 class _Change:
     """made: the groups in the place of the two, the product's first."""
 
-    groups: list[Group]
-    made: tuple[Group, ...]
+    groups: list[Candidate]
+    made: tuple[Candidate, ...]
     bytes_saved: int
     reason: str
 
 
-def _are_rows(maker: Group, reader: LoopGroup, read: set[Node]) -> bool:
+def _are_rows(maker: Candidate, reader: LoopGroup, read: set[Node]) -> bool:
     """Whether `reader`, which reads the values `read`, reduces rows of what the product `maker`
     makes."""
-    if not isinstance(maker, ContractionGroup):
+    if not isinstance(maker, ContractionCandidate):
         return False
     if not any(node in read and node.shape == maker.contraction.shape for node in maker.outputs):
         return False
-    nest = plan_loops(reader.nodes, reader.outputs)
-    return isinstance(nest, LoopNest) and Reduces.ROW in nest.reduces.values()
+    return Reduces.ROW in reader.nest.reduces.values()
 
 
 def _changed(
-    maker: ContractionGroup,
+    maker: ContractionCandidate,
     reader: LoopGroup,
-    groups: Sequence[Group],
+    groups: Sequence[Candidate],
     kept: frozenset[Node],
     tilings: Tilings,
 ) -> _Change | Refusal:
     """The groups with the rows of `reader` computed by `maker`, or why they are not."""
-    if maker.prologue or maker.reductions or maker.reduces_rows:
+    if maker.prologue or maker.reductions or maker.row_nest is not None:
         return Refusal(f"{described(maker.contraction)} has a prologue or other reductions already")
     between = _between(maker, reader, groups)
     if between is not None:
@@ -132,18 +130,17 @@ def _changed(
     inside = inside_order({maker.contraction, *maker.epilogue, *rows})
     stored = {*maker.outputs, *reader.outputs} & read
     outputs = tuple(n for n in inside if n in stored or (n in rows and n in read))
-    nest = plan_rows(tuple(inside), outputs)
-    if isinstance(nest, Refusal):
-        return nest
     epilogue = tuple(node for node in inside if node is not maker.contraction)
-    made = ContractionGroup(maker.contraction, epilogue, outputs)
+    made = contraction_candidate(ContractionNodes(maker.contraction, epilogue, outputs))
+    if isinstance(made, Refusal):
+        return made
     finishing = _finishing_groups(rest, reader.outputs)
     if isinstance(finishing, Refusal):
         return finishing
     refusal = too_large(made.nodes, outputs)
     if refusal is not None:
         return refusal
-    after: tuple[Group, ...] = (made, *finishing)
+    after: tuple[Candidate, ...] = (made, *finishing)
     saved = _bytes((maker, reader)) - _bytes(after)
     refusal = _does_not_pay(maker, made, len(finishing), saved, tilings)
     if refusal is not None:
@@ -157,14 +154,14 @@ def _changed(
 
 
 def _replaced(
-    group: Group, maker: Group, reader: Group, after: tuple[Group, ...]
-) -> tuple[Group, ...]:
+    group: Candidate, maker: Candidate, reader: Candidate, after: tuple[Candidate, ...]
+) -> tuple[Candidate, ...]:
     if group is maker:
         return after
     return () if group is reader else (group,)
 
 
-def _between(maker: Group, reader: Group, groups: Iterable[Group]) -> Group | None:
+def _between(maker: Candidate, reader: Candidate, groups: Iterable[Candidate]) -> Candidate | None:
     """A group that reads what `maker` makes, directly or not, and makes what `reader` reads."""
     reads = {group: set(external_operands(group.nodes)) for group in groups}
     reached, waiting = {maker: None}, [maker]
@@ -179,11 +176,9 @@ def _between(maker: Group, reader: Group, groups: Iterable[Group]) -> Group | No
 
 def _split(reader: LoopGroup) -> tuple[set[Node], tuple[Node, ...]]:
     """The nodes that need a row alone, and those that need all rows."""
-    nest = plan_loops(reader.nodes, reader.outputs)
-    assert isinstance(nest, LoopNest)
     rest: dict[Node, None] = {}
     for node in reader.nodes:
-        if nest.reduces.get(node) is Reduces.ROWS or any(
+        if reader.nest.reduces.get(node) is Reduces.ROWS or any(
             base in rest for base in map(viewed, node.operands)
         ):
             rest[node] = None
@@ -213,8 +208,8 @@ def _finishing_groups(
 
 
 def _does_not_pay(
-    maker: ContractionGroup,
-    made: ContractionGroup,
+    maker: ContractionCandidate,
+    made: ContractionCandidate,
     finishing: int,
     bytes_saved: int,
     tilings: Tilings,
@@ -224,11 +219,11 @@ def _does_not_pay(
     lanes = lanes_of(tilings.vector_bits, product.dtype.itemsize)
     if rows < lanes:
         return Refusal(f"{rows} rows do not fill a vector of {lanes}")
-    if not has_whole_rows(contraction_of(made), tilings.vector_bits):
+    if not has_whole_rows(made.shape, tilings.vector_bits):
         return Refusal(f"rows of {columns} columns fit no tile of registers")
     if bytes_saved <= 0:
         return Refusal("what needs all rows would read more than is saved")
-    spent = tiling_of(made, tilings).cycles - tiling_of(maker, tilings).cycles
+    spent = tilings.choose(made.shape).cycles - tilings.choose(maker.shape).cycles
     spent += MACHINE.joining_cycles * finishing
     gained = MACHINE.meeting_cycles + ROW_CYCLES * rows
     if spent > gained:
@@ -239,5 +234,5 @@ def _does_not_pay(
     return None
 
 
-def _bytes(groups: Iterable[Group]) -> int:
+def _bytes(groups: Iterable[Candidate]) -> int:
     return sum(traffic(group.nodes, group.outputs) for group in groups)

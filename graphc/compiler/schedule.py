@@ -40,7 +40,7 @@ def schedule(program: Program, groups: tuple[Group, ...], threads: int = 1) -> S
         group = order.maker(value)
         if not _writes_in_place(group, state, value) or not order.add_overwrite(group, state):
             value = _new_copy(value, order)
-            order.add_group(LoopGroup((value,), (value,)))
+            order.add_group(_copying(value))
             order.add_overwrite(order.maker(value), state)
         stores.append((state, value))
     return Schedule(order.sorted(threads > 1), tuple(stores))
@@ -53,6 +53,13 @@ def _new_copy(value: Node, order: _Order) -> Node:
         while order.makes(made):
             made = elementwise.copy(made)
     return made
+
+
+def _copying(value: Node) -> LoopGroup:
+    """The kernel of one elementwise op, which loops always compute."""
+    nest = plan_loops((value,), (value,))
+    assert isinstance(nest, LoopNest)
+    return LoopGroup(nest)
 
 
 def _may_stop(node: Node) -> bool:
@@ -198,8 +205,7 @@ def _writes_in_place(group: Group, state: Node, value: Node) -> bool:
             for node, position in reads
         )
     if isinstance(group, LoopGroup):
-        nest = plan_loops(group.nodes, group.outputs)
-        assert isinstance(nest, LoopNest)
+        nest = group.nest
         return all(_read_precedes(nest, node, position, state, value) for node, position in reads)
     if isinstance(group, RegionGroup):
         return False

@@ -12,8 +12,8 @@ from graphc.ir.graph import Node
 from graphc.ir.ops import elementwise
 from graphc.kernels.access import digits_in_memory, place_in_memory
 from graphc.kernels.contraction import MOST_DIGITS
-from graphc.kernels.emit_contraction import contraction_of
-from graphc.kernels.group import ContractionGroup
+from graphc.kernels.contraction_candidate import ContractionNodes, contraction_candidate
+from graphc.kernels.domain import Refusal
 from graphc.kernels.node_kinds import is_contraction, is_view
 from graphc.kernels.tile_sums import BLOCK_STEPS, FEWEST_BLOCKS
 from graphc.kernels.tiling import Tilings
@@ -44,7 +44,9 @@ def reading_windows(product: Node, tilings: Tilings) -> Node:
 
 
 def _cycles(product: Node, tilings: Tilings) -> float:
-    return tilings.choose(contraction_of(ContractionGroup(product, (), (product,)))).cycles
+    made = contraction_candidate(ContractionNodes(product, (), (product,)))
+    assert not isinstance(made, Refusal)
+    return tilings.choose(made.shape).cycles
 
 
 def _without_copy(operand: Node) -> Node | None:

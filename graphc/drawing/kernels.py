@@ -32,7 +32,6 @@ def kernels_of(compilation: Compilation) -> Kernels:
 
 
 def plan_of(compilation: Compilation) -> Plan:
-    assert compilation.plan is not None
     return compilation.plan
 
 
@@ -67,7 +66,6 @@ def fusion_diagrams(
 
 
 def _groups(compilation: Compilation) -> tuple[Group, ...]:
-    assert compilation.schedule is not None
     return compilation.schedule.groups
 
 
@@ -98,7 +96,6 @@ class _Kernels:
         program = self.compilation.program
         for name, value in program.outputs:
             self.drawing.add_output(name, self._draw(value, self.makers.get(value)), value)
-        assert self.compilation.schedule is not None
         for state, value in self.compilation.schedule.stores:
             self.drawing.add_update(state, self._draw(value, self.makers.get(value)), value)
         boxes = self.boxes if self.boxed else []

@@ -43,7 +43,6 @@ class _PlanDrawing:
     """Follows storages: what each holds and which instruction wrote it last."""
 
     def __init__(self, compilation: Compilation) -> None:
-        assert compilation.schedule is not None
         self.program = compilation.program
         self.storages = plan_of(compilation).storages
         self.parts = parts_of(self.program, layers_of(self.program))

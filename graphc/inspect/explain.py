@@ -27,8 +27,7 @@ from graphc.ir.graph import Node, Program
 from graphc.ir.rewrite import Firing
 from graphc.kernels.cache import NO_ENTRY
 from graphc.kernels.contraction import Tiling
-from graphc.kernels.emit_contraction import contraction_of, tiling_of
-from graphc.kernels.group import ContractionGroup, Group
+from graphc.kernels.group import Candidate, ContractionGroup
 from graphc.kernels.names import described, label
 from graphc.kernels.tiling import Tilings
 
@@ -41,11 +40,10 @@ class Explained:
     declared: Program
     compilation: Compilation
     simplified: Program
-    unfused: tuple[Group, ...]
+    unfused: tuple[Candidate, ...]
 
     @property
     def plan(self) -> Plan:
-        assert self.compilation.plan is not None
         return self.compilation.plan
 
 
@@ -153,7 +151,6 @@ def expression(node: Node, depth: int = EXPRESSION_DEPTH) -> str:
 def tiles_of(compilation: Compilation) -> Iterator[TileChoice]:
     """The tile of every matrix product, with the reason."""
     plan = compilation.plan
-    assert plan is not None
     for row in plan.instructions:
         if isinstance(row.group, ContractionGroup):
             yield tile_choice(row.name, row.group, compilation)
@@ -164,7 +161,7 @@ def tile_choice(kernel: str, group: ContractionGroup, compilation: Compilation) 
     product = group.contraction
     left, right = product.operands
     types = f"{_operand(product, 'transpose_x', left)} x {_operand(product, 'transpose_y', right)}"
-    tiling = tiling_of(group, compilation.tilings, compilation.options.threads)
+    tiling = group.tiling
     reason = tiling.reason
     if tiling.by_rows:
         reason += "; cut by rows, so that a thread goes on with rows that it has computed itself"
@@ -177,7 +174,7 @@ def _alternatives(
     group: ContractionGroup, chosen: Tiling, tilings: Tilings
 ) -> tuple[TileAlternative, ...]:
     """The next best of the chosen kind, and the best of every other kind."""
-    ranked = tilings.ranked(contraction_of(group))
+    ranked = tilings.ranked(group.shape)
     best: dict[tuple[str, bool, str], Tiling] = {}
     for tiling in ranked:
         if (_kind(tiling), tiling.rows, tiling.columns) != (

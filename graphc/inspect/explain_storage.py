@@ -27,7 +27,6 @@ def computing_kernels(plan: Plan, node: Node) -> tuple[str, ...]:
 def buffers_of(compilation: Compilation) -> Iterator[ExplainedBuffer]:
     """Every storage: first what is given, then the arena in the order of its use."""
     plan = compilation.plan
-    assert plan is not None
     storages = plan.storages
     given = (
         ("input", storages.inputs, "given by the caller at each step"),
@@ -78,7 +77,6 @@ def _overwritten(value: Node, plan: Plan) -> str:
 def storing_reason(node: Node, compilation: Compilation) -> str:
     """Why a stored value is stored: who reads it, and why they do not compute it."""
     plan = compilation.plan
-    assert plan is not None
     made_by = ", ".join(computing_kernels(plan, node))
     reasons = [f"made by {made_by}"]
     outputs = [name for name, value in compilation.program.outputs if viewed(value) is node]

@@ -164,7 +164,6 @@ def _line_order(name: str) -> tuple[str, int]:
 
 def _explained(node: Node, compilation: Compilation, uses: Uses, names: _Names) -> ValueExplanation:
     plan = compilation.plan
-    assert plan is not None
     kernels = computing_kernels(plan, node)
     is_left = node in set(compilation.program.nodes)
     where = node.location
@@ -233,7 +232,6 @@ def _gone(node: Node, compilation: Compilation) -> str:
 def _memory(node: Node, compilation: Compilation) -> tuple[str, str]:
     """Whether and why the value is stored, and how long its memory is its own."""
     plan = compilation.plan
-    assert plan is not None
     if is_view(node):
         return "none of its own", ""
     try:
@@ -285,7 +283,6 @@ def _readers(node: Node, compilation: Compilation, uses: Uses) -> Iterator[Neigh
 
 def _neighbour(shown: Node, producer: Node, consumer: Node, made: Compilation) -> Neighbour:
     plan = made.plan
-    assert plan is not None
     makers, takers = computing_kernels(plan, producer), computing_kernels(plan, consumer)
     kernels = computing_kernels(plan, shown)
     if not makers:

@@ -12,6 +12,7 @@ from graphc.compiler.native import LoadedProgram, native
 from graphc.compiler.options import Options
 from graphc.compiler.pipeline import (
     Compilation,
+    Rewriting,
     compile_program,
     group_nodes,
     plan_instructions,
@@ -87,7 +88,7 @@ def _all_values(
     nodes = computed_nodes(step)
     outputs = tuple((f"value{number}", node) for number, node in enumerate(nodes))
     program = Program(step.name, step.inputs, outputs)
-    watched = Compilation(compilation.options, program, compilation.tilings)
+    watched = Rewriting(compilation.options, program, compilation.tilings)
     planned = plan_instructions(schedule_groups(group_nodes(watched)))
     loaded = LoadedProgram(compiled(planned), states)
     loaded.run([data_address(array) for array in inputs])

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from graphc.compiler.fuse import Decision
 from graphc.compiler.native import native
-from graphc.compiler.pipeline import Compilation, Trace, compile_program
+from graphc.compiler.pipeline import Compilation, Rewriting, Trace, compile_program
 from graphc.compiler.plan import Plan, PlannedInstruction, bytes_moved
 from graphc.compiler.work import kind_of
 from graphc.functions.function import Function
@@ -57,7 +57,6 @@ def stage_text(
     if stage in (Stage.LLVM, Stage.ASM):
         return _machine_code(_plan(step, dimensions), stage, kernel)
     compilation = compile_program(step.program, options_of(step, dimensions))
-    assert compilation.plan is not None
     if stage is Stage.PLAN:
         return StageText(plan_text(compilation.plan), "text")
     chosen = _chosen(compilation.plan.instructions, kernel)
@@ -89,7 +88,7 @@ def _simplified(step: Function, dimensions: dict[str, int]) -> str:
     return print_program(after.program, locations=True) + _firings_text(after)
 
 
-def _firings_text(compilation: Compilation) -> str:
+def _firings_text(compilation: Rewriting) -> str:
     counts = Counter((f.rule, f.equation, str(f.location or "")) for f in compilation.firings)
     lines = [f"# {len(compilation.firings)} rewrites"]
     for (rule, equation, location), count in counts.items():
@@ -105,7 +104,6 @@ def _firings_text(compilation: Compilation) -> str:
 def _fused_text(instruction: PlannedInstruction, compilation: Compilation) -> str:
     """A kernel with what it reads, computes and writes, and why its parts were fused."""
     group, plan = instruction.group, compilation.plan
-    assert plan is not None
     if instruction.finishes is not None:
         reads = ", ".join(storage.name for storage in instruction.source.arguments)
         adds = isinstance(instruction.finishes, LoopGroup)
@@ -269,9 +267,7 @@ _LEXER = {Stage.LLVM: "llvm", Stage.ASM: "gas"}
 
 
 def _plan(step: Function, dimensions: dict[str, int]) -> Plan:
-    plan = compile_program(step.program, options_of(step, dimensions)).plan
-    assert plan is not None
-    return plan
+    return compile_program(step.program, options_of(step, dimensions)).plan
 
 
 def _machine_code(plan: Plan, stage: Stage, kernel: str | None) -> StageText:

@@ -65,7 +65,6 @@ def _fused_text(made: Compilation) -> str:
 
 
 def _sources(made: Compilation) -> str:
-    assert made.plan is not None
     return _without_lines("\n".join(row.source.text for row in made.plan.instructions))
 
 
@@ -88,7 +87,6 @@ def test_net_fused(golden: Golden) -> None:
 
 def test_net_plan(golden: Golden) -> None:
     plan = _compiled_net().plan
-    assert plan is not None
     golden(plan_text(plan))
 
 

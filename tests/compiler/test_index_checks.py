@@ -66,9 +66,7 @@ def _plan(use: str, dtype: str, fuse: bool, threads: int) -> Plan:
     outputs, updates = USES[use](graph, i)
     inputs = list(graph.inputs.values())
     program = gc.function(inputs, outputs, updates).program
-    plan = compile_program(program, Options({}, fuse, VECTOR_BITS, threads)).plan
-    assert plan is not None
-    return plan
+    return compile_program(program, Options({}, fuse, VECTOR_BITS, threads)).plan
 
 
 @pytest.mark.parametrize("fuse", [True, False], ids=["fused", "unfused"])
@@ -180,7 +178,6 @@ def test_a_check_by_rows_costs_threads_no_meeting() -> None:
     loss = gc.losses.softmax_cross_entropy(gc.nn.dense(hidden, 4), labels)
     program = gc.function([x, labels], loss, gc.optim.SGD(0.1).updates(loss)).program
     plan = compile_program(program, Options({}, True, VECTOR_BITS, 2)).plan
-    assert plan is not None
     (checked,) = plan.storages.checked.values()
     rows = [row for row in plan.instructions if checked in row.source.arguments]
     assert [row.shared for row in rows] == [True, True]

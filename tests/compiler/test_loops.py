@@ -79,7 +79,6 @@ def test_any_number_of_threads_gives_the_same_bits() -> None:
     values = {name: 0.1 * value for name, value in values_of(program).items()}
     options = Options({}, True, native().vector_bits, 2)
     plan = compile_program(program, options).plan
-    assert plan is not None
     assert any(row.shared and row.begins for row in plan.instructions)
     alone = run_on_threads(program, values, 1, native().vector_bits)
     for threads in 2, 3:
@@ -190,7 +189,6 @@ def test_compiling_does_not_grow_with_the_length() -> None:
 
     def rows_of_steps(length: int) -> list[str]:
         plan = compile_program(wide_net(length), Options({}, True, 256)).plan
-        assert plan is not None
         depth, rows = 0, []
         for row in plan.instructions:
             depth += (row.begins is not None) - (row.ends is not None)

@@ -19,7 +19,6 @@ BATCH = {"n": 3}
 
 
 def _groups(made: Compilation) -> list[Group]:
-    assert made.plan is not None
     return [row.group for row in made.plan.instructions if row.group is not None]
 
 

@@ -247,7 +247,6 @@ class Traced:
 
     def __post_init__(self) -> None:
         self.executable = executable_of(self.compilation)
-        assert self.compilation.plan is not None
         self.instructions = self.compilation.plan.instructions
         # What no kernel has written is not a number, or no index.
         self.arena = Space("arena", np.full(self.executable.arena_bytes, 0xFF, np.uint8))
