@@ -15,6 +15,8 @@ Along = Literal["rows", "columns"]
 
 # That rows or columns of windows are counted by: image, line and position, or one axis more.
 MOST_DIGITS = 4
+# Windows are not cut along their depth, so that an accumulator adds up all of it.
+LONGEST_WINDOWED_DEPTH = 1024
 
 # Names that the generated lines use: no buffer may be called so, `scratch` apart.
 RESERVED_NAMES = frozenset(

@@ -11,11 +11,13 @@ shape alone says what the blocks are, so the bits do not depend on the number of
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import ceil
+from math import ceil, prod
 
 from graphc.ir.graph import Node
 from graphc.ir.ops import contract, movement, reduce
 from graphc.ir.rewrite import Rule, rule
+from graphc.kernels.access import digits_in_memory
+from graphc.kernels.contraction import LONGEST_WINDOWED_DEPTH
 from graphc.kernels.machine import MACHINE
 from graphc.kernels.row_blocks import even_cut
 
@@ -48,7 +50,9 @@ def add_up_in_blocks(node: Node) -> Node | None:
         return None
     axes = (0 if node.attributes["transpose_x"] else 1, 1 if node.attributes["transpose_y"] else 0)
     depth = x.type.dims[axes[0]]
-    cut = _blocks_of_rows(node, depth) if axes == (0, 0) else None
+    cut = None
+    if axes == (0, 0):
+        cut = _blocks_of_images(node, depth) or _blocks_of_rows(node, depth)
     cut = cut or _blocks_of_depth(node, depth)
     if cut is None:
         return None
@@ -98,6 +102,24 @@ def _blocks_of_rows(product: Node, rows: int) -> _Cut | None:
     most = rows // max(product.type.dims)
     blocks = even_cut(rows, range(least, min(2 * least, most) + 1))
     return None if blocks is None else _Cut(blocks, rows // blocks)
+
+
+def _blocks_of_images(product: Node, rows: int) -> _Cut | None:
+    """Blocks of whole images, where the rows are the windows of several: a block's windows are then
+    read where they stand. None of other rows, and where a block would be too long or too short."""
+    if rows < FEWEST_ROWS or not 0 < product.type.nbytes <= MACHINE.second_cache_share_bytes:
+        return None
+    at = digits_in_memory(product.operands[0])
+    if at is None or len(at.axes[0]) < 2:
+        return None
+    images, *positions = at.axes[0]
+    each = prod(digit.extent for digit in positions)
+    counts = [n for n in range(1, images.extent + 1) if images.extent % n == 0]
+    fitting = [n for n in counts if max(product.type.dims) <= n * each <= LONGEST_WINDOWED_DEPTH]
+    if not fitting:
+        return None
+    taken = min(fitting, key=lambda n: abs(n * each - BLOCK_ROWS))
+    return _Cut(images.extent // taken, taken * each) if taken < images.extent else None
 
 
 def _blocks_of_depth(product: Node, depth: int) -> _Cut | None:

@@ -11,17 +11,14 @@ from __future__ import annotations
 from graphc.ir.graph import Node
 from graphc.ir.ops import elementwise
 from graphc.kernels.access import digits_in_memory, place_in_memory
-from graphc.kernels.contraction import MOST_DIGITS
+from graphc.kernels.contraction import LONGEST_WINDOWED_DEPTH, MOST_DIGITS
 from graphc.kernels.contraction_candidate import ContractionNodes, contraction_candidate
 from graphc.kernels.domain import Refusal
 from graphc.kernels.node_kinds import is_contraction, is_view
-from graphc.kernels.tile_sums import BLOCK_STEPS, FEWEST_BLOCKS
 from graphc.kernels.tiling import Tilings
 
 # An element of windows that is copied, stored and loaded again.
 COPIED_ELEMENT_CYCLES = 0.6
-# A longer depth is summed in blocks, which windows are not cut into.
-LONGEST_DEPTH = FEWEST_BLOCKS * BLOCK_STEPS
 
 
 def reading_windows(product: Node, tilings: Tilings) -> Node:
@@ -73,4 +70,4 @@ def _is_readable(product: Node) -> bool:
     *batch, rows, columns = at.axes
     counted = max(len(rows), len(columns)) <= MOST_DIGITS and all(len(axis) < 2 for axis in batch)
     depth = x.type.dims[-2 if product.attributes["transpose_x"] else -1]
-    return counted and depth <= LONGEST_DEPTH
+    return counted and depth <= LONGEST_WINDOWED_DEPTH

@@ -61,6 +61,28 @@ def test_only_what_stands_row_by_row_is_cut(flags: dict[str, bool]) -> None:
     assert _products(_added_up(4096, 8, 4, **flags)) == [(8, 4)]
 
 
+@pytest.mark.parametrize(
+    ("images", "positions", "result"),
+    [
+        # Of 2 images with 256 positions each, near to 512 rows.
+        (8, (16, 16), (4, 18, 4)),
+        # One image, whose positions are more than 512.
+        (4, (32, 32), (4, 18, 4)),
+        # The positions of an image are too many for one block.
+        (4, (48, 32), (12, 18, 4)),
+    ],
+)
+def test_blocks_of_windows_are_whole_images(
+    images: int, positions: tuple[int, int], result: tuple[int, ...]
+) -> None:
+    graph = gc.Graph()
+    x = graph.input("x", (images, *(extent + 2 for extent in positions), 2))
+    kernel = graph.input("k", (3, 3, 2, 4))
+    ct = graph.input("ct", (images, *positions, 4))
+    slope = gc.grad(gc.sum(gc.conv(x, kernel) * ct), kernel)
+    assert _products(gc.function([x, kernel, ct], slope)) == [result]
+
+
 def test_rows_that_stand_far_apart_are_cut_without_a_copy() -> None:
     graph = gc.Graph()
     x, y = graph.input("x", (8, 2048)), graph.input("y", (2048, 4))
