@@ -309,22 +309,25 @@ def slice_of_embedded(node: Node) -> Node | None:
     if whole.op is not movement.embed or not _has_steps_of_one(whole, node):
         return None
     x = whole.operands[0]
-    starts, first, counts = [], [], []
+    starts: list[int] = []
+    first: list[int] = []
+    counts: list[Any] = []
     for axis in range(node.rank):
-        inside, at = whole.attributes["starts"][axis], node.attributes["starts"][axis]
-        extents = x.shape[axis], node.shape[axis], whole.shape[axis]
-        if extents[1] == extents[2]:
-            starts, first, counts = [*starts, inside], [*first, 0], [*counts, extents[0]]
-            continue
-        if not all(isinstance(each, int) for each in (*extents, inside, at)):
-            return None
-        skipped = max(at - inside, 0)
-        count = min(inside + extents[0], at + extents[1]) - max(inside, at)
-        if count < 1:
-            return None
-        starts.append(max(inside - at, 0))
-        first.append(skipped)
-        counts.append(count)
+        inner, taken, all_of_it = x.shape[axis], node.shape[axis], whole.shape[axis]
+        before, skipped = whole.attributes["starts"][axis], node.attributes["starts"][axis]
+        if taken != all_of_it:
+            if not all(isinstance(n, int) for n in (inner, taken, all_of_it, before, skipped)):
+                return None
+            left = min(before + inner, skipped + taken) - max(before, skipped)
+            if left < 1:
+                return None
+            starts.append(max(before - skipped, 0))
+            first.append(max(skipped - before, 0))
+            counts.append(left)
+        else:
+            starts.append(before)
+            first.append(0)
+            counts.append(inner)
     steps = (1,) * node.rank
     part = x
     if tuple(counts) != x.shape:

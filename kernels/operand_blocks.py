@@ -229,7 +229,9 @@ class OperandBlocks:
         """Where each row of a tile begins: the first by division, the others by counting on."""
         left = self.contraction.left
         digits = left.row_digits or (Digit(self.contraction.rows, left.row_stride),)
-        lines, terms, after = [], [], 1
+        lines: list[str] = []
+        terms: list[tuple[str, int]] = []
+        after = 1
         for number, digit in reversed([*enumerate(digits)]):
             value = "row_start" if after == 1 else f"row_start // {after}"
             value += f" % {digit.extent}" if number else ""
