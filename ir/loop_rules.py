@@ -165,12 +165,12 @@ def _merged(program: Program, on_fire: OnFire | None) -> Program:
         return program
 
     def make(node: Node, operands: tuple[Node, ...]) -> Node:
-        if isinstance(node.op.lowering, Region):
-            attributes = chosen[node].attributes
-            return node.graph.apply(node.op, operands, attributes)
-        if isinstance(node.op.lowering, Result) and node.operands[0] in places:
-            number = places[node.operands[0]][node.attributes["number"]]
-            return region.result(operands[0], number=number)
+        with node.graph.at(node.location):
+            if isinstance(node.op.lowering, Region):
+                return node.graph.apply(node.op, operands, chosen[node].attributes)
+            if isinstance(node.op.lowering, Result) and node.operands[0] in places:
+                number = places[node.operands[0]][node.attributes["number"]]
+                return region.result(operands[0], number=number)
         return applied(node, operands)
 
     made = rebuild(program.roots, make)
@@ -410,11 +410,12 @@ def sum_after(loop: Loop, read: Sequence[int]) -> dict[int, Node] | None:
     count = len(loop.carries)
     terms = {k: _term_of(loop, k) for k in range(count)}
     sums = {k: term for k, term in terms.items() if term is not None}
-    if not sums or len(sums) == count == 0:
+    if not sums:
         return None
     stack_of = {x: operand for operand, x in loop.slices}
-    new = [value for term in sums.values() for value in _stacked_of(term) if value not in stack_of]
-    stacked = list(dict.fromkeys([*new]))
+    read_already = {*stack_of, *loop.stacked}
+    needed = [value for term in sums.values() for value in _stacked_of(term)]
+    stacked = [value for value in dict.fromkeys(needed) if value not in read_already]
     kept = [k for k in range(count) if k not in sums]
     carries = [loop.carries[k] for k in kept]
     nexts = [loop.nexts[k] for k in kept]
@@ -427,8 +428,8 @@ def sum_after(loop: Loop, read: Sequence[int]) -> dict[int, Node] | None:
         nexts=tuple(nexts),
         stacked=(*loop.stacked, *stacked),
     ).applied()
-    first_new = len(carries) + len(loop.stacked)
-    places = {value: first_new + number for number, value in enumerate(stacked)}
+    all_stacked = (*loop.stacked, *stacked)
+    places = {value: number for number, value in enumerate(all_stacked, len(carries))}
 
     def of_all(value: Node) -> Node:
         if value in stack_of:

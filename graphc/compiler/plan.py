@@ -70,9 +70,11 @@ class PlannedInstruction:
         blocks, or copies what the kernels before it have left.
     checked: the indices that the kernel checks.
     begins, ends: the loop whose steps are the rows behind this one, or before it. Such a row has no
-        kernel; its arguments are all that the loop reads and writes of what is outside.
+        kernel; its arguments are all that the loop reads and writes of what is outside. The first
+        one has the loop's group.
     shared: whether all threads call the kernel, each for its share.
     barrier: whether all threads must have finished the rows before it.
+    repeats: how often it runs in a walk of the table: once, or in each step of the loops around it.
     """
 
     source: KernelSource
@@ -83,6 +85,7 @@ class PlannedInstruction:
     ends: PlannedLoop | None = None
     shared: bool = False
     barrier: bool = False
+    repeats: int = 1
 
     @property
     def name(self) -> str:
@@ -238,18 +241,21 @@ class _Emission:
         storage_of, slices, scratch = self._storages_of_step(group, storages, loop)
         step = loop.step.program
         inner = _assign_storages(step, loop.schedule, self.storage_names, storage_of)
-        rows = self.rows(step, loop.schedule, inner, loop.loops)
+        length = group.node.attributes["length"]
+        rows = [
+            replace(row, repeats=length * row.repeats)
+            for row in self.rows(step, loop.schedule, inner, loop.loops)
+        ]
         storages.add_steps(inner)
         sliced = {each.storage for each in slices}
         outside = [x for x in storage_of.values() if x not in sliced]
         arguments = tuple(dict.fromkeys([*(each.whole for each in slices), *outside]))
-        length = group.node.attributes["length"]
         planned = PlannedLoop(group.node, length, tuple(slices))
         name = self.names.unique(LOOP_NAME)
         begin = KernelSource(name, "", arguments, scratch)
         end = KernelSource(self.names.unique(f"end_{name}"), "", arguments)
         return [
-            PlannedInstruction(begin, begins=planned),
+            PlannedInstruction(begin, group, begins=planned),
             *rows,
             PlannedInstruction(end, ends=planned),
         ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from graphc.compiler.plan import PlannedInstruction, bytes_moved, operations
 from graphc.ir.graph import Node
@@ -16,7 +16,7 @@ from graphc.kernels.group import ContractionGroup, Group, LoopGroup, MovementGro
 
 @dataclass(frozen=True)
 class Work:
-    """What a kernel does in one call.
+    """What a kernel does in one walk of the table: in one call, or in those of all steps of a loop.
 
     bytes: read and written at the least. working_set: of the storages that it works on, scratch
     included; a value that is updated in place counts once. flops: operations. dtype: "f32" or
@@ -31,6 +31,12 @@ class Work:
 
 
 def work_of(instruction: PlannedInstruction) -> Work:
+    """That of a call as often as it is made; what a call works on stays as large."""
+    once, calls = _work_of_a_call(instruction), instruction.repeats
+    return replace(once, bytes=calls * once.bytes, flops=calls * once.flops)
+
+
+def _work_of_a_call(instruction: PlannedInstruction) -> Work:
     """A check of indices compares each; finishing adds up what all blocks left, or copies what the
     first kernel of a group has left to copy."""
     group, dtype = instruction.group, _dtype(nodes_of(instruction))
@@ -64,9 +70,8 @@ def nodes_of(instruction: PlannedInstruction) -> tuple[Node, ...]:
     group = instruction.group or instruction.finishes
     if group is not None:
         return group.nodes
-    loop = instruction.begins or instruction.ends
-    if loop is not None:
-        return (loop.node,)
+    if instruction.ends is not None:
+        return (instruction.ends.node,)
     assert instruction.checked is not None
     return (instruction.checked,)
 

@@ -13,6 +13,7 @@ from graphc.ir.graph import Graph, Node, Program, topological
 from graphc.ir.op import Array
 from graphc.ir.ops import leaf
 from graphc.ir.reference import evaluate
+from graphc.ir.types import TupleType
 
 # An operand of a node: (node, position).
 Use = tuple[Node, int]
@@ -22,7 +23,7 @@ Use = tuple[Node, int]
 class Values:
     """What one batch makes of a program.
 
-    of: the value of every node.
+    of: the value of every node that has one.
     gradients: for each use of a value the derivative of the loss by it through that use alone;
         those of all uses of a value add up to its gradient. Uses without a derivative are absent.
     total: the gradient of every value that has one; that of the loss is 1.
@@ -41,16 +42,21 @@ def run_batch(program: Program, given: Mapping[str, Array], loss: Node | None) -
     """
     leaves = {node: _given(node, given) for node in (*program.inputs, *program.states)}
     if loss is None:
-        return Values(evaluate(program.roots, leaves), {}, {})
+        return Values(_tensors(evaluate(program.roots, leaves)), {}, {})
     if loss.shape != () or not loss.dtype.is_float:
         raise GraphError(f"gradients of a float scalar can be drawn, not of {loss!r}")
-    of = evaluate((*program.roots, loss), leaves)
+    of = _tensors(evaluate((*program.roots, loss), leaves))
     gradients = _gradients_by_use(loss, leaves)
     total: dict[Node, Array] = {loss: np.ones((), loss.dtype.numpy)}
     for (node, position), gradient in gradients.items():
         operand = node.operands[position]
         total[operand] = total[operand] + gradient if operand in total else gradient
     return Values(of, gradients, total)
+
+
+def _tensors(values: Mapping[Node, Array]) -> dict[Node, Array]:
+    """The values of all nodes but loops, whose results have theirs."""
+    return {node: x for node, x in values.items() if not isinstance(node.type, TupleType)}
 
 
 def _given(node: Node, given: Mapping[str, Array]) -> Array:
@@ -103,7 +109,10 @@ def _differentiable_uses(loss: Node) -> set[Use]:
         for position, operand in enumerate(node.operands):
             rule = node.op.vjp[0 if node.op.arity is None else position]
             derives = operand.dtype.is_float and callable(rule)
-            if derives and operand.op is not leaf.constant:
+            if isinstance(operand.type, TupleType):
+                # What flows to a loop is drawn at its results.
+                reached.add(operand)
+            elif derives and operand.op is not leaf.constant:
                 uses.add((node, position))
                 reached.add(operand)
     return uses

@@ -109,6 +109,8 @@ def _fused_text(instruction: PlannedInstruction, compilation: Compilation) -> st
         adds = isinstance(instruction.finishes, LoopGroup)
         what = "adds up the blocks of" if adds else "copies the rest:"
         return f"kernel {instruction.name}  # finish\n{INDENT}{what} {reads}\n"
+    if instruction.begins is not None or instruction.ends is not None:
+        return _loop_text(instruction)
     if group is None:
         checked = instruction.checked
         assert checked is not None
@@ -130,6 +132,20 @@ def _fused_text(instruction: PlannedInstruction, compilation: Compilation) -> st
         f"{INDENT}# {_decision_text(decision)}"
         for decision in compilation.decisions
         if decision.fused and decision.producer in inside and decision.consumer in inside
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _loop_text(instruction: PlannedInstruction) -> str:
+    """How often the kernels between two rows run, and of what each step has a slice."""
+    if instruction.ends is not None:
+        return f"{instruction.name}  # of {instruction.ends.length} steps\n"
+    assert instruction.begins is not None
+    loop = instruction.begins
+    lines = [f"{instruction.name}  # {loop.length} steps"]
+    lines += [
+        f"{INDENT}{each.storage.name} is the slice of a step of {each.whole.name}"
+        for each in loop.slices
     ]
     return "\n".join(lines) + "\n"
 
@@ -213,11 +229,18 @@ def plan_text(plan: Plan) -> str:
 
 
 def _instruction_rows(plan: Plan) -> Iterator[Sequence[str]]:
+    depth = 0
     for number, instruction in enumerate(plan.instructions):
         arguments = ", ".join(storage.name for storage in instruction.source.arguments)
+        depth -= instruction.ends is not None
+        name = INDENT * depth + instruction.name
+        depth += instruction.begins is not None
+        kind = kind_of(instruction)
+        if instruction.begins is not None:
+            kind = f"{kind} x{instruction.begins.length}"
         sharing = "shared" if instruction.shared else "alone"
         meeting = "barrier" if instruction.barrier else ""
-        yield str(number), instruction.name, kind_of(instruction), sharing, meeting, arguments
+        yield str(number), name, kind, sharing, meeting, arguments
 
 
 def _given_rows(plan: Plan) -> Iterator[Sequence[str]]:
@@ -278,6 +301,8 @@ def _machine_code(plan: Plan, stage: Stage, kernel: str | None) -> StageText:
     shown: dict[str, str] = {}
     texts: list[str] = []
     for row in _chosen(plan.instructions, kernel):
+        if not row.source.text:
+            continue  # the rows around the steps of a loop have no code of their own
         first = shown.setdefault(kernel_digest(row.source), row.name)
         heading = _code_heading(row.source, stage)
         if first == row.name:

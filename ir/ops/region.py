@@ -19,13 +19,17 @@ def _as_program(value: Any) -> Any:
     return value
 
 
+def _in_short(program: Any) -> str:
+    return f"{len(program.inputs)} values to {len(program.outputs)}"
+
+
 def _elsewhere(*_: Any, **__: Any) -> Any:
     raise GraphError("a program is written, read and evaluated where programs are")
 
 
 # A program, which is printed and read with the one around it (`graphc.ir.text`).
 PROGRAM = AttributeKind(
-    "program", _as_program, _elsewhere, _elsewhere, key=lambda program: program.structure(),
+    "program", _as_program, _in_short, _elsewhere, key=lambda program: program.structure(),
     deeper=None,
 )  # fmt: skip
 

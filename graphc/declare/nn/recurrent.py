@@ -98,8 +98,11 @@ class Recurrent(Layer):
         self._check(x)
         batch, time, _ = x.shape
         kept = self._kept(x, mask, lengths)
-        inputs = build.transpose(self._dropped(x), (1, 0, 2))
-        projected = build.matmul(inputs, self._kernel(x)) + self._input_bias(x)
+        kernel = self._kernel(x)
+        # One product of all rows, whose gradient is one too.
+        rows = build.reshape(build.transpose(self._dropped(x), (1, 0, 2)), (-1, x.shape[2]))
+        projected = build.matmul(rows, kernel) + self._input_bias(x)
+        projected = build.reshape(projected, (time, batch, kernel.shape[1]))
         recurrent = self.parameter(
             "recurrent_kernel", (self.units, self.gates * self.units), self.recurrent_init
         )
