@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 import graphc as gc
 
 MNIST = Path(__file__).resolve().parents[2] / "shared" / "data" / "mnist"
-BATCH_SIZE, RATE = 128, 2e-3
+BATCH_SIZE, RATE, DROPPED = 128, 3e-3, 0.3
 FILTERS, MORE_FILTERS, UNITS, CLASSES = 8, 32, 128, 10
 
 
@@ -33,15 +33,16 @@ def load(folder):
 
 
 def declare(side):
-    """Two convolutions, each with its pooling, and two dense layers; the first layer's kernel and
-    the results of both convolutions besides."""
+    """Two convolutions, each with its pooling, and two dense layers behind dropout; the results of
+    both convolutions besides."""
     graph = gc.Graph(seed=0)
     images = graph.input("images", ("batch", side, side), "u8")
     labels = graph.input("labels", ("batch",), "u8")
     pixels = gc.expand_dims(gc.cast(images, "f32") * (1 / 255), -1)
     first = gc.nn.conv2d(pixels, FILTERS, 5, padding="same", activation="relu", name="first")
     second = gc.nn.conv2d(gc.nn.max_pool2d(first), MORE_FILTERS, 3, activation="relu")
-    hidden = gc.nn.dense(gc.nn.flatten(gc.nn.max_pool2d(second)), UNITS, "relu")
+    hidden = gc.nn.dropout(gc.nn.flatten(gc.nn.max_pool2d(second)), DROPPED)
+    hidden = gc.nn.dropout(gc.nn.dense(hidden, UNITS, "relu"), DROPPED)
     logits = gc.nn.dense(hidden, CLASSES)
     loss = gc.losses.softmax_cross_entropy(logits, labels)
     metrics = {"accuracy": gc.metrics.accuracy(logits, labels)}
@@ -70,7 +71,7 @@ def draw(kernel, image, maps, path):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--data", type=Path, default=MNIST, help="MNIST's four IDX files")
-    parser.add_argument("--epochs", type=int, default=8)
+    parser.add_argument("--epochs", type=int, default=7)
     parser.add_argument("--png", help="where filters and feature maps go")
     options = parser.parse_args()
 
