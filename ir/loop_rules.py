@@ -11,6 +11,7 @@ from typing import Any
 
 from graphc.ir import build
 from graphc.ir.batching import NoBatchingRuleError, batched
+from graphc.ir.custom_vjp import formal_of
 from graphc.ir.graph import Node, Program, are_same, depends_on, rebuild, topological
 from graphc.ir.loops import VALUE, apply_scan, body_of, copy_values, unused
 from graphc.ir.lower import applied
@@ -336,6 +337,8 @@ def _of_all_steps(loop: Loop, node: Node, is_fixed: bool) -> Node | None:
     given = {x: operand for operand, x in loop.values}
     if is_fixed:
         return copy_values([node], given, outer)[0]
+    if any(isinstance(each.op.lowering, Region) for each in below):
+        return None
     stacks = {x: operand for operand, x in loop.slices}
     made: dict[Node, Node] = {}
     for each in below:
@@ -346,28 +349,15 @@ def _of_all_steps(loop: Loop, node: Node, is_fixed: bool) -> Node | None:
         elif _is_product_by_fixed(each, fixed):
             made[each] = _one_product(each, made[each.operands[0]], made[each.operands[1]])
         else:
-            formals = {x: _formal_of(x) for x in each.operands if x not in fixed}
+            formals = {x: formal_of(outer, x.type) for x in each.operands if x not in fixed}
             operands = [formals[x] if x in formals else made[x] for x in each.operands]
-            step = outer.apply(each.op, [_in_outer(x, outer) for x in operands], each.attributes)
+            step = outer.apply(each.op, operands, each.attributes)
             try:
-                of_all = {_in_outer(f, outer): made[x] for x, f in formals.items()}
+                of_all = {formal: made[x] for x, formal in formals.items()}
                 made[each] = batched([step], of_all)[0]
             except NoBatchingRuleError:
                 return None
     return made[node]
-
-
-def _formal_of(node: Node) -> Node:
-    from graphc.ir.custom_vjp import formal_of
-
-    return formal_of(node.graph, node.type)
-
-
-def _in_outer(node: Node, outer: Any) -> Node:
-    if node.graph is outer:
-        return node
-    made: Node = outer.apply(node.op, (), node.attributes)
-    return made
 
 
 def _one_product(product: Node, x: Node, w: Node) -> Node:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
+from graphc.ir.build import concatenate, reshape
 from graphc.ir.custom_vjp import formal_of
 from graphc.ir.dims import Extent
 from graphc.ir.graph import Graph, Node, Program, depends_on, topological
@@ -45,6 +46,36 @@ def scan(
     )
     results = [region.result(node, number=k) for k in range(len(body.outputs))]
     return results[: len(carries)], results[len(carries) :]
+
+
+def scan_in_parts(
+    step: Step,
+    carries: Sequence[Node],
+    stacks: Sequence[Node],
+    length: int,
+    every: int,
+    *,
+    reverse: bool = False,
+) -> tuple[list[Node], list[Node]]:
+    """As `scan`, of whose derivatives the carry of every `every`-th step alone is kept: a loop over
+    parts of so many steps, and one over those that are left, which come last."""
+    parts, left = divmod(length, every)
+
+    def part(given: list[Node], slices: list[Node]) -> tuple[Sequence[Node], Sequence[Node]]:
+        return scan(step, given, slices, every, reverse=reverse)
+
+    first = left if reverse else 0
+    in_parts = [
+        reshape(x[first : first + parts * every], (parts, every, *x.shape[1:])) for x in stacks
+    ]
+    last, made = scan(part, carries, in_parts, parts, reverse=reverse, recompute=True)
+    stacked = [reshape(x, (parts * every, *x.shape[2:])) for x in made]
+    if not left:
+        return last, stacked
+    rest = [x[:left] if reverse else x[parts * every :] for x in stacks]
+    last, made = scan(step, last, rest, left, reverse=reverse, recompute=True)
+    pairs = zip(made, stacked, strict=True) if reverse else zip(stacked, made, strict=True)
+    return last, [concatenate(pair, 0) for pair in pairs]
 
 
 def apply_scan(

@@ -14,7 +14,8 @@ Step = Callable[[Sequence[Node], Sequence[Node]], tuple[Sequence[Node], Sequence
 
 @dataclass(frozen=True)
 class LoopNet:
-    """`length` steps from `carries` on, over the slices of `stacks`."""
+    """`length` steps from `carries` on, over the slices of `stacks`; of derivatives every so many
+    carries alone are kept, where `every` says so."""
 
     graph: Graph
     step: Step
@@ -22,11 +23,16 @@ class LoopNet:
     stacks: Sequence[Node]
     length: int
     reverse: bool = False
+    every: int | None = None
 
     def results(self, scanned: bool) -> tuple[list[Node], list[Node]]:
         """The last carries and the stacked values, by a loop or by its steps one by one."""
         if not scanned:
             return written_out(self)
+        if self.every is not None:
+            return loops.scan_in_parts(
+                self.step, self.carries, self.stacks, self.length, self.every, reverse=self.reverse
+            )
         return loops.scan(self.step, self.carries, self.stacks, self.length, reverse=self.reverse)
 
     def loss(self, scanned: bool) -> Node:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from graphc.declare.forms import Form, Nodes, form_of, in_form, listed
+from graphc.declare.hyperparameters import as_count
 from graphc.errors import DTypeError, GraphError, ShapeError
 from graphc.ir import loops
 from graphc.ir.build import broadcast_to
@@ -22,6 +23,7 @@ def scan(
     inputs: Nodes | None = None,
     length: int | str | Dim | None = None,
     reverse: bool = False,
+    checkpoint: int | None = None,
 ) -> tuple[Any, Any]:
     """The last carry and the stacked outputs of a loop whose body is compiled once.
 
@@ -31,7 +33,12 @@ def scan(
     along axis 0, None without inputs, and its outputs stand at place t of theirs, whose axis 0 is
     new. `length` is the number of steps, which inputs say by themselves; `reverse` goes from the
     last slice to the first. `body` is called once, when the loop is declared, and may read any
-    tensor of the graph, such as weights. Derivatives are loops too.
+    tensor of the graph, such as weights. Derivatives are loops too; they keep of each step what is
+    costly, or with `checkpoint=k` the carry of every k-th step alone, from which they make the
+    others again. That takes a fixed length.
+
+    Random numbers that the body draws are the same in all steps, as for variational dropout; others
+    are drawn before the loop and given as inputs.
 
         def step(h, x):
             h = gc.tanh(x @ w_in + h @ w)
@@ -40,7 +47,8 @@ def scan(
         last, all_steps = gc.scan(step, start, sequence)
 
     Raises ShapeError where lengths differ or none is given, and where a carry changes its shape,
-    DTypeError where it changes its dtype, and TypeError for a body that does not return a pair.
+    DTypeError where it changes its dtype, TypeError for a body that does not return a pair, and
+    DataError for a `checkpoint` that is no integer of at least 1.
     """
     carries, stacks = _tensors("carry", carry), _tensors("inputs", inputs)
     if not carries:
@@ -59,8 +67,14 @@ def scan(
         forms.append(None if outputs is None else form_of(outputs))
         return _next_carries(after, carry, given), _tensors("outputs", outputs)
 
-    last, stacked = loops.scan(step, carries, stacks, steps, reverse=reverse)
-    (form,) = forms
+    if checkpoint is None:
+        last, stacked = loops.scan(step, carries, stacks, steps, reverse=reverse)
+    else:
+        if not isinstance(steps, int):
+            raise _error(f"checkpoint: a fixed length expected, not {steps}", ShapeError)
+        every = as_count("checkpoint", checkpoint, 1)
+        last, stacked = loops.scan_in_parts(step, carries, stacks, steps, every, reverse=reverse)
+    form = forms[0]
     return in_form(form_of(carry), last), None if form is None else in_form(form, stacked)
 
 

@@ -1,6 +1,7 @@
 """Loops in machine code: against the reference, fused and not, on threads, in loops of steps."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -36,6 +37,12 @@ def assert_as_reference(
 def test_derivatives(machine: Machine, length: int, reverse: bool, fuse: bool) -> None:
     program = derivatives(simple_net(length, reverse), True) if length else _without_steps()
     assert_as_reference(machine, program, values_of(program), fuse)
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_derivatives_that_keep_carries_alone(machine: Machine, reverse: bool) -> None:
+    program = derivatives(replace(simple_net(5, reverse), every=2), True)
+    assert_as_reference(machine, program, values_of(program), True)
 
 
 def _without_steps() -> Program:

@@ -1,6 +1,7 @@
 """Loops: bodies cut out of a graph, derivatives against steps written out, text and refusals."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -99,6 +100,26 @@ def test_many_random_bodies(seed: int) -> None:
     assert_equal_values(program, derivatives(net, False))
     assert_equal_values(simplify_loops(program), program)
     assert parse_program(print_program(program)) == program
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("every", [1, 2, 3, 7])
+def test_kept_carries_give_the_same_derivatives(every: int, reverse: bool) -> None:
+    net = simple_net(6, reverse)
+    whole = derivatives(net, True)
+    in_parts = derivatives(replace(net, every=every), True)
+    assert_equal_values(in_parts, whole)
+    assert_equal_values(simplify_loops(in_parts), whole)
+
+
+def test_of_parts_carries_alone_are_kept() -> None:
+    """Neither slopes nor values of steps are stacked by the loop over parts."""
+    net = replace(simple_net(6), every=3)
+    (slope,) = gradients(net.loss(True), [net.graph.inputs["w"]])
+    outer = [x for x in topological([slope]) if x.op.name == "scan" and x.attributes["length"] == 2]
+    forward = [x for x in outer if not x.attributes["reverse"]]
+    assert {x.shape for loop in forward for x in loop.type.results[1:]} == {(2, 2, 3), (2, 3, 2, 3)}
+    assert max(len(loop.type.results) for loop in forward) == 3
 
 
 def test_no_step_hands_the_carry_on() -> None:

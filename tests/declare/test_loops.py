@@ -1,0 +1,119 @@
+"""`gc.scan` and `gc.fori_loop`: forms of carries and outputs, and what they refuse."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import graphc as gc
+
+X = np.arange(12, dtype=np.float32).reshape(4, 3)
+
+
+def run(outputs: Any, x: gc.Node) -> Any:
+    return gc.function(x, outputs, mode="reference")(X)
+
+
+def test_forms_come_back() -> None:
+    """A carry of two by name and outputs as a list, without a length."""
+    x = gc.Graph().input("x", (4, 3))
+
+    def body(carry: dict[str, gc.Node], row: gc.Node) -> Any:
+        total, count = carry["total"] + row, carry["count"] + 1
+        return {"count": count, "total": total}, [total * 2, count]
+
+    start = {"total": gc.zeros_like(x[0]), "count": x.graph.constant(0, "i32")}
+    last, (doubled, counts) = gc.scan(body, start, x)
+    assert list(last) == ["total", "count"] and last["count"].dtype == "i32"
+    total, twice, numbers = run([last["total"], doubled, counts], x)
+    np.testing.assert_array_equal(total, X.sum(0))
+    np.testing.assert_array_equal(twice, 2 * X.cumsum(0))
+    np.testing.assert_array_equal(numbers, [1, 2, 3, 4])
+
+
+def test_several_inputs_from_the_end() -> None:
+    x = gc.Graph().input("x", (4, 3))
+    last, none = gc.scan(
+        lambda h, rows: (h * 0.5 + rows[0] - rows[1], None), x[0], (x, x * 2), reverse=True
+    )
+    expected = X[0]
+    for row in X[::-1]:
+        expected = expected * 0.5 + row - 2 * row
+    assert none is None
+    np.testing.assert_array_equal(run(last, x), expected)
+
+
+def test_a_length_alone() -> None:
+    x = gc.Graph().input("x", (4, 3))
+    last, powers = gc.scan(lambda h, _: (h * 2, h), x[0], length=5)
+    np.testing.assert_array_equal(run(last, x), X[0] * 32)
+    np.testing.assert_array_equal(run(powers, x)[3], X[0] * 8)
+
+
+def test_numbers_become_carries() -> None:
+    x = gc.Graph().input("x", (4, 3))
+    last, _ = gc.scan(lambda h, row: (7.0, None), x[0], x)
+    np.testing.assert_array_equal(run(last, x), np.full(3, 7.0))
+
+
+def test_fori_loop_counts() -> None:
+    x = gc.Graph().input("x", (4, 3))
+    last = gc.fori_loop(2, 5, lambda i, h: h + gc.cast(i, "f32"), x[0])
+    np.testing.assert_array_equal(run(last, x), X[0] + 2 + 3 + 4)
+    assert run(gc.fori_loop(5, 2, lambda i, h: h * 0, x[0]), x).tolist() == X[0].tolist()
+
+
+def test_a_derivative_through_kept_carries() -> None:
+    x = gc.Graph().input("x", (4, 3))
+    slopes = []
+    for checkpoint in None, 2, 3:
+        last, _ = gc.scan(lambda h, row: (gc.tanh(h + row), None), x[0], x, checkpoint=checkpoint)
+        slopes.append(run(gc.grad(gc.sum(last), x), x))
+    np.testing.assert_allclose(slopes[1], slopes[0], rtol=1e-6)
+    np.testing.assert_allclose(slopes[2], slopes[0], rtol=1e-6)
+
+
+def test_dropout_of_a_body_trains_and_rests() -> None:
+    """A random stream inside of the body: one mask for all steps of a call, none in inference."""
+    graph = gc.Graph(seed=2)
+    x = graph.input("x", (4, 3))
+    drop = gc.nn.Dropout(0.5)
+    last, _ = gc.scan(lambda h, row: (h + drop(row), None), gc.zeros_like(x[0]), x)
+    trained = gc.function(x, last, gc.training_updates(last), mode="reference")
+    results = {tuple(trained(np.ones_like(X)).tolist()) for _ in range(8)}
+    assert len(results) > 1
+    assert {value for result in results for value in result} <= {0.0, 8.0}
+    np.testing.assert_array_equal(run(gc.inference(last), x), X.sum(0))
+
+
+def _body(change: Callable[[Any], Any]) -> Callable[..., Any]:
+    return lambda h, row: (change(h), None)
+
+
+@pytest.mark.parametrize(
+    ("use", "error", "match"),
+    [
+        (lambda x: gc.scan(lambda h, _: h, x[0], x), TypeError, "a pair expected of the body"),
+        (lambda x: gc.scan(_body(lambda h: h[:2]), x[0], x), gc.ShapeError, r"\[3\] expected"),
+        (
+            lambda x: gc.scan(_body(lambda h: gc.cast(h, "f64")), x[0], x),
+            gc.DTypeError,
+            "f32 expected, not f64; cast it",
+        ),
+        (lambda x: gc.scan(_body(lambda h: (h, h)), x[0], x), gc.GraphError, "of 1 tensors"),
+        (lambda x: gc.scan(_body(lambda h: h), x[0]), gc.ShapeError, "inputs or a length"),
+        (lambda x: gc.scan(_body(lambda h: h), x[0], x, 3), gc.ShapeError, "not 3, 4"),
+        (lambda x: gc.scan(_body(lambda h: h), x[0], x[0, 0]), gc.ShapeError, "an axis of steps"),
+        (lambda x: gc.scan(_body(lambda h: h), [], x), TypeError, "one tensor at least"),
+        (lambda x: gc.scan(_body(lambda h: h), 1.0, x), TypeError, "carry: "),
+        (lambda x: gc.scan(_body(lambda h: h), x[0], x, checkpoint=0), gc.DataError, "checkpoint"),
+        (lambda x: gc.fori_loop(0, 1.5, lambda i, h: h, x), TypeError, "integer"),
+    ],
+)
+def test_refusals(use: Callable[[gc.Node], Any], error: type[Exception], match: str) -> None:
+    x = gc.Graph().input("x", (4, 3))
+    with pytest.raises(error, match=match) as raised:
+        use(x)
+    if error is not TypeError:
+        assert "test_loops.py" in str(raised.value) or error is gc.DataError
