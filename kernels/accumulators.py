@@ -28,15 +28,11 @@ from graphc.kernels.scalar import (
     neutral_element,
     rounds,
 )
-from graphc.kernels.source import (
-    THREAD_SHARE,
-    Block,
-    ScratchParts,
-    Storage,
-)
+from graphc.kernels.source import THREAD_SHARE, ScratchParts, Storage
 from graphc.kernels.stages import (
     STRIP,
 )
+from graphc.kernels.statements import Block, Element, Stack, Target
 from graphc.kernels.thread_blocks import block_count
 from graphc.kernels.transposed_tiles import transposed_tiles
 
@@ -83,7 +79,7 @@ class Accumulators:
         self.finishing = new_function(f"{name}_finish") if self.has_partials else self.main
         self.block_start, self.block_end = Block(), Block()
         self.rows = {level: Block() for level in range(-1, nest.passes)}
-        self.accumulators: dict[Node, str] = {}
+        self.accumulators: dict[Node, Target] = {}
         self.row_parts: dict[Node, str] = {}
         self.scratch: dict[Node, Storage] = {}
         self.parts: list[ScratchParts] = []
@@ -109,7 +105,7 @@ class Accumulators:
         self.parts.append(parts)
         buffer = self._written(storage)
         if sharing > 1:
-            self.main.prologue.add(f"{buffer} = advance({buffer}, {parts.start()})")
+            self.main.prologue.assign(buffer, f"advance({buffer}, {parts.start()})")
         return storage
 
     @property
@@ -119,14 +115,14 @@ class Accumulators:
             return self.loops.row_index
         return self.strips.index_within(self.loops.row_index)
 
-    def _row_variable(self, node: Node, name: str) -> str:
+    def _row_variable(self, node: Node, name: str) -> Target:
         """What holds a value that each row has once: a variable, or an element for each row of a
         strip."""
         variable = self.main.names.unique(name)
         if self.strips is None:
             return variable
         self.main.prologue.add(self.strips.declaration(variable, node))
-        return f"{variable}[{self.strips.index}]"
+        return Element(variable, self.strips.index)
 
     def _written(self, storage: Storage) -> str:
         self.function.writes.append(storage)
@@ -163,7 +159,7 @@ class Accumulators:
     def _entries(self, node: Node, count: int) -> str:
         """An array on the stack for a sum's blocks."""
         entries = self.main.names.unique(f"{label(node)}_blocks")
-        self.main.prologue.add(f"{entries} = stack({dtype_name(node.dtype)}, {count})")
+        self.main.prologue.add(Stack(entries, dtype_name(node.dtype), count))
         return entries
 
     def _begin_accumulator(self, node: Node, kind: Reduces) -> None:
@@ -187,16 +183,16 @@ class Accumulators:
             self._begin_variable(node, part, pass_sums, self.rows[level - 1])
         if self.has_partials:
             partial = self._written(self._accumulator_storage(node))
-            self.block_end.add(f"{partial}[{BLOCK}] = {variable}")
+            self.block_end.assign(Element(partial, BLOCK), variable)
 
     def _begin_variable(
-        self, node: Node, variable: str, sums: BlockSums | None, before: Block
+        self, node: Node, variable: Target, sums: BlockSums | None, before: Block
     ) -> None:
         """Sets what a loop accumulates into a variable to the neutral element `before` the loop, or
         before each of its blocks."""
         if sums is None:
-            line = f"{variable} = {neutral_element(node)}"
-            before.add(line, node if variable == self.accumulators[node] else None)
+            shown = node if variable == self.accumulators[node] else None
+            before.assign(variable, neutral_element(node), shown)
         else:
             sums.accumulate(node, variable, self._entries(node, sums.entries))
 
@@ -206,7 +202,7 @@ class Accumulators:
         target = self.accumulators[node] = self._row_variable(node, label(node))
         if sums is None:
             before = self.rows[self.nest.roles[node].level - 1]
-            before.add(f"{target} = {neutral_element(node)}", node)
+            before.assign(target, neutral_element(node), node)
             return
         elements = Elements(self.strips.width, self.strips.index, self.strips.wrap_in_rows)
         entries = self._entries(node, sums.entries * elements.size)
@@ -215,14 +211,14 @@ class Accumulators:
     def _begin_columns(self, node: Node) -> None:
         """The same of a sum over rows that each element of a row has, in memory."""
         buffer = self._written(self._accumulator_storage(node))
-        target = f"{buffer}[{self._accumulator_index(node)}]"
+        target = Element(buffer, self._accumulator_index(node))
 
         def wrap(into: Block, body: Block) -> None:
             wrap_in_loops(into, self.loops.inner, body)
 
         if self.row_sums is None or not rounds(node):
             zero = Block()
-            zero.add(f"{target} = {neutral_element(node)}")
+            zero.assign(target, neutral_element(node))
             wrap(self.block_start, zero)
             return
         elements = Elements(self.loops.row_size, self.loops.row_index, wrap)
@@ -255,15 +251,16 @@ class Accumulators:
     def _accumulate(self, node: Node, value: str, block: Block) -> None:
         if node not in self.accumulators:
             buffer = self.main.arguments.name(self._accumulator_storage(node))
-            target = f"{buffer}[{self._accumulator_index(node)}]"
+            target: Target = Element(buffer, self._accumulator_index(node))
         elif node in self.row_parts:
             total, target = self.accumulators[node], self.row_parts[node]
             level = self.nest.roles[node].level
-            self.rows[level].add(f"{total} = {combined(node, total, target)}")
+            added = combined(node, str(total), str(target))
+            self.rows[level].accumulate(total, added)
         else:
             target = self.accumulators[node]
         step = combined if self.strips is None else combined_in_order
-        block.add(f"{target} = {step(node, target, value)}", node)
+        block.accumulate(target, step(node, str(target), value), node)
 
     def _emit_partials(self) -> None:
         """Adds up what the blocks have accumulated: rows into the first block's row."""
@@ -276,12 +273,13 @@ class Accumulators:
                 index = self.loops.row_index
                 other = f"{buffer}[{BLOCK} * {self.loops.row_size} + {index}]"
                 element = Block()
-                element.add(f"{buffer}[{index}] = {combined(node, f'{buffer}[{index}]', other)}")
+                target = Element(buffer, index)
+                element.accumulate(target, combined(node, str(target), other))
                 wrap_in_loops(body, self.loops.inner, element)
-                self.function.prologue.nest(f"for {BLOCK} in range(1, {self.blocks}):", body)
+                self.function.prologue.loop(BLOCK, f"1, {self.blocks}", body)
             else:
                 total = self.function.names.unique(label(node))
                 self.accumulators[node] = total
-                body.add(f"{total} = {combined(node, total, f'{buffer}[{BLOCK}]')}")
-                self.function.prologue.add(f"{total} = {neutral_element(node)}", node)
-                self.function.prologue.nest(f"for {BLOCK} in range({self.blocks}):", body)
+                body.accumulate(total, combined(node, total, f"{buffer}[{BLOCK}]"))
+                self.function.prologue.assign(total, neutral_element(node), node)
+                self.function.prologue.loop(BLOCK, self.blocks, body)

@@ -9,6 +9,7 @@ from graphc.kernels.accumulators import StorageOf
 from graphc.kernels.names import Names, label
 from graphc.kernels.scalar import combined_in_order, dtype_name, neutral_element
 from graphc.kernels.source import Arguments
+from graphc.kernels.statements import Block, Element
 
 
 class BlockReductions:
@@ -39,10 +40,10 @@ class BlockReductions:
             f"{parts}[{element}] = {neutral_element(node)}" for node, parts in self._parts.items()
         ]
 
-    def accumulated(self, node: Node, element: str, value: str) -> str:
-        """The line that adds a row's value. In order: a tile's height must not regroup a sum."""
-        target = f"{self._parts[node]}[{element}]"
-        return f"{target} = {combined_in_order(node, target, value)}"
+    def accumulate(self, into: Block, node: Node, element: str, value: str) -> None:
+        """Adds a row's value. In order: a tile's height must not regroup a sum."""
+        target = Element(self._parts[node], element)
+        into.accumulate(target, combined_in_order(node, str(target), value), node)
 
     def ended(
         self,

@@ -16,7 +16,7 @@ from graphc.kernels.access import Loop
 from graphc.kernels.names import Names
 from graphc.kernels.pairwise import PairwiseStack, entries_of, steps_of_block
 from graphc.kernels.scalar import combined_in_order, neutral_element
-from graphc.kernels.source import Block
+from graphc.kernels.statements import Block, Element, Target
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ class BlockSums:
         return entries_of(self.cut.blocks)
 
     def accumulate(
-        self, node: Node, target: str, entries: str, elements: Elements | None = None
+        self, node: Node, target: Target, entries: str, elements: Elements | None = None
     ) -> None:
         """`target` holds the sum of a block's terms, and behind the loop that of all.
 
@@ -125,45 +125,55 @@ class BlockSums:
         size, index = (1, "0") if elements is None else (elements.size, elements.index)
         place = partial(_place, entries, size, index)
 
-        def add(into: Block, line: str, of: Node | None = None) -> None:
+        def assign(into: Block, to: Target, value: str | Element, of: Node | None = None) -> None:
             if elements is None:
-                into.add(line, of)
+                into.assign(to, value, of)
                 return
             body = Block()
-            body.add(line, of)
+            body.assign(to, value, of)
             elements.wrap(into, body)
 
-        add(self.block_start, f"{target} = {neutral_element(node)}", node)
-        add(self.block_end, f"{place(top)} = {target}")
+        assign(self.block_start, target, neutral_element(node), node)
+        assign(self.block_end, place(top), str(target))
         lower, upper = place(f"({top} - 1)"), place(top)
-        add(self.merged, f"{lower} = {combined_in_order(node, lower, upper)}")
-        add(self.after, f"{target} = {place('0')}")
+        assign(self.merged, lower, combined_in_order(node, str(lower), str(upper)))
+        assign(self.after, target, place("0"))
 
     def wrap(self, into: Block, limits: str, steps: Callable[[Block, str], None]) -> None:
         """Appends the cut loop, whose range has these limits. steps: appends the loop over the
-        range that it is given, a block's."""
+        range that it is given, a block's.
+
+        Before:                    After, of blocks of 64 steps:
+
+            for i in range(1000):      for i_start in range(0, 1000, 64):
+                sum += term                i_end = i_start + 64, or 1000 in the last
+                                           sum = 0
+                                           for i in range(i_start, i_end):
+                                               sum += term
+                                           put the sum on the stack, add up in pairs
+        """
         start, end, size = self._start, self._end, self.cut.steps
         first, last = limits.split(", ")
         block = Block()
-        block.add(f"{end} = {start} + {size} if {start} <= {last} - {size} else {last}")
+        block.assign(end, f"{start} + {size} if {start} <= {last} - {size} else {last}")
         block.extend(self.block_start)
         steps(block, f"{start}, {end}")
         block.extend(self.block_end)
-        block.lines += self.stack.pushed(self.merged.lines)
-        into.nest(f"for {start} in range({first}, {last}, {size}):", block)
+        block.extend(self.stack.pushed(self.merged))
+        into.loop(start, f"{first}, {last}, {size}", block)
 
     def begin(self, into: Block) -> None:
         """Appends what comes before all loops over a sum's terms."""
-        into.lines += self.stack.begun()
+        into.extend(self.stack.begun())
 
     def end(self, into: Block) -> None:
         """Appends what comes behind them."""
-        into.lines += self.stack.joined(self.merged.lines)
+        into.extend(self.stack.joined(self.merged))
         into.extend(self.after)
 
 
-def _place(entries: str, size: int, index: str, entry: str) -> str:
+def _place(entries: str, size: int, index: str, entry: str) -> Element:
     """The element of an entry of the stack."""
     terms = [entry if size == 1 else f"{entry} * {size}"] if entry != "0" else []
     terms += [index] if index != "0" or not terms else []
-    return f"{entries}[{' + '.join(terms)}]"
+    return Element(entries, " + ".join(terms))

@@ -13,7 +13,7 @@ from math import ceil
 
 from graphc.kernels.lines import LINE, PLACE, LineArray
 from graphc.kernels.pairwise import PairwiseStack, entries_of
-from graphc.kernels.source import Block
+from graphc.kernels.statements import Block, Element, Stack
 
 # The variables of the lines below.
 CARRY, VALUE, TOTAL, ENTRIES, ENTRY, BEFORE = (
@@ -55,19 +55,21 @@ def one_after_the_other(
 ) -> None:
     """Lines side by side, each element of the one before it."""
     if lines == "1":
-        into.add(f"{CARRY} = {x.at('0', '0')}")
-        into.add(f"{y.at('0', '0')} = {CARRY}")
-        body = Block([f"{CARRY} = {step.of(CARRY, PLACE, '0')}", f"{y.at(PLACE, '0')} = {CARRY}"])
-        into.nest(f"for {PLACE} in range(1, {length}):", body)
+        into.assign(CARRY, x.at("0", "0"))
+        into.assign(y.element("0", "0"), CARRY)
+        body = Block()
+        body.assign(CARRY, step.of(CARRY, PLACE, "0"))
+        body.assign(y.element(PLACE, "0"), CARRY)
+        into.loop(PLACE, f"1, {length}", body)
         return
     carry = f"{CARRY}[{LINE}]"
-    into.add(f"{CARRY} = stack({step.dtype}, {width})")
+    into.add(Stack(CARRY, step.dtype, width))
     first = [f"{VALUE} = {x.at('0')}", f"{carry} = {VALUE}", f"{y.at('0')} = {VALUE}"]
-    into.nest(f"for {LINE} in range({lines}):", Block(first))
+    into.loop(LINE, lines, Block.of_lines(*first))
     later = Block()
     value = [f"{VALUE} = {step.of(carry, PLACE, LINE)}", *first[1:2], f"{y.at(PLACE)} = {VALUE}"]
-    later.nest(f"for {LINE} in range({lines}):", Block(value))
-    into.nest(f"for {PLACE} in range(1, {length}):", later)
+    later.loop(LINE, lines, Block.of_lines(*value))
+    into.loop(PLACE, f"1, {length}", later)
 
 
 def blocks_side_by_side(
@@ -76,52 +78,52 @@ def blocks_side_by_side(
     """Sums of long lines side by side, each in blocks."""
 
     def each(block: Block, *statements: str) -> None:
-        block.nest(f"for {LINE} in range({lines}):", Block(list(statements)))
+        block.loop(LINE, lines, Block.of_lines(*statements))
 
     def entry(number: str) -> str:
         return f"{ENTRIES}[{number} * {width} + {LINE}]"
 
     total, before = f"{TOTAL}[{LINE}]", f"{BEFORE}[{LINE}]"
     entries = entries_of(ceil(length / BESIDE_LENGTH))
-    into.add(f"{TOTAL} = stack({step.dtype}, {width})")
-    into.add(f"{BEFORE} = stack({step.dtype}, {width})")
-    into.add(f"{ENTRIES} = stack({step.dtype}, {entries * width})")
+    into.add(Stack(TOTAL, step.dtype, width))
+    into.add(Stack(BEFORE, step.dtype, width))
+    into.add(Stack(ENTRIES, step.dtype, entries * width))
     each(into, f"{before} = {step.zero}")
-    into.lines += STACK.begun()
+    into.extend(STACK.begun())
     block, inside, merged = Block(), Block(), Block()
     last = length - BESIDE_LENGTH
-    block.add(f"{END} = {START} + {BESIDE_LENGTH} if {START} <= {last} else {length}")
+    block.assign(END, f"{START} + {BESIDE_LENGTH} if {START} <= {last} else {length}")
     each(block, f"{total} = {step.zero}")
     value = [f"{VALUE} = {step.of(total, PLACE, LINE)}", f"{total} = {VALUE}"]
     each(inside, *value, f"{y.at(PLACE)} = {before} + {VALUE}")
-    block.nest(f"for {PLACE} in range({START}, {END}):", inside)
+    block.loop(PLACE, f"{START}, {END}", inside)
     each(block, f"{entry(STACK.top)} = {total}")
     lower = entry(f"({STACK.top} - 1)")
     each(merged, f"{lower} = {lower} + {entry(STACK.top)}")
-    block.lines += STACK.pushed(merged.lines)
+    block.extend(STACK.pushed(merged))
     each(block, f"{before} = {entry('0')}")
     sums = Block()
     each(sums, f"{before} = {before} + {entry(ENTRY)}")
-    block.nest(f"for {ENTRY} in range(1, {STACK.top}):", sums)
-    into.nest(f"for {START} in range(0, {length}, {BESIDE_LENGTH}):", block)
+    block.loop(ENTRY, f"1, {STACK.top}", sums)
+    into.loop(START, f"0, {length}, {BESIDE_LENGTH}", block)
 
 
 def one_line_in_blocks(into: Block, step: Step, x: LineArray, y: LineArray, length: int) -> None:
     """Sums of one long line: of parts of a block side by side, then of the parts before each."""
     blocks = length // BLOCK_LENGTH
-    into.add(f"{TOTALS} = stack({step.dtype}, {PARTS})")
-    into.add(f"{ENTRIES} = stack({step.dtype}, {entries_of(blocks)})")
-    into.add(f"{BEFORE} = {step.zero}")
-    into.lines += STACK.begun()
+    into.add(Stack(TOTALS, step.dtype, PARTS))
+    into.add(Stack(ENTRIES, step.dtype, entries_of(blocks)))
+    into.assign(BEFORE, step.zero)
+    into.extend(STACK.begun())
     whole = blocks * BLOCK_LENGTH
-    into.nest(f"for {START} in range(0, {whole}, {BLOCK_LENGTH}):", _block(step, x, y))
+    into.loop(START, f"0, {whole}, {BLOCK_LENGTH}", _block(step, x, y))
     if whole < length:
-        into.add(f"{TOTAL} = {step.zero}")
+        into.assign(TOTAL, step.zero)
         rest = [
             f"{TOTAL} = {step.of(TOTAL, PLACE, '0')}",
             f"{y.at(PLACE, '0')} = {BEFORE} + {TOTAL}",
         ]
-        into.nest(f"for {PLACE} in range({whole}, {length}):", Block(rest))
+        into.loop(PLACE, f"{whole}, {length}", Block.of_lines(*rest))
 
 
 def _block(step: Step, x: LineArray, y: LineArray) -> Block:
@@ -131,22 +133,21 @@ def _block(step: Step, x: LineArray, y: LineArray) -> Block:
     first = place.removesuffix(f" + {PLACE}")
     block, inside, offset = Block(), Block(), Block()
     begun = [f"{total} = {x.at(first, '0')}", f"{y.at(first, '0')} = {total}"]
-    block.nest(f"for {PART} in range({PARTS}):", Block(begun))
+    block.loop(PART, PARTS, Block.of_lines(*begun))
     value = [f"{VALUE} = {step.of(total, place, '0')}", f"{total} = {VALUE}"]
-    inside.nest(f"for {PART} in range({PARTS}):", Block([*value, f"{y.at(place, '0')} = {VALUE}"]))
-    block.nest(f"for {PLACE} in range(1, {PART_LENGTH}):", inside)
+    inside.loop(PART, PARTS, Block.of_lines(*value, f"{y.at(place, '0')} = {VALUE}"))
+    block.loop(PLACE, f"1, {PART_LENGTH}", inside)
     element = y.at(place, "0")
-    offset.nest(
-        f"for {PLACE} in range({PART_LENGTH}):", Block([f"{element} = {BEFORE} + {element}"])
-    )
-    offset.add(f"{BEFORE} = {BEFORE} + {total}")
-    block.nest(f"for {PART} in range({PARTS}):", offset)
-    block.add(f"{ENTRIES}[{STACK.top}] = {_sum_in_pairs([f'{TOTALS}[{p}]' for p in range(PARTS)])}")
+    offset.loop(PLACE, PART_LENGTH, Block.of_lines(f"{element} = {BEFORE} + {element}"))
+    offset.assign(BEFORE, f"{BEFORE} + {total}")
+    block.loop(PART, PARTS, offset)
+    totals = [f"{TOTALS}[{part}]" for part in range(PARTS)]
+    block.assign(Element(ENTRIES, STACK.top), _sum_in_pairs(totals))
     lower = f"{ENTRIES}[{STACK.top} - 1]"
-    block.lines += STACK.pushed([f"{lower} = {lower} + {ENTRIES}[{STACK.top}]"])
-    block.add(f"{BEFORE} = {ENTRIES}[0]")
-    sums = Block([f"{BEFORE} = {BEFORE} + {ENTRIES}[{ENTRY}]"])
-    block.nest(f"for {ENTRY} in range(1, {STACK.top}):", sums)
+    block.extend(STACK.pushed(Block.of_lines(f"{lower} = {lower} + {ENTRIES}[{STACK.top}]")))
+    block.assign(BEFORE, f"{ENTRIES}[0]")
+    sums = Block.of_lines(f"{BEFORE} = {BEFORE} + {ENTRIES}[{ENTRY}]")
+    block.loop(ENTRY, f"1, {STACK.top}", sums)
     return block
 
 

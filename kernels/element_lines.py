@@ -19,7 +19,8 @@ from graphc.kernels.domain import Domain
 from graphc.kernels.names import Names, label
 from graphc.kernels.node_kinds import is_index, is_inline, viewed
 from graphc.kernels.scalar import constant, index_value, scalar_expression
-from graphc.kernels.source import Arguments, Block
+from graphc.kernels.source import Arguments
+from graphc.kernels.statements import Block, Element
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,13 +43,13 @@ class ElementLines:
         """The name of the node's element, whose operands are at hand or in memory."""
         operands = [self._operand(node, position) for position in range(len(node.operands))]
         self.known[node] = self.names.unique(label(node))
-        self.block.add(f"{self.known[node]} = {scalar_expression(node, operands)}", node)
+        self.block.assign(self.known[node], scalar_expression(node, operands), node)
         return self.known[node]
 
-    def place(self, node: Node, place: Strided, axes: tuple[int | None, ...]) -> str:
-        """The element of `node` in memory, as source."""
+    def place(self, node: Node, place: Strided, axes: tuple[int | None, ...]) -> Element:
+        """The element of `node` in memory."""
         buffer, index = self.place_in_buffer(node, place, axes)
-        return f"{buffer}[{index}]"
+        return Element(buffer, index)
 
     def place_in_buffer(
         self, node: Node, place: Strided, axes: tuple[int | None, ...]
@@ -76,5 +77,5 @@ class ElementLines:
         element = self.place(operand, place, axes)
         if element not in self.known:
             self.known[element] = self.names.unique(f"{label(base)}_value")
-            self.block.add(f"{self.known[element]} = {element}", node)
+            self.block.assign(self.known[element], element, node)
         return self.known[element]

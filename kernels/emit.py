@@ -23,22 +23,16 @@ from graphc.kernels.scalar import (
     reduction_of_one,
     scalar_expression,
 )
-from graphc.kernels.source import (
-    THREAD_SHARE,
-    Block,
-    KernelSource,
-    Share,
-    function_text,
-    share_limits,
-)
+from graphc.kernels.source import THREAD_SHARE, KernelSource, Share, function_text, share_limits
 from graphc.kernels.stages import (
     STRIP_START,
-    Prefetch,
+    FarOperand,
     StagedPass,
     prefetched_operands,
     stages_of_pass,
     strip_declaration,
 )
+from graphc.kernels.statements import Block, Element, LoopKind, Target, loops_in
 from graphc.kernels.thread_blocks import cycles
 
 
@@ -82,25 +76,26 @@ class _LoopEmitter(Accumulators):
         if self.has_partials:
             self._emit_partials()
         self._emit_finish()
-        splits, unroll = self.blocks > 1, self.tiles is None
-        main = self._source(self.main, self._main_lines(), splits, unroll)
+        body = self._main_lines()
+        kinds = {loop.kind for loop in loops_in(body.whole)}
+        has_tiles, long_rows = LoopKind.TILE in kinds, LoopKind.STRIPS in kinds
+        main = self._source(self.main, body, self.blocks > 1, not has_tiles, long_rows)
         if not self.has_partials:
             return (main,)
-        lines = self._finishing_lines()
-        return main, self._source(self.finishing, lines, splits=False, unroll=False)
+        return main, self._source(self.finishing, self._finishing_lines(), False, False, long_rows)
 
     def _source(
-        self, function: KernelFunction, body: Block, splits: bool, unroll: bool
+        self, function: KernelFunction, body: Block, splits: bool, unroll: bool, long_rows: bool
     ) -> KernelSource:
         storages = function.arguments.storages
         return KernelSource(
             function.name,
-            function_text(function.name, function.arguments, body.lines),
+            function_text(function.name, function.arguments, body),
             storages,
             tuple(s for s in (*self.scratch.values(), *self.row_blocks) if s in storages),
             writes=tuple(dict.fromkeys(function.writes)),
             unroll=unroll,
-            long_rows=any(staged.blocks for staged in self.stages),
+            long_rows=long_rows,
             splits=splits,
             cycles=cycles(self.nest) if function is self.main else 0.0,
             parts=tuple(parts for parts in self.parts if parts.storage in storages),
@@ -120,7 +115,7 @@ class _LoopEmitter(Accumulators):
             value = self._value(node, block, level)
             if node in kept:
                 buffer = self.main.arguments.name(self.scratch[node])
-                block.add(f"{buffer}[{self._kept_index}] = {value}")
+                block.assign(Element(buffer, self._kept_index), value)
             if node in sinks:
                 self._store(node, value, block)
 
@@ -140,7 +135,7 @@ class _LoopEmitter(Accumulators):
                 value = self._value(node, block, level)
                 buffer = self.main.names.unique(f"{label(node)}_{STRIP_START}")
                 self.main.prologue.add(strip_declaration(buffer, node))
-                block.store(f"{buffer}[{self._strip_index}] = {value}")
+                block.store_last(Element(buffer, self._strip_index), value)
                 staged.kept[node] = buffer
             staged.blocks.append(block)
 
@@ -168,7 +163,7 @@ class _LoopEmitter(Accumulators):
             role, kind = self.nest.roles[node], self.nest.reduces.get(node)
             if kind is Reduces.ROWS:
                 if not role.inner:
-                    self._store(node, self.accumulators[node], self.finish)
+                    self._store(node, str(self.accumulators[node]), self.finish)
                 elif self.has_partials:
                     self._store(
                         node, self._value(node, self.finish_inner, level), self.finish_inner
@@ -181,7 +176,7 @@ class _LoopEmitter(Accumulators):
 
     def _store(self, node: Node, value: str, block: Block) -> None:
         buffer = self._written(self.storage_of(node))
-        block.store(f"{buffer}[{self.loops.result_index(node)}] = {value}")
+        block.store_last(Element(buffer, self.loops.result_index(node)), value)
 
     def _main_lines(self) -> Block:
         whole = Block()
@@ -192,7 +187,7 @@ class _LoopEmitter(Accumulators):
             blocks.extend(self.block_start)
             self._nest_rows(blocks, (BLOCK, str(self.blocks)))
             blocks.extend(self.block_end)
-            whole.nest(f"for {BLOCK} in range({share_limits(THREAD_SHARE, self.blocks)}):", blocks)
+            whole.loop(BLOCK, share_limits(THREAD_SHARE, self.blocks), blocks)
             return whole
         whole.extend(self.block_start)
         self._nest_rows(whole, THREAD_SHARE if self.blocks > 1 else None)
@@ -223,14 +218,16 @@ class _LoopEmitter(Accumulators):
             prefetches = self._prefetches()
             nest_rows(into, self.loops, self.rows[-1], passes, prefetches, share, self.row_sums)
 
-    def _prefetches(self) -> list[Prefetch]:
+    def _prefetches(self) -> list[FarOperand]:
         """What the passes in stages read in order from far away."""
         if not any(staged.blocks for staged in self.stages):
             return []
         return [
-            Prefetch(
-                self.main.arguments.name(self.storage_of(value)),
-                self.loops.operand_index(*reader),
+            FarOperand(
+                Element(
+                    self.main.arguments.name(self.storage_of(value)),
+                    self.loops.operand_index(*reader),
+                ),
                 value.dtype.itemsize,
             )
             for value, reader in prefetched_operands(self.nest, self.loops).items()
@@ -256,13 +253,13 @@ class _LoopEmitter(Accumulators):
         if not span & frozenset(self.nest.inner):
             block = self._block_of(-1, bool(span))
         buffer = self.function.arguments.name(self.storage_of(viewed(operand)))
-        element = f"{buffer}[{self.loops.operand_index(node, position)}]"
+        element = Element(buffer, self.loops.operand_index(node, position))
         key = (id(block), element)
         if key not in self.function.known:
             name = f"{label(viewed(operand))}_value"
             self.function.known[key] = self._variable_in(block, viewed(operand), name)
-            block.add(f"{self.function.known[key]} = {element}", node)
-        return self.function.known[key]
+            block.assign(self.function.known[key], element, node)
+        return str(self.function.known[key])
 
     def _block_of(self, level: int, varies_by_row: bool) -> Block:
         """Where a value that does not vary within a row is computed."""
@@ -274,7 +271,7 @@ class _LoopEmitter(Accumulators):
         if place is not None:
             return self._computed(node, *place)
         if node in self.accumulators:
-            return self.accumulators[node]
+            return str(self.accumulators[node])
         if node in self.nest.reduces:
             storage, index = self._accumulator_storage(node), self._accumulator_index(node)
         elif strip := self._strip_of(node, level):
@@ -319,7 +316,7 @@ class _LoopEmitter(Accumulators):
             else:
                 stack.pop()
                 self._compute(current, home, at)
-        return self.function.known[id(block), node]
+        return str(self.function.known[id(block), node])
 
     def _compute(self, node: Node, block: Block, level: int) -> None:
         """Emits the value's line, unless it is there; its operands have been computed."""
@@ -343,10 +340,10 @@ class _LoopEmitter(Accumulators):
     def _named(self, node: Node, expression: str, block: Block, key: tuple[int, object]) -> str:
         if key not in self.function.known:
             self.function.known[key] = self._variable_in(block, node, label(node))
-            block.add(f"{self.function.known[key]} = {expression}", node)
-        return self.function.known[key]
+            block.assign(self.function.known[key], expression, node)
+        return str(self.function.known[key])
 
-    def _variable_in(self, block: Block, node: Node, name: str) -> str:
+    def _variable_in(self, block: Block, node: Node, name: str) -> Target:
         """What holds a value that `block` computes."""
         if any(block is row for row in self.rows.values()):
             return self._row_variable(node, name)

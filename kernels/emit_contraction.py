@@ -23,13 +23,13 @@ from graphc.kernels.source import (
     RESERVED,
     THREAD_SHARE,
     Arguments,
-    Block,
     KernelSource,
     OwnRows,
     ScratchParts,
     Storage,
     function_text,
 )
+from graphc.kernels.statements import INDENT, Block, Comment
 from graphc.kernels.thread_blocks import element_cost
 from graphc.kernels.tile_epilogue import FarOperands
 from graphc.kernels.tile_source import contraction_lines
@@ -72,12 +72,12 @@ def emit_contraction(
         thread, _ = THREAD_SHARE
         parts = (ScratchParts(scratch[0], thread, threads, made.scratch, made.arrays),)
         arguments.reserve(scratch[0], SCRATCH)
-    heading = Block()
-    heading.add(f"# {tiling.reason}")
+    body = Block()
+    body.add(Comment(tiling.reason))
     location = product.location
     if location is not None and location.text:
-        heading.add(f"# {location}: {location.text}")
-    body = [*heading.lines, *(line.removeprefix("    ") for line in made.lines)]
+        body.add(Comment(f"{location}: {location.text}"))
+    body.add_lines(*(line.removeprefix(INDENT) for line in made.lines))
     return KernelSource(
         name,
         function_text(name, arguments, body),
@@ -196,13 +196,13 @@ class _Epilogue:
         if self.reductions is not None:
             for node in self.group.reductions:
                 value = lines.known[viewed(node.operands[0])]
-                lines.block.add(self.reductions.accumulated(node, "chain + q", value), node)
+                self.reductions.accumulate(lines.block, node, "chain + q", value)
         for node in self.group.outputs:
             if is_among(node, self.group.reductions):
                 continue
             place = Strided(0, row_major_strides(node.type.dims))
             target = lines.place(node, place, self.group.domain.axes[node])
-            lines.block.add(f"{target} = {lines.known[node]}")
+            lines.block.assign(target, lines.known[node])
         return lines.block.lines
 
     def far_operands(self) -> FarOperands | None:

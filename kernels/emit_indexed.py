@@ -23,7 +23,8 @@ from graphc.kernels.movement_loops import (
 )
 from graphc.kernels.node_kinds import changes_base, viewed
 from graphc.kernels.scalar import number
-from graphc.kernels.source import THREAD_SHARE, Arguments, Block, KernelSource, flat_index
+from graphc.kernels.source import THREAD_SHARE, Arguments, KernelSource, flat_index
+from graphc.kernels.statements import Block, Element
 
 # Cycles: to move an element that an index chose, or add it; to look at an index.
 MOVED_ELEMENT_CYCLES = 0.5
@@ -97,13 +98,14 @@ def _emit_scatter_by_rows(
     index = arguments.name(storage_of(viewed(indices)))
     rows, width = node.type.dims[0], math.prod(node.type.dims[1:])
     part, count = THREAD_SHARE
-    block.add(f"{FIRST_ROW} = {part} * {rows} // {count}")
-    block.add(f"{ROWS_END} = ({part} + 1) * {rows} // {count}")
+    block.assign(FIRST_ROW, f"{part} * {rows} // {count}")
+    block.assign(ROWS_END, f"({part} + 1) * {rows} // {count}")
     row = INNER_VARIABLES[0]
     if not changes_base(node):
-        zero = Block([f"{target}[{row}] = {number(0, node.dtype)}"])
+        zero = Block()
+        zero.assign(Element(target, row), number(0, node.dtype))
         limits = f"{flat_index((FIRST_ROW, width))}, {flat_index((ROWS_END, width))}"
-        block.nest(f"for {row} in range({limits}):", zero)
+        block.loop(row, limits, zero)
     rank, place, extents = indices.rank, operand_place(x), x.type.dims
     slices = MovementLoops.over(
         extents[:rank], [operand_place(indices), _part(place, 0, rank)], INNER_VARIABLES
@@ -114,11 +116,13 @@ def _emit_scatter_by_rows(
     (chosen, first), (offset, step) = slices.indices, elements.indices
     element = f"{target}[index * {width} + {offset}]"
     adding = Block()
-    adding.nest(
-        f"if {FIRST_ROW} <= index and index < {ROWS_END}:",
-        elements.around(Block([_put(node, element, f"{source}[{first} + {step}]")])),
+    adding.branch(
+        f"{FIRST_ROW} <= index and index < {ROWS_END}",
+        elements.around(Block.of_lines(_put(node, element, f"{source}[{first} + {step}]"))),
     )
-    block.extend(slices.around(Block([f"index = i64({index}[{chosen}])", *adding.lines])))
+    slice_ = Block.of_lines(f"index = i64({index}[{chosen}])")
+    slice_.extend(adding)
+    block.extend(slices.around(slice_))
 
 
 def _part(place: Strided, begin: int, end: int) -> Strided:

@@ -38,7 +38,6 @@ from graphc.kernels.source import (
     RESERVED,
     THREAD_SHARE,
     Arguments,
-    Block,
     KernelSource,
     OwnRows,
     Storage,
@@ -47,6 +46,7 @@ from graphc.kernels.source import (
     function_text,
     share_limits,
 )
+from graphc.kernels.statements import Block, Element
 
 # What checks of indices use besides.
 _CHECK_VARIABLES = ("least", "greatest", "index", "row_chunk", "start", "end")
@@ -118,18 +118,20 @@ def _emit_row_by_row(node: Node, storage_of: StorageOf, arguments: Arguments, bl
     rows, width = node.type.dims[0], math.prod(node.type.dims[1:])
     place, row = operand_place(operand), Block()
     element = INNER_VARIABLES[0]
-    zero = Block([f"{target}[{flat_index((ROW, width), (element, 1))}] = {number(0, node.dtype)}"])
-    row.nest(f"for {element} in range({width}):", zero)
+    zero = Block.of_lines(
+        f"{target}[{flat_index((ROW, width), (element, 1))}] = {number(0, node.dtype)}"
+    )
+    row.loop(element, width, zero)
     first = flat_index((ROW, width))
-    row.add(f"{ROW_TARGET} = {advanced(target, first)}")
-    row.add(f"{ROW_SOURCE} = {advanced(source, flat_index((ROW, place.strides[0])))}")
+    row.assign(ROW_TARGET, advanced(target, first))
+    row.assign(ROW_SOURCE, advanced(source, flat_index((ROW, place.strides[0]))))
     nested_loops(
         row,
         operand.type.dims[1:],
         [_without_rows(copy.region), _without_rows(place)],
         lambda at: f"{ROW_TARGET}[{at[0]}] = {ROW_SOURCE}[{at[1]}]",
     )
-    block.nest(f"for {ROW} in range({share_limits(THREAD_SHARE, rows)}):", row)
+    block.loop(ROW, share_limits(THREAD_SHARE, rows), row)
 
 
 def _without_rows(place: Strided) -> Strided:
@@ -183,14 +185,16 @@ def _emit_run(
     first = arguments.run([storage_of(viewed(operand)) for operand in operands])
     dtype = dtype_name(node.dtype)
     count = first + len(copies)
-    each = Block([f"{RUN_SOURCE} = buffer_in_run(arguments, {first}, {RUN}, {count}, {dtype})"])
+    each = Block.of_lines(
+        f"{RUN_SOURCE} = buffer_in_run(arguments, {first}, {RUN}, {count}, {dtype})"
+    )
     nested_loops(
         each,
         operands[0].type.dims,
         [copies[0].region, operand_place(operands[0])],
         lambda at: f"{target}[{at[0]} + {RUN} * {step}] = {RUN_SOURCE}[{at[1]}]",
     )
-    block.nest(f"for {RUN} in range({len(copies)}):", each)
+    block.loop(RUN, len(copies), each)
 
 
 def emit_range_check(
@@ -209,26 +213,23 @@ def emit_range_check(
     arguments = Arguments(names)
     source = arguments.name(given or indices)
     cast = dtype_name(indices.dtype)
-    element = Block(
-        [
-            f"index = {source}[j]",
-            "least = minimum_reassoc(least, index)",
-            "greatest = maximum_reassoc(greatest, index)",
-        ]
-    )
+    element = Block()
+    element.assign("index", Element(source, "j"))
+    element.accumulate("least", "minimum_reassoc(least, index)")
+    element.accumulate("greatest", "maximum_reassoc(greatest, index)")
     if given is not None:
-        element.store(f"{arguments.name(indices)}[j] = index")
-    block = Block([f"least = {cast}(0)", f"greatest = {cast}(0)"])
+        element.store_last(Element(arguments.name(indices), "j"), "index")
+    block = Block.of_lines(f"least = {cast}(0)", f"greatest = {cast}(0)")
     if reader is None:
-        block.nest(f"for j in range({indices.size}):", element)
+        block.loop("j", indices.size, element)
     else:
         block.extend(_in_chunks(indices.size, reader, element))
     if indices.size:
-        stop = Block([f"return {INDEX_OUT_OF_RANGE}"])
-        block.nest(f"if least < 0 or greatest >= {limit}:", stop)
+        stop = Block.of_lines(f"return {INDEX_OUT_OF_RANGE}")
+        block.branch(f"least < 0 or greatest >= {limit}", stop)
     return KernelSource(
         name,
-        function_text(name, arguments, block.lines),
+        function_text(name, arguments, block),
         arguments.storages,
         writes=() if given is None else (indices,),
         splits=reader is not None,
@@ -244,7 +245,7 @@ def _in_chunks(size: int, rows: OwnRows, element: Block) -> Block:
     end = f"start + {chunk}"
     if size % chunk:
         end += f" if row_chunk < {chunks - 1} else {size}"
-    own, block = Block([f"start = row_chunk * {chunk}", f"end = {end}"]), Block()
-    own.nest("for j in range(start, end):", element)
-    block.nest(f"for row_chunk in range({share_limits(THREAD_SHARE, chunks)}):", own)
+    own, block = Block.of_lines(f"start = row_chunk * {chunk}", f"end = {end}"), Block()
+    own.loop("j", "start, end", element)
+    block.loop("row_chunk", share_limits(THREAD_SHARE, chunks), own)
     return block

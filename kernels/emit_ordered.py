@@ -15,7 +15,8 @@ from graphc.kernels.names import Names
 from graphc.kernels.node_kinds import viewed
 from graphc.kernels.scalar import dtype_name, number
 from graphc.kernels.sorting import SORTING_VARIABLES, SortedLines, sorted_lines
-from graphc.kernels.source import RESERVED, Arguments, Block, KernelSource, function_text
+from graphc.kernels.source import RESERVED, Arguments, KernelSource, function_text
+from graphc.kernels.statements import Block, Comment
 
 # Lines of memory are gone along so many at a time, and columns of it.
 LINES_AT_A_TIME = 8
@@ -38,7 +39,7 @@ def emit_ordered(
     arguments = Arguments(Names({*RESERVED, *_VARIABLES, name}))
     block = Block()
     if node.location is not None and node.location.text:
-        block.add(f"# {node.location}: {node.location.text}")
+        block.add(Comment(f"{node.location}: {node.location.text}"))
     buffers = [arguments.name(storage_of(viewed(x))) for x in node.operands]
     buffers.append(arguments.name(storage_of(node)))
     made = SortedLines()
@@ -54,7 +55,7 @@ def emit_ordered(
             count, cycles = made.groups, made.cycles
     return KernelSource(
         name,
-        function_text(name, arguments, block.lines),
+        function_text(name, arguments, block),
         arguments.storages,
         scratch=made.scratch,
         writes=(storage_of(node), *made.scratch),

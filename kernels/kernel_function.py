@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from graphc.kernels.loops import INNER_VARIABLES, OUTER_VARIABLES
 from graphc.kernels.names import Names
 from graphc.kernels.row_strips import STRIP_NUMBER
-from graphc.kernels.source import RESERVED, Arguments, Block, Storage
+from graphc.kernels.source import RESERVED, Arguments, Storage
 from graphc.kernels.stages import STRIP_END, STRIP_START
+from graphc.kernels.statements import Block, Target
 from graphc.kernels.transposed_tiles import TILE_COLUMN, TILE_ROW
 
 BLOCK = "block"
@@ -25,7 +26,7 @@ class KernelFunction:
     name: str
     names: Names
     arguments: Arguments
-    known: dict[tuple[int, object], str] = field(default_factory=dict)
+    known: dict[tuple[int, object], Target] = field(default_factory=dict)
     prologue: Block = field(default_factory=Block)
     writes: list[Storage] = field(default_factory=list)
 

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from graphc.ir.lowering import Strided
 from graphc.kernels.access import Access, Loop, merge_axes
 from graphc.kernels.loops import INNER_VARIABLES
-from graphc.kernels.source import THREAD_SHARE, Block, flat_index, share_limits
+from graphc.kernels.source import THREAD_SHARE, flat_index, share_limits
+from graphc.kernels.statements import Block, Element
 
 GROUP, FIRST, LINES, LINE, PLACE = "group", "first", "lines", "line", "i"
 
@@ -31,9 +32,13 @@ class LineArray:
 
     def at(self, place: str, line: str = LINE) -> str:
         """Source of an element of a line of the group."""
+        return str(self.element(place, line))
+
+    def element(self, place: str, line: str = LINE) -> Element:
+        """An element of a line of the group."""
         first = self.start if line == "0" else f"{self.start} + {flat_index((line, self.apart))}"
         index = first if place == "0" else f"{first} + {_scaled(place, self.step)}"
-        return f"{self.buffer}[{index}]"
+        return Element(self.buffer, index)
 
 
 def _scaled(place: str, step: int) -> str:
@@ -86,16 +91,16 @@ class LineGroups:
         around = Block()
         tile = GROUP if not self.around else f"{GROUP} % {self._tiles}"
         if self._tiles > 1:
-            around.add(f"{FIRST} = {tile} * {self.width}")
+            around.assign(FIRST, f"{tile} * {self.width}")
         if self.lines == LINES:
             last = self.beside - self.width
             rest = self.beside % self.width
-            around.add(f"{LINES} = {self.width} if {FIRST} <= {last} else {rest}")
+            around.assign(LINES, f"{self.width} if {FIRST} <= {last} else {rest}")
         for number, (array, begins) in enumerate(arrays):
-            around.add(f"{array.start} = {self._start(number, begins)}")
+            around.assign(array.start, self._start(number, begins))
         around.extend(body)
         limits = share_limits(THREAD_SHARE, self.count)
-        into.nest(f"for {GROUP} in range({limits}):", around)
+        into.loop(GROUP, limits, around)
 
     def _start(self, number: int, begins: int) -> str:
         access = self.accesses[number]

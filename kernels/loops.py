@@ -20,7 +20,8 @@ from graphc.kernels.access import (
 from graphc.kernels.block_sums import BlockSums
 from graphc.kernels.loopnest import LoopNest
 from graphc.kernels.node_kinds import is_index, is_inline, viewed
-from graphc.kernels.source import Block, Share, share_limits
+from graphc.kernels.source import Share, share_limits
+from graphc.kernels.statements import Block
 
 # Of as many axes as windows along three of them have where they overlap, and some.
 MOST_LOOPS = 16
@@ -143,7 +144,7 @@ def wrap_in_loops(
 
 
 def _nest_loop(into: Block, limits: str, loop: Loop, body: Block) -> None:
-    into.nest(f"for {loop.variable} in range({limits}):", body)
+    into.loop(loop.variable, limits, body)
 
 
 def _is_addressed(nest: LoopNest, operand: Node) -> bool:

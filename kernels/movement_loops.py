@@ -17,12 +17,12 @@ from graphc.kernels.scalar import number
 from graphc.kernels.source import (
     RESERVED,
     Arguments,
-    Block,
     KernelSource,
     Share,
     function_text,
     share_limits,
 )
+from graphc.kernels.statements import Block, Comment
 
 Statement = Callable[[list[str]], str]
 
@@ -49,11 +49,11 @@ def movement_kernel(
     arguments = Arguments(Names(reserved))
     block = Block()
     if node.location is not None and node.location.text:
-        block.add(f"# {node.location}: {node.location.text}")
+        block.add(Comment(f"{node.location}: {node.location.text}"))
     emit(node, storage_of, arguments, block)
     return KernelSource(
         name,
-        function_text(name, arguments, block.lines),
+        function_text(name, arguments, block),
         arguments.storages,
         writes=(storage_of(node),),
         indexes=indexes,
@@ -97,7 +97,7 @@ class MovementLoops:
             if share is not None and loop is counted[0]:
                 limits = share_limits(share, loop.extent)
             around = Block()
-            around.nest(f"for {loop.variable} in range({limits}):", body)
+            around.loop(loop.variable, limits, body)
             body = around
         return body
 
@@ -111,7 +111,7 @@ def nested_loops(
 ) -> None:
     """Loops over `extents` around a statement on one element of each of `places`."""
     loops = MovementLoops.over(extents, places, INNER_VARIABLES)
-    block.extend(loops.around(Block([statement(list(loops.indices))]), share))
+    block.extend(loops.around(Block.of_lines(statement(list(loops.indices))), share))
 
 
 def emit_zero(node: Node, target: str, block: Block) -> None:

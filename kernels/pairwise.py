@@ -8,11 +8,10 @@ blocks they become one, as digits are carried when one counts in binary.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil
 
-from graphc.kernels.source import INDENT
+from graphc.kernels.statements import Block
 
 
 def steps_of_block(extent: int, most: int, multiple: int) -> int:
@@ -41,25 +40,33 @@ class PairwiseStack:
     number: str
     carry: str
 
-    def begun(self) -> list[str]:
+    def begun(self) -> Block:
         """Before the first block."""
-        return [f"{self.number} = 0", f"{self.top} = 0"]
+        block = Block()
+        block.assign(self.number, "0")
+        block.assign(self.top, "0")
+        return block
 
-    def pushed(self, merged: Sequence[str]) -> list[str]:
+    def pushed(self, merged: Block) -> Block:
         """Behind a block, whose sum stands in entry `top`. merged: adds that entry to the one
         before it."""
-        return [
-            f"{self.carry} = {self.number}",
-            f"while {self.carry} & 1:",
-            *self._merge(merged),
-            f"{INDENT}{self.carry} = {self.carry} >> 1",
-            f"{self.top} = {self.top} + 1",
-            f"{self.number} = {self.number} + 1",
-        ]
+        block, carried = Block(), self._merge(merged)
+        block.assign(self.carry, self.number)
+        carried.assign(self.carry, f"{self.carry} >> 1")
+        block.repeat(f"{self.carry} & 1", carried)
+        block.assign(self.top, f"{self.top} + 1")
+        block.assign(self.number, f"{self.number} + 1")
+        return block
 
-    def joined(self, merged: Sequence[str]) -> list[str]:
+    def joined(self, merged: Block) -> Block:
         """Behind the last block: the first entry becomes the sum of all."""
-        return [f"{self.top} = {self.top} - 1", f"while {self.top} > 0:", *self._merge(merged)]
+        block = Block()
+        block.assign(self.top, f"{self.top} - 1")
+        block.repeat(f"{self.top} > 0", self._merge(merged))
+        return block
 
-    def _merge(self, merged: Sequence[str]) -> list[str]:
-        return [INDENT + line for line in (*merged, f"{self.top} = {self.top} - 1")]
+    def _merge(self, merged: Block) -> Block:
+        block = Block()
+        block.extend(merged)
+        block.assign(self.top, f"{self.top} - 1")
+        return block

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from graphc.kernels.lines import PLACE
-from graphc.kernels.source import Block
+from graphc.kernels.statements import Block, Element, Stack
 
 # More values of a digit would need more memory than the first cache has: keys go to all of them in
 # turn.
@@ -93,7 +93,7 @@ def radix_sort(into: Block, digits: Digits, line: Line, kept: int) -> None:
     first = digits
     if digits.high - digits.low > FIRST_BITS:
         first = replace(digits, low=digits.high - FIRST_BITS)
-    into.add(f"{COUNTS} = stack(i64, {2 * digits.slots})")
+    into.add(Stack(COUNTS, "i64", 2 * digits.slots))
     _count(into, first, line, line.load_of)
     # The last pass stores the result, unless that must be looked at once more.
     passes = first.count - (first is digits and kept == line.length)
@@ -102,17 +102,17 @@ def radix_sort(into: Block, digits: Digits, line: Line, kept: int) -> None:
         given = replace(given, store=lambda to, key, other: [line.store(to, key)])
     _begins(into, "0")
     _move(into, line, given)
-    into.lines += [f"{SOURCE} = 0", f"{TARGET} = {line.length}"]
+    into.add_lines(f"{SOURCE} = 0", f"{TARGET} = {line.length}")
     _passes(into, first, line, range(1, passes))
     if first is not digits:
         _insert(into, line)
         again = Block()
         _count(again, digits, line, lambda place: f"{line.arrays[0]}[{SOURCE} + {place}]")
         _passes(again, digits, line, range(digits.count))
-        into.nest(f"if {MOVES} > {line.length}:", again)
+        into.branch(f"{MOVES} > {line.length}", again)
     if passes == first.count:
         stored = line.store(PLACE, f"{line.arrays[-1]}[{SOURCE} + {PLACE}]")
-        into.nest(f"for {PLACE} in range({kept}):", Block([stored]))
+        into.loop(PLACE, kept, Block.of_lines(stored))
     elif passes:
         _begins(into, str(passes * VALUES))
         last = _from_arrays(line, lambda key: digits.slot(key, passes))
@@ -139,38 +139,40 @@ def _from_arrays(line: Line, slot: Callable[[str], str]) -> _Moved:
 def _count(into: Block, digits: Digits, line: Line, load: Callable[[str], str]) -> None:
     """How often each value of each digit occurs: of every second key apart, since a count that the
     key before has changed is not at hand at once."""
-    zero = Block([f"{COUNTS}[{SLOT}] = 0"])
-    into.nest(f"for {SLOT} in range({2 * digits.slots}):", zero)
+    zero = Block.of_lines(f"{COUNTS}[{SLOT}] = 0")
+    into.loop(SLOT, 2 * digits.slots, zero)
     whole = line.length // 2 * 2
     if whole:
-        into.nest(f"for {PLACE} in range(0, {whole}, 2):", _counted(digits, load, 2))
+        into.loop(PLACE, f"0, {whole}, 2", _counted(digits, load, 2))
     if whole < line.length:
-        into.nest(f"for {PLACE} in range({whole}, {line.length}):", _counted(digits, load, 1))
-    both = Block([f"{COUNTS}[{SLOT}] = {COUNTS}[{SLOT}] + {COUNTS}[{digits.slots} + {SLOT}]"])
-    into.nest(f"for {SLOT} in range({digits.slots}):", both)
+        into.loop(PLACE, f"{whole}, {line.length}", _counted(digits, load, 1))
+    both = Block()
+    slot = Element(COUNTS, SLOT)
+    both.accumulate(slot, f"{slot} + {COUNTS}[{digits.slots} + {SLOT}]")
+    into.loop(SLOT, digits.slots, both)
 
 
 def _counted(digits: Digits, load: Callable[[str], str], keys: int) -> Block:
     lines = Block()
     for n in range(keys):
-        lines.add(f"{KEY} = {load(f'{PLACE} + {n}' if n else PLACE)}")
+        lines.assign(KEY, load(f"{PLACE} + {n}" if n else PLACE))
         for number in range(digits.count):
             slot = digits.slot(KEY, number)
-            lines.add(f"{SLOT} = {n * digits.slots} + {slot}" if n else f"{SLOT} = {slot}")
-            lines.add(f"{COUNTS}[{SLOT}] = {COUNTS}[{SLOT}] + 1")
+            lines.assign(SLOT, f"{n * digits.slots} + {slot}" if n else slot)
+            lines.accumulate(Element(COUNTS, SLOT), f"{COUNTS}[{SLOT}] + 1")
     return lines
 
 
 def _begins(into: Block, first: str) -> None:
     """In place of each count of a digit the number of keys that come before, and `most` of them."""
-    into.lines += [f"{TO} = 0", f"{MOST} = 0"]
+    into.add_lines(f"{TO} = 0", f"{MOST} = 0")
     begins = [
         f"{COUNT} = {COUNTS}[{SLOT}]",
         f"{COUNTS}[{SLOT}] = {TO}",
         f"{TO} = {TO} + {COUNT}",
         f"{MOST} = {COUNT} if {COUNT} > {MOST} else {MOST}",
     ]
-    into.nest(f"for {SLOT} in range({first}, {first} + {VALUES}):", Block(begins))
+    into.loop(SLOT, f"{first}, {first} + {VALUES}", Block.of_lines(*begins))
 
 
 def _move(into: Block, line: Line, moved: _Moved) -> None:
@@ -182,10 +184,10 @@ def _move(into: Block, line: Line, moved: _Moved) -> None:
     """
     whole = line.length // TOGETHER * TOGETHER
     if whole:
-        body = Block(_several(moved, TOGETHER))
-        into.nest(f"for {PLACE} in range(0, {whole}, {TOGETHER}):", body)
+        body = Block.of_lines(*_several(moved, TOGETHER))
+        into.loop(PLACE, f"0, {whole}, {TOGETHER}", body)
     if whole < line.length:
-        into.nest(f"for {PLACE} in range({whole}, {line.length}):", Block(_several(moved, 1)))
+        into.loop(PLACE, f"{whole}, {line.length}", Block.of_lines(*_several(moved, 1)))
 
 
 def _several(moved: _Moved, count: int) -> list[str]:
@@ -209,28 +211,28 @@ def _passes(into: Block, digits: Digits, line: Line, numbers: range) -> None:
     body, moved = Block(), Block()
     _begins(body, f"{DIGIT} * {VALUES}")
     sign = VALUES // 2 if digits.signed else 0
-    moved.add(f"{SHIFT} = {digits.low} + {DIGIT} * {DIGIT_BITS}")
-    moved.add(f"{SIGN} = {sign} if {DIGIT} == {digits.count - 1} else 0")
+    moved.assign(SHIFT, f"{digits.low} + {DIGIT} * {DIGIT_BITS}")
+    moved.assign(SIGN, f"{sign} if {DIGIT} == {digits.count - 1} else 0")
     value = f"{SHIFT}) + {SIGN}) & {VALUES - 1})"
     slot = f"{DIGIT} * {VALUES} + ((("
     _move(moved, line, _from_arrays(line, lambda key: f"{slot}{key} >> {value}"))
-    moved.add(f"{SOURCE} = {line.length} - {SOURCE}")
-    moved.add(f"{TARGET} = {line.length} - {TARGET}")
-    body.nest(f"if {MOST} < {line.length}:", moved)
-    into.nest(f"for {DIGIT} in range({numbers.start}, {numbers.stop}):", body)
+    moved.assign(SOURCE, f"{line.length} - {SOURCE}")
+    moved.assign(TARGET, f"{line.length} - {TARGET}")
+    body.branch(f"{MOST} < {line.length}", moved)
+    into.loop(DIGIT, f"{numbers.start}, {numbers.stop}", body)
 
 
 def _insert(into: Block, line: Line) -> None:
     """Puts each key before those that are greater, until there were too many of these."""
     keys = line.arrays[0]
-    into.add(f"{MOVES} = 0")
-    each, found = Block([f"{KEY} = {keys}[{PLACE}]"]), Block([f"{TO} = {PLACE}"])
-    found.lines += [f"{COUNT} = {array}[{PLACE}]" for array in line.arrays[1:]]
+    into.assign(MOVES, "0")
+    each, found = Block.of_lines(f"{KEY} = {keys}[{PLACE}]"), Block.of_lines(f"{TO} = {PLACE}")
+    found.add_lines(*(f"{COUNT} = {array}[{PLACE}]" for array in line.arrays[1:]))
     moved = [f"{array}[{TO}] = {array}[{TO} - 1]" for array in line.arrays]
     moved += [f"{TO} = {TO} - 1", f"{MOVES} = {MOVES} + 1"]
-    found.nest(f"while {TO} > {SOURCE} and {KEY} < {keys}[{TO} - 1]:", Block(moved))
-    found.add(f"{keys}[{TO}] = {KEY}")
-    found.lines += [f"{array}[{TO}] = {COUNT}" for array in line.arrays[1:]]
-    found.nest(f"if {MOVES} > {line.length}:", Block(["break"]))
-    each.nest(f"if {KEY} < {keys}[{PLACE} - 1]:", found)
-    into.nest(f"for {PLACE} in range({SOURCE} + 1, {SOURCE} + {line.length}):", each)
+    found.repeat(f"{TO} > {SOURCE} and {KEY} < {keys}[{TO} - 1]", Block.of_lines(*moved))
+    found.assign(Element(keys, TO), KEY)
+    found.add_lines(*(f"{array}[{TO}] = {COUNT}" for array in line.arrays[1:]))
+    found.branch(f"{MOVES} > {line.length}", Block.of_lines("break"))
+    each.branch(f"{KEY} < {keys}[{PLACE} - 1]", found)
+    into.loop(PLACE, f"{SOURCE} + 1, {SOURCE} + {line.length}", each)

@@ -30,7 +30,8 @@ from graphc.kernels.scalar import (
     reduction_of_one,
     scalar_expression,
 )
-from graphc.kernels.source import INDENT, Arguments, Block
+from graphc.kernels.source import Arguments
+from graphc.kernels.statements import Block, Call, Element, Stack
 
 # Of a value of a block of rows: a few of them stay in the first cache.
 BLOCK_BYTES = 6 * 1024
@@ -95,7 +96,7 @@ class RowEpilogue:
         """
         writer = _BlockWriter(self, rows, lanes, tile_stride)
         body = writer.block_lines()
-        return writer.declared, body
+        return writer.declared.lines, body
 
     def index(self, place: Strided, axes: tuple[int | None, ...]) -> str:
         return index_expression(access_along("", place, axes, 2), self._loops)
@@ -118,7 +119,7 @@ class _BlockWriter:
         self.rows, self.lanes = rows, lanes
         self.padded = _padded(rows, lanes)
         self.tile_stride = tile_stride
-        self.declared: list[str] = []
+        self.declared = Block()
         self.loaded = Block()
         self.arrays: dict[Node, str] = {}
         self.operands: dict[tuple[Node, str], str] = {}
@@ -130,7 +131,7 @@ class _BlockWriter:
         if self.padded > self.rows:
             start, end = self.rows * self.tile_stride, self.padded * self.tile_stride
             zero = number(0, product.dtype)
-            self.declared += [f"for r in range({start}, {end}):", f"{INDENT}tile[r] = {zero}"]
+            self._set("tile", f"{start}, {end}", zero)
         self.arrays[product] = self._array(product, f"{label(product)}_columns", by_element=True)
         body = Block()
         self._turn_tile(body)
@@ -145,24 +146,28 @@ class _BlockWriter:
     def _array(self, node: Node, name: str, *, by_element: bool) -> str:
         array = self.owner.names.unique(name)
         size = self.padded * self.owner.columns if by_element else self.padded
-        self.declared.append(f"{array} = stack({dtype_name(node.dtype)}, {size})")
+        self.declared.add(Stack(array, dtype_name(node.dtype), size))
         return array
+
+    def _set(self, array: str, limits: str, value: str) -> None:
+        """Elements of an array that no row is behind, before all tiles."""
+        element = Block()
+        element.assign(Element(array, "r"), value)
+        self.declared.loop("r", limits, element)
 
     # --- between rows and columns --------------------------------------------------------------
 
     def _turn_tile(self, body: Block) -> None:
         """A column of the tile after the other."""
-        body.lines += self._turned("tile", self.tile_stride, self.arrays[self.owner.product])
+        body.add(self._turned("tile", self.tile_stride, self.arrays[self.owner.product]))
 
-    def _turned(self, rowwise: str, stride: int, columnwise: str) -> list[str]:
+    def _turned(self, rowwise: str, stride: int, columnwise: str) -> Call:
         lanes, columns = self.lanes, self.owner.columns
         while lanes > columns:
             lanes //= 2
         kernel = self._microkernel(self.padded, lanes)
-        return [
-            f"{kernel}({columns}, {rowwise}, {stride}, 1, {rowwise}, 0, {columnwise}, "
-            f"{self.padded})"
-        ]
+        panel = (rowwise, str(stride), "1", rowwise, "0")
+        return Call(kernel, (str(columns), *panel, columnwise, str(self.padded)))
 
     def _microkernel(self, columns: int, lanes: int) -> str:
         kernel = transpose_microkernel(self.owner.product.dtype.name, columns, lanes)
@@ -174,28 +179,33 @@ class _BlockWriter:
         for node in self.nest.outputs:
             place = Strided(0, row_major_strides(node.type.dims))
             index = self.owner.index(place, self.nest.domain.axes[node])
-            target = f"{self.owner.arguments.name(self.owner.storage_of(node))}[{index}]"
-            array = self.arrays[node]
+            target = Element(self.owner.arguments.name(self.owner.storage_of(node)), index)
+            array, row = self.arrays[node], Block()
             if not self.nest.roles[node].inner:
-                self._each_row(body, [f"{target} = {array}[r]"])
+                row.assign(target, f"{array}[r]")
+                self._each_row(body, row)
                 continue
             value = f"{array}[j * {self.padded} + r]"
             if node.dtype == self.owner.product.dtype:
                 stride = _padded(self.owner.columns, self.lanes)
                 rowwise = self.owner.names.unique(f"{label(node)}_rows")
                 size = stride * self.padded
-                self.declared.append(f"{rowwise} = stack({dtype_name(node.dtype)}, {size})")
+                self.declared.add(Stack(rowwise, dtype_name(node.dtype), size))
                 kernel = self._microkernel(self.owner.columns, self.lanes)
-                source = f"{array}, {self.padded}, 1, {array}, 0"
-                body.add(f"{kernel}({self.padded}, {source}, {rowwise}, {stride})")
+                source = (array, str(self.padded), "1", array, "0")
+                body.add(Call(kernel, (str(self.padded), *source, rowwise, str(stride))))
                 value = f"{rowwise}[r * {stride} + j]"
-            inner = [f"for j in range({self.owner.columns}):", f"{INDENT}{target} = {value}"]
-            self._each_row(body, inner)
+            element = Block()
+            element.assign(target, value)
+            row.loop("j", self.owner.columns, element)
+            self._each_row(body, row)
 
-    def _each_row(self, body: Block, lines: list[str]) -> None:
-        """Lines for every row that there is, and no other."""
-        body.lines.append("for r in range(block_end - block_start):")
-        body.lines += [INDENT + line for line in ("i = block_start + r", *lines)]
+    def _each_row(self, body: Block, row: Block) -> None:
+        """Statements for every row that there is, and no other."""
+        numbered = Block()
+        numbered.assign("i", "block_start + r")
+        numbered.extend(row)
+        body.loop("r", "block_end - block_start", numbered)
 
     # --- passes --------------------------------------------------------------------------------
 
@@ -207,27 +217,26 @@ class _BlockWriter:
         for node in wanted:
             if node in self.nest.reduces:
                 self.arrays[node] = self._array(node, label(node), by_element=False)
-                target = f"{self.arrays[node]}[r]"
-                start.add(f"{target} = {neutral_element(node)}", node)
+                target = Element(self.arrays[node], "r")
+                start.assign(target, neutral_element(node), node)
                 value = self._operand(node, 0, lines)
-                lines.add(f"{target} = {combined_in_order(node, target, value)}", node)
+                lines.accumulate(target, combined_in_order(node, str(target), value), node)
             elif node is not self.owner.product:
                 value = self._value(node, lines)
                 name = f"{label(node)}_columns"
                 self.arrays[node] = self._array(node, name, by_element=True)
-                lines.add(f"{self.arrays[node]}[j * {self.padded} + r] = {value}", node)
-        body.nest(f"for r in range({self.padded}):", start)
-        if lines.lines:
-            body.lines.append(f"for j in range({self.owner.columns}):")
+                lines.assign(Element(self.arrays[node], f"j * {self.padded} + r"), value, node)
+        body.loop("r", self.padded, start)
+        if lines.whole:
             inner = Block()
-            inner.nest(f"for r in range({self.padded}):", self._with_row(lines))
-            body.lines += [INDENT + line for line in inner.lines]
+            inner.loop("r", self.padded, self._with_row(lines))
+            body.loop("j", self.owner.columns, inner)
 
     def _with_row(self, lines: Block) -> Block:
         """With the number of the row, where a line asks for it."""
         asked = Block()
         if self.asks_for_row:
-            asked.add("i = block_start + r")
+            asked.assign("i", "block_start + r")
         asked.extend(lines)
         return asked
 
@@ -241,8 +250,8 @@ class _BlockWriter:
                 continue
             value = self._value(node, lines)
             self.arrays[node] = self._array(node, label(node), by_element=False)
-            lines.add(f"{self.arrays[node]}[r] = {value}", node)
-        body.nest(f"for r in range({self.padded}):", self._with_row(lines))
+            lines.assign(Element(self.arrays[node], "r"), value, node)
+        body.loop("r", self.padded, self._with_row(lines))
 
     # --- values --------------------------------------------------------------------------------
 
@@ -291,7 +300,7 @@ class _BlockWriter:
     def _name(self, node: Node, expression: str, lines: Block) -> None:
         name = self.owner.names.unique(label(node))
         self.made[node] = name
-        lines.add(f"{name} = {expression}", node)
+        lines.assign(name, expression, node)
 
     def _operand(self, node: Node, position: int, lines: Block) -> str:
         operand = node.operands[position]
@@ -324,12 +333,15 @@ class _BlockWriter:
         zero = number(0, base.dtype)
         if not by_element:
             if self.padded > self.rows:
-                limits = f"{self.rows}, {self.padded}"
-                self.declared += [f"for r in range({limits}):", f"{INDENT}{array}[r] = {zero}"]
-            self._each_row(self.loaded, [f"{array}[r] = {source}"])
+                self._set(array, f"{self.rows}, {self.padded}", zero)
+            row = Block()
+            row.assign(Element(array, "r"), source)
+            self._each_row(self.loaded, row)
             return array
         size = self.padded * self.owner.columns
-        self.declared += [f"for r in range({size}):", f"{INDENT}{array}[r] = {zero}"]
-        element = f"{array}[j * {self.padded} + r] = {source}"
-        self._each_row(self.loaded, [f"for j in range({self.owner.columns}):", INDENT + element])
+        self._set(array, str(size), zero)
+        element, row = Block(), Block()
+        element.assign(Element(array, f"j * {self.padded} + r"), source)
+        row.loop("j", self.owner.columns, element)
+        self._each_row(self.loaded, row)
         return array

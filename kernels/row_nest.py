@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from graphc.kernels.block_sums import BlockSums
 from graphc.kernels.loops import Loops, wrap_in_loops
 from graphc.kernels.row_strips import RowStrips
-from graphc.kernels.source import Block, Share
-from graphc.kernels.stages import Prefetch, wrap_in_strips
+from graphc.kernels.source import Share
+from graphc.kernels.stages import FarOperand, wrap_in_strips
+from graphc.kernels.statements import Block
 
 
 @dataclass(frozen=True)
@@ -30,11 +31,22 @@ def nest_rows(
     loops: Loops,
     before: Block,
     passes: Sequence[RowPass],
-    prefetches: Sequence[Prefetch],
+    prefetches: Sequence[FarOperand],
     share: Share | None,
     sums: BlockSums | None = None,
 ) -> None:
     """Appends the loops over rows, the outermost over a share of its extent.
+
+    After:
+
+        for i in range(64):
+            before
+            for j in range(9):
+                element of the first pass
+            row of the first pass
+            for j in range(9):
+                element of the second pass
+            row of the second pass
 
     before: what is computed of a row before the first pass. prefetches: for passes of several
     stages. sums: what the loops over rows accumulate in blocks.
@@ -52,7 +64,7 @@ def _nest_pass(
     into: Block,
     loops: Loops,
     each: RowPass,
-    prefetches: Sequence[Prefetch],
+    prefetches: Sequence[FarOperand],
     share: Share | None,
 ) -> None:
     """A pass over a row, as one loop or, in stages, strip by strip."""
@@ -70,7 +82,18 @@ def nest_strips(
     passes: Sequence[RowPass],
     share: Share | None,
 ) -> None:
-    """Appends the loops over rows where a strip of them goes side by side; no pass has stages."""
+    """Appends the loops over rows where a strip of them goes side by side; no pass has stages.
+
+    Before:                    After, inside of the loop over strips:
+
+        for i in range(64):        for i in range(strip, strip_end):
+            before                     before
+            for j in range(9):     for j in range(9):
+                element                for i in range(strip, strip_end):
+            behind                         element
+                                   for i in range(strip, strip_end):
+                                       behind
+    """
     strip, around = Block(), Block()
     strips.wrap_in_rows(strip, before)
     for each in passes:

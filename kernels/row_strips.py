@@ -18,8 +18,9 @@ from graphc.kernels.loops import Loops
 from graphc.kernels.machine import MACHINE
 from graphc.kernels.node_kinds import loaded_operands
 from graphc.kernels.scalar import dtype_name
-from graphc.kernels.source import Block, Share, share_limits
+from graphc.kernels.source import Share, share_limits
 from graphc.kernels.stages import STRIP, STRIP_END, STRIP_START
+from graphc.kernels.statements import Block, Stack
 
 # Fewer rows side by side do not fill a vector.
 FEWEST_ROWS = 16
@@ -61,25 +62,35 @@ class RowStrips:
         element = f"({row_index})" if "+" in row_index else row_index
         return f"{element} * {self.width} + {self.index}"
 
-    def declaration(self, buffer: str, node: Node) -> str:
-        """The source line that makes a buffer with a value's element for each row of a strip."""
-        return f"{buffer} = stack({dtype_name(node.dtype)}, {self.width})"
+    def declaration(self, buffer: str, node: Node) -> Stack:
+        """What makes a buffer with a value's element for each row of a strip."""
+        return Stack(buffer, dtype_name(node.dtype), self.width)
 
     def wrap_in_rows(self, into: Block, body: Block) -> None:
         """Appends `body` in a loop over the rows of a strip."""
-        into.nest(f"for {self.loop.variable} in range({STRIP_START}, {STRIP_END}):", body)
+        into.loop(self.loop.variable, f"{STRIP_START}, {STRIP_END}", body)
 
     def wrap_in_strips(self, into: Block, body: Block, share: Share | None) -> None:
-        """Appends `body` in a loop over strips, or over a share of their number."""
+        """Appends `body`, which runs over the rows of a strip, in a loop over strips, or over a
+        share of their number.
+
+        Before:                    After, of strips of 128 rows:
+
+            for i in range(256):       for strip_number in range(2):
+                row                        strip = strip_number * 128
+                                           strip_end = strip + 128
+                                           for i in range(strip, strip_end):
+                                               row
+        """
         limits = share_limits(share, self.count) if share else str(self.count)
         strip = Block()
-        strip.add(f"{STRIP_START} = {STRIP_NUMBER} * {self.width}")
+        strip.assign(STRIP_START, f"{STRIP_NUMBER} * {self.width}")
         end, extent = f"{STRIP_START} + {self.width}", self.loop.extent
         if extent % self.width:
             end = f"{end} if {end} < {extent} else {extent}"
-        strip.add(f"{STRIP_END} = {end}")
+        strip.assign(STRIP_END, end)
         strip.extend(body)
-        into.nest(f"for {STRIP_NUMBER} in range({limits}):", strip)
+        into.loop(STRIP_NUMBER, limits, strip)
 
 
 def row_strips(nest: LoopNest, loops: Loops) -> RowStrips | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from graphc.kernels.lines import PLACE
 from graphc.kernels.radix_sort import KEY
-from graphc.kernels.source import Block
+from graphc.kernels.statements import Block, Stack
 
 BEST, BEST_PLACES, LAST, TO, NEWEST, START = (
     "best", "best_places", "last", "to", "newest", "start",
@@ -21,30 +21,30 @@ LOOKED_AT = 64
 def select_first(into: Block, length: int, kept: int, key: str, dtype: str) -> None:
     """Appends what puts the `kept` least keys of a line in order in `best`, and where they stood in
     `best_places`; of equal keys the first. key: source of that of element i."""
-    into.add(f"{BEST} = stack({dtype}, {kept})")
-    into.add(f"{BEST_PLACES} = stack(i64, {kept})")
-    begun = Block([f"{KEY} = {key}", f"{TO} = {PLACE}"])
+    into.add(Stack(BEST, dtype, kept))
+    into.add(Stack(BEST_PLACES, "i64", kept))
+    begun = Block.of_lines(f"{KEY} = {key}", f"{TO} = {PLACE}")
     begun.extend(_insertion())
-    into.nest(f"for {PLACE} in range({kept}):", begun)
-    into.add(f"{LAST} = {BEST}[{kept - 1}]")
+    into.loop(PLACE, kept, begun)
+    into.assign(LAST, f"{BEST}[{kept - 1}]")
     whole = (length - kept) // LOOKED_AT * LOOKED_AT + kept
     each = _each(kept, key)
     if whole > kept:
-        looked = Block([f"{NEWEST} = {LAST}"])
-        least = Block([f"{NEWEST} = minimum_reassoc({NEWEST}, {key})"])
-        looked.nest(f"for {PLACE} in range({START}, {START} + {LOOKED_AT}):", least)
+        looked = Block.of_lines(f"{NEWEST} = {LAST}")
+        least = Block.of_lines(f"{NEWEST} = minimum_reassoc({NEWEST}, {key})")
+        looked.loop(PLACE, f"{START}, {START} + {LOOKED_AT}", least)
         inside = Block()
-        inside.nest(f"for {PLACE} in range({START}, {START} + {LOOKED_AT}):", each)
-        looked.nest(f"if {NEWEST} < {LAST}:", inside)
-        into.nest(f"for {START} in range({kept}, {whole}, {LOOKED_AT}):", looked)
-    into.nest(f"for {PLACE} in range({whole}, {length}):", each)
+        inside.loop(PLACE, f"{START}, {START} + {LOOKED_AT}", each)
+        looked.branch(f"{NEWEST} < {LAST}", inside)
+        into.loop(START, f"{kept}, {whole}, {LOOKED_AT}", looked)
+    into.loop(PLACE, f"{whole}, {length}", each)
 
 
 def _each(kept: int, key: str) -> Block:
-    each, found = Block([f"{KEY} = {key}"]), Block([f"{TO} = {kept - 1}"])
+    each, found = Block.of_lines(f"{KEY} = {key}"), Block.of_lines(f"{TO} = {kept - 1}")
     found.extend(_insertion())
-    found.add(f"{LAST} = {BEST}[{kept - 1}]")
-    each.nest(f"if {KEY} < {LAST}:", found)
+    found.assign(LAST, f"{BEST}[{kept - 1}]")
+    each.branch(f"{KEY} < {LAST}", found)
     return each
 
 
@@ -56,6 +56,6 @@ def _insertion() -> Block:
         f"{TO} = {TO} - 1",
     ]
     lines = Block()
-    lines.nest(f"while {TO} > 0 and {KEY} < {BEST}[{TO} - 1]:", Block(moved))
-    lines.lines += [f"{BEST}[{TO}] = {KEY}", f"{BEST_PLACES}[{TO}] = {PLACE}"]
+    lines.repeat(f"{TO} > 0 and {KEY} < {BEST}[{TO} - 1]", Block.of_lines(*moved))
+    lines.add_lines(f"{BEST}[{TO}] = {KEY}", f"{BEST_PLACES}[{TO}] = {PLACE}")
     return lines

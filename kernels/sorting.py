@@ -21,7 +21,8 @@ from graphc.kernels.radix_sort import RADIX_VARIABLES, Digits, Line, radix_sort
 from graphc.kernels.scalar import number
 from graphc.kernels.selection import BEST_PLACES, SELECTION_VARIABLES, select_first
 from graphc.kernels.sorting_network import NETWORK_VARIABLES, padded, sorting_network
-from graphc.kernels.source import THREAD_SHARE, Arguments, Block, ScratchParts, Storage
+from graphc.kernels.source import THREAD_SHARE, Arguments, ScratchParts, Storage
+from graphc.kernels.statements import Block, Stack
 
 KEYS, PLACES, LINE_KEYS = "keys", "places", "line_keys"
 SORTING_VARIABLES = (
@@ -158,12 +159,12 @@ def _in_network(
     # What lines are made of, and whole blocks for the transposition.
     sorted_length, rows = padded(length), -(-length // lanes) * lanes
     memory = max(sorted_length, rows) * lanes
-    into.add(f"{KEYS} = stack({keys.stored}, {memory})")
+    into.add(Stack(KEYS, keys.stored.name, memory))
     if keys.has_places_beside:
-        into.add(f"{PLACES} = stack(i64, {memory})")
+        into.add(Stack(PLACES, "i64", memory))
     has_lines = x.apart != 1 or y.apart != 1
     if has_lines:
-        into.add(f"{LINE_KEYS} = stack({keys.stored}, {rows * lanes})")
+        into.add(Stack(LINE_KEYS, keys.stored.name, rows * lanes))
     key = keys.of(x.at(PLACE), PLACE)
     if x.apart == 1:
         _each(into, PLACE, length, LINE, lines, f"{KEYS}[{PLACE} * {lanes} + {LINE}] = {key}")
@@ -176,8 +177,8 @@ def _in_network(
         _each(into, PLACE, sorted_length, LINE, lanes, place)
     if sorted_length > length:
         greatest = (1 << (8 * keys.stored.itemsize - 1)) - 1
-        rest = Block([f"{KEYS}[{PLACE}] = {greatest}"])
-        into.nest(f"for {PLACE} in range({length * lanes}, {sorted_length * lanes}):", rest)
+        rest = Block.of_lines(f"{KEYS}[{PLACE}] = {greatest}")
+        into.loop(PLACE, f"{length * lanes}, {sorted_length * lanes}", rest)
 
     def call(name: str, at: Sequence[str], *others: int) -> str:
         buffers = f"{KEYS}, {PLACES}" if keys.has_places_beside else KEYS
@@ -198,15 +199,20 @@ def _in_network(
 
 
 def _each(
-    into: Block, outer: str, outer_extent: object, inner: str, inner_extent: object, line: str
+    into: Block,
+    outer: str,
+    outer_extent: str | int,
+    inner: str,
+    inner_extent: str | int,
+    line: str,
 ) -> None:
     body = Block()
-    body.nest(f"for {inner} in range({inner_extent}):", Block([line]))
-    into.nest(f"for {outer} in range({outer_extent}):", body)
+    body.loop(inner, inner_extent, Block.of_lines(line))
+    into.loop(outer, outer_extent, body)
 
 
 def _in_steps(into: Block, extent: int, step: int, line: str) -> None:
-    into.nest(f"for {PLACE} in range(0, {extent}, {step}):", Block([line]))
+    into.loop(PLACE, f"0, {extent}, {step}", Block.of_lines(line))
 
 
 def _selected(
@@ -215,8 +221,8 @@ def _selected(
     x, y = arrays
     length, kept = extents
     select_first(into, length, kept, keys.alone(x.at(PLACE, "0")), str(keys.bare))
-    stored = Block([f"{y.at(PLACE, '0')} = {BEST_PLACES}[{PLACE}]"])
-    into.nest(f"for {PLACE} in range({kept}):", stored)
+    stored = Block.of_lines(f"{y.at(PLACE, '0')} = {BEST_PLACES}[{PLACE}]")
+    into.loop(PLACE, kept, stored)
 
 
 def _by_digits(
@@ -237,7 +243,7 @@ def _by_digits(
         storage = Storage(f"{label(node)}_{kind}", dtype, 2 * length * threads, node)
         part = ScratchParts(storage, THREAD_SHARE[0], threads, 2 * length, ((0, 2 * length),))
         name = arguments.name(storage)
-        into.add(f"{kind} = advance({name}, {part.start()})")
+        into.assign(kind, f"advance({name}, {part.start()})")
         storages.append(storage)
         parts.append(part)
         names.append(kind)

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from graphc.kernels.exchanges import BLOCK_SIZE, MOST_IN_REGISTERS
-from graphc.kernels.source import Block
+from graphc.kernels.statements import Block
 
 BEGIN, PAIR = "begin", "pair"
 NETWORK_VARIABLES = frozenset({BEGIN, PAIR})
@@ -36,10 +36,10 @@ def sorting_network(into: Block, length: int, call: Call) -> None:
     """Appends what sorts lines of `length` elements, a padded number."""
     if length <= MOST_IN_REGISTERS:
         if length > 1:
-            into.add(call("sort_few", ["0"], length))
+            into.add_lines(call("sort_few", ["0"], length))
         return
-    blocks = f"for {BEGIN} in range(0, {length}, {BLOCK_SIZE}):"
-    into.nest(blocks, Block([call("sort_few", [BEGIN], BLOCK_SIZE)]))
+    blocks = f"0, {length}, {BLOCK_SIZE}"
+    into.loop(BEGIN, blocks, Block.of_lines(call("sort_few", [BEGIN], BLOCK_SIZE)))
     half = BLOCK_SIZE
     while half < length:
         _mirrored(into, length, half, call)
@@ -49,7 +49,7 @@ def sorting_network(into: Block, length: int, call: Call) -> None:
             stride //= 4
         if stride == BLOCK_SIZE:
             _one_stride(into, length, stride, call)
-        into.nest(blocks, Block([call("merge_block", [BEGIN])]))
+        into.loop(BEGIN, blocks, Block.of_lines(call("merge_block", [BEGIN])))
         half *= 2
 
 
@@ -86,14 +86,14 @@ def _each_pair(into: Block, length: int, block: int, pairs: int, line: str) -> N
     """The line for the pairs of each whole block."""
     whole = length // block * block
     body = Block()
-    body.nest(f"for {PAIR} in range({pairs}):", Block([line]))
+    body.loop(PAIR, pairs, Block.of_lines(line))
     if whole:
-        into.nest(f"for {BEGIN} in range(0, {whole}, {block}):", body)
+        into.loop(BEGIN, f"0, {whole}, {block}", body)
 
 
 def _pairs(into: Block, places: range, line: str) -> None:
     if places:
-        into.nest(f"for {PAIR} in range({places.start}, {places.stop}):", Block([line]))
+        into.loop(PAIR, f"{places.start}, {places.stop}", Block.of_lines(line))
 
 
 def _rest(into: Block, length: int, whole: int, stride: int, call: Call) -> None:

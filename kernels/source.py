@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from graphc.ir.graph import Node
 from graphc.ir.types import DTYPES, DType
@@ -14,9 +14,8 @@ from graphc.kernels.exchanges import EXCHANGES
 from graphc.kernels.microkernel import Microkernel
 from graphc.kernels.names import Names
 from graphc.kernels.scalar import dtype_name
+from graphc.kernels.statements import INDENT, Block
 from graphc.kernels.vecmath import VECTOR_MATH
-
-INDENT = "    "
 
 # What kernel source already uses: its parameters, the primitives and the vector math.
 RESERVED = frozenset(
@@ -125,41 +124,6 @@ class KernelSource:
     indexes: bool = False
 
 
-@dataclass
-class Block:
-    """Lines of source at one depth of indentation.
-
-    stores: lines that come last. A state may be overwritten in place, and whatever else the block
-    computes reads the value before.
-    """
-
-    lines: list[str] = field(default_factory=list)
-    stores: list[str] = field(default_factory=list)
-    _commented: object = None
-
-    def add(self, line: str, node: Node | None = None) -> None:
-        """Appends a line; the user's line stands beside the first of those that come from it."""
-        location = node.location if node is not None else None
-        if location is not None and location != self._commented:
-            self._commented = location
-            line = f"{line}  # {location}: {location.text}" if location.text else line
-        self.lines.append(line)
-
-    def store(self, line: str) -> None:
-        """Appends a line to those that come last."""
-        self.stores.append(line)
-
-    def nest(self, header: str, body: Block) -> None:
-        """Appends a loop or branch with `body` inside; nothing when the body is empty."""
-        inside = [*body.lines, *body.stores]
-        if inside:
-            self.lines.append(header)
-            self.lines += [INDENT + line for line in inside]
-
-    def extend(self, other: Block) -> None:
-        self.lines += [*other.lines, *other.stores]
-
-
 class Arguments:
     """The buffers that a kernel uses, named as it comes to use them."""
 
@@ -224,10 +188,10 @@ def advanced(buffer: str, index: str) -> str:
     return buffer if index == "0" else f"advance({buffer}, {index})"
 
 
-def function_text(name: str, arguments: Arguments, body: Sequence[str]) -> str:
+def function_text(name: str, arguments: Arguments, body: Block) -> str:
     """The whole kernel: `def name(arguments, thread, threads)`, buffers, body, status 0."""
     lines = [f"def {name}(arguments, thread, threads):"]
-    lines += [INDENT + line for line in (*arguments.declarations(), *body, "return 0")]
+    lines += [INDENT + line for line in (*arguments.declarations(), *body.lines, "return 0")]
     return "\n".join(lines) + "\n"
 
 

@@ -20,7 +20,8 @@ from graphc.kernels.machine import MACHINE
 from graphc.kernels.node_kinds import loaded_operands, viewed
 from graphc.kernels.passes import RECOMPUTE_COST, is_inner_value
 from graphc.kernels.scalar import dtype_name
-from graphc.kernels.source import Block, Share, share_limits
+from graphc.kernels.source import Share, share_limits
+from graphc.kernels.statements import Block, Element, LoopKind, Prefetch, Stack
 
 # Elements of a strip: a few vectors for each loop, and no more, so that what the processor fetches
 # ahead by itself is not outrun by a loop that does little with it.
@@ -42,11 +43,10 @@ class StagedPass:
 
 
 @dataclass(frozen=True)
-class Prefetch:
-    """What is read in order from far away: element `index` of `buffer`, of `itemsize` bytes."""
+class FarOperand:
+    """What is read in order from far away: the current element, of `itemsize` bytes."""
 
-    buffer: str
-    index: str
+    element: Element
     itemsize: int
 
 
@@ -77,20 +77,29 @@ def stages_of_pass(
     )
 
 
-def strip_declaration(buffer: str, node: Node) -> str:
-    """The source line that makes a strip's buffer for a value."""
-    return f"{buffer} = stack({dtype_name(node.dtype)}, {STRIP})"
+def strip_declaration(buffer: str, node: Node) -> Stack:
+    """What makes a strip's buffer for a value."""
+    return Stack(buffer, dtype_name(node.dtype), STRIP)
 
 
 def wrap_in_strips(
     into: Block,
     loop: Loop,
     stages: Sequence[Block],
-    prefetches: Sequence[Prefetch],
+    prefetches: Sequence[FarOperand],
     share: Share | None,
     sums: BlockSums | None,
 ) -> None:
     """Appends the stages, each in a loop over a strip, in a loop over strips.
+
+    Before:                        After:
+
+        for j in range(1000):          for strip in range(0, 1000, 128):
+            first stage                    strip_end = strip + 128, or 1000 in the last
+            second stage                   for j in range(strip, strip_end):
+                                               first stage
+                                           for j in range(strip, strip_end):
+                                               second stage
 
     share: of the loop's extent; all of it without. sums: what the stages accumulate in blocks.
     """
@@ -114,7 +123,7 @@ def _nest_strips(
     into: Block,
     loop: Loop,
     stages: Sequence[Block],
-    prefetches: Sequence[Prefetch],
+    prefetches: Sequence[FarOperand],
     limits: str,
     is_even: bool,
 ) -> None:
@@ -123,18 +132,18 @@ def _nest_strips(
     end = f"{STRIP_START} + {STRIP}"
     if not is_even:
         last = limits.split(", ")[1]
-        strip.add(f"{STRIP_END} = {end} if {end} < {last} else {last}")
+        strip.assign(STRIP_END, f"{end} if {end} < {last} else {last}")
         end = STRIP_END
     for each in prefetches:
         ahead = BYTES_AHEAD // each.itemsize
         first, behind = f"{STRIP_START} + {ahead}", f"{STRIP_START} + {ahead + STRIP}"
         body = Block()
-        body.add(f"prefetch({each.buffer}, {each.index})")
+        body.add(Prefetch(each.element))
         line = MACHINE.line_bytes // each.itemsize
-        strip.nest(f"for {loop.variable} in range({first}, {behind}, {line}):", body)
+        strip.loop(loop.variable, f"{first}, {behind}, {line}", body)
     for stage in stages:
-        strip.nest(f"for {loop.variable} in range({STRIP_START}, {end}):", stage)
-    into.nest(f"for {STRIP_START} in range({limits}, {STRIP}):", strip)
+        strip.loop(loop.variable, f"{STRIP_START}, {end}", stage)
+    into.loop(STRIP_START, f"{limits}, {STRIP}", strip, LoopKind.STRIPS)
 
 
 def prefetched_operands(nest: LoopNest, loops: Loops) -> dict[Node, tuple[Node, int]]:

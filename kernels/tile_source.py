@@ -24,7 +24,8 @@ from graphc.kernels.microkernel import (
     padded_columns,
 )
 from graphc.kernels.operand_blocks import OperandBlocks, Prologue
-from graphc.kernels.source import INDENT, THREAD_SHARE, flat_index, share_limits
+from graphc.kernels.source import THREAD_SHARE, flat_index, share_limits
+from graphc.kernels.statements import INDENT
 from graphc.kernels.tile_epilogue import CHAINS, Epilogue, FarOperands, RowReductions, WholeRows
 from graphc.kernels.tile_sums import DEPTH_START, DEPTH_STEPS, TILE_BLOCKS, tile_sums
 from graphc.kernels.window_microkernel import window_microkernel

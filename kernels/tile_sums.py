@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from graphc.kernels.contraction import Contraction, Tiling
 from graphc.kernels.pairwise import PairwiseStack, entries_of, steps_of_block
-from graphc.kernels.source import INDENT
+from graphc.kernels.statements import Block
 
 # Steps of a block that an accumulator adds up one after the other. The tile is then loaded, added
 # and stored: more often would show.
@@ -50,20 +50,15 @@ class TileSums:
         microkernels, of a block."""
         depth, steps = self._depth, self._steps
         rest = f"{depth} - {DEPTH_START}"
-        header = f"for e in range({size}):"
         upper = f"{TILE_BLOCKS}[{_STACK.top} * {self._elements} + e]"
         lower = f"{TILE_BLOCKS}[({_STACK.top} - 1) * {self._elements} + e]"
-        merged = [header, f"{INDENT}{lower} = {lower} + {upper}"]
-        block = [
-            f"{DEPTH_STEPS} = {steps} if {DEPTH_START} <= {depth - steps} else {rest}",
-            *calls,
-            *_STACK.pushed(merged),
-        ]
-        return [
-            *_STACK.begun(),
-            f"for {DEPTH_START} in range(0, {depth}, {steps}):",
-            *(INDENT + line for line in block),
-            *_STACK.joined(merged),
-            header,
-            f"{INDENT}{tile}[{index}] = {TILE_BLOCKS}[e]",
-        ]
+        whole, block, merged = Block(), Block(), Block()
+        merged.loop("e", size, Block.of_lines(f"{lower} = {lower} + {upper}"))
+        block.assign(DEPTH_STEPS, f"{steps} if {DEPTH_START} <= {depth - steps} else {rest}")
+        block.add_lines(*calls)
+        block.extend(_STACK.pushed(merged))
+        whole.extend(_STACK.begun())
+        whole.loop(DEPTH_START, f"0, {depth}, {steps}", block)
+        whole.extend(_STACK.joined(merged))
+        whole.loop("e", size, Block.of_lines(f"{tile}[{index}] = {TILE_BLOCKS}[e]"))
+        return whole.lines

@@ -13,8 +13,9 @@ from graphc.ir.lowering import Scalar
 from graphc.kernels.access import Loop
 from graphc.kernels.loopnest import LoopNest, Phase
 from graphc.kernels.loops import Loops, wrap_in_loops
-from graphc.kernels.source import Block, Share, share_limits
+from graphc.kernels.source import Share, share_limits
 from graphc.kernels.stages import VECTOR_MATH_COST
+from graphc.kernels.statements import Block, LoopKind
 
 # Rows and elements of a tile: with more, lines that are a power of two apart push each other out of
 # a cache of eight ways.
@@ -42,21 +43,32 @@ class TransposedTiles:
         return self.rows.extent // TILE
 
     def wrap(self, into: Block, row: Block, element: Block, share: Share | None) -> None:
-        """Appends the loops: `row` is what comes before a row's elements, `element` is each."""
+        """Appends the loops: `row` is what comes before a row's elements, `element` is each.
+
+        Before:                    After:
+
+            for i in range(64):        for tile_row in range(8):
+                row                        for tile_column in range(4):
+                for j in range(32):            for i in range(tile_row * 8, tile_row * 8 + 8):
+                    element                        row
+                                                   for j in range(tile_column * 8, ... + 8):
+                                                       element
+        """
         inside = Block()
         inside.extend(row)
-        inside.nest(_within(self.elements, TILE_COLUMN), element)
+        inside.loop(self.elements.variable, _within(TILE_COLUMN), element, LoopKind.TILE)
         tile, tiles, around = Block(), Block(), Block()
-        tile.nest(_within(self.rows, TILE_ROW), inside)
-        tiles.nest(f"for {TILE_COLUMN} in range({self.elements.extent // TILE}):", tile)
+        tile.loop(self.rows.variable, _within(TILE_ROW), inside, LoopKind.TILE)
+        tiles.loop(TILE_COLUMN, self.elements.extent // TILE, tile)
         is_cut = share is not None and not self.outer
         limits = share_limits(share, self.count) if share and is_cut else str(self.count)
-        around.nest(f"for {TILE_ROW} in range({limits}):", tiles)
+        around.loop(TILE_ROW, limits, tiles)
         wrap_in_loops(into, self.outer, around, share)
 
 
-def _within(loop: Loop, tile: str) -> str:
-    return f"for {loop.variable} in range({tile} * {TILE}, {tile} * {TILE} + {TILE}):"
+def _within(tile: str) -> str:
+    """The range of a tile's rows or elements."""
+    return f"{tile} * {TILE}, {tile} * {TILE} + {TILE}"
 
 
 def transposed_tiles(nest: LoopNest, loops: Loops) -> TransposedTiles | None:

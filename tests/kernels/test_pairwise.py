@@ -10,23 +10,23 @@ import pytest
 from graphc.kernels.access import Loop
 from graphc.kernels.block_sums import Terms, cut_of
 from graphc.kernels.pairwise import PairwiseStack, entries_of, steps_of_block
-from graphc.kernels.source import INDENT
+from graphc.kernels.statements import Block
 
 STACK = PairwiseStack("top", "number", "carry")
-MERGED = ["merges.append((entries[top - 1], entries[top]))", "entries[top - 1] += entries[top]"]
+MERGED = Block.of_lines(
+    "merges.append((entries[top - 1], entries[top]))", "entries[top - 1] += entries[top]"
+)
 
 
 def _summed(blocks: int) -> dict[str, Any]:
     """The variables after the lines for blocks of 1, 2, 4, ..., which no two sums share."""
-    pushed = ["entries[top] = 1 << block", *STACK.pushed(MERGED)]
-    lines = [
-        *STACK.begun(),
-        f"for block in range({blocks}):",
-        *(INDENT + line for line in pushed),
-        *STACK.joined(MERGED),
-    ]
+    pushed = Block.of_lines("entries[top] = 1 << block")
+    pushed.extend(STACK.pushed(MERGED))
+    whole = STACK.begun()
+    whole.loop("block", blocks, pushed)
+    whole.extend(STACK.joined(MERGED))
     found: dict[str, Any] = {"entries": [0] * entries_of(blocks), "merges": []}
-    exec("\n".join(lines), found)
+    exec("\n".join(whole.lines), found)
     return found
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from graphc.kernels.exchanges import EXCHANGES, MOST_IN_REGISTERS, odd_even_merge_sort
 from graphc.kernels.sorting_network import padded, sorting_network
-from graphc.kernels.source import Block
+from graphc.kernels.statements import Block
 
 
 @pytest.mark.parametrize("length", range(13))

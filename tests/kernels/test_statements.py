@@ -1,0 +1,83 @@
+"""Loops as data: what blocks hold, and the source that is printed of them."""
+
+from __future__ import annotations
+
+import graphc as gc
+from graphc.kernels.statements import (
+    Block,
+    Call,
+    Comment,
+    Element,
+    For,
+    LoopKind,
+    Prefetch,
+    Stack,
+    loops_in,
+)
+
+PRINTED = """\
+# a comment
+sums = stack(f32, 4)
+for i in range(0, 8, 2):
+    prefetch(x, i + 64)
+    x_value = x[i]
+    sums[0] = sums[0] + x_value
+    if x_value > 1:
+        count(x, i)
+    while x_value > 2:
+        x_value = x_value - 1
+    y[i] = x_value"""
+
+
+def _block() -> Block:
+    each, branch, repeated, whole = Block(), Block(), Block(), Block()
+    each.store_last(Element("y", "i"), "x_value")
+    each.add(Prefetch(Element("x", "i + 64")))
+    each.assign("x_value", Element("x", "i"))
+    each.accumulate(Element("sums", "0"), "sums[0] + x_value")
+    branch.add(Call("count", ("x", "i")))
+    each.branch("x_value > 1", branch)
+    repeated.accumulate("x_value", "x_value - 1")
+    each.repeat("x_value > 2", repeated)
+    whole.add(Comment("a comment"), Stack("sums", "f32", 4))
+    whole.loop("i", "0, 8, 2", each, LoopKind.STRIPS)
+    return whole
+
+
+def test_every_statement_is_printed_as_it_reads() -> None:
+    assert _block().lines == PRINTED.splitlines()
+
+
+def test_loops_are_found_with_what_they_are() -> None:
+    around = Block()
+    around.loop("block", 3, _block())
+    found = [(loop.variable, loop.kind) for loop in loops_in(around.whole)]
+    assert found == [("block", LoopKind.PLAIN), ("i", LoopKind.STRIPS)]
+
+
+def test_a_loop_around_nothing_is_none() -> None:
+    block = Block()
+    block.loop("i", 4, Block())
+    block.branch("x > 0", Block())
+    block.repeat("x > 0", Block())
+    assert block.whole == ()
+
+
+def test_a_body_is_what_its_block_had_when_the_loop_was_made() -> None:
+    body, around = Block.of_lines("first"), Block()
+    around.loop("i", 4, body)
+    body.add_lines("second")
+    (loop,) = around.whole
+    assert isinstance(loop, For) and around.lines == ["for i in range(4):", "    first"]
+
+
+def test_a_users_line_stands_beside_the_first_statement_that_comes_from_it() -> None:
+    graph = gc.Graph()
+    one = gc.exp(graph.input("x", (4,)))
+    other = gc.tanh(one)
+    block = Block()
+    for name, node in (("a", one), ("b", one), ("c", other), ("d", None), ("e", one)):
+        block.assign(name, "0", node)
+    beside = [("  # " in line, line.split("  # ")[-1].endswith("4,)))")) for line in block.lines]
+    assert [shown for shown, _ in beside] == [True, False, True, False, True]
+    assert beside[0] == beside[4]
