@@ -13,7 +13,7 @@ from typing import Any
 from graphc.ir.argument_checks import problem_with
 from graphc.ir.dims import Extent
 from graphc.ir.errors import DTypeError, ShapeError
-from graphc.ir.given import check_tensors, is_one_of
+from graphc.ir.given import check_tensors, is_one_of, is_tensor
 from graphc.ir.op import Node
 from graphc.ir.ops import contract, movement
 from graphc.ir.ops.reduce import sum_
@@ -23,6 +23,7 @@ from graphc.ir.window_arguments import (
     Each,
     Padding,
     Sliding,
+    channels_axis,
     each_axis,
     explicit_sides,
     fixed_extents,
@@ -57,18 +58,22 @@ def conv(
     Raises ShapeError for a kernel of other channels or too large, and for open spatial extents,
     DTypeError unless both are f32 or both f64, ValueError for words that are not known.
     """
+    kernel = _kernel_of("conv", x, kernel)
     first, channels = _operands("conv", x, kernel)
     channels_first = is_channels_first("conv", x, data_format)
-    x = with_channels_last(x, channels_first)
-    axes = spatial_axes(x, False)
-    sizes = fixed_extents("conv", kernel, tuple(range(len(axes))))
-    (in_all,) = fixed_extents("conv", x, (x.rank - 1,))
-    if in_all % channels or first[-1] % (in_all // channels):
-        wanted = f"groups of {channels} of {in_all} channels with equal shares of the filters"
-        raise ShapeError(problem_with("conv", x, f"a kernel {kernel.type} gives no {wanted}"))
-    slid = sliding("conv", x, axes, sizes, strides, padding, dilation_rate)
+    (in_all,) = fixed_extents("conv", x, (channels_axis(x, channels_first),))
+    if in_all % channels:
+        problem = f"a kernel {kernel.type} of {channels} channels, but x has {in_all}"
+        raise ShapeError(problem_with("conv", x, f"{problem}, which are no groups of {channels}"))
     groups = in_all // channels
-    x = padded(x, axes, slid.padding)
+    if first[-1] % groups:
+        problem = f"{groups} groups have no equal shares of the {first[-1]} filters of a kernel"
+        raise ShapeError(problem_with("conv", x, f"{problem} {kernel.type}"))
+    sizes = first[:-2]
+    spatial = spatial_axes(x, channels_first)
+    slid = sliding("conv", x, spatial, sizes, strides, padding, dilation_rate)
+    x = with_channels_last(x, channels_first)
+    x = padded(x, spatial_axes(x, False), slid.padding)
     if groups == 1:
         result = _convolved(x, kernel, slid)
     elif channels == 1:
@@ -95,15 +100,18 @@ def depthwise_conv(
 
         blurred = gc.depthwise_conv(images, kernel)  # [n,28,28,3], [5,5,3,1] -> [n,24,24,3]
     """
+    kernel = _kernel_of("depthwise_conv", x, kernel)
     extents, channels = _operands("depthwise_conv", x, kernel)
     channels_first = is_channels_first("depthwise_conv", x, data_format)
-    x = with_channels_last(x, channels_first)
-    axes = spatial_axes(x, False)
-    if x.shape[-1] != channels:
-        problem = f"a kernel {kernel.type} of {channels} channels, but x has {x.shape[-1]}"
+    given = x.shape[channels_axis(x, channels_first)]
+    if given != channels:
+        problem = f"a kernel {kernel.type} of {channels} channels, but x has {given}"
         raise ShapeError(problem_with("depthwise_conv", x, problem))
-    slid = sliding("depthwise_conv", x, axes, extents[:-2], strides, padding, dilation_rate)
-    result = _convolved_by_channel(padded(x, axes, slid.padding), kernel, slid)
+    spatial = spatial_axes(x, channels_first)
+    slid = sliding("depthwise_conv", x, spatial, extents[:-2], strides, padding, dilation_rate)
+    x = with_channels_last(x, channels_first)
+    x = padded(x, spatial_axes(x, False), slid.padding)
+    result = _convolved_by_channel(x, kernel, slid)
     return with_channels_first(result, channels_first)
 
 
@@ -151,12 +159,13 @@ def conv_transpose(
     for channels that the groups do not divide.
     """
     name = "conv_transpose"
+    kernel = _kernel_of(name, x, kernel)
     extents, share = _operands(name, x, kernel)
     channels_first = is_channels_first(name, x, data_format)
-    x = with_channels_last(x, channels_first)
-    axes = spatial_axes(x, False)
-    if x.shape[-1] != extents[-1]:
-        problem = f"a kernel {kernel.type} of {extents[-1]} channels, but x has {x.shape[-1]}"
+    axes = spatial_axes(x, channels_first)
+    channels = x.shape[channels_axis(x, channels_first)]
+    if channels != extents[-1]:
+        problem = f"a kernel {kernel.type} of {extents[-1]} channels, but x has {channels}"
         raise ShapeError(problem_with(name, x, problem))
     (groups,) = each_axis(name, x, "groups", groups, 1)
     if extents[-1] % groups:
@@ -167,8 +176,9 @@ def conv_transpose(
     steps = each_axis(name, x, "strides", strides, len(axes))
     gaps = each_axis(name, x, "dilation_rate", dilation_rate, len(axes))
     slid = Sliding(extents[:-2], steps, gaps, ((0, 0),) * len(axes))
-    kept = _kept(name, x, given, slid, padding, output_padding)
-    batch = x.shape[0]
+    kept = _kept(name, x, axes, given, slid, padding, output_padding)
+    x = with_channels_last(x, channels_first)
+    axes, batch = spatial_axes(x, False), x.shape[0]
     product = _spread(x, kernel, groups)
     parts = reshaped(product, (batch, *given, *slid.sizes, filters))
     whole = tuple(
@@ -190,6 +200,12 @@ def conv_transpose(
     return with_channels_first(added, channels_first)
 
 
+def _kernel_of(name: str, x: Any, kernel: Any) -> Any:
+    """The kernel; an array becomes a constant of x's dtype."""
+    check_tensors(name, x)
+    return kernel if is_tensor(kernel) else x.graph.constant(kernel, x.dtype)
+
+
 def _operands(name: str, x: Any, kernel: Any) -> tuple[tuple[int, ...], int]:
     """The kernel's extents, and the last but one. Raises for what goes not with x."""
     check_tensors(name, x, kernel)
@@ -206,7 +222,13 @@ def _operands(name: str, x: Any, kernel: Any) -> tuple[tuple[int, ...], int]:
 
 
 def _kept(
-    name: str, x: Node, given: tuple[int, ...], slid: Sliding, padding: Any, output_padding: Any
+    name: str,
+    x: Node,
+    axes: tuple[int, ...],
+    given: tuple[int, ...],
+    slid: Sliding,
+    padding: Any,
+    output_padding: Any,
 ) -> list[tuple[int, int]]:
     """Which of the added windows are the result: the first element and how many, of each axis."""
     count = len(given)
@@ -234,7 +256,7 @@ def _kept(
             extent = whole - cropped + more[axis]
             before = max(whole - extent, 0) // 2
         if extent < 1:
-            problem = f"padding: nothing is left of {whole} elements of axis {axis + 1}"
+            problem = f"padding: nothing is left of {whole} elements of axis {axes[axis]}"
             raise ShapeError(problem_with(name, x, problem))
         kept.append((before, extent))
     return kept

@@ -49,8 +49,8 @@ def max_pool(
 
         smaller = gc.max_pool(images, 2)  # [n,28,28,8] -> [n,14,14,8]
 
-    Raises ShapeError for windows that do not fit and for open spatial extents, DTypeError for bools
-    and u8, ValueError for words that are not known.
+    Raises ShapeError for windows that do not fit and for open spatial extents, DTypeError for
+    bools, ValueError for words that are not known.
     """
     axes, slid = _pool("max_pool", x, pool_size, strides, padding, data_format, dilation)
     found = windows_of(padded(x, axes, slid.padding), axes, slid)

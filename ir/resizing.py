@@ -21,6 +21,7 @@ from graphc.ir.shaping import broadcast_to, reshaped, transpose
 from graphc.ir.taking import take
 from graphc.ir.window_arguments import (
     Each,
+    channels_axis,
     each_axis,
     fixed_extents,
     is_channels_first,
@@ -159,7 +160,7 @@ def pixel_shuffle(x: Any, upscale_factor: int, data_format: str | None = None) -
     count = _factor(name, x, upscale_factor)
     last = with_channels_last(x, channels_first)
     spatial = x.rank - 2
-    (channels,) = fixed_extents(name, x, (1 if channels_first else x.rank - 1,))
+    (channels,) = fixed_extents(name, x, (channels_axis(x, channels_first),))
     if channels % count**spatial:
         problem = f"{channels} channels are no multiple of {count}^{spatial}"
         raise ShapeError(problem_with(name, x, problem))
@@ -186,7 +187,7 @@ def pixel_unshuffle(x: Any, downscale_factor: int, data_format: str | None = Non
     last = with_channels_last(x, channels_first)
     spatial = x.rank - 2
     extents = fixed_extents(name, x, spatial_axes(x, channels_first))
-    (channels,) = fixed_extents(name, x, (1 if channels_first else x.rank - 1,))
+    (channels,) = fixed_extents(name, x, (channels_axis(x, channels_first),))
     if any(extent % count for extent in extents):
         problem = f"a factor of {count} does not divide the extents {extents}"
         raise ShapeError(problem_with(name, x, problem))

@@ -9,10 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from graphc.ir.argument_checks import integer_of, problem_with
+from graphc.ir.argument_checks import problem_with
 from graphc.ir.dims import Extent
 from graphc.ir.errors import ShapeError
-from graphc.ir.given import check_tensors, is_one_of, shown
+from graphc.ir.given import as_integer, check_tensors, is_one_of, shown
 from graphc.ir.op import Node
 from graphc.ir.ops import movement
 from graphc.ir.ops.windows import reach, windows
@@ -76,6 +76,10 @@ def spatial_axes(x: Node, channels_first: bool) -> tuple[int, ...]:
     return tuple(range(2, x.rank)) if channels_first else tuple(range(1, x.rank - 1))
 
 
+def channels_axis(x: Node, channels_first: bool) -> int:
+    return 1 if channels_first else x.rank - 1
+
+
 def with_channels_last(x: Node, channels_first: bool) -> Node:
     """[batch, *spatial, channels], whichever it was."""
     return transpose(x, (0, *range(2, x.rank), 1)) if channels_first else x
@@ -93,7 +97,10 @@ def each_axis(name: str, x: Any, what: str, value: Any, count: int, least: int =
     if len(given) != count:
         problem = f"{what}: a number, or one for each of {count} axes expected, not {shown(value)}"
         raise ShapeError(problem_with(name, x, problem))
-    numbers = tuple(integer_of(x, each, name) for each in given)
+    try:
+        numbers = tuple(as_integer(each) for each in given)
+    except TypeError as error:
+        raise ShapeError(problem_with(name, x, f"{what}: {error}")) from None
     if any(number < least for number in numbers):
         problem = f"{what}: at least {least} expected, not {shown(value)}"
         raise ShapeError(problem_with(name, x, problem))

@@ -142,8 +142,8 @@ class RandomCrop(_Augmentation):
     def _augmented(self, x: Node) -> Node:
         height, width = fixed_extents(self.kind, x, (1, 2))
         if self.height > height or self.width > width:
-            problem = f"a window of {self.height} rows and {self.width} columns is larger"
-            raise ShapeError(self._message(x, problem))
+            window = f"a window of {self.height} rows and {self.width} columns"
+            raise ShapeError(self._message(x, f"{window} is larger than the images"))
         wider = 2 * self.padding + 1
         u, v = self._even(x, 2)
         top = _integers(u, height - self.height + wider) - self.padding

@@ -191,12 +191,45 @@ def test_kernels_of_another_dtype_and_other_channels_are_refused() -> None:
     x, kernel = graph.input("x", ("n", 5, 3)), graph.input("k", (2, 3, 4), "f64")
     with pytest.raises(gc.DTypeError, match=r"conv\(f32\[n,5,3\]\): a kernel f64\[2,3,4\]"):
         gc.conv(x, kernel)
-    with pytest.raises(gc.ShapeError, match="no groups of 2 of 3 channels"):
+    with pytest.raises(gc.ShapeError, match="of 2 channels, but x has 3, which are"):
         gc.conv(x, graph.input("l", (2, 2, 4)))
+    with pytest.raises(gc.ShapeError, match="3 groups have no equal shares of the 4 filters"):
+        gc.conv(x, graph.input("j", (2, 1, 4)))
     with pytest.raises(gc.ShapeError, match="of as many axes"):
         gc.conv(x, graph.input("m", (2, 2, 3, 4)))
     with pytest.raises(gc.DTypeError, match="floats expected"):
         gc.average_pool(graph.input("i", ("n", 5, 3), "i32"), 2)
+
+
+def test_errors_show_channels_first_as_they_were_given() -> None:
+    graph = gc.Graph()
+    x = graph.input("x", ("n", 3, 5, 6))
+    with pytest.raises(gc.ShapeError, match=r"^conv\(f32\[n,3,5,6\]\): .* the 5 of axis 2"):
+        gc.conv(x, graph.input("k", (6, 1, 3, 2)), data_format=FIRST)
+    with pytest.raises(gc.ShapeError, match=r"^depthwise_conv\(f32\[n,3,5,6\]\): .* 6 of axis 3"):
+        gc.depthwise_conv(x, graph.input("l", (1, 7, 3, 2)), data_format=FIRST)
+    with pytest.raises(gc.ShapeError, match=r"^conv_transpose\(f32\[n,3,5,6\]\): .* of axis 2"):
+        gc.conv_transpose(x, graph.input("m", (1, 1, 2, 3)), padding=3, data_format=FIRST)
+
+
+def test_a_number_that_is_none_is_named() -> None:
+    x = gc.Graph().input("x", ("n", 5, 3))
+    with pytest.raises(gc.ShapeError, match=r"strides: an integer expected, not 1\.5"):
+        gc.nn.Conv1D(4, 3, 1.5)(x)  # type: ignore[arg-type]
+    with pytest.raises(gc.ShapeError, match="pool_size: an integer expected, not True"):
+        gc.max_pool(x, True)
+
+
+def test_a_kernel_may_be_an_array() -> None:
+    """Of x's dtype, as operands of a product are."""
+    x = gc.Graph().input("x", ("n", 5, 3))
+    given = np.arange(6).reshape(2, 3, 1)
+    for convolved in (gc.conv(x, given), gc.depthwise_conv(x, given)):
+        assert convolved.dtype == gc.f32
+    values = np.arange(15.0).reshape(1, 5, 3)
+    found = gc.function([x], gc.conv(x, given), mode="reference")(values)
+    expected = [(values[0, n : n + 2] * given[..., 0]).sum() for n in range(4)]
+    np.testing.assert_array_equal(found[0, :, 0], expected)
 
 
 def test_equal_elements_of_a_window_share_the_derivative() -> None:
