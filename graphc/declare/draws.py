@@ -80,9 +80,10 @@ def standard_exponential(key: Node, shape: Shape, dtype: DType) -> Node:
 
 
 def standard_gumbel(key: Node, shape: Shape, dtype: DType) -> Node:
-    """-log(-log(1 - u)), the largest of many exponential numbers; u is half a step above 0."""
+    """-log(-log(1 - u)), the largest of many exponential numbers; half a step stands for a u of 0,
+    of which it would be infinite."""
     half_a_step = 2.0**-25 if dtype == f32 else 2.0**-54
-    return -ops.log(-ops.log1p(-(even(key, shape, dtype)[0] + half_a_step)))
+    return -ops.log(-ops.log1p(-ops.maximum(even(key, shape, dtype)[0], half_a_step)))
 
 
 def standard_gamma(key: Node, shape: Shape, dtype: DType, concentration: float) -> Node:
