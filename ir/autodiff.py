@@ -12,8 +12,9 @@ from graphc.ir.location import callers_location, located
 from graphc.ir.loop_derivative import loop_cotangents
 from graphc.ir.lowering import Region, Result
 from graphc.ir.op import NonDifferentiable, Stopped
-from graphc.ir.ops import movement, reduce, region
+from graphc.ir.ops import indexed, movement, reduce, region
 from graphc.ir.regions import sum_of_embedded
+from graphc.ir.scatters import sum_of_scattered
 from graphc.ir.types import Shape
 
 
@@ -52,7 +53,7 @@ def accumulate(
     results: Sequence[Node], cotangents: Sequence[Node], walked: Collection[Node]
 ) -> Cotangents:
     """The cotangents that reach nodes by ways through the nodes in `walked` alone."""
-    accumulated = Cotangents({}, {}, {})
+    accumulated = Cotangents({}, {}, {}, {})
     for result, cotangent in zip(results, cotangents, strict=True):
         accumulated.add(result, cotangent)
     for node in reversed(topological(results)):
@@ -88,16 +89,19 @@ def _pass_through_loop(node: Node, accumulated: Cotangents, walked: Collection[N
 
 @dataclass(frozen=True, eq=False)
 class Cotangents:
-    """What has reached each node: the sum of tensors, the regions that slices of it add, and of a
-    node of several results the cotangent of each, by its number."""
+    """What has reached each node: the sum of tensors, the regions that slices of it add, what
+    lookups in it add, and of a node of several results the cotangent of each, by its number."""
 
     whole: dict[Node, Node]
     regions: dict[Node, list[Node]]
+    lookups: dict[Node, list[Node]]
     results: dict[Node, dict[int, Node]]
 
     def add(self, node: Node, contribution: Node) -> None:
         if contribution.op is movement.embed:
             self.regions.setdefault(node, []).append(contribution)
+        elif contribution.op is indexed.scatter_add:
+            self.lookups.setdefault(node, []).append(contribution)
         else:
             self._add_whole(node, contribution)
 
@@ -110,6 +114,8 @@ class Cotangents:
         """The cotangent, of which all has arrived; None where nothing has."""
         if node in self.regions:
             self._add_whole(node, sum_of_embedded(self.regions.pop(node)))
+        if node in self.lookups:
+            self._add_whole(node, sum_of_scattered(self.lookups.pop(node)))
         return self.whole.get(node)
 
     def _add_whole(self, node: Node, contribution: Node) -> None:
