@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import graphc as gc
+from graphc.ir.types import as_dtype
 
 
 def test_sums_of_integers_are_numpys() -> None:
@@ -41,3 +42,60 @@ def test_an_index_has_no_derivative() -> None:
     x = gc.Graph().input("x", (3,))
     with pytest.raises(gc.NotDifferentiableError, match=r"argsort: .*place"):
         gc.grad(gc.sum(gc.cast(gc.argsort(x), "f32")), x)
+
+
+@pytest.mark.parametrize("dtype", ["f32", "f64", "u8"])
+def test_equal_elements_keep_their_order(dtype: str) -> None:
+    """Where the first few are selected, and where a line is sorted by digits; zeros of both signs
+    are equal."""
+    rng = np.random.default_rng(1)
+    graph = gc.Graph()
+    inputs, given, outputs, expected = [], [], [], []
+    for length in (70, 1100):
+        data = rng.integers(0, 4, (3, length)).astype(as_dtype(dtype).numpy)
+        if dtype.startswith("f"):
+            data = data * rng.choice([-1, 1], data.shape).astype(data.dtype)
+        x = graph.input(f"x{length}", data.shape, dtype)
+        inputs.append(x)
+        given.append(data)
+        falling = np.argsort(-data.astype(np.float64), 1, kind="stable")
+        outputs += [gc.argsort(x, 1), gc.argsort(x, 1, descending=True)]
+        expected += [np.argsort(data, 1, kind="stable"), falling]
+        for k in (1, 16):
+            outputs.append(gc.top_k(x, k)[1])
+            expected.append(falling[:, :k])
+    for found, wanted in zip(gc.function(inputs, outputs)(*given), expected, strict=True):
+        np.testing.assert_array_equal(found, wanted)
+
+
+def _with_inversions(size: int, count: int) -> list[int]:
+    """The numbers below `size`, of which `count` pairs are in the wrong order, the last ones
+    early."""
+    rest, order = list(range(size)), []
+    while rest:
+        number = min(count, len(rest) - 1)
+        count -= number
+        order.append(rest.pop(number))
+    assert count == 0
+    return order
+
+
+def test_long_keys_whose_upper_halves_are_equal() -> None:
+    """What the upper halves leave is put in order by insertion, until that takes as many moves as
+    there are keys; one more, or one less, and what comes behind is in order too."""
+    length, equal = 100, 20
+    upper = np.r_[np.zeros(equal, "i8"), np.arange(1, length - equal - 1), [length] * 2]
+    rows = []
+    for moves in (0, 1, length - 1, length, length + 1, length + 2, equal * (equal - 1) // 2):
+        lower = np.r_[_with_inversions(equal, moves), np.zeros(length - equal - 2, "i8"), [1, 0]]
+        rows.append((upper + 0x3FF00000 << 32) + lower)
+    keys = np.array(rows, "i8")
+    graph = gc.Graph()
+    # Each line by itself: side by side they would go through a network.
+    x, y = (graph.input(name, keys.shape, name) for name in ("i64", "f64"))
+    outputs = [op(each, 1) for each in (x, y) for op in (gc.sort, gc.argsort)]
+    found = gc.function([x, y], outputs)(keys, keys.view("f8"))
+    order = np.argsort(keys, 1, kind="stable")
+    for at, values in enumerate((keys, keys.view("f8"))):
+        np.testing.assert_array_equal(found[2 * at], np.take_along_axis(values, order, 1))
+        np.testing.assert_array_equal(found[2 * at + 1], order)
