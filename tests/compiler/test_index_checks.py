@@ -9,12 +9,15 @@ import numpy as np
 import pytest
 
 import graphc as gc
+from graphc.compiler.assemble import compiled
+from graphc.compiler.native import native
 from graphc.compiler.options import Options
 from graphc.compiler.pipeline import compile_program
 from graphc.compiler.plan import Plan
 from graphc.compiler.row_loop import RowOrder
 from graphc.ir.ops.indexed import index_add, scatter_add
-from tests.compiler.execution import VECTOR_BITS
+from tests.compiler.execution import VECTOR_BITS, run_guarded
+from tests.guarded import SIDES, GuardedProgram, Side, guarded_states
 
 ROWS, COUNT = 64, 48
 
@@ -169,6 +172,33 @@ def test_threads_check_the_rows_that_they_read(threads: int) -> None:
             step(given[0], labels_given)
     for name, value in graph.variables.items():
         np.testing.assert_array_equal(value, before[name])
+
+
+@pytest.mark.parametrize("side", SIDES)
+@pytest.mark.parametrize("threads", [2, 3])
+def test_a_check_by_rows_stays_within_the_indices(threads: int, side: Side) -> None:
+    """Where the last chunk is shorter than the others."""
+    rows, rng = 101, np.random.default_rng(0)
+    graph = gc.Graph(seed=1)
+    x, labels = graph.input("x", (rows, 64)), graph.input("labels", (rows,), "i32")
+    hidden = gc.nn.dense(gc.nn.dense(x, 64, gc.tanh), 64, gc.tanh)
+    loss = gc.losses.softmax_cross_entropy(gc.nn.dense(hidden, 4), labels)
+    program = gc.function([x, labels], loss, gc.optim.SGD(0.1).updates(loss)).program
+    compilation = compile_program(program, Options({}, True, native().vector_bits, threads))
+    assert compilation.plan is not None
+    checks = [row.source for row in compilation.plan.instructions if row.source.can_stop]
+    chunks = [check.own_rows.rows_per_chunk for check in checks if check.own_rows is not None]
+    assert len(chunks) == 1
+    assert rows % chunks[0] != 0
+    states = guarded_states(dict(graph.variables.items()), side)
+    given = {
+        "x": rng.normal(size=(rows, 64)).astype("f4"),
+        "labels": rng.integers(0, 4, rows).astype("i4"),
+    }
+    expected = gc.function([x, labels], loss, mode="reference")(*given.values())
+    guarded = GuardedProgram(compiled(compilation), states, side)
+    (found,) = run_guarded(guarded, given, side).values()
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
 def test_a_check_by_rows_costs_threads_no_meeting() -> None:

@@ -189,3 +189,13 @@ def _fused_products(arrays: _Arrays) -> list[Node]:
 def test_other_kernels(made: Callable[[_Arrays], list[Any]], matrices: str, vectors: str) -> None:
     arrays = _Arrays(matrices, vectors)
     _check(arrays.program(made(arrays)))
+
+
+def test_many_operands_that_begin_at_different_places() -> None:
+    """One loop over operands copies those alone that differ in nothing."""
+    graph = gc.Graph()
+    inputs = [graph.input(f"x{number}", (9, 8)) for number in range(10)]
+    parts = [x[k % 5 : k % 5 + 4, k % 3 : k % 3 + 5] for k, x in enumerate(inputs)]
+    alike = [x[2:6, 1:6] for x in inputs]
+    program = gc.function(inputs, [gc.concatenate(parts), gc.concatenate(alike)]).program
+    _check(program)
