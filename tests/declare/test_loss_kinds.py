@@ -193,6 +193,21 @@ def test_losses_of_yes_or_no_say_what_a_logit_means(loss, shape):
     assert model.predict_classes(points).tolist() == [0, 0, 1, 1]
 
 
+@pytest.mark.parametrize("dtype", ["f32", "f64"])
+def test_ignoring_no_label_changes_no_bit(dtype):
+    """The number of those that count is a count, and the mean a quotient by it."""
+    graph = gc.Graph()
+    z, t = graph.input("z", Z.shape, dtype), graph.input("t", LABELS.shape, "i32")
+    pairs = [
+        (loss(z, t), loss(z, t, ignore_index=-1))
+        for loss in (losses.softmax_cross_entropy, losses.softmax_focal_cross_entropy)
+    ]
+    found = gc.function([z, t], [each for pair in pairs for each in pair], mode="reference")
+    whole, without, focal, focal_without = found(Z.astype(z.dtype.numpy), LABELS)
+    assert whole == without
+    assert focal == focal_without
+
+
 def test_labels_that_are_neither_in_range_nor_ignored(mode):
     graph = gc.Graph()
     z, t = inputs_of(graph, "range", (Z, LABELS))

@@ -115,6 +115,17 @@ def test_clipping_by_norm(limit, mode):
         np.testing.assert_allclose(graph.variables[name], STARTS[name] - factor * slope)
 
 
+def test_a_norm_of_the_limit_is_scaled_by_what_keeps_it_from_0():
+    """torch divides by the norm + 1e-6, whatever is left of it."""
+    gradients = [np.array([3.0]), np.array([4.0])]
+    for limit in (5.0, 5 + 0.5e-6, 5 + 1.5e-6):
+        for found, gradient in zip(
+            clipped(gradients, limit, mode="reference"), gradients, strict=True
+        ):
+            factor = min(1, limit / (5 + 1e-6))
+            np.testing.assert_allclose(found, gradient * factor, rtol=1e-14)
+
+
 SCALES = {
     "huge": (("f4", 1e20), ("f4", 1e19)),
     "near the end": (("f4", 3e38), ("f4", 3e38)),

@@ -125,6 +125,58 @@ def test_programs_and_their_derivatives_are_numpys(kind: str, fuse: bool) -> Non
     np.testing.assert_allclose(derived, (total(1) - total(-1)) / (2 * step), 1e-7, 1e-7)
 
 
+# Arguments at the ends of what they may be, where nothing, one or all of something is asked for.
+EDGES: list[Form] = [
+    *(lambda to, x, y, z, reps=reps: to.tile(x, reps) for reps in (0, 1, (0, 2), (1, 1, 1))),
+    *(lambda to, x, y, z, n=n: to.repeat(x, n, axis=1) for n in (0, 1)),
+    lambda to, x, y, z: to.repeat(x, [0, 0, 0, 0], axis=0),
+    *(lambda to, x, y, z, n=n: to.roll(x, n, axis=1) for n in (0, 6, -6, 13, -13)),
+    *(lambda to, x, y, z, n=n: to.roll(x, n) for n in (0, 24, 25)),
+    lambda to, x, y, z: to.roll(x, (5, 6), axis=(0, 0)),
+    lambda to, x, y, z: to.roll(z, 2, axis=(1, 2)),
+    *(lambda to, x, y, z, axis=axis: to.flip(x, axis) for axis in (0, 1, (), (0, 1))),
+    lambda to, x, y, z: to.split(x, 1)[0],
+    lambda to, x, y, z: to.split(x, [0, 4, 9])[3],
+    lambda to, x, y, z: to.split(x, [3, 1])[1],
+    *(lambda to, x, y, z, n=n: to.array_split(x, 9, axis=1)[n] for n in (0, 5, 6, 8)),
+    lambda to, x, y, z: to.array_split(x, 4, axis=1)[3],
+    lambda to, x, y, z: to.stack([x]),
+    *(
+        lambda to, x, y, z, mode=mode, width=width: to.pad(x, width, mode=mode)
+        for mode in ("constant", "edge", "reflect", "symmetric", "wrap")
+        for width in (0, ((0, 1), (1, 0)), ((9, 0), (0, 14)))
+    ),
+    *(
+        lambda to, x, y, z, mode=mode: to.pad(x[:1, :1], 3, mode=mode)
+        for mode in ("edge", "reflect", "symmetric", "wrap")
+    ),
+    lambda to, x, y, z: to.pad(x, 1, constant_values=-np.inf),
+    *(lambda to, x, y, z, k=k: to.diagonal(x, k) for k in (5, 6, 9, -3, -4)),
+    *(lambda to, x, y, z, k=k: to.tril(x, k) + to.triu(y, k) for k in (-4, -3, 5, 6, 9)),
+    lambda to, x, y, z: to.einsum("ij,ij->ij", x[:1, :2], y[:2, :2]),
+    lambda to, x, y, z: to.einsum("ij,ij->i", x[:2, :1], y[:2, :2]),
+    lambda to, x, y, z: to.einsum("ij,jk->ik", x[:1, :1], y[:1, :1]),
+    lambda to, x, y, z: to.einsum("ij,jk->ik", x[:, :0], y[:0]),
+    lambda to, x, y, z: to.einsum("ij->", x) * to.einsum("ij->ij", y),
+    lambda to, x, y, z: to.einsum("...,...->...", x[0], z[0, 0, 0]),
+    lambda to, x, y, z: to.prod(x[:, :0], axis=1) + to.var(x[:, :1], axis=1),
+    lambda to, x, y, z: to.std(z[:1, :1, :1]) + to.var(x, axis=1, ddof=5),
+    *(lambda to, x, y, z, axis=axis: to.cumsum(x[:, :1], axis=axis) for axis in (0, 1)),
+    lambda to, x, y, z: to.moveaxis(z, (), ()) + to.swapaxes(z, 1, 1),
+]  # fmt: skip
+
+
+def test_arguments_at_their_ends_are_numpys() -> None:
+    arrays, graph = (A, B, CUBE), gc.Graph()
+    given = [graph.input(name, a.shape, "f64") for name, a in zip("xyz", arrays, strict=True)]
+    made = [form(gc, *given) for form in EDGES]
+    results = gc.function(given, made, mode="reference")(*arrays)
+    for number, (form, found) in enumerate(zip(EDGES, results, strict=True)):
+        expected = form(np, *arrays)
+        assert made[number].shape == np.shape(expected), number
+        np.testing.assert_allclose(found, expected, 1e-12, 1e-12, err_msg=str(number))
+
+
 @pytest.mark.parametrize("fuse", [True, False], ids=["fused", "unfused"])
 def test_indices_that_a_run_gives_may_count_from_the_end(fuse: bool) -> None:
     graph = gc.Graph()

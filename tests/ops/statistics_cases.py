@@ -159,6 +159,11 @@ def _variance_cases() -> Iterator[Case]:
             op, "too_few", (Operand((3, 1)),), {"axes": (1,), "ddof": 1},
             lambda x: np.full((3, 1), np.nan), gradient=False,
         )  # fmt: skip
+        # What remains is 0, not negative: infinite, as numpy has it.
+        yield Case(
+            op, "fewer", (Operand((3, 2)),), {"axes": (1,), "ddof": 5},
+            lambda x: np.full((3, 1), np.inf), gradient=False,
+        )  # fmt: skip
         equal = Operand((2, 8), sample=fixed([0.5] * 8 + [-3.0] * 8))
         yield Case(
             op, "equal", (equal,), {"axes": (1,), "ddof": 0}, lambda x: np.zeros((2, 1)),
