@@ -12,6 +12,7 @@ from graphc.ir import build
 from graphc.ir.argument_checks import problem_with
 from graphc.ir.dims import Extent
 from graphc.ir.errors import DTypeError, ShapeError
+from graphc.ir.given import is_one_of
 from graphc.ir.op import Node
 from graphc.ir.ops.elementwise import logical_and
 from graphc.ir.ops.reduce import lowest, max_, sum_
@@ -149,7 +150,7 @@ def _pool(
     gaps = each_axis(name, x, "dilation", dilation, len(axes))
     slid = sliding(name, x, axes, sizes, sizes if strides is None else strides, padding, gaps)
     given = zip(slid.padding, slid.reaches, strict=True)
-    if padding != "same" and any(max(sides) > over // 2 for sides, over in given):
+    if not is_one_of(padding, ("same",)) and any(max(sides) > over // 2 for sides, over in given):
         problem = f"padding: at most half of the window {slid.reaches} expected, not {slid.padding}"
         raise ShapeError(problem_with(name, x, problem))
     return axes, slid

@@ -55,7 +55,7 @@ def vjp(y: Nodes, x: Nodes, ct: Any) -> Form:
 
         pulled_back = gc.vjp(scores, [kernel, bias], weights)
     """
-    results, wrt = listed(y), listed(x)
+    results, wrt = listed(y, "vjp"), listed(x, "vjp")
     check_tensors("vjp", *results, *wrt)
     cotangents = _of_types("vjp: ct", ct, y)
     found = _derived(
@@ -75,7 +75,7 @@ def jvp(y: Nodes, x: Nodes, tangent: Any) -> Form:
 
         change = gc.jvp(scores, x, direction)
     """
-    results, wrt = listed(y), listed(x)
+    results, wrt = listed(y, "jvp"), listed(x, "jvp")
     check_tensors("jvp", *results, *wrt)
     tangents = dict(zip(wrt, _of_types("jvp: tangent", tangent, x), strict=True))
     stable, left = _in_stable_form(results, wrt)
@@ -93,7 +93,7 @@ def hvp(loss: Node, x: Nodes, v: Any) -> Form:
 
         curvature = gc.hvp(loss, kernel, direction)
     """
-    wrt = listed(x)
+    wrt = listed(x, "hvp")
     check_tensors("hvp", loss, *wrt)
     vectors = dict(zip(wrt, _of_types("hvp: v", v, x), strict=True))
     slopes = _stable(grad(loss, wrt), wrt)
@@ -175,7 +175,7 @@ def inference(values: Nodes) -> Form:
 
         certain = gc.function(x, gc.inference(scores))
     """
-    check_tensors("inference", *listed(values))
+    check_tensors("inference", *listed(values, "inference"))
     found = inference_values(listed(values))
     made: Form = in_form(form_of(values), [found[node] for node in listed(values)])
     return made

@@ -17,8 +17,11 @@ Form = Node | list[Node] | dict[str, Node]
 Leaf = TypeVar("Leaf", Node, Array)
 
 
-def listed(values: Leaf | Sequence[Leaf] | Mapping[str, Leaf] | None) -> list[Leaf]:
-    """All of them in order; none for None."""
+def listed(
+    values: Leaf | Sequence[Leaf] | Mapping[str, Leaf] | None, name: str | None = None
+) -> list[Leaf]:
+    """All of them in order; none for None. Raises TypeError, which begins with `name`, the function
+    that was called, for anything else."""
     if values is None:
         return []
     if isinstance(values, Node | np.ndarray):
@@ -26,7 +29,8 @@ def listed(values: Leaf | Sequence[Leaf] | Mapping[str, Leaf] | None) -> list[Le
     if isinstance(values, Mapping):
         return list(values.values())
     if not is_several(values) or isinstance(values, str):
-        raise TypeError(f"a tensor, several, or several by name expected, not {shown(values)}")
+        problem = f"a tensor, several, or several by name expected, not {shown(values)}"
+        raise TypeError(problem if name is None else f"{name}: {problem}")
     return list(values)
 
 

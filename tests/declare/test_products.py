@@ -258,7 +258,10 @@ def test_refusals() -> None:
         (lambda: gc.per_sample_gradients(net.losses, x), gc.GraphError, "has the samples' axis"),
         (lambda: gc.per_sample_gradients(net.losses, 3), TypeError, "a tensor or several"),
         (lambda: gc.jvp(x, y, y), gc.GraphError, "is computed from"),
-        (lambda: gc.vjp(3, x, x), TypeError, "tensor"),
+        (lambda: gc.vjp(3, x, x), TypeError, "^vjp: a tensor, several"),
+        (lambda: gc.jvp(x, 3, x), TypeError, "^jvp: a tensor, several"),
+        (lambda: gc.hvp(gc.sum(y), 3, x), TypeError, "^hvp: a tensor, several"),
+        (lambda: gc.inference(3.0), TypeError, "^inference: a tensor, several"),
     )  # fmt: skip
     for call, kind, pattern in cases:
         with pytest.raises(kind, match=pattern):

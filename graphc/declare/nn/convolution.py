@@ -9,6 +9,7 @@ from graphc.declare.nn.activations import ActivationLike, as_activation
 from graphc.declare.nn.layer import Layer, short_form
 from graphc.errors import ShapeError
 from graphc.ir.convolution import conv, conv_transpose, depthwise_conv, separable_conv
+from graphc.ir.given import is_one_of
 from graphc.ir.graph import Node
 from graphc.ir.location import callers_location, located
 from graphc.ir.types import is_several
@@ -63,7 +64,7 @@ class _Convolution(Layer):
 
     @property
     def _is_first(self) -> bool:
-        return self.data_format == CHANNELS_FIRST
+        return is_one_of(self.data_format, (CHANNELS_FIRST,))
 
     def _finished(self, value: Node, filters: int) -> Node:
         """The value with bias and activation."""

@@ -7,6 +7,7 @@ from typing import ClassVar
 from graphc.declare.nn.layer import Layer, short_form
 from graphc.errors import ShapeError
 from graphc.ir import build, pooling
+from graphc.ir.given import is_one_of
 from graphc.ir.graph import Node
 from graphc.ir.window_arguments import (
     CHANNELS_FIRST,
@@ -28,7 +29,7 @@ class _Pooling(Layer):
     def _check_axes(self, x: Node) -> None:
         """Raises ShapeError for a tensor of other axes."""
         if x.rank != self.spatial + 2:
-            is_first = self.data_format == CHANNELS_FIRST
+            is_first = is_one_of(self.data_format, (CHANNELS_FIRST,))
             order = "batch, channels, *spatial" if is_first else "batch, *spatial, channels"
             problem = f"{self.spatial + 2} axes, [{order}], expected"
             raise ShapeError(self._message(x, problem))

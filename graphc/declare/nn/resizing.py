@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from graphc.declare.nn.layer import Layer, short_form
 from graphc.errors import ShapeError
 from graphc.ir import build
-from graphc.ir.given import is_one_of, shown
+from graphc.ir.given import as_integer, is_one_of, shown
 from graphc.ir.graph import Node
 from graphc.ir.location import callers_location, located
 from graphc.ir.resizing import METHODS, NEAREST, repeated, resize
@@ -182,9 +182,15 @@ class Permute(Layer):
         """Raises ShapeError unless `dims` has each of 1 to their number once. Calls raise it for a
         tensor of other axes."""
         super().__init__(name)
-        self.dims = tuple(dims)
-        if sorted(self.dims) != list(range(1, len(self.dims) + 1)):
-            problem = f"{self.kind}: dims: each of 1 to {len(self.dims)} once expected, not {dims}"
+        given = each_of(dims)
+        try:
+            self.dims = tuple(map(as_integer, given))
+            is_order = sorted(self.dims) == list(range(1, len(given) + 1))
+        except TypeError:
+            is_order = False
+        if not is_order:
+            expected = f"each of 1 to {len(given)} once expected"
+            problem = f"{self.kind}: dims: {expected}, not {shown(dims)}"
             raise ShapeError(located(problem, callers_location()))
 
     def call(self, x: Node) -> Node:

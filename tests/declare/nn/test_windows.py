@@ -173,6 +173,18 @@ REFUSED: dict[str, tuple[Any, Any, type[Exception], str]] = {
         "'nearest' or 'bilinear' expected, not 'area'",
     ),
     "permute": (lambda: gc.nn.Permute((0, 1)), (5, 3), gc.ShapeError, "each of 1 to 2 once"),
+    "permute by a bool": (lambda: gc.nn.Permute((True, 2)), (5, 3), gc.ShapeError, "permute: dims"),
+    "permute by no order": (lambda: gc.nn.Permute(1.5), (5, 3), gc.ShapeError, "^permute: dims"),
+    "an array as a format": (
+        lambda: gc.nn.Conv2D(1, 2, data_format=np.array([1, 2])), (5, 5, 3), ValueError,
+        "data_format: 'channels_last' or",
+    ),
+    "format of a pool": (
+        lambda: gc.nn.MaxPool2D(2, data_format=np.array([1, 2])), (5, 3), gc.ShapeError, "4 axes"
+    ),
+    "an array of sides": (
+        lambda: gc.nn.MaxPool2D(2, padding=np.array([1, 2])), (5, 5, 3), gc.ShapeError, "padding"
+    ),
     "reshape": (lambda: gc.nn.Reshape(4), (5, 3), gc.ShapeError, "reshape"),
 }  # fmt: skip
 
