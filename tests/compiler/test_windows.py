@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,8 +13,10 @@ import graphc as gc
 from graphc.compiler.pipeline import Compilation
 from graphc.ir.ops.windows import windows
 from graphc.ir.reference import run_program
+from graphc.ir.types import DTYPES
 from graphc.kernels.access import Access, merge_axes
 from graphc.kernels.group import ContractionGroup, Group, LoopGroup
+from graphc.testing.tolerance import assert_close
 from tests.compiler.execution import Machine, compilation, run_on_threads
 
 BATCH = {"n": 3}
@@ -141,6 +145,57 @@ def test_the_same_bits_on_several_threads() -> None:
     one, two = (run_on_threads(program, inputs, threads, 256) for threads in (1, 2))
     for name, value in one.items():
         assert value.tobytes() == two[name].tobytes()
+
+
+@dataclass(frozen=True)
+class Slid:
+    """A convolution of x [*spatial extents, channels] behind a batch axis."""
+
+    x: tuple[int, ...]
+    kernel: tuple[int, ...]
+    strides: int | tuple[int, ...] = 1
+    padding: Any = "valid"
+    dilations: int = 1
+    dtype: str = "f32"
+
+
+EDGES = (
+    # A channel, and few columns; windows larger than the image with its padding allows to slide.
+    Slid((6, 5, 5, 1), (5, 4, 1, 3), padding=((2, 1), (0, 0))),
+    # More channels than vectors are wide, one above a multiple of them, with phases of a stride.
+    Slid((4, 9, 8, 33), (3, 3, 33, 17), 2, 1),
+    # Lines of different dilation than their elements, blocks of whole images.
+    Slid((160, 6, 7, 2), (2, 3, 2, 16), padding="same", dilations=2, dtype="f64"),
+)
+MORE_EDGES = (
+    Slid((3, 1, 1, 257), (1, 1, 257, 4)),
+    Slid((2, 5, 4, 257), (3, 2, 257, 31)),
+    Slid((5, 12, 3), (7, 3, 40), padding="causal"),
+    Slid((3, 4, 5, 3, 2), (2, 3, 3, 2, 16), (1, 2, 1), "same"),
+    Slid((700, 3, 3, 4), (2, 2, 4, 16)),
+    Slid((2, 40, 40, 1), (1, 9, 1, 16), 1, 4),
+    Slid((9, 7, 7, 16), (2, 2, 16, 16), 3, dtype="f64"),
+    Slid((8, 34, 34, 3), (3, 3, 3, 20), (2, 1), "same"),
+)
+
+
+@pytest.mark.parametrize(
+    "slid", [*EDGES, *(pytest.param(each, marks=pytest.mark.long) for each in MORE_EDGES)], ids=str
+)
+def test_values_and_gradients_of_any_extents(slid: Slid) -> None:
+    """As the reference has them, with the same bits on any number of threads."""
+    graph = gc.Graph()
+    x, kernel = graph.input("x", slid.x, slid.dtype), graph.input("k", slid.kernel, slid.dtype)
+    value = gc.conv(x, kernel, slid.strides, slid.padding, dilation_rate=slid.dilations)
+    program = _program(value, *gc.grad(gc.sum(gc.square(value)), [x, kernel]))
+    inputs, _ = _values(program)
+    expected, _ = run_program(program, inputs, {})
+    one, three = (run_on_threads(program, inputs, threads, 256) for threads in (1, 3))
+    terms = math.prod(slid.x) * math.prod(slid.kernel[:-2])
+    for name, wanted in expected.items():
+        assert one[name].tobytes() == three[name].tobytes()
+        scale = float(np.abs(wanted).max())
+        assert_close(one[name], wanted, DTYPES[slid.dtype], reduction_length=terms, scale=scale)
 
 
 @pytest.mark.parametrize("wrong", [None, 0, 4])
