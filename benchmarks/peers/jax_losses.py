@@ -9,6 +9,7 @@ import jax.numpy as jnp
 
 from benchmarks.peers.jax_images import dscnn, lenet, lenet5, resnet8
 from benchmarks.peers.jax_layers import Loss, Parameters, layers
+from benchmarks.peers.jax_recurrent import gru, lstm
 from benchmarks.peers.problem import (
     BURGERS_VISCOSITY,
     CLIP,
@@ -127,4 +128,6 @@ LOSSES: Mapping[str, Loss] = {
     "lenet5": lenet5,
     "resnet8": resnet8,
     "dscnn": dscnn,
+    "lstm": lstm,
+    "gru": gru,
 }

@@ -62,6 +62,11 @@ class Problem:
         resnet8      residual blocks: convolutions without bias, each behind it normalised over the
                      batch, whose parameters are scale and shift; one with bias past a block
         dscnn        such convolutions, of each channel by itself and of all in turn
+        lstm         softmax cross-entropy of a layer behind the last output of an LSTM;
+                     x [batch, steps, features], t [batch], kernels [features, 4 units] and
+                     [units, 4 units] and a bias, whose gates are i, f, g and o
+        gru          the same with a GRU that resets the product: gates z, r and n, and a bias of
+                     x and one of the state
 
     momentum: of "sgd", whose velocity is momentum * velocity + gradient.
     """

@@ -17,6 +17,7 @@ from benchmarks.peers.problem import (
 )
 from benchmarks.peers.torch_images import dscnn, lenet, lenet5, resnet8
 from benchmarks.peers.torch_layers import Layer, Loss, layers
+from benchmarks.peers.torch_recurrent import gru, lstm
 
 
 def elementwise(parameters: Sequence[Tensor], layer: Layer, arrays: Sequence[Tensor]) -> Tensor:
@@ -127,4 +128,6 @@ LOSSES: Mapping[str, Loss] = {
     "lenet5": lenet5,
     "resnet8": resnet8,
     "dscnn": dscnn,
+    "lstm": lstm,
+    "gru": gru,
 }

@@ -99,13 +99,13 @@ class Recurrent(Layer):
         batch, time, _ = x.shape
         kept = self._kept(x, mask, lengths)
         kernel = self._kernel(x)
+        recurrent = self.parameter(
+            "recurrent_kernel", (self.units, self.gates * self.units), self.recurrent_init
+        )
         # One product of all rows, whose gradient is one too.
         rows = build.reshape(build.transpose(self._dropped(x), (1, 0, 2)), (-1, x.shape[2]))
         projected = build.matmul(rows, kernel) + self._input_bias(x)
         projected = build.reshape(projected, (time, batch, kernel.shape[1]))
-        recurrent = self.parameter(
-            "recurrent_kernel", (self.units, self.gates * self.units), self.recurrent_init
-        )
         start = self._start(x, initial_state)
         forget = self._mask(x, (batch, self.units), self.recurrent_dropout, "recurrent_key")
 
