@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from graphc.kernels.microkernel import (
     Indices,
-    Microkernel,
     MicrokernelText,
     VectorSegment,
     check_tile,
     indices_suffix,
 )
+from graphc.kernels.source import Microkernel
 
 
 def inner_microkernel(

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from graphc.kernels.machine import MACHINE
+from graphc.kernels.source import Microkernel
 
 LLVM_TYPES = {"f32": "float", "f64": "double"}
 ITEM_BYTES = {"f32": 4, "f64": 8}
@@ -38,23 +39,6 @@ class Indices:
 
     along: Literal["a_rows", "a_depth", "b_depth"]
     dtype: str
-
-
-@dataclass(frozen=True)
-class Microkernel:
-    """One generated function: its name in LLVM IR, what it covers and its text.
-
-    `rows` x `columns` is the block of the result; `lanes` counts the elements of a full vector.
-    `is_indexed`: whether the last argument is a pointer to indices.
-    """
-
-    name: str
-    dtype: str
-    rows: int
-    columns: int
-    lanes: int
-    llvm_ir: str
-    is_indexed: bool = False
 
 
 @dataclass(frozen=True)

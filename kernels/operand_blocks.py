@@ -18,8 +18,8 @@ from graphc.kernels.contraction import (
     Tiling,
     left_as_read,
 )
-from graphc.kernels.microkernel import Indices, Microkernel, transpose_microkernel
-from graphc.kernels.source import advanced, flat_index
+from graphc.kernels.microkernel import Indices, transpose_microkernel
+from graphc.kernels.source import Microkernel, advanced, flat_index
 from graphc.kernels.statements import INDENT
 from graphc.kernels.window_microkernel import ENTRIES_AN_AXIS
 

@@ -16,7 +16,7 @@ from graphc.kernels.access import Loop, access_along, index_expression, place_in
 from graphc.kernels.accumulators import StorageOf
 from graphc.kernels.domain import Refusal
 from graphc.kernels.loopnest import LoopNest, Phase, Reduces, plan_loops
-from graphc.kernels.microkernel import ITEM_BYTES, Microkernel, transpose_microkernel
+from graphc.kernels.microkernel import ITEM_BYTES, transpose_microkernel
 from graphc.kernels.names import Names, described, label
 from graphc.kernels.node_kinds import is_contraction, is_index, is_inline, viewed
 from graphc.kernels.passes import pass_sinks, values_kept_between_passes
@@ -30,7 +30,7 @@ from graphc.kernels.scalar import (
     reduction_of_one,
     scalar_expression,
 )
-from graphc.kernels.source import Arguments
+from graphc.kernels.source import Arguments, Microkernel
 from graphc.kernels.statements import Block, Call, Element, Stack
 
 # Of a value of a block of rows: a few of them stay in the first cache.

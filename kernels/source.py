@@ -11,7 +11,6 @@ from graphc.ir.types import DTYPES, DType
 from graphc.kernels import primitives
 from graphc.kernels.cache_entry import source_digest
 from graphc.kernels.exchanges import EXCHANGES
-from graphc.kernels.microkernel import Microkernel
 from graphc.kernels.names import Names
 from graphc.kernels.scalar import dtype_name
 from graphc.kernels.statements import INDENT, Block
@@ -90,6 +89,23 @@ class OwnRows:
     rows: int
     rows_per_chunk: int
     arguments: frozenset[Storage]
+
+
+@dataclass(frozen=True)
+class Microkernel:
+    """A function that source calls and that is LLVM IR: its name, what it covers and its text.
+
+    `rows` x `columns` is the block of the result; `lanes` counts the elements of a full vector.
+    `is_indexed`: whether the last argument is a pointer to indices.
+    """
+
+    name: str
+    dtype: str
+    rows: int
+    columns: int
+    lanes: int
+    llvm_ir: str
+    is_indexed: bool = False
 
 
 @dataclass(frozen=True)

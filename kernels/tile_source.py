@@ -17,14 +17,9 @@ from math import ceil, prod
 from graphc.kernels.contraction import Contraction, Tiling, column_parts, oriented, parts_of
 from graphc.kernels.inner_microkernel import inner_microkernel
 from graphc.kernels.machine import MACHINE
-from graphc.kernels.microkernel import (
-    ITEM_BYTES,
-    Microkernel,
-    microkernel,
-    padded_columns,
-)
+from graphc.kernels.microkernel import ITEM_BYTES, microkernel, padded_columns
 from graphc.kernels.operand_blocks import OperandBlocks, Prologue
-from graphc.kernels.source import THREAD_SHARE, flat_index, share_limits
+from graphc.kernels.source import THREAD_SHARE, Microkernel, flat_index, share_limits
 from graphc.kernels.statements import INDENT
 from graphc.kernels.tile_epilogue import CHAINS, Epilogue, FarOperands, RowReductions, WholeRows
 from graphc.kernels.tile_sums import DEPTH_START, DEPTH_STEPS, TILE_BLOCKS, tile_sums

@@ -11,13 +11,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from graphc.kernels.microkernel import (
-    Microkernel,
     MicrokernelText,
     check_tile,
     multiply_step,
     store_rows,
     vector_segments,
 )
+from graphc.kernels.source import Microkernel
 
 # Entries of `places` that an outer axis of the depth takes: how many steps, and how far each leads.
 ENTRIES_AN_AXIS = 2

@@ -25,8 +25,8 @@ from graphc.ir.op import Array
 from graphc.ir.types import DTYPES
 from graphc.kernels import primitives
 from graphc.kernels.exchanges import EXCHANGES, odd_even_merge_sort
-from graphc.kernels.microkernel import Microkernel
 from graphc.kernels.scalar import dtype_name
+from graphc.kernels.source import Microkernel
 from graphc.kernels.vecmath import VECTOR_MATH
 
 CHECK_FAILED = 1  # what a kernel that checks indices returns

@@ -19,11 +19,11 @@ from graphc.kernels.memory import data_address
 from graphc.kernels.microkernel import (
     ITEM_BYTES,
     Indices,
-    Microkernel,
     microkernel,
     padded_columns,
     transpose_microkernel,
 )
+from graphc.kernels.source import Microkernel
 from graphc.kernels.window_microkernel import window_microkernel
 from tests.guarded import SIDES, Side, guarded
 

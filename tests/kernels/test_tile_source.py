@@ -14,12 +14,8 @@ from graphc.kernels.contraction import Contraction, MatrixAccess, Tiling, column
 from graphc.kernels.inner_microkernel import inner_microkernel
 from graphc.kernels.jit import KernelCompiler
 from graphc.kernels.llvm import compile_ir, default_target, host_vector_bits
-from graphc.kernels.microkernel import (
-    ITEM_BYTES,
-    Microkernel,
-    microkernel,
-    transpose_microkernel,
-)
+from graphc.kernels.microkernel import ITEM_BYTES, microkernel, transpose_microkernel
+from graphc.kernels.source import Microkernel
 from graphc.kernels.tile_source import ContractionSource, contraction_lines
 from graphc.kernels.tiling import choose_tiling
 from tests.kernels.contractions import add_bias, check, compile_contraction, plain, run
