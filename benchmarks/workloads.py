@@ -3,8 +3,8 @@
 Float32 throughout. S, A, B, C and L are sigmoid layers with softmax cross-entropy and SGD; E is
 elementwise work alone, mean((tanh(a x + b) sigmoid(c x + d) - t)^2) with its four vectors trained.
 ppo and sac are steps of reinforcement learning, trained by Adam, as are the networks of many kinds
-in `benchmarks.adam_workloads`. Convolutional ones are in `benchmarks.image_workloads`, and
-recurrent ones in `benchmarks.recurrent_workloads`.
+in `benchmarks.adam_workloads`. Convolutional ones are in `benchmarks.image_workloads`, recurrent
+ones in `benchmarks.recurrent_workloads`, those with attention in `benchmarks.attention_workloads`.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import numpy as np
 
 import graphc as gc
 from benchmarks.adam_workloads import ADAM_WORKLOADS
+from benchmarks.attention_workloads import ATTENTION_WORKLOADS
 from benchmarks.image_workloads import IMAGE_WORKLOADS
 from benchmarks.peers.problem import CLIP, ENTROPY_WEIGHT
 from benchmarks.recurrent_workloads import RECURRENT_WORKLOADS
@@ -34,6 +35,7 @@ PPO_UNITS, PPO_BATCH = (4, 64, 64, 2), 64
 SAC_UNITS, SAC_BATCH = (23, 256, 256, 1), 256
 NAMES = (
     *LAYERED, "E", "ppo", "sac", *ADAM_WORKLOADS, *IMAGE_WORKLOADS, *RECURRENT_WORKLOADS,
+    *ATTENTION_WORKLOADS,
 )  # fmt: skip
 
 ELEMENTWISE_ROWS = 4096
@@ -44,7 +46,7 @@ def workload(name: str) -> Workload:
     """The workload of that name. Raises KeyError for a name that is none of `NAMES`."""
     others: Mapping[str, Callable[[], Workload]] = {
         "E": elementwise, "ppo": ppo, "sac": sac, **ADAM_WORKLOADS, **IMAGE_WORKLOADS,
-        **RECURRENT_WORKLOADS,
+        **RECURRENT_WORKLOADS, **ATTENTION_WORKLOADS,
     }  # fmt: skip
     if name in others:
         return others[name]()

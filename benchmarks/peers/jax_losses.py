@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import jax
 import jax.numpy as jnp
 
+from benchmarks.peers.jax_attention import attention, gpt
 from benchmarks.peers.jax_images import dscnn, lenet, lenet5, resnet8
 from benchmarks.peers.jax_layers import Loss, Parameters, layers
 from benchmarks.peers.jax_recurrent import gru, lstm
@@ -130,4 +131,6 @@ LOSSES: Mapping[str, Loss] = {
     "dscnn": dscnn,
     "lstm": lstm,
     "gru": gru,
+    "attention": attention,
+    "gpt": gpt,
 }

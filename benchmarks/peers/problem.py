@@ -24,6 +24,9 @@ ENTROPY_WEIGHT = 0.01
 DISCOUNT = 0.99
 BURGERS_VISCOSITY = 0.01 / np.pi
 VARIANCE_EPSILON = 1e-3
+# Of "gpt": its blocks, the heads of each, and what joins a variance there.
+GPT_LAYERS, GPT_HEADS = 2, 4
+LAYER_NORM_EPSILON = 1e-5
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,12 @@ class Problem:
                      [units, 4 units] and a bias, whose gates are i, f, g and o
         gru          the same with a GRU that resets the product: gates z, r and n, and a bias of
                      x and one of the state
+        attention    the mean squared error of causal attention; its parameters are queries, keys
+                     and values [heads, tokens, features], as t is
+        gpt          a decoder of blocks with norms first and GELU: softmax cross-entropy of the
+                     targets of tokens [batch, n]. Tables of symbols and places; of a block scale
+                     and shift of a norm, query, key, value and output, scale and shift, and two
+                     layers; at the end scale, shift and a layer
 
     momentum: of "sgd", whose velocity is momentum * velocity + gradient.
     """

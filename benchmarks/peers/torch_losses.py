@@ -15,6 +15,7 @@ from benchmarks.peers.problem import (
     ENTROPY_WEIGHT,
     VARIANCE_EPSILON,
 )
+from benchmarks.peers.torch_attention import attention, gpt
 from benchmarks.peers.torch_images import dscnn, lenet, lenet5, resnet8
 from benchmarks.peers.torch_layers import Layer, Loss, layers
 from benchmarks.peers.torch_recurrent import gru, lstm
@@ -111,7 +112,7 @@ def pinn(parameters: Sequence[Tensor], layer: Layer, arrays: Sequence[Tensor]) -
 
 
 # Losses whose first parameter is read by rows, so that none is stored transposed.
-READ_BY_ROWS = frozenset({"embed"})
+READ_BY_ROWS = frozenset({"embed", "gpt"})
 
 LOSSES: Mapping[str, Loss] = {
     "elementwise": elementwise,
@@ -130,4 +131,6 @@ LOSSES: Mapping[str, Loss] = {
     "dscnn": dscnn,
     "lstm": lstm,
     "gru": gru,
+    "attention": attention,
+    "gpt": gpt,
 }

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from graphc.compiler import depth_blocks
+from graphc.compiler import attention_blocks, depth_blocks
 from graphc.compiler.constants import load_many_constants
 from graphc.compiler.epilogue_reductions import fuse_with_reductions
 from graphc.compiler.fuse import Decision, group_each
@@ -115,6 +115,14 @@ def guard_program(state: Rewriting) -> Rewriting:
     return replace(state, program=guard_indices(program, program.inputs[given:]))
 
 
+def cut_attentions(state: Rewriting) -> Rewriting:
+    """Scores that would leave the caches are made in blocks."""
+    firings = list(state.firings)
+    rules = attention_blocks.RULES
+    program = deeply(lambda part: rewrite(part, rules, firings.append))(state.program)
+    return replace(state, program=program, firings=tuple(firings))
+
+
 def expand_program(state: Rewriting) -> Rewriting:
     """Ops that exist for the sake of rewriting become primitives."""
     return replace(state, program=deeply(expand_composites)(state.program))
@@ -198,6 +206,8 @@ PASSES: tuple[tuple[str, Pass], ...] = (
     ("simplify", simplify_program),
     # After simplification, which drops indices that nothing needs; before pick is expanded.
     ("guard", guard_program),
+    # Before expansion, which makes the blocks.
+    ("attention", cut_attentions),
     ("expand", expand_program),
     # Again, since expansion makes constants, casts and reshapes side by side.
     ("simplify-primitives", simplify_primitives),

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from graphc.compiler.memory_order import FAR_BYTES, Ready, ReadyByMemory, bytes_for_others
 from graphc.ir.graph import Node, Program
 from graphc.ir.ops import elementwise
 from graphc.ir.ops.indexed import in_range
@@ -121,24 +121,27 @@ class _Order:
         return True
 
     def sorted(self, for_threads: bool) -> tuple[Group, ...]:
-        """A topological order, close to that of the program."""
+        """A topological order, close to that of the program; where more is stored than caches
+        hold, one that keeps little of it alive."""
         waiting = dict.fromkeys(self._groups, 0)
         for group in self._groups:
             for later in self._after[group]:
                 waiting[later] += 1
         last = self._last_groups() if for_threads else set()
         rank = {group: (group in last, _first(group), i) for i, group in enumerate(self._groups)}
-        by_rank = {rank[group]: group for group in self._groups}
-        ready = [rank[group] for group, count in waiting.items() if count == 0]
-        heapq.heapify(ready)
+        is_far = bytes_for_others(self._groups) > FAR_BYTES
+        ready = ReadyByMemory(rank, self._groups) if is_far else Ready(rank)
+        for group, count in waiting.items():
+            if count == 0:
+                ready.add(group)
         result: list[Group] = []
         while ready:
-            group = by_rank[heapq.heappop(ready)]
+            group = ready.pop()
             result.append(group)
             for later in self._after[group]:
                 waiting[later] -= 1
                 if waiting[later] == 0:
-                    heapq.heappush(ready, rank[later])
+                    ready.add(later)
         if len(result) != len(self._groups):
             raise AssertionError("groups depend on each other in a circle")
         return tuple(result)

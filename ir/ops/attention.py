@@ -34,6 +34,11 @@ from graphc.ir.types import Shape, TensorType, broadcast_shapes, shape_text, sta
 _ATTRIBUTES = {"causal": BOOL, "scale": FLOAT, "block": COUNT}
 
 
+def scores_type(q: TensorType, k: TensorType, v: TensorType, *bias: TensorType) -> TensorType:
+    """The type of all scores: [..., n, m]."""
+    return q.with_shape((*_batch_of(q, k, v, bias), q.shape[-2], k.shape[-2]))
+
+
 def _batch_of(q: TensorType, k: TensorType, v: TensorType, bias: tuple[TensorType, ...]) -> Shape:
     """The axes before the last two of the result. Raises DTypeError and ShapeError for what is no
     attention."""
@@ -58,7 +63,7 @@ def _batch_of(q: TensorType, k: TensorType, v: TensorType, bias: tuple[TensorTyp
 
 def _check_block(block: int) -> None:
     if block < 0:
-        raise ShapeError(f"rows of a block, or 0 for all, expected, not {block}")
+        raise ShapeError(f"queries of a block, or 0 for all, expected, not {block}")
 
 
 def _infer(
@@ -73,15 +78,13 @@ def _infer_slope(
     ct: TensorType, q: TensorType, k: TensorType, v: TensorType, *bias: TensorType,
     of: int, causal: bool, scale: float, block: int,
 ) -> TensorType:  # fmt: skip
-    batch = _batch_of(q, k, v, bias)
     expected = _infer(q, k, v, *bias, causal=causal, scale=scale, block=block)
     if ct != expected:
         raise ShapeError(f"a cotangent {expected} expected, not {ct}")
     if not 0 <= of < 3 + len(bias):
         raise ShapeError(f"the number of an operand expected, not {of}")
-    if of == BIAS:
-        return q.with_shape((*batch, q.shape[-2], k.shape[-2]))
-    return q.with_shape((*batch, *(q, k, v)[of].shape[-2:]))
+    scores = scores_type(q, k, v, *bias)
+    return scores if of == BIAS else q.with_shape((*scores.shape[:-2], *(q, k, v)[of].shape[-2:]))
 
 
 # --- in numpy --------------------------------------------------------------------------------

@@ -1,24 +1,20 @@
 """Attention as primitives: whole, or in blocks of scores that are gone before the next is made.
 
-A block is made of some rows of queries and some of keys. Forward, each block has a maximum and a
-sum of its own, and the results of the blocks of a row are merged (the online softmax of Milakov and
-Gimelshein, 2018). Backward, the weights of a block are made again from the scores and the logarithm
-of the row's sum, which alone is kept (FlashAttention of Dao et al., 2022). Blocks that causality
-masks whole are never made.
+A block is made of some rows of queries and of all keys that they see, so causality halves the work.
+Backward, the weights of a block are made again from the scores and the logarithm of each row's sum,
+which alone is kept (Dao et al., FlashAttention, 2022, Appendix B).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from graphc.ir.dims import Extent
 from graphc.ir.ops import movement
 from graphc.ir.ops.contract import matmul
-from graphc.ir.ops.elementwise import exp, greater_equal, log, maximum, where
+from graphc.ir.ops.elementwise import exp, greater_equal, less_equal, log, maximum, where
 from graphc.ir.ops.reduce import greatest, sum_
 from graphc.ir.types import i32
 
@@ -28,29 +24,11 @@ QUERY, KEY, VALUE, BIAS = range(4)
 @dataclass(frozen=True)
 class Form:
     """The attributes of an attention: whether a query sees no key behind its own place, what
-    products are multiplied by, and the rows of a block, 0 for all at once."""
+    products are multiplied by, and the queries of a block, 0 for all at once."""
 
     causal: bool
     scale: float
     block: int
-
-
-@dataclass(frozen=True)
-class _Span:
-    """Rows of queries or of keys, from `start` up to `end`."""
-
-    start: int
-    end: int
-
-    def of(self, x: Any, axis: int = -2) -> Any:
-        """These rows of x along an axis counted from the end; all of an extent of 1."""
-        axis += len(x.shape)
-        if x.shape[axis] in (1, self.end - self.start):
-            return x
-        starts = tuple(self.start if a == axis else 0 for a in range(len(x.shape)))
-        count = self.end - self.start
-        counts = tuple(count if a == axis else extent for a, extent in enumerate(x.shape))
-        return movement.slice_(x, starts=starts, counts=counts, steps=(1,) * len(x.shape))
 
 
 def lowest(dtype: Any) -> float:
@@ -63,7 +41,12 @@ def lowest(dtype: Any) -> float:
 
 def scores_of(q: Any, k: Any, bias: tuple[Any, ...], form: Form) -> Any:
     """q k^T * scale + bias, -inf where causality masks: [..., n, m]."""
-    return _scores(q, k, bias, form.scale, form.causal)
+    scores = _scores(q, k, bias, form.scale)
+    if form.causal:
+        queries, keys = scores.shape[-2:]
+        index = scores.graph.iota((queries, 1), i32), scores.graph.iota((1, keys), i32)
+        scores = where(greater_equal(*index), scores, float("-inf"))
+    return scores
 
 
 def weights_of(scores: Any) -> Any:
@@ -80,8 +63,8 @@ def expand_attention(q: Any, k: Any, v: Any, *bias: Any, **attributes: Any) -> A
         return matmul(
             weights_of(scores_of(q, k, bias, form)), v, transpose_x=False, transpose_y=False
         )
-    groups = [_forward(rows, q, k, v, bias, form)[0] for rows in _spans(q, form)]
-    return _joined(groups)
+    blocks = _blocks(q, k, form)
+    return _joined([_forward(block, q, k, v, bias, form)[0] for block in blocks])
 
 
 def expand_slope(ct: Any, q: Any, k: Any, v: Any, *bias: Any, of: int, **attributes: Any) -> Any:
@@ -100,21 +83,13 @@ def expand_slope(ct: Any, q: Any, k: Any, v: Any, *bias: Any, of: int, **attribu
     return matmul(of_scores, other, transpose_x=of == KEY, transpose_y=False) * form.scale
 
 
-def _scores(q: Any, k: Any, bias: tuple[Any, ...], scale: float, is_causal: bool) -> Any:
-    """The scores of these queries and keys, which begin at the same place where it is causal."""
+def _scores(q: Any, k: Any, bias: tuple[Any, ...], scale: float) -> Any:
     scores = matmul(q, k, transpose_x=False, transpose_y=True)
     if scale != 1:
         scores = scores * scale
     for each in bias:
         scores = scores + each
-    if is_causal:
-        scores = where(_seen(scores, *scores.shape[-2:]), scores, float("-inf"))
     return scores
-
-
-def _seen(x: Any, rows: Extent, columns: Extent) -> Any:
-    """Where a key is not behind the query: [rows, columns]."""
-    return greater_equal(x.graph.iota((rows, 1), i32), x.graph.iota((1, columns), i32))
 
 
 def _exponentials(scores: Any) -> tuple[Any, Any, Any]:
@@ -128,53 +103,73 @@ def _exponentials(scores: Any) -> tuple[Any, Any, Any]:
 # --- in blocks -------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True)
+class _Block:
+    """The queries from `start` up to `end`, and as many keys from the first on as they see."""
+
+    start: int
+    end: int
+    keys: int
+    is_causal: bool
+
+    def queries_of(self, x: Any, axis: int = -2) -> Any:
+        return _part(x, axis, self.start, self.end)
+
+    def keys_of(self, x: Any, axis: int = -2) -> Any:
+        return _part(x, axis, 0, self.keys)
+
+    def inside(self, bias: tuple[Any, ...]) -> tuple[Any, ...]:
+        return tuple(self.keys_of(self.queries_of(each), -1) for each in bias)
+
+    def seen(self, x: Any, queries_first: bool) -> Any:
+        """Where a key is not behind the query, as [queries, keys] or the other way round."""
+        queries, keys = self.end - self.start, self.keys
+        if queries_first:
+            place = x.graph.iota((queries, 1), i32) + self.start
+            return greater_equal(place, x.graph.iota((1, keys), i32))
+        place = x.graph.iota((1, queries), i32) + self.start
+        return less_equal(x.graph.iota((keys, 1), i32), place)
+
+
+def _part(x: Any, axis: int, start: int, end: int) -> Any:
+    """x from one place of an axis to before another; all of an extent of 1, which broadcasts."""
+    axis += len(x.shape)
+    if x.shape[axis] in (1, end - start):
+        return x
+    starts = tuple(start if a == axis else 0 for a in range(len(x.shape)))
+    counts = tuple(end - start if a == axis else extent for a, extent in enumerate(x.shape))
+    return movement.slice_(x, starts=starts, counts=counts, steps=(1,) * len(x.shape))
+
+
 def _has_blocks(q: Any, k: Any, form: Form) -> bool:
     """Whether there is more than one block; open extents have none."""
-    extents = (q.shape[-2], k.shape[-2])
-    if not all(isinstance(extent, int) and extent > 0 for extent in extents):
-        return False
-    return 0 < form.block < max(extents)
+    queries, keys = q.shape[-2], k.shape[-2]
+    known = isinstance(queries, int) and isinstance(keys, int) and keys > 0
+    return known and 0 < form.block < queries
 
 
-def _spans(x: Any, form: Form) -> list[_Span]:
-    """The rows of x in blocks; what is left behind them is one of its own."""
-    extent = x.shape[-2]
-    return [_Span(a, min(a + form.block, extent)) for a in range(0, extent, form.block)]
-
-
-def _pairs(rows: _Span, k: Any, form: Form) -> Iterator[_Span]:
-    """The blocks of keys that some query in `rows` sees."""
-    for columns in _spans(k, form):
-        if not form.causal or columns.start <= rows.start:
-            yield columns
+def _blocks(q: Any, k: Any, form: Form) -> list[_Block]:
+    """The last one has what queries are left."""
+    queries, keys = q.shape[-2], k.shape[-2]
+    blocks = []
+    for start in range(0, queries, form.block):
+        end = min(start + form.block, queries)
+        seen = min(end, keys) if form.causal else keys
+        blocks.append(_Block(start, end, seen, form.causal and start < keys))
+    return blocks
 
 
 def _forward(
-    rows: _Span, q: Any, k: Any, v: Any, bias: tuple[Any, ...], form: Form
+    block: _Block, q: Any, k: Any, v: Any, bias: tuple[Any, ...], form: Form
 ) -> tuple[Any, Any]:
-    """The attention of some queries, and the logarithm of their sums of exponentials.
-
-    Blocks a and b, of peaks p and sums t, merge to max(p_a, p_b) and t_a exp(p_a - p) + t_b
-    exp(p_b - p), and so do their values.
-    """
-    result: Any = None
-    peak: Any = None
-    total: Any = None
-    for columns in _pairs(rows, k, form):
-        inside = tuple(columns.of(rows.of(each), -1) for each in bias)
-        on_diagonal = form.causal and columns.start == rows.start
-        scores = _scores(rows.of(q), columns.of(k), inside, form.scale, on_diagonal)
-        e, block_peak, block_total = _exponentials(scores)
-        value = matmul(e, columns.of(v), transpose_x=False, transpose_y=False)
-        if result is None:
-            result, peak, total = value, block_peak, block_total
-            continue
-        common = maximum(peak, block_peak)
-        before, now = exp(peak - common), exp(block_peak - common)
-        result = result * before + value * now
-        peak, total = common, total * before + block_total * now
+    """The attention of some queries, and the logarithm of their sums of exponentials."""
+    scores = _scores(block.queries_of(q), block.keys_of(k), block.inside(bias), form.scale)
+    if block.is_causal:
+        scores = where(block.seen(scores, True), scores, float("-inf"))
+    e, peak, total = _exponentials(scores)
     total = maximum(total, 1.0)
-    return result / total, peak + log(total)
+    value = matmul(e, block.keys_of(v), transpose_x=False, transpose_y=False)
+    return value / total, peak + log(total)
 
 
 def _slope_in_blocks(
@@ -183,62 +178,59 @@ def _slope_in_blocks(
     """The cotangents of q, k and v. Those of a block are made one after the other, so that nothing
     of what it holds is alive beside the next."""
     of_q: list[Any] = []
-    of_k: dict[_Span, Any] = {}
-    of_v: dict[_Span, Any] = {}
-    for rows in _spans(q, form):
-        result, log_sum = _forward(rows, q, k, v, bias, form)
-        ct_rows, q_rows = rows.of(ct), rows.of(q)
-        mean = turned(sum_(result * ct_rows, axes=(len(result.shape) - 1,)))
-        total: Any = None
-        for columns in _pairs(rows, k, form):
-            weights = exp(_turned_scores(q, k, bias, form, rows, columns) - turned(log_sum))
-            of_weights = matmul(columns.of(v), ct_rows, transpose_x=False, transpose_y=True)
-            of_scores = weights * (of_weights - mean)
-            _add(of_v, columns, matmul(weights, ct_rows, transpose_x=False, transpose_y=False))
-            _add(of_k, columns, matmul(of_scores, q_rows, transpose_x=False, transpose_y=False))
-            part = matmul(of_scores, columns.of(k), transpose_x=True, transpose_y=False)
-            total = part if total is None else total + part
-        of_q.append(total * form.scale)
-    of_k = {columns: x * form.scale for columns, x in of_k.items()}
-    return _joined(of_q), *(_filled(parts, k, form) for parts in (of_k, of_v))
+    of_k: Any = None
+    of_v: Any = None
+    for block in _blocks(q, k, form):
+        result, log_sum = _forward(block, q, k, v, bias, form)
+        own_ct, own_q = block.queries_of(ct), block.queries_of(q)
+        mean = turned(sum_(result * own_ct, axes=(len(result.shape) - 1,)))
+        weights = exp(_turned_scores(block, q, k, bias, form) - turned(log_sum))
+        of_weights = matmul(block.keys_of(v), own_ct, transpose_x=False, transpose_y=True)
+        of_scores = weights * (of_weights - mean)
+        part_of_v = matmul(weights, own_ct, transpose_x=False, transpose_y=False)
+        part_of_k = matmul(of_scores, own_q, transpose_x=False, transpose_y=False) * form.scale
+        of_v, of_k = _added(of_v, part_of_v), _added(of_k, part_of_k)
+        of_block = matmul(of_scores, block.keys_of(k), transpose_x=True, transpose_y=False)
+        of_q.append(of_block * form.scale)
+    keys = k.shape[-2]
+    return _joined(of_q), _with_zeros(of_k, keys), _with_zeros(of_v, keys)
 
 
-def _turned_scores(
-    q: Any, k: Any, bias: tuple[Any, ...], form: Form, rows: _Span, columns: _Span
-) -> Any:
-    """A block of the scores, transposed: [..., columns, rows].
+def _turned_scores(block: _Block, q: Any, k: Any, bias: tuple[Any, ...], form: Form) -> Any:
+    """The scores of a block, transposed: [..., keys, queries].
 
-    So it is no value of the forward pass, which would be kept until now, and most products read it
-    in the order of memory.
+    So they are no values of the forward pass, which would be kept until now, and most products read
+    them in the order of memory.
     """
-    inside = tuple(turned(columns.of(rows.of(each), -1)) for each in bias)
-    scores = _scores(columns.of(k), rows.of(q), inside, form.scale, False)
-    if form.causal and columns.start == rows.start:
-        seen = turned(_seen(scores, scores.shape[-1], scores.shape[-2]))
-        scores = where(seen, scores, float("-inf"))
+    inside = tuple(turned(each) for each in block.inside(bias))
+    scores = _scores(block.keys_of(k), block.queries_of(q), inside, form.scale)
+    if block.is_causal:
+        scores = where(block.seen(scores, False), scores, float("-inf"))
     return scores
+
+
+def _added(total: Any, part: Any) -> Any:
+    """total + part, of which the first may have fewer rows: zeros are behind them."""
+    if total is None:
+        return part
+    rows, known = part.shape[-2], total.shape[-2]
+    if rows == known:
+        return total + part
+    return _joined([total + _part(part, -2, 0, known), _part(part, -2, known, rows)])
+
+
+def _with_zeros(x: Any, rows: int) -> Any:
+    """x with zeros below it, so many rows in all."""
+    if x.shape[-2] == rows:
+        return x
+    shape = (*x.shape[:-2], rows - x.shape[-2], x.shape[-1])
+    return _joined([x, movement.broadcast_to(x.graph.constant(0, x.dtype), shape=shape)])
 
 
 def turned(x: Any) -> Any:
     """x with its last two axes in each other's place."""
     rank = len(x.shape)
     return movement.transpose(x, axes=(*range(rank - 2), rank - 1, rank - 2))
-
-
-def _add(sums: dict[_Span, Any], columns: _Span, part: Any) -> None:
-    sums[columns] = sums[columns] + part if columns in sums else part
-
-
-def _filled(parts: dict[_Span, Any], k: Any, form: Form) -> Any:
-    """The parts in their order, with zeros for keys that no query sees."""
-    known = next(iter(parts.values()))
-    blocks = []
-    for columns in _spans(k, form):
-        if columns not in parts:
-            shape = (*known.shape[:-2], columns.end - columns.start, known.shape[-1])
-            parts[columns] = movement.broadcast_to(k.graph.constant(0, k.dtype), shape=shape)
-        blocks.append(parts[columns])
-    return _joined(blocks)
 
 
 def _joined(blocks: list[Any]) -> Any:

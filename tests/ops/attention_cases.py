@@ -73,7 +73,7 @@ def _slope(of: int, causal: bool) -> Any:
 
 
 # Leading axes of q, k, v and the bias (None: there is none); queries, keys, features of keys and of
-# values; whether it is causal, and rows of a block.
+# values; whether it is causal, and queries of a block.
 _SHAPES: tuple[tuple[tuple[Any, ...], tuple[int, int, int, int], bool, int], ...] = (
     (((), (), (), None), (1, 1, 1, 1), False, 0),
     (((), (), (), None), (3, 5, 4, 2), True, 0),
@@ -207,7 +207,7 @@ ATTENTION_ERRORS: tuple[ErrorCase, ...] = (
     _refused("batch_of_bias", ((3, 2), (4, 2), (4, 2), (5, 3, 4)), ShapeError, "broadcasts to"),
     _refused("two_biases", ((3, 2),) * 3 + ((3, 3),) * 2, ShapeError, "one bias at most"),
     ErrorCase("attention", "integers", _of_integers, DTypeError, "f32 or all of f64"),
-    ErrorCase("attention", "block", _of_a_negative_block, ShapeError, "rows of a block"),
+    ErrorCase("attention", "block", _of_a_negative_block, ShapeError, "queries of a block"),
     _slope_refused("cotangent", (3, 3), 0, "a cotangent"),
     _slope_refused("operand", (3, 2), 3, "the number of an operand"),
 )
