@@ -60,8 +60,8 @@ def constants(dtype: str) -> list[float]:
     least, most = float(info.smallest_subnormal), 2.0 ** (info.maxexp - 1)
     tiny = float(info.tiny)
     return [
-        least, -3 * least, tiny / 2, tiny, -tiny, most / 2, most, -most, np.inf, -np.inf, np.nan,
-        0.0, -0.0, 1.0, -1.0, 2.0, -0.5,
+        least, -3 * least, tiny / 4, tiny / 2, tiny, -tiny, most / 2, most, -most,
+        np.inf, -np.inf, np.nan, 0.0, -0.0, 1.0, -1.0, 2.0, -0.5,
     ]  # fmt: skip
 
 
