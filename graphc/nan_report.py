@@ -49,7 +49,8 @@ class BadValue:
 
     op: the op's name, or "input" or "state". location: the user's line. index: of the first bad
     element in row-major order, of the first NaN where that is asked for; it is `element`. bad: how
-    many elements are not finite.
+    many elements are not finite. steps: of a value in the body of a loop, the step in which that
+    was, from 0, behind that of the loop around it.
     """
 
     op: str
@@ -60,10 +61,12 @@ class BadValue:
     element: float
     bad: int
     operands: tuple[ValueRange, ...]
+    steps: tuple[int, ...] = ()
 
     def __str__(self) -> str:
         what = f"{self.op} {self.name!r}" if self.name else self.op
         where = f" at {self.location}: {self.location.text}" if self.location else ""
+        where = f" in step {' > '.join(map(str, self.steps))}{where}" if self.steps else where
         size = math.prod(self.result.shape)
         place = f" at {list(self.index)}" if self.index else ""
         lines = [f"{what}{where}"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -45,7 +45,7 @@ def _apply(node: Node, operands: list[Array], extents: Mapping[str, int]) -> Arr
         if kind.bind is not None:
             attributes[name] = kind.bind(attributes[name], extents)
     if isinstance(node.op.lowering, Region):
-        return _run_steps(operands, extents, **attributes)
+        return _run_steps(node, operands, extents)
     if node.op.indices is not None:
         _check_indices(node, operands, attributes)
     # Kernels give infinities and NaN without a word.
@@ -53,31 +53,39 @@ def _apply(node: Node, operands: list[Array], extents: Mapping[str, int]) -> Arr
         return np.asarray(node.op.reference(result_type, *operands, **attributes))
 
 
-def _run_steps(
-    operands: list[Array],
-    extents: Mapping[str, int],
-    *,
-    body: Program,
-    carries: int,
-    slices: int,
-    length: int,
-    reverse: bool,
-    recompute: bool,
-) -> Any:
+def _run_steps(loop: Node, operands: list[Array], extents: Mapping[str, int]) -> Any:
     """The last carries and the stacked values of a loop, one array each."""
-    values, behind = operands[:carries], carries + slices
+    body: Program = loop.attributes["body"]
+    carries = loop.attributes["carries"]
+    (length,) = static_shape(bind_shape((loop.attributes["length"],), extents))
+    values = operands[:carries]
     stacked = [node for _, node in body.outputs[carries:]]
     stacks = [
         np.zeros((length, *static_shape(bind_shape(node.shape, extents))), node.dtype.numpy)
         for node in stacked
     ]
-    for step in reversed(range(length)) if reverse else range(length):
-        given = [*values, *(x[step] for x in operands[carries:behind]), *operands[behind:]]
-        made = evaluate(body.roots, dict(zip(body.inputs, given, strict=True)), extents)
+    for step, made in steps_of(loop, operands, extents):
         values = [made[node] for _, node in body.outputs[:carries]]
         for stack, node in zip(stacks, stacked, strict=True):
             stack[step] = made[node]
     return (*values, *stacks)
+
+
+def steps_of(
+    loop: Node, operands: Sequence[Array], bindings: Mapping[str, int] | None = None
+) -> Iterator[tuple[int, dict[Node, Array]]]:
+    """The steps of a loop in their order: which slice each reads, and all values of its body."""
+    extents = bindings or {}
+    body: Program = loop.attributes["body"]
+    carries, slices = loop.attributes["carries"], loop.attributes["slices"]
+    (length,) = static_shape(bind_shape((loop.attributes["length"],), extents))
+    behind = carries + slices
+    values = [*operands[:carries]]
+    for step in reversed(range(length)) if loop.attributes["reverse"] else range(length):
+        given = [*values, *(x[step] for x in operands[carries:behind]), *operands[behind:]]
+        made = evaluate(body.roots, dict(zip(body.inputs, given, strict=True)), extents)
+        yield step, made
+        values = [made[node] for _, node in body.outputs[:carries]]
 
 
 def _check_indices(node: Node, operands: list[Array], attributes: Mapping[str, object]) -> None:

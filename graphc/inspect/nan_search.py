@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -22,10 +23,11 @@ from graphc.ir.graph import Node, Program, is_among
 from graphc.ir.lowering import Scalar
 from graphc.ir.op import Array
 from graphc.ir.ops import leaf
-from graphc.ir.reference import evaluate
+from graphc.ir.ops.region import start
+from graphc.ir.reference import evaluate, steps_of
 from graphc.kernels.memory import data_address
 from graphc.kernels.names import described
-from graphc.kernels.node_kinds import viewed
+from graphc.kernels.node_kinds import is_region, is_result, viewed
 from graphc.nan_report import BadValue, NanReport, ValueRange
 
 
@@ -42,17 +44,28 @@ def find_nan(
     step = compilation.program
     inputs = [np.ascontiguousarray(array) for array in batch]
     values = _all_values(compilation, states, inputs)
+    return _search(step.roots, step.nodes, values)
+
+
+def _search(
+    roots: Sequence[Node], nodes: Sequence[Node], values: Mapping[Node, Array]
+) -> NanReport | None:
+    """What went wrong first of what the roots are made of, of all of whose nodes there are values
+    but of loops."""
     bad = {node for node in values if _is_float(values[node]) and not _is_finite(values[node])}
-    path = _reached([root for root in step.roots if root in bad], bad)
+    path = _reached([root for root in roots if root in bad], bad)
     if not path:
         return None
-    order = {node: position for position, node in enumerate(step.nodes)}
+    order = {node: position for position, node in enumerate(nodes)}
     # Operands come before those who read them, and constants are as somebody wrote them.
     made = [node for node in path if node.op is not leaf.constant]
     first = min(made, key=lambda node: (bool(node.operands), order[node]))
+    inside = _search_in_steps(first, values) if is_result(first) else None
+    if inside is not None:
+        return inside
     nan = [node for node in made if np.isnan(values[node]).any()]
     if not first.operands:
-        following = [node for node in path if is_among(first, map(viewed, node.operands))]
+        following = [node for node in path if is_among(first, map(viewed, _operands(node)))]
     else:
         following = [] if is_among(first, nan) else nan
     then = min(following, key=order.__getitem__, default=None)
@@ -60,6 +73,23 @@ def find_nan(
     shown = np.isnan if first.operands else _is_bad
     described_then = None if then is None else _described(then, values, shown)
     return NanReport(_described(first, values, _is_bad), described_then)
+
+
+def _search_in_steps(result: Node, values: Mapping[Node, Array]) -> NanReport | None:
+    """What goes wrong in the first step of a loop in which something does, in numpy; None where
+    nothing does there."""
+    (loop,) = result.operands
+    body: Program = loop.attributes["body"]
+    for number, inside in steps_of(loop, [values[operand] for operand in loop.operands]):
+        found = _search(body.roots, body.nodes, _tensors(inside))
+        if found is not None:
+            then = None if found.then is None else _in_step(found.then, number)
+            return NanReport(_in_step(found.first, number), then)
+    return None
+
+
+def _in_step(value: BadValue, number: int) -> BadValue:
+    return replace(value, steps=(number, *value.steps))
 
 
 def _extents(program: Program, batch: Sequence[Array]) -> dict[str, int]:
@@ -85,7 +115,7 @@ def _all_values(
     Values that no kernel computes are what the reference says.
     """
     step = compilation.program
-    nodes = computed_nodes(step)
+    nodes = [node for node in computed_nodes(step) if not (is_region(node) or node.op is start)]
     outputs = tuple((f"value{number}", node) for number, node in enumerate(nodes))
     program = Program(step.name, step.inputs, outputs)
     watched = Rewriting(compilation.options, program, compilation.tilings)
@@ -95,7 +125,17 @@ def _all_values(
     given = dict(zip(step.inputs, inputs, strict=True))
     given |= {node: states[node.name] for node in step.states}
     given |= dict(zip(nodes, loaded.outputs.values(), strict=True))
-    return evaluate(step.roots, given)
+    return _tensors(evaluate(step.roots, given))
+
+
+def _tensors(values: Mapping[Node, Array]) -> dict[Node, Array]:
+    """The values of all nodes but loops, whose results have theirs."""
+    return {node: value for node, value in values.items() if not is_region(node)}
+
+
+def _operands(node: Node) -> tuple[Node, ...]:
+    """What a value is made of: that of a loop's result is what the loop reads."""
+    return node.operands[0].operands if is_result(node) else node.operands
 
 
 # --- who made it -----------------------------------------------------------------------------
@@ -117,7 +157,7 @@ def _reached(roots: Sequence[Node], bad: set[Node]) -> set[Node]:
         node = pending.pop()
         if node not in found:
             found.add(node)
-            pending += [operand for operand in node.operands if operand in bad]
+            pending += [operand for operand in _operands(node) if operand in bad]
     return found
 
 
@@ -135,7 +175,7 @@ def _described(
     elementwise = isinstance(node.op.lowering, Scalar)
     operands = [
         _range(operand, values[operand], _element(values[operand], index) if elementwise else None)
-        for operand in node.operands
+        for operand in _operands(node)
     ]
     return BadValue(
         op=node.op.name,

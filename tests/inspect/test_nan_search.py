@@ -187,3 +187,27 @@ def test_fit_names_the_op_and_keeps_the_variables(callbacks, record):
 def test_unknown_kind_of_debugging_is_refused(net):
     with pytest.raises(ValueError, match="None or 'nan' expected"):
         net.fit(_batch(None), debug="inf")
+
+
+def test_a_loop_names_the_step():
+    """Of a body the op, the user's line and the step, from 0, in either direction."""
+    graph = gc.Graph()
+    x = graph.input("x", (6, 3))
+
+    def body(h, row):
+        return gc.tanh(h + gc.log(row)), None
+
+    last, _ = gc.scan(body, gc.zeros_like(x[0]), x)
+    back, _ = gc.scan(body, gc.zeros_like(x[0]), x, reverse=True)
+    data = np.ones((6, 3), np.float32)
+    for output, step in (last, 2), (back, 4):
+        function = gc.function(x, output)
+        assert find_nan(function.program, {}, [data]) is None
+        bad = data.copy()
+        bad[2, 1] = bad[4, 0] = -1.0
+        report = find_nan(function.program, {}, [bad])
+        assert (report.first.op, report.first.steps) == ("log", (step,))
+        assert report.first.location.line == _line(body) + 1
+        assert f"log in step {step} at test_nan_search.py" in str(report)
+        bad[0, 0] = np.nan
+        assert find_nan(function.program, {}, [bad]).first.op == "input"
