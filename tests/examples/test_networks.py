@@ -37,6 +37,7 @@ CASES: dict[str, tuple[bool, str, dict[str, tuple[float, float]]]] = {
     "text_classifier": (False, "--epochs 4", {"test accuracy, attention to pairs": (0.9, 1)}),
     "linear_regression": (False, "--features 10", {}),
     "vae": (True, "--epochs 5", {"bound": (20, 36)}),
+    "forecast": (True, "--epochs 3", {"error 1 ahead": (0, 0.5), "error 14 ahead": (0, 1)}),
 }  # fmt: skip
 # Those whose kernels are compiled in a few seconds; the others run in `make test-long`.
 QUICK = {"linear_regression", "logistic_regression", "softmax_regression", "vanishing_gradient"}
