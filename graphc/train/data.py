@@ -1,4 +1,4 @@
-"""Data: the IDX format, MNIST's files, and batches of rows."""
+"""Data: the IDX format, MNIST's files, and batches of rows; texts and sequences beside them."""
 
 from __future__ import annotations
 
@@ -17,8 +17,13 @@ import numpy as np
 from graphc.declare.hyperparameters import as_count
 from graphc.errors import DataError
 from graphc.ir.given import shown
+from graphc.train.sequences import BucketedBatches, pad_sequences, timeseries_windows
+from graphc.train.texts import TextVectorization
 
-__all__ = ["Mnist", "load_mnist", "read_idx"]
+__all__ = [
+    "BucketedBatches", "Mnist", "TextVectorization", "load_mnist", "pad_sequences", "read_idx",
+    "timeseries_windows",
+]  # fmt: skip
 
 Array = np.ndarray[Any, np.dtype[Any]]
 PathLike = str | os.PathLike[str]
