@@ -4,8 +4,9 @@ x^T y of x [rows, m] and y [rows, n] with a small result is computed in blocks o
 results are added up after them. Each thread then takes blocks of its own, whose rows it has mostly
 computed itself: cut by its columns instead, the product would fetch half of all rows from the cache
 of another core, and its tiles would go through all rows again and again. Other products whose depth
-is great beside their result have too few tiles for threads to share, and are cut likewise. The
-shape alone says what the blocks are, so the bits do not depend on the number of threads.
+is great beside their result have too few tiles for threads to share, and are cut likewise. So are
+sums of windows times something, which are no products. The shape alone says what the blocks are, so
+the bits do not depend on the number of threads.
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ from dataclasses import dataclass
 from math import ceil, prod
 
 from graphc.ir.graph import Node
-from graphc.ir.ops import contract, movement, reduce
-from graphc.ir.rewrite import Rule, rule
+from graphc.ir.ops import contract, elementwise, movement, reduce
+from graphc.ir.ops.windows import windows
+from graphc.ir.rewrite import SUM_ULPS, Rule, rule
 from graphc.kernels.access import digits_in_memory
 from graphc.kernels.contraction import LONGEST_WINDOWED_DEPTH
 from graphc.kernels.machine import MACHINE
@@ -66,7 +68,32 @@ def add_up_in_blocks(node: Node) -> Node | None:
     return total + contract.matmul(*rest, **node.attributes)
 
 
-RULES: tuple[Rule, ...] = (add_up_in_blocks,)
+@rule(reduce.sum_, ulps=SUM_ULPS)
+def add_up_images_apart(node: Node) -> Node | None:
+    """sum(windows(x) * y, batch and positions) = sum(sum(windows(x) * y, positions), batch)
+
+    The gradient of a kernel of each channel by itself: it goes through all positions once for each
+    element of a window, and what it reads of one image stays in the second cache meanwhile.
+    """
+    (terms,) = node.operands
+    batch, *positions = node.attributes["axes"]
+    if terms.op is not elementwise.multiply or not positions or batch != 0:
+        return None
+    if not any(_is_windows(x, terms) for x in terms.operands) or terms.type.dims[0] == 1:
+        return None
+    if positions != [*range(1, 2 * len(positions), 2)] or terms.rank < 2 * len(positions) + 2:
+        return None
+    return reduce.sum_(reduce.sum_(terms, axes=tuple(positions)), axes=(0,))
+
+
+RULES: tuple[Rule, ...] = (add_up_in_blocks, add_up_images_apart)
+
+
+def _is_windows(x: Node, terms: Node) -> bool:
+    """Whether x is all windows of `terms`, or those with an axis more of one element."""
+    inner = x.operands[0] if x.op is movement.reshape else x
+    whole = inner.shape == terms.shape[: inner.rank]
+    return inner.op is windows and whole and x.shape in (inner.shape, (*inner.shape, 1))
 
 
 def _in_blocks(operand: Node, axis: int, cut: _Cut) -> Node:

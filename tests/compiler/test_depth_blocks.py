@@ -147,6 +147,25 @@ def test_bits_do_not_depend_on_the_number_of_threads(rows: int, dtype: str) -> N
             assert other[name].tobytes() == value.tobytes()
 
 
+def test_gradients_of_depthwise_kernels_are_added_up_image_by_image(machine: Machine) -> None:
+    graph = gc.Graph()
+    x, ct = graph.input("x", (3, 9, 7, 5)), graph.input("ct", (3, 7, 3, 10))
+    kernel = graph.input("k", (3, 3, 5, 2))
+    loss = gc.sum(gc.depthwise_conv(x, kernel, (1, 2)) * ct)
+    function = gc.function([x, ct, kernel], gc.grad(loss, kernel))
+    made = compilation(function.program).program
+    sums = [node.type.dims for node in made.nodes if node.op.name == "sum"]
+    assert sums[:2] == [(3, 1, 3, 1, 3, 5, 2), (1, 1, 3, 1, 3, 5, 2)]
+    rng = np.random.default_rng(1)
+    inputs = {
+        node.name: rng.standard_normal(node.type.dims).astype("f4")
+        for node in function.program.inputs
+    }
+    expected, _ = run_program(function.program, inputs, {})
+    found, _ = machine.run(function.program, inputs, {})
+    np.testing.assert_allclose(found["output"], expected["output"], rtol=1e-5, atol=1e-5)
+
+
 def test_the_rule_is_explained_with_the_users_line() -> None:
     made = compilation(_step(1200)[0].program)
     fired: list[Any] = [firing for firing in made.firings if firing.rule == RULE]
