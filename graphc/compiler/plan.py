@@ -8,11 +8,14 @@ from dataclasses import dataclass, replace
 
 from graphc.compiler.arena import Arena, live_ranges, plan_arena
 from graphc.compiler.loop_bodies import LoopPlan
+from graphc.compiler.planned import Plan as Plan
+from graphc.compiler.planned import PlannedInstruction as PlannedInstruction
+from graphc.compiler.planned import PlannedLoop, PlannedSlice
+from graphc.compiler.planned import Storages as Storages
 from graphc.compiler.schedule import Schedule
-from graphc.compiler.sharing import share
+from graphc.compiler.sharing import share_rows
 from graphc.compiler.traffic import traffic
 from graphc.ir.graph import Node, Program, is_among
-from graphc.ir.lazy import Lazy
 from graphc.ir.lowering import Gather
 from graphc.ir.ops import leaf
 from graphc.ir.ops.indexed import in_range
@@ -40,139 +43,6 @@ LABELS_IN_NAME = 3
 LOOP_NAME = "loop"
 
 
-@dataclass(frozen=True, eq=False)
-class PlannedSlice:
-    """Memory of which each step of a loop has another part: in `whole`, `first` bytes from its
-    beginning in step 0, and `stride` further in each step."""
-
-    storage: Storage
-    whole: Storage
-    first: int
-    stride: int
-
-
-@dataclass(frozen=True, eq=False)
-class PlannedLoop:
-    """What the rows around the steps of a loop say: how many there are, and of what they read and
-    write slices."""
-
-    node: Node
-    length: int
-    slices: tuple[PlannedSlice, ...]
-
-
-@dataclass(frozen=True, eq=False)
-class PlannedInstruction:
-    """One row of the table: a kernel's source, and what is behind it.
-
-    group: what the kernel computes, if it is the first of its group.
-    finishes: the group that the kernel finishes, if it is not the first of its group: it adds up
-        blocks, or copies what the kernels before it have left.
-    checked: the indices that the kernel checks.
-    begins, ends: the loop whose steps are the rows behind this one, or before it. Such a row has no
-        kernel; its arguments are all that the loop reads and writes of what is outside. The first
-        one has the loop's group.
-    shared: whether all threads call the kernel, each for its share.
-    barrier: whether all threads must have finished the rows before it.
-    repeats: how often it runs in a walk of the table: once, or in each step of the loops around it.
-    """
-
-    source: KernelSource
-    group: Group | None = None
-    finishes: Group | None = None
-    checked: Node | None = None
-    begins: PlannedLoop | None = None
-    ends: PlannedLoop | None = None
-    shared: bool = False
-    barrier: bool = False
-    repeats: int = 1
-
-    @property
-    def name(self) -> str:
-        return self.source.name
-
-    @property
-    def gathers(self) -> bool:
-        """Whether the kernel copies slices that indices choose, and does nothing else."""
-        return isinstance(self.group, MovementGroup) and self.group.gathers
-
-
-@dataclass(frozen=True, eq=False)
-class Storages:
-    """The memory of every stored value: of inputs, states, constants, and temporaries.
-
-    checked: of inputs that hold indices, the copies that their checks make. The caller may write to
-        the input meanwhile, so whatever reads it reads what was checked.
-    inner: of what steps of loops read and write in the memory of values outside.
-    """
-
-    inputs: dict[Node, Storage]
-    states: dict[Node, Storage]
-    constants: dict[Node, Storage]
-    temporaries: dict[Node, Storage]
-    overwritten: dict[Node, Storage]
-    checked: dict[Node, Storage]
-    inner: dict[Node, Storage]
-
-    def of(self, node: Node) -> Storage:
-        """Where kernels read or write `node`, which is no view. Raises KeyError when it is not
-        stored."""
-        for kind in (
-            self.checked,
-            self.temporaries,
-            self.overwritten,
-            self.inputs,
-            self.states,
-            self.constants,
-            self.inner,
-        ):
-            if node in kind:
-                return kind[node]
-        raise KeyError(node)
-
-    def add_steps(self, steps: Storages) -> None:
-        """Adds what steps of a loop have."""
-        self.temporaries.update(steps.temporaries)
-        self.constants.update(steps.constants)
-        self.checked.update(steps.checked)
-        for kind in (steps.inputs, steps.states, steps.overwritten, steps.inner):
-            self.inner.update(kind)
-
-
-@dataclass(frozen=True, eq=False)
-class Plan:
-    """Everything that a run needs but machine code and addresses.
-
-    outputs: name, storage and node of each output; a view is read through its strides.
-    """
-
-    instructions: tuple[PlannedInstruction, ...]
-    storages: Storages
-    arena: Arena
-
-    @property
-    def kernels(self) -> int:
-        return len(self.instructions)
-
-    @Lazy
-    def computing(self) -> Mapping[Node, tuple[str, ...]]:
-        """The names of the kernels that compute each node, in their order."""
-        found: dict[Node, list[str]] = {}
-        for row in self.instructions:
-            for node in row.group.nodes if row.group else ():
-                found.setdefault(node, []).append(row.name)
-        return {node: tuple(names) for node, names in found.items()}
-
-    @Lazy
-    def reading(self) -> Mapping[Node, tuple[PlannedInstruction, ...]]:
-        """The kernels that read each value of memory, in their order."""
-        found: dict[Node, list[PlannedInstruction]] = {}
-        for row in self.instructions:
-            for node in external_operands(row.group.nodes) if row.group else ():
-                found.setdefault(node, []).append(row)
-        return {node: tuple(rows) for node, rows in found.items()}
-
-
 def plan(
     program: Program,
     order: Schedule,
@@ -188,7 +58,7 @@ def plan(
     storages = _assign_storages(program, order, emission.storage_names)
     instructions = emission.rows(program, order, storages, loops or {})
     arena = _plan_memory(program, storages, instructions, threads)
-    sharing = _share_rows(instructions, arena, threads)
+    sharing = share_rows(instructions, arena, threads)
     for row, (is_shared, _) in zip(instructions, sharing, strict=True):
         if is_shared:
             check_scratch(row.source, threads)
@@ -290,47 +160,6 @@ class _Emission:
 
     def _new_storage(self, node: Node) -> Storage:
         return Storage(self.storage_names.unique(label(node)), node.dtype, node.type.size)
-
-
-def _share_rows(
-    rows: Sequence[PlannedInstruction], arena: Arena, threads: int
-) -> list[tuple[bool, bool]]:
-    """For each row whether threads share it, and whether they meet before it.
-
-    The rows of a step, and those between two loops, are shared as a program of their own. All meet
-    before a loop, behind each of its steps and behind its end, so that no other memory of it need
-    be looked at.
-    """
-    flags: list[tuple[bool, bool]] = []
-    segment: list[KernelSource] = []
-    meets_first = False
-
-    def flush() -> None:
-        nonlocal meets_first
-        sharing = share(segment, arena, threads)
-        barriers = list(sharing.barriers)
-        if barriers and meets_first:
-            barriers[0] = True
-            meets_first = False
-        flags.extend(zip(sharing.shared, barriers, strict=True))
-        segment.clear()
-
-    number = 0
-    while number < len(rows):
-        row = rows[number]
-        if row.begins is None:
-            segment.append(row.source)
-            number += 1
-            continue
-        flush()
-        end = next(k for k in range(number, len(rows)) if rows[k].ends is row.begins)
-        steps = _share_rows(rows[number + 1 : end], arena, threads)
-        is_shared = any(shared for shared, _ in steps)
-        flags += [(is_shared, threads > 1), *steps, (is_shared, is_shared)]
-        meets_first = threads > 1
-        number = end + 1
-    flush()
-    return flags
 
 
 def check_scratch(source: KernelSource, threads: int) -> None:

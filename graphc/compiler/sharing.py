@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from graphc.compiler.arena import Arena
+from graphc.compiler.planned import PlannedInstruction
 from graphc.kernels.machine import MACHINE
 from graphc.kernels.source import KernelSource, Storage
 
@@ -70,6 +71,47 @@ def share(sources: Sequence[KernelSource], arena: Arena, threads: int) -> Sharin
     if not any(surely) and least > WORTHWHILE * cycles(alone):
         shared = alone
     return Sharing(tuple(shared), tuple(conflicts.barriers(shared)))
+
+
+def share_rows(
+    rows: Sequence[PlannedInstruction], arena: Arena, threads: int
+) -> list[tuple[bool, bool]]:
+    """For each row whether threads share it, and whether they meet before it.
+
+    The rows of a step, and those between two loops, are shared as a program of their own. All meet
+    before a loop, behind each of its steps and behind its end, so that no other memory of it need
+    be looked at.
+    """
+    flags: list[tuple[bool, bool]] = []
+    segment: list[KernelSource] = []
+    meets_first = False
+
+    def flush() -> None:
+        nonlocal meets_first
+        sharing = share(segment, arena, threads)
+        barriers = list(sharing.barriers)
+        if barriers and meets_first:
+            barriers[0] = True
+            meets_first = False
+        flags.extend(zip(sharing.shared, barriers, strict=True))
+        segment.clear()
+
+    number = 0
+    while number < len(rows):
+        row = rows[number]
+        if row.begins is None:
+            segment.append(row.source)
+            number += 1
+            continue
+        flush()
+        end = next(k for k in range(number, len(rows)) if rows[k].ends is row.begins)
+        steps = share_rows(rows[number + 1 : end], arena, threads)
+        is_shared = any(shared for shared, _ in steps)
+        flags += [(is_shared, threads > 1), *steps, (is_shared, is_shared)]
+        meets_first = threads > 1
+        number = end + 1
+    flush()
+    return flags
 
 
 def _copies_by_own_rows(sources: Sequence[KernelSource]) -> list[list[int]]:

@@ -26,6 +26,7 @@ from graphc.declare.nn.augmentation import (
     random_translation,
 )
 from graphc.declare.nn.batch_norm import BatchNorm, batch_norm
+from graphc.declare.nn.bidirectional import Bidirectional, bidirectional
 from graphc.declare.nn.composition import Residual, Sequential, residual, sequential
 from graphc.declare.nn.convolution import (
     Conv1D,
@@ -118,9 +119,7 @@ from graphc.declare.nn.positions import (
 from graphc.declare.nn.recurrent import (
     GRU,
     LSTM,
-    Bidirectional,
     SimpleRNN,
-    bidirectional,
     gru,
     lstm,
     simple_rnn,
