@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 
 from graphc.ir import build
+from graphc.ir.attention import attention
 from graphc.ir.autodiff import gradients
 from graphc.ir.custom_vjp import custom_vjp
 from graphc.ir.dims import Dim
@@ -15,8 +17,9 @@ from graphc.ir.errors import ShapeError
 from graphc.ir.graph import Graph, Node, Program
 from graphc.ir.lower import expand_composites, specialize
 from graphc.ir.lowering import Composite
+from graphc.ir.ops import OPS, leaf, log_sums, random, training, windows
 from graphc.ir.ops import elementwise as ops
-from graphc.ir.ops import leaf, random, training
+from graphc.ir.ordering import argsort, take_along_axis
 from graphc.ir.reference import run_program
 from graphc.ir.types import as_dtype
 from graphc.ir.verify import verify
@@ -54,6 +57,31 @@ def classifier() -> Program:
     return Program("classify", (x, t), outputs, updates)
 
 
+def statistics() -> Program:
+    """The composites that the classifier has not."""
+    graph = Graph()
+    x = graph.input("x", ("batch", 5), "f64")
+    state = graph.state("w", (5, 4), "f64", trainable=True)
+    turned = build.transpose(state)
+    spread = windows.windows(x, axes=(1,), sizes=(2,), strides=(1,), dilations=(1,))
+    attended = attention(turned, turned, turned)
+    losses = (build.prod(x), build.sum(ops.square(spread)))
+    outputs = (
+        ("sums", log_sums.logaddexp(x, 2 * x) + log_sums.logaddexp2(x, 2 * x)),
+        ("losses", ops.log_cosh(x)),
+        ("moments", build.var(x, 1) + build.std(x, 1)),
+        ("places", build.argmin(x, 1)),
+        ("sorted", take_along_axis(x, argsort(x, 1), 1)),
+        *((f"slope{n}", slope) for n, loss in enumerate(losses) for slope in gradients(loss, [x])),
+        ("attended", attended),
+    )
+    updates = ((state, gradients(build.sum(ops.square(attended)), [state])[0]),)
+    return Program("statistics", (x,), outputs, updates)
+
+
+PROGRAMS = (classifier, statistics)
+
+
 def values() -> tuple[dict[str, Any], dict[str, Any]]:
     rng = np.random.default_rng(3)
     inputs = {"x": rng.normal(size=(BATCH, 5)), "t": rng.integers(0, 4, BATCH).astype(np.int32)}
@@ -61,18 +89,25 @@ def values() -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def assert_same(before: Program, after: Program, bindings: dict[str, int]) -> None:
-    expected = run_program(before, *values(), {"batch": BATCH})
-    actual = run_program(after, *values(), bindings)
+    inputs, states = values()
+    given = {node.name: inputs[node.name] for node in before.inputs}
+    kept = {node.name: states[node.name] for node in before.states}
+    expected = run_program(before, given, kept, {"batch": BATCH})
+    actual = run_program(after, given, kept, bindings)
     for wanted, found in zip(expected, actual, strict=True):
         assert wanted.keys() == found.keys()
         for name, value in wanted.items():
             assert_close(found[name], value, value.dtype, reduction_length=BATCH * 5)
 
 
-def test_composites_are_expanded() -> None:
-    program = classifier()
-    used = {node.op for node in program.nodes if isinstance(node.op.lowering, Composite)}
-    assert len(used) > 1
+def test_the_programs_have_every_composite() -> None:
+    used = {node.op for declare in PROGRAMS for node in declare().nodes}
+    assert used >= {op for op in OPS.values() if isinstance(op.lowering, Composite)}
+
+
+@pytest.mark.parametrize("declare", PROGRAMS)
+def test_composites_are_expanded(declare: Callable[[], Program]) -> None:
+    program = declare()
     expanded = expand_composites(program)
     verify(expanded)
     assert not any(isinstance(node.op.lowering, Composite) for node in expanded.nodes)
