@@ -9,7 +9,7 @@ from graphc.ir.attributes import AXES, AXIS
 from graphc.ir.autodiff import accumulate, sum_to_shape, vector_jacobian_product
 from graphc.ir.batching import batched
 from graphc.ir.custom_vjp import formal_of
-from graphc.ir.dims import Extent
+from graphc.ir.dims import Extent, quotient_of
 from graphc.ir.errors import GraphError
 from graphc.ir.graph import Node, depends_on, topological
 from graphc.ir.location import callers_location, located
@@ -35,7 +35,8 @@ def per_sample_gradients(losses: Node, wrt: Sequence[Node]) -> tuple[Node, ...]:
 
     Cotangents are those of the ordinary backward pass, in which each sample has a row of its own,
     down to where a value without that axis, a kernel or a bias, meets the samples. What it gets
-    there is not summed over them: for a product, the outer products x_i ct_i. A value that is made
+    there is not summed over them: for a product, the outer products x_i ct_i, summed over the
+    positions of a sample where it is a convolution. A value that is made
     of all samples, as the mean of batch normalisation, hands that on to each of them, at the cost
     of as many backward passes.
 
@@ -91,6 +92,10 @@ def _rows(losses: Node) -> set[Node]:
 def _keeps_rows(node: Node, position: int, samples: Extent) -> bool:
     """Whether row i of the node, which has `samples`, reads row i of the operand and no other."""
     x, lowering = node.operands[position], node.op.lowering
+    if _is_product_of_blocks(node, samples):
+        return position == 0
+    if node.op is movement.reshape and _is_product_of_blocks(x, samples):
+        return True
     if x.shape[:1] != (samples,):
         return False
     if isinstance(lowering, Scalar) or node.op is movement.broadcast_to:
@@ -109,6 +114,18 @@ def _keeps_rows(node: Node, position: int, samples: Extent) -> bool:
     if isinstance(lowering, KEEPING) or node.op is windows.windows:
         return _spares_rows(node)
     return node.op is movement.reshape
+
+
+def _is_product_of_blocks(node: Node, samples: Extent) -> bool:
+    """Whether it is a product by a matrix that has several rows for each sample, one sample after
+    the other: the windows of a convolution."""
+    if not isinstance(node.op.lowering, Contract) or node.rank != 2:
+        return False
+    rows = node.operands[0]
+    if node.attributes["transpose_x"] or rows.op is not movement.reshape:
+        return False
+    is_by_sample = rows.operands[0].shape[:1] == (samples,) and rows.shape[0] != samples
+    return is_by_sample and quotient_of(rows.shape[0], samples) is not None
 
 
 def _is_whole(start: Extent, step: int) -> bool:
@@ -139,7 +156,12 @@ def _gained(node: Node, position: int, ct: Node, samples: Extent) -> Node:
     if not is_met or not callable(rule):
         raise _error(f"by {node!r}, {shared!r} meets the samples in no way that has a rule")
     if isinstance(lowering, Contract) and node.rank == 2:
-        return _outer(node.operands[0], ct, bool(node.attributes["transpose_y"]))
+        first, second = node.operands[0], ct
+        if node.attributes["transpose_y"]:
+            first, second = second, first
+        if _is_product_of_blocks(node, samples):
+            return _product_of_blocks(first, second, samples)
+        return _outer(first, second)
     of_one = [
         _as_batch_of_one(x) if _keeps_rows(node, number, samples) else x
         for number, x in enumerate(node.operands)
@@ -157,10 +179,18 @@ def _as_batch_of_one(x: Node) -> Node:
     return build.expand_dims(x, 1)
 
 
-def _outer(x: Node, ct: Node, transposed: bool) -> Node:
+def _outer(first: Node, second: Node) -> Node:
     """x_i ct_i of each sample as a product of elements, which fuses with what reads it."""
-    first, second = (ct, x) if transposed else (x, ct)
     return build.expand_dims(first, 2) * build.expand_dims(second, 1)
+
+
+def _product_of_blocks(first: Node, second: Node, samples: Extent) -> Node:
+    """The sum of x_i ct_i over the rows of each sample."""
+    x, ct = (
+        build.reshape(rows, (samples, quotient_of(rows.shape[0], samples), rows.shape[1]))
+        for rows in (first, second)
+    )
+    return build.matmul(x, ct, transpose_x=True)
 
 
 def _taken(x: Node, indices: Node, ct: Node, samples: Extent) -> Node:

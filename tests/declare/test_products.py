@@ -191,7 +191,29 @@ def odd_losses(graph: gc.Graph, values: dict[Node, Any]) -> Node:
     return gc.sum(gc.reshape(h, (ROWS, 7)) ** 2, 1) * scale
 
 
-@pytest.mark.parametrize("declare", [token_losses, batch_norm_losses, odd_losses])
+def image_losses(graph: gc.Graph, values: dict[Node, Any]) -> Node:
+    """Convolutions, one by channel and one the other way round, and pooling."""
+    x = graph.input("x", (ROWS, 6, 5, 2), "f64")
+    values[x] = RNG.normal(size=(ROWS, 6, 5, 2))
+    h = gc.nn.conv2d(x, 4, 3, padding="same", activation="tanh")
+    h = gc.nn.depthwise_conv2d(gc.nn.max_pool2d(h, 2), 2, padding="same")
+    h = gc.nn.conv2d_transpose(h, 3, 2, strides=2)
+    h = gc.nn.average_pooling2d(gc.nn.conv2d(h, 2, 1), 2)
+    return gc.mean(gc.square(gc.nn.dense(gc.nn.flatten(h), 3)), 1)
+
+
+def step_losses(graph: gc.Graph, values: dict[Node, Any]) -> Node:
+    """One axis, dilated, of an embedding's rows."""
+    tokens = graph.input("tokens", (ROWS, 7), "i32")
+    values[tokens] = RNG.integers(0, 4, (ROWS, 7))
+    table = graph.parameter("table", (4, 3), gc.init.normal(), "f64")
+    h = gc.nn.conv1d(gc.take(table, tokens), 3, 2, padding="causal", dilation_rate=2)
+    return gc.logsumexp(gc.nn.global_max_pool1d(h), 1)
+
+
+@pytest.mark.parametrize(
+    "declare", [token_losses, batch_norm_losses, odd_losses, image_losses, step_losses]
+)
 def test_gradients_of_single_samples(declare: Callable[[gc.Graph, Any], Node]) -> None:
     graph, values = gc.Graph(seed=2), dict[Node, Any]()
     losses = declare(graph, values)
