@@ -15,53 +15,35 @@ import graphc as gc
 from graphc.inspect.report import confusion_table
 
 SIDE, CLASSES = 28, 10
-BATCH_SIZE = 100
-SMALL_EPOCHS, WIDE_EPOCHS = 20, 4
-WIDE_RATE = 2e-3
-ACTIVATIONS = {"relu": gc.relu, "sigmoid": gc.sigmoid, "tanh": gc.tanh}
+BATCH_SIZE, SMALL_EPOCHS, WIDE_EPOCHS, WIDE_RATE = 100, 20, 4, 2e-3
 # Rows and columns of images in the picture of the worst mistakes.
 PICTURE_ROWS, PICTURE_COLUMNS = 4, 8
 
 
-def declare(hidden, activation):
+def declare(hidden):
     """A net with one hidden layer of `hidden` units, not yet compiled."""
     graph = gc.Graph(seed=0)
     images = graph.input("images", ("batch", SIDE, SIDE), "u8")
     labels = graph.input("labels", ("batch",), "u8")
     pixels = gc.cast(gc.reshape(images, ("batch", SIDE * SIDE)), "f32") * (1 / 255)
-    features = gc.nn.dense(pixels, hidden, activation)
-    logits = gc.nn.dense(features, CLASSES)
+    logits = gc.nn.dense(gc.nn.dense(pixels, hidden, gc.relu), CLASSES)
     loss = gc.losses.softmax_cross_entropy(logits, labels)
     metrics = {"accuracy": gc.metrics.accuracy(logits, labels)}
     return gc.Model(images, gc.softmax(logits), labels, loss, metrics)
 
 
 # What `graphc inspect` and `graphc profile` look at.
-model = declare(hidden=50, activation=gc.relu)
+model = declare(hidden=50)
 model.compile(gc.optim.SGD(0.1), batch_size=BATCH_SIZE)
 
 
-def with_shifted(images, labels):
-    """The images and, after them, the same shifted by a pixel down, up, right and left."""
-    shifted = [np.roll(images, by, axis) for axis in (1, 2) for by in (1, -1)]
-    return np.concatenate([images, *shifted]), np.tile(labels, 1 + len(shifted))
-
-
-def train_small(data, epochs, activation):
-    """784-50-10, plain SGD."""
-    small = model
-    if activation != "relu":
-        small = declare(50, ACTIVATIONS[activation])
-        small.compile(gc.optim.SGD(0.1), batch_size=BATCH_SIZE)
-    small.fit(data.train_images, data.train_labels, epochs=epochs)
-    return small
-
-
 def train_wide(data, epochs):
-    """784-256-10, Adam with a rate that falls along a cosine, five times the images."""
-    wide = declare(256, gc.relu)
+    """784-256-10, Adam with a rate that falls along a cosine; the images, and after them the same
+    shifted by a pixel down, up, right and left."""
+    wide, given = declare(hidden=256), data.train_images
     wide.compile(gc.optim.Adam(WIDE_RATE), batch_size=BATCH_SIZE)
-    images, labels = with_shifted(data.train_images, data.train_labels)
+    shifted = [np.roll(given, by, axis) for axis in (1, 2) for by in (1, -1)]
+    images, labels = np.concatenate([given, *shifted]), np.tile(data.train_labels, 5)
     falling = gc.callbacks.LearningRateSchedule(gc.schedules.cosine(WIDE_RATE, epochs))
     wide.fit(images, labels, epochs=epochs, callbacks=[falling])
     return wide
@@ -74,9 +56,8 @@ def draw_worst(images, labels, probabilities, path):
     worst = wrong[np.argsort(-probabilities[wrong].max(1))][: PICTURE_ROWS * PICTURE_COLUMNS]
     figure = Figure(figsize=(1.3 * PICTURE_COLUMNS, 1.6 * PICTURE_ROWS), layout="constrained")
     axes = figure.subplots(PICTURE_ROWS, PICTURE_COLUMNS).ravel()
-    for axis in axes:
-        axis.axis("off")
     for axis, row in zip(axes, worst, strict=False):
+        axis.axis("off")
         axis.imshow(images[row], cmap="gray_r")
         percent = 100 * probabilities[row].max()
         axis.set_title(f"{labels[row]} as {predicted[row]}, {percent:.0f} %", fontsize=9)
@@ -87,9 +68,6 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--data", required=True, help="the folder of MNIST's four IDX files")
     parser.add_argument("--wide", action="store_true", help="256 hidden units, Adam, shifts")
-    parser.add_argument(
-        "--activation", choices=ACTIVATIONS, default="relu", help="of the small net"
-    )
     parser.add_argument("--epochs", type=int, help=f"{SMALL_EPOCHS}, wide {WIDE_EPOCHS}")
     parser.add_argument("--png", default="confused.png", help="where the worst mistakes go")
     options = parser.parse_args()
@@ -104,7 +82,8 @@ def main():
     if options.wide:
         trained = train_wide(data, options.epochs or WIDE_EPOCHS)
     else:
-        trained = train_small(data, options.epochs or SMALL_EPOCHS, options.activation)
+        trained = model
+        model.fit(data.train_images, data.train_labels, epochs=options.epochs or SMALL_EPOCHS)
     seconds = time.perf_counter() - started
 
     labels = data.test_labels
