@@ -16,7 +16,6 @@ from graphc.kernels.emit_indexed import (
     gather_kernel,
     scatter_kernel,
 )
-from graphc.kernels.group import MOST_BUFFERS
 from graphc.kernels.loops import INNER_VARIABLES
 from graphc.kernels.machine import MACHINE
 from graphc.kernels.movement_loops import (
@@ -35,6 +34,7 @@ from graphc.kernels.names import Names
 from graphc.kernels.node_kinds import viewed
 from graphc.kernels.scalar import dtype_name, number
 from graphc.kernels.source import (
+    MOST_BUFFERS,
     RESERVED,
     THREAD_SHARE,
     Arguments,

@@ -16,9 +16,6 @@ from graphc.kernels.gathered_rows import GatheredRows
 from graphc.kernels.loopnest import LoopNest
 from graphc.kernels.prologue import OperandChain
 
-# More buffers than this in one kernel leave too few address registers.
-MOST_BUFFERS = 30
-
 
 @dataclass(frozen=True, eq=False)
 class LoopGroup:

@@ -16,6 +16,9 @@ from graphc.kernels.scalar import dtype_name
 from graphc.kernels.statements import INDENT, Block
 from graphc.kernels.vecmath import VECTOR_MATH
 
+# More buffers than this in one kernel leave too few address registers.
+MOST_BUFFERS = 30
+
 # What kernel source already uses: its parameters, the primitives and the vector math.
 RESERVED = frozenset(
     {"arguments", "thread", "threads", "buffer", "buffer_in_run", "stack", "advance", "prefetch"}

@@ -11,14 +11,7 @@ from graphc.ir.ops import leaf
 from graphc.ir.ops.indexed import in_range
 from graphc.kernels.contraction_candidate import ContractionNodes, contraction_candidate
 from graphc.kernels.domain import Refusal
-from graphc.kernels.group import (
-    MOST_BUFFERS,
-    Candidate,
-    LoopGroup,
-    MovementGroup,
-    OrderedGroup,
-    RegionGroup,
-)
+from graphc.kernels.group import Candidate, LoopGroup, MovementGroup, OrderedGroup, RegionGroup
 from graphc.kernels.loopnest import LoopNest, Phase, Reduces, plan_loops
 from graphc.kernels.names import described
 from graphc.kernels.node_kinds import (
@@ -34,6 +27,7 @@ from graphc.kernels.node_kinds import (
 )
 from graphc.kernels.passes import RECOMPUTE_COST
 from graphc.kernels.row_blocks import reduced_in_blocks
+from graphc.kernels.source import MOST_BUFFERS
 from graphc.kernels.thread_blocks import op_cost
 
 # The cost of a kernel's ops for an element, at most. What LLVM takes grows faster than the length

@@ -16,9 +16,10 @@ from graphc.compiler.pipeline import Compilation
 from graphc.compiler.plan import PlannedInstruction
 from graphc.compiler.traffic import traffic
 from graphc.compiler.work import work_of
-from graphc.kernels.group import MOST_BUFFERS, ContractionGroup, LoopGroup, MovementGroup
+from graphc.kernels.group import ContractionGroup, LoopGroup, MovementGroup
 from graphc.kernels.loopnest import plan_loops
 from graphc.kernels.node_kinds import external_operands
+from graphc.kernels.source import MOST_BUFFERS
 from graphc.kernels.thread_blocks import op_cost
 from tests.compiler import networks
 from tests.compiler.execution import Machine, compilation, refusals

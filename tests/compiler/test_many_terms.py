@@ -10,8 +10,7 @@ import pytest
 import graphc as gc
 from graphc.compiler.constants import MANY_CONSTANTS
 from graphc.kernels.emit_movement import LEAST_RUN
-from graphc.kernels.group import MOST_BUFFERS
-from graphc.kernels.source import kernel_digest
+from graphc.kernels.source import MOST_BUFFERS, kernel_digest
 from tests.compiler.execution import compilation
 
 ROWS, COLUMNS = 5, 3
