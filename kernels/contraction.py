@@ -213,8 +213,6 @@ def _transposed(contraction: Contraction) -> Contraction:
             row_stride=access.column_stride,
             column_stride=access.row_stride,
             indices=indices,
-            row_digits=access.column_digits,
-            column_digits=access.row_digits,
         )
 
     normal = _normalized(contraction)

@@ -74,3 +74,18 @@ def _kernels(name: str, optimizer: Any) -> dict[str, bool]:
 def test_threads_share_rows_of_zeros_and_of_a_table_in_place() -> None:
     assert _kernels("rows", gc.optim.Adam(0.1))["scatter_add"]
     assert not _kernels("rows", gc.optim.SGD(0.1))["index_add"]
+
+
+def test_threads_share_rows_that_are_put_among_zeros() -> None:
+    """Each its own; a value that is put among rows of zeros is one thread's."""
+    graph = gc.Graph()
+    x = graph.input("x", (37, 20, 30))
+    around, before = ((0, 0), (1, 2), (0, 1)), ((2, 0), (0, 0), (0, 0))
+    given = np.random.default_rng(0).standard_normal((37, 20, 30)).astype("f4")
+    for threads in THREADS:
+        function = gc.function([x], [gc.pad(x, around), gc.pad(x, before)], threads=threads)
+        for found, sides in zip(function(given), (around, before), strict=True):
+            np.testing.assert_array_equal(found, np.pad(given, sides))
+    plan = compile_program(function.program, Options({}, True, native().vector_bits, 2)).plan
+    splits = [row.source.splits for row in plan.instructions]
+    assert splits == [True, False]
