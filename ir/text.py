@@ -51,6 +51,8 @@ from graphc.ir.types import DTYPES, TensorType, TupleType
 _QUOTED = r"'(?:[^'\\]|\\.)*+'|\"(?:[^\"\\]|\\.)*+\""
 # A quote that nothing closes: all that follows, which is then looked at once.
 _UNCLOSED = r"['\"].*"
+# Nobody has written more loops in loops.
+MOST_NESTED = 16
 _OPENING, _CLOSING = "([{", ")]}"
 _SEPARATORS = ",:=;"
 
@@ -80,6 +82,8 @@ class Parser:
     filename: str
     ops: Mapping[str, Op]
     line: int = 0
+    # How many loops are around what is read.
+    depth: int = 0
     graph: Graph = field(default_factory=Graph)
     values: dict[str, Node] = field(default_factory=dict)
     outputs: list[tuple[str, Node]] = field(default_factory=list)
@@ -117,7 +121,9 @@ class Parser:
 
     def _body(self, text: str) -> Program:
         """The program in an attribute: a header and statements in braces."""
-        inner = Parser(self.filename, self.ops, self.line)
+        if self.depth == MOST_NESTED:
+            raise self._error(f"loops in loops up to a depth of {MOST_NESTED} expected")
+        inner = Parser(self.filename, self.ops, self.line, depth=self.depth + 1)
         head, brace, rest = text.partition("{")
         if not brace or not rest.rstrip().endswith("}"):
             raise self._error(f"'program NAME(...) {{ ... }}' expected, not {shown(text)}")

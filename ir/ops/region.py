@@ -43,6 +43,8 @@ def _infer_scan(
     reverse: bool,
     recompute: bool,
 ) -> TensorType:
+    if min(carries, slices) < 0 or (isinstance(length, int) and length < 0):
+        raise ShapeError(f"no loop has {carries} carries, {slices} stacks and {length} steps")
     given = [node.type for node in body.inputs]
     made = [node.type for _, node in body.outputs]
     if len(operands) != len(given) or carries + slices > len(given) or carries > len(made):

@@ -9,7 +9,7 @@ import pytest
 from graphc.ir import build, loops
 from graphc.ir.autodiff import gradients
 from graphc.ir.dims import Dim
-from graphc.ir.errors import NotDifferentiableError
+from graphc.ir.errors import GraphError, NotDifferentiableError
 from graphc.ir.forward import jacobian_vector_product
 from graphc.ir.graph import Graph, Node, Program, topological
 from graphc.ir.graph_text import print_nodes, read_nodes
@@ -175,6 +175,42 @@ def test_a_body_is_on_lines_of_its_own() -> None:
 
 def _adding(w: Node) -> Callable[..., tuple[list[Node], list[Node]]]:
     return lambda carries, slices: ([carries[0] * w + slices[0]], [])
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("program p(c: f32[2]) { return c=c }", None),
+        ("program p(c: f32[2]) { return c=d }", "a value defined above expected, not 'd'"),
+        ("program p(c: f32[2]) { return c=c", "expected"),
+        ("c: f32[2] { return c=c }", "'program NAME"),
+        ("3", "program NAME"),
+    ],
+)
+def test_bodies_are_read(text: str, message: str | None) -> None:
+    whole = (
+        "program p(c: f32[2]) {\n  %0 = scan[carries=1,slices=0,length=3,reverse=false,"
+        f"recompute=false,body={text}](c) : (f32[2])\n"
+        "  %1 = result[number=0](%0) : f32[2]\n  return c=%1\n}\n"
+    )
+    if message is None:
+        assert print_program(parse_program(whole)).count("scan") == 1
+        return
+    with pytest.raises(GraphError, match=message):
+        parse_program(whole)
+
+
+def test_loops_are_nested_to_a_depth() -> None:
+    text = "return c=c"
+    for _ in range(17):
+        text = (
+            "%0 = scan[carries=1,slices=0,length=1,reverse=false,recompute=false,"
+            f"body=program p(c: f32[2]) {{ {text} }}](c) : (f32[2]); "
+            "%1 = result[number=0](%0) : f32[2]; return c=%1"
+        )
+    lines = text.rsplit("; ", 2)
+    with pytest.raises(GraphError, match="up to a depth of 16"):
+        parse_program("\n".join(["program p(c: f32[2]) {", *lines, "}"]))
 
 
 def test_nodes_of_a_graph_are_made_again() -> None:

@@ -113,6 +113,8 @@ def _errors() -> Iterator[ErrorCase]:
         "scan", "counts", _scan(carry, stack, carries=2), ShapeError,
         "takes 2 values and makes 1, which do not fit 2 carries",
     )  # fmt: skip
+    yield ErrorCase("scan", "steps", _scan(carry, stack, length=-1), ShapeError, "and -1 steps")
+    yield ErrorCase("scan", "stacks", _scan(carry, stack, slices=-1), ShapeError, "-1 stacks")
     yield ErrorCase("scan", "body", _scan(carry, stack, body=3), GraphError, "a program expected")
     x, result = lambda graph: graph.input("x", (3,)), OPS["result"]
     yield ErrorCase(
