@@ -41,6 +41,7 @@ CASES: dict[str, tuple[bool, str, dict[str, tuple[float, float]]]] = {
     "linear_regression": (False, "--features 10", {}),
     "vae": (True, "--epochs 5", {"bound": (20, 36)}),
     "forecast": (True, "--epochs 3", {"error 1 ahead": (0, 0.5), "error 14 ahead": (0, 1)}),
+    "waveforms": (True, "--epochs 4 --rows 1024", {"test accuracy": (0.5, 1)}),
 }  # fmt: skip
 # Those whose kernels are compiled in a few seconds; the others run in `make test-long`.
 QUICK = {"linear_regression", "logistic_regression", "softmax_regression", "vanishing_gradient"}
@@ -66,6 +67,15 @@ def test_networks(name: str, tmp_path: Path) -> None:
 def test_the_textbook_net_on_mnist() -> None:
     text = run("mnist_textbook.py", "--data", str(MNIST))
     assert float(text.split()[-1]) >= 0.97
+
+
+@needs_mnist
+@pytest.mark.long
+def test_a_residual_net_on_mnist(tmp_path: Path) -> None:
+    png = tmp_path / "least_sure.png"
+    arguments = ("--data", str(MNIST), "--epochs", "2", "--rows", "4000", "--png", str(png))
+    assert float(run("residual_mnist.py", *arguments).split()[-1]) >= 0.8
+    assert png.read_bytes().startswith(PNG_SIGNATURE)
 
 
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.stem)
