@@ -20,12 +20,12 @@ from statistics import median
 import numpy as np
 
 from benchmarks.measure import Repeated, interleaved_medians, seconds_each, write_json
-from graphc.kernels.contraction import Contraction, MatrixAccess, Tiling
-from graphc.kernels.jit import KernelCompiler
-from graphc.kernels.llvm import CompiledKernel
-from graphc.kernels.microkernel import microkernel
-from graphc.kernels.tile_source import contraction_lines
-from graphc.kernels.tiling import choose_tiling
+from graphc.kernels.native.jit import KernelCompiler
+from graphc.kernels.native.llvm import CompiledKernel
+from graphc.kernels.products.contraction import Contraction, MatrixAccess, Tiling
+from graphc.kernels.products.microkernel import microkernel
+from graphc.kernels.products.tile_source import contraction_lines
+from graphc.kernels.products.tiling import choose_tiling
 
 NUMPY_DTYPES: dict[str, type[np.floating]] = {"f32": np.float32, "f64": np.float64}
 ROUNDS = 9

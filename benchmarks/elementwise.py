@@ -17,7 +17,7 @@ import graphc as gc
 from benchmarks.measure import calls, interleaved_medians, print_table, write_json
 from benchmarks.workloads import ELEMENTWISE_ROWS, elementwise
 from graphc.compiler.plan import Plan
-from graphc.kernels.group import LoopGroup
+from graphc.kernels.groups.group import LoopGroup
 
 SECONDS_A_ROUND = 0.05
 # Sums over this many rows, whose order differs between the systems.

@@ -25,11 +25,11 @@ from benchmarks.measure import (
     write_json,
 )
 from benchmarks.workloads import workload
-from graphc.kernels.executor import Executor, MachineCode, compile_executor
-from graphc.kernels.instruction_table import Instruction, InstructionTable
-from graphc.kernels.llvm import compile_ir
-from graphc.kernels.memory import data_address
-from graphc.kernels.pool import ThreadPool
+from graphc.kernels.native.llvm import compile_ir
+from graphc.kernels.run.executor import Executor, MachineCode, compile_executor
+from graphc.kernels.run.instruction_table import Instruction, InstructionTable
+from graphc.kernels.run.memory import data_address
+from graphc.kernels.run.pool import ThreadPool
 
 ROUNDS = 15
 CALLS_A_ROUND = 5_000

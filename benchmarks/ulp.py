@@ -27,8 +27,8 @@ from scipy import special
 import graphc as gc
 from benchmarks.measure import print_table, write_json
 from graphc.ir.ops import elementwise
-from graphc.kernels.jit import KernelCompiler
-from graphc.kernels.llvm import CompiledKernel
+from graphc.kernels.native.jit import KernelCompiler
+from graphc.kernels.native.llvm import CompiledKernel
 
 INPUTS = 2**32
 CHUNK = 2**20

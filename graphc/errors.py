@@ -9,8 +9,8 @@ from graphc.ir.errors import (
     NotDifferentiableError,
     ShapeError,
 )
-from graphc.kernels.gate import InterruptedCallError
-from graphc.kernels.settings import SettingError
+from graphc.kernels.host.settings import SettingError
+from graphc.kernels.run.gate import InterruptedCallError
 from graphc.nan_report import NanReport
 
 __all__ = [

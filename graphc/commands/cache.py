@@ -22,7 +22,7 @@ from graphc.compiler.plan_cache import PLAN
 from graphc.functions.variants import check_extents, options_of
 from graphc.inspect.explain_cache import CACHE_OFF, cached_entries
 from graphc.inspect.report import print_cache
-from graphc.kernels.cache import KERNEL, DiskCache
+from graphc.kernels.native.cache import KERNEL, DiskCache
 
 
 @click.group()

@@ -16,7 +16,7 @@ from rich.console import Console
 from graphc.commands.script import OWN_ERRORS, ScriptError, ScriptFailedError
 from graphc.files.whole_file import write_whole
 from graphc.inspect.stage_text import UnknownKernelError
-from graphc.kernels.cache_entry import RefusedError
+from graphc.kernels.host.cache_entry import RefusedError
 
 # Wider than any line: nothing is wrapped or cut in a file or a pipe.
 UNLIMITED_WIDTH = 10_000

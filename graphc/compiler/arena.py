@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from graphc.kernels.loops.source import Storage
 from graphc.kernels.machine import MACHINE
-from graphc.kernels.source import Storage
 
 ALIGNMENT = MACHINE.line_bytes
 

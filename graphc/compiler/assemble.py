@@ -15,9 +15,9 @@ from graphc.compiler.executable import (
 from graphc.compiler.pipeline import Compilation
 from graphc.compiler.plan import Plan
 from graphc.ir.graph import Node, Program
-from graphc.kernels.access import place_in_memory
-from graphc.kernels.node_kinds import viewed
-from graphc.kernels.source import Storage, kernel_digest
+from graphc.kernels.loops.source import Storage, kernel_digest
+from graphc.kernels.nests.access import place_in_memory
+from graphc.kernels.nests.node_kinds import viewed
 
 
 def compiled(compilation: Compilation) -> CompiledProgram:

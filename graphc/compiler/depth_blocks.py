@@ -18,10 +18,10 @@ from graphc.ir.graph import Node
 from graphc.ir.ops import contract, elementwise, movement, reduce
 from graphc.ir.ops.windows import windows
 from graphc.ir.rewrite import SUM_ULPS, Rule, rule
-from graphc.kernels.access import digits_in_memory
-from graphc.kernels.contraction import LONGEST_WINDOWED_DEPTH
 from graphc.kernels.machine import MACHINE
-from graphc.kernels.row_blocks import even_cut
+from graphc.kernels.nests.access import digits_in_memory
+from graphc.kernels.nests.row_blocks import even_cut
+from graphc.kernels.products.contraction import LONGEST_WINDOWED_DEPTH
 
 # Fewer rows are added up as quickly in one piece.
 FEWEST_ROWS = 1024

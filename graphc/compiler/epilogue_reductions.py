@@ -15,10 +15,10 @@ from graphc.compiler.fuse import Fused, fuse
 from graphc.compiler.grouping import Uses, uses_of
 from graphc.ir.graph import Node, Program, are_same, is_among, rebuild
 from graphc.ir.lowering import Reduction, Scalar
-from graphc.kernels.group import ContractionCandidate
+from graphc.kernels.groups.group import ContractionCandidate
 from graphc.kernels.machine import MACHINE
-from graphc.kernels.node_kinds import is_contraction, reads_memory, viewed
-from graphc.kernels.row_blocks import in_blocks, reduced_in_blocks
+from graphc.kernels.nests.node_kinds import is_contraction, reads_memory, viewed
+from graphc.kernels.nests.row_blocks import in_blocks, reduced_in_blocks
 
 
 @dataclass(frozen=True, eq=False)

@@ -24,11 +24,11 @@ from graphc.compiler.grouping import (
 from graphc.compiler.recompute import Recomputation, recompute_cheap_values
 from graphc.compiler.traffic import traffic
 from graphc.ir.graph import Node, Program, is_among
-from graphc.kernels.domain import Refusal
-from graphc.kernels.group import Candidate
-from graphc.kernels.names import described
-from graphc.kernels.node_kinds import external_operands, viewed
-from graphc.kernels.stages import is_vector_math
+from graphc.kernels.groups.group import Candidate
+from graphc.kernels.loops.stages import is_vector_math
+from graphc.kernels.nests.domain import Refusal
+from graphc.kernels.nests.names import described
+from graphc.kernels.nests.node_kinds import external_operands, viewed
 
 # A reason names at most so many values.
 VALUES_NAMED = 3

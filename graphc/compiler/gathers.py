@@ -18,14 +18,14 @@ from graphc.compiler.prologues import with_outcomes
 from graphc.compiler.recompute import Recomputation
 from graphc.compiler.traffic import traffic
 from graphc.ir.graph import Node, Program, are_same, is_among
-from graphc.kernels.contraction import oriented, reads_by_index
-from graphc.kernels.contraction_candidate import candidate_nodes, contraction_candidate
-from graphc.kernels.domain import Refusal
-from graphc.kernels.group import Candidate, ContractionCandidate, MovementGroup
+from graphc.kernels.groups.contraction_candidate import candidate_nodes, contraction_candidate
+from graphc.kernels.groups.group import Candidate, ContractionCandidate, MovementGroup
 from graphc.kernels.machine import MACHINE
-from graphc.kernels.names import described
-from graphc.kernels.node_kinds import external_operands, viewed
-from graphc.kernels.tiling import Tilings
+from graphc.kernels.nests.domain import Refusal
+from graphc.kernels.nests.names import described
+from graphc.kernels.nests.node_kinds import external_operands, viewed
+from graphc.kernels.products.contraction import oriented, reads_by_index
+from graphc.kernels.products.tiling import Tilings
 
 # Measured: to read rows beyond the second cache so often, each from another place, costs as much as
 # to copy them once.

@@ -9,12 +9,21 @@ from graphc.ir.graph import Node, Program, is_among
 from graphc.ir.lowering import Scalar
 from graphc.ir.ops import leaf
 from graphc.ir.ops.indexed import in_range
-from graphc.kernels.contraction_candidate import ContractionNodes, contraction_candidate
-from graphc.kernels.domain import Refusal
-from graphc.kernels.group import Candidate, LoopGroup, MovementGroup, OrderedGroup, RegionGroup
-from graphc.kernels.loopnest import LoopNest, Phase, Reduces, plan_loops
-from graphc.kernels.names import described
-from graphc.kernels.node_kinds import (
+from graphc.kernels.groups.contraction_candidate import ContractionNodes, contraction_candidate
+from graphc.kernels.groups.group import (
+    Candidate,
+    LoopGroup,
+    MovementGroup,
+    OrderedGroup,
+    RegionGroup,
+)
+from graphc.kernels.loops.passes import RECOMPUTE_COST
+from graphc.kernels.loops.source import MOST_BUFFERS
+from graphc.kernels.loops.thread_blocks import op_cost
+from graphc.kernels.nests.domain import Refusal
+from graphc.kernels.nests.loopnest import LoopNest, Phase, Reduces, plan_loops
+from graphc.kernels.nests.names import described
+from graphc.kernels.nests.node_kinds import (
     external_operands,
     is_contraction,
     is_inline,
@@ -25,10 +34,7 @@ from graphc.kernels.node_kinds import (
     is_view,
     viewed,
 )
-from graphc.kernels.passes import RECOMPUTE_COST
-from graphc.kernels.row_blocks import reduced_in_blocks
-from graphc.kernels.source import MOST_BUFFERS
-from graphc.kernels.thread_blocks import op_cost
+from graphc.kernels.nests.row_blocks import reduced_in_blocks
 
 # The cost of a kernel's ops for an element, at most. What LLVM takes grows faster than the length
 # of a function; a value that is stored and loaded once for so much arithmetic costs nothing.

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from graphc.kernels.llvm import NativeModule
-    from graphc.kernels.source import KernelSource
+    from graphc.kernels.loops.source import KernelSource
+    from graphc.kernels.native.llvm import NativeModule
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,9 @@ from graphc.ir.lowering import Strided
 from graphc.ir.ops import elementwise, leaf, region
 from graphc.ir.ops.indexed import in_range
 from graphc.ir.types import row_major_strides
-from graphc.kernels.access import place_in_memory
-from graphc.kernels.loopnest import is_reduction
-from graphc.kernels.node_kinds import (
+from graphc.kernels.nests.access import place_in_memory
+from graphc.kernels.nests.loopnest import is_reduction
+from graphc.kernels.nests.node_kinds import (
     is_inline,
     is_region,
     is_result,
@@ -22,7 +22,7 @@ from graphc.kernels.node_kinds import (
     reads_memory,
     viewed,
 )
-from graphc.kernels.tiling import Tilings
+from graphc.kernels.products.tiling import Tilings
 
 
 def legalize(program: Program, tilings: Tilings) -> Program:

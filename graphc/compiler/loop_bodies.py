@@ -9,7 +9,7 @@ from graphc.compiler.legalize import legalize
 from graphc.compiler.schedule import Schedule
 from graphc.ir.graph import Graph, Node, Program
 from graphc.ir.loops import copy_values, unused
-from graphc.kernels.tiling import Tilings
+from graphc.kernels.products.tiling import Tilings
 
 
 @dataclass(frozen=True, eq=False)

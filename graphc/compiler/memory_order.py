@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from graphc.ir.graph import Node
-from graphc.kernels.group import Group
+from graphc.kernels.groups.group import Group
 from graphc.kernels.machine import MACHINE
-from graphc.kernels.node_kinds import external_operands
+from graphc.kernels.nests.node_kinds import external_operands
 
 # Where groups store so much for others, caches hold little of it until it is read, and the order of
 # groups says how much memory a step takes.

@@ -17,31 +17,31 @@ from graphc.compiler.two_stages import in_two_stages
 from graphc.display.announcement import Announcer, Work
 from graphc.ir.lazy import Lazy
 from graphc.ir.op import Array
-from graphc.kernels.cache import KERNEL, DiskCache, open_cache
-from graphc.kernels.cache_entry import Entry, source_digest
-from graphc.kernels.executor import Executor, load_executor
-from graphc.kernels.executor_ir import EXECUTOR_IR
-from graphc.kernels.forks import IMPORTS, RenewedLock
-from graphc.kernels.instruction_table import Instruction, InstructionTable, KernelStopped
-from graphc.kernels.instructions import BeginLoop, EndLoop, Slice
-from graphc.kernels.memory import aligned_empty
-from graphc.kernels.pool import ThreadPool, ThreadPools
-from graphc.kernels.row_kernels import (
+from graphc.kernels.host.cache_entry import Entry, source_digest
+from graphc.kernels.host.forks import IMPORTS, RenewedLock
+from graphc.kernels.native.cache import KERNEL, DiskCache, open_cache
+from graphc.kernels.run.executor import Executor, load_executor
+from graphc.kernels.run.executor_ir import EXECUTOR_IR
+from graphc.kernels.run.instruction_table import Instruction, InstructionTable, KernelStopped
+from graphc.kernels.run.instructions import BeginLoop, EndLoop, Slice
+from graphc.kernels.run.memory import aligned_empty
+from graphc.kernels.run.pool import ThreadPool, ThreadPools
+from graphc.kernels.run.row_kernels import (
     GATHER_SYMBOL,
     ROW_KERNELS_IR,
     RowKernels,
     load_row_kernels,
 )
-from graphc.kernels.thread_choice import TableRunner, ThreadChoice
-from graphc.kernels.thread_count import available_processors
+from graphc.kernels.run.thread_choice import TableRunner, ThreadChoice
+from graphc.kernels.run.thread_count import available_processors
 
 # The passes, llvmlite and numba are imported where they are first needed, which may be never.
 if TYPE_CHECKING:
     from graphc.compiler.pipeline import Compilation
     from graphc.compiler.plan import Plan
-    from graphc.kernels.jit import KernelCompiler
-    from graphc.kernels.llvm import CompiledKernel, NativeModule, Target
-    from graphc.kernels.source import KernelSource
+    from graphc.kernels.loops.source import KernelSource
+    from graphc.kernels.native.jit import KernelCompiler
+    from graphc.kernels.native.llvm import CompiledKernel, NativeModule, Target
 
 # One of the functions that the executor's machine code defines.
 EXECUTOR_SYMBOL = "graphc_run"
@@ -75,7 +75,7 @@ class Native:
         # Not by the lock of the executor, which another thread makes meanwhile.
         with IMPORTS:
             if self._compiler is None:
-                from graphc.kernels.jit import KernelCompiler
+                from graphc.kernels.native.jit import KernelCompiler
 
                 self._compiler = KernelCompiler(self.vector_bits)
             return self._compiler
@@ -110,7 +110,7 @@ class Native:
         return self._pools
 
     def _load_executor(self) -> Executor:
-        from graphc.kernels.llvm import compile_ir
+        from graphc.kernels.native.llvm import compile_ir
 
         def compiled() -> tuple[NativeModule, str]:
             return compile_ir(EXECUTOR_IR, self.target), EXECUTOR_SYMBOL
@@ -119,7 +119,7 @@ class Native:
         return load_executor(module)
 
     def _load_row_kernels(self) -> RowKernels:
-        from graphc.kernels.llvm import compile_ir
+        from graphc.kernels.native.llvm import compile_ir
 
         def compiled() -> tuple[NativeModule, str]:
             return compile_ir(ROW_KERNELS_IR, self.target), GATHER_SYMBOL
@@ -129,7 +129,7 @@ class Native:
 
     def compile(self, source: KernelSource) -> KernelCode:
         """The kernel, or an equal one of other names that is in use or on disk."""
-        from graphc.kernels.source import kernel_digest
+        from graphc.kernels.loops.source import kernel_digest
 
         return self.kernels([WantedKernel(source.name, kernel_digest(source), lambda: source)])[0]
 
@@ -204,7 +204,7 @@ class Native:
         return module, symbol
 
     def _stored(self, digest: str) -> tuple[NativeModule, str] | None:
-        from graphc.kernels.llvm import load_object
+        from graphc.kernels.native.llvm import load_object
 
         entry = None if self.cache is None else self.cache.load(digest)
         if entry is None:
@@ -226,7 +226,7 @@ class Native:
 
 def _tell_perf(name: str, symbol: str, module: NativeModule) -> None:
     """Writes machine code to perf's map, where that is wanted."""
-    from graphc.kernels import perf_map
+    from graphc.kernels.native import perf_map
 
     if perf_map.is_wanted():
         perf_map.append_to_map(name, symbol, module)
@@ -256,7 +256,7 @@ def native() -> Native:
 
 @functools.cache
 def _native() -> Native:
-    from graphc.kernels.llvm import default_target
+    from graphc.kernels.native.llvm import default_target
 
     target = default_target()
     return Native(target, open_cache(target))
@@ -332,7 +332,7 @@ class LoadedProgram:
     def kernels(self) -> tuple[CompiledKernel, ...]:
         """The kernel of each row that has one. Equal ones have one address, each its own name and
         source."""
-        from graphc.kernels.llvm import CompiledKernel
+        from graphc.kernels.native.llvm import CompiledKernel
 
         return tuple(
             CompiledKernel(

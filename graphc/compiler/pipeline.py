@@ -30,8 +30,8 @@ from graphc.ir.rewrite import Firing, rewrite
 from graphc.ir.row_updates import update_rows
 from graphc.ir.simplify import PRIMITIVE_RULES, simplify
 from graphc.ir.verify import verify
-from graphc.kernels.group import Group, RegionGroup
-from graphc.kernels.tiling import Tilings
+from graphc.kernels.groups.group import Group, RegionGroup
+from graphc.kernels.products.tiling import Tilings
 
 
 @dataclass(frozen=True, eq=False)

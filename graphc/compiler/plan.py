@@ -19,11 +19,8 @@ from graphc.ir.graph import Node, Program, is_among
 from graphc.ir.lowering import Gather
 from graphc.ir.ops import leaf
 from graphc.ir.ops.indexed import in_range
-from graphc.kernels.emit import emit_loops
-from graphc.kernels.emit_contraction import emit_contraction
-from graphc.kernels.emit_movement import emit_movement, emit_range_check
-from graphc.kernels.emit_ordered import emit_ordered
-from graphc.kernels.group import (
+from graphc.kernels.groups.emit_contraction import emit_contraction
+from graphc.kernels.groups.group import (
     Candidate,
     ContractionCandidate,
     ContractionGroup,
@@ -33,9 +30,12 @@ from graphc.kernels.group import (
     OrderedGroup,
     RegionGroup,
 )
-from graphc.kernels.names import Names, label
-from graphc.kernels.node_kinds import changes_base, external_operands, is_result, viewed
-from graphc.kernels.source import RESERVED, KernelSource, OwnRows, Storage
+from graphc.kernels.loops.emit import emit_loops
+from graphc.kernels.loops.emit_movement import emit_movement, emit_range_check
+from graphc.kernels.loops.source import RESERVED, KernelSource, OwnRows, Storage
+from graphc.kernels.nests.names import Names, label
+from graphc.kernels.nests.node_kinds import changes_base, external_operands, is_result, viewed
+from graphc.kernels.ordered.emit_ordered import emit_ordered
 
 # A kernel's name lists at most so many of the ops whose values it stores.
 LABELS_IN_NAME = 3

@@ -27,9 +27,9 @@ from graphc.ir.custom_op import content_of, is_built_in
 from graphc.ir.graph import Node, Program, topological
 from graphc.ir.lowering import Region
 from graphc.ir.ops.region import PROGRAM
-from graphc.kernels.cache import DiskCache
-from graphc.kernels.cache_entry import DamagedError, Entry, files_digest, source_digest
-from graphc.kernels.forks import IMPORTS
+from graphc.kernels.host.cache_entry import DamagedError, Entry, files_digest, source_digest
+from graphc.kernels.host.forks import IMPORTS
+from graphc.kernels.native.cache import DiskCache
 
 # The passes are imported where they run, which may be never.
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from graphc.compiler.compiled import CompiledProgram
 from graphc.compiler.executable import BufferRole, Executable
 from graphc.errors import PlanTooLargeError
 from graphc.ir.graph import Node
-from graphc.kernels.memory_limit import LIMIT_VARIABLE, MemoryLimit
+from graphc.kernels.run.memory_limit import LIMIT_VARIABLE, MemoryLimit
 
 if TYPE_CHECKING:
     from graphc.compiler.plan import Plan
@@ -124,7 +124,7 @@ def _largest(plan: Plan) -> list[str]:
 
 
 def _value_text(node: Node) -> str:
-    from graphc.kernels.names import label
+    from graphc.kernels.nests.names import label
 
     where = f" at {node.location}: {node.location.text}" if node.location is not None else ""
     return f"{label(node)} {node.type}{where}"

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from graphc.compiler.arena import Arena
 from graphc.ir.graph import Node
 from graphc.ir.lazy import Lazy
-from graphc.kernels.group import Group, MovementGroup
-from graphc.kernels.node_kinds import external_operands
-from graphc.kernels.source import KernelSource, Storage
+from graphc.kernels.groups.group import Group, MovementGroup
+from graphc.kernels.loops.source import KernelSource, Storage
+from graphc.kernels.nests.node_kinds import external_operands
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,9 +16,8 @@ from graphc.compiler.recompute import Recomputation
 from graphc.compiler.traffic import traffic
 from graphc.ir.graph import Node, Program, is_among
 from graphc.ir.lowering import Scalar
-from graphc.kernels.contraction_candidate import candidate_nodes, contraction_candidate
-from graphc.kernels.domain import Refusal
-from graphc.kernels.group import (
+from graphc.kernels.groups.contraction_candidate import candidate_nodes, contraction_candidate
+from graphc.kernels.groups.group import (
     Candidate,
     ContractionCandidate,
     LoopGroup,
@@ -26,11 +25,12 @@ from graphc.kernels.group import (
     OrderedGroup,
     RegionGroup,
 )
+from graphc.kernels.loops.thread_blocks import element_cost
 from graphc.kernels.machine import MACHINE
-from graphc.kernels.names import described
-from graphc.kernels.node_kinds import external_operands, is_inline, viewed
-from graphc.kernels.thread_blocks import element_cost
-from graphc.kernels.tiling import Tilings
+from graphc.kernels.nests.domain import Refusal
+from graphc.kernels.nests.names import described
+from graphc.kernels.nests.node_kinds import external_operands, is_inline, viewed
+from graphc.kernels.products.tiling import Tilings
 
 
 def fuse_prologues(program: Program, fused: Fused, tilings: Tilings) -> Fused:

@@ -15,14 +15,14 @@ from graphc.compiler.fuse import Decision, Fused
 from graphc.compiler.grouping import group_storing, inside_order, needed_for, too_large, uses_of
 from graphc.compiler.traffic import traffic
 from graphc.ir.graph import Node, Program, is_among
-from graphc.kernels.contraction_candidate import ContractionNodes, contraction_candidate
-from graphc.kernels.domain import Refusal
-from graphc.kernels.group import Candidate, ContractionCandidate, LoopGroup
-from graphc.kernels.loopnest import Reduces
+from graphc.kernels.groups.contraction_candidate import ContractionNodes, contraction_candidate
+from graphc.kernels.groups.group import Candidate, ContractionCandidate, LoopGroup
 from graphc.kernels.machine import MACHINE, lanes_of
-from graphc.kernels.names import described
-from graphc.kernels.node_kinds import external_operands, viewed
-from graphc.kernels.tiling import Tilings, has_whole_rows
+from graphc.kernels.nests.domain import Refusal
+from graphc.kernels.nests.loopnest import Reduces
+from graphc.kernels.nests.names import described
+from graphc.kernels.nests.node_kinds import external_operands, viewed
+from graphc.kernels.products.tiling import Tilings, has_whole_rows
 
 ROW_CYCLES = 15  # of a row whose reductions need no loop of their own
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from graphc.ir.graph import Node, Program, are_same, is_among, rebuild
 from graphc.ir.op import Array
 from graphc.ir.ops import indexed, leaf
-from graphc.kernels.node_kinds import is_contraction, is_view, viewed
+from graphc.kernels.nests.node_kinds import is_contraction, is_view, viewed
 
 # The last input of such a step: the numbers of the rows, one for each row of a batch.
 ROW_ORDER = "row_order"

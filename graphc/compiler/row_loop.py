@@ -9,11 +9,11 @@ import numpy as np
 
 from graphc.compiler.native import LoadedProgram, native
 from graphc.ir.op import Array
-from graphc.kernels.gate import Gate
-from graphc.kernels.instruction_table import Instruction, InstructionTable, KernelStopped
-from graphc.kernels.memory import aligned_empty, data_address
-from graphc.kernels.row_kernels import row_extent
-from graphc.kernels.thread_choice import TableRunner
+from graphc.kernels.run.gate import Gate
+from graphc.kernels.run.instruction_table import Instruction, InstructionTable, KernelStopped
+from graphc.kernels.run.memory import aligned_empty, data_address
+from graphc.kernels.run.row_kernels import row_extent
+from graphc.kernels.run.thread_choice import TableRunner
 
 # Batches of fewer bytes are gathered by one thread: sharing them takes longer than it saves.
 SHARED_GATHER_BYTES = 1 << 16

@@ -9,11 +9,17 @@ from graphc.compiler.memory_order import FAR_BYTES, Ready, ReadyByMemory, bytes_
 from graphc.ir.graph import Node, Program
 from graphc.ir.ops import elementwise
 from graphc.ir.ops.indexed import in_range
-from graphc.kernels.access import place_in_memory
-from graphc.kernels.group import ContractionGroup, Group, LoopGroup, RegionGroup
-from graphc.kernels.loopnest import LoopNest, Phase, plan_loops
+from graphc.kernels.groups.group import ContractionGroup, Group, LoopGroup, RegionGroup
 from graphc.kernels.machine import MACHINE
-from graphc.kernels.node_kinds import changes_base, external_operands, is_region, is_result, viewed
+from graphc.kernels.nests.access import place_in_memory
+from graphc.kernels.nests.loopnest import LoopNest, Phase, plan_loops
+from graphc.kernels.nests.node_kinds import (
+    changes_base,
+    external_operands,
+    is_region,
+    is_result,
+    viewed,
+)
 
 
 @dataclass(frozen=True, eq=False)

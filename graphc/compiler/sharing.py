@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 from graphc.compiler.arena import Arena
 from graphc.compiler.planned import PlannedInstruction
+from graphc.kernels.loops.source import KernelSource, Storage
 from graphc.kernels.machine import MACHINE
-from graphc.kernels.source import KernelSource, Storage
 
 # Shared without asking: some ten times what the barriers around it take.
 SURELY_SHARED_CYCLES = 20 * MACHINE.meeting_cycles

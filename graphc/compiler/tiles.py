@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import fields
 
-from graphc.kernels.group import Candidate, ContractionCandidate, ContractionGroup, Group
-from graphc.kernels.tiling import Tilings
+from graphc.kernels.groups.group import Candidate, ContractionCandidate, ContractionGroup, Group
+from graphc.kernels.products.tiling import Tilings
 
 
 def with_tiles(groups: Iterable[Candidate], tilings: Tilings, threads: int) -> tuple[Group, ...]:

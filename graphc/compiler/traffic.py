@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable
 from graphc.compiler.grouping import inside_order
 from graphc.ir.graph import Node
 from graphc.ir.lowering import Gather
-from graphc.kernels.node_kinds import external_operands, viewed
+from graphc.kernels.nests.node_kinds import external_operands, viewed
 
 
 def traffic(nodes: Collection[Node], outputs: Iterable[Node]) -> int:

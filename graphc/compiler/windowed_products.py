@@ -10,12 +10,12 @@ from __future__ import annotations
 
 from graphc.ir.graph import Node
 from graphc.ir.ops import elementwise
-from graphc.kernels.access import digits_in_memory, place_in_memory
-from graphc.kernels.contraction import LONGEST_WINDOWED_DEPTH, MOST_DIGITS
-from graphc.kernels.contraction_candidate import ContractionNodes, contraction_candidate
-from graphc.kernels.domain import Refusal
-from graphc.kernels.node_kinds import is_contraction, is_view
-from graphc.kernels.tiling import Tilings
+from graphc.kernels.groups.contraction_candidate import ContractionNodes, contraction_candidate
+from graphc.kernels.nests.access import digits_in_memory, place_in_memory
+from graphc.kernels.nests.domain import Refusal
+from graphc.kernels.nests.node_kinds import is_contraction, is_view
+from graphc.kernels.products.contraction import LONGEST_WINDOWED_DEPTH, MOST_DIGITS
+from graphc.kernels.products.tiling import Tilings
 
 # An element of windows that is copied, stored and loaded again.
 COPIED_ELEMENT_CYCLES = 0.6

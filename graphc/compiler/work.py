@@ -10,8 +10,14 @@ from graphc.ir.graph import Node
 from graphc.ir.location import Location
 from graphc.ir.lowering import Assemble
 from graphc.ir.types import f32, f64
-from graphc.kernels.emit_movement import assembled_parts
-from graphc.kernels.group import ContractionGroup, Group, LoopGroup, MovementGroup, OrderedGroup
+from graphc.kernels.groups.group import (
+    ContractionGroup,
+    Group,
+    LoopGroup,
+    MovementGroup,
+    OrderedGroup,
+)
+from graphc.kernels.loops.emit_movement import assembled_parts
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from graphc.ir.ops.elementwise_op import (
     infer_floats,
 )
 from graphc.ir.types import TensorType
-from graphc.kernels.scalar import OPERAND_NAMES
+from graphc.kernels.loops.scalar import OPERAND_NAMES
 
 KINDS: Mapping[str, AttributeKind] = {
     kind.name: kind for kind in (FLOAT, INT, BOOL, DTYPE, SHAPE, AXES)
@@ -157,7 +157,7 @@ def _in_dtype(reference: Callable[..., Any]) -> Callable[..., Array]:
 def _calls() -> Mapping[str, int]:
     """What a template may call, with its cost."""
     # Imported here: a process whose plans are on disk starts without it.
-    from graphc.kernels.vecmath import VECTOR_MATH
+    from graphc.kernels.mathematics.vecmath import VECTOR_MATH
 
     return {**_INSTRUCTIONS, **dict.fromkeys(VECTOR_MATH, POLYNOMIAL), "pow": LONG_POLYNOMIAL}
 

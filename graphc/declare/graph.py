@@ -20,7 +20,7 @@ from graphc.ir.location import Location, callers_location, located, name_is_take
 from graphc.ir.op import Array, Op
 from graphc.ir.ops import leaf
 from graphc.ir.scope import current_scope
-from graphc.kernels.forks import RenewedLock
+from graphc.kernels.host.forks import RenewedLock
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,8 +17,8 @@ from graphc.files.value_files import escaped, listed_names, read_values, shown_p
 from graphc.ir.given import as_array
 from graphc.ir.graph import Node, check_fits
 from graphc.ir.types import DType, TensorType, as_dtype
-from graphc.kernels.gate import Gate, Use
-from graphc.kernels.memory import aligned_empty
+from graphc.kernels.run.gate import Gate, Use
+from graphc.kernels.run.memory import aligned_empty
 
 Array = np.ndarray[Any, np.dtype[Any]]
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from graphc.display.notebook import NotebookBar, in_notebook
-from graphc.kernels.forks import RenewedLock, renew_in_child
-from graphc.kernels.settings import SettingError
+from graphc.kernels.host.forks import RenewedLock, renew_in_child
+from graphc.kernels.host.settings import SettingError
 
 # rich is imported where something is shown: a process that shows nothing starts without it.
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from graphc.ir.graph import Node, Program
 from graphc.ir.location import Location
 from graphc.ir.op import Array
 from graphc.ir.ops import leaf
-from graphc.kernels.node_kinds import is_view
+from graphc.kernels.nests.node_kinds import is_view
 
 # Of a diagram of more nodes its layers are drawn first, collapsed.
 MOST_NODES_AT_FIRST = 60

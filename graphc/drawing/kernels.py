@@ -14,9 +14,9 @@ from graphc.drawing.labels import is_scalar_constant
 from graphc.drawing.layers import layers_of
 from graphc.drawing.values import Values
 from graphc.ir.graph import Node, is_among
-from graphc.kernels.group import Group
-from graphc.kernels.names import label
-from graphc.kernels.node_kinds import is_inline, is_view
+from graphc.kernels.groups.group import Group
+from graphc.kernels.nests.names import label
+from graphc.kernels.nests.node_kinds import is_inline, is_view
 
 
 def kernels_of(compilation: Compilation) -> Kernels:

@@ -10,7 +10,7 @@ from graphc.ir.graph import Node
 from graphc.ir.lowering import Scalar
 from graphc.ir.op import Array
 from graphc.ir.ops import leaf
-from graphc.kernels.names import label
+from graphc.kernels.nests.names import label
 
 SIGNIFICANT_DIGITS = 4
 

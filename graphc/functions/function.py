@@ -34,10 +34,10 @@ from graphc.ir.given import as_integer
 from graphc.ir.graph import Node
 from graphc.ir.op import Array
 from graphc.ir.reference import run_program
-from graphc.kernels.gate import Gate, Rank, Use
-from graphc.kernels.memory import data_address
-from graphc.kernels.memory_limit import memory_limit
-from graphc.kernels.thread_count import default_threads, limited
+from graphc.kernels.run.gate import Gate, Rank, Use
+from graphc.kernels.run.memory import data_address
+from graphc.kernels.run.memory_limit import memory_limit
+from graphc.kernels.run.thread_count import default_threads, limited
 
 # By the extents, and by the inputs that are whole arrays (`Options.row_inputs`).
 _Key = tuple[tuple[int, ...], tuple[str, ...]]

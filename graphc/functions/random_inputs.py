@@ -10,7 +10,7 @@ import numpy as np
 from graphc.ir.graph import Node, Program
 from graphc.ir.ops import elementwise, leaf
 from graphc.ir.ops.indexed import in_range, index_from_front
-from graphc.kernels.node_kinds import is_view
+from graphc.kernels.nests.node_kinds import is_view
 
 Array = np.ndarray[Any, np.dtype[Any]]
 

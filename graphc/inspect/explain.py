@@ -25,11 +25,11 @@ from graphc.inspect.explanation import (
 )
 from graphc.ir.graph import Node, Program
 from graphc.ir.rewrite import Firing
-from graphc.kernels.cache import NO_ENTRY
-from graphc.kernels.contraction import Tiling
-from graphc.kernels.group import Candidate, ContractionGroup
-from graphc.kernels.names import described, label
-from graphc.kernels.tiling import Tilings
+from graphc.kernels.groups.group import Candidate, ContractionGroup
+from graphc.kernels.native.cache import NO_ENTRY
+from graphc.kernels.nests.names import described, label
+from graphc.kernels.products.contraction import Tiling
+from graphc.kernels.products.tiling import Tilings
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,8 +10,8 @@ from graphc.compiler.options import Options
 from graphc.compiler.plan import Plan
 from graphc.compiler.plan_cache import PLAN, program_digest
 from graphc.ir.graph import Program
-from graphc.kernels.cache import KERNEL, DiskCache, StoredEntry
-from graphc.kernels.source import kernel_digest
+from graphc.kernels.loops.source import kernel_digest
+from graphc.kernels.native.cache import KERNEL, DiskCache, StoredEntry
 
 CACHE_OFF = "the cache is off, or has no directory"
 

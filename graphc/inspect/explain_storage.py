@@ -10,10 +10,10 @@ from graphc.compiler.pipeline import Compilation
 from graphc.compiler.plan import Plan, PlannedInstruction
 from graphc.inspect.explanation import ExplainedBuffer
 from graphc.ir.graph import Node
-from graphc.kernels.group import ContractionGroup
-from graphc.kernels.names import described, label
-from graphc.kernels.node_kinds import viewed
-from graphc.kernels.source import Storage
+from graphc.kernels.groups.group import ContractionGroup
+from graphc.kernels.loops.source import Storage
+from graphc.kernels.nests.names import described, label
+from graphc.kernels.nests.node_kinds import viewed
 
 # How loop kernels name the rows that they keep between passes.
 KEPT_ROW = "_row"

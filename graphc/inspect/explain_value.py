@@ -25,9 +25,9 @@ from graphc.ir.graph import Node
 from graphc.ir.lowering import Composite
 from graphc.ir.ops import leaf
 from graphc.ir.text import value_labels
-from graphc.kernels.group import ContractionGroup
-from graphc.kernels.names import described
-from graphc.kernels.node_kinds import is_contraction, is_inline, is_view, viewed
+from graphc.kernels.groups.group import ContractionGroup
+from graphc.kernels.nests.names import described
+from graphc.kernels.nests.node_kinds import is_contraction, is_inline, is_view, viewed
 
 # So many names are offered for one that is not known.
 SUGGESTIONS = 8

@@ -25,9 +25,9 @@ from graphc.ir.op import Array
 from graphc.ir.ops import leaf
 from graphc.ir.ops.region import start
 from graphc.ir.reference import evaluate, steps_of
-from graphc.kernels.memory import data_address
-from graphc.kernels.names import described
-from graphc.kernels.node_kinds import is_region, is_result, viewed
+from graphc.kernels.nests.names import described
+from graphc.kernels.nests.node_kinds import is_region, is_result, viewed
+from graphc.kernels.run.memory import data_address
 from graphc.nan_report import BadValue, NanReport, ValueRange
 
 

@@ -13,8 +13,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from graphc.kernels.cache import StoredEntry
-from graphc.kernels.cache_entry import Build
+from graphc.kernels.host.cache_entry import Build
+from graphc.kernels.native.cache import StoredEntry
 
 # So many entries of the disk cache are shown unless all are asked for.
 MOST_SHOWN = 12

@@ -17,11 +17,11 @@ from graphc.inspect.stage import Stage
 from graphc.ir.graph import Node, Program
 from graphc.ir.ops import leaf
 from graphc.ir.text import print_program
-from graphc.kernels.code_comments import commented_assembly, commented_llvm, user_lines
-from graphc.kernels.group import Group, LoopGroup
-from graphc.kernels.names import Names, described, label
-from graphc.kernels.node_kinds import external_operands, is_view
-from graphc.kernels.source import KernelSource, Storage, kernel_digest
+from graphc.kernels.groups.group import Group, LoopGroup
+from graphc.kernels.loops.source import KernelSource, Storage, kernel_digest
+from graphc.kernels.native.code_comments import commented_assembly, commented_llvm, user_lines
+from graphc.kernels.nests.names import Names, described, label
+from graphc.kernels.nests.node_kinds import external_operands, is_view
 
 INDENT = "  "
 

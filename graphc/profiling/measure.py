@@ -14,8 +14,8 @@ from graphc.compiler.native import LoadedProgram, native
 from graphc.compiler.plan import PlannedInstruction
 from graphc.compiler.work import kind_of, locations_of, nodes_of, work_of
 from graphc.ir.types import f32, f64
-from graphc.kernels.executor import Executor
-from graphc.kernels.instruction_table import Timing
+from graphc.kernels.run.executor import Executor
+from graphc.kernels.run.instruction_table import Timing
 from graphc.profiling.display import DisplayedProfile
 from graphc.profiling.results import KernelProfile, Line, Saving, StepProfile
 from graphc.profiling.roofline import Roofline, Rooflines

@@ -9,7 +9,7 @@ from graphc.functions.random_inputs import random_inputs
 from graphc.functions.variants import as_function, check_extents
 from graphc.ir.graph import Node
 from graphc.ir.op import Array
-from graphc.kernels.memory import data_address
+from graphc.kernels.run.memory import data_address
 from graphc.profiling.display import DisplayedProfile
 from graphc.profiling.measure import measure
 

@@ -27,9 +27,9 @@ import numpy as np
 
 from graphc.compiler.native import Native
 from graphc.ir.types import DType
-from graphc.kernels.executor import MachineCode
-from graphc.kernels.instruction_table import Instruction, InstructionTable
-from graphc.kernels.memory import aligned_empty
+from graphc.kernels.run.executor import MachineCode
+from graphc.kernels.run.instruction_table import Instruction, InstructionTable
+from graphc.kernels.run.memory import aligned_empty
 from graphc.profiling.roofline_ir import MOVING, bytes_a_turn, flops_a_round, roofline_ir
 
 # A trial lasts at least so long, so that the call and the threads' meeting do not show.
@@ -133,7 +133,7 @@ class Rooflines:
 
     def __init__(self, native: Native, threads: int, dtypes: Iterable[DType]) -> None:
         # Imported here, as wherever code is made: whoever only imports this needs no LLVM.
-        from graphc.kernels.llvm import compile_ir
+        from graphc.kernels.native.llvm import compile_ir
 
         code = compile_ir(roofline_ir(native.vector_bits), native.target)
         self._caches = caches()

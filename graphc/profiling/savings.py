@@ -8,7 +8,7 @@ from graphc.compiler.native import LoadedProgram
 from graphc.compiler.plan import PlannedInstruction
 from graphc.compiler.work import nodes_of, work_of
 from graphc.ir.graph import Node
-from graphc.kernels.names import label
+from graphc.kernels.nests.names import label
 from graphc.profiling.results import Saving, Value
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from graphc.kernels.instruction_table import Timing
+from graphc.kernels.run.instruction_table import Timing
 from graphc.profiling.results import Slice
 
 

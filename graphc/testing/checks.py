@@ -19,7 +19,7 @@ from graphc.ir.op import Array
 from graphc.ir.reference import evaluate, run_program
 from graphc.ir.text import parse_program, print_program
 from graphc.ir.types import DType, bind_shape, f64, static_shape
-from graphc.kernels.memory import data_address
+from graphc.kernels.run.memory import data_address
 from graphc.testing.cases import (
     Case,
     ErrorCase,

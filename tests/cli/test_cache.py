@@ -14,9 +14,9 @@ from click.testing import Result
 
 from graphc.compiler.native import Native
 from graphc.inspect.report import age
-from graphc.kernels.cache import KERNEL, DiskCache, this_build
-from graphc.kernels.cache_entry import Entry, source_digest
-from graphc.kernels.llvm import default_target
+from graphc.kernels.host.cache_entry import Entry, source_digest
+from graphc.kernels.native.cache import KERNEL, DiskCache, this_build
+from graphc.kernels.native.llvm import default_target
 
 Command = Callable[..., Result]
 

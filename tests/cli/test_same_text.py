@@ -38,7 +38,8 @@ import sys
 
 from graphc.cli import main
 from graphc.ir.graph import Node
-from graphc.kernels import group, source
+from graphc.kernels.groups import group
+from graphc.kernels.loops import source
 
 Node.__hash__ = lambda node: hash(f"node {node.number}")
 for kind in (group.LoopGroup, group.ContractionGroup, group.MovementGroup):

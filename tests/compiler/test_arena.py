@@ -9,8 +9,8 @@ import graphc as gc
 from graphc.compiler.arena import ALIGNMENT, LiveRange, live_ranges, plan_arena
 from graphc.compiler.plan import Plan
 from graphc.ir.types import f32
-from graphc.kernels.node_kinds import viewed
-from graphc.kernels.source import Storage
+from graphc.kernels.loops.source import Storage
+from graphc.kernels.nests.node_kinds import viewed
 from tests.compiler.execution import compilation
 from tests.random_graphs import random_program
 

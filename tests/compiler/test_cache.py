@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from graphc.compiler.native import Native
-from graphc.kernels.cache import DiskCache, this_build
-from graphc.kernels.jit import KernelCompiler
-from graphc.kernels.llvm import default_target
-from graphc.kernels.source import KernelSource, kernel_digest
+from graphc.kernels.loops.source import KernelSource, kernel_digest
+from graphc.kernels.native.cache import DiskCache, this_build
+from graphc.kernels.native.jit import KernelCompiler
+from graphc.kernels.native.llvm import default_target
 
 PASSES = "graphc.compiler.pipeline"
 
@@ -183,5 +183,5 @@ def test_without_a_cache(compiled: list[str]) -> None:
 
 def test_the_executor_is_stored(make_native: Callable[..., Native], monkeypatch) -> None:
     make_native().executor  # noqa: B018 - made when it is first asked for
-    monkeypatch.setattr("graphc.kernels.llvm.compile_ir", None)
+    monkeypatch.setattr("graphc.kernels.native.llvm.compile_ir", None)
     make_native().executor  # noqa: B018

@@ -16,12 +16,12 @@ from graphc.compiler.options import Options
 from graphc.compiler.pipeline import Compilation, compile_program
 from graphc.ir.graph import Node, Program, is_among
 from graphc.ir.reference import run_program
-from graphc.kernels import tiling
-from graphc.kernels.group import ContractionGroup
+from graphc.kernels.groups.group import ContractionGroup
 from graphc.kernels.machine import MACHINE
-from graphc.kernels.node_kinds import viewed
-from graphc.kernels.row_blocks import rounded_to_blocks, rows_of_block
-from graphc.kernels.tiling import Tilings
+from graphc.kernels.nests.node_kinds import viewed
+from graphc.kernels.nests.row_blocks import rounded_to_blocks, rows_of_block
+from graphc.kernels.products import tiling
+from graphc.kernels.products.tiling import Tilings
 from graphc.testing.tolerance import assert_close
 from tests.compiler.execution import compilation, run_loaded, run_on_threads
 from tests.random_graphs import LARGEST

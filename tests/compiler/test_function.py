@@ -10,7 +10,7 @@ import pytest
 
 import graphc as gc
 from graphc.compiler.native import native
-from graphc.kernels.source import KernelSource
+from graphc.kernels.loops.source import KernelSource
 
 
 @pytest.fixture(params=["compiled", "reference"])

@@ -16,11 +16,11 @@ from graphc.compiler.pipeline import Compilation
 from graphc.compiler.plan import PlannedInstruction
 from graphc.compiler.traffic import traffic
 from graphc.compiler.work import work_of
-from graphc.kernels.group import ContractionGroup, LoopGroup, MovementGroup
-from graphc.kernels.loopnest import plan_loops
-from graphc.kernels.node_kinds import external_operands
-from graphc.kernels.source import MOST_BUFFERS
-from graphc.kernels.thread_blocks import op_cost
+from graphc.kernels.groups.group import ContractionGroup, LoopGroup, MovementGroup
+from graphc.kernels.loops.source import MOST_BUFFERS
+from graphc.kernels.loops.thread_blocks import op_cost
+from graphc.kernels.nests.loopnest import plan_loops
+from graphc.kernels.nests.node_kinds import external_operands
 from tests.compiler import networks
 from tests.compiler.execution import Machine, compilation, refusals
 from tests.random_graphs import random_program

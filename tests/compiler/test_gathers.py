@@ -19,8 +19,8 @@ from graphc.ir.graph import Program
 from graphc.ir.op import Array
 from graphc.ir.ops.indexed import scatter_add, take
 from graphc.ir.reference import run_program
-from graphc.kernels.group import ContractionGroup
-from graphc.kernels.node_kinds import viewed
+from graphc.kernels.groups.group import ContractionGroup
+from graphc.kernels.nests.node_kinds import viewed
 from graphc.testing.tolerance import assert_close
 from tests.compiler.execution import compilation, refusals, run_loaded
 from tests.compiler.test_random_graphs import compare

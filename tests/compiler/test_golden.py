@@ -15,8 +15,8 @@ from graphc.compiler.pipeline import Compilation
 from graphc.inspect.stage_text import plan_text
 from graphc.ir.graph import Program
 from graphc.ir.text import print_program
-from graphc.kernels.names import label
-from graphc.kernels.node_kinds import external_operands
+from graphc.kernels.nests.names import label
+from graphc.kernels.nests.node_kinds import external_operands
 from tests.compiler import networks
 from tests.compiler.execution import compilation
 

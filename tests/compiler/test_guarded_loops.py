@@ -15,7 +15,7 @@ from graphc.compiler.compiled import CompiledProgram
 from graphc.compiler.kernel_code import KernelCode
 from graphc.ir.op import Array
 from graphc.ir.types import TensorType
-from graphc.kernels import thread_blocks
+from graphc.kernels.loops import thread_blocks
 from tests.guarded import SIDES, GuardedProgram, Side, guarded
 
 ROWS, BATCH, STEPS = 23, 5, 4

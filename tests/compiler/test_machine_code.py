@@ -12,11 +12,11 @@ import graphc as gc
 from benchmarks import workloads
 from graphc.compiler.native import native
 from graphc.compiler.plan import PlannedInstruction
-from graphc.kernels import jit_primitives
-from graphc.kernels.group import Group
-from graphc.kernels.llvm import CompiledKernel, compile_ir
-from graphc.kernels.machine_code import InnerLoop, inner_loops
-from graphc.kernels.microkernel import microkernel
+from graphc.kernels.groups.group import Group
+from graphc.kernels.native import jit_primitives
+from graphc.kernels.native.llvm import CompiledKernel, compile_ir
+from graphc.kernels.native.machine_code import InnerLoop, inner_loops
+from graphc.kernels.products.microkernel import microkernel
 from tests.compiler import networks
 
 # Rows that are a multiple of every vector's lanes: no loop has to work element by element.
@@ -47,8 +47,8 @@ WITH_REST: dict[str, Callable[[], gc.Function]] = {
 # With vectors of this width there are 32 registers. The 16 of others are too few for two vectors of
 # exp at once, which is what LLVM makes of a loop with a rest.
 MANY_REGISTERS = 512
-# Work on two vectors at a time (kernels/interleave.py, and LLVM by itself): quicker by a sixth even
-# where 16 registers are too few for that.
+# Work on two vectors at a time (kernels/native/interleave.py, and LLVM by itself): quicker by a
+# sixth even where 16 registers are too few for that.
 INTERLEAVED = ("elementwise workload", "softmax")
 # What a tile may read from the stack in each step, by the width: a mask or an address, that is
 # nothing which the tile adds up.

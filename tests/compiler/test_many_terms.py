@@ -9,8 +9,8 @@ import pytest
 
 import graphc as gc
 from graphc.compiler.constants import MANY_CONSTANTS
-from graphc.kernels.emit_movement import LEAST_RUN
-from graphc.kernels.source import MOST_BUFFERS, kernel_digest
+from graphc.kernels.loops.emit_movement import LEAST_RUN
+from graphc.kernels.loops.source import MOST_BUFFERS, kernel_digest
 from tests.compiler.execution import compilation
 
 ROWS, COLUMNS = 5, 3

@@ -13,7 +13,7 @@ import graphc as gc
 from graphc.compiler.assemble import compiled
 from graphc.compiler.plan_memory import PlanMemory, bytes_text, check_memory, plan_memory
 from graphc.errors import PlanTooLargeError
-from graphc.kernels.memory_limit import MemoryLimit
+from graphc.kernels.run.memory_limit import MemoryLimit
 from tests.compiler import networks
 from tests.compiler.execution import compilation
 

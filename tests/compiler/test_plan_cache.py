@@ -32,9 +32,9 @@ from graphc.compiler.plan_cache import (
     stored,
 )
 from graphc.ir.graph import Program
-from graphc.kernels.cache import CacheWarning, DiskCache, this_build
-from graphc.kernels.cache_entry import Entry
-from graphc.kernels.llvm import default_target
+from graphc.kernels.host.cache_entry import Entry
+from graphc.kernels.native.cache import CacheWarning, DiskCache, this_build
+from graphc.kernels.native.llvm import default_target
 from tests.compiler import networks
 from tests.compiler.execution import VECTOR_BITS, compilation
 from tests.random_graphs import random_program
@@ -217,7 +217,7 @@ from graphc.compiler.executable_text import write_executable
 from graphc.compiler.executable import BufferRole
 from graphc.compiler.options import Options
 from graphc.compiler.pipeline import compile_program
-from graphc.kernels.cache_entry import source_digest
+from graphc.kernels.host.cache_entry import source_digest
 kept = [object() for _ in range(int(input()))]
 for seed in range(12):
     options = Options({}, True, 256, 1 + seed % 2)

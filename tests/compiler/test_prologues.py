@@ -17,7 +17,7 @@ from graphc.compiler.pipeline import Options, compile_program
 from graphc.ir.graph import Program, is_among
 from graphc.ir.op import Array
 from graphc.ir.reference import run_program
-from graphc.kernels.group import ContractionGroup
+from graphc.kernels.groups.group import ContractionGroup
 from graphc.kernels.machine import MACHINE
 from tests.compiler import networks
 from tests.compiler.execution import compilation, refusals, run_loaded

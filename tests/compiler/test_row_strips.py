@@ -12,9 +12,9 @@ import pytest
 
 import graphc as gc
 from graphc.ir.graph import Program
-from graphc.kernels import row_strips, thread_blocks
+from graphc.kernels.loops import row_strips, thread_blocks
+from graphc.kernels.loops.source import KernelSource
 from graphc.kernels.machine import MACHINE
-from graphc.kernels.source import KernelSource
 from tests.compiler.execution import Machine, compilation
 from tests.compiler.test_stages import check_results
 from tests.random_graphs import random_program, random_values

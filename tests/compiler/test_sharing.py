@@ -13,7 +13,7 @@ from graphc.compiler.arena import Arena
 from graphc.compiler.plan import check_scratch
 from graphc.compiler.sharing import SURELY_SHARED_CYCLES, Sharing, share
 from graphc.ir.types import f32
-from graphc.kernels.source import KernelSource, OwnRows, ScratchParts, Storage
+from graphc.kernels.loops.source import KernelSource, OwnRows, ScratchParts, Storage
 from tests.compiler.execution import compilation
 
 LONG = 2 * SURELY_SHARED_CYCLES

@@ -18,9 +18,9 @@ import graphc as gc
 from graphc.compiler import sharing
 from graphc.ir import build
 from graphc.ir.graph import Graph, Node, Program
-from graphc.kernels import thread_blocks
+from graphc.kernels.loops import thread_blocks
+from graphc.kernels.loops.row_strips import STRIP_NUMBER
 from graphc.kernels.machine import MACHINE
-from graphc.kernels.row_strips import STRIP_NUMBER
 from tests.compiler.thread_turns import Walked, by_turns, orders_of
 
 PROGRAMS = 24

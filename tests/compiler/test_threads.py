@@ -16,8 +16,8 @@ from graphc.compiler.pipeline import compile_program
 from graphc.ir.graph import Program
 from graphc.ir.op import Array
 from graphc.ir.reference import run_program
-from graphc.kernels import thread_blocks
-from graphc.kernels.memory import data_address
+from graphc.kernels.loops import thread_blocks
+from graphc.kernels.run.memory import data_address
 from graphc.testing.tolerance import assert_close
 from tests.compiler import networks
 from tests.compiler.execution import run_loaded

@@ -14,7 +14,7 @@ from graphc.compiler.pipeline import compile_program
 from graphc.ir.graph import Program
 from graphc.ir.lower import specialize
 from graphc.ir.types import f32
-from graphc.kernels import thread_blocks
+from graphc.kernels.loops import thread_blocks
 from graphc.testing.cases import Case
 from tests.compiler import test_updates as updates
 from tests.compiler.traced import Traced

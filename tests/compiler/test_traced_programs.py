@@ -29,22 +29,19 @@ from graphc.compiler.options import Options
 from graphc.compiler.pipeline import compile_program
 from graphc.ir.graph import Program
 from graphc.ir.reference import run_program
-from graphc.kernels import (
+from graphc.kernels.groups import emit_contraction
+from graphc.kernels.loops.loops import (
     accumulators,
     block_sums,
-    emit_contraction,
-    loopnest,
     passes,
-    row_blocks,
-    row_epilogue,
     row_strips,
     stages,
     thread_blocks,
-    tile_sums,
-    tiling,
     transposed_tiles,
 )
 from graphc.kernels.machine import MACHINE
+from graphc.kernels.nests import loopnest, row_blocks
+from graphc.kernels.products import row_epilogue, tile_sums, tiling
 from tests.compiler.product_programs import chain_program, product_program, product_values
 from tests.compiler.test_random_graphs import compare
 from tests.compiler.traced import Traced

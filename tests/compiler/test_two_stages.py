@@ -7,8 +7,8 @@ from numba.core.errors import NumbaError
 
 from graphc.compiler.kernel_code import WantedKernel
 from graphc.compiler.native import Native
-from graphc.kernels.llvm import default_target
-from graphc.kernels.source import KernelSource, kernel_digest
+from graphc.kernels.loops.source import KernelSource, kernel_digest
+from graphc.kernels.native.llvm import default_target
 
 SOURCE = """
 def {name}(args, thread, threads):

@@ -22,10 +22,10 @@ from graphc.ir.op import Array
 from graphc.ir.ops import OPS
 from graphc.ir.reference import run_program
 from graphc.ir.types import DType, f32, f64
-from graphc.kernels import thread_blocks
-from graphc.kernels.cache import open_cache
-from graphc.kernels.llvm import host_target, host_vector_bits
-from graphc.kernels.machine_code import inner_loops
+from graphc.kernels.loops import thread_blocks
+from graphc.kernels.native.cache import open_cache
+from graphc.kernels.native.llvm import host_target, host_vector_bits
+from graphc.kernels.native.machine_code import inner_loops
 from graphc.testing.tolerance import assert_close
 from tests.compiler import networks
 from tests.compiler.execution import run_loaded

@@ -14,7 +14,7 @@ from graphc.ir.graph import Node, Program
 from graphc.ir.op import Array
 from graphc.ir.ops.indexed import index_add, scatter_add
 from graphc.ir.reference import run_program
-from graphc.kernels.group import ContractionGroup
+from graphc.kernels.groups.group import ContractionGroup
 from tests.compiler.execution import compilation, run_on_threads
 from tests.compiler.test_random_graphs import compare
 

@@ -14,8 +14,8 @@ from graphc.compiler.pipeline import Compilation
 from graphc.ir.ops.windows import windows
 from graphc.ir.reference import run_program
 from graphc.ir.types import DTYPES
-from graphc.kernels.access import Access, merge_axes
-from graphc.kernels.group import ContractionGroup, Group, LoopGroup
+from graphc.kernels.groups.group import ContractionGroup, Group, LoopGroup
+from graphc.kernels.nests.access import Access, merge_axes
 from graphc.testing.tolerance import assert_close
 from tests.compiler.execution import Machine, compilation, run_on_threads
 

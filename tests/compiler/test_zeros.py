@@ -21,9 +21,9 @@ from graphc.ir.ops import elementwise as ops
 from graphc.ir.ops import indexed, movement, random
 from graphc.ir.reference import run_program
 from graphc.ir.types import DType, f32, f64
-from graphc.kernels import thread_blocks
-from graphc.kernels.llvm import host_vector_bits
-from graphc.kernels.vector_width import VECTOR_BITS
+from graphc.kernels.host.vector_width import VECTOR_BITS
+from graphc.kernels.loops import thread_blocks
+from graphc.kernels.native.llvm import host_vector_bits
 from tests.compiler.execution import run_loaded
 
 ZEROS = [[0.0, -0.0, 0.0], [-0.0, 0.0, -0.0], [-0.0, -0.0, -0.0], [-0.0, -1.0, -2.0]] * 5

@@ -15,8 +15,8 @@ from graphc.compiler.options import Options
 from graphc.compiler.pipeline import compile_program
 from graphc.ir.graph import Node, Program
 from graphc.ir.op import Array
-from graphc.kernels.instruction_table import Instruction
-from graphc.kernels.memory import data_address
+from graphc.kernels.run.instruction_table import Instruction
+from graphc.kernels.run.memory import data_address
 
 KERNEL = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
 

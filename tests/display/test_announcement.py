@@ -17,7 +17,7 @@ import pytest
 
 from graphc.display import announcement, notebook
 from graphc.display.announcement import Announcer, NotebookBoard, TerminalBoard, Work, find_board
-from graphc.kernels.settings import SettingError
+from graphc.kernels.host.settings import SettingError
 
 
 class Shown:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from graphc.kernels.executor import Executor, compile_executor
-from graphc.kernels.pool import ThreadPool
+from graphc.kernels.run.executor import Executor, compile_executor
+from graphc.kernels.run.pool import ThreadPool
 
 
 @pytest.fixture(scope="module")

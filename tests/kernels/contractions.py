@@ -7,11 +7,11 @@ from collections.abc import Callable
 
 import numpy as np
 
-from graphc.kernels.contraction import Contraction, MatrixAccess, Tiling
-from graphc.kernels.jit import KernelCompiler
-from graphc.kernels.llvm import CompiledKernel
-from graphc.kernels.tile_source import ContractionSource, contraction_lines
-from graphc.kernels.tiling import choose_tiling
+from graphc.kernels.native.jit import KernelCompiler
+from graphc.kernels.native.llvm import CompiledKernel
+from graphc.kernels.products.contraction import Contraction, MatrixAccess, Tiling
+from graphc.kernels.products.tile_source import ContractionSource, contraction_lines
+from graphc.kernels.products.tiling import choose_tiling
 
 NUMPY_DTYPES: dict[str, type[np.floating]] = {"f32": np.float32, "f64": np.float64}
 BUFFERS = ("x", "w", "bias", "y", "scratch")

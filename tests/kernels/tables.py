@@ -5,9 +5,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from graphc.kernels.executor import Executor, MachineCode
-from graphc.kernels.instruction_table import Instruction, InstructionTable
-from graphc.kernels.pool import ThreadPool
+from graphc.kernels.run.executor import Executor, MachineCode
+from graphc.kernels.run.instruction_table import Instruction, InstructionTable
+from graphc.kernels.run.pool import ThreadPool
 from tests.kernels.pool_kernels import MARK_WORDS
 
 WALKS = 3_000

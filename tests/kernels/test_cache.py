@@ -13,17 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from graphc.kernels import cache
-from graphc.kernels.cache import (
-    CODE_GENERATORS,
-    KERNEL,
-    CacheWarning,
-    DiskCache,
-    cache_directory,
-    installed_version,
-    this_build,
-)
-from graphc.kernels.cache_entry import (
+from graphc.kernels.host.cache_entry import (
     MAGIC,
     Build,
     DamagedError,
@@ -34,7 +24,17 @@ from graphc.kernels.cache_entry import (
     files_digest,
     source_digest,
 )
-from graphc.kernels.llvm import Target
+from graphc.kernels.native import cache
+from graphc.kernels.native.cache import (
+    CODE_GENERATORS,
+    KERNEL,
+    CacheWarning,
+    DiskCache,
+    cache_directory,
+    installed_version,
+    this_build,
+)
+from graphc.kernels.native.llvm import Target
 from tests.test_imports import ROOT, imported_modules
 
 BUILD = Build("graphc 1, numba 2", files_digest(CODE_GENERATORS), "linux", "cpu", "+avx", "256")
@@ -395,17 +395,18 @@ def test_no_cache_without_versions(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_all_that_kernels_are_compiled_with_is_part_of_the_build() -> None:
-    pending, found = ["jit"], set()
+    pending, found = ["graphc.kernels.native.jit"], set[Path]()
     while pending:
-        name = pending.pop()
-        path = ROOT / "kernels" / f"{name}.py"
+        path = ROOT.joinpath("kernels", *pending.pop().split(".")[2:]).with_suffix(".py")
         # Vector bits are part of a build, wherever they come from.
-        if name in found or name == "vector_width" or not path.exists():
+        if path in found or path.stem == "vector_width" or not path.exists():
             continue
-        found.add(name)
-        modules = imported_modules(path.read_text(), "graphc.kernels")
-        pending += [m.split(".")[2] for m in modules if m.startswith("graphc.kernels.")]
-    own = {path.stem for path in CODE_GENERATORS if path.parent.name == "kernels"}
+        found.add(path)
+        modules = imported_modules(path.read_text(), "graphc.kernels.native")
+        # What is imported from a module has its name behind the module's.
+        named = [m for m in modules if m.startswith("graphc.kernels.")]
+        pending += [*named, *(m.rpartition(".")[0] for m in named)]
+    own = {path for path in CODE_GENERATORS if ROOT / "kernels" in path.parents}
     assert own == found
 
 

@@ -3,13 +3,13 @@
 import llvmlite.binding as llvm
 import pytest
 
-from graphc.kernels.code_comments import (
+from graphc.kernels.native.code_comments import (
     commented_assembly,
     commented_lines,
     commented_llvm,
     user_lines,
 )
-from graphc.kernels.jit import KernelCompiler
+from graphc.kernels.native.jit import KernelCompiler
 
 SOURCE = """\
 def halve(arguments, thread, threads):

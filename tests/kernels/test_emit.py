@@ -13,7 +13,9 @@ from graphc.ir.lowering import Strided
 from graphc.ir.ops import elementwise as ops
 from graphc.ir.ops.reduce import greatest
 from graphc.ir.types import bool_, f32, f64, i32, i64
-from graphc.kernels.access import (
+from graphc.kernels.loops.scalar import number, scalar_expression
+from graphc.kernels.loops.source import KernelSource, canonical_text
+from graphc.kernels.nests.access import (
     Access,
     Loop,
     access_along,
@@ -21,12 +23,10 @@ from graphc.kernels.access import (
     merge_axes,
     place_in_memory,
 )
-from graphc.kernels.domain import Refusal, common_domain
-from graphc.kernels.loopnest import LoopNest, Phase, Reduces, plan_loops
-from graphc.kernels.names import Names
-from graphc.kernels.node_kinds import viewed
-from graphc.kernels.scalar import number, scalar_expression
-from graphc.kernels.source import KernelSource, canonical_text
+from graphc.kernels.nests.domain import Refusal, common_domain
+from graphc.kernels.nests.loopnest import LoopNest, Phase, Reduces, plan_loops
+from graphc.kernels.nests.names import Names
+from graphc.kernels.nests.node_kinds import viewed
 
 J = ("j", "j1", "j2")
 

@@ -11,13 +11,18 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from graphc.kernels import executor as executor_module
-from graphc.kernels import instruction_table
-from graphc.kernels.executor import Executor, MachineCode
-from graphc.kernels.executor_ir import EXECUTOR_IR
-from graphc.kernels.instruction_table import Instruction, InstructionTable, KernelStopped, StopWord
-from graphc.kernels.llvm import compile_ir
-from graphc.kernels.memory import aligned_empty, data_address
+from graphc.kernels.native.llvm import compile_ir
+from graphc.kernels.run import executor as executor_module
+from graphc.kernels.run import instruction_table
+from graphc.kernels.run.executor import Executor, MachineCode
+from graphc.kernels.run.executor_ir import EXECUTOR_IR
+from graphc.kernels.run.instruction_table import (
+    Instruction,
+    InstructionTable,
+    KernelStopped,
+    StopWord,
+)
+from graphc.kernels.run.memory import aligned_empty, data_address
 from tests.kernels.executor_kernels import KERNELS_IR
 from tests.kernels.tables import addresses, int64, journal_table
 

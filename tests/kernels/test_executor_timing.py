@@ -5,9 +5,9 @@ import ctypes
 import numpy as np
 import pytest
 
-from graphc.kernels.executor import Executor, MachineCode
-from graphc.kernels.instruction_table import Instruction, InstructionTable, Timing
-from graphc.kernels.llvm import compile_ir
+from graphc.kernels.native.llvm import compile_ir
+from graphc.kernels.run.executor import Executor, MachineCode
+from graphc.kernels.run.instruction_table import Instruction, InstructionTable, Timing
 from tests.kernels.executor_kernels import KERNELS_IR, SPIN_CYCLES
 from tests.kernels.tables import CLOCK_SLACK, addresses, int64, journal_table
 

@@ -7,9 +7,9 @@ import threading
 
 import pytest
 
-from graphc.kernels import forks
-from graphc.kernels.forks import IMPORTS, Awaited, RenewedLock, await_before_fork
-from graphc.kernels.gate import Gate, InterruptedCallError, Rank, Use
+from graphc.kernels.host import forks
+from graphc.kernels.host.forks import IMPORTS, Awaited, RenewedLock, await_before_fork
+from graphc.kernels.run.gate import Gate, InterruptedCallError, Rank, Use
 
 SECONDS = 60.0
 

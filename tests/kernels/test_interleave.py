@@ -4,9 +4,9 @@ import re
 
 import pytest
 
-from graphc.kernels import jit
-from graphc.kernels.interleave import interleave_long_loops
-from graphc.kernels.jit import KernelCompiler
+from graphc.kernels.native import jit
+from graphc.kernels.native.interleave import interleave_long_loops
+from graphc.kernels.native.jit import KernelCompiler
 
 PREFIX = "graphc."
 

@@ -7,16 +7,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from graphc.kernels import primitives
-from graphc.kernels.jit import KernelCompiler
-from graphc.kernels.llvm import (
+from graphc.kernels.mathematics import primitives
+from graphc.kernels.native.jit import KernelCompiler
+from graphc.kernels.native.llvm import (
     CompiledKernel,
     compile_ir,
     default_target,
     host_target,
     host_vector_bits,
 )
-from graphc.kernels.machine_code import inner_loops
+from graphc.kernels.native.machine_code import inner_loops
 
 ENTRY = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
 DTYPES = {"f32": np.float32, "f64": np.float64, "i32": np.int32, "i64": np.int64, "bool_": np.bool_}

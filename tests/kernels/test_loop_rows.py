@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from graphc.kernels.executor import Executor, MachineCode
-from graphc.kernels.instruction_table import Instruction, InstructionTable, KernelStopped
-from graphc.kernels.instructions import BeginLoop, EndLoop, Slice
-from graphc.kernels.llvm import compile_ir
-from graphc.kernels.pool import ThreadPool
+from graphc.kernels.native.llvm import compile_ir
+from graphc.kernels.run.executor import Executor, MachineCode
+from graphc.kernels.run.instruction_table import Instruction, InstructionTable, KernelStopped
+from graphc.kernels.run.instructions import BeginLoop, EndLoop, Slice
+from graphc.kernels.run.pool import ThreadPool
 from tests.kernels.executor_kernels import KERNELS_IR
 from tests.kernels.pool_kernels import KERNELS_IR as POOL_KERNELS_IR
 from tests.kernels.tables import Marks, addresses, int64

@@ -13,18 +13,18 @@ import numpy as np
 import pytest
 
 from graphc.ir.op import Array
-from graphc.kernels.inner_microkernel import inner_microkernel
-from graphc.kernels.llvm import compile_ir, default_target
-from graphc.kernels.memory import data_address
-from graphc.kernels.microkernel import (
+from graphc.kernels.loops.source import Microkernel
+from graphc.kernels.native.llvm import compile_ir, default_target
+from graphc.kernels.products.inner_microkernel import inner_microkernel
+from graphc.kernels.products.microkernel import (
     ITEM_BYTES,
     Indices,
     microkernel,
     padded_columns,
     transpose_microkernel,
 )
-from graphc.kernels.source import Microkernel
-from graphc.kernels.window_microkernel import window_microkernel
+from graphc.kernels.products.window_microkernel import window_microkernel
+from graphc.kernels.run.memory import data_address
 from tests.guarded import SIDES, Side, guarded
 
 FUNCTIONS = {"f32": np.float32, "f64": np.float64}

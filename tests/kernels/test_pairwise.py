@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from graphc.kernels.access import Loop
-from graphc.kernels.block_sums import Terms, cut_of
-from graphc.kernels.pairwise import PairwiseStack, entries_of, steps_of_block
-from graphc.kernels.statements import Block
+from graphc.kernels.loops.block_sums import Terms, cut_of
+from graphc.kernels.loops.pairwise import PairwiseStack, entries_of, steps_of_block
+from graphc.kernels.loops.statements import Block
+from graphc.kernels.nests.access import Loop
 
 STACK = PairwiseStack("top", "number", "carry")
 MERGED = Block.of_lines(

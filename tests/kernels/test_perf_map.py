@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from graphc.kernels import perf_map
-from graphc.kernels.llvm import compile_ir
+from graphc.kernels.native import perf_map
+from graphc.kernels.native.llvm import compile_ir
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="perf is Linux's")
 

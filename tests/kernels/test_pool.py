@@ -6,11 +6,16 @@ import threading
 import numpy as np
 import pytest
 
-from graphc.kernels.executor import Executor, MachineCode, load_executor
-from graphc.kernels.executor_ir import executor_ir
-from graphc.kernels.instruction_table import Instruction, InstructionTable, KernelStopped, StopWord
-from graphc.kernels.llvm import compile_ir
-from graphc.kernels.pool import ThreadPool, ThreadPools
+from graphc.kernels.native.llvm import compile_ir
+from graphc.kernels.run.executor import Executor, MachineCode, load_executor
+from graphc.kernels.run.executor_ir import executor_ir
+from graphc.kernels.run.instruction_table import (
+    Instruction,
+    InstructionTable,
+    KernelStopped,
+    StopWord,
+)
+from graphc.kernels.run.pool import ThreadPool, ThreadPools
 from tests.kernels.pool_kernels import KERNELS_IR, SLOW_ROUNDS
 from tests.kernels.tables import (
     CLOCK_SLACK,

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from graphc.kernels.executor import Executor, MachineCode
-from graphc.kernels.llvm import compile_ir
-from graphc.kernels.pool import ThreadPool, _Place, _PoolWords
+from graphc.kernels.native.llvm import compile_ir
+from graphc.kernels.run.executor import Executor, MachineCode
+from graphc.kernels.run.pool import ThreadPool, _Place, _PoolWords
 from tests.kernels.pool_kernels import KERNELS_IR
 from tests.kernels.tables import ENDLESS, PATIENCE_SECONDS, Marks, counting_table, wait_until
 
@@ -225,11 +225,11 @@ atexit.register(lambda: [handler() for handler in at_last])
 
 import os, signal, sys, threading, time
 import numpy as np
-from graphc.kernels import pool as pool_module
-from graphc.kernels.executor import compile_executor
-from graphc.kernels.instruction_table import Instruction, InstructionTable
-from graphc.kernels.llvm import compile_ir
-from graphc.kernels.pool import ThreadPool
+from graphc.kernels.run import pool as pool_module
+from graphc.kernels.run.executor import compile_executor
+from graphc.kernels.run.instruction_table import Instruction, InstructionTable
+from graphc.kernels.native.llvm import compile_ir
+from graphc.kernels.run.pool import ThreadPool
 from tests.kernels.pool_kernels import KERNELS_IR
 
 executor, kernels = compile_executor(), compile_ir(KERNELS_IR)

@@ -5,8 +5,8 @@ import ctypes
 import numpy as np
 import pytest
 
-from graphc.kernels.llvm import compile_ir
-from graphc.kernels.row_kernels import ROW_KERNELS_IR, load_row_kernels, row_extent
+from graphc.kernels.native.llvm import compile_ir
+from graphc.kernels.run.row_kernels import ROW_KERNELS_IR, load_row_kernels, row_extent
 
 GUARD = 7
 

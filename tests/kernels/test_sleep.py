@@ -13,9 +13,9 @@ from collections.abc import Callable
 
 import pytest
 
-from graphc.kernels.executor import Executor, MachineCode
-from graphc.kernels.llvm import compile_ir
-from graphc.kernels.pool import ThreadPool, _PoolWords
+from graphc.kernels.native.llvm import compile_ir
+from graphc.kernels.run.executor import Executor, MachineCode
+from graphc.kernels.run.pool import ThreadPool, _PoolWords
 from tests.kernels.pool_kernels import KERNELS_IR
 from tests.kernels.tables import PATIENCE_SECONDS, Marks, counting_table, wait_until
 

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from graphc.kernels.exchanges import EXCHANGES, MOST_IN_REGISTERS, odd_even_merge_sort
-from graphc.kernels.sorting_network import padded, sorting_network
-from graphc.kernels.statements import Block
+from graphc.kernels.loops.exchanges import EXCHANGES, MOST_IN_REGISTERS, odd_even_merge_sort
+from graphc.kernels.loops.statements import Block
+from graphc.kernels.ordered.sorting_network import padded, sorting_network
 
 
 @pytest.mark.parametrize("length", range(13))

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from graphc.kernels.executor import Executor, MachineCode, compile_executor
-from graphc.kernels.instruction_table import Instruction, InstructionTable, KernelStopped
-from graphc.kernels.llvm import compile_ir
-from graphc.kernels.pool import ThreadPool
-from graphc.kernels.thread_choice import (
+from graphc.kernels.native.llvm import compile_ir
+from graphc.kernels.run.executor import Executor, MachineCode, compile_executor
+from graphc.kernels.run.instruction_table import Instruction, InstructionTable, KernelStopped
+from graphc.kernels.run.pool import ThreadPool
+from graphc.kernels.run.thread_choice import (
     CALLS_A_MEASUREMENT,
     FIRST_TRIAL_NANOSECONDS,
     SURELY_SHARED_NANOSECONDS,

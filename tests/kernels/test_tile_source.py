@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from graphc.kernels.contraction import Contraction, MatrixAccess, Tiling, column_parts
-from graphc.kernels.inner_microkernel import inner_microkernel
-from graphc.kernels.jit import KernelCompiler
-from graphc.kernels.llvm import compile_ir, default_target, host_vector_bits
-from graphc.kernels.microkernel import ITEM_BYTES, microkernel, transpose_microkernel
-from graphc.kernels.source import Microkernel
-from graphc.kernels.tile_source import ContractionSource, contraction_lines
-from graphc.kernels.tiling import choose_tiling
+from graphc.kernels.loops.source import Microkernel
+from graphc.kernels.native.jit import KernelCompiler
+from graphc.kernels.native.llvm import compile_ir, default_target, host_vector_bits
+from graphc.kernels.products.contraction import Contraction, MatrixAccess, Tiling, column_parts
+from graphc.kernels.products.inner_microkernel import inner_microkernel
+from graphc.kernels.products.microkernel import ITEM_BYTES, microkernel, transpose_microkernel
+from graphc.kernels.products.tile_source import ContractionSource, contraction_lines
+from graphc.kernels.products.tiling import choose_tiling
 from tests.kernels.contractions import add_bias, check, compile_contraction, plain, run
 
 

@@ -9,10 +9,10 @@ from itertools import islice
 
 import pytest
 
-from graphc.kernels.contraction import Contraction, Tiling, column_parts, oriented
-from graphc.kernels.row_blocks import rows_of_block
-from graphc.kernels.tile_sums import tile_sums
-from graphc.kernels.tiling import choose_tiling, has_whole_rows, rows_of_share
+from graphc.kernels.nests.row_blocks import rows_of_block
+from graphc.kernels.products.contraction import Contraction, Tiling, column_parts, oriented
+from graphc.kernels.products.tile_sums import tile_sums
+from graphc.kernels.products.tiling import choose_tiling, has_whole_rows, rows_of_share
 from tests.kernels.contractions import plain
 
 SHAPES = 45

@@ -9,12 +9,12 @@ import mpmath
 import numpy as np
 import pytest
 
-from graphc.kernels import vecmath
-from graphc.kernels.jit import KernelCompiler
-from graphc.kernels.llvm import host_vector_bits
-from graphc.kernels.math_ir import record_function, recordable
-from graphc.kernels.vecmath import VECTOR_MATH
-from graphc.kernels.vector_width import VECTOR_BITS
+from graphc.kernels.host.vector_width import VECTOR_BITS
+from graphc.kernels.mathematics import vecmath
+from graphc.kernels.mathematics.math_ir import record_function, recordable
+from graphc.kernels.mathematics.vecmath import VECTOR_MATH
+from graphc.kernels.native.jit import KernelCompiler
+from graphc.kernels.native.llvm import host_vector_bits
 from tests.kernels.vecmath_values import REFERENCES, SPECIAL_VALUES
 
 DTYPES = {"f32": np.float32, "f64": np.float64}

@@ -2,10 +2,10 @@
 
 import pytest
 
-from graphc.kernels.cache import KERNEL, this_build
-from graphc.kernels.cache_entry import entry_key, source_digest
-from graphc.kernels.llvm import default_target, host_target, host_vector_bits
-from graphc.kernels.vector_width import VECTOR_BITS, default_vector_bits
+from graphc.kernels.host.cache_entry import entry_key, source_digest
+from graphc.kernels.host.vector_width import VECTOR_BITS, default_vector_bits
+from graphc.kernels.native.cache import KERNEL, this_build
+from graphc.kernels.native.llvm import default_target, host_target, host_vector_bits
 
 
 @pytest.mark.parametrize("host_bits", VECTOR_BITS)

@@ -7,9 +7,9 @@ import pytest
 
 from graphc.compiler.native import native
 from graphc.ir.types import f32, f64
-from graphc.kernels.instruction_table import Instruction, InstructionTable
-from graphc.kernels.llvm import compile_ir
-from graphc.kernels.memory import aligned_empty
+from graphc.kernels.native.llvm import compile_ir
+from graphc.kernels.run.instruction_table import Instruction, InstructionTable
+from graphc.kernels.run.memory import aligned_empty
 from graphc.profiling.results import Profile
 from graphc.profiling.roofline import Cache, Level, Roof, Roofline, better, caches
 from graphc.profiling.roofline_ir import bytes_a_turn, flops_a_round, roofline_ir

@@ -8,7 +8,7 @@ import jsonschema
 import numpy as np
 import pytest
 
-from graphc.kernels.instruction_table import Timing
+from graphc.kernels.run.instruction_table import Timing
 from graphc.profiling.results import Profile, Slice
 from graphc.profiling.timeline import timeline
 from graphc.profiling.trace import chrome_trace

@@ -10,7 +10,7 @@ import graphc as gc
 from graphc.callbacks import Callback, LearningRateSchedule
 from graphc.compiler import row_inputs
 from graphc.data import Batches
-from graphc.kernels.thread_choice import ThreadChoice
+from graphc.kernels.run.thread_choice import ThreadChoice
 from graphc.train import epochs, fitting, progress
 from graphc.train.epochs import CompiledEpochs, Steps
 from graphc.train.loop import Averages

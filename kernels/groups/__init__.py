@@ -1,0 +1,1 @@
+"""What fusion makes of nodes, and the kernel of a contraction group."""

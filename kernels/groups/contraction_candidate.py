@@ -1,0 +1,171 @@
+"""From a product and what goes before and after it to a candidate, or why there is no kernel."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from graphc.ir.graph import Node, is_among
+from graphc.ir.lowering import Reduction, Strided
+from graphc.kernels.groups.group import ContractionCandidate
+from graphc.kernels.nests.access import digits_in_memory, place_in_memory
+from graphc.kernels.nests.domain import Domain, Refusal, common_domain
+from graphc.kernels.nests.loopnest import LoopNest
+from graphc.kernels.nests.names import described
+from graphc.kernels.nests.node_kinds import viewed
+from graphc.kernels.nests.row_blocks import rows_of_block
+from graphc.kernels.products.contraction import Contraction, MatrixAccess
+from graphc.kernels.products.gathered_rows import GatheredRows, gathered_rows
+from graphc.kernels.products.prologue import OperandChain, operand_chain
+from graphc.kernels.products.row_epilogue import plan_rows
+
+
+@dataclass(frozen=True, eq=False)
+class ContractionNodes:
+    """The nodes of a contraction group, by what they are to the product.
+
+    prologue: makes its operands while they are packed. gathered: the gathers of rows that it makes
+    while it reads them. reductions: of blocks of rows of the product or of the epilogue's values.
+    """
+
+    product: Node
+    epilogue: tuple[Node, ...]
+    outputs: tuple[Node, ...]
+    prologue: tuple[Node, ...] = ()
+    reductions: tuple[Node, ...] = ()
+    gathered: tuple[Node, ...] = ()
+
+
+def candidate_nodes(group: ContractionCandidate) -> ContractionNodes:
+    """What the group was made of, to make another of it."""
+    return ContractionNodes(
+        group.contraction,
+        group.epilogue,
+        group.outputs,
+        group.prologue,
+        group.reductions,
+        group.gathered,
+    )
+
+
+def contraction_candidate(nodes: ContractionNodes) -> ContractionCandidate | Refusal:
+    """The kernel of a product with its prologue and epilogue, or why there is none."""
+    product, epilogue = nodes.product, nodes.epilogue
+    row_nest: LoopNest | None = None
+    if any(isinstance(node.op.lowering, Reduction) for node in epilogue):
+        nest = plan_rows((product, *epilogue), nodes.outputs)
+        if isinstance(nest, Refusal):
+            return nest
+        row_nest, domain = nest, nest.domain
+    else:
+        found = _tile_domain(product, epilogue)
+        if isinstance(found, Refusal):
+            return found
+        domain = found
+    chains: list[OperandChain | None] = []
+    gathers: list[GatheredRows | None] = []
+    for position, operand in enumerate(map(viewed, product.operands)):
+        is_made, is_gathered = is_among(operand, nodes.prologue), is_among(operand, nodes.gathered)
+        chain = operand_chain(product, position, nodes.prologue) if is_made else None
+        rows = gathered_rows(product, position) if is_gathered else None
+        for refusal in (chain, rows):
+            if isinstance(refusal, Refusal):
+                return refusal
+        assert not isinstance(chain, Refusal) and not isinstance(rows, Refusal)
+        chains.append(chain)
+        gathers.append(rows)
+    shape = _shape(nodes, chains, gathers, row_nest is not None)
+    return ContractionCandidate(
+        product,
+        epilogue,
+        nodes.outputs,
+        nodes.prologue,
+        nodes.reductions,
+        nodes.gathered,
+        domain,
+        row_nest,
+        tuple(chains),
+        tuple(gathers),
+        shape,
+    )
+
+
+def _tile_domain(product: Node, epilogue: tuple[Node, ...]) -> Domain | Refusal:
+    """The loops over the product's tile that the epilogue shares, or why it cannot.
+
+    Every epilogue value must vary as the product does, so that each element is computed once.
+    """
+    domain = common_domain((*epilogue, product))
+    if isinstance(domain, Refusal):
+        return domain
+    span = domain.span(product)
+    for node in epilogue:
+        if domain.span(node) != span:
+            return Refusal(
+                f"{described(node)} of {node.type} has other extents than the product's "
+                f"{product.type}, so tiles of the one are none of the other"
+            )
+    return domain
+
+
+def _shape(
+    nodes: ContractionNodes,
+    chains: Sequence[OperandChain | None],
+    gathers: Sequence[GatheredRows | None],
+    whole_rows: bool,
+) -> Contraction:
+    """The static shape and strides of the product; its operands have the names of their places."""
+    product = nodes.product
+    batch = product.type.dims[:-2]
+    rows, columns = product.type.dims[-2:]
+    transposed = (product.attributes["transpose_x"], product.attributes["transpose_y"])
+    accesses = []
+    for operand, name, flip, chain, gathered in zip(
+        product.operands, ("left", "right"), transposed, chains, gathers, strict=True
+    ):
+        if gathered is not None:
+            accesses.append(gathered.access(name, "indices"))
+            continue
+        place = place_in_memory(operand)
+        if place is None:
+            accesses.append(_windowed_access(name, operand, len(batch), flip))
+            continue
+        access = _matrix_access(name, operand, place, len(batch), flip)
+        cycles = None if chain is None else chain.element_cycles
+        accesses.append(replace(access, computed_cycles=cycles))
+    x_type = product.operands[0].type.dims
+    depth = x_type[-2] if transposed[0] else x_type[-1]
+    block = rows_of_block(rows) if nodes.reductions else None
+    left, right = accesses
+    dtype = product.dtype.name
+    return Contraction(dtype, batch, rows, columns, depth, left, right, block, whole_rows)
+
+
+def _matrix_access(
+    buffer: str, operand: Node, place: Strided, batch_rank: int, flip: bool
+) -> MatrixAccess:
+    own = operand.type.dims[:-2]
+    strides = [
+        0 if extent == 1 else stride for extent, stride in zip(own, place.strides, strict=False)
+    ]
+    batch_strides = (0,) * (batch_rank - len(own)) + tuple(strides)
+    row, column = place.strides[-2:][::-1] if flip else place.strides[-2:]
+    return MatrixAccess(buffer, place.offset, batch_strides, row, column)
+
+
+def _windowed_access(buffer: str, operand: Node, batch_rank: int, flip: bool) -> MatrixAccess:
+    """Of an operand whose rows or columns are counted by several digits."""
+    at = digits_in_memory(operand)
+    if at is None or any(len(axis) > 1 for axis in at.axes[:-2]):
+        raise AssertionError(f"{operand!r} stands at no digits and was not copied")
+    strides = tuple(axis[0].stride if axis else 0 for axis in at.axes[:-2])
+    rows, columns = at.axes[-2:][::-1] if flip else at.axes[-2:]
+    return MatrixAccess(
+        buffer,
+        at.offset,
+        (0,) * (batch_rank - len(strides)) + strides,
+        rows[-1].stride if rows else 1,
+        columns[-1].stride if columns else 1,
+        row_digits=rows if len(rows) > 1 else (),
+        column_digits=columns if len(columns) > 1 else (),
+    )

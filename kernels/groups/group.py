@@ -1,0 +1,124 @@
+"""What a fusion group is: the input language of this package.
+
+A group is a set of nodes that one kernel computes, and the values among them that it stores. Views
+belong to no group.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from graphc.ir.graph import Node
+from graphc.ir.lowering import Gather
+from graphc.kernels.nests.domain import Domain
+from graphc.kernels.nests.loopnest import LoopNest
+from graphc.kernels.products.contraction import Contraction, Tiling
+from graphc.kernels.products.gathered_rows import GatheredRows
+from graphc.kernels.products.prologue import OperandChain
+
+
+@dataclass(frozen=True, eq=False)
+class LoopGroup:
+    """Elementwise ops and reductions over common loops."""
+
+    nest: LoopNest
+
+    @property
+    def nodes(self) -> tuple[Node, ...]:
+        return self.nest.nodes
+
+    @property
+    def outputs(self) -> tuple[Node, ...]:
+        return self.nest.outputs
+
+
+@dataclass(frozen=True, eq=False)
+class ContractionCandidate:
+    """A matrix product, the elementwise ops that make its operands while they are packed (the
+    prologue), and those applied to its tiles (the epilogue). `contraction_candidate` makes it.
+
+    gathered: the gathers of rows that it makes while it reads its operands.
+    reductions: of blocks of rows (`kernels/nests/row_blocks.py`) of the product or of the
+        epilogue's values.
+    domain: the loops over the product's elements that the epilogue shares.
+    row_nest: the passes over rows of an epilogue that reduces whole ones
+        (`kernels/products/row_epilogue.py`); None of another.
+    chains, gathers: of each operand how the prologue makes it, and the rows that it gathers.
+    shape: the product as tilings see it, whose operands are called left and right.
+    """
+
+    contraction: Node
+    epilogue: tuple[Node, ...]
+    outputs: tuple[Node, ...]
+    prologue: tuple[Node, ...]
+    reductions: tuple[Node, ...]
+    gathered: tuple[Node, ...]
+    domain: Domain
+    row_nest: LoopNest | None
+    chains: tuple[OperandChain | None, ...]
+    gathers: tuple[GatheredRows | None, ...]
+    shape: Contraction
+
+    @property
+    def nodes(self) -> tuple[Node, ...]:
+        before = (*self.gathered, *self.prologue)
+        return (*before, self.contraction, *self.epilogue, *self.reductions)
+
+
+@dataclass(frozen=True, eq=False)
+class ContractionGroup(ContractionCandidate):
+    """The same when nothing more is fused into it, with its tiling."""
+
+    tiling: Tiling
+
+
+@dataclass(frozen=True, eq=False)
+class MovementGroup:
+    """One op that copies regions or moves slices by index."""
+
+    node: Node
+
+    @property
+    def nodes(self) -> tuple[Node, ...]:
+        return (self.node,)
+
+    @property
+    def outputs(self) -> tuple[Node, ...]:
+        return (self.node,)
+
+    @property
+    def gathers(self) -> bool:
+        """Whether the op copies slices that indices choose."""
+        return isinstance(self.node.op.lowering, Gather)
+
+
+@dataclass(frozen=True, eq=False)
+class OrderedGroup:
+    """One op that goes along lines in order, or sorts them."""
+
+    node: Node
+
+    @property
+    def nodes(self) -> tuple[Node, ...]:
+        return (self.node,)
+
+    @property
+    def outputs(self) -> tuple[Node, ...]:
+        return (self.node,)
+
+
+@dataclass(frozen=True, eq=False)
+class RegionGroup:
+    """A loop and those of its results that are read: its steps have kernels of their own."""
+
+    node: Node
+    outputs: tuple[Node, ...]
+
+    @property
+    def nodes(self) -> tuple[Node, ...]:
+        return (self.node, *self.outputs)
+
+
+# What fusion merges, and what it leaves.
+Candidate = LoopGroup | ContractionCandidate | MovementGroup | OrderedGroup | RegionGroup
+Group = LoopGroup | ContractionGroup | MovementGroup | OrderedGroup | RegionGroup

@@ -1,0 +1,1 @@
+"""Loops as data, the emitters of loop groups and movements, and kernel source."""

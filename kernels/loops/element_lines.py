@@ -1,0 +1,81 @@
+"""Source lines that compute one element of elementwise ops at given indices."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from graphc.ir.graph import Node
+from graphc.ir.lowering import Strided
+from graphc.kernels.loops.accumulators import StorageOf
+from graphc.kernels.loops.scalar import constant, index_value, scalar_expression
+from graphc.kernels.loops.source import Arguments
+from graphc.kernels.loops.statements import Block, Element
+from graphc.kernels.nests.access import (
+    Access,
+    Loop,
+    access_along,
+    index_expression,
+    place_in_memory,
+)
+from graphc.kernels.nests.domain import Domain
+from graphc.kernels.nests.names import Names, label
+from graphc.kernels.nests.node_kinds import is_index, is_inline, viewed
+
+
+@dataclass(frozen=True, eq=False)
+class ElementLines:
+    """The lines of one element; each value is loaded or computed once, under a name of its own.
+
+    loops: the variables along the loop axes of `domain`. names: gives those of the values; known:
+    what is at hand has them already.
+    """
+
+    domain: Domain
+    loops: Sequence[Loop]
+    storage_of: StorageOf
+    arguments: Arguments
+    names: Names
+    known: dict[object, str]
+    block: Block = field(default_factory=Block)
+
+    def compute(self, node: Node) -> str:
+        """The name of the node's element, whose operands are at hand or in memory."""
+        operands = [self._operand(node, position) for position in range(len(node.operands))]
+        self.known[node] = self.names.unique(label(node))
+        self.block.assign(self.known[node], scalar_expression(node, operands), node)
+        return self.known[node]
+
+    def place(self, node: Node, place: Strided, axes: tuple[int | None, ...]) -> Element:
+        """The element of `node` in memory."""
+        buffer, index = self.place_in_buffer(node, place, axes)
+        return Element(buffer, index)
+
+    def place_in_buffer(
+        self, node: Node, place: Strided, axes: tuple[int | None, ...]
+    ) -> tuple[str, str]:
+        """The buffer of the element of `node`, and its index there, as source."""
+        buffer = self.arguments.name(self.storage_of(viewed(node)))
+        return buffer, self._index(place, axes)
+
+    def _index(self, place: Strided, axes: tuple[int | None, ...]) -> str:
+        access: Access = access_along("", place, axes, len(self.domain.extents))
+        return index_expression(access, self.loops)
+
+    def _operand(self, node: Node, position: int) -> str:
+        operand = node.operands[position]
+        base = viewed(operand)
+        if base in self.known:
+            return self.known[base]
+        if is_inline(base) and not is_index(base):
+            return constant(base)
+        place = place_in_memory(operand)
+        assert place is not None
+        axes = self.domain.operand_axes[node, position]
+        if is_index(base):
+            return index_value(base, self._index(place, axes))
+        element = self.place(operand, place, axes)
+        if element not in self.known:
+            self.known[element] = self.names.unique(f"{label(base)}_value")
+            self.block.assign(self.known[element], element, node)
+        return self.known[element]

@@ -1,0 +1,1 @@
+"""Vector math: recorded once, for numpy and for LLVM, with its constants."""

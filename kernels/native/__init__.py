@@ -1,0 +1,1 @@
+"""From source to machine code: Numba, LLVM and the cache on disk."""

@@ -1,0 +1,241 @@
+"""The primitives that sort vectors: lane by lane, of integers that stand in a buffer.
+
+Each loads all its vectors, and stores them when all exchanges are made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from llvmlite import ir
+from numba.core import types
+from numba.extending import intrinsic
+
+from graphc.kernels.loops.exchanges import BLOCK_SIZE, EXCHANGES, Pairs, odd_even_merge_sort
+
+# Of a buffer of keys and the address of its elements.
+Buffer = tuple[Any, Any]
+Mark = Callable[[Any, Any, Any], None]
+
+
+class _Vectors:
+    """The vectors at some places of a buffer of keys, and of one of what goes with them."""
+
+    def __init__(
+        self, builder: Any, buffers: Sequence[Buffer], places: Sequence[Any], lanes: int, mark: Mark
+    ) -> None:
+        self.builder, self.buffers, self.mark = builder, buffers, mark
+        self.addresses = [
+            [self._address(pointer, place, lanes) for place in places] for _, pointer in buffers
+        ]
+        self.values = [
+            [self._loaded(kind, address) for address in addresses]
+            for (kind, _), addresses in zip(buffers, self.addresses, strict=True)
+        ]
+
+    def _address(self, pointer: Any, place: Any, lanes: int) -> Any:
+        element = self.builder.gep(pointer, [place])
+        return self.builder.bitcast(
+            element, ir.VectorType(pointer.type.pointee, lanes).as_pointer()
+        )
+
+    def _loaded(self, kind: Any, address: Any) -> Any:
+        loaded = self.builder.load(address, align=_itemsize(address))
+        self.mark(self.builder, loaded, kind)
+        return loaded
+
+    def exchange(self, i: int, j: int) -> None:
+        """The lesser at i, in each lane; of equal keys that with which the lesser goes."""
+        builder, keys = self.builder, self.values[0]
+        is_wrong = builder.icmp_signed(">", keys[i], keys[j])
+        for others in self.values[1:]:
+            is_equal = builder.icmp_signed("==", keys[i], keys[j])
+            is_later = builder.icmp_signed(">", others[i], others[j])
+            is_wrong = builder.or_(is_wrong, builder.and_(is_equal, is_later))
+        for values in self.values:
+            if len(values) == 2:
+                # Of choices between what was loaded and what is stored there LLVM makes stores
+                # under a mask, which take ten times as long.
+                difference = builder.xor(values[i], values[j])
+                mask = builder.sext(is_wrong, difference.type)
+                change = builder.and_(difference, mask)
+                values[i], values[j] = (builder.xor(x, change) for x in (values[i], values[j]))
+                continue
+            lesser = builder.select(is_wrong, values[j], values[i])
+            values[j] = builder.select(is_wrong, values[i], values[j])
+            values[i] = lesser
+
+    def store(self) -> None:
+        for (kind, _), addresses, values in zip(
+            self.buffers, self.addresses, self.values, strict=True
+        ):
+            for address, value in zip(addresses, values, strict=True):
+                stored = self.builder.store(value, address, align=_itemsize(address))
+                self.mark(self.builder, stored, kind)
+
+
+def _itemsize(address: Any) -> int:
+    """The bytes of an element of the vector that stands there."""
+    return int(address.type.pointee.element.width) // 8
+
+
+def _lower(
+    context: Any, builder: Any, buffers: Sequence[Buffer], places: Sequence[Any], lanes: int,
+    pairs: Pairs, mark: Mark,
+) -> Any:  # fmt: skip
+    vectors = _Vectors(builder, buffers, places, lanes, mark)
+    for i, j in pairs:
+        vectors.exchange(i, j)
+    vectors.store()
+    return context.get_dummy_value()
+
+
+def _block_places(builder: Any, begin: Any, count: int, lanes: int) -> list[Any]:
+    return [builder.add(begin, begin.type(number * lanes)) for number in range(count)]
+
+
+def _transposed(builder: Any, rows: list[Any]) -> list[Any]:
+    """Vectors of as many lanes as there are of them: element i of vector k becomes k of vector i.
+
+    Blocks of 1, 2, 4, ... lanes off the diagonal change places.
+    """
+    lanes = len(rows)
+    distance = 1
+    while distance < lanes:
+        kept = [lane & distance == 0 for lane in range(lanes)]
+        masks = [
+            [lane if is_low else lane - distance + lanes for lane, is_low in enumerate(kept)],
+            [lane + distance if is_low else lane + lanes for lane, is_low in enumerate(kept)],
+        ]
+        made = list(rows)
+        for row in (row for row in range(lanes) if kept[row]):
+            for number, mask in enumerate(masks):
+                constant = ir.Constant(ir.VectorType(ir.IntType(32), lanes), mask)
+                pair = (rows[row], rows[row + distance])
+                made[row + number * distance] = builder.shuffle_vector(*pair, constant)
+        rows, distance = made, 2 * distance
+    return rows
+
+
+def transpose_primitive(buffer_type: type, mark: Mark) -> Any:
+    """`transpose_block(y, i, y_apart, x, j, x_apart, lanes)`: the square block of `lanes` rows of x
+    from element j on, `x_apart` apart, as rows of y, `y_apart` apart, that are its columns."""
+    size: Any = types.intp
+    none: Any = types.none
+
+    @intrinsic(prefer_literal=True)
+    def transpose_block(
+        _: Any, y: Any, i: Any, y_apart: Any, x: Any, j: Any, x_apart: Any, lanes: Any
+    ) -> Any:
+        if not (isinstance(y, buffer_type) and isinstance(x, buffer_type)):
+            return None
+        count = lanes.literal_value
+
+        def lower(context: Any, builder: Any, sig: Any, values: Any) -> Any:
+            def rows_at(first: Any, apart: Any) -> list[Any]:
+                steps = [builder.mul(apart, apart.type(number)) for number in range(count)]
+                return [builder.add(first, step) for step in steps]
+
+            loaded = _Vectors(builder, [(x, values[3])], rows_at(*values[4:6]), count, mark)
+            stored = _Vectors(builder, [(y, values[0])], rows_at(*values[1:3]), count, mark)
+            stored.values = [_transposed(builder, loaded.values[0])]
+            stored.store()
+            return context.get_dummy_value()
+
+        return none(y, size, size, x, size, size, lanes), lower
+
+    return transpose_block
+
+
+def exchange_primitives(buffer_type: type, mark: Mark) -> dict[str, Any]:
+    """The primitives by name. buffer_type: of numba. mark: notes of an access to a buffer what it
+    cannot overlap.
+
+    `exchange(keys, i, j, lanes)`, `exchange_four(keys, i, j, k, l, lanes)`, `exchange_mirrored`
+    the same, `merge_block(keys, begin, lanes)` and `sort_few(keys, begin, count, lanes)`; under
+    names that end in `_pairs`, of keys and of others that go with them, `others` behind `keys`.
+    """
+
+    def are_buffers(*kinds: Any) -> bool:
+        return all(isinstance(kind, buffer_type) for kind in kinds)
+
+    def lower(buffers: int, indices: int, pairs: Pairs, lanes: int, count: int = 0) -> Any:
+        def lowered(context: Any, builder: Any, sig: Any, values: Any) -> Any:
+            given = list(zip(sig.args[:buffers], values[:buffers], strict=True))
+            places = list(values[buffers : buffers + indices])
+            if count:
+                places = _block_places(builder, places[0], count, lanes)
+            return _lower(context, builder, given, places, lanes, pairs, mark)
+
+        return lowered
+
+    size: Any = types.intp
+    none: Any = types.none
+
+    def two(name: str) -> dict[str, Any]:
+        pairs = EXCHANGES[name]
+
+        @intrinsic(prefer_literal=True)
+        def alone(_: Any, keys: Any, i: Any, j: Any, lanes: Any) -> Any:
+            made = lower(1, 2, pairs, lanes.literal_value)
+            return (none(keys, size, size, lanes), made) if are_buffers(keys) else None
+
+        @intrinsic(prefer_literal=True)
+        def paired(_: Any, keys: Any, others: Any, i: Any, j: Any, lanes: Any) -> Any:
+            made = lower(2, 2, pairs, lanes.literal_value)
+            given = (keys, others)
+            return (none(*given, size, size, lanes), made) if are_buffers(*given) else None
+
+        return {name: alone, f"{name}_pairs": paired}
+
+    def four(name: str) -> dict[str, Any]:
+        pairs = EXCHANGES[name]
+
+        @intrinsic(prefer_literal=True)
+        def alone(_: Any, keys: Any, i: Any, j: Any, k: Any, m: Any, lanes: Any) -> Any:
+            made = lower(1, 4, pairs, lanes.literal_value)
+            return (none(keys, *(size,) * 4, lanes), made) if are_buffers(keys) else None
+
+        @intrinsic(prefer_literal=True)
+        def paired(
+            _: Any, keys: Any, others: Any, i: Any, j: Any, k: Any, m: Any, lanes: Any
+        ) -> Any:
+            made = lower(2, 4, pairs, lanes.literal_value)
+            given = (keys, others)
+            return (none(*given, *(size,) * 4, lanes), made) if are_buffers(*given) else None
+
+        return {name: alone, f"{name}_pairs": paired}
+
+    def block(name: str) -> dict[str, Any]:
+        pairs = EXCHANGES[name]
+
+        @intrinsic(prefer_literal=True)
+        def alone(_: Any, keys: Any, begin: Any, lanes: Any) -> Any:
+            made = lower(1, 1, pairs, lanes.literal_value, BLOCK_SIZE)
+            return (none(keys, size, lanes), made) if are_buffers(keys) else None
+
+        @intrinsic(prefer_literal=True)
+        def paired(_: Any, keys: Any, others: Any, begin: Any, lanes: Any) -> Any:
+            made = lower(2, 1, pairs, lanes.literal_value, BLOCK_SIZE)
+            given = (keys, others)
+            return (none(*given, size, lanes), made) if are_buffers(*given) else None
+
+        return {name: alone, f"{name}_pairs": paired}
+
+    @intrinsic(prefer_literal=True)
+    def sort_few(_: Any, keys: Any, begin: Any, count: Any, lanes: Any) -> Any:
+        number = count.literal_value
+        made = lower(1, 1, odd_even_merge_sort(number), lanes.literal_value, number)
+        return (none(keys, size, count, lanes), made) if are_buffers(keys) else None
+
+    @intrinsic(prefer_literal=True)
+    def sort_few_pairs(_: Any, keys: Any, others: Any, begin: Any, count: Any, lanes: Any) -> Any:
+        number, given = count.literal_value, (keys, others)
+        made = lower(2, 1, odd_even_merge_sort(number), lanes.literal_value, number)
+        return (none(*given, size, count, lanes), made) if are_buffers(*given) else None
+
+    return {
+        **two("exchange"), **four("exchange_four"), **four("exchange_mirrored"),
+        **block("merge_block"), "sort_few": sort_few, "sort_few_pairs": sort_few_pairs,
+    }  # fmt: skip

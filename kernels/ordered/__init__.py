@@ -1,0 +1,1 @@
+"""Ops that go along lines in order: cumulative sums and products, sorting."""

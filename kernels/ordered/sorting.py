@@ -1,0 +1,257 @@
+"""How lines are sorted: as integers that are in order as the elements are.
+
+Where the places of elements are asked for they go along: in the lower half of a key of 64 bits, or
+beside it. So no two keys are equal, and equal elements keep their order. Lines side by side go
+through a sorting network, longer ones are sorted by digits one by one, and of the first few of a
+line only those are kept in order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from graphc.ir.graph import Node
+from graphc.ir.lowering import Sorting, Strided
+from graphc.ir.types import DType, i32, i64
+from graphc.kernels.loops.scalar import number
+from graphc.kernels.loops.source import THREAD_SHARE, Arguments, ScratchParts, Storage
+from graphc.kernels.loops.statements import Block, Stack
+from graphc.kernels.machine import lanes_of
+from graphc.kernels.nests.names import label
+from graphc.kernels.ordered.lines import LINE, PLACE, LineArray, line_groups
+from graphc.kernels.ordered.radix_sort import RADIX_VARIABLES, Digits, Line, radix_sort
+from graphc.kernels.ordered.selection import BEST_PLACES, SELECTION_VARIABLES, select_first
+from graphc.kernels.ordered.sorting_network import NETWORK_VARIABLES, padded, sorting_network
+
+KEYS, PLACES, LINE_KEYS = "keys", "places", "line_keys"
+SORTING_VARIABLES = (
+    RADIX_VARIABLES | SELECTION_VARIABLES | NETWORK_VARIABLES | {KEYS, PLACES, LINE_KEYS}
+)
+
+# A network has longest lines of so many elements, and of so many where lanes stay empty.
+LONGEST_IN_NETWORK = 1024
+LONGEST_ALONE = 64
+# A selection keeps at most so many of a line that has at least so many elements.
+MOST_SELECTED = 16
+SHORTEST_SELECTED_FROM = 64
+
+PLACE_BITS = 32
+
+
+@dataclass(frozen=True)
+class SortedLines:
+    """What a kernel that sorts has besides its lines: groups of lines, cycles, scratch memory."""
+
+    groups: int = 0
+    cycles: float = 0.0
+    scratch: tuple[Storage, ...] = ()
+    parts: tuple[ScratchParts, ...] = ()
+
+
+@dataclass(frozen=True)
+class Keys:
+    """The keys of a line's elements.
+
+    dtype: of the elements. places: whether where they stood is asked for.
+    """
+
+    dtype: DType
+    places: bool
+    descending: bool
+
+    @property
+    def bare(self) -> DType:
+        """The dtype of a key without a place."""
+        return i64 if self.dtype.itemsize == i64.itemsize else i32
+
+    @property
+    def holds_place(self) -> bool:
+        """Whether a key holds the place in its lower half."""
+        return self.places and self.bare == i32
+
+    @property
+    def stored(self) -> DType:
+        return i64 if self.holds_place else self.bare
+
+    @property
+    def has_places_beside(self) -> bool:
+        return self.places and not self.holds_place
+
+    @property
+    def digits(self) -> Digits:
+        """The digits by which keys are sorted."""
+        low = PLACE_BITS if self.holds_place else 0
+        is_byte = self.dtype.itemsize == 1
+        return Digits(low, low + (8 if is_byte else 8 * self.bare.itemsize), signed=not is_byte)
+
+    def alone(self, element: str) -> str:
+        """Source of the key of an element, without a place."""
+        if self.dtype.is_float:
+            same_zeros = f"{element} + {number(0.0, self.dtype)}" if self.places else element
+            key = f"order_key({same_zeros})"
+        else:
+            key = element if self.dtype == self.bare else f"cast_{self.bare}({element})"
+        return f"cast_{self.bare}(~{key})" if self.descending else key
+
+    def of(self, element: str, place: str) -> str:
+        """Source of the key that is sorted."""
+        key = self.alone(element)
+        return f"(cast_i64({key}) << {PLACE_BITS}) | ({place})" if self.holds_place else key
+
+    def result(self, key: str) -> str:
+        """Source of what the result has of a key, or of the place beside it."""
+        if self.holds_place:
+            return f"{key} & {(1 << PLACE_BITS) - 1}"
+        if self.places:
+            return key
+        bare = f"cast_{self.bare}(~{key})" if self.descending else key
+        if self.dtype.is_float:
+            return f"float_of_key({bare})"
+        return bare if self.dtype == self.bare else f"cast_{self.dtype}({bare})"
+
+
+def sorted_lines(
+    node: Node,
+    places: Sequence[Strided],
+    buffers: Sequence[str],
+    arguments: Arguments,
+    block: Block,
+    vector_bits: int,
+    threads: int,
+) -> SortedLines:
+    """Appends the loops of an op that sorts lines."""
+    lowering, axis = node.op.lowering, node.attributes["axis"]
+    assert isinstance(lowering, Sorting)
+    (operand,) = node.operands
+    keys = Keys(operand.dtype, lowering.places, node.attributes["descending"])
+    length, kept = operand.type.dims[axis], node.type.dims[axis]
+    lanes = lanes_of(vector_bits, keys.stored.itemsize)
+    beside = line_groups(operand.type.dims, axis, places, lanes)
+    in_network = length <= (LONGEST_IN_NETWORK if beside.beside >= lanes else LONGEST_ALONE)
+    is_selection = kept < length and kept <= MOST_SELECTED and length >= SHORTEST_SELECTED_FROM
+    in_network = in_network and not is_selection
+    groups = beside if in_network else line_groups(operand.type.dims, axis, places, 1)
+    arrays = [groups.array(k, buffer) for k, buffer in enumerate(buffers)]
+    body, made = Block(), SortedLines()
+    if in_network:
+        _in_network(body, keys, arrays, (length, kept), lanes, groups.lines)
+    elif is_selection:
+        _selected(body, keys, arrays, (length, kept))
+    else:
+        made = _by_digits(body, keys, arrays, (length, kept), node, arguments, threads)
+    groups.wrap(block, [(array, 0) for array in arrays], body)
+    cycles = operand.type.size * 2.0 * length.bit_length()
+    return SortedLines(groups.count, cycles, made.scratch, made.parts)
+
+
+def _in_network(
+    into: Block,
+    keys: Keys,
+    arrays: Sequence[LineArray],
+    extents: tuple[int, int],
+    lanes: int,
+    lines: str,
+) -> None:
+    """Appends what sorts a group of lines in the lanes of vectors."""
+    x, y = arrays
+    length, kept = extents
+    # What lines are made of, and whole blocks for the transposition.
+    sorted_length, rows = padded(length), -(-length // lanes) * lanes
+    memory = max(sorted_length, rows) * lanes
+    into.add(Stack(KEYS, keys.stored.name, memory))
+    if keys.has_places_beside:
+        into.add(Stack(PLACES, "i64", memory))
+    has_lines = x.apart != 1 or y.apart != 1
+    if has_lines:
+        into.add(Stack(LINE_KEYS, keys.stored.name, rows * lanes))
+    key = keys.of(x.at(PLACE), PLACE)
+    if x.apart == 1:
+        _each(into, PLACE, length, LINE, lines, f"{KEYS}[{PLACE} * {lanes} + {LINE}] = {key}")
+    else:
+        _each(into, LINE, lines, PLACE, length, f"{LINE_KEYS}[{LINE} * {rows} + {PLACE}] = {key}")
+        across = f"{KEYS}, {PLACE} * {lanes}, {lanes}, {LINE_KEYS}, {PLACE}, {rows}, {lanes}"
+        _in_steps(into, rows, lanes, f"transpose_block({across})")
+    if keys.has_places_beside:
+        place = f"{PLACES}[{PLACE} * {lanes} + {LINE}] = {PLACE}"
+        _each(into, PLACE, sorted_length, LINE, lanes, place)
+    if sorted_length > length:
+        greatest = (1 << (8 * keys.stored.itemsize - 1)) - 1
+        rest = Block.of_lines(f"{KEYS}[{PLACE}] = {greatest}")
+        into.loop(PLACE, f"{length * lanes}, {sorted_length * lanes}", rest)
+
+    def call(name: str, at: Sequence[str], *others: int) -> str:
+        buffers = f"{KEYS}, {PLACES}" if keys.has_places_beside else KEYS
+        indices = [i if i == "0" else f"({i}) * {lanes}" for i in at]
+        primitive = f"{name}_pairs" if keys.has_places_beside else name
+        return f"{primitive}({', '.join([buffers, *indices, *map(str, others), str(lanes)])})"
+
+    sorting_network(into, sorted_length, call)
+    made = PLACES if keys.has_places_beside else KEYS
+    if y.apart == 1:
+        element = f"{made}[{PLACE} * {lanes} + {LINE}]"
+        _each(into, PLACE, kept, LINE, lines, f"{y.at(PLACE)} = {keys.result(element)}")
+        return
+    across = f"{LINE_KEYS}, {PLACE}, {rows}, {made}, {PLACE} * {lanes}, {lanes}, {lanes}"
+    _in_steps(into, -(-kept // lanes) * lanes, lanes, f"transpose_block({across})")
+    element = f"{LINE_KEYS}[{LINE} * {rows} + {PLACE}]"
+    _each(into, LINE, lines, PLACE, kept, f"{y.at(PLACE)} = {keys.result(element)}")
+
+
+def _each(
+    into: Block,
+    outer: str,
+    outer_extent: str | int,
+    inner: str,
+    inner_extent: str | int,
+    line: str,
+) -> None:
+    body = Block()
+    body.loop(inner, inner_extent, Block.of_lines(line))
+    into.loop(outer, outer_extent, body)
+
+
+def _in_steps(into: Block, extent: int, step: int, line: str) -> None:
+    into.loop(PLACE, f"0, {extent}, {step}", Block.of_lines(line))
+
+
+def _selected(
+    into: Block, keys: Keys, arrays: Sequence[LineArray], extents: tuple[int, int]
+) -> None:
+    x, y = arrays
+    length, kept = extents
+    select_first(into, length, kept, keys.alone(x.at(PLACE, "0")), str(keys.bare))
+    stored = Block.of_lines(f"{y.at(PLACE, '0')} = {BEST_PLACES}[{PLACE}]")
+    into.loop(PLACE, kept, stored)
+
+
+def _by_digits(
+    into: Block,
+    keys: Keys,
+    arrays: Sequence[LineArray],
+    extents: tuple[int, int],
+    node: Node,
+    arguments: Arguments,
+    threads: int,
+) -> SortedLines:
+    x, y = arrays
+    length, kept = extents
+    stored = keys.stored
+    wanted = [(KEYS, stored), *([(PLACES, i64)] if keys.has_places_beside else [])]
+    storages, parts, names = [], [], []
+    for kind, dtype in wanted:
+        storage = Storage(f"{label(node)}_{kind}", dtype, 2 * length * threads, node)
+        part = ScratchParts(storage, THREAD_SHARE[0], threads, 2 * length, ((0, 2 * length),))
+        name = arguments.name(storage)
+        into.assign(kind, f"advance({name}, {part.start()})")
+        storages.append(storage)
+        parts.append(part)
+        names.append(kind)
+    line = Line(
+        length,
+        lambda place: keys.of(x.at(place, "0"), place),
+        tuple(names),
+        lambda place, found: f"{y.at(place, '0')} = {keys.result(found)}",
+    )
+    radix_sort(into, keys.digits, line, kept)
+    return SortedLines(scratch=tuple(storages), parts=tuple(parts))

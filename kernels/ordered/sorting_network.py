@@ -1,0 +1,103 @@
+"""Sorting networks: exchanges that are the same whatever the elements are.
+
+Lines are sorted side by side, one in each lane of a vector: element i of line l stands at
+i * lanes + l. An exchange puts the lesser of two elements first, for all lines at once.
+
+Few elements are sorted in registers. More are sorted in blocks of eight, which bitonic mergers
+merge: in two sorted halves the first is compared with the last, the second with the last but one,
+and so on, then what stands half their distance apart, a quarter of it, and so on. Two of these
+steps are taken in one pass over the elements, the last three within blocks. An element that a line
+has not would be greater than all others and never move, so exchanges with it fall away.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from graphc.kernels.loops.exchanges import BLOCK_SIZE, MOST_IN_REGISTERS
+from graphc.kernels.loops.statements import Block
+
+BEGIN, PAIR = "begin", "pair"
+NETWORK_VARIABLES = frozenset({BEGIN, PAIR})
+
+# Source of the call of an exchanging primitive: of its name, the places of elements, and what
+# other arguments it has.
+Call = Callable[..., str]
+
+
+def padded(length: int) -> int:
+    """How many elements lines of `length` are sorted as; those behind are the greatest keys."""
+    if length <= MOST_IN_REGISTERS:
+        return length
+    return -(-length // BLOCK_SIZE) * BLOCK_SIZE
+
+
+def sorting_network(into: Block, length: int, call: Call) -> None:
+    """Appends what sorts lines of `length` elements, a padded number."""
+    if length <= MOST_IN_REGISTERS:
+        if length > 1:
+            into.add_lines(call("sort_few", ["0"], length))
+        return
+    blocks = f"0, {length}, {BLOCK_SIZE}"
+    into.loop(BEGIN, blocks, Block.of_lines(call("sort_few", [BEGIN], BLOCK_SIZE)))
+    half = BLOCK_SIZE
+    while half < length:
+        _mirrored(into, length, half, call)
+        stride = half // 4
+        while stride > BLOCK_SIZE:
+            _two_strides(into, length, stride, call)
+            stride //= 4
+        if stride == BLOCK_SIZE:
+            _one_stride(into, length, stride, call)
+        into.loop(BEGIN, blocks, Block.of_lines(call("merge_block", [BEGIN])))
+        half *= 2
+
+
+def _mirrored(into: Block, length: int, half: int, call: Call) -> None:
+    """The first two steps of a merger: first with last, then at half the distance of halves."""
+    low, high = f"{BEGIN} + {PAIR}", f"{BEGIN} + {2 * half - 1} - {PAIR}"
+    stride = half // 2
+    four = [low, f"{low} + {stride}", f"{high} - {stride}", high]
+    _each_pair(into, length, 2 * half, stride, call("exchange_mirrored", four))
+    whole = length // (2 * half) * 2 * half
+    places = range(whole + 2 * half - length, half)
+    mirror = [f"{whole} + {PAIR}", f"{whole + 2 * half - 1} - {PAIR}"]
+    _pairs(into, places, call("exchange", mirror))
+    _rest(into, length, whole, stride, call)
+
+
+def _two_strides(into: Block, length: int, stride: int, call: Call) -> None:
+    """Two steps of a merger: at distance `stride`, then at half of it."""
+    low = f"{BEGIN} + {PAIR}"
+    four = [f"{low} + {k * stride // 2}" if k else low for k in range(4)]
+    _each_pair(into, length, 2 * stride, stride // 2, call("exchange_four", four))
+    whole = length // (2 * stride) * 2 * stride
+    _rest(into, length, whole, stride, call)
+    _rest(into, length, whole, stride // 2, call)
+
+
+def _one_stride(into: Block, length: int, stride: int, call: Call) -> None:
+    low = f"{BEGIN} + {PAIR}"
+    _each_pair(into, length, 2 * stride, stride, call("exchange", [low, f"{low} + {stride}"]))
+    _rest(into, length, length // (2 * stride) * 2 * stride, stride, call)
+
+
+def _each_pair(into: Block, length: int, block: int, pairs: int, line: str) -> None:
+    """The line for the pairs of each whole block."""
+    whole = length // block * block
+    body = Block()
+    body.loop(PAIR, pairs, Block.of_lines(line))
+    if whole:
+        into.loop(BEGIN, f"0, {whole}, {block}", body)
+
+
+def _pairs(into: Block, places: range, line: str) -> None:
+    if places:
+        into.loop(PAIR, f"{places.start}, {places.stop}", Block.of_lines(line))
+
+
+def _rest(into: Block, length: int, whole: int, stride: int, call: Call) -> None:
+    """The exchanges at a distance in what is left behind the last whole block."""
+    line = call("exchange", [PAIR, f"{PAIR} + {stride}"])
+    for begin in range(whole, length, 2 * stride):
+        _pairs(into, range(begin, min(begin + stride, length - stride)), line)

@@ -1,0 +1,1 @@
+"""Contractions: shapes, tilings and their cost, operands, microkernels, source of tiles."""

@@ -1,0 +1,75 @@
+"""The lines of a product's kernel that reduce blocks of its rows."""
+
+from __future__ import annotations
+
+from graphc.ir.graph import Node
+from graphc.ir.types import row_major_strides
+from graphc.kernels.loops.accumulators import StorageOf
+from graphc.kernels.loops.scalar import combined_in_order, dtype_name, neutral_element
+from graphc.kernels.loops.source import Arguments
+from graphc.kernels.loops.statements import Block, Element
+from graphc.kernels.nests.access import Access, Loop, index_expression
+from graphc.kernels.nests.names import Names, label
+
+
+class BlockReductions:
+    """What `contraction_lines` asks of the reductions of an epilogue.
+
+    Each accumulates into an array on the stack: the result's own memory may stand in a line of the
+    cache that another thread writes to.
+    """
+
+    def __init__(
+        self,
+        reductions: tuple[Node, ...],
+        storage_of: StorageOf,
+        arguments: Arguments,
+        names: Names,
+    ) -> None:
+        self._results = {node: arguments.name(storage_of(node)) for node in reductions}
+        self._parts = {node: names.unique(f"{label(node)}_parts") for node in reductions}
+
+    def declared(self, elements: int) -> list[str]:
+        return [
+            f"{parts} = stack({dtype_name(node.dtype)}, {elements})"
+            for node, parts in self._parts.items()
+        ]
+
+    def begun(self, *, element: str) -> list[str]:
+        return [
+            f"{parts}[{element}] = {neutral_element(node)}" for node, parts in self._parts.items()
+        ]
+
+    def accumulate(self, into: Block, node: Node, element: str, value: str) -> None:
+        """Adds a row's value. In order: a tile's height must not regroup a sum."""
+        target = Element(self._parts[node], element)
+        into.accumulate(target, combined_in_order(node, str(target), value), node)
+
+    def ended(
+        self,
+        *,
+        batch_indices: tuple[str, ...],
+        block: str,
+        column: str,
+        elements: tuple[str, ...],
+    ) -> list[str]:
+        lines = []
+        for node, result in self._results.items():
+            values = [f"{self._parts[node]}[{element}]" for element in elements]
+            while len(values) > 1:
+                pairs = zip(values[::2], values[1::2], strict=True)
+                values = [f"({combined_in_order(node, x, y)})" for x, y in pairs]
+            index = _index(node, (*batch_indices, block, column))
+            lines.append(f"{result}[{index}] = {values[0].removeprefix('(').removesuffix(')')}")
+        return lines
+
+
+def _index(node: Node, variables: tuple[str, ...]) -> str:
+    """The index of a block's result, which stands at [*batch, block, 0, column]."""
+    *batch, blocks, _, columns = node.type.dims
+    extents = (*batch, blocks, columns)
+    loops = [
+        Loop(variable, extent, (axis,))
+        for axis, (variable, extent) in enumerate(zip(variables, extents, strict=True))
+    ]
+    return index_expression(Access("", 0, row_major_strides(extents)), loops)

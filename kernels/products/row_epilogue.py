@@ -1,0 +1,347 @@
+"""The lines of a product's kernel that reduce whole rows of the result: softmax, norms of rows.
+
+A block of rows is finished first, then turned so that a vector holds one column of many rows. What
+is reduced over a row is then added up element by element, in the order of the columns: the bits do
+not depend on how many rows a block has, and no vector is partly empty because rows are short.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from graphc.ir.graph import Node
+from graphc.ir.lowering import Reduction, Strided
+from graphc.ir.types import row_major_strides
+from graphc.kernels.loops.accumulators import StorageOf
+from graphc.kernels.loops.passes import pass_sinks, values_kept_between_passes
+from graphc.kernels.loops.scalar import (
+    combined_in_order,
+    constant,
+    dtype_name,
+    index_value,
+    neutral_element,
+    number,
+    reduction_of_one,
+    scalar_expression,
+)
+from graphc.kernels.loops.source import Arguments, Microkernel
+from graphc.kernels.loops.statements import Block, Call, Element, Stack
+from graphc.kernels.nests.access import Loop, access_along, index_expression, place_in_memory
+from graphc.kernels.nests.domain import Refusal
+from graphc.kernels.nests.loopnest import LoopNest, Phase, Reduces, plan_loops
+from graphc.kernels.nests.names import Names, described, label
+from graphc.kernels.nests.node_kinds import is_contraction, is_index, is_inline, viewed
+from graphc.kernels.products.microkernel import ITEM_BYTES, transpose_microkernel
+
+# Of a value of a block of rows: a few of them stay in the first cache.
+BLOCK_BYTES = 6 * 1024
+
+
+def plan_rows(nodes: tuple[Node, ...], outputs: Iterable[Node]) -> LoopNest | Refusal:
+    """The passes over a row in which a product and what depends on its rows are computed, or why
+    its kernel cannot. The product is among `nodes`."""
+    product = next(node for node in nodes if is_contraction(node))
+    if product.rank != 2 or min(product.type.dims) < 2:
+        return Refusal(f"{described(product)} of {product.type} is no matrix of rows")
+    nest = plan_loops(nodes, outputs)
+    if isinstance(nest, Refusal):
+        return nest
+    if nest.domain.extents != product.type.dims or nest.domain.axes[product] != (0, 1):
+        return Refusal(f"not all of it runs along the rows of {described(product)}")
+    for node in nest.nodes:
+        if nest.roles[node].phase is not Phase.MAIN or nest.reduces.get(node) is Reduces.ROWS:
+            return Refusal(f"{described(node)} needs all rows of {described(product)}")
+    if nest.inner != (1,):
+        return Refusal(f"nothing is reduced over the rows of {described(product)}")
+    return nest
+
+
+class RowEpilogue:
+    """What `contraction_lines` asks of an epilogue that reduces whole rows.
+
+    Arrays on the stack hold a value of each row of a block, at `r`, or of each element, a column
+    after the other, at `j * padded + r`. microkernels: what the lines call.
+    """
+
+    def __init__(
+        self, nest: LoopNest, storage_of: StorageOf, arguments: Arguments, names: Names
+    ) -> None:
+        self.nest = nest
+        self.storage_of = storage_of
+        self.arguments = arguments
+        self.names = names
+        self.product = next(node for node in nest.nodes if is_contraction(node))
+        self.columns = self.product.type.dims[1]
+        self.microkernels: dict[str, Microkernel] = {}
+        self._loops = (Loop("i", nest.domain.extents[0], (0,)), Loop("j", self.columns, (1,)))
+
+    def rows_at_once(self, tile_rows: int, task_rows: int, lanes: int) -> int:
+        """The rows of a block, of tasks of so many rows: whole tiles, with few lanes empty."""
+        row_bytes = self.columns * ITEM_BYTES[self.product.dtype.name]
+        most = max(BLOCK_BYTES // (row_bytes * tile_rows), 1)
+        if task_rows <= most * tile_rows:
+            return task_rows
+
+        def lanes_a_task(tiles: int) -> int:
+            whole, rest = divmod(task_rows, tiles * tile_rows)
+            return whole * _padded(tiles * tile_rows, lanes) + _padded(rest, lanes)
+
+        return min(range(most, 0, -1), key=lanes_a_task) * tile_rows
+
+    def lines(self, rows: int, lanes: int, tile_stride: int) -> tuple[list[str], list[str]]:
+        """What comes before all tiles, and what finishes a block of rows.
+
+        The block is the rows from `block_start` to `block_end`, at most `rows`, and stands in
+        `tile`, row after row; `tile` has room for whole vectors of rows.
+        """
+        writer = _BlockWriter(self, rows, lanes, tile_stride)
+        body = writer.block_lines()
+        return writer.declared.lines, body
+
+    def index(self, place: Strided, axes: tuple[int | None, ...]) -> str:
+        return index_expression(access_along("", place, axes, 2), self._loops)
+
+
+def _padded(count: int, lanes: int) -> int:
+    return -(-count // lanes) * lanes
+
+
+class _BlockWriter:
+    """Writes the lines for one block of rows.
+
+    arrays: of values that stand in one. made: the names that values have in the loop being
+        written; asks_for_row: whether that uses the number of the row.
+    """
+
+    def __init__(self, owner: RowEpilogue, rows: int, lanes: int, tile_stride: int) -> None:
+        self.owner = owner
+        self.nest = owner.nest
+        self.rows, self.lanes = rows, lanes
+        self.padded = _padded(rows, lanes)
+        self.tile_stride = tile_stride
+        self.declared = Block()
+        self.loaded = Block()
+        self.arrays: dict[Node, str] = {}
+        self.operands: dict[tuple[Node, str], str] = {}
+        self.made: dict[Node, str] = {}
+        self.asks_for_row = False
+
+    def block_lines(self) -> list[str]:
+        nest, product = self.nest, self.owner.product
+        if self.padded > self.rows:
+            start, end = self.rows * self.tile_stride, self.padded * self.tile_stride
+            zero = number(0, product.dtype)
+            self._set("tile", f"{start}, {end}", zero)
+        self.arrays[product] = self._array(product, f"{label(product)}_columns", by_element=True)
+        body = Block()
+        self._turn_tile(body)
+        kept = values_kept_between_passes(nest)
+        self._row_level(-1, body)
+        for level in range(nest.passes):
+            self._pass(level, kept, body)
+            self._row_level(level, body)
+        self._store(body)
+        return [*self.loaded.lines, *body.lines]
+
+    def _array(self, node: Node, name: str, *, by_element: bool) -> str:
+        array = self.owner.names.unique(name)
+        size = self.padded * self.owner.columns if by_element else self.padded
+        self.declared.add(Stack(array, dtype_name(node.dtype), size))
+        return array
+
+    def _set(self, array: str, limits: str, value: str) -> None:
+        """Elements of an array that no row is behind, before all tiles."""
+        element = Block()
+        element.assign(Element(array, "r"), value)
+        self.declared.loop("r", limits, element)
+
+    # --- between rows and columns --------------------------------------------------------------
+
+    def _turn_tile(self, body: Block) -> None:
+        """A column of the tile after the other."""
+        body.add(self._turned("tile", self.tile_stride, self.arrays[self.owner.product]))
+
+    def _turned(self, rowwise: str, stride: int, columnwise: str) -> Call:
+        lanes, columns = self.lanes, self.owner.columns
+        while lanes > columns:
+            lanes //= 2
+        kernel = self._microkernel(self.padded, lanes)
+        panel = (rowwise, str(stride), "1", rowwise, "0")
+        return Call(kernel, (str(columns), *panel, columnwise, str(self.padded)))
+
+    def _microkernel(self, columns: int, lanes: int) -> str:
+        kernel = transpose_microkernel(self.owner.product.dtype.name, columns, lanes)
+        self.owner.microkernels[kernel.name] = kernel
+        return kernel.name
+
+    def _store(self, body: Block) -> None:
+        """The outputs. They come last: a state may be overwritten in place."""
+        for node in self.nest.outputs:
+            place = Strided(0, row_major_strides(node.type.dims))
+            index = self.owner.index(place, self.nest.domain.axes[node])
+            target = Element(self.owner.arguments.name(self.owner.storage_of(node)), index)
+            array, row = self.arrays[node], Block()
+            if not self.nest.roles[node].inner:
+                row.assign(target, f"{array}[r]")
+                self._each_row(body, row)
+                continue
+            value = f"{array}[j * {self.padded} + r]"
+            if node.dtype == self.owner.product.dtype:
+                stride = _padded(self.owner.columns, self.lanes)
+                rowwise = self.owner.names.unique(f"{label(node)}_rows")
+                size = stride * self.padded
+                self.declared.add(Stack(rowwise, dtype_name(node.dtype), size))
+                kernel = self._microkernel(self.owner.columns, self.lanes)
+                source = (array, str(self.padded), "1", array, "0")
+                body.add(Call(kernel, (str(self.padded), *source, rowwise, str(stride))))
+                value = f"{rowwise}[r * {stride} + j]"
+            element = Block()
+            element.assign(target, value)
+            row.loop("j", self.owner.columns, element)
+            self._each_row(body, row)
+
+    def _each_row(self, body: Block, row: Block) -> None:
+        """Statements for every row that there is, and no other."""
+        numbered = Block()
+        numbered.assign("i", "block_start + r")
+        numbered.extend(row)
+        body.loop("r", "block_end - block_start", numbered)
+
+    # --- passes --------------------------------------------------------------------------------
+
+    def _pass(self, level: int, kept: dict[Node, int], body: Block) -> None:
+        sinks = set(pass_sinks(self.nest, level))
+        wanted = [n for n in self.nest.nodes if n in sinks or kept.get(n) == level]
+        self.made, self.asks_for_row = {}, False
+        start, lines = Block(), Block()
+        for node in wanted:
+            if node in self.nest.reduces:
+                self.arrays[node] = self._array(node, label(node), by_element=False)
+                target = Element(self.arrays[node], "r")
+                start.assign(target, neutral_element(node), node)
+                value = self._operand(node, 0, lines)
+                lines.accumulate(target, combined_in_order(node, str(target), value), node)
+            elif node is not self.owner.product:
+                value = self._value(node, lines)
+                name = f"{label(node)}_columns"
+                self.arrays[node] = self._array(node, name, by_element=True)
+                lines.assign(Element(self.arrays[node], f"j * {self.padded} + r"), value, node)
+        body.loop("r", self.padded, start)
+        if lines.whole:
+            inner = Block()
+            inner.loop("r", self.padded, self._with_row(lines))
+            body.loop("j", self.owner.columns, inner)
+
+    def _with_row(self, lines: Block) -> Block:
+        """With the number of the row, where a line asks for it."""
+        asked = Block()
+        if self.asks_for_row:
+            asked.assign("i", "block_start + r")
+        asked.extend(lines)
+        return asked
+
+    def _row_level(self, level: int, body: Block) -> None:
+        """Values of a row that exist after a pass, each in an array."""
+        self.made, self.asks_for_row = {}, False
+        lines = Block()
+        for node in self.nest.nodes:
+            role = self.nest.roles[node]
+            if role.inner or role.level != level or node in self.nest.reduces:
+                continue
+            value = self._value(node, lines)
+            self.arrays[node] = self._array(node, label(node), by_element=False)
+            lines.assign(Element(self.arrays[node], "r"), value, node)
+        body.loop("r", self.padded, self._with_row(lines))
+
+    # --- values --------------------------------------------------------------------------------
+
+    def _value(self, node: Node, lines: Block) -> str:
+        """The value as `lines` read it: of an array, or computed after its operands."""
+        stack = [node]
+        while stack:
+            current = stack[-1]
+            waiting = [
+                base
+                for base in map(viewed, current.operands)
+                if base in self.nest.roles and not self._at_hand(base)
+            ]
+            if waiting and not self._at_hand(current):
+                stack.extend(reversed(waiting))
+                continue
+            stack.pop()
+            if not self._at_hand(current):
+                self._compute(current, lines)
+        return self._known(node, lines)
+
+    def _at_hand(self, node: Node) -> bool:
+        return node in self.made or node in self.arrays
+
+    def _known(self, node: Node, lines: Block) -> str:
+        if node not in self.made:
+            inner = self.nest.roles[node].inner
+            index = f"j * {self.padded} + r" if inner else "r"
+            self._name(node, f"{self.arrays[node]}[{index}]", lines)
+        return self.made[node]
+
+    def _compute(self, node: Node, lines: Block) -> None:
+        if is_index(node):
+            place = Strided(0, row_major_strides(node.type.dims))
+            axes = self.nest.domain.axes[node]
+            self.asks_for_row |= 0 in axes
+            self.made[node] = index_value(node, self.owner.index(place, axes))
+            return
+        operands = [self._operand(node, p, lines) for p in range(len(node.operands))]
+        if isinstance(node.op.lowering, Reduction):
+            # Over extents of 1.
+            self._name(node, reduction_of_one(node, operands[0]), lines)
+        else:
+            self._name(node, scalar_expression(node, operands), lines)
+
+    def _name(self, node: Node, expression: str, lines: Block) -> None:
+        name = self.owner.names.unique(label(node))
+        self.made[node] = name
+        lines.assign(name, expression, node)
+
+    def _operand(self, node: Node, position: int, lines: Block) -> str:
+        operand = node.operands[position]
+        base = viewed(operand)
+        if base in self.nest.roles:
+            return self._value(base, lines)
+        if is_inline(base) and not is_index(base):
+            return constant(base)
+        place = place_in_memory(operand)
+        assert place is not None
+        axes = self.nest.domain.operand_axes[node, position]
+        index = self.owner.index(place, axes)
+        if is_index(base):
+            self.asks_for_row |= 0 in axes
+            return index_value(base, index)
+        if 0 not in axes:
+            return f"{self.owner.arguments.name(self.owner.storage_of(base))}[{index}]"
+        array = self._loaded(base, index, by_element=1 in axes)
+        return f"{array}[j * {self.padded} + r]" if 1 in axes else f"{array}[r]"
+
+    def _loaded(self, base: Node, index: str, *, by_element: bool) -> str:
+        """The array that holds an operand for the rows of a block. There are no rows behind them
+        to be read, though what the lanes behind hold is computed, too."""
+        if (base, index) in self.operands:
+            return self.operands[base, index]
+        name = f"{label(base)}_columns" if by_element else f"{label(base)}_of_rows"
+        array = self._array(base, name, by_element=by_element)
+        self.operands[base, index] = array
+        source = f"{self.owner.arguments.name(self.owner.storage_of(base))}[{index}]"
+        zero = number(0, base.dtype)
+        if not by_element:
+            if self.padded > self.rows:
+                self._set(array, f"{self.rows}, {self.padded}", zero)
+            row = Block()
+            row.assign(Element(array, "r"), source)
+            self._each_row(self.loaded, row)
+            return array
+        size = self.padded * self.owner.columns
+        self._set(array, str(size), zero)
+        element, row = Block(), Block()
+        element.assign(Element(array, f"j * {self.padded} + r"), source)
+        row.loop("j", self.owner.columns, element)
+        self._each_row(self.loaded, row)
+        return array

@@ -1,0 +1,74 @@
+"""What an epilogue adds to the source of a contraction, at each place of the loops over tiles."""
+
+from __future__ import annotations
+
+from typing import Protocol, runtime_checkable
+
+from graphc.kernels.loops.source import Microkernel
+
+# Steps of an accumulation that are under way at once: one waits for what the last has stored.
+CHAINS = 4
+
+
+class Epilogue(Protocol):
+    """Source lines that use the finished scalar `value`; they stand in the innermost loop.
+
+    Nothing that they store may be read by the contraction: other tiles still need it.
+    """
+
+    def __call__(
+        self, *, batch_indices: tuple[str, ...], row: str, column: str, value: str
+    ) -> list[str]: ...
+
+
+class FarOperands(Protocol):
+    """Where the epilogue reads what does not fit the caches: buffers, and the index in each of its
+    element in a row and column."""
+
+    def __call__(
+        self, *, batch_indices: tuple[str, ...], row: str, column: str
+    ) -> list[tuple[str, str]]: ...
+
+
+class RowReductions(Protocol):
+    """Source lines of what an epilogue reduces over each block of rows, a column apart.
+
+    It keeps `elements` of its own for each reduction: CHAINS results, each of every CHAINS-th row,
+    so that a row need not wait for the one before it, an element a column of the tile.
+    """
+
+    def declared(self, elements: int) -> list[str]: ...
+
+    def begun(self, *, element: str) -> list[str]:
+        """Sets an element to the neutral one."""
+        ...
+
+    def ended(
+        self,
+        *,
+        batch_indices: tuple[str, ...],
+        block: str,
+        column: str,
+        elements: tuple[str, ...],
+    ) -> list[str]:
+        """Stores the result of a block and column, of which `elements` are the parts."""
+        ...
+
+
+@runtime_checkable
+class WholeRows(Protocol):
+    """Source lines of an epilogue that takes rows of all columns, block by block.
+
+    microkernels: what the lines call, by name.
+    """
+
+    microkernels: dict[str, Microkernel]
+
+    def rows_at_once(self, tile_rows: int, task_rows: int, lanes: int) -> int:
+        """The most rows of a block, of tasks of so many rows."""
+        ...
+
+    def lines(self, rows: int, lanes: int, tile_stride: int) -> tuple[list[str], list[str]]:
+        """What comes before all tiles, and what finishes a block of at most `rows`: those from
+        `block_start` to `block_end`, which stand in `tile`."""
+        ...

@@ -1,0 +1,1 @@
+"""The executor, the threads that walk its table, and their memory."""
