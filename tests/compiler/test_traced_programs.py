@@ -30,7 +30,7 @@ from graphc.compiler.pipeline import compile_program
 from graphc.ir.graph import Program
 from graphc.ir.reference import run_program
 from graphc.kernels.groups import emit_contraction
-from graphc.kernels.loops.loops import (
+from graphc.kernels.loops import (
     accumulators,
     block_sums,
     passes,
