@@ -171,14 +171,14 @@ def without_unread(loop: Loop, read: Sequence[int]) -> dict[int, Node] | None:
         kept = more
     if not kept and not stacked:
         return None
-    order = sorted(kept) or [0]
+    order = sorted(kept)
     needed = {x for _, x in (*loop.slices, *loop.values) if x in below}
     made = replace(
         loop,
         carries=tuple(loop.carries[k] for k in order),
         slices=tuple(pair for pair in loop.slices if pair[1] in needed),
         values=tuple(pair for pair in loop.values if pair[1] in needed),
-        nexts=tuple(loop.nexts[k] for k in order) if kept else (inputs[0],),
+        nexts=tuple(loop.nexts[k] for k in order),
         stacked=tuple(loop.stacked[k - count] for k in stacked),
     )
     size = (len(made.carries), len(made.slices), len(made.values), len(made.stacked))

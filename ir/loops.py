@@ -160,11 +160,6 @@ def copy_values(
     return [made[root] for root in roots]
 
 
-def result_of(node: Node, number: int) -> Node:
-    """A result of a loop; the carry itself where there is no step."""
-    return region.result(node, number=number)
-
-
 def unused(names: Collection[str], wanted: str) -> str:
     """`wanted`, with a number behind it where the name is taken."""
     name, count = wanted, 1

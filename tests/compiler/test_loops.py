@@ -16,7 +16,7 @@ from graphc.ir.graph import Graph, Node, Program
 from graphc.ir.op import Array
 from graphc.ir.reference import run_program
 from tests.compiler.execution import Machine, assert_same_bits, run_on_threads
-from tests.ir.test_loops import derivatives, simple_net, values_of
+from tests.ir.test_loops import counted_net, derivatives, simple_net, values_of
 from tests.random_loops import random_net
 
 TOLERANCE = 1e-10
@@ -63,6 +63,12 @@ def test_random_bodies(machine: Machine, seed: int) -> None:
 def test_many_random_bodies(machine: Machine, seed: int) -> None:
     program = derivatives(random_net(seed, 1 + seed % 5), True)
     assert_as_reference(machine, program, values_of(program), seed % 3 > 0)
+
+
+def test_a_count_is_the_only_carry(machine: Machine) -> None:
+    program = derivatives(counted_net(4), True)
+    for fuse in False, True:
+        assert_as_reference(machine, program, values_of(program), fuse)
 
 
 def wide_net(steps: int) -> Program:

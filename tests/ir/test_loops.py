@@ -122,6 +122,36 @@ def test_of_parts_carries_alone_are_kept() -> None:
     assert max(len(loop.type.results) for loop in forward) == 3
 
 
+def counted_net(length: int) -> LoopNet:
+    """The carry is a count alone; what is stacked has the derivative."""
+    graph = Graph()
+    xs, w = graph.input("xs", (length, 2, 3), "f64"), graph.input("w", (3,), "f64")
+
+    def step(carries: Sequence[Node], slices: Sequence[Node]) -> tuple[list[Node], list[Node]]:
+        (count,), (x,) = carries, slices
+        return [count + 1], [tanh(x * w) * build.cast(count, "f64")]
+
+    return LoopNet(graph, step, [graph.constant(1, "i32")], [xs], length)
+
+
+def test_a_count_is_the_only_carry() -> None:
+    net = counted_net(4)
+    program = derivatives(net, True)
+    assert_equal_values(program, derivatives(net, False))
+    assert_equal_values(simplify_loops(program), program)
+
+
+def test_a_loop_whose_last_carry_nobody_reads() -> None:
+    """It has no carry then, and no operand but the stack."""
+    graph = Graph()
+    xs = graph.input("xs", (4, 3), "f64")
+    _, (made,) = loops.scan(lambda c, s: ([c[0] * 2], [tanh(s[0])]), [xs[0]], [xs], 4)
+    program = Program("p", (xs,), (("made", made),))
+    (loop,) = [x for x in simplify_loops(program).nodes if x.op.name == "scan"]
+    assert loop.attributes["carries"] == 0 and len(loop.operands) == 1
+    assert_equal_values(simplify_loops(program), program)
+
+
 def test_no_step_hands_the_carry_on() -> None:
     net = simple_net(0)
     wrt = list(net.graph.inputs.values())
