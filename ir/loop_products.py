@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 
 from graphc.ir import build
 from graphc.ir.batching import NoBatchingRuleError, batched
 from graphc.ir.custom_vjp import formal_of
-from graphc.ir.graph import Node, topological
+from graphc.ir.graph import Node, rebuild, topological
 from graphc.ir.loop_parts import Loop
 from graphc.ir.loops import VALUE, copy_values, unused
+from graphc.ir.lower import applied
 from graphc.ir.lowering import Contract, LoopIndex, Region, View
 from graphc.ir.match import either_order
 from graphc.ir.ops import contract, leaf, movement, reduce, region
@@ -121,6 +122,44 @@ def _one_product(product: Node, x: Node, w: Node) -> Node:
     rows = build.reshape(x, (-1, x.shape[-1]))
     made = contract.matmul(rows, w, **product.attributes)
     return build.reshape(made, (*x.shape[:-1], made.shape[-1]))
+
+
+def transposed_before(loop: Loop, read: Sequence[int]) -> dict[int, Node] | None:
+    """scan of a_t w^T = scan of a_t v with v = w^T, made once"""
+    outside = {x: operand for operand, x in loop.values}
+    order = topological(loop.roots)
+    chosen = dict.fromkeys(x.operands[1] for x in order if _is_product_by_transposed(x, outside))
+    if not chosen:
+        return None
+    graph, values = loop.graph, list(loop.values)
+    turned: dict[Node, Node] = {}
+    for w in chosen:
+        name = unused({x.name for _, x in values} | set(graph.inputs), VALUE)
+        turned[w] = graph.input(name, w.shape[::-1], w.dtype)
+        values.append((build.transpose(outside[w]), turned[w]))
+
+    def make(node: Node, operands: tuple[Node, ...]) -> Node:
+        if not _is_product_by_transposed(node, outside):
+            return applied(node, operands)
+        attributes = {**node.attributes, "transpose_y": False}
+        with graph.at(node.location):
+            made: Node = graph.apply(node.op, (operands[0], turned[node.operands[1]]), attributes)
+        return made
+
+    made = rebuild(loop.roots, make)
+    changed = [made[root] for root in loop.roots]
+    count = len(loop.carries)
+    after = replace(
+        loop, values=tuple(values), nexts=tuple(changed[:count]), stacked=tuple(changed[count:])
+    ).applied()
+    return {k: region.result(after, number=k) for k in read}
+
+
+def _is_product_by_transposed(node: Node, outside: Collection[Node]) -> bool:
+    if node.op is not contract.matmul or not node.attributes["transpose_y"]:
+        return False
+    w = node.operands[1]
+    return w in outside and w.rank == 2
 
 
 def product_after(loop: Loop, read: Sequence[int]) -> dict[int, Node] | None:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from graphc.ir import build
 from graphc.ir.graph import Node, Program, are_same, rebuild, topological
 from graphc.ir.loop_parts import Loop
-from graphc.ir.loop_products import product_after, product_before, sum_after
+from graphc.ir.loop_products import product_after, product_before, sum_after, transposed_before
 from graphc.ir.loops import copy_values
 from graphc.ir.lower import applied
 from graphc.ir.lowering import Region, Result
@@ -34,7 +34,7 @@ def simplify_loops(program: Program, on_fire: OnFire | None = None) -> Program:
     made = rebuild(program.roots, lambda node, operands: applied(node, operands, within))
     program = program.map_roots(made.__getitem__)
     program = _merged(program, on_fire)
-    for change in (without_unread, without_steps, product_before, product_after, sum_after):
+    for change in CHANGES:
         program = _changed(program, change, on_fire)
     return _changed(program, without_unread, on_fire)
 
@@ -188,3 +188,14 @@ def without_unread(loop: Loop, read: Sequence[int]) -> dict[int, Node] | None:
     places = {k: place for place, k in enumerate(order)}
     places |= {k: place for place, k in enumerate(stacked, len(order))}
     return {k: region.result(node, number=places[k]) for k in read}
+
+
+# In this order: what is not read needs no product, and products that left are not turned.
+CHANGES: tuple[Change, ...] = (
+    without_unread,
+    without_steps,
+    product_before,
+    product_after,
+    sum_after,
+    transposed_before,
+)

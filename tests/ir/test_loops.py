@@ -283,6 +283,8 @@ def test_weights_of_products_leave_the_loop() -> None:
     simplified = simplify_loops(Program("first", program.inputs, outputs))
     bodies = [x.attributes["body"] for x in simplified.nodes if x.op.name == "scan"]
     assert [sum(x.op.name == "matmul" for x in body.nodes) for body in bodies] == [1, 1]
+    inside = [x for body in bodies for x in body.nodes if x.op.name == "matmul"]
+    assert not any(x.attributes["transpose_y"] for x in inside)
     outside = [x for x in simplified.nodes if x.op.name == "matmul"]
     assert sorted(x.shape for x in outside) == [(3, 3), (4, 3), (10, 3), (10, 4)]
 
