@@ -54,6 +54,9 @@ _CHECK_VARIABLES = ("least", "greatest", "index", "row_chunk", "start", "end")
 # From how many operands on there is a loop over them, which compiles in a fraction of the time.
 LEAST_RUN = 8
 
+# Shorter rows are quicker set to zero all at once.
+LEAST_ROW_ELEMENTS = 64
+
 # Status with which a kernel stops the executor.
 INDEX_OUT_OF_RANGE = 1
 
@@ -103,7 +106,9 @@ def _is_row_by_row(node: Node) -> bool:
         node.type, tuple(operand.type for operand in node.operands), **node.attributes
     )
     rows, width = node.type.dims[0], math.prod(node.type.dims[1:])
-    begins = (copy.region.strides[0], copy.region.offset // max(width, 1)) == (width, 0)
+    if width < LEAST_ROW_ELEMENTS:
+        return False
+    begins = (copy.region.strides[0], copy.region.offset // width) == (width, 0)
     return not others and begins and rows == node.operands[0].type.dims[0] > 1
 
 
