@@ -84,7 +84,8 @@ def _normal_parts(x: Any, k: FloatFormat, c: ErrorConstants) -> tuple[Any, Pair,
 def _near_share(scaled: Pair, k: FloatFormat) -> Any:
     """erfc(x) / 2 on 0 <= x <= 1/2"""
     rest = k.half * (_erf_small(scaled[0], k) + scaled[1])
-    return fma(-k.half, scaled[0], k.half) - rest
+    total, error = quick_two_sum(k.half, -k.half * scaled[0])
+    return total + (error - rest)
 
 
 def _gelu(x: Any, k: FloatFormat, c: ErrorConstants) -> Any:
