@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from graphc.ir.op import Array
 from graphc.ir.ops import composite, leaf, windows
 from graphc.ir.ops import elementwise as ops
 from graphc.ir.types import DType, f32, f64
+from tests import random_arrays
 
 LARGEST = 8.0  # beyond this a value is squashed by tanh before it is used again
 INDEX_LIMIT = 2  # integer inputs hold indices below this
@@ -67,8 +69,9 @@ class _Writer:
 
     def write(self, name: str, steps: int, with_gradients: bool) -> Program:
         self._declare()
-        makers = (self._unary, self._unary, self._binary, self._binary, self._reduce, self._move)
-        makers += (self._product, self._softmax, self._index, self._slide)
+        makers = [self._unary, self._unary, self._binary, self._binary, self._reduce, self._move]
+        makers += [self._product, self._softmax, self._index, self._slide]
+        makers += [partial(make, self) for make in random_arrays.MAKERS]
         for _ in range(steps):
             node, bound = self.rng.choice(makers)()
             self._keep(node, bound)
@@ -104,12 +107,12 @@ class _Writer:
         self.pool = [other for other in self.pool if other is not node]
         self.pool.append(node)
 
-    def _pick(self, accepts: Callable[[Node], bool] = lambda node: True) -> Node:
+    def pick(self, accepts: Callable[[Node], bool] = lambda node: True) -> Node:
         """One of the pool, rather a late one than an early one."""
         fitting = [node for node in self.pool if accepts(node)]
         return self.rng.choice(fitting[-4:] if self.rng.random() < 0.6 else fitting)
 
-    def _offset(self, node: Node) -> Node:
+    def offset(self, node: Node) -> Node:
         """`node` moved by a random constant, so that kinks and ties are not hit by rounding."""
         return node + round(self.rng.uniform(0.1, 0.9), 3)
 
@@ -131,7 +134,7 @@ class _Writer:
     # Each maker gives a node and a bound for its magnitude.
 
     def _unary(self) -> tuple[Node, float]:
-        x = self._pick()
+        x = self.pick()
         bound = self.bounds[x]
         table: tuple[tuple[Callable[[], Node], float], ...] = (
             (lambda: ops.tanh(x), 1.0),
@@ -154,17 +157,17 @@ class _Writer:
             (lambda: ops.sqrt(1 + ops.square(x)), bound + 1),
             (lambda: ops.reciprocal(1 + ops.square(x)), 1.0),
             (lambda: (1 + ops.square(x)) ** -0.5, 1.0),
-            (lambda: ops.relu(self._offset(x)), bound + 1),
-            (lambda: build.leaky_relu(self._offset(x), 0.1), bound + 1),
-            (lambda: build.elu(self._offset(x)), bound + 1),
-            (lambda: abs(self._offset(x)), bound + 1),
+            (lambda: ops.relu(self.offset(x)), bound + 1),
+            (lambda: build.leaky_relu(self.offset(x), 0.1), bound + 1),
+            (lambda: build.elu(self.offset(x)), bound + 1),
+            (lambda: abs(self.offset(x)), bound + 1),
         )
         make, largest = self.rng.choice(table)
         return make(), largest
 
     def _binary(self) -> tuple[Node, float]:
-        x = self._pick()
-        y = self._pick(lambda node: _broadcasts(x, node))
+        x = self.pick()
+        y = self.pick(lambda node: _broadcasts(x, node))
         if self.rng.random() < 0.5:
             x, y = y, x
         largest, product = self.bounds[x] + self.bounds[y], self.bounds[x] * self.bounds[y]
@@ -175,10 +178,10 @@ class _Writer:
             (lambda: x + (-y), largest),
             (lambda: (-x) * y, product),
             (lambda: x / (1 + ops.square(y)), self.bounds[x]),
-            (lambda: ops.maximum(self._offset(x), 0.5 * y), largest + 1),
-            (lambda: ops.minimum(self._offset(x), 0.5 * y), largest + 1),
+            (lambda: ops.maximum(self.offset(x), 0.5 * y), largest + 1),
+            (lambda: ops.minimum(self.offset(x), 0.5 * y), largest + 1),
             (lambda: ops.sigmoid_cross_entropy(x, ops.sigmoid(y)), largest + 1),
-            (lambda: ops.hinge(self._offset(x), ops.sin(y)), largest + 2),
+            (lambda: ops.hinge(self.offset(x), ops.sin(y)), largest + 2),
         )
         if _broadcasts(self.gate, x) and _broadcasts(self.gate, y):
             threshold = round(self.rng.uniform(-1, 1), 3)
@@ -187,7 +190,7 @@ class _Writer:
         return make(), bound
 
     def _reduce(self) -> tuple[Node, float]:
-        x = self._pick(lambda node: node.rank > 0)
+        x = self.pick(lambda node: node.rank > 0)
         axes = sorted(self.rng.sample(range(x.rank), self.rng.randint(1, x.rank)))
         count = math.prod(int(str(x.shape[axis])) for axis in axes)
         keepdims = self.rng.random() < 0.5
@@ -200,7 +203,7 @@ class _Writer:
         return (build.max if kind == "max" else build.min)(x, axes, keepdims), bound
 
     def _move(self) -> tuple[Node, float]:
-        x = self._pick(lambda node: node.rank > 0)
+        x = self.pick(lambda node: node.rank > 0)
         bound = self.bounds[x]
         table: tuple[Callable[[], Node], ...] = (
             lambda: build.reshape(x, (x.type.size,)),
@@ -215,7 +218,7 @@ class _Writer:
 
     def _product(self) -> tuple[Node, float]:
         w, b = self.states
-        x = self._pick(lambda node: node.rank == 2)
+        x = self.pick(lambda node: node.rank == 2)
         depth, bound = int(str(x.shape[1])), self.bounds[x]
         if depth == self.columns and self.rng.random() < 0.7:
             return self.rng.choice((x @ w, x @ b)), max(depth, 1) * 2.0 * bound
@@ -224,7 +227,7 @@ class _Writer:
 
     def _slide(self) -> tuple[Node, float]:
         """Windows along an axis: themselves, the greatest element of each, or added up again."""
-        x = self._pick(lambda node: node.rank > 0 and 0 not in node.shape)
+        x = self.pick(lambda node: node.rank > 0 and 0 not in node.shape)
         bound, axis = self.bounds[x], self.rng.randrange(x.rank)
         extent = int(str(x.shape[axis]))
         size = self.rng.randint(1, min(extent, 4))
@@ -239,7 +242,7 @@ class _Writer:
         return found, bound
 
     def _softmax(self) -> tuple[Node, float]:
-        x = self._pick(lambda node: node.rank > 0)
+        x = self.pick(lambda node: node.rank > 0)
         axis = self.rng.randrange(x.rank)
         if x.shape[axis] == 0:
             return ops.tanh(x), 1.0
@@ -255,7 +258,7 @@ class _Writer:
 
     def _index(self) -> tuple[Node, float]:
         """Values chosen by the labels, where there are enough to choose from."""
-        x = self._pick(lambda node: node.rank > 0)
+        x = self.pick(lambda node: node.rank > 0)
         if x.rank == 2 and x.shape[0] == self.rows and int(str(x.shape[1])) >= INDEX_LIMIT:
             if self.rng.random() < 0.5:
                 return build.pick(x, self.labels), self.bounds[x]

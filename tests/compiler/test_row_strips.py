@@ -20,7 +20,7 @@ from tests.compiler.test_stages import check_results
 from tests.random_graphs import random_program, random_values
 
 # Random programs with reductions that can run in strips.
-SEEDS = (2, 21, 44, 50)
+SEEDS = (2, 3, 5, 7)
 
 
 def _program(build: Callable[[gc.Node], gc.Node], shape: tuple[int, ...]) -> Program:
