@@ -24,7 +24,8 @@ from graphc.ir.graph import Node
 from graphc.ir.location import callers_location, located
 from graphc.ir.ops import elementwise as ops
 from graphc.ir.ops import random
-from graphc.ir.ordering import argsort
+from graphc.ir.ordering import argsort, cumsum, sort
+from graphc.ir.ordering import top_k as greatest_of
 from graphc.ir.types import DType, Shape, as_dtype, as_shape, f32, f64, i32, i64
 
 __all__ = [
@@ -37,6 +38,7 @@ __all__ = [
     "normal",
     "permutation",
     "randint",
+    "sample_logits",
     "truncated_normal",
     "uniform",
 ]
@@ -204,6 +206,55 @@ def categorical(logits: Node, axis: int = -1, name: str | None = None) -> Node:
     check_tensors("categorical", logits)
     key, extents, kind = _stream("categorical", graph_of(logits), logits.shape, logits.dtype, name)
     return build.argmax(logits + draws.standard_gumbel(key, extents, kind), axis)
+
+
+def sample_logits(
+    logits: Node,
+    temperature: float = 1.0,
+    top_k: int | None = None,
+    top_p: float | None = None,
+    name: str | None = None,
+) -> Node:
+    """The numbers (i64) of categories along the last axis, as language models draw the next token.
+
+    temperature: what logits are divided by; 0 takes the greatest and draws nothing.
+    top_k: only the k most probable categories are drawn, and those that are equal to the last.
+    top_p: only the most probable categories that together reach this probability (Holtzman et al.,
+        The curious case of neural text degeneration, 2020), of those that `top_k` leaves.
+
+    Declares a stream as `categorical` does. Raises DTypeError unless the logits are of floats,
+    ValueError for a temperature below 0 and a top_p that is not above 0 and at most 1, ShapeError
+    for a top_k that is not from 1 to the number of categories.
+
+        token = gc.random.sample_logits(scores, temperature=0.8, top_k=20)
+    """
+    check_tensors("sample_logits", logits)
+    if not logits.dtype.is_float:
+        raise DTypeError(_located(f"sample_logits: f32 or f64 expected, not {logits.type}"))
+    check_number("sample_logits: temperature", temperature, 0.0)
+    if temperature == 0:
+        return build.argmax(logits, -1)
+    scaled = logits if temperature == 1 else logits / float(temperature)
+    if top_k is not None:
+        if integer_of("sample_logits: top_k", top_k) < 1:
+            raise ShapeError(
+                _located(f"sample_logits: a top_k of at least 1 expected, not {top_k}")
+            )
+        best, _ = greatest_of(scaled, top_k)
+        scaled = ops.where(ops.less(scaled, best[..., -1:]), -math.inf, scaled)
+    if top_p is not None:
+        check_number("sample_logits: top_p", top_p, 0.0)
+        if not 0 < top_p <= 1:
+            problem = f"sample_logits: top_p: above 0 and at most 1 expected, not {top_p!r}"
+            raise ValueError(_located(problem))
+        ordered = sort(scaled, -1, descending=True)
+        shares = build.softmax(ordered)
+        # Of the more probable ones alone: the first is always among those that are left.
+        before = cumsum(shares, -1) - shares
+        kept = ops.where(ops.less(before, float(top_p)), ordered, math.inf)
+        least = build.min(kept, -1, keepdims=True)
+        scaled = ops.where(ops.less(scaled, least), -math.inf, scaled)
+    return categorical(scaled, -1, name)
 
 
 def randint(

@@ -39,6 +39,8 @@ CASES: dict[str, tuple[bool, str, dict[str, tuple[float, float]]]] = {
     "autoencoder": (True, "--epochs 20", {"test mean squared error": (0.01, 0.04)}),
     "text_classifier": (False, "--epochs 4", {"test accuracy, attention to pairs": (0.9, 1)}),
     "linear_regression": (False, "--features 10", {}),
+    "gpt": (False, "--epochs 1 --length 80", {"bits a character": (2.5, 4.2)}),
+    "sort": (False, "--steps 300", {"digits in their place": (0.5, 1)}),
     "vae": (True, "--epochs 5", {"bound": (20, 36)}),
     "forecast": (True, "--epochs 3", {"error 1 ahead": (0, 0.5), "error 14 ahead": (0, 1)}),
     "waveforms": (True, "--epochs 4 --rows 1024", {"test accuracy": (0.5, 1)}),

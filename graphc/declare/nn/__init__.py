@@ -27,6 +27,7 @@ from graphc.declare.nn.augmentation import (
 )
 from graphc.declare.nn.batch_norm import BatchNorm, batch_norm
 from graphc.declare.nn.bidirectional import Bidirectional, bidirectional
+from graphc.declare.nn.cache import KeyValueCache
 from graphc.declare.nn.composition import Residual, Sequential, residual, sequential
 from graphc.declare.nn.convolution import (
     Conv1D,
@@ -188,6 +189,7 @@ __all__ = [
     "GlobalMaxPool2D",
     "GlobalMaxPool3D",
     "GroupNorm",
+    "KeyValueCache",
     "Layer",
     "LayerNorm",
     "MaskedDense",

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from graphc.declare.init import glorot_uniform, zeros
 from graphc.declare.nn.affine import Dense
+from graphc.declare.nn.cache import KeyValueCache
 from graphc.declare.nn.layer import Layer
 from graphc.declare.nn.shaping import Dropout
 from graphc.errors import ShapeError
@@ -14,6 +15,7 @@ from graphc.ir.attention import attention as attention
 from graphc.ir.attention import attention_weights as attention_weights
 from graphc.ir.graph import Node
 from graphc.ir.location import callers_location, located
+from graphc.ir.ops import elementwise as ops
 
 # [..., tokens, heads, features] <-> [..., heads, tokens, features]
 TOKENS, HEADS = -3, -2
@@ -45,7 +47,7 @@ class MultiHeadAttention(Layer):
         use_bias: bool = True,
         output_dim: int | None = None,
         num_kv_heads: int | None = None,
-        rotary: Callable[[Node], Node] | None = None,
+        rotary: Callable[..., Node] | None = None,
         kernel_init: object = glorot_uniform,
         bias_init: object = zeros,
         name: str | None = None,
@@ -78,12 +80,14 @@ class MultiHeadAttention(Layer):
         mask: Node | None = None,
         causal: bool = False,
         bias: Node | None = None,
+        cache: KeyValueCache | None = None,
     ) -> Node:
         """Attention of the query to `value`, itself unless given, by `key`, the value unless given.
 
         mask: bools [batch, n, m], or what broadcasts to that: True where the query attends.
         causal: no query attends to what stands behind it.
         bias: floats [num_heads, n, m], or what broadcasts to that, added to the scores.
+        cache: of a query of one token, which attends to itself and to those that the cache has.
         """
         value = query if value is None else value
         key = value if key is None else key
@@ -91,7 +95,12 @@ class MultiHeadAttention(Layer):
         k = self._heads(self.key(key), self.num_kv_heads)
         v = self._heads(self.value(value), self.num_kv_heads)
         if self.rotary is not None:
-            q, k = self.rotary(q), self.rotary(k)
+            start = {} if cache is None else {"start_index": cache.position}
+            q, k = self.rotary(q, **start), self.rotary(k, **start)
+        if cache is not None:
+            k, v = cache.extended(self, k, v)
+            mask = cache.seen if mask is None else ops.logical_and(mask, cache.seen)
+            causal = False
         if mask is not None and mask.rank > 2:
             mask = build.expand_dims(mask, mask.rank - 2)
         mixed = self._mixed(q, k, v, mask, causal, bias)

@@ -8,6 +8,7 @@ from graphc.declare.init import glorot_uniform, zeros
 from graphc.declare.nn.activations import ActivationLike, as_activation
 from graphc.declare.nn.affine import Dense
 from graphc.declare.nn.attention import MultiHeadAttention
+from graphc.declare.nn.cache import KeyValueCache
 from graphc.declare.nn.layer import Layer
 from graphc.declare.nn.normalization import LayerNorm
 from graphc.declare.nn.shaping import Dropout
@@ -27,7 +28,7 @@ class _TransformerBlock(Layer):
         layer_norm_epsilon: float = 1e-5,
         normalize_first: bool = False,
         num_kv_heads: int | None = None,
-        rotary: Callable[[Node], Node] | None = None,
+        rotary: Callable[..., Node] | None = None,
         kernel_init: object = glorot_uniform,
         bias_init: object = zeros,
         name: str | None = None,
@@ -76,14 +77,18 @@ class _TransformerBlock(Layer):
         return norm(x + self.dropout(sublayer(x)))
 
     def _through_attention(
-        self, x: Node, mask: Node | None, causal: bool, bias: Node | None
+        self,
+        x: Node,
+        mask: Node | None,
+        causal: bool,
+        bias: Node | None,
+        cache: KeyValueCache | None = None,
     ) -> Node:
         if self.attention is None:
             self.attention = self._attention(x, "attention")
         attend = self.attention
-        return self._around(
-            x, self.attention_norm, lambda y: attend(y, mask=mask, causal=causal, bias=bias)
-        )
+        words = {"mask": mask, "causal": causal, "bias": bias, "cache": cache}
+        return self._around(x, self.attention_norm, lambda y: attend(y, **words))
 
     def _through_feed_forward(self, x: Node) -> Node:
         if self.feed_forward is None:
@@ -137,7 +142,7 @@ class TransformerDecoderBlock(_TransformerBlock):
         layer_norm_epsilon: float = 1e-5,
         normalize_first: bool = False,
         num_kv_heads: int | None = None,
-        rotary: Callable[[Node], Node] | None = None,
+        rotary: Callable[..., Node] | None = None,
         kernel_init: object = glorot_uniform,
         bias_init: object = zeros,
         name: str | None = None,
@@ -158,10 +163,11 @@ class TransformerDecoderBlock(_TransformerBlock):
         encoded_mask: Node | None = None,
         causal: bool = True,
         bias: Node | None = None,
+        cache: KeyValueCache | None = None,
     ) -> Node:
         """encoded: [..., m, features of the encoder]; encoded_mask: bools that broadcast to
-        [..., n, m]; mask, causal and bias: those of the attention to itself."""
-        hidden = self._through_attention(x, mask, causal, bias)
+        [..., n, m]; mask, causal, bias and cache: those of the attention to itself."""
+        hidden = self._through_attention(x, mask, causal, bias, cache)
         if encoded is not None:
             if self.cross_attention is None:
                 self.cross_attention = self._attention(x, "cross_attention")

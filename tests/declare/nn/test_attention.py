@@ -261,3 +261,38 @@ def test_alibi_lowers_scores_by_the_distance() -> None:
     np.testing.assert_allclose(found, -np.reshape(slopes, (6, 1, 1)) * distance)
     with pytest.raises(gc.DTypeError, match="alibi_bias"):
         gc.nn.alibi_bias(2, 3, like=gc.cast(x, "i32"))
+
+
+# --- one token after the other ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mode", ["reference", "compiled"])
+def test_with_a_cache_tokens_are_those_of_the_whole_sequence(mode: Any) -> None:
+    x = normal(1, 5, 8)
+    graph, (node,) = given(x)
+    block = gc.nn.TransformerDecoderBlock(
+        12, 4, normalize_first=True, num_kv_heads=2, rotary=gc.nn.RotaryEmbedding()
+    )
+    whole = call([node], block(node), [x])
+    token = graph.input("token", (1, 1, 8), "f64")
+    position = graph.variable("position", 0, (), "i32")
+    cache = gc.nn.KeyValueCache(7, position)
+    one = block(token, cache=cache)
+    assert set(cache.updates) == {graph.states[f"{block.name}.attention.{n}"] for n in KEPT}
+    step = gc.function([token], one, {**cache.updates, position: position + 1}, mode=mode)
+    found = np.concatenate([step(x[:, n : n + 1]) for n in range(5)], axis=1)
+    np.testing.assert_allclose(found, whole, rtol=1e-10, atol=1e-12)
+
+
+KEPT = ("keys", "values")
+
+
+def test_a_cache_is_for_one_token_a_call() -> None:
+    graph, (x,) = given(normal(1, 2, 8))
+    position = graph.variable("position", 0, (), "i32")
+    with pytest.raises(gc.ShapeError, match="one token a call"):
+        gc.nn.MultiHeadAttention(2, 4)(x, cache=gc.nn.KeyValueCache(4, position))
+    with pytest.raises(gc.DTypeError, match="a position of i32"):
+        gc.nn.KeyValueCache(4, graph.variable("wide", 0, (), "i64"))
+    with pytest.raises(gc.ShapeError, match="a scalar position"):
+        gc.nn.KeyValueCache(4, graph.variable("row", [0, 1], (2,), "i32"))

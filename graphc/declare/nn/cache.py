@@ -1,0 +1,66 @@
+"""What attention has read so far, kept in states while one token is made after the other."""
+
+from __future__ import annotations
+
+from graphc.declare.hyperparameters import as_count
+from graphc.declare.init import zeros
+from graphc.declare.nn.layer import Layer
+from graphc.errors import DTypeError, ShapeError
+from graphc.ir import build
+from graphc.ir.given import check_tensors
+from graphc.ir.graph import Node
+from graphc.ir.location import callers_location, located
+from graphc.ir.ops import elementwise as ops
+from graphc.ir.types import i32
+
+
+class KeyValueCache:
+    """Keys and values of the tokens before the present one, for calls with one token each.
+
+    length: the tokens that there is room for. position: the number of the present one, a scalar i32
+    of the graph, such as a variable that each call counts on. Layers of attention that are called
+    with `cache` keep their keys and values in the variables `<layer>.keys` and `<layer>.values`,
+    zeros at first; `updates` has what these become, for the function that makes a token:
+
+        cache = gc.nn.KeyValueCache(64, position)
+        hidden = block(token, cache=cache)
+        step = gc.function([], logits, {**cache.updates, position: position + 1})
+
+    Raises TypeError for a position that is no tensor, DTypeError for one that is no i32, ShapeError
+    for one that is no scalar. Calls raise ShapeError for more than one token.
+    """
+
+    def __init__(self, length: int, position: Node) -> None:
+        check_tensors("KeyValueCache", position)
+        self.length = as_count("KeyValueCache: length", length, 1)
+        if position.dtype != i32:
+            raise DTypeError(_located(f"a position of i32 expected, not {position.type}"))
+        if position.shape != ():
+            raise ShapeError(_located(f"a scalar position expected, not {position.type}"))
+        self.position = position
+        self.updates: dict[Node, Node] = {}
+
+    @property
+    def seen(self) -> Node:
+        """The tokens up to the present one: bools [length]."""
+        return ops.less_equal(self._places(), self.position)
+
+    def extended(self, layer: Layer, k: Node, v: Node) -> tuple[Node, Node]:
+        """All keys and values so far, [..., length, features], of those of the present token."""
+        return self._with(layer, "keys", k), self._with(layer, "values", v)
+
+    def _with(self, layer: Layer, name: str, row: Node) -> Node:
+        if row.shape[-2] != 1:
+            raise ShapeError(_located(f"one token a call expected, not {row.type}"))
+        shape = (*row.shape[:-2], self.length, row.shape[-1])
+        state = layer.variable(name, zeros, shape, row.dtype)
+        is_present = build.expand_dims(ops.equal(self._places(), self.position), 1)
+        self.updates[state] = ops.where(is_present, row, state)
+        return self.updates[state]
+
+    def _places(self) -> Node:
+        return self.position.graph.iota((self.length,), i32)
+
+
+def _located(problem: str) -> str:
+    return located(f"KeyValueCache: {problem}", callers_location())
