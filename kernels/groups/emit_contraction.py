@@ -192,7 +192,7 @@ class _Epilogue:
         known: dict[object, str] = {product: value}
         lines = self._lines((*batch_indices, row, column), known)
         for node in self.group.epilogue:
-            lines.compute(node)
+            lines.named(node)
         if self.reductions is not None:
             for node in self.group.reductions:
                 value = lines.known[viewed(node.operands[0])]

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from graphc.ir.graph import Node
 from graphc.ir.lowering import Strided
 from graphc.kernels.loops.accumulators import StorageOf
-from graphc.kernels.loops.scalar import constant, index_value, scalar_expression
 from graphc.kernels.loops.source import Arguments
 from graphc.kernels.loops.statements import Block, Element
+from graphc.kernels.loops.values import ValueWriter
 from graphc.kernels.nests.access import (
     Access,
     Loop,
@@ -20,11 +20,11 @@ from graphc.kernels.nests.access import (
 )
 from graphc.kernels.nests.domain import Domain
 from graphc.kernels.nests.names import Names, label
-from graphc.kernels.nests.node_kinds import is_index, is_inline, viewed
+from graphc.kernels.nests.node_kinds import viewed
 
 
 @dataclass(frozen=True, eq=False)
-class ElementLines:
+class ElementLines(ValueWriter[None]):
     """The lines of one element; each value is loaded or computed once, under a name of its own.
 
     loops: the variables along the loop axes of `domain`. names: gives those of the values; known:
@@ -39,11 +39,9 @@ class ElementLines:
     known: dict[object, str]
     block: Block = field(default_factory=Block)
 
-    def compute(self, node: Node) -> str:
+    def named(self, node: Node) -> str:
         """The name of the node's element, whose operands are at hand or in memory."""
-        operands = [self._operand(node, position) for position in range(len(node.operands))]
-        self.known[node] = self.names.unique(label(node))
-        self.block.assign(self.known[node], scalar_expression(node, operands), node)
+        self.compute(node, None)
         return self.known[node]
 
     def place(self, node: Node, place: Strided, axes: tuple[int | None, ...]) -> Element:
@@ -62,20 +60,34 @@ class ElementLines:
         access: Access = access_along("", place, axes, len(self.domain.extents))
         return index_expression(access, self.loops)
 
-    def _operand(self, node: Node, position: int) -> str:
+    def is_made(self, node: Node) -> bool:
+        return node in self.known
+
+    def home(self, node: Node, place: None) -> None:
+        return None
+
+    def found(self, node: Node, place: None) -> str:
+        return self.known[node]
+
+    def loaded(self, node: Node, position: int, place: None) -> str:
         operand = node.operands[position]
-        base = viewed(operand)
-        if base in self.known:
-            return self.known[base]
-        if is_inline(base) and not is_index(base):
-            return constant(base)
-        place = place_in_memory(operand)
-        assert place is not None
-        axes = self.domain.operand_axes[node, position]
-        if is_index(base):
-            return index_value(base, self._index(place, axes))
-        element = self.place(operand, place, axes)
+        at = place_in_memory(operand)
+        assert at is not None
+        element = self.place(operand, at, self.domain.operand_axes[node, position])
         if element not in self.known:
-            self.known[element] = self.names.unique(f"{label(base)}_value")
+            self.known[element] = self.names.unique(f"{label(viewed(operand))}_value")
             self.block.assign(self.known[element], element, node)
         return self.known[element]
+
+    def index(self, node: Node, position: int | None) -> str:
+        assert position is not None
+        at = place_in_memory(node.operands[position])
+        assert at is not None
+        return self._index(at, self.domain.operand_axes[node, position])
+
+    def remember(self, node: Node, expression: str, place: None) -> None:
+        self.known[node] = expression
+
+    def assign(self, node: Node, expression: str, place: None) -> None:
+        self.known[node] = self.names.unique(label(node))
+        self.block.assign(self.known[node], expression, node)

@@ -14,12 +14,6 @@ from graphc.kernels.loops.passes import (
     values_kept_between_passes,
 )
 from graphc.kernels.loops.row_nest import RowPass, nest_rows, nest_strips
-from graphc.kernels.loops.scalar import (
-    constant,
-    index_value,
-    reduction_of_one,
-    scalar_expression,
-)
 from graphc.kernels.loops.source import (
     THREAD_SHARE,
     KernelSource,
@@ -37,9 +31,10 @@ from graphc.kernels.loops.stages import (
 )
 from graphc.kernels.loops.statements import Block, Element, LoopKind, Target, loops_in
 from graphc.kernels.loops.thread_blocks import cycles
+from graphc.kernels.loops.values import ValueWriter
 from graphc.kernels.nests.loopnest import LoopNest, Phase, Reduces, reduced_axes
 from graphc.kernels.nests.names import label
-from graphc.kernels.nests.node_kinds import is_index, is_inline, viewed
+from graphc.kernels.nests.node_kinds import viewed
 
 
 def emit_loops(
@@ -53,7 +48,11 @@ def emit_loops(
     return _LoopEmitter(name, nest, storage_of, threads, vector_bits).emit()
 
 
-class _LoopEmitter(Accumulators):
+# A block, and the pass in or after which it is.
+_Place = tuple[Block, int]
+
+
+class _LoopEmitter(Accumulators, ValueWriter[_Place]):
     """The lines of a nest, block by block of source, and at last the loops around them.
 
     passes: of each pass the lines of an element; stages: what precedes them in loops of their own.
@@ -116,9 +115,9 @@ class _LoopEmitter(Accumulators):
         self._emit_stages(level, wanted, kept)
         for node in wanted:
             if node in self.nest.reduces:
-                self._accumulate(node, self._operand(node, 0, block, level), block)
+                self._accumulate(node, self.operand(node, 0, (block, level)), block)
                 continue
-            value = self._value(node, block, level)
+            value = self.value(node, (block, level))
             if node in kept:
                 buffer = self.main.arguments.name(self.scratch[node])
                 block.assign(Element(buffer, self._kept_index), value)
@@ -138,7 +137,7 @@ class _LoopEmitter(Accumulators):
         for made in stages_of_pass(self.nest, self.loops, wanted, at_hand):
             block = Block()
             for node in made:
-                value = self._value(node, block, level)
+                value = self.value(node, (block, level))
                 buffer = self.main.names.unique(f"{label(node)}_{STRIP_START}")
                 self.main.prologue.add(strip_declaration(buffer, node))
                 block.store_last(Element(buffer, self._strip_index), value)
@@ -157,11 +156,11 @@ class _LoopEmitter(Accumulators):
         block = self.rows[level]
         for node in row_sinks(self.nest, level):
             if self.nest.reduces.get(node) is Reduces.ROWS:
-                self._accumulate(node, self._operand(node, 0, block, level), block)
+                self._accumulate(node, self.operand(node, 0, (block, level)), block)
             else:
                 outside = level == -1 and not self.domain.span(node)
                 home = self.main.prologue if outside else block
-                self._store(node, self._value(node, block, level), home)
+                self._store(node, self.value(node, (block, level)), home)
 
     def _emit_finish(self) -> None:
         level = self.nest.passes
@@ -172,13 +171,13 @@ class _LoopEmitter(Accumulators):
                     self._store(node, str(self.accumulators[node]), self.finish)
                 elif self.has_partials:
                     self._store(
-                        node, self._value(node, self.finish_inner, level), self.finish_inner
+                        node, self.value(node, (self.finish_inner, level)), self.finish_inner
                     )
             elif role.phase is Phase.FINISH and role.inner:
-                value = self._value(node, self.finish_inner, level)
+                value = self.value(node, (self.finish_inner, level))
                 self._store(node, value, self.finish_inner)
             elif role.phase is Phase.FINISH:
-                self._store(node, self._value(node, self.finish, level), self.finish)
+                self._store(node, self.value(node, (self.finish, level)), self.finish)
 
     def _store(self, node: Node, value: str, block: Block) -> None:
         buffer = self._written(self.storage_of(node))
@@ -241,19 +240,8 @@ class _LoopEmitter(Accumulators):
 
     # --- values ----------------------------------------------------------------------------
 
-    def _operand(self, node: Node, position: int, block: Block, level: int) -> str:
-        """Operand number `position` as it is read in `block`, in or after pass `level`."""
-        operand = node.operands[position]
-        base = viewed(operand)
-        if is_index(base) and base not in self.nest.roles:
-            return index_value(base, self.loops.operand_index(node, position))
-        if is_inline(base):
-            return constant(base)
-        if base in self.nest.roles:
-            return self._value(base, block, level)
-        return self._load(node, position, block)
-
-    def _load(self, node: Node, position: int, block: Block) -> str:
+    def loaded(self, node: Node, position: int, place: _Place) -> str:
+        block, _ = place
         operand = node.operands[position]
         span = self.domain.operand_span(node, position)
         if not span & frozenset(self.nest.inner):
@@ -271,11 +259,19 @@ class _LoopEmitter(Accumulators):
         """Where a value that does not vary within a row is computed."""
         return self.function.prologue if level == -1 and not varies_by_row else self.rows[level]
 
-    def _value(self, node: Node, block: Block, level: int) -> str:
-        """A value of the group as `block` reads it: kept from an earlier pass, or computed."""
-        place = self._computed_at(node, block, level)
-        if place is not None:
-            return self._computed(node, *place)
+    def is_made(self, node: Node) -> bool:
+        return node in self.nest.roles
+
+    def home(self, node: Node, place: _Place) -> _Place | None:
+        home = self._computed_at(node, *place)
+        return None if home is None or (id(home[0]), node) in self.function.known else home
+
+    def found(self, node: Node, place: _Place) -> str:
+        """A value of the group: computed before, or kept from an earlier pass."""
+        block, level = place
+        home = self._computed_at(node, block, level)
+        if home is not None:
+            return str(self.function.known[id(home[0]), node])
         if node in self.accumulators:
             return str(self.accumulators[node])
         if node in self.nest.reduces:
@@ -304,44 +300,18 @@ class _LoopEmitter(Accumulators):
             return self.finish, level
         return self._block_of(role.level, bool(self.domain.span(node))), role.level
 
-    def _computed(self, node: Node, block: Block, level: int) -> str:
-        """The value computed in `block`, after its operands; iterative, so that the length of a
-        chain of ops is bounded by memory and not by Python's stack."""
-        stack = [(node, block, level)]
-        while stack:
-            current, home, at = stack[-1]
-            waiting = [
-                (base, *place)
-                for base in map(viewed, current.operands)
-                if base in self.nest.roles
-                and (place := self._computed_at(base, home, at)) is not None
-                and (id(place[0]), base) not in self.function.known
-            ]
-            if waiting and (id(home), current) not in self.function.known:
-                stack.extend(reversed(waiting))
-            else:
-                stack.pop()
-                self._compute(current, home, at)
-        return str(self.function.known[id(block), node])
+    def index(self, node: Node, position: int | None) -> str:
+        if position is None:
+            return self.loops.result_index(node)
+        return self.loops.operand_index(node, position)
 
-    def _compute(self, node: Node, block: Block, level: int) -> None:
-        """Emits the value's line, unless it is there; its operands have been computed."""
-        key = (id(block), node)
-        if key in self.function.known:
-            return
-        if is_index(node):
-            self.function.known[key] = index_value(node, self.loops.result_index(node))
-            return
-        operands = [
-            self._operand(node, position, block, level) for position in range(len(node.operands))
-        ]
-        if isinstance(node.op.lowering, Reduction):
-            if reduced_axes(node, self.domain):
-                raise AssertionError(f"{node!r} has no accumulator")
-            expression = reduction_of_one(node, operands[0])
-        else:
-            expression = scalar_expression(node, operands)
-        self._named(node, expression, block, key)
+    def remember(self, node: Node, expression: str, place: _Place) -> None:
+        self.function.known[id(place[0]), node] = expression
+
+    def assign(self, node: Node, expression: str, place: _Place) -> None:
+        if isinstance(node.op.lowering, Reduction) and reduced_axes(node, self.domain):
+            raise AssertionError(f"{node!r} has no accumulator")
+        self._named(node, expression, place[0], (id(place[0]), node))
 
     def _named(self, node: Node, expression: str, block: Block, key: tuple[int, object]) -> str:
         if key not in self.function.known:

@@ -103,7 +103,7 @@ def prologue_lines(
     ]
     lines = ElementLines(chain.domain, loops, storage_of, arguments, names, {})
     for node in chain.nodes:
-        lines.compute(node)
+        lines.named(node)
     return Prologue(tuple(lines.block.lines), lines.known[chain.value])
 
 

@@ -10,27 +10,24 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from graphc.ir.graph import Node
-from graphc.ir.lowering import Reduction, Strided
+from graphc.ir.lowering import Strided
 from graphc.ir.types import row_major_strides
 from graphc.kernels.loops.accumulators import StorageOf
 from graphc.kernels.loops.passes import pass_sinks, values_kept_between_passes
 from graphc.kernels.loops.scalar import (
     combined_in_order,
-    constant,
     dtype_name,
-    index_value,
     neutral_element,
     number,
-    reduction_of_one,
-    scalar_expression,
 )
 from graphc.kernels.loops.source import Arguments, Microkernel
 from graphc.kernels.loops.statements import Block, Call, Element, Stack
+from graphc.kernels.loops.values import ValueWriter
 from graphc.kernels.nests.access import Loop, access_along, index_expression, place_in_memory
 from graphc.kernels.nests.domain import Refusal
 from graphc.kernels.nests.loopnest import LoopNest, Phase, Reduces, plan_loops
 from graphc.kernels.nests.names import Names, described, label
-from graphc.kernels.nests.node_kinds import is_contraction, is_index, is_inline, viewed
+from graphc.kernels.nests.node_kinds import is_contraction, viewed
 from graphc.kernels.products.microkernel import ITEM_BYTES, transpose_microkernel
 
 # Of a value of a block of rows: a few of them stay in the first cache.
@@ -106,7 +103,7 @@ def _padded(count: int, lanes: int) -> int:
     return -(-count // lanes) * lanes
 
 
-class _BlockWriter:
+class _BlockWriter(ValueWriter[Block]):
     """Writes the lines for one block of rows.
 
     arrays: of values that stand in one. made: the names that values have in the loop being
@@ -120,7 +117,7 @@ class _BlockWriter:
         self.padded = _padded(rows, lanes)
         self.tile_stride = tile_stride
         self.declared = Block()
-        self.loaded = Block()
+        self.loads = Block()
         self.arrays: dict[Node, str] = {}
         self.operands: dict[tuple[Node, str], str] = {}
         self.made: dict[Node, str] = {}
@@ -141,7 +138,7 @@ class _BlockWriter:
             self._pass(level, kept, body)
             self._row_level(level, body)
         self._store(body)
-        return [*self.loaded.lines, *body.lines]
+        return [*self.loads.lines, *body.lines]
 
     def _array(self, node: Node, name: str, *, by_element: bool) -> str:
         array = self.owner.names.unique(name)
@@ -219,10 +216,10 @@ class _BlockWriter:
                 self.arrays[node] = self._array(node, label(node), by_element=False)
                 target = Element(self.arrays[node], "r")
                 start.assign(target, neutral_element(node), node)
-                value = self._operand(node, 0, lines)
+                value = self.operand(node, 0, lines)
                 lines.accumulate(target, combined_in_order(node, str(target), value), node)
             elif node is not self.owner.product:
-                value = self._value(node, lines)
+                value = self.value(node, lines)
                 name = f"{label(node)}_columns"
                 self.arrays[node] = self._array(node, name, by_element=True)
                 lines.assign(Element(self.arrays[node], f"j * {self.padded} + r"), value, node)
@@ -248,80 +245,57 @@ class _BlockWriter:
             role = self.nest.roles[node]
             if role.inner or role.level != level or node in self.nest.reduces:
                 continue
-            value = self._value(node, lines)
+            value = self.value(node, lines)
             self.arrays[node] = self._array(node, label(node), by_element=False)
             lines.assign(Element(self.arrays[node], "r"), value, node)
         body.loop("r", self.padded, self._with_row(lines))
 
     # --- values --------------------------------------------------------------------------------
 
-    def _value(self, node: Node, lines: Block) -> str:
-        """The value as `lines` read it: of an array, or computed after its operands."""
-        stack = [node]
-        while stack:
-            current = stack[-1]
-            waiting = [
-                base
-                for base in map(viewed, current.operands)
-                if base in self.nest.roles and not self._at_hand(base)
-            ]
-            if waiting and not self._at_hand(current):
-                stack.extend(reversed(waiting))
-                continue
-            stack.pop()
-            if not self._at_hand(current):
-                self._compute(current, lines)
-        return self._known(node, lines)
+    def is_made(self, node: Node) -> bool:
+        return node in self.nest.roles
 
-    def _at_hand(self, node: Node) -> bool:
-        return node in self.made or node in self.arrays
+    def home(self, node: Node, place: Block) -> Block | None:
+        return None if node in self.made or node in self.arrays else place
 
-    def _known(self, node: Node, lines: Block) -> str:
+    def found(self, node: Node, place: Block) -> str:
         if node not in self.made:
             inner = self.nest.roles[node].inner
             index = f"j * {self.padded} + r" if inner else "r"
-            self._name(node, f"{self.arrays[node]}[{index}]", lines)
+            self.assign(node, f"{self.arrays[node]}[{index}]", place)
         return self.made[node]
 
-    def _compute(self, node: Node, lines: Block) -> None:
-        if is_index(node):
-            place = Strided(0, row_major_strides(node.type.dims))
-            axes = self.nest.domain.axes[node]
-            self.asks_for_row |= 0 in axes
-            self.made[node] = index_value(node, self.owner.index(place, axes))
-            return
-        operands = [self._operand(node, p, lines) for p in range(len(node.operands))]
-        if isinstance(node.op.lowering, Reduction):
-            # Over extents of 1.
-            self._name(node, reduction_of_one(node, operands[0]), lines)
+    def index(self, node: Node, position: int | None) -> str:
+        domain = self.nest.domain
+        if position is None:
+            place: Strided | None = Strided(0, row_major_strides(node.type.dims))
+            axes = domain.axes[node]
         else:
-            self._name(node, scalar_expression(node, operands), lines)
-
-    def _name(self, node: Node, expression: str, lines: Block) -> None:
-        name = self.owner.names.unique(label(node))
-        self.made[node] = name
-        lines.assign(name, expression, node)
-
-    def _operand(self, node: Node, position: int, lines: Block) -> str:
-        operand = node.operands[position]
-        base = viewed(operand)
-        if base in self.nest.roles:
-            return self._value(base, lines)
-        if is_inline(base) and not is_index(base):
-            return constant(base)
-        place = place_in_memory(operand)
+            place = place_in_memory(node.operands[position])
+            axes = domain.operand_axes[node, position]
         assert place is not None
+        self.asks_for_row |= 0 in axes
+        return self.owner.index(place, axes)
+
+    def remember(self, node: Node, expression: str, place: Block) -> None:
+        self.made[node] = expression
+
+    def assign(self, node: Node, expression: str, place: Block) -> None:
+        self.made[node] = self.owner.names.unique(label(node))
+        place.assign(self.made[node], expression, node)
+
+    def loaded(self, node: Node, position: int, place: Block) -> str:
+        operand = node.operands[position]
+        base, at = viewed(operand), place_in_memory(operand)
+        assert at is not None
         axes = self.nest.domain.operand_axes[node, position]
-        index = self.owner.index(place, axes)
-        if is_index(base):
-            self.asks_for_row |= 0 in axes
-            return index_value(base, index)
+        index = self.owner.index(at, axes)
         if 0 not in axes:
             return f"{self.owner.arguments.name(self.owner.storage_of(base))}[{index}]"
-        array = self._loaded(base, index, by_element=1 in axes)
+        array = self._array_of(base, index, by_element=1 in axes)
         return f"{array}[j * {self.padded} + r]" if 1 in axes else f"{array}[r]"
 
-    def _loaded(self, base: Node, index: str, *, by_element: bool) -> str:
+    def _array_of(self, base: Node, index: str, *, by_element: bool) -> str:
         """The array that holds an operand for the rows of a block. There are no rows behind them
         to be read, though what the lanes behind hold is computed, too."""
         if (base, index) in self.operands:
@@ -336,12 +310,12 @@ class _BlockWriter:
                 self._set(array, f"{self.rows}, {self.padded}", zero)
             row = Block()
             row.assign(Element(array, "r"), source)
-            self._each_row(self.loaded, row)
+            self._each_row(self.loads, row)
             return array
         size = self.padded * self.owner.columns
         self._set(array, str(size), zero)
         element, row = Block(), Block()
         element.assign(Element(array, f"j * {self.padded} + r"), source)
         row.loop("j", self.owner.columns, element)
-        self._each_row(self.loaded, row)
+        self._each_row(self.loads, row)
         return array
