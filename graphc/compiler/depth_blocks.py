@@ -76,9 +76,10 @@ def add_up_images_apart(node: Node) -> Node | None:
     element of a window, and what it reads of one image stays in the second cache meanwhile.
     """
     (terms,) = node.operands
-    batch, *positions = node.attributes["axes"]
-    if terms.op is not elementwise.multiply or not positions or batch != 0:
+    axes = node.attributes["axes"]
+    if terms.op is not elementwise.multiply or len(axes) < 2 or axes[0] != 0:
         return None
+    positions = list(axes[1:])
     if not any(_is_windows(x, terms) for x in terms.operands) or terms.type.dims[0] == 1:
         return None
     if positions != [*range(1, 2 * len(positions), 2)] or terms.rank < 2 * len(positions) + 2:

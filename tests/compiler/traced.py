@@ -11,13 +11,13 @@ import functools
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from types import CodeType
+from types import CodeType, MappingProxyType
 from typing import Any
 
 import numpy as np
 
 from graphc.compiler.assemble import executable_of
-from graphc.compiler.executable import Buffer, BufferRole, Row
+from graphc.compiler.executable import Buffer, BufferRole, Loop, Row
 from graphc.compiler.pipeline import Compilation
 from graphc.compiler.plan import PlannedInstruction
 from graphc.ir.lowering import Scatter
@@ -237,6 +237,18 @@ def _stack(dtype: Any, count: int) -> Pointer:
     return Pointer(Space("stack", elements.view(np.uint8)), elements, 0)
 
 
+@dataclass(frozen=True)
+class Turn:
+    """A row of the table in one step of the loops around it.
+
+    slices: of buffers that are slices in that step, which buffer they are of, and from which byte.
+    """
+
+    row: Row
+    instruction: PlannedInstruction
+    slices: Mapping[int, tuple[int, int]]
+
+
 @dataclass
 class Traced:
     """A compiled program whose kernels run as Python, each thread between two meetings in turn."""
@@ -255,11 +267,29 @@ class Traced:
         """Runs the program once. Raises OutsideError, LostValueError or RaceError."""
         given = {**inputs, **states}
         for number, buffer in enumerate(self.executable.buffers):
-            if buffer.role is not BufferRole.ARENA:
+            if buffer.role not in (BufferRole.ARENA, BufferRole.SLICE):
                 self.spaces[number] = self._space(buffer, given)
-        rows = list(zip(self.executable.rows, self.instructions, strict=True))
-        for together in _between_meetings(rows):
+        turns = list(self._turns(0, len(self.executable.rows), {}))
+        for together in _between_meetings(turns):
             self._run_together(together)
+
+    def _turns(self, begin: int, end: int, slices: Mapping[int, tuple[int, int]]) -> Iterator[Turn]:
+        """The rows from `begin` to `end` in the order in which a thread gets to them."""
+        loops: dict[int, Loop] = {loop.begin: loop for loop in self.executable.loops}
+        number = begin
+        while number < end:
+            yield Turn(self.executable.rows[number], self.instructions[number], slices)
+            loop = loops.get(number)
+            number += 1
+            if loop is None:
+                continue
+            for step in range(loop.length):
+                moved = {
+                    each.buffer: (each.whole, each.first + step * each.stride)
+                    for each in loop.slices
+                }
+                yield from self._turns(number, loop.end + 1, {**slices, **moved})
+            number = loop.end + 1
 
     def output(self, name: str) -> Array:
         """What the last run has left of an output."""
@@ -283,22 +313,23 @@ class Traced:
         flat = np.array(value, buffer.dtype.numpy).reshape(-1)
         return Space(buffer.name or "constant", flat.view(np.uint8))
 
-    def _run_together(self, rows: Sequence[tuple[Row, PlannedInstruction]]) -> None:
+    def _run_together(self, turns: Sequence[Turn]) -> None:
         spaces = [self.arena, *self.spaces.values()]
         before: list[list[tuple[Array, Array]]] = []
         for thread in range(self.threads):
             for space in spaces:
                 space.forget()
-            for row, instruction in rows:
-                if thread == 0 or row.shared:
-                    self._run_kernel(row, instruction, thread)
+            for turn in turns:
+                if turn.row.kernel and (thread == 0 or turn.row.shared):
+                    self._run_kernel(turn, thread)
             marks = [(space.read, space.written) for space in spaces]
             for other in before:
                 for space, mine, theirs in zip(spaces, marks, other, strict=True):
                     _check_race(space, mine, theirs)
             before.append(marks)
 
-    def _run_kernel(self, row: Row, instruction: PlannedInstruction, thread: int) -> None:
+    def _run_kernel(self, turn: Turn, thread: int) -> None:
+        row, instruction = turn.row, turn.instruction
         source = instruction.source
         names = _namespace()
         names |= {kernel.name: _microkernel(kernel) for kernel in source.microkernels}
@@ -307,30 +338,35 @@ class Traced:
             isinstance(node.op.lowering, Scatter)
             for node in (instruction.group.nodes if instruction.group else ())
         )
-        pointers = [self._pointer(number, keeps=not adds) for number in row.arguments]
+        pointers = [self._pointer(number, not adds, turn.slices) for number in row.arguments]
         with np.errstate(all="ignore"):
             status = names[source.name](pointers, thread, self.threads if row.shared else 1)
         assert status in (0, CHECK_FAILED)
 
-    def _pointer(self, number: int, keeps: bool) -> Pointer:
+    def _pointer(
+        self, number: int, keeps: bool, slices: Mapping[int, tuple[int, int]] = MappingProxyType({})
+    ) -> Pointer:
         """keeps: whether a state's element has its old value until nobody reads it any more."""
         buffer = self.executable.buffers[number]
+        nbytes, dtype, first = buffer.nbytes, buffer.dtype.numpy, 0
+        while buffer.role is BufferRole.SLICE:
+            number, offset = slices[number]
+            buffer, first = self.executable.buffers[number], first + offset
         space = self.arena if buffer.role is BufferRole.ARENA else self.spaces[number]
-        raw = space.memory[buffer.offset : buffer.offset + buffer.nbytes]
+        first += buffer.offset
+        elements = space.memory[first : first + nbytes].view(dtype)
         is_state = buffer.role in (BufferRole.STATE, BufferRole.PARAMETER)
-        lost = np.zeros(buffer.size, bool) if is_state and keeps else None
-        return Pointer(space, raw.view(buffer.dtype.numpy), buffer.offset, 0, lost)
+        lost = np.zeros(elements.size, bool) if is_state and keeps else None
+        return Pointer(space, elements, first, 0, lost)
 
 
-def _between_meetings(
-    rows: Sequence[tuple[Row, PlannedInstruction]],
-) -> Iterator[list[tuple[Row, PlannedInstruction]]]:
-    together: list[tuple[Row, PlannedInstruction]] = []
-    for row, instruction in rows:
-        if row.barrier and together:
+def _between_meetings(turns: Sequence[Turn]) -> Iterator[list[Turn]]:
+    together: list[Turn] = []
+    for turn in turns:
+        if turn.row.barrier and together:
             yield together
             together = []
-        together.append((row, instruction))
+        together.append(turn)
     yield together
 
 
