@@ -215,6 +215,13 @@ _THIRD = 1 / 3
 _SHARED = [[0.5, 0.5, 0], [_THIRD] * 3, [0.5, 0, 0.5], [NAN] * 3]
 _HALF = [-INF, 0.0, 0.0]
 
+# A query that attends to keys of weights 1/4 and 3/4, and to one that is masked.
+_LOG_3 = math.log(3.0)
+_ATTENTION: Sequence[Any] = (
+    [[1.0]], [[0.0], [_LOG_3], [0.0]], [[1.0], [3.0], [7.0]], [[0.0, 0.0, -INF]],
+)  # fmt: skip
+_ATTENDS = {"causal": False, "scale": 1.0, "block": 0}
+
 TENSOR_SLOPES = (
     Slope("sum", 0, [[[INF, 0.0], [-0.0, NAN]]], [[1, 1], [2, 2]], {"axes": (1,)}, [[1.0], [2.0]]),
     *(Slope(op, 0, [_ROWS], _SHARED, {"axes": (1,)}) for op in ("max", "greatest")),
@@ -274,6 +281,13 @@ TENSOR_SLOPES = (
           {"transpose_x": False, "transpose_y": False}, 2.0),
     Slope("matmul", 1, [[[INF, 0.0]], [[1.0], [INF]]], [[INF], [0]],
           {"transpose_x": False, "transpose_y": False}, 2.0),
+    # P (v - 5/2) is -3/8 and 3/8. The second derivative is the third moment of k, k and v.
+    Slope("attention", 0, _ATTENTION, [[0.375 * _LOG_3]], _ATTENDS),
+    Slope("attention", 1, _ATTENTION, [[-0.375], [0.375], [0]], _ATTENDS),
+    Slope("attention_slope", 0, [[[1.0]], *_ATTENTION], [[0.375 * _LOG_3]], _ATTENDS | {"of": 0}),
+    Slope("attention_slope", 1, [[[1.0]], *_ATTENTION], [[-0.1875 * _LOG_3**2]],
+          _ATTENDS | {"of": 0}),
+    Slope("start", 0, [[INF, -0.0, 2.0]], [3, 4, 5], {"number": 0}, [3.0, 4.0, 5.0]),
     Slope("softmax", 0, [_HALF], [0, 0.25, -0.25], {"axis": 0}, [3.0, 1.0, 0.0]),
     Slope("log_softmax", 0, [_HALF], [3, -1, -2], {"axis": 0}, [3.0, 1.0, 0.0]),
     Slope("logsumexp", 0, [[-INF, 0.0, -0.0]], [0, 0.5, 0.5], {"axes": (0,)}),
