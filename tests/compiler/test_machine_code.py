@@ -17,6 +17,7 @@ from graphc.kernels.native import jit_primitives
 from graphc.kernels.native.llvm import CompiledKernel, compile_ir
 from graphc.kernels.native.machine_code import InnerLoop, inner_loops
 from graphc.kernels.products.microkernel import microkernel
+from graphc.kernels.products.window_microkernel import window_microkernel
 from tests.compiler import networks
 
 # Rows that are a multiple of every vector's lanes: no loop has to work element by element.
@@ -133,9 +134,9 @@ def test_scalar_loops_are_the_rest_of_vector_loops(name: str) -> None:
 Step = list[tuple[PlannedInstruction, list[InnerLoop]]]
 
 
-# All but those with layers or sums of a few columns, whose elements are stored one by one.
-NARROW = ("sac", "vae", "bn", "mexp", "pinn")
-VECTORISED = tuple(name for name in workloads.NAMES if name not in NARROW)
+# Networks of dense layers without layers or sums of a few columns, whose elements are stored one
+# by one.
+VECTORISED = ("S", "A", "B", "C", "L", "E", "ppo", "dqn", "embed")
 
 
 @pytest.fixture(scope="module", params=VECTORISED)
@@ -190,6 +191,16 @@ def test_no_tile_of_a_step_spills(step: Step) -> None:
     for loop in tiles:
         assert loop.fused == loop.packed > 0, loop
         assert not loop.spills and loop.reloads <= RELOADS[native().vector_bits], loop
+
+
+def test_a_tile_of_windows_keeps_its_sums_in_registers() -> None:
+    """It reads the places of some rows from the stack in each step, one for each FMA at most."""
+    bits = native().vector_bits
+    rows, lanes = bits // 64, bits // 32
+    tile = window_microkernel("f32", rows, 2 * lanes, lanes, outer_axes=2)
+    (loop, *_) = _working(compile_ir(tile.llvm_ir, native().target).assembly)
+    assert loop.fused == loop.packed == 2 * rows
+    assert not loop.spills and loop.reloads <= rows
 
 
 def test_too_large_a_tile_is_seen_to_spill() -> None:
