@@ -21,6 +21,7 @@ BENCHMARKS: dict[str, tuple[str, ...]] = {
     "estimators": ("--rounds", "5", "--seeds", "2"),
     "busy": ("--workloads", "S,A,E", "--seconds", "2"),
     "ulp": ("--all", "--stride", "1021"),
+    "ulp_f64": ("--count", "1000000"),
 }
 
 

@@ -70,6 +70,12 @@ FORMS: dict[str, tuple[str, tuple[Any, ...]]] = {
     "BatchNorm": ("batch_norm", ()),
     "Dense": ("dense", (4, "relu")),
     "Dropout": ("dropout", (0.5,)),
+    "GRU": ("gru", (2,)),
+    "LSTM": ("lstm", (2,)),
+    "MultiHeadAttention": ("multi_head_attention", (2, 3)),
+    "SimpleRNN": ("simple_rnn", (2,)),
+    "TransformerDecoderBlock": ("transformer_decoder_block", (4, 1)),
+    "TransformerEncoderBlock": ("transformer_encoder_block", (4, 1)),
     "Embedding": ("embedding", (5, 2)),
     "Flatten": ("flatten", ()),
     "GaussianDropout": ("gaussian_dropout", (0.5,)),
@@ -112,9 +118,23 @@ FORMS: dict[str, tuple[str, tuple[Any, ...]]] = {
 }
 
 
+# Their input is a sequence for each row of the batch.
+OF_SEQUENCES = (
+    "GRU", "LSTM", "MultiHeadAttention", "SimpleRNN", "TransformerDecoderBlock",
+    "TransformerEncoderBlock",
+)  # fmt: skip
+# A layer around one that is given, so that both forms cannot be made of the same arguments.
+AROUND_ANOTHER = {"Bidirectional", "bidirectional"}
+# What is called more than once, or with two tensors, is an object alone; and functions of tensors.
+OBJECTS_ALONE = {"KeyValueCache", "PositionEmbedding", "RotaryEmbedding", "SinePositionEncoding"}
+FUNCTIONS = {"alibi_bias", "attention", "attention_weights", "weights_from_torch"}
+
+
 def _rank(kind: str) -> int:
     """The axes of a layer's input: a batch, features, and those that its name counts, or that
-    images have."""
+    images and sequences have."""
+    if kind in OF_SEQUENCES:
+        return 3
     counted = re.search(r"([123])D", kind)
     if kind.startswith("Random"):
         return 4
@@ -140,7 +160,8 @@ def test_short_forms_declare_what_layers_declare(kind: str) -> None:
 
 
 def test_every_layer_has_a_short_form() -> None:
-    assert set(gc.nn.__all__) == {"Layer", *FORMS, *(short for short, _ in FORMS.values())}
+    formed = {*FORMS, *(short for short, _ in FORMS.values()), *AROUND_ANOTHER}
+    assert set(gc.nn.__all__) == {"Layer", *formed, *OBJECTS_ALONE, *FUNCTIONS}
 
 
 # --- names ---------------------------------------------------------------------------------------
