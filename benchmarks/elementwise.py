@@ -16,7 +16,7 @@ import numpy as np
 import graphc as gc
 from benchmarks.measure import calls, interleaved_medians, print_table, write_json
 from benchmarks.workloads import ELEMENTWISE_ROWS, elementwise
-from graphc.compiler.plan import Plan
+from graphc.compiler.plan.planning import Plan
 from graphc.kernels.groups.group import LoopGroup
 
 SECONDS_A_ROUND = 0.05

@@ -41,7 +41,7 @@ from benchmarks.measure import (
 )
 from benchmarks.peer_process import PEERS, PEERS_PYTHON, Peers, started
 from benchmarks.workloads import ELEMENTWISE_ROWS, NAMES, Workload, workload
-from graphc.compiler.native import native
+from graphc.compiler.load.native import native
 from graphc.functions.function import Function
 
 NUMPY_THREADS = 1

@@ -41,7 +41,8 @@ from graphc.errors import (
 from graphc.functions.function import Function, function
 from graphc.functions.minimize import Minimum, minimize
 from graphc.instead import missing_name
-from graphc.ir.activations import (
+from graphc.ir.dims import Dim
+from graphc.ir.functions.activations import (
     gelu,
     glu,
     hard_sigmoid,
@@ -50,7 +51,7 @@ from graphc.ir.activations import (
     prelu,
     selu,
 )
-from graphc.ir.build import (
+from graphc.ir.functions.build import (
     all,
     any,
     argmax,
@@ -87,12 +88,10 @@ from graphc.ir.build import (
     var,
     where,
 )
-from graphc.ir.convolution import conv, conv_transpose, depthwise_conv, separable_conv
-from graphc.ir.custom_vjp import CustomVjp, custom_vjp
-from graphc.ir.dims import Dim
-from graphc.ir.einsum import einsum, outer
-from graphc.ir.elements import clip, isfinite, isinf, isnan, nan_to_num, round
-from graphc.ir.filling import (
+from graphc.ir.functions.convolution import conv, conv_transpose, depthwise_conv, separable_conv
+from graphc.ir.functions.einsum import einsum, outer
+from graphc.ir.functions.elements import clip, isfinite, isinf, isnan, nan_to_num, round
+from graphc.ir.functions.filling import (
     arange,
     diagonal,
     eye,
@@ -105,8 +104,19 @@ from graphc.ir.filling import (
     zeros,
     zeros_like,
 )
+from graphc.ir.functions.joining import array_split, flip, repeat, roll, split, stack, tile
+from graphc.ir.functions.ordering import argsort, cumprod, cumsum, sort, take_along_axis, top_k
+from graphc.ir.functions.padding import pad
+from graphc.ir.functions.pooling import (
+    adaptive_average_pool,
+    adaptive_max_pool,
+    average_pool,
+    max_pool,
+)
+from graphc.ir.functions.resizing import pixel_shuffle, pixel_unshuffle, resize
+from graphc.ir.functions.shaping import moveaxis, swapaxes
+from graphc.ir.functions.sliding_windows import sliding_window_view
 from graphc.ir.graph import Node
-from graphc.ir.joining import array_split, flip, repeat, roll, split, stack, tile
 from graphc.ir.op import Op
 from graphc.ir.ops.activations import mish, silu, softsign
 from graphc.ir.ops.bitwise import (
@@ -170,20 +180,11 @@ from graphc.ir.ops.mathematics import (
 )
 from graphc.ir.ops.rounding import ceil, floor, floor_divide, mod, trunc
 from graphc.ir.ops.special import digamma, erf, erfc, lgamma
-from graphc.ir.ordering import argsort, cumprod, cumsum, sort, take_along_axis, top_k
-from graphc.ir.padding import pad
-from graphc.ir.pooling import (
-    adaptive_average_pool,
-    adaptive_max_pool,
-    average_pool,
-    max_pool,
-)
-from graphc.ir.resizing import pixel_shuffle, pixel_unshuffle, resize
-from graphc.ir.shaping import moveaxis, swapaxes
-from graphc.ir.sliding_windows import sliding_window_view
+from graphc.ir.programs.custom_vjp import CustomVjp, custom_vjp
 from graphc.ir.types import DType, bool_, f32, f64, i32, i64, u8
-from graphc.train import callbacks, data, loggers
-from graphc.train.history import History
+from graphc.train.callbacks import callbacks, loggers
+from graphc.train.callbacks.history import History
+from graphc.train.data import data
 from graphc.train.load_model import load_model
 from graphc.train.model import Model
 

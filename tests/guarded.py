@@ -14,10 +14,10 @@ from typing import Any, Literal
 
 import numpy as np
 
-from graphc.compiler.compiled import CompiledProgram
-from graphc.compiler.executable import Buffer, BufferRole
-from graphc.compiler.kernel_code import KernelCode
-from graphc.compiler.native import LoadedProgram
+from graphc.compiler.load.compiled import CompiledProgram
+from graphc.compiler.load.executable import Buffer, BufferRole
+from graphc.compiler.load.kernel_code import KernelCode
+from graphc.compiler.load.native import LoadedProgram
 from graphc.ir.op import Array
 
 PAGE = mmap.PAGESIZE

@@ -7,14 +7,23 @@ import random
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from graphc.ir import activations, build, convolution, einsum, elements, filling, joining, ordering
-from graphc.ir import pooling as pools
+from graphc.ir.functions import (
+    activations,
+    build,
+    convolution,
+    einsum,
+    elements,
+    filling,
+    joining,
+    ordering,
+)
+from graphc.ir.functions import pooling as pools
+from graphc.ir.functions.padding import pad
+from graphc.ir.functions.shaping import swapaxes
 from graphc.ir.graph import Node
 from graphc.ir.ops import activations as gates
 from graphc.ir.ops import elementwise as ops
 from graphc.ir.ops import log_sums, mathematics, movement, special
-from graphc.ir.padding import pad
-from graphc.ir.shaping import swapaxes
 
 # Beyond so many elements a node is not copied any further.
 MOST_ELEMENTS = 2000

@@ -9,8 +9,8 @@ from functools import partial
 
 import numpy as np
 
-from graphc.ir import build
-from graphc.ir.autodiff import gradients
+from graphc.ir.derive.autodiff import gradients
+from graphc.ir.functions import build
 from graphc.ir.graph import Graph, Node, Program, topological
 from graphc.ir.op import Array
 from graphc.ir.ops import composite, leaf, windows

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from graphc.ir import build, loops
+from graphc.ir.functions import build
 from graphc.ir.graph import Graph, Node
 from graphc.ir.ops import elementwise as ops
+from graphc.ir.programs import loops
 
 Step = Callable[[Sequence[Node], Sequence[Node]], tuple[Sequence[Node], Sequence[Node]]]
 

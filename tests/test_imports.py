@@ -110,7 +110,7 @@ def test_imports_go_one_way(path: Path) -> None:
         ("kernels/loops/emit.py", "from click import echo"),
         ("kernels/native/jit.py", "from graphc.compiler import fuse"),
         ("graphc/train/model.py", "import llvmlite.binding"),
-        ("graphc/compiler/fuse.py", "import importlib\nimportlib.import_module(name)"),
+        ("graphc/compiler/fusion/fuse.py", "import importlib\nimportlib.import_module(name)"),
         ("graphc/train/model.py", "import kernels"),
     ],
 )  # fmt: skip
@@ -139,7 +139,12 @@ def test_an_allowed_import_is_not(path: str, source: str) -> None:
 # Each imports from those before it and from itself. Last is the face of the package, with the names
 # that users import: nothing inside knows it.
 ROOMS = (
-    "graphc.ir", "graphc.kernels",
+    "graphc.ir",
+    "graphc.ir.text",
+    "graphc.ir.programs",
+    "graphc.ir.rewriting",
+    "graphc.ir.derive",
+    "graphc.kernels",
     "graphc.kernels.host",
     "graphc.kernels.mathematics",
     "graphc.kernels.nests",
@@ -151,13 +156,28 @@ ROOMS = (
     "graphc.kernels.run",
     "graphc.nan_report", "graphc.errors", "graphc.files",
     "graphc.display",
-    "graphc.declare", "graphc.compiler", "graphc.functions", "graphc.testing",
+    "graphc.declare",
+    "graphc.compiler",
+    "graphc.compiler.legalize",
+    "graphc.compiler.fusion",
+    "graphc.compiler.plan",
+    "graphc.compiler.pipeline",
+    "graphc.compiler.load",
+    "graphc.functions", "graphc.testing",
     "graphc.inspect", "graphc.drawing",
-    "graphc.profiling", "graphc.train", "graphc.sklearn", "graphc.commands", "graphc.cli", "graphc",
+    "graphc.profiling",
+    "graphc.train.callbacks",
+    "graphc.train.network",
+    "graphc.train.data",
+    "graphc.train.epochs",
+    "graphc.train.model_functions",
+    "graphc.train.files",
+    "graphc.train",
+    "graphc.sklearn", "graphc.commands", "graphc.cli", "graphc",
 )  # fmt: skip
 
 # Side by side: what is declared is compiled by `graphc.functions` alone.
-APART = {("graphc.compiler", "graphc.declare")}
+APART = "graphc.compiler", "graphc.declare"
 
 PACKAGES = {"ir": "graphc.ir", "kernels": "graphc.kernels", "graphc": "graphc"}
 
@@ -178,6 +198,10 @@ def package_of(path: Path) -> str:
     return module if path.name == "__init__.py" else module.rpartition(".")[0]
 
 
+def _are_apart(room: str, other: str) -> bool:
+    return all(r == a or r.startswith(a + ".") for r, a in zip((room, other), APART, strict=True))
+
+
 def against_the_order(source: str, path: Path) -> list[str]:
     """What the file at `path` imports from rooms that it must not know."""
     room = room_of(module_of(path))
@@ -185,7 +209,7 @@ def against_the_order(source: str, path: Path) -> list[str]:
     return [
         module
         for module in ours
-        if ROOMS.index(room_of(module)) > ROOMS.index(room) or (room, room_of(module)) in APART
+        if ROOMS.index(room_of(module)) > ROOMS.index(room) or _are_apart(room, room_of(module))
     ]
 
 
@@ -203,7 +227,7 @@ def test_rooms_are_in_order(path: Path) -> None:
         ("graphc/declare/init.py", "from graphc.train.model import Model"),
         ("graphc/declare/init.py", "from ..train import model"),
         ("graphc/declare/nn/layer.py", "def late():\n    from graphc.functions import function"),
-        ("graphc/compiler/native.py", "from graphc.declare.variables import Variables"),
+        ("graphc/compiler/load/native.py", "from graphc.declare.variables import Variables"),
         (
             "graphc/errors.py",
             "if TYPE_CHECKING:\n    from graphc.inspect.nan_search import find_nan",
@@ -222,7 +246,7 @@ def test_an_import_against_the_order_is_seen(path: str, source: str) -> None:
 
 
 def test_an_import_in_the_order_is_not() -> None:
-    source = "from graphc import errors\nfrom ..functions import function\nimport graphc.ir.build"
+    source = "from graphc import errors\nfrom ..functions import function\nimport graphc.ir.graph"
     assert against_the_order(source, Path("graphc/train/model.py")) == []
 
 
@@ -302,7 +326,9 @@ def test_public_modules_are_imported_as_users_write_them(module: str) -> None:
     assert getattr(importlib.import_module("graphc"), module.partition(".")[2]) is public
 
 
-@pytest.mark.parametrize("module", ["graphc.ir", "graphc.ir.ops", "graphc.ir.autodiff", "graphc"])
+@pytest.mark.parametrize(
+    "module", ["graphc.ir", "graphc.ir.ops", "graphc.ir.derive.autodiff", "graphc"]
+)
 def test_importing_leaves_the_compiler_out(module: str) -> None:
     """A process that finds plans and kernels on disk pays neither for numba nor for passes."""
     compiler = COMPILERS | {"graphc.compiler.pipeline", "graphc.kernels.loops.emit"}

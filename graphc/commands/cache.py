@@ -16,9 +16,9 @@ from graphc.commands.common import (
 )
 from graphc.commands.script import load_subject
 from graphc.commands.subject import extents_of, function_of
-from graphc.compiler.native import native
+from graphc.compiler.load.native import native
+from graphc.compiler.load.plan_cache import PLAN
 from graphc.compiler.pipeline import compile_program
-from graphc.compiler.plan_cache import PLAN
 from graphc.functions.variants import check_extents, options_of
 from graphc.inspect.explain_cache import CACHE_OFF, cached_entries
 from graphc.inspect.report import print_cache

@@ -7,29 +7,29 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from graphc.compiler import attention_blocks, depth_blocks
-from graphc.compiler.constants import load_many_constants
-from graphc.compiler.epilogue_reductions import fuse_with_reductions
-from graphc.compiler.fuse import Decision, group_each
-from graphc.compiler.gathers import fuse_gathers
-from graphc.compiler.legalize import legalize
-from graphc.compiler.loop_bodies import LoopPlan, step_of
+from graphc.compiler.fusion.epilogue_reductions import fuse_with_reductions
+from graphc.compiler.fusion.fuse import Decision, group_each
+from graphc.compiler.fusion.gathers import fuse_gathers
+from graphc.compiler.fusion.prologues import fuse_prologues
+from graphc.compiler.fusion.recompute import Recomputation
+from graphc.compiler.fusion.row_epilogues import fuse_row_epilogues
+from graphc.compiler.fusion.tiles import with_tiles
+from graphc.compiler.legalize import attention_blocks, depth_blocks
+from graphc.compiler.legalize.constants import load_many_constants
+from graphc.compiler.legalize.copies import legalize
+from graphc.compiler.legalize.row_inputs import take_rows
 from graphc.compiler.options import Options
-from graphc.compiler.plan import Plan, plan
-from graphc.compiler.prologues import fuse_prologues
-from graphc.compiler.recompute import Recomputation
-from graphc.compiler.row_epilogues import fuse_row_epilogues
-from graphc.compiler.row_inputs import take_rows
-from graphc.compiler.schedule import Schedule, schedule
-from graphc.compiler.tiles import with_tiles
+from graphc.compiler.plan.loop_bodies import LoopPlan, step_of
+from graphc.compiler.plan.planning import Plan, plan
+from graphc.compiler.plan.schedule import Schedule, schedule
 from graphc.ir.graph import Node, Program
-from graphc.ir.guard import guard_indices
-from graphc.ir.loop_rules import simplify_loops
-from graphc.ir.lower import deeply, expand_composites, specialize, with_bodies
-from graphc.ir.rewrite import Firing, rewrite
-from graphc.ir.row_updates import update_rows
-from graphc.ir.simplify import PRIMITIVE_RULES, simplify
-from graphc.ir.verify import verify
+from graphc.ir.programs.guard import guard_indices
+from graphc.ir.programs.lower import deeply, expand_composites, specialize, with_bodies
+from graphc.ir.programs.verify import verify
+from graphc.ir.rewriting.loop_rules import simplify_loops
+from graphc.ir.rewriting.rewrite import Firing, rewrite
+from graphc.ir.rewriting.row_updates import update_rows
+from graphc.ir.rewriting.simplify import PRIMITIVE_RULES, simplify
 from graphc.kernels.groups.group import Group, RegionGroup
 from graphc.kernels.products.tiling import Tilings
 

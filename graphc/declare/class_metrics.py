@@ -25,7 +25,7 @@ from graphc.declare.scores import (
 )
 from graphc.declare.set_metrics import Array, Parts, SetMetric
 from graphc.errors import ShapeError
-from graphc.ir import build
+from graphc.ir.functions import build
 from graphc.ir.given import is_one_of, shown
 from graphc.ir.graph import Node
 from graphc.ir.ops import elementwise as ops

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from graphc.ir.attributes import AXES, BOOL, DTYPE, FLOAT, INT, SHAPE, AttributeKind
-from graphc.ir.custom_op import derived_from_expansion, inferred_by_expansion
+from graphc.ir.derive.custom_op import derived_from_expansion, inferred_by_expansion
 from graphc.ir.given import as_integer, is_one_of, shown
 from graphc.ir.graph import Node
 from graphc.ir.lowering import Composite, Scalar

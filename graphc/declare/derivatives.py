@@ -8,17 +8,17 @@ from typing import Any, overload
 
 from graphc.declare.forms import Form, Nodes, form_of, in_form, listed
 from graphc.errors import GraphError
-from graphc.ir import jacobian as whole
-from graphc.ir import samples
-from graphc.ir.autodiff import gradients, vector_jacobian_product
-from graphc.ir.build import broadcast_to
-from graphc.ir.forward import jacobian_vector_product
+from graphc.ir.derive import jacobian as whole
+from graphc.ir.derive import samples
+from graphc.ir.derive.autodiff import gradients, vector_jacobian_product
+from graphc.ir.derive.forward import jacobian_vector_product
+from graphc.ir.functions.build import broadcast_to
 from graphc.ir.given import check_tensors, shown
 from graphc.ir.graph import Node, is_among, topological
-from graphc.ir.inference import inference_values
 from graphc.ir.location import callers_location, located
-from graphc.ir.rewrite import rewrite_values
-from graphc.ir.simplify import RULES
+from graphc.ir.programs.inference import inference_values
+from graphc.ir.rewriting.rewrite import rewrite_values
+from graphc.ir.rewriting.simplify import RULES
 from graphc.ir.types import Shape, is_several
 
 # From values in their stable form and what they depend on to a derivative by each of these.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 
-from graphc.ir import build
+from graphc.ir.functions import build
 from graphc.ir.graph import Node
 from graphc.ir.ops import elementwise as ops
 from graphc.ir.ops import random

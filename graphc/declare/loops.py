@@ -8,12 +8,12 @@ from typing import Any
 from graphc.declare.forms import Form, Nodes, form_of, in_form, listed
 from graphc.declare.hyperparameters import as_count
 from graphc.errors import DTypeError, GraphError, ShapeError
-from graphc.ir import loops
-from graphc.ir.build import broadcast_to
 from graphc.ir.dims import Dim, Extent
+from graphc.ir.functions.build import broadcast_to
 from graphc.ir.given import as_integer, is_tensor, shown
 from graphc.ir.graph import Node
 from graphc.ir.location import callers_location, located
+from graphc.ir.programs import loops
 from graphc.ir.types import as_shape, shape_text
 
 

@@ -22,7 +22,7 @@ from graphc.declare.scores import (
 )
 from graphc.declare.set_metrics import AUC, R2, OfPredictions, SetMetric
 from graphc.errors import DataError
-from graphc.ir import build
+from graphc.ir.functions import build
 from graphc.ir.given import as_array, as_integer
 from graphc.ir.graph import Node
 from graphc.ir.ops import composite

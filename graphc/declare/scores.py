@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from graphc.declare.losses.checks import check_several_classes, message_of
 from graphc.errors import DTypeError, ShapeError
-from graphc.ir import build
+from graphc.ir.functions import build
 from graphc.ir.given import check_tensors
 from graphc.ir.graph import Node
 from graphc.ir.ops import elementwise as ops

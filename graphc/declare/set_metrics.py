@@ -16,7 +16,7 @@ import numpy as np
 from graphc.declare.losses.checks import check_like
 from graphc.declare.scores import HALF, check_floats, check_shape
 from graphc.errors import ShapeError
-from graphc.ir import build
+from graphc.ir.functions import build
 from graphc.ir.given import check_tensors, is_one_of, shown
 from graphc.ir.graph import Node
 from graphc.ir.lazy import Lazy

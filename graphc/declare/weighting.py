@@ -16,8 +16,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from graphc.errors import GraphError
-from graphc.ir import build
 from graphc.ir.dims import Dim
+from graphc.ir.functions import build
 from graphc.ir.graph import Node, depends_on, topological
 from graphc.ir.location import located
 from graphc.ir.lowering import Assemble, Contract, Gather, Reduction, View

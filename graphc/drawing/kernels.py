@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from graphc.compiler.fuse import Decision
+from graphc.compiler.fusion.fuse import Decision
 from graphc.compiler.pipeline import Compilation
-from graphc.compiler.plan import Plan, bytes_moved
-from graphc.compiler.work import kind_of, nodes_of
+from graphc.compiler.plan.planning import Plan, bytes_moved
+from graphc.compiler.plan.work import kind_of, nodes_of
 from graphc.drawing.build import Drawing, Kernels, Origin, is_given, keys_of
 from graphc.drawing.diagram import Box, Boxing, Diagram
 from graphc.drawing.labels import is_scalar_constant

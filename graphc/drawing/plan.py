@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 
 from graphc.compiler.pipeline import Compilation
-from graphc.compiler.plan import PlannedInstruction, Storages
-from graphc.compiler.work import kind_of, locations_of, nodes_of
+from graphc.compiler.plan.planning import PlannedInstruction, Storages
+from graphc.compiler.plan.work import kind_of, locations_of, nodes_of
 from graphc.drawing.boxes import Part, layer_boxes
 from graphc.drawing.build import MOST_NODES_AT_FIRST, kind_of_node
 from graphc.drawing.diagram import Boxing, Diagram, DrawnEdge, DrawnNode, NodeKind

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from graphc.compiler.grouping import computed_nodes
+from graphc.compiler.fusion.grouping import computed_nodes
 from graphc.compiler.pipeline import Compilation, Trace, compile_program
 from graphc.drawing.build import program_diagram
 from graphc.drawing.diagram import Diagram
@@ -20,8 +20,8 @@ from graphc.functions.random_inputs import random_inputs
 from graphc.functions.variants import as_function, check_extents, options_of
 from graphc.inspect.stage import Stage
 from graphc.ir.graph import Node, Program
-from graphc.ir.lower import specialize
 from graphc.ir.op import Array
+from graphc.ir.programs.lower import specialize
 
 STAGES = (Stage.DECLARED, Stage.BACKWARD, Stage.SIMPLIFIED, Stage.FUSED, Stage.PLAN)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from graphc.ir.autodiff import vector_jacobian_product
+from graphc.ir.derive.autodiff import vector_jacobian_product
 from graphc.ir.errors import GraphError
 from graphc.ir.graph import Graph, Node, Program, topological
 from graphc.ir.op import Array

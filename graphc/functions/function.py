@@ -9,15 +9,15 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from graphc.compiler.compiled import CompiledProgram
-from graphc.compiler.executable import copied_rows
-from graphc.compiler.kernel_code import KernelCode
-from graphc.compiler.native import LoadedProgram, machine_code, native
+from graphc.compiler.legalize.row_inputs import readable_in_place
+from graphc.compiler.load.compiled import CompiledProgram
+from graphc.compiler.load.executable import copied_rows
+from graphc.compiler.load.kernel_code import KernelCode
+from graphc.compiler.load.native import LoadedProgram, machine_code, native
+from graphc.compiler.load.plan_cache import compiled_or_stored
+from graphc.compiler.load.plan_memory import PlanMemory, check_memory, plan_memory
+from graphc.compiler.load.row_loop import RowLoop
 from graphc.compiler.options import Options
-from graphc.compiler.plan_cache import compiled_or_stored
-from graphc.compiler.plan_memory import PlanMemory, check_memory, plan_memory
-from graphc.compiler.row_inputs import readable_in_place
-from graphc.compiler.row_loop import RowLoop
 from graphc.declare.forms import Nodes, form_of, in_form
 from graphc.declare.graph import graph_of
 from graphc.declare.hyperparameters import as_count
@@ -27,12 +27,12 @@ from graphc.functions.arrays import as_input, check_labels, misfit, solved_exten
 from graphc.functions.mode import Mode, check_options
 from graphc.functions.program import Updates, described, open_dimensions, program_of
 from graphc.functions.sizes import size_text, warn_of_many
-from graphc.ir.custom_vjp import without_custom_vjp
-from graphc.ir.cut import cut_at_inputs
 from graphc.ir.dims import Dim
 from graphc.ir.given import as_integer
 from graphc.ir.graph import Node
 from graphc.ir.op import Array
+from graphc.ir.programs.custom_vjp import without_custom_vjp
+from graphc.ir.programs.cut import cut_at_inputs
 from graphc.ir.reference import run_program
 from graphc.kernels.run.gate import Gate, Rank, Use
 from graphc.kernels.run.memory import data_address

@@ -8,12 +8,12 @@ from typing import Any
 
 from graphc.declare.forms import Nodes, listed
 from graphc.display.table import counted
-from graphc.ir.cut import needed_nodes
 from graphc.ir.errors import ForeignTensorError, GraphError
 from graphc.ir.given import shown
 from graphc.ir.graph import Node, Program, is_among, topological
-from graphc.ir.inference import without_training_forms
 from graphc.ir.ops import leaf
+from graphc.ir.programs.cut import needed_nodes
+from graphc.ir.programs.inference import without_training_forms
 from graphc.ir.types import is_several, named_dimensions
 
 Updates = Mapping[Node, Node] | Sequence[tuple[Node, Node]]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from graphc.compiler.native import native
+from graphc.compiler.load.native import native
 from graphc.compiler.options import Options
 from graphc.errors import DataError
 from graphc.functions.function import Function, function

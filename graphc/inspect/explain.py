@@ -6,11 +6,11 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from graphc.compiler.fuse import Decision, group_each
-from graphc.compiler.native import native
+from graphc.compiler.fusion.fuse import Decision, group_each
+from graphc.compiler.fusion.recompute import Recomputation
+from graphc.compiler.load.native import native
 from graphc.compiler.pipeline import Compilation, Trace, compile_program
-from graphc.compiler.plan import Plan, bytes_moved
-from graphc.compiler.recompute import Recomputation
+from graphc.compiler.plan.planning import Plan, bytes_moved
 from graphc.functions.function import Function
 from graphc.functions.variants import options_of
 from graphc.inspect.explain_cache import CachedEntry, cached_entries
@@ -24,7 +24,7 @@ from graphc.inspect.explanation import (
     TileChoice,
 )
 from graphc.ir.graph import Node, Program
-from graphc.ir.rewrite import Firing
+from graphc.ir.rewriting.rewrite import Firing
 from graphc.kernels.groups.group import Candidate, ContractionGroup
 from graphc.kernels.native.cache import NO_ENTRY
 from graphc.kernels.nests.names import described, label

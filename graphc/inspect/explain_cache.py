@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from graphc.compiler.native import EXECUTOR_DIGEST, Native
+from graphc.compiler.load.native import EXECUTOR_DIGEST, Native
+from graphc.compiler.load.plan_cache import PLAN, program_digest
 from graphc.compiler.options import Options
-from graphc.compiler.plan import Plan
-from graphc.compiler.plan_cache import PLAN, program_digest
+from graphc.compiler.plan.planning import Plan
 from graphc.ir.graph import Program
 from graphc.kernels.loops.source import kernel_digest
 from graphc.kernels.native.cache import KERNEL, DiskCache, StoredEntry

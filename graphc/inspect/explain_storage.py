@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from graphc.compiler.arena import LiveRange
-from graphc.compiler.fuse import Decision
+from graphc.compiler.fusion.fuse import Decision
 from graphc.compiler.pipeline import Compilation
-from graphc.compiler.plan import Plan, PlannedInstruction
+from graphc.compiler.plan.arena import LiveRange
+from graphc.compiler.plan.planning import Plan, PlannedInstruction
 from graphc.inspect.explanation import ExplainedBuffer
 from graphc.ir.graph import Node
 from graphc.kernels.groups.group import ContractionGroup

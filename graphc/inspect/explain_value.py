@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from graphc.compiler.grouping import Uses, uses_of
+from graphc.compiler.fusion.grouping import Uses, uses_of
 from graphc.compiler.pipeline import Compilation
-from graphc.compiler.plan import Plan
+from graphc.compiler.plan.planning import Plan
 from graphc.inspect.explain import Explained, expression, tile_choice
 from graphc.inspect.explain_storage import (
     computing_kernels,
@@ -24,7 +24,7 @@ from graphc.inspect.stage_text import labels_of
 from graphc.ir.graph import Node
 from graphc.ir.lowering import Composite
 from graphc.ir.ops import leaf
-from graphc.ir.text import value_labels
+from graphc.ir.text.parsing import value_labels
 from graphc.kernels.groups.group import ContractionGroup
 from graphc.kernels.nests.names import described
 from graphc.kernels.nests.node_kinds import is_contraction, is_inline, is_view, viewed

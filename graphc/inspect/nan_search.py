@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from graphc.compiler.assemble import compiled
-from graphc.compiler.grouping import computed_nodes
-from graphc.compiler.native import LoadedProgram, native
+from graphc.compiler.fusion.grouping import computed_nodes
+from graphc.compiler.load.assemble import compiled
+from graphc.compiler.load.native import LoadedProgram, native
 from graphc.compiler.options import Options
 from graphc.compiler.pipeline import (
     Compilation,

@@ -6,17 +6,17 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from graphc.compiler.fuse import Decision
-from graphc.compiler.native import native
+from graphc.compiler.fusion.fuse import Decision
+from graphc.compiler.load.native import native
 from graphc.compiler.pipeline import Compilation, Rewriting, Trace, compile_program
-from graphc.compiler.plan import Plan, PlannedInstruction, bytes_moved
-from graphc.compiler.work import kind_of
+from graphc.compiler.plan.planning import Plan, PlannedInstruction, bytes_moved
+from graphc.compiler.plan.work import kind_of
 from graphc.functions.function import Function
 from graphc.functions.variants import options_of
 from graphc.inspect.stage import Stage
 from graphc.ir.graph import Node, Program
 from graphc.ir.ops import leaf
-from graphc.ir.text import print_program
+from graphc.ir.text.parsing import print_program
 from graphc.kernels.groups.group import Group, LoopGroup
 from graphc.kernels.loops.source import KernelSource, Storage, kernel_digest
 from graphc.kernels.native.code_comments import commented_assembly, commented_llvm, user_lines

@@ -11,7 +11,7 @@ from graphc.ir.types import shape_text
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from graphc.compiler.plan_memory import PlanMemory
+    from graphc.compiler.load.plan_memory import PlanMemory
 
 
 def print_summary(

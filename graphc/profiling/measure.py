@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from graphc.compiler.grouping import computed_nodes
-from graphc.compiler.native import LoadedProgram, native
-from graphc.compiler.plan import PlannedInstruction
-from graphc.compiler.work import kind_of, locations_of, nodes_of, work_of
+from graphc.compiler.fusion.grouping import computed_nodes
+from graphc.compiler.load.native import LoadedProgram, native
+from graphc.compiler.plan.planning import PlannedInstruction
+from graphc.compiler.plan.work import kind_of, locations_of, nodes_of, work_of
 from graphc.ir.types import f32, f64
 from graphc.kernels.run.executor import Executor
 from graphc.kernels.run.instruction_table import Timing

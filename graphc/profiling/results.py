@@ -6,7 +6,7 @@ import os
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
-from graphc.compiler.native import LoadedProgram
+from graphc.compiler.load.native import LoadedProgram
 from graphc.profiling.roofline import Roofline
 
 # What the clock between two kernels is wrong by: a processor begins with the next kernel while some

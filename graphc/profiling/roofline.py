@@ -7,9 +7,9 @@ A kernel that must move `bytes` and compute `flops` cannot be faster than its *r
 where `peak` is the rate of fused multiply-adds (two operations each) of the threads that run it, in
 its dtype, and `bandwidth` is that of the nearest memory that holds its working set: the storages
 that it works on, each once. Percent of the roofline is the roof over the time measured. The bytes
-are those of `graphc.compiler.plan.bytes_moved`: a kernel that reads a value twice, or whose
-operands were evicted since they were written, does more than that and shows less. A working set
-just larger than a cache is still found there in part, and may show a little more than 100 %.
+are those of `graphc.compiler.plan.planning.bytes_moved`: a kernel that reads a value twice, or
+whose operands were evicted since they were written, does more than that and shows less. A working
+set just larger than a cache is still found there in part, and may show a little more than 100 %.
 
 All rates are measured: the best of a few trials each. A profile measures them before and after its
 kernels and takes the better of both, since another process may hold a processor for a while.
@@ -25,7 +25,7 @@ from pathlib import Path
 
 import numpy as np
 
-from graphc.compiler.native import Native
+from graphc.compiler.load.native import Native
 from graphc.ir.types import DType
 from graphc.kernels.run.executor import MachineCode
 from graphc.kernels.run.instruction_table import Instruction, InstructionTable

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from graphc.compiler.native import LoadedProgram
-from graphc.compiler.plan import PlannedInstruction
-from graphc.compiler.work import nodes_of, work_of
+from graphc.compiler.load.native import LoadedProgram
+from graphc.compiler.plan.planning import PlannedInstruction
+from graphc.compiler.plan.work import nodes_of, work_of
 from graphc.ir.graph import Node
 from graphc.kernels.nests.names import label
 from graphc.profiling.results import Saving, Value

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from graphc.declare import losses
-from graphc.ir import build
+from graphc.ir.functions import build
 from graphc.ir.graph import Graph, Node
 from graphc.ir.ops import elementwise as ops
 from graphc.ir.types import DType

@@ -16,7 +16,7 @@ from graphc.declare.optim import Optimizer
 from graphc.errors import ShapeError
 from graphc.functions.function import Function, function
 from graphc.functions.mode import Mode
-from graphc.ir import build
+from graphc.ir.functions import build
 from graphc.ir.given import is_tensor, shown
 from graphc.ir.graph import Node
 from graphc.ir.location import located

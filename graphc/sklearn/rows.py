@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from graphc.compiler.row_loop import RowLoop, RowOrder
+from graphc.compiler.load.row_loop import RowLoop, RowOrder
 from graphc.functions.function import Function
-from graphc.train.epochs import Pace
+from graphc.train.epochs.native_epochs import Pace
 
 Array = np.ndarray[Any, np.dtype[Any]]
 

@@ -13,7 +13,7 @@ import numpy as np
 from graphc.sklearn.learner import Learner
 from graphc.sklearn.rows import Epochs
 from graphc.sklearn.solvers import Rate
-from graphc.train.interrupts import Interrupts, deferred_interrupts
+from graphc.train.epochs.interrupts import Interrupts, deferred_interrupts
 
 Array = np.ndarray[Any, np.dtype[Any]]
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from graphc.ir import build
-from graphc.ir.autodiff import gradients
+from graphc.ir.derive.autodiff import gradients
+from graphc.ir.functions import build
 from graphc.ir.graph import Graph, Node, Program
 from graphc.ir.op import Array, Op
 from graphc.ir.ops import OPS

@@ -7,17 +7,17 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from graphc.compiler.native import LoadedProgram, native
+from graphc.compiler.load.native import LoadedProgram, native
+from graphc.compiler.load.plan_cache import compiled_or_stored
 from graphc.compiler.options import Options
-from graphc.compiler.plan_cache import compiled_or_stored
-from graphc.ir import build
-from graphc.ir.autodiff import gradients
+from graphc.ir.derive.autodiff import gradients
+from graphc.ir.functions import build
 from graphc.ir.graph import Graph, Node, Program
-from graphc.ir.lower import specialize
 from graphc.ir.lowering import Composite
 from graphc.ir.op import Array
+from graphc.ir.programs.lower import specialize
 from graphc.ir.reference import evaluate, run_program
-from graphc.ir.text import parse_program, print_program
+from graphc.ir.text.parsing import parse_program, print_program
 from graphc.ir.types import DType, bind_shape, f64, static_shape
 from graphc.kernels.run.memory import data_address
 from graphc.testing.cases import (

@@ -9,18 +9,18 @@ from typing import Literal
 
 from graphc.ir.given import is_one_of, shown
 from graphc.ir.op import Array
-from graphc.train.averages import judged_over
-from graphc.train.callback import Callback, TrainedModel, check_callbacks
-from graphc.train.data import Batches
-from graphc.train.logged import VALIDATION
-from graphc.train.loop import Training
+from graphc.train.callbacks.callback import Callback, TrainedModel, check_callbacks
+from graphc.train.callbacks.logged import VALIDATION
+from graphc.train.callbacks.progress import Verbosity, make_reporter
+from graphc.train.data.batches import Batches
+from graphc.train.data.sources import GivenData, GivenValidation, Source, divided
+from graphc.train.data.stream import BatchStream
+from graphc.train.epochs.averages import judged_over
+from graphc.train.epochs.loop import Training
+from graphc.train.epochs.span import EpochSpan
+from graphc.train.epochs.steps import step_source
+from graphc.train.epochs.watch import Watch, batch_of, nan_search
 from graphc.train.model_functions import ModelFunctions
-from graphc.train.progress import Verbosity, make_reporter
-from graphc.train.sources import GivenData, GivenValidation, Source, divided
-from graphc.train.span import EpochSpan
-from graphc.train.steps import step_source
-from graphc.train.stream import BatchStream
-from graphc.train.watch import Watch, batch_of, nan_search
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ from graphc.files.value_files import read_file, shown_path
 from graphc.functions.mode import Mode, check_options
 from graphc.ir.given import shown
 from graphc.ir.op import Op
+from graphc.train.files.model_file import read_model
 from graphc.train.model import Model
-from graphc.train.model_file import read_model
 from graphc.train.model_functions import HowToRun
 
 

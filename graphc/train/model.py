@@ -18,22 +18,22 @@ from graphc.functions.mode import Mode, check_options
 from graphc.functions.program import Updates
 from graphc.inspect.summary import print_memory, print_summary
 from graphc.ir.graph import Node
-from graphc.train.callback import Callback
-from graphc.train.data import as_batch_size
+from graphc.train.callbacks.callback import Callback
+from graphc.train.callbacks.history import History
+from graphc.train.callbacks.progress import Verbosity
+from graphc.train.data.batches import as_batch_size
+from graphc.train.data.row_weights import ClassWeight
+from graphc.train.data.sources import GivenData, GivenValidation, source_of
+from graphc.train.epochs.prediction import predict_rows
+from graphc.train.epochs.span import epoch_span
+from graphc.train.files.model_file import Content, write_model
 from graphc.train.fitting import HowToFit, judged, training_of
-from graphc.train.history import History
-from graphc.train.model_file import Content, write_model
 from graphc.train.model_functions import HowToRun, ModelFunctions
 from graphc.train.model_parts import ModelParts
-from graphc.train.network import Metric, network_of
+from graphc.train.network.network import Metric, network_of
+from graphc.train.network.optimization import optimization_of, revised
+from graphc.train.network.weight_averages import check_decay
 from graphc.train.on_batch import functions_for, run_on_batch
-from graphc.train.optimization import optimization_of, revised
-from graphc.train.prediction import predict_rows
-from graphc.train.progress import Verbosity
-from graphc.train.row_weights import ClassWeight
-from graphc.train.sources import GivenData, GivenValidation, source_of
-from graphc.train.span import epoch_span
-from graphc.train.weight_averages import check_decay
 
 if TYPE_CHECKING:
     from rich.console import Console

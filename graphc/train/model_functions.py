@@ -18,13 +18,13 @@ from graphc.functions.mode import Mode
 from graphc.ir.graph import Node
 from graphc.ir.lazy import Lazy
 from graphc.ir.ops import elementwise as ops
-from graphc.train.logged import IS_FINITE
-from graphc.train.network import Network
-from graphc.train.optimization import Optimization, weighted_optimization
-from graphc.train.prediction import classes_of
-from graphc.train.recording import RECORD_EVERY, Recorder, recording_step
-from graphc.train.watch import all_finite
-from graphc.train.weight_averages import WeightAverages, by_averages
+from graphc.train.callbacks.logged import IS_FINITE
+from graphc.train.epochs.prediction import classes_of
+from graphc.train.epochs.recording import RECORD_EVERY, Recorder, recording_step
+from graphc.train.epochs.watch import all_finite
+from graphc.train.network.network import Network
+from graphc.train.network.optimization import Optimization, weighted_optimization
+from graphc.train.network.weight_averages import WeightAverages, by_averages
 
 # What does not depend on which parameters train.
 UNTRAINED = ("declared", "test", "predict", "classify")

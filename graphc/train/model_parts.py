@@ -14,9 +14,9 @@ from graphc.declare.variables import Variables
 from graphc.display.table import counted, html_table
 from graphc.ir.graph import Node
 from graphc.train.model_functions import HowToRun, ModelFunctions
-from graphc.train.network import Metric, Network
-from graphc.train.optimization import Optimization, revised
-from graphc.train.trained import frozen_by
+from graphc.train.network.network import Metric, Network
+from graphc.train.network.optimization import Optimization, revised
+from graphc.train.network.trained import frozen_by
 
 Array = np.ndarray[Any, np.dtype[Any]]
 

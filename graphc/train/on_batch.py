@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from graphc.functions.function import Function
+from graphc.train.data.row_weights import ClassWeight
+from graphc.train.data.training_data import batch_arrays
+from graphc.train.epochs.tallies import values_of_batch
 from graphc.train.model_functions import ModelFunctions
-from graphc.train.row_weights import ClassWeight
-from graphc.train.tallies import values_of_batch
-from graphc.train.training_data import batch_arrays
 
 
 def functions_for(

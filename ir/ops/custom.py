@@ -1,4 +1,4 @@
-"""A value whose derivative the user has written: the ops that `graphc.ir.custom_vjp` declares."""
+"""A value whose derivative the user has written: the ops of `graphc.ir.programs.custom_vjp`."""
 
 from __future__ import annotations
 

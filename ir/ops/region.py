@@ -27,7 +27,7 @@ def _elsewhere(*_: Any, **__: Any) -> Any:
     raise GraphError("a program is written, read and evaluated where programs are")
 
 
-# A program, which is printed and read with the one around it (`graphc.ir.text`).
+# A program, which is printed and read with the one around it (`graphc.ir.text.parsing`).
 PROGRAM = AttributeKind(
     "program", _as_program, _in_short, _elsewhere, key=lambda program: program.structure(),
     deeper=None,

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from click.testing import Result
 
-from graphc.compiler.native import Native
+from graphc.compiler.load.native import Native
 from graphc.inspect.report import age
 from graphc.kernels.host.cache_entry import Entry, source_digest
 from graphc.kernels.native.cache import KERNEL, DiskCache, this_build

@@ -7,7 +7,7 @@ from click.testing import CliRunner
 
 from graphc.cli import main
 from graphc.inspect.stage_text import columns
-from graphc.ir.text import parse_program
+from graphc.ir.text.parsing import parse_program
 
 
 @pytest.fixture

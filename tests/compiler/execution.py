@@ -7,9 +7,9 @@ from collections.abc import Mapping
 import numpy as np
 
 import graphc as gc
-from graphc.compiler.assemble import compiled
-from graphc.compiler.compiled import CompiledProgram
-from graphc.compiler.native import LoadedProgram, native
+from graphc.compiler.load.assemble import compiled
+from graphc.compiler.load.compiled import CompiledProgram
+from graphc.compiler.load.native import LoadedProgram, native
 from graphc.compiler.options import Options
 from graphc.compiler.pipeline import Compilation, compile_program
 from graphc.ir.graph import Program

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 
 import graphc as gc
-from graphc.ir import build
+from graphc.ir.functions import build
 from graphc.ir.graph import Graph, Node, Program
 from graphc.ir.op import Array
 

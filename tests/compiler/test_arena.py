@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import graphc as gc
-from graphc.compiler.arena import ALIGNMENT, LiveRange, live_ranges, plan_arena
-from graphc.compiler.plan import Plan
+from graphc.compiler.plan.arena import ALIGNMENT, LiveRange, live_ranges, plan_arena
+from graphc.compiler.plan.planning import Plan
 from graphc.ir.types import f32
 from graphc.kernels.loops.source import Storage
 from graphc.kernels.nests.node_kinds import viewed

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import graphc as gc
-from graphc.compiler import attention_blocks
+from graphc.compiler.legalize import attention_blocks
 from graphc.compiler.options import Options
 from graphc.compiler.pipeline import compile_program
 from graphc.functions.function import Function

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from graphc.compiler.executable import Buffer, BufferRole, Executable, Output, Row
-from graphc.compiler.executable_text import read_executable, write_executable
+from graphc.compiler.load.executable import Buffer, BufferRole, Executable, Output, Row
+from graphc.compiler.load.executable_text import read_executable, write_executable
+from graphc.compiler.load.plan_cache import program_digest
 from graphc.compiler.options import Options
-from graphc.compiler.plan_cache import program_digest
 from graphc.ir.attributes import Literal
 from graphc.ir.graph import Node, Program
 from graphc.ir.ops import OPS

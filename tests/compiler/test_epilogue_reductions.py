@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 
 import graphc as gc
-from graphc.compiler import epilogue_reductions, prologues, sharing
-from graphc.compiler.assemble import compiled
-from graphc.compiler.native import LoadedProgram, native
+from graphc.compiler.fusion import epilogue_reductions, prologues
+from graphc.compiler.load.assemble import compiled
+from graphc.compiler.load.native import LoadedProgram, native
 from graphc.compiler.options import Options
 from graphc.compiler.pipeline import Compilation, compile_program
+from graphc.compiler.plan import sharing
 from graphc.ir.graph import Node, Program, is_among
 from graphc.ir.reference import run_program
 from graphc.kernels.groups.group import ContractionGroup

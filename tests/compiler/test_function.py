@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import graphc as gc
-from graphc.compiler.native import native
+from graphc.compiler.load.native import native
 from graphc.kernels.loops.source import KernelSource
 
 

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 import graphc as gc
-from graphc.compiler import grouping
-from graphc.compiler.fuse import _Fusion
-from graphc.compiler.grouping import computed_nodes
+from graphc.compiler.fusion import grouping
+from graphc.compiler.fusion.fuse import _Fusion
+from graphc.compiler.fusion.grouping import computed_nodes
+from graphc.compiler.fusion.traffic import traffic
 from graphc.compiler.pipeline import Compilation
-from graphc.compiler.plan import PlannedInstruction
-from graphc.compiler.traffic import traffic
-from graphc.compiler.work import work_of
+from graphc.compiler.plan.planning import PlannedInstruction
+from graphc.compiler.plan.work import work_of
 from graphc.kernels.groups.group import ContractionGroup, LoopGroup, MovementGroup
 from graphc.kernels.loops.source import MOST_BUFFERS
 from graphc.kernels.loops.thread_blocks import op_cost

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 import graphc as gc
-from graphc.compiler.assemble import compiled
-from graphc.compiler.executable import copied_rows
-from graphc.compiler.native import LoadedProgram, native
+from graphc.compiler.load.assemble import compiled
+from graphc.compiler.load.executable import copied_rows
+from graphc.compiler.load.native import LoadedProgram, native
 from graphc.compiler.pipeline import Options, compile_program
-from graphc.compiler.plan import bytes_moved, operations
+from graphc.compiler.plan.planning import bytes_moved, operations
 from graphc.ir.graph import Program
 from graphc.ir.op import Array
 from graphc.ir.ops.indexed import scatter_add, take

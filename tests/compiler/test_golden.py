@@ -14,7 +14,7 @@ import graphc as gc
 from graphc.compiler.pipeline import Compilation
 from graphc.inspect.stage_text import plan_text
 from graphc.ir.graph import Program
-from graphc.ir.text import print_program
+from graphc.ir.text.parsing import print_program
 from graphc.kernels.nests.names import label
 from graphc.kernels.nests.node_kinds import external_operands
 from tests.compiler import networks

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 import graphc as gc
-from graphc.compiler import sharing
-from graphc.compiler.compiled import CompiledProgram
-from graphc.compiler.kernel_code import KernelCode
+from graphc.compiler.load.compiled import CompiledProgram
+from graphc.compiler.load.kernel_code import KernelCode
+from graphc.compiler.plan import sharing
 from graphc.ir.op import Array
 from graphc.ir.types import TensorType
 from graphc.kernels.loops import thread_blocks
@@ -43,8 +43,8 @@ def side(
     # By name the package gives the function of that name.
     monkeypatch.setattr(sys.modules["graphc.functions.function"], "LoadedProgram", program)
     monkeypatch.setattr("graphc.declare.variables.aligned_array", state)
-    monkeypatch.setattr("graphc.compiler.row_loop.aligned_empty", rows)
-    monkeypatch.setattr("graphc.compiler.row_loop.SHARED_GATHER_BYTES", 1)
+    monkeypatch.setattr("graphc.compiler.load.row_loop.aligned_empty", rows)
+    monkeypatch.setattr("graphc.compiler.load.row_loop.SHARED_GATHER_BYTES", 1)
     monkeypatch.setattr(thread_blocks, "SMALLEST_BLOCK_CYCLES", 1)
     monkeypatch.setattr(sharing, "SURELY_SHARED_CYCLES", 0)
     return side

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 import graphc as gc
-from graphc.compiler.assemble import compiled
-from graphc.compiler.native import native
+from graphc.compiler.load.assemble import compiled
+from graphc.compiler.load.native import native
+from graphc.compiler.load.row_loop import RowOrder
 from graphc.compiler.options import Options
 from graphc.compiler.pipeline import compile_program
-from graphc.compiler.plan import Plan
-from graphc.compiler.row_loop import RowOrder
+from graphc.compiler.plan.planning import Plan
 from graphc.ir.ops.indexed import index_add, scatter_add
 from tests.compiler.execution import VECTOR_BITS, run_guarded
 from tests.guarded import SIDES, GuardedProgram, Side, guarded_states

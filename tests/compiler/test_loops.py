@@ -7,13 +7,14 @@ import numpy as np
 import pytest
 
 import graphc as gc
-from graphc.compiler.executable_text import read_executable, write_executable
-from graphc.compiler.native import native
+from graphc.compiler.load.executable_text import read_executable, write_executable
+from graphc.compiler.load.native import native
 from graphc.compiler.options import Options
 from graphc.compiler.pipeline import compile_program
-from graphc.ir import build, loops
+from graphc.ir.functions import build
 from graphc.ir.graph import Graph, Node, Program
 from graphc.ir.op import Array
+from graphc.ir.programs import loops
 from graphc.ir.reference import run_program
 from tests.compiler.execution import Machine, assert_same_bits, run_on_threads
 from tests.ir.test_loops import counted_net, derivatives, simple_net, values_of
@@ -189,7 +190,7 @@ def test_an_index_out_of_range_in_a_step_stops_the_run() -> None:
 
 
 def test_a_plan_with_loops_is_read_back() -> None:
-    from graphc.compiler.assemble import executable_of
+    from graphc.compiler.load.assemble import executable_of
 
     compilation = compile_program(wide_net(3), Options({}, True, 256, 2))
     executable = executable_of(compilation)

@@ -10,8 +10,8 @@ import pytest
 
 import graphc as gc
 from benchmarks import workloads
-from graphc.compiler.native import native
-from graphc.compiler.plan import PlannedInstruction
+from graphc.compiler.load.native import native
+from graphc.compiler.plan.planning import PlannedInstruction
 from graphc.kernels.groups.group import Group
 from graphc.kernels.native import jit_primitives
 from graphc.kernels.native.llvm import CompiledKernel, compile_ir

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import graphc as gc
-from graphc.compiler.constants import MANY_CONSTANTS
+from graphc.compiler.legalize.constants import MANY_CONSTANTS
 from graphc.kernels.loops.emit_movement import LEAST_RUN
 from graphc.kernels.loops.source import MOST_BUFFERS, kernel_digest
 from tests.compiler.execution import compilation

@@ -10,8 +10,8 @@ import pytest
 from rich.console import Console
 
 import graphc as gc
-from graphc.compiler.assemble import compiled
-from graphc.compiler.plan_memory import PlanMemory, bytes_text, check_memory, plan_memory
+from graphc.compiler.load.assemble import compiled
+from graphc.compiler.load.plan_memory import PlanMemory, bytes_text, check_memory, plan_memory
 from graphc.errors import PlanTooLargeError
 from graphc.kernels.run.memory_limit import MemoryLimit
 from tests.compiler import networks

@@ -19,18 +19,18 @@ import pytest
 
 import graphc as gc
 from graphc.compiler import pipeline
-from graphc.compiler.assemble import compiled, executable_of
-from graphc.compiler.executable import BufferRole
-from graphc.compiler.executable_text import CONSTANTS, TEXT, read_executable, write_executable
-from graphc.compiler.native import LoadedProgram
-from graphc.compiler.options import Options
-from graphc.compiler.plan_cache import (
+from graphc.compiler.load.assemble import compiled, executable_of
+from graphc.compiler.load.executable import BufferRole
+from graphc.compiler.load.executable_text import CONSTANTS, TEXT, read_executable, write_executable
+from graphc.compiler.load.native import LoadedProgram
+from graphc.compiler.load.plan_cache import (
     PLAN,
     compiled_or_stored,
     plan_cache,
     program_digest,
     stored,
 )
+from graphc.compiler.options import Options
 from graphc.ir.graph import Program
 from graphc.kernels.host.cache_entry import Entry
 from graphc.kernels.native.cache import CacheWarning, DiskCache, this_build
@@ -118,10 +118,10 @@ def test_large_constants_are_not_stored(plans: DiskCache, monkeypatch: pytest.Mo
     graph = gc.Graph()
     x = graph.input("x", (3,))
     program = gc.function([x], x + np.arange(3, dtype="f4")).program
-    monkeypatch.setattr("graphc.compiler.plan_cache.MOST_CONSTANT_BYTES", 11)
+    monkeypatch.setattr("graphc.compiler.load.plan_cache.MOST_CONSTANT_BYTES", 11)
     compiled_or_stored(program, OPTIONS, plans)
     assert stored(program, OPTIONS, plans) is None
-    monkeypatch.setattr("graphc.compiler.plan_cache.MOST_CONSTANT_BYTES", 12)
+    monkeypatch.setattr("graphc.compiler.load.plan_cache.MOST_CONSTANT_BYTES", 12)
     compiled_or_stored(program, OPTIONS, plans)
     assert stored(program, OPTIONS, plans) is not None
 
@@ -212,9 +212,9 @@ def test_another_compiler_is_another_plan(plans: DiskCache, tmp_path: Path) -> N
 MAKE = """
 from tests.compiler.execution import compilation
 from tests.random_graphs import random_program
-from graphc.compiler.assemble import executable_of
-from graphc.compiler.executable_text import write_executable
-from graphc.compiler.executable import BufferRole
+from graphc.compiler.load.assemble import executable_of
+from graphc.compiler.load.executable_text import write_executable
+from graphc.compiler.load.executable import BufferRole
 from graphc.compiler.options import Options
 from graphc.compiler.pipeline import compile_program
 from graphc.kernels.host.cache_entry import source_digest

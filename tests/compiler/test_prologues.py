@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 import graphc as gc
-from graphc.compiler import prologues
-from graphc.compiler.assemble import compiled
-from graphc.compiler.native import LoadedProgram, native
+from graphc.compiler.fusion import prologues
+from graphc.compiler.load.assemble import compiled
+from graphc.compiler.load.native import LoadedProgram, native
 from graphc.compiler.pipeline import Options, compile_program
 from graphc.ir.graph import Program, is_among
 from graphc.ir.op import Array

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import graphc as gc
-from graphc.compiler.plan import bytes_moved, operations
+from graphc.compiler.plan.planning import bytes_moved, operations
 from graphc.ir.op import Array
 from graphc.testing.tolerance import assert_close
 

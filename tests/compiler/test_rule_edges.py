@@ -16,7 +16,7 @@ import graphc as gc
 from graphc.ir.graph import Program
 from graphc.ir.ops import elementwise as ops
 from graphc.ir.reference import evaluate
-from graphc.ir.simplify import simplify
+from graphc.ir.rewriting.simplify import simplify
 
 SHAPES: dict[str, tuple[int, ...]] = {
     "scalar": (), "row": (1, 6), "column": (4, 1), "full": (4, 6),

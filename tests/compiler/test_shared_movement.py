@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import graphc as gc
-from graphc.compiler.native import native
+from graphc.compiler.load.native import native
 from graphc.compiler.options import Options
 from graphc.compiler.pipeline import compile_program
 from graphc.ir.op import Array

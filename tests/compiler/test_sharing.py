@@ -9,9 +9,9 @@ from dataclasses import replace
 import pytest
 
 import graphc as gc
-from graphc.compiler.arena import Arena
-from graphc.compiler.plan import check_scratch
-from graphc.compiler.sharing import SURELY_SHARED_CYCLES, Sharing, share
+from graphc.compiler.plan.arena import Arena
+from graphc.compiler.plan.planning import check_scratch
+from graphc.compiler.plan.sharing import SURELY_SHARED_CYCLES, Sharing, share
 from graphc.ir.types import f32
 from graphc.kernels.loops.source import KernelSource, OwnRows, ScratchParts, Storage
 from tests.compiler.execution import compilation

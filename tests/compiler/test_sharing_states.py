@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import graphc as gc
-from graphc.compiler.native import native
+from graphc.compiler.load.native import native
 from graphc.errors import InterruptedCallError
 from graphc.functions.function import Function
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 import graphc as gc
-from graphc.compiler.assemble import compiled
-from graphc.compiler.native import LoadedProgram, native
+from graphc.compiler.load.assemble import compiled
+from graphc.compiler.load.native import LoadedProgram, native
 from graphc.compiler.options import Options
 from graphc.compiler.pipeline import compile_program
 from graphc.ir.graph import Program

@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 
 import graphc as gc
-from graphc.compiler import sharing
-from graphc.ir import build
+from graphc.compiler.plan import sharing
+from graphc.ir.functions import build
 from graphc.ir.graph import Graph, Node, Program
 from graphc.kernels.loops import thread_blocks
 from graphc.kernels.loops.row_strips import STRIP_NUMBER

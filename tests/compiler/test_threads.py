@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 import graphc as gc
-from graphc.compiler import sharing
-from graphc.compiler.assemble import compiled
-from graphc.compiler.native import LoadedProgram, native
+from graphc.compiler.load.assemble import compiled
+from graphc.compiler.load.native import LoadedProgram, native
 from graphc.compiler.options import Options
 from graphc.compiler.pipeline import compile_program
+from graphc.compiler.plan import sharing
 from graphc.ir.graph import Program
 from graphc.ir.op import Array
 from graphc.ir.reference import run_program

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 import graphc as gc
-from graphc.compiler import sharing
 from graphc.compiler.options import Options
 from graphc.compiler.pipeline import compile_program
+from graphc.compiler.plan import sharing
 from graphc.ir.graph import Program
-from graphc.ir.lower import specialize
+from graphc.ir.programs.lower import specialize
 from graphc.ir.types import f32
 from graphc.kernels.loops import thread_blocks
 from graphc.testing.cases import Case

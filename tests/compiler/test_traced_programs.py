@@ -18,15 +18,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from graphc.compiler import (
-    depth_blocks,
-    epilogue_reductions,
-    prologues,
-    row_epilogues,
-    sharing,
-)
+from graphc.compiler.fusion import epilogue_reductions, prologues, row_epilogues
+from graphc.compiler.legalize import depth_blocks
 from graphc.compiler.options import Options
 from graphc.compiler.pipeline import compile_program
+from graphc.compiler.plan import sharing
 from graphc.ir.graph import Program
 from graphc.ir.reference import run_program
 from graphc.kernels.groups import emit_contraction

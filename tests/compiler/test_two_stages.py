@@ -5,8 +5,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from numba.core.errors import NumbaError
 
-from graphc.compiler.kernel_code import WantedKernel
-from graphc.compiler.native import Native
+from graphc.compiler.load.kernel_code import WantedKernel
+from graphc.compiler.load.native import Native
 from graphc.kernels.loops.source import KernelSource, kernel_digest
 from graphc.kernels.native.llvm import default_target
 
@@ -21,7 +21,7 @@ def {name}(args, thread, threads):
 
 @pytest.fixture(autouse=True)
 def _two_processors(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("graphc.compiler.native.available_processors", lambda: 2)
+    monkeypatch.setattr("graphc.compiler.load.native.available_processors", lambda: 2)
 
 
 def _wanted(name: str, count: int = 8, value: str = "exp(x[i])") -> WantedKernel:

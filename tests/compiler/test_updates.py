@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import graphc as gc
-from graphc.compiler.plan import PlannedInstruction
+from graphc.compiler.plan.planning import PlannedInstruction
 from graphc.ir.ops.indexed import index_add, scatter_add
 from graphc.testing.tolerance import assert_close
 

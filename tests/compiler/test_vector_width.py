@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 
 import graphc as gc
-from graphc.compiler import native as native_module
-from graphc.compiler import sharing
-from graphc.compiler.assemble import compiled
-from graphc.compiler.native import LoadedProgram, Native
+from graphc.compiler.load import native as native_module
+from graphc.compiler.load.assemble import compiled
+from graphc.compiler.load.native import LoadedProgram, Native
 from graphc.compiler.options import Options
 from graphc.compiler.pipeline import compile_program
-from graphc.ir import build
+from graphc.compiler.plan import sharing
+from graphc.ir.functions import build
 from graphc.ir.graph import Graph, Program
 from graphc.ir.op import Array
 from graphc.ir.ops import OPS

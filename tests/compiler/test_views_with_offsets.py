@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import graphc as gc
-from graphc.compiler.native import native
+from graphc.compiler.load.native import native
 from graphc.ir.graph import Node, Program
 from graphc.ir.op import Array
 from graphc.ir.ops.indexed import index_add, scatter_add

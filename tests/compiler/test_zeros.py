@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 import graphc as gc
-from graphc.compiler import sharing
-from graphc.compiler.assemble import compiled
-from graphc.compiler.native import LoadedProgram
+from graphc.compiler.load.assemble import compiled
+from graphc.compiler.load.native import LoadedProgram
 from graphc.compiler.options import Options
 from graphc.compiler.pipeline import compile_program
-from graphc.ir import build
+from graphc.compiler.plan import sharing
+from graphc.ir.functions import build
 from graphc.ir.graph import Program
 from graphc.ir.ops import elementwise as ops
 from graphc.ir.ops import indexed, movement, random

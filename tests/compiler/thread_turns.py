@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-from graphc.compiler.assemble import compiled
-from graphc.compiler.native import LoadedProgram, native
+from graphc.compiler.load.assemble import compiled
+from graphc.compiler.load.native import LoadedProgram, native
 from graphc.compiler.options import Options
 from graphc.compiler.pipeline import compile_program
 from graphc.ir.graph import Node, Program

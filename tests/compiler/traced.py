@@ -16,10 +16,10 @@ from typing import Any
 
 import numpy as np
 
-from graphc.compiler.assemble import executable_of
-from graphc.compiler.executable import Buffer, BufferRole, Loop, Row
+from graphc.compiler.load.assemble import executable_of
+from graphc.compiler.load.executable import Buffer, BufferRole, Loop, Row
 from graphc.compiler.pipeline import Compilation
-from graphc.compiler.plan import PlannedInstruction
+from graphc.compiler.plan.planning import PlannedInstruction
 from graphc.ir.lowering import Scatter
 from graphc.ir.op import Array
 from graphc.ir.types import DTYPES

@@ -11,7 +11,7 @@ import graphc as gc
 from graphc.callbacks import Callback
 from graphc.ir.ops import random
 from graphc.ir.ops.random import bits_i32, bits_i64, fraction
-from graphc.ir.text import parse_program, print_program
+from graphc.ir.text.parsing import parse_program, print_program
 
 ROWS, BATCH, UNITS = 60, 20, 24
 RNG = np.random.default_rng(8)

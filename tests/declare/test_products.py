@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 import graphc as gc
+from graphc.ir.derive.samples import per_sample_gradients
 from graphc.ir.errors import NotDifferentiableError
 from graphc.ir.graph import Node, topological
-from graphc.ir.samples import per_sample_gradients
 from tests.ir.evaluation import assert_slope, differences, value_at
 
 RNG = np.random.default_rng(5)

@@ -12,7 +12,7 @@ import graphc as gc
 from graphc.compiler.options import Options
 from graphc.compiler.pipeline import compile_program
 from graphc.ir.location import Location
-from graphc.ir.text import print_program
+from graphc.ir.text.parsing import print_program
 
 
 def block(x: gc.Node) -> gc.Node:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import graphc as gc
-from graphc.ir.text import parse_program, print_program
+from graphc.ir.text.parsing import parse_program, print_program
 
 X = np.random.default_rng(0).normal(size=(12, 3)).astype("f4")
 T = X[:, :1] * 2 + 1

@@ -127,7 +127,7 @@ def test_another_setting_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 
 COMPILING = """
 import numpy as np, graphc as gc
-from graphc.compiler.native import native
+from graphc.compiler.load.native import native
 from graphc.display.announcement import Announcer
 native().announcer = Announcer(0)
 graph = gc.Graph()

@@ -7,7 +7,7 @@ from graphc.drawing.engine import place_all
 from graphc.drawing.labels import number_text, value_lines
 from graphc.drawing.values import run_batch
 from graphc.inspect.stage import Stage
-from graphc.ir import build
+from graphc.ir.functions import build
 from graphc.ir.graph import Graph, Program
 from graphc.ir.ops import elementwise as ops
 from tests.drawing.conftest import EXAMPLES

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import graphc as gc
-from graphc.ir.text import print_program
+from graphc.ir.text.parsing import print_program
 
 MODES = [{"mode": "reference"}, {"fuse": False}, {}]
 

@@ -1,8 +1,8 @@
-"""What each rule of ir/rules_algebra.py turns into what."""
+"""What each rule of ir/rewriting/rules_algebra.py turns into what."""
 
 from __future__ import annotations
 
-from graphc.ir import build
+from graphc.ir.functions import build
 from graphc.ir.ops import elementwise as ops
 from graphc.ir.ops import movement
 from tests.ir.simplify_case import PAIRS, TWO, Case, constant, filled, known

@@ -1,8 +1,8 @@
-"""What each rule of ir/rules_backward.py turns into what."""
+"""What each rule of ir/rewriting/rules_backward.py turns into what."""
 
 from __future__ import annotations
 
-from graphc.ir.build import one_hot, softmax
+from graphc.ir.functions.build import one_hot, softmax
 from graphc.ir.graph import Node
 from graphc.ir.ops import elementwise as ops
 from graphc.ir.ops import movement, random, reduce

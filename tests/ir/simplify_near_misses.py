@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from graphc.ir import build
-from graphc.ir.build import one_hot, pick, softmax
+from graphc.ir.functions import build
+from graphc.ir.functions.build import one_hot, pick, softmax
 from graphc.ir.graph import Node
 from graphc.ir.ops import composite, contract, movement, random, reduce
 from graphc.ir.ops import elementwise as ops

@@ -1,9 +1,9 @@
-"""What each rule of ir/rules_stable.py turns into what."""
+"""What each rule of ir/rewriting/rules_stable.py turns into what."""
 
 from __future__ import annotations
 
-from graphc.ir import build
-from graphc.ir.build import argmax, log_softmax, pick, softmax
+from graphc.ir.functions import build
+from graphc.ir.functions.build import argmax, log_softmax, pick, softmax
 from graphc.ir.ops import composite, reduce
 from graphc.ir.ops import elementwise as ops
 from tests.ir.simplify_case import ROWS, THREE, TWO, Case, by_axis, stable_log_sum

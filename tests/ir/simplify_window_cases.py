@@ -1,10 +1,10 @@
-"""What each rule of ir/rules_windows.py turns into what."""
+"""What each rule of ir/rewriting/rules_windows.py turns into what."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from graphc.ir import build
+from graphc.ir.functions import build
 from graphc.ir.graph import Node
 from graphc.ir.ops import movement
 from graphc.ir.ops.reduce import sum_

@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from graphc.ir import autodiff, build
-from graphc.ir.autodiff import (
+from graphc.ir.derive import autodiff
+from graphc.ir.derive.autodiff import (
     gradients,
     sum_to_shape,
     vector_jacobian_product,
 )
 from graphc.ir.errors import GraphError, NotDifferentiableError
+from graphc.ir.functions import build
 from graphc.ir.graph import Graph, Node, is_among, topological
 from graphc.ir.op import NonDifferentiable
 from graphc.ir.ops import OPS, contract, indexed, movement, reduce

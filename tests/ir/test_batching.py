@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from graphc.ir import build
-from graphc.ir.batching import NoBatchingRuleError, batched
-from graphc.ir.custom_vjp import CustomVjp
+from graphc.ir.derive.jacobian import jacobian
+from graphc.ir.functions import build
 from graphc.ir.graph import Graph, Node, depends_on
-from graphc.ir.jacobian import jacobian
 from graphc.ir.ops import elementwise as ops
 from graphc.ir.ops import indexed
+from graphc.ir.programs.batching import NoBatchingRuleError, batched
+from graphc.ir.programs.custom_vjp import CustomVjp
 from graphc.ir.reference import evaluate
 from tests.ir.evaluation import assert_slope, differences, value_at
 from tests.ops.cases import CASES, Case, build_case

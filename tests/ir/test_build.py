@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from graphc.ir import build
 from graphc.ir.dims import Dim
 from graphc.ir.errors import DTypeError, ShapeError
+from graphc.ir.functions import build
 from graphc.ir.graph import Graph, Node
 from graphc.ir.ops import elementwise as ops
 from graphc.ir.types import DTYPES, as_shape, bool_, f32, f64, i32

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 import graphc as gc
-from graphc.ir.custom_vjp import without_custom_vjp
 from graphc.ir.graph import Program
-from graphc.ir.lower import specialize
 from graphc.ir.ops import OPS
-from graphc.ir.text import parse_program, print_program
+from graphc.ir.programs.custom_vjp import without_custom_vjp
+from graphc.ir.programs.lower import specialize
+from graphc.ir.text.parsing import parse_program, print_program
 
 AT = np.array([-1.5, -0.25, 0.5, 2.0])
 

@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from graphc.ir import build
 from graphc.ir.attributes import Literal
-from graphc.ir.autodiff import gradients
+from graphc.ir.derive.autodiff import gradients
 from graphc.ir.dims import Dim
 from graphc.ir.errors import DTypeError, ForeignTensorError, GraphError, ShapeError
+from graphc.ir.functions import build
 from graphc.ir.graph import (
     Graph,
     Program,

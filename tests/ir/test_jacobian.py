@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from graphc.ir import build
-from graphc.ir.autodiff import gradients
+from graphc.ir.derive.autodiff import gradients
+from graphc.ir.derive.jacobian import is_diagonal, jacobian
 from graphc.ir.errors import GraphError, NotDifferentiableError
+from graphc.ir.functions import build
 from graphc.ir.graph import Graph, Node, topological
-from graphc.ir.jacobian import is_diagonal, jacobian
 from graphc.ir.ops import elementwise as ops
 from tests.ir.evaluation import assert_slope, differences, value_at
 

@@ -6,21 +6,22 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from graphc.ir import build, loops
-from graphc.ir.autodiff import gradients
+from graphc.ir.derive.autodiff import gradients
+from graphc.ir.derive.forward import jacobian_vector_product
 from graphc.ir.dims import Dim
 from graphc.ir.errors import GraphError, NotDifferentiableError
-from graphc.ir.forward import jacobian_vector_product
+from graphc.ir.functions import build
 from graphc.ir.graph import Graph, Node, Program, topological
-from graphc.ir.graph_text import print_nodes, read_nodes
-from graphc.ir.loop_rules import simplify_loops
-from graphc.ir.lower import specialize
 from graphc.ir.op import Array
 from graphc.ir.ops import leaf
 from graphc.ir.ops.elementwise import tanh
+from graphc.ir.programs import loops
+from graphc.ir.programs.lower import specialize
+from graphc.ir.programs.verify import verify
 from graphc.ir.reference import run_program
-from graphc.ir.text import parse_program, print_program
-from graphc.ir.verify import verify
+from graphc.ir.rewriting.loop_rules import simplify_loops
+from graphc.ir.text.graph_text import print_nodes, read_nodes
+from graphc.ir.text.parsing import parse_program, print_program
 from tests.random_loops import LoopNet, random_net, written_out
 
 SEEDS = range(6)

@@ -8,21 +8,21 @@ from typing import Any
 import numpy as np
 import pytest
 
-from graphc.ir import build
-from graphc.ir.attention import attention
-from graphc.ir.autodiff import gradients
-from graphc.ir.custom_vjp import custom_vjp
+from graphc.ir.derive.autodiff import gradients
 from graphc.ir.dims import Dim
 from graphc.ir.errors import ShapeError
+from graphc.ir.functions import build
+from graphc.ir.functions.attention import attention
+from graphc.ir.functions.ordering import argsort, take_along_axis
 from graphc.ir.graph import Graph, Node, Program
-from graphc.ir.lower import expand_composites, specialize
 from graphc.ir.lowering import Composite
 from graphc.ir.ops import OPS, leaf, log_sums, random, training, windows
 from graphc.ir.ops import elementwise as ops
-from graphc.ir.ordering import argsort, take_along_axis
+from graphc.ir.programs.custom_vjp import custom_vjp
+from graphc.ir.programs.lower import expand_composites, specialize
+from graphc.ir.programs.verify import verify
 from graphc.ir.reference import run_program
 from graphc.ir.types import as_dtype
-from graphc.ir.verify import verify
 from graphc.testing.tolerance import assert_close
 
 BATCH = 6

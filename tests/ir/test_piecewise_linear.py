@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 import graphc as gc
-from graphc.ir import build
-from graphc.ir.autodiff import gradients
+from graphc.ir.derive.autodiff import gradients
+from graphc.ir.derive.jacobian import jacobian
 from graphc.ir.errors import GraphError, NotDifferentiableError
+from graphc.ir.functions import build
 from graphc.ir.graph import Graph, Node
-from graphc.ir.jacobian import jacobian
 from graphc.ir.ops import elementwise as ops
 from tests.ir.evaluation import value_at
 

@@ -8,15 +8,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from graphc.ir.autodiff import gradients
+from graphc.ir.derive.autodiff import gradients
 from graphc.ir.graph import Program
-from graphc.ir.lower import expand_composites, specialize
 from graphc.ir.lowering import Composite
+from graphc.ir.programs.lower import expand_composites, specialize
+from graphc.ir.programs.verify import verify
 from graphc.ir.reference import evaluate
-from graphc.ir.rewrite import rewrite_values
-from graphc.ir.simplify import RULES, simplify, simplify_primitives
-from graphc.ir.text import parse_program, print_program
-from graphc.ir.verify import verify
+from graphc.ir.rewriting.rewrite import rewrite_values
+from graphc.ir.rewriting.simplify import RULES, simplify, simplify_primitives
+from graphc.ir.text.parsing import parse_program, print_program
 from tests.random_graphs import random_program, random_values
 
 SEEDS = range(120)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from graphc.ir import build
 from graphc.ir.errors import GraphError
+from graphc.ir.functions import build
 from graphc.ir.graph import Graph, Node, Program
 from graphc.ir.ops import elementwise as ops
-from graphc.ir.rewrite import Firing, Rule, rewrite, rewrite_values, rule
-from graphc.ir.simplify import RULES, simplify
-from graphc.ir.verify import verify
+from graphc.ir.programs.verify import verify
+from graphc.ir.rewriting.rewrite import Firing, Rule, rewrite, rewrite_values, rule
+from graphc.ir.rewriting.simplify import RULES, simplify
 
 
 @rule(ops.sin)

@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from graphc.ir import build
+from graphc.ir.functions import build
 from graphc.ir.graph import Graph, Node, Program, is_among
 from graphc.ir.ops import elementwise as ops
 from graphc.ir.ops.indexed import index_add, scatter_add
+from graphc.ir.programs.verify import verify
 from graphc.ir.reference import run_program
-from graphc.ir.rewrite import Firing
-from graphc.ir.row_updates import add_rows, update_rows
-from graphc.ir.verify import verify
+from graphc.ir.rewriting.rewrite import Firing
+from graphc.ir.rewriting.row_updates import add_rows, update_rows
 from graphc.testing.tolerance import assert_close
 
 ROWS = 6

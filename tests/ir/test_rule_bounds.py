@@ -7,14 +7,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from graphc.ir import build
-from graphc.ir.autodiff import vector_jacobian_product
+from graphc.ir.derive.autodiff import vector_jacobian_product
+from graphc.ir.derive.jacobian import is_elementwise
 from graphc.ir.errors import GraphError
+from graphc.ir.functions import build
 from graphc.ir.graph import Graph, Node, topological
-from graphc.ir.jacobian import is_elementwise
 from graphc.ir.reference import evaluate
-from graphc.ir.rewrite import Firing, rewrite
-from graphc.ir.simplify import EVERY_RULE
+from graphc.ir.rewriting.rewrite import Firing, rewrite
+from graphc.ir.rewriting.simplify import EVERY_RULE
 from graphc.testing.tolerance import assert_close
 from tests.ir.simplify_case import Case
 from tests.ir.simplify_cases import CASES

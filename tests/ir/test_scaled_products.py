@@ -12,11 +12,11 @@ import graphc as gc
 from graphc.ir.graph import Graph, Node, Program
 from graphc.ir.ops import contract
 from graphc.ir.ops import elementwise as ops
+from graphc.ir.programs.verify import verify
 from graphc.ir.reference import run_program
-from graphc.ir.rewrite import SUM_ULPS, Firing
-from graphc.ir.scaled_products import fold_scales, scale_weights
-from graphc.ir.simplify import simplify
-from graphc.ir.verify import verify
+from graphc.ir.rewriting.rewrite import SUM_ULPS, Firing
+from graphc.ir.rewriting.scaled_products import fold_scales, scale_weights
+from graphc.ir.rewriting.simplify import simplify
 
 ROWS, TERMS, COLUMNS = 64, 5, 3
 EPS = float(np.finfo(np.float32).eps)

@@ -7,17 +7,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from graphc.ir import build
-from graphc.ir.autodiff import gradients
+from graphc.ir.derive.autodiff import gradients
+from graphc.ir.functions import build
 from graphc.ir.graph import Graph, Node, Program, topological
-from graphc.ir.lower import specialize
 from graphc.ir.ops import elementwise as ops
+from graphc.ir.programs.lower import specialize
+from graphc.ir.programs.verify import verify
 from graphc.ir.reference import evaluate
-from graphc.ir.rewrite import Firing, rewrite, rewrite_values
-from graphc.ir.simplify import EVERY_RULE, PRIMITIVE_RULES, RULES, simplify
-from graphc.ir.text import print_program
+from graphc.ir.rewriting.rewrite import Firing, rewrite, rewrite_values
+from graphc.ir.rewriting.simplify import EVERY_RULE, PRIMITIVE_RULES, RULES, simplify
+from graphc.ir.text.parsing import print_program
 from graphc.ir.types import bool_
-from graphc.ir.verify import verify
 from graphc.testing.tolerance import assert_close
 from tests.ir.simplify_case import PAIRS, Case
 from tests.ir.simplify_cases import CASES

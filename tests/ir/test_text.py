@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from graphc.ir import build
 from graphc.ir.errors import GraphError
+from graphc.ir.functions import build
 from graphc.ir.graph import Graph, Program
 from graphc.ir.ops import elementwise as ops
-from graphc.ir.text import parse_program, print_program
+from graphc.ir.text.parsing import parse_program, print_program
 
 
 def training_step() -> Program:

@@ -7,14 +7,15 @@ from dataclasses import replace
 
 import pytest
 
-from graphc.ir import build, loops
 from graphc.ir.attributes import AXIS
 from graphc.ir.errors import GraphError
+from graphc.ir.functions import build
 from graphc.ir.graph import Graph, Node, Program
 from graphc.ir.ops import composite, leaf, region
 from graphc.ir.ops import elementwise as ops
+from graphc.ir.programs import loops
+from graphc.ir.programs.verify import CHECKS, verify
 from graphc.ir.types import TensorType, f64
-from graphc.ir.verify import CHECKS, verify
 
 
 def sound() -> Program:

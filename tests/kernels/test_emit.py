@@ -7,7 +7,7 @@ import ast
 import numpy as np
 import pytest
 
-from graphc.ir import build
+from graphc.ir.functions import build
 from graphc.ir.graph import Graph, Node
 from graphc.ir.lowering import Strided
 from graphc.ir.ops import elementwise as ops

@@ -5,10 +5,11 @@ from typing import Any
 
 import numpy as np
 
-from graphc.ir import build, loops
 from graphc.ir.errors import DTypeError, GraphError, ShapeError
+from graphc.ir.functions import build
 from graphc.ir.graph import Graph, Node, Program
 from graphc.ir.ops import OPS
+from graphc.ir.programs import loops
 from graphc.ir.types import DType
 from graphc.testing.cases import BATCH, Case, ErrorCase, Operand, case_name, integers
 

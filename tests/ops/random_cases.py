@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from graphc.ir import build
 from graphc.ir.errors import DTypeError, GraphError, ShapeError
+from graphc.ir.functions import build
 from graphc.ir.graph import Graph, Node
 from graphc.ir.ops import random
 from graphc.testing.cases import BATCH, TRANSPOSED, Case, ErrorCase, Operand, fixed

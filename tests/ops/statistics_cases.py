@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from graphc.ir import build
 from graphc.ir.errors import DTypeError, ShapeError
+from graphc.ir.functions import build
 from graphc.ir.ops import OPS
 from graphc.testing.cases import (
     BATCH,

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from graphc.ir import build
 from graphc.ir.dims import Dim
+from graphc.ir.functions import build
 from graphc.ir.types import as_shape, bind_shape
 from graphc.testing.cases import (
     BATCH,
@@ -32,7 +32,8 @@ from graphc.testing.cases import (
     spread,
 )
 
-# An index of 35 elements as it is read beside a tensor of (5, 7); `to` is numpy or graphc.ir.build.
+# An index of 35 elements as it is read beside a tensor of (5, 7); `to` is numpy or
+# `graphc.ir.functions.build`.
 INDEX_READERS: Mapping[str, Callable[[Any, Any, Any], Any]] = {
     "whole": lambda to, x, index: x + to.reshape(index, (5, 7)),
     "transposed": lambda to, x, index: x + to.reshape(index, (7, 5)).T,

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from graphc.ir import build
 from graphc.ir.dims import Dim
 from graphc.ir.errors import DTypeError, GraphError, ShapeError
+from graphc.ir.functions import build
 from graphc.ir.graph import Graph, Node
 from graphc.ir.ops import composite, contract, indexed, movement, reduce
 from graphc.testing.cases import ErrorCase

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 import graphc as gc
+from graphc.compiler.load.plan_cache import program_digest
 from graphc.compiler.options import Options
-from graphc.compiler.plan_cache import program_digest
 from graphc.ir.graph import Graph, Program
 from graphc.ir.ops import OPS
-from graphc.ir.text import parse_program, print_program
-from graphc.ir.verify import verify
+from graphc.ir.programs.verify import verify
+from graphc.ir.text.parsing import parse_program, print_program
 from graphc.testing import Case, ErrorCase, Operand, check_op, integers, uniform
 from tests.ops.custom_ops import hypotenuse, rms, rolled, swish
 

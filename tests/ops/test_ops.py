@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from graphc.ir import build
-from graphc.ir.autodiff import gradients
+from graphc.ir.derive.autodiff import gradients
 from graphc.ir.errors import DTypeError, NotDifferentiableError, ShapeError
+from graphc.ir.functions import build
 from graphc.ir.graph import Graph, Node
 from graphc.ir.lowering import Assemble, Composite, Scalar, Strided, View
 from graphc.ir.op import Array, NonDifferentiable

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import graphc as gc
-from graphc.ir.autodiff import vector_jacobian_product
+from graphc.ir.derive.autodiff import vector_jacobian_product
 from graphc.ir.graph import Graph, Node
 from graphc.ir.lowering import Region, Result
 from graphc.ir.op import Stopped

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from graphc.compiler.native import native
+from graphc.compiler.load.native import native
 from graphc.ir.types import f32, f64
 from graphc.kernels.native.llvm import compile_ir
 from graphc.kernels.run.instruction_table import Instruction, InstructionTable

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from graphc.errors import DataError
-from graphc.train import data
+from graphc.train.data import batches, data
 
 REPOSITORY = Path(__file__).parents[2]
 MNIST = Path(os.environ.get("GRAPHC_MNIST", REPOSITORY / ".." / "shared" / "data" / "mnist"))
@@ -108,10 +108,10 @@ def test_real_mnist():
 
 def test_batches_cover_every_row_once():
     x, y = np.arange(20).reshape(10, 2), np.arange(10)
-    batches = data.Batches([x, y], 4)
-    assert len(batches) == 3 and batches.sizes == {4, 2}
-    for order in (None, data.shuffled_rows(10, seed=1, epoch=0)):
-        taken = [[part.copy() for part in batch] for batch in batches(order)]
+    handed = batches.Batches([x, y], 4)
+    assert len(handed) == 3 and handed.sizes == {4, 2}
+    for order in (None, batches.shuffled_rows(10, seed=1, epoch=0)):
+        taken = [[part.copy() for part in batch] for batch in handed(order)]
         assert [len(part) for part, _ in taken] == [4, 4, 2]
         rows = np.concatenate([labels for _, labels in taken])
         np.testing.assert_array_equal(rows, np.arange(10) if order is None else order)
@@ -119,8 +119,8 @@ def test_batches_cover_every_row_once():
 
 
 def test_order_depends_on_seed_and_epoch():
-    orders = [data.shuffled_rows(50, *key).tolist() for key in ((0, 0), (0, 1), (1, 0))]
-    assert orders[0] == data.shuffled_rows(50, 0, 0).tolist()
+    orders = [batches.shuffled_rows(50, *key).tolist() for key in ((0, 0), (0, 1), (1, 0))]
+    assert orders[0] == batches.shuffled_rows(50, 0, 0).tolist()
     assert len({tuple(order) for order in orders}) == 3
     assert all(sorted(order) == list(range(50)) for order in orders)
 
@@ -142,7 +142,7 @@ def test_order_depends_on_seed_and_epoch():
 )
 def test_the_share_that_is_kept_is_what_it_says(rows, share, kept):
     """Of k rows of n, k / n is the share; a part of a row is a whole one."""
-    first, last = data.split_rows([np.arange(rows)], share)
+    first, last = batches.split_rows([np.arange(rows)], share)
     assert first[0].tolist() == list(range(rows - kept))
     assert last[0].tolist() == list(range(rows - kept, rows))
 
@@ -150,18 +150,18 @@ def test_the_share_that_is_kept_is_what_it_says(rows, share, kept):
 def test_every_share_of_whole_rows_is_exact():
     for rows in range(2, 60):
         for kept in range(1, rows):
-            _, (last,) = data.split_rows([np.arange(rows)], kept / rows)
+            _, (last,) = batches.split_rows([np.arange(rows)], kept / rows)
             assert len(last) == kept
 
 
 @pytest.mark.parametrize("share", [0.0, 1.0, -0.1, 0.95, 1 - 1e-16, math.nan, math.inf])
 def test_shares_that_leave_nothing(share):
     with pytest.raises(DataError, match="validation_split"):
-        data.split_rows([np.arange(10)], share)
+        batches.split_rows([np.arange(10)], share)
 
 
 def test_impossible_batches():
     with pytest.raises(DataError, match="no rows"):
-        data.Batches([np.zeros((0, 2))], 4)
+        batches.Batches([np.zeros((0, 2))], 4)
     with pytest.raises(DataError, match="at least 1"):
-        data.Batches([np.zeros((3, 2))], 0)
+        batches.Batches([np.zeros((3, 2))], 0)

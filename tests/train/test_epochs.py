@@ -8,12 +8,14 @@ import pytest
 
 import graphc as gc
 from graphc.callbacks import Callback, LearningRateSchedule
-from graphc.compiler import row_inputs
-from graphc.data import Batches
+from graphc.compiler.legalize import row_inputs
 from graphc.kernels.run.thread_choice import ThreadChoice
-from graphc.train import epochs, fitting, progress
-from graphc.train.epochs import CompiledEpochs, Steps
-from graphc.train.loop import Averages
+from graphc.train import fitting
+from graphc.train.callbacks import progress
+from graphc.train.data.batches import Batches
+from graphc.train.epochs import native_epochs as epochs
+from graphc.train.epochs.loop import Averages
+from graphc.train.epochs.native_epochs import CompiledEpochs, Steps
 
 # 20 batches of 10, and one of 5.
 ROWS, BATCH = 205, 10

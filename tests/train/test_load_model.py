@@ -17,9 +17,9 @@ import safetensors
 import safetensors.numpy
 
 import graphc as gc
-from graphc.train.model_file import STRUCTURE
-from graphc.train.network import Network
-from graphc.train.optimization import Optimization
+from graphc.train.files.model_file import STRUCTURE
+from graphc.train.network.network import Network
+from graphc.train.network.optimization import Optimization
 
 RNG = np.random.default_rng(4)
 POINTS = RNG.normal(size=(45, 2))

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 import graphc as gc
-from graphc.data import Batches
-from graphc.train import epochs
-from graphc.train.recording import RecordedEpochs, dead_share, recorded_layers
+from graphc.train.data.batches import Batches
+from graphc.train.epochs import native_epochs as epochs
+from graphc.train.epochs.recording import RecordedEpochs, dead_share, recorded_layers
 
 ROWS, RATE = 48, 0.1
 X = np.random.default_rng(0).standard_normal((ROWS, 6)).astype("f4")

@@ -12,7 +12,7 @@ from rich.console import Console
 import graphc as gc
 from graphc.callbacks import Callback, EarlyStopping, LearningRateSchedule, ModelCheckpoint
 from graphc.declare import schedules
-from graphc.train import progress
+from graphc.train.callbacks import progress
 
 X = np.linspace(-1, 1, 24, dtype=np.float32).reshape(24, 1)
 Y = 3 * X + 1

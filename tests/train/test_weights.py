@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import graphc as gc
-from graphc.train.network import network_of
+from graphc.train.network.network import network_of
 
 RNG = np.random.default_rng(3)
 ROWS, CLASSES = 23, 3

@@ -9,7 +9,7 @@ import numpy as np
 
 from graphc.declare.hyperparameters import check_number, integer_of
 from graphc.errors import DTypeError, ShapeError
-from graphc.ir import build
+from graphc.ir.functions import build
 from graphc.ir.given import check_tensors, is_one_of, is_tensor, shown
 from graphc.ir.graph import Node
 from graphc.ir.location import callers_location, located

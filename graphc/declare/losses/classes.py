@@ -15,8 +15,8 @@ from graphc.declare.losses.checks import (
 )
 from graphc.declare.losses.focus import modulation
 from graphc.errors import DTypeError, ShapeError
-from graphc.ir import build
 from graphc.ir.dims import Dim
+from graphc.ir.functions import build
 from graphc.ir.given import check_tensors
 from graphc.ir.graph import Node
 from graphc.ir.ops import elementwise as ops

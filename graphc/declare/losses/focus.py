@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from graphc.ir import build
+from graphc.ir.functions import build
 from graphc.ir.graph import Node
 from graphc.ir.ops import elementwise as ops
 

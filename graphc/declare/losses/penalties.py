@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from graphc.declare.forms import listed
 from graphc.declare.hyperparameters import check_number
-from graphc.ir import build
+from graphc.ir.functions import build
 from graphc.ir.given import check_tensors
 from graphc.ir.graph import Node
 from graphc.ir.op import Op

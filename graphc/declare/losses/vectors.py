@@ -11,7 +11,7 @@ from graphc.declare.losses.checks import (
     reduce_losses,
 )
 from graphc.errors import DTypeError, ShapeError
-from graphc.ir import build
+from graphc.ir.functions import build
 from graphc.ir.given import check_tensors
 from graphc.ir.graph import Node
 from graphc.ir.ops import elementwise as ops

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from graphc.declare.nn.layer import Layer
-from graphc.ir import activations, build
+from graphc.ir.functions import activations, build
 from graphc.ir.given import shown
 from graphc.ir.graph import Node
 from graphc.ir.location import callers_location, located

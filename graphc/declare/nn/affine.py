@@ -10,7 +10,7 @@ from graphc.declare.init import glorot_uniform, zeros
 from graphc.declare.nn.activations import ActivationLike, as_activation
 from graphc.declare.nn.layer import Layer
 from graphc.errors import ShapeError
-from graphc.ir import build
+from graphc.ir.functions import build
 from graphc.ir.given import as_array
 from graphc.ir.graph import Node
 from graphc.ir.location import callers_location, located

@@ -15,23 +15,23 @@ from graphc.declare.hyperparameters import check_number
 from graphc.declare.nn.layer import Layer, short_form
 from graphc.declare.training_forms import training_form
 from graphc.errors import DTypeError, ShapeError
-from graphc.ir import build
 from graphc.ir.dims import Extent
-from graphc.ir.elements import clip
-from graphc.ir.filling import full
-from graphc.ir.given import is_one_of, shown
-from graphc.ir.graph import Node
-from graphc.ir.joining import flip
-from graphc.ir.location import callers_location, located
-from graphc.ir.moved_pixels import CONSTANT, FILL_MODES, REFLECT, moved_pixels
-from graphc.ir.ops import elementwise as ops
-from graphc.ir.types import f32, i32, is_several
-from graphc.ir.window_arguments import (
+from graphc.ir.functions import build
+from graphc.ir.functions.elements import clip
+from graphc.ir.functions.filling import full
+from graphc.ir.functions.joining import flip
+from graphc.ir.functions.moved_pixels import CONSTANT, FILL_MODES, REFLECT, moved_pixels
+from graphc.ir.functions.window_arguments import (
     fixed_extents,
     is_channels_first,
     with_channels_first,
     with_channels_last,
 )
+from graphc.ir.given import is_one_of, shown
+from graphc.ir.graph import Node
+from graphc.ir.location import callers_location, located
+from graphc.ir.ops import elementwise as ops
+from graphc.ir.types import f32, i32, is_several
 
 # A number f for the range -f to f, or its two ends.
 Factor = float | tuple[float, float]

@@ -7,7 +7,7 @@ from graphc.declare.init import ones, zeros
 from graphc.declare.nn.normalization import Normalization, along, centred
 from graphc.declare.training_forms import training_form
 from graphc.errors import ShapeError
-from graphc.ir import build
+from graphc.ir.functions import build
 from graphc.ir.graph import Node
 
 

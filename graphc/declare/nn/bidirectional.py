@@ -7,7 +7,7 @@ from typing import Any
 from graphc.declare.nn.layer import Layer, short_form
 from graphc.declare.nn.recurrent import Recurrent
 from graphc.errors import GraphError
-from graphc.ir import build
+from graphc.ir.functions import build
 from graphc.ir.given import shown
 from graphc.ir.graph import Node
 from graphc.ir.location import callers_location, located

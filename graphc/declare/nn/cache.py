@@ -6,7 +6,7 @@ from graphc.declare.hyperparameters import as_count
 from graphc.declare.init import zeros
 from graphc.declare.nn.layer import Layer
 from graphc.errors import DTypeError, ShapeError
-from graphc.ir import build
+from graphc.ir.functions import build
 from graphc.ir.given import check_tensors
 from graphc.ir.graph import Node
 from graphc.ir.location import callers_location, located

@@ -9,7 +9,7 @@ import numpy as np
 from graphc.declare.init import Array, Extents, Initializer, Uniform, as_initializer
 from graphc.declare.nn.layer import Layer
 from graphc.errors import DTypeError, ShapeError
-from graphc.ir import build
+from graphc.ir.functions import build
 from graphc.ir.given import as_integer
 from graphc.ir.graph import Node
 from graphc.ir.location import callers_location, located

@@ -10,7 +10,7 @@ from graphc.declare.nn.layer import Layer
 from graphc.declare.nn.shaping import Dropout
 from graphc.declare.training_forms import training_form
 from graphc.errors import DTypeError, ShapeError
-from graphc.ir import build
+from graphc.ir.functions import build
 from graphc.ir.graph import Node
 from graphc.ir.ops import elementwise as ops
 from graphc.ir.ops import random

@@ -8,7 +8,7 @@ from graphc.declare.hyperparameters import check_number
 from graphc.declare.init import ones, zeros
 from graphc.declare.nn.layer import Layer
 from graphc.errors import ShapeError
-from graphc.ir import build
+from graphc.ir.functions import build
 from graphc.ir.graph import Node
 from graphc.ir.ops import elementwise as ops
 from graphc.ir.types import Shape, normalize_axes

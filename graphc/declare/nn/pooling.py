@@ -6,16 +6,16 @@ from typing import ClassVar
 
 from graphc.declare.nn.layer import Layer, short_form
 from graphc.errors import ShapeError
-from graphc.ir import build, pooling
-from graphc.ir.given import is_one_of
-from graphc.ir.graph import Node
-from graphc.ir.window_arguments import (
+from graphc.ir.functions import build, pooling
+from graphc.ir.functions.window_arguments import (
     CHANNELS_FIRST,
     Each,
     Padding,
     is_channels_first,
     spatial_axes,
 )
+from graphc.ir.given import is_one_of
+from graphc.ir.graph import Node
 
 
 class _Pooling(Layer):

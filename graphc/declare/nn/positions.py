@@ -11,13 +11,13 @@ from graphc.declare.hyperparameters import check_number
 from graphc.declare.init import glorot_uniform
 from graphc.declare.nn.layer import Layer
 from graphc.errors import DTypeError, ShapeError
-from graphc.ir import build, filling
 from graphc.ir.dims import Extent
+from graphc.ir.functions import build, filling
+from graphc.ir.functions.taking import take
 from graphc.ir.given import is_tensor
 from graphc.ir.graph import Node
 from graphc.ir.ops import elementwise as ops
 from graphc.ir.ops import movement
-from graphc.ir.taking import take
 
 
 class PositionEmbedding(Layer):

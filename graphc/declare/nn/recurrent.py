@@ -19,11 +19,11 @@ from graphc.declare.loops import scan
 from graphc.declare.nn.activations import ActivationLike, as_activation
 from graphc.declare.nn.layer import Layer, short_form
 from graphc.errors import DTypeError, GraphError, ShapeError
-from graphc.ir import build
 from graphc.ir.attributes import as_rate
+from graphc.ir.functions import build
+from graphc.ir.functions.joining import flip
 from graphc.ir.given import is_tensor, shown
 from graphc.ir.graph import Node
-from graphc.ir.joining import flip
 from graphc.ir.location import callers_location, located
 from graphc.ir.op import Array
 from graphc.ir.ops import elementwise as ops

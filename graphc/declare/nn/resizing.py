@@ -8,13 +8,9 @@ from typing import Any, ClassVar
 
 from graphc.declare.nn.layer import Layer, short_form
 from graphc.errors import ShapeError
-from graphc.ir import build
-from graphc.ir.given import as_integer, is_one_of, shown
-from graphc.ir.graph import Node
-from graphc.ir.location import callers_location, located
-from graphc.ir.resizing import METHODS, NEAREST, repeated, resize
-from graphc.ir.types import each_of
-from graphc.ir.window_arguments import (
+from graphc.ir.functions import build
+from graphc.ir.functions.resizing import METHODS, NEAREST, repeated, resize
+from graphc.ir.functions.window_arguments import (
     Each,
     each_axis,
     explicit_sides,
@@ -23,6 +19,10 @@ from graphc.ir.window_arguments import (
     padded,
     spatial_axes,
 )
+from graphc.ir.given import as_integer, is_one_of, shown
+from graphc.ir.graph import Node
+from graphc.ir.location import callers_location, located
+from graphc.ir.types import each_of
 
 
 class _Spatial(Layer):

@@ -6,9 +6,9 @@ import math
 
 from graphc.declare.nn.layer import Layer
 from graphc.errors import DTypeError, GraphError, ShapeError
-from graphc.ir import build
 from graphc.ir.attributes import as_rate
 from graphc.ir.dims import Dim
+from graphc.ir.functions import build
 from graphc.ir.given import check_tensors
 from graphc.ir.graph import Node
 from graphc.ir.location import callers_location, located

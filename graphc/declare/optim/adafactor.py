@@ -9,7 +9,7 @@ import numpy as np
 from graphc.declare.hyperparameters import check_number
 from graphc.declare.optim.base import NO_NUMBER, SIGNED, Optimizer, decayed
 from graphc.declare.optim.slots import Slots
-from graphc.ir import build
+from graphc.ir.functions import build
 from graphc.ir.graph import Node
 from graphc.ir.ops import elementwise as ops
 

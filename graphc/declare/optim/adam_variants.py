@@ -14,7 +14,7 @@ from graphc.declare.optim.base import (
     with_weight_decay,
 )
 from graphc.declare.optim.slots import Slots
-from graphc.ir import build
+from graphc.ir.functions import build
 from graphc.ir.graph import Node
 from graphc.ir.ops import elementwise as ops
 from graphc.ir.types import f64

@@ -27,7 +27,7 @@ from graphc.declare.optim.groups import (
 from graphc.declare.optim.slots import Slots, widest
 from graphc.declare.training_forms import training_updates
 from graphc.errors import GraphError
-from graphc.ir import build
+from graphc.ir.functions import build
 from graphc.ir.graph import Node
 from graphc.ir.ops import elementwise as ops
 from graphc.ir.types import DType

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from graphc.declare.optim.slots import widest
-from graphc.ir import build
+from graphc.ir.functions import build
 from graphc.ir.graph import Node
 from graphc.ir.ops import elementwise as ops
 from graphc.ir.types import f64

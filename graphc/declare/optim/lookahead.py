@@ -10,7 +10,7 @@ from graphc.declare.hyperparameters import as_count, check_number
 from graphc.declare.optim.base import Optimizer
 from graphc.declare.optim.groups import Groups, Settings
 from graphc.declare.optim.slots import Slots
-from graphc.ir import build
+from graphc.ir.functions import build
 from graphc.ir.given import shown
 from graphc.ir.graph import Node
 from graphc.ir.ops import elementwise as ops

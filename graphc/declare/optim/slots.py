@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from graphc.declare.graph import Graph
 from graphc.declare.init import zeros
-from graphc.ir import build
+from graphc.ir.functions import build
 from graphc.ir.graph import Node
 from graphc.ir.types import DType, Shape, f32, f64
 

@@ -1,0 +1,1 @@
+"""Which nodes share a kernel, and what a kernel computes on the way: prologues, epilogues."""

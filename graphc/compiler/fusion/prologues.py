@@ -1,0 +1,261 @@
+"""Prologues: elementwise values that products compute while they pack their operands.
+
+It comes after all merges, so that no epilogue is lost to it. A value that products read as their
+operand is not stored when each of them computes it from what is stored anyway. A product that
+takes an operand in several panels computes it as many times, so the estimate of tiles decides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from graphc.compiler.fusion.fuse import Decision, Fused
+from graphc.compiler.fusion.grouping import (
+    group_storing,
+    inside_order,
+    needed_for,
+    too_large,
+    uses_of,
+)
+from graphc.compiler.fusion.recompute import Recomputation
+from graphc.compiler.fusion.traffic import traffic
+from graphc.ir.graph import Node, Program, is_among
+from graphc.ir.lowering import Scalar
+from graphc.kernels.groups.contraction_candidate import candidate_nodes, contraction_candidate
+from graphc.kernels.groups.group import (
+    Candidate,
+    ContractionCandidate,
+    LoopGroup,
+    MovementGroup,
+    OrderedGroup,
+    RegionGroup,
+)
+from graphc.kernels.loops.thread_blocks import element_cost
+from graphc.kernels.machine import MACHINE
+from graphc.kernels.nests.domain import Refusal
+from graphc.kernels.nests.names import described
+from graphc.kernels.nests.node_kinds import external_operands, is_inline, viewed
+from graphc.kernels.products.tiling import Tilings
+
+
+def fuse_prologues(program: Program, fused: Fused, tilings: Tilings) -> Fused:
+    """The groups with every prologue that pays, and the decisions with what came of each.
+
+    The estimates are those of one thread, at any number of threads: else the form of a tile, and
+    with it the bits of a result, would depend on their number.
+    """
+    uses = uses_of(program)
+    groups, recomputed = _Groups(fused.groups), list(fused.recomputed)
+    outcomes: dict[Node, str | None] = {}
+    for value in sorted(groups.stored(), key=lambda node: -node.number):
+        if value in uses.kept or not any(_multiplies(each, value) for each in groups.using(value)):
+            continue
+        maker = groups.maker(value)
+        chain = _chain(value, maker)
+        if chain is None:
+            continue
+        found = _computed_by_readers(value, chain, maker, groups.using(value), tilings)
+        outcomes[value] = found.reason if isinstance(found, Refusal) else None
+        if not isinstance(found, Refusal):
+            groups.change(found.groups)
+            recomputed.append(Recomputation(value, found.bytes_saved))
+    decisions = tuple(with_outcomes(fused.decisions, outcomes))
+    return Fused(groups.all(), decisions, tuple(recomputed))
+
+
+def with_outcomes(
+    decisions: Iterable[Decision], outcomes: dict[Node, str | None]
+) -> Iterator[Decision]:
+    """Decisions with the present reason why a product does not compute its operand; those that
+    hold no more are left out."""
+    for decision in decisions:
+        value = decision.producer
+        reads = is_among(value, map(viewed, decision.consumer.operands))
+        if decision.fused or value not in outcomes or not reads:
+            yield decision
+            continue
+        reason = outcomes[value]
+        if reason is not None:
+            yield replace(decision, reason=reason)
+
+
+class _Groups:
+    """Groups in their order, under numbers that what takes the place of a group inherits; and for
+    each value the groups that read or store it."""
+
+    def __init__(self, groups: Iterable[Candidate]) -> None:
+        self._groups: dict[int, Candidate] = {}
+        self._numbers: dict[Candidate, int] = {}
+        self._using: dict[Node, set[int]] = {}
+        for number, group in enumerate(groups):
+            self._add(number, group)
+
+    def all(self) -> tuple[Candidate, ...]:
+        return tuple(self._groups.values())
+
+    def stored(self) -> set[Node]:
+        return {node for group in self._groups.values() for node in group.outputs}
+
+    def using(self, value: Node) -> list[Candidate]:
+        """The groups that read `value` of memory or store it, in their order."""
+        return [self._groups[number] for number in sorted(self._using[value])]
+
+    def maker(self, value: Node) -> Candidate:
+        return next(group for group in self.using(value) if is_among(value, group.outputs))
+
+    def change(self, changed: Mapping[Candidate, Candidate | None]) -> None:
+        """Puts other groups in the place of some, or none."""
+        for group, made in changed.items():
+            number = self._numbers.pop(group)
+            for value in _used(group):
+                self._using[value].discard(number)
+            if made is None:
+                del self._groups[number]
+            else:
+                self._add(number, made)
+
+    def _add(self, number: int, group: Candidate) -> None:
+        self._groups[number] = group
+        self._numbers[group] = number
+        for value in _used(group):
+            self._using.setdefault(value, set()).add(number)
+
+
+def _used(group: Candidate) -> tuple[Node, ...]:
+    return (*external_operands(group.nodes), *group.outputs)
+
+
+@dataclass(frozen=True, eq=False)
+class _Change:
+    """groups: what takes the place of each that changes; None where nothing does."""
+
+    groups: Mapping[Candidate, Candidate | None]
+    bytes_saved: int
+
+
+def _multiplies(group: Candidate, value: Node) -> bool:
+    """Whether the product of `group` has `value` as an operand that stands in memory."""
+    return (
+        isinstance(group, ContractionCandidate)
+        and is_among(value, map(viewed, group.contraction.operands))
+        and not is_among(value, group.nodes)
+    )
+
+
+def _computed_by_readers(
+    value: Node, chain: _Chain, maker: Candidate, users: Iterable[Candidate], tilings: Tilings
+) -> _Change | Refusal:
+    """What changes when all that read `value` compute it, or why they do not. users: the groups
+    that read or store it."""
+    changed: dict[Candidate, Candidate | None] = {}
+    for group in users:
+        if group is maker:
+            made = _without(value, maker, chain)
+        else:
+            made = _with_chain(value, group, chain.nodes)
+        if isinstance(made, Refusal):
+            return made
+        changed[group] = made
+    saved = sum(_bytes(group) - _bytes(made) for group, made in changed.items())
+    if saved <= 0:
+        return Refusal(f"to compute {described(value)} again moves no fewer bytes than to store it")
+    spent = sum(_cycles(made, tilings) - _cycles(group, tilings) for group, made in changed.items())
+    gained = _cycles_to_store(value, saved) + MACHINE.meeting_cycles * (changed[maker] is None)
+    if spent > gained:
+        return Refusal(
+            f"{described(value)} is stored: products that compute it while they pack it would take "
+            f"{spent:,.0f} cycles more, but save {gained:,.0f} by not storing it"
+        )
+    return _Change(changed, saved)
+
+
+@dataclass(frozen=True, eq=False)
+class _Chain:
+    """nodes: what makes a value from what is stored. needed: what has to be stored for it."""
+
+    nodes: tuple[Node, ...]
+    needed: tuple[Node, ...]
+
+
+def _chain(value: Node, maker: Candidate) -> _Chain | None:
+    """The elementwise ops of `maker` that make `value`, each as large as that; None where it is
+    made of something else. Smaller values that they read, such as a row's mean, are stored for
+    them."""
+    inside, stored = set(maker.nodes), set(maker.outputs)
+    nodes, needed, waiting = set[Node](), set[Node](), [value]
+    while waiting:
+        node = waiting.pop()
+        if not isinstance(node.op.lowering, Scalar):
+            return None
+        nodes.add(node)
+        for base in map(viewed, node.operands):
+            if base not in inside or base in stored or base in nodes or is_inline(base):
+                continue
+            if base.type.size < value.type.size:
+                needed.add(base)
+            else:
+                waiting.append(base)
+    return _Chain(tuple(inside_order(nodes)), tuple(inside_order(needed)))
+
+
+def _without(value: Node, maker: Candidate, chain: _Chain) -> Candidate | Refusal | None:
+    """The group that makes all it did but `value`, and what the chain needs; None if nothing."""
+    outputs = tuple(inside_order({*maker.outputs, *chain.needed} - {value}))
+    if not outputs:
+        return None
+    nodes = needed_for(outputs, maker.nodes)
+    if isinstance(maker, ContractionCandidate) and maker.prologue:
+        epilogue = tuple(node for node in maker.epilogue if is_among(node, nodes))
+        reductions = tuple(node for node in maker.reductions if is_among(node, nodes))
+        made = replace(
+            candidate_nodes(maker), epilogue=epilogue, reductions=reductions, outputs=outputs
+        )
+        return contraction_candidate(made)
+    return group_storing(nodes, outputs)
+
+
+def _with_chain(value: Node, group: Candidate, chain: tuple[Node, ...]) -> Candidate | Refusal:
+    """The reader `group`, with the chain computed in it."""
+    if isinstance(group, MovementGroup):
+        return Refusal(f"{described(group.node)} moves {described(value)} from where it is stored")
+    if isinstance(group, OrderedGroup):
+        return Refusal(f"{described(group.node)} reads whole lines of {described(value)}")
+    if isinstance(group, RegionGroup):
+        return Refusal(f"the steps of {described(group.node)} read {described(value)} from memory")
+    if isinstance(group, LoopGroup):
+        nodes = inside_order({*group.nodes, *chain})
+        return too_large(nodes, group.outputs) or group_storing(nodes, group.outputs)
+    for node in (*group.prologue, *group.epilogue):
+        if is_among(value, map(viewed, node.operands)) or is_among(node, chain):
+            return Refusal(
+                f"{described(node)} reads {described(value)} too, in the kernel of a product, "
+                "which computes it only while it packs an operand"
+            )
+    prologue = tuple(inside_order({*group.prologue, *chain}))
+    made = contraction_candidate(replace(candidate_nodes(group), prologue=prologue))
+    return made if isinstance(made, Refusal) else too_large(made.nodes, made.outputs) or made
+
+
+def _bytes(group: Candidate | None) -> int:
+    return traffic(group.nodes, group.outputs) if group is not None else 0
+
+
+def _cycles_to_store(value: Node, bytes_saved: int) -> float:
+    """What is gained when `value` is not stored, its arithmetic apart.
+
+    A value that the second cache holds is stored and loaded while something else is computed; of
+    one that it does not hold, the bytes that move count too.
+    """
+    is_near = value.type.nbytes <= MACHINE.second_cache_bytes
+    far = 0.0 if is_near else bytes_saved / MACHINE.overlapped_bytes_a_cycle
+    return value.type.size * MACHINE.copied_element_cycles + far
+
+
+def _cycles(group: Candidate | None, tilings: Tilings) -> float:
+    """Of the product, or of the arithmetic of loops; no movement is changed."""
+    if group is None:
+        return 0.0
+    if isinstance(group, ContractionCandidate):
+        return tilings.choose(group.shape).cycles
+    return sum(node.type.size * element_cost(node) for node in group.nodes)

@@ -1,0 +1,244 @@
+"""Epilogues that reduce whole rows of a product: softmax, its loss and its gradient.
+
+It comes after all merges. A loop group that reads a product's result row by row is cut in two: what
+needs a row alone is computed in the product's kernel, while the row is in the first cache, and what
+needs all rows, such as the gradient of a bias, stays in kernels of its own. The result need then
+not be stored, and threads that share the product's rows need not meet before its softmax.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from graphc.compiler.fusion.fuse import Decision, Fused
+from graphc.compiler.fusion.grouping import (
+    group_storing,
+    inside_order,
+    needed_for,
+    too_large,
+    uses_of,
+)
+from graphc.compiler.fusion.traffic import traffic
+from graphc.ir.graph import Node, Program, is_among
+from graphc.kernels.groups.contraction_candidate import ContractionNodes, contraction_candidate
+from graphc.kernels.groups.group import Candidate, ContractionCandidate, LoopGroup
+from graphc.kernels.machine import MACHINE, lanes_of
+from graphc.kernels.nests.domain import Refusal
+from graphc.kernels.nests.loopnest import Reduces
+from graphc.kernels.nests.names import described
+from graphc.kernels.nests.node_kinds import external_operands, viewed
+from graphc.kernels.products.tiling import Tilings, has_whole_rows
+
+ROW_CYCLES = 15  # of a row whose reductions need no loop of their own
+
+
+def fuse_row_epilogues(program: Program, fused: Fused, tilings: Tilings) -> Fused:
+    """The groups with every epilogue of whole rows that pays, and the decisions.
+
+    The estimates are those of one thread, at any number of threads: results depend on them.
+    """
+    kept = uses_of(program).kept
+    groups, decisions = list(fused.groups), list(fused.decisions)
+    read = {
+        each: set(external_operands(each.nodes)) for each in groups if isinstance(each, LoopGroup)
+    }
+    pairs = [
+        (maker, reader)
+        for maker in groups
+        for reader in read
+        if _are_rows(maker, reader, read[reader])
+    ]
+    for maker, reader in pairs:
+        if maker not in groups or reader not in groups:
+            continue
+        assert isinstance(maker, ContractionCandidate) and isinstance(reader, LoopGroup)
+        found = _changed(maker, reader, groups, kept, tilings)
+        parts = (frozenset(maker.nodes), frozenset(reader.nodes))
+        passed = next(node for node in maker.outputs if node in read[reader])
+        first = next(n for n in reader.nodes if is_among(passed, map(viewed, n.operands)))
+        decisions = [each for each in decisions if each.fused or each.parts != parts]
+        if isinstance(found, Refusal):
+            decisions.append(Decision(passed, first, False, 0, found.reason, parts))
+            continue
+        groups = found.groups
+        decisions, undone = _with_parts_of(decisions, found.made)
+        saved = found.bytes_saved + undone
+        parts = (parts[0], parts[1] & frozenset(found.made[0].nodes))
+        decisions.append(Decision(passed, first, True, saved, found.reason, parts))
+    fusions = [each for each in decisions if each.fused]
+    refusals = [each for each in decisions if not each.fused]
+    return replace(fused, groups=tuple(groups), decisions=(*fusions, *refusals))
+
+
+def _with_parts_of(
+    decisions: Iterable[Decision], made: tuple[Candidate, ...]
+) -> tuple[list[Decision], int]:
+    """The decisions when `made` stand in the place of fewer groups, and the bytes of the fusions
+    that are undone by it."""
+    result: list[Decision] = []
+    undone = 0
+    groups = [frozenset(group.nodes) for group in made]
+    for each in decisions:
+        makers = [nodes for nodes in groups if each.producer in nodes]
+        readers = [nodes for nodes in groups if each.consumer in nodes]
+        if not each.fused or not makers or not readers:
+            result.append(each)
+        elif makers == readers:
+            one, other = (part & makers[0] for part in each.parts)
+            result.append(replace(each, parts=(one, other)))
+        else:
+            undone += each.bytes_saved
+            reason = (
+                f"{described(each.consumer)} needs all rows, and a kernel of a product has some"
+            )
+            result.append(replace(each, fused=False, reason=reason))
+    return result, undone
+
+
+@dataclass(frozen=True, eq=False)
+class _Change:
+    """made: the groups in the place of the two, the product's first."""
+
+    groups: list[Candidate]
+    made: tuple[Candidate, ...]
+    bytes_saved: int
+    reason: str
+
+
+def _are_rows(maker: Candidate, reader: LoopGroup, read: set[Node]) -> bool:
+    """Whether `reader`, which reads the values `read`, reduces rows of what the product `maker`
+    makes."""
+    if not isinstance(maker, ContractionCandidate):
+        return False
+    if not any(node in read and node.shape == maker.contraction.shape for node in maker.outputs):
+        return False
+    return Reduces.ROW in reader.nest.reduces.values()
+
+
+def _changed(
+    maker: ContractionCandidate,
+    reader: LoopGroup,
+    groups: Sequence[Candidate],
+    kept: frozenset[Node],
+    tilings: Tilings,
+) -> _Change | Refusal:
+    """The groups with the rows of `reader` computed by `maker`, or why they are not."""
+    if maker.prologue or maker.reductions or maker.row_nest is not None:
+        return Refusal(f"{described(maker.contraction)} has a prologue or other reductions already")
+    between = _between(maker, reader, groups)
+    if between is not None:
+        return Refusal(f"the kernel of {described(between.nodes[0])} must run between them")
+    rows, rest = _split(reader)
+    others = [group for group in groups if group is not maker and group is not reader]
+    read = {node for group in others for node in external_operands(group.nodes)}
+    read |= {base for node in rest for base in map(viewed, node.operands)} | kept
+    inside = inside_order({maker.contraction, *maker.epilogue, *rows})
+    stored = {*maker.outputs, *reader.outputs} & read
+    outputs = tuple(n for n in inside if n in stored or (n in rows and n in read))
+    epilogue = tuple(node for node in inside if node is not maker.contraction)
+    made = contraction_candidate(ContractionNodes(maker.contraction, epilogue, outputs))
+    if isinstance(made, Refusal):
+        return made
+    finishing = _finishing_groups(rest, reader.outputs)
+    if isinstance(finishing, Refusal):
+        return finishing
+    refusal = too_large(made.nodes, outputs)
+    if refusal is not None:
+        return refusal
+    after: tuple[Candidate, ...] = (made, *finishing)
+    saved = _bytes((maker, reader)) - _bytes(after)
+    refusal = _does_not_pay(maker, made, len(finishing), saved, tilings)
+    if refusal is not None:
+        return refusal
+    result = [each for group in groups for each in _replaced(group, maker, reader, after)]
+    alone = [described(node) for group in finishing for node in group.outputs]
+    reason = f"rows of {described(maker.contraction)} are reduced while they are in cache"
+    if alone:
+        reason += f"; {', '.join(alone)} of all rows after it"
+    return _Change(result, after, saved, reason)
+
+
+def _replaced(
+    group: Candidate, maker: Candidate, reader: Candidate, after: tuple[Candidate, ...]
+) -> tuple[Candidate, ...]:
+    if group is maker:
+        return after
+    return () if group is reader else (group,)
+
+
+def _between(maker: Candidate, reader: Candidate, groups: Iterable[Candidate]) -> Candidate | None:
+    """A group that reads what `maker` makes, directly or not, and makes what `reader` reads."""
+    reads = {group: set(external_operands(group.nodes)) for group in groups}
+    reached, waiting = {maker: None}, [maker]
+    while waiting:
+        made = waiting.pop().outputs
+        later = [g for g in reads if g not in reached and not reads[g].isdisjoint(made)]
+        reached |= dict.fromkeys(later)
+        waiting += [group for group in later if group is not reader]
+    between = (group for group in reached if group is not maker and group is not reader)
+    return next((each for each in between if not reads[reader].isdisjoint(each.outputs)), None)
+
+
+def _split(reader: LoopGroup) -> tuple[set[Node], tuple[Node, ...]]:
+    """The nodes that need a row alone, and those that need all rows."""
+    rest: dict[Node, None] = {}
+    for node in reader.nodes:
+        if reader.nest.reduces.get(node) is Reduces.ROWS or any(
+            base in rest for base in map(viewed, node.operands)
+        ):
+            rest[node] = None
+    return {node for node in reader.nodes if node not in rest}, tuple(rest)
+
+
+def _finishing_groups(
+    rest: tuple[Node, ...], outputs: tuple[Node, ...]
+) -> tuple[LoopGroup, ...] | Refusal:
+    """What needs all rows, as a kernel for each part that depends on no other."""
+    parts: list[set[Node]] = []
+    for node in rest:
+        joined = {node}
+        for part in [p for p in parts if not p.isdisjoint(map(viewed, node.operands))]:
+            parts.remove(part)
+            joined |= part
+        parts.append(joined)
+    groups: list[LoopGroup] = []
+    for part in parts:
+        wanted = tuple(node for node in outputs if node in part)
+        group = group_storing(needed_for(wanted, tuple(inside_order(part))), wanted)
+        if not isinstance(group, LoopGroup):
+            assert isinstance(group, Refusal)
+            return group
+        groups.append(group)
+    return tuple(groups)
+
+
+def _does_not_pay(
+    maker: ContractionCandidate,
+    made: ContractionCandidate,
+    finishing: int,
+    bytes_saved: int,
+    tilings: Tilings,
+) -> Refusal | None:
+    product = maker.contraction
+    rows, columns = product.type.dims
+    lanes = lanes_of(tilings.vector_bits, product.dtype.itemsize)
+    if rows < lanes:
+        return Refusal(f"{rows} rows do not fill a vector of {lanes}")
+    if not has_whole_rows(made.shape, tilings.vector_bits):
+        return Refusal(f"rows of {columns} columns fit no tile of registers")
+    if bytes_saved <= 0:
+        return Refusal("what needs all rows would read more than is saved")
+    spent = tilings.choose(made.shape).cycles - tilings.choose(maker.shape).cycles
+    spent += MACHINE.joining_cycles * finishing
+    gained = MACHINE.meeting_cycles + ROW_CYCLES * rows
+    if spent > gained:
+        return Refusal(
+            f"tiles that have whole rows would take {spent:,.0f} cycles more, but a kernel less "
+            f"saves {gained:,}"
+        )
+    return None
+
+
+def _bytes(groups: Iterable[Candidate]) -> int:
+    return sum(traffic(group.nodes, group.outputs) for group in groups)

@@ -1,0 +1,1 @@
+"""Programs brought to the form that kernels compute: copies, blocks, windows, constants."""

@@ -1,0 +1,66 @@
+"""Bodies of loops as programs of their own: carries and stacked values are their states."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from graphc.compiler.legalize.copies import legalize
+from graphc.compiler.plan.schedule import Schedule
+from graphc.ir.graph import Graph, Node, Program
+from graphc.ir.programs.loops import copy_values, unused
+from graphc.kernels.products.tiling import Tilings
+
+
+@dataclass(frozen=True, eq=False)
+class LoopStep:
+    """A step of a loop as a program, which is made again and again.
+
+    program: its states are the carries, which a step reads and updates, and the stacked values, of
+        which it writes the slice of this step; its inputs are slices of what is given, and values
+        from outside. It is legal.
+    carries: of each carry its state, None where no step reads or writes it.
+    stacked: of each stacked value its state.
+    slices, values: the inputs, in the order of the loop's operands.
+    """
+
+    program: Program
+    carries: tuple[Node, ...]
+    stacked: tuple[Node, ...]
+    slices: tuple[Node, ...]
+    values: tuple[Node, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class LoopPlan:
+    """A step in kernels: their order, and the loops in them."""
+
+    step: LoopStep
+    schedule: Schedule
+    loops: Mapping[Node, LoopPlan]
+
+
+def step_of(loop: Node, tilings: Tilings) -> LoopStep:
+    """The step of a loop's node."""
+    body: Program = loop.attributes["body"]
+    carries, slices = loop.attributes["carries"], loop.attributes["slices"]
+    graph = Graph()
+    states = [graph.state(x.name, x.shape, x.dtype) for x in body.inputs[:carries]]
+    given = [graph.input(x.name, x.shape, x.dtype) for x in body.inputs[carries:]]
+    values = [value for _, value in body.outputs]
+    made = copy_values(values, dict(zip(body.inputs, [*states, *given], strict=True)), graph)
+    stacked = []
+    for name, value in body.outputs[carries:]:
+        taken = {*graph.states, *graph.inputs}
+        stacked.append(graph.state(unused(taken, name), value.shape, value.dtype))
+    updates = zip([*states, *stacked], made, strict=True)
+    program = Program(
+        body.name, tuple(given), (), tuple((s, value) for s, value in updates if s is not value)
+    )
+    return LoopStep(
+        legalize(program, tilings),
+        tuple(states),
+        tuple(stacked),
+        tuple(given[:slices]),
+        tuple(given[slices:]),
+    )

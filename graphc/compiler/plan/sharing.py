@@ -1,0 +1,231 @@
+"""Which kernels the threads share, and where they must meet.
+
+Sharing a kernel saves a part of its time and may cost barriers: before a kernel that touches
+memory which another thread may still use. Products that are cut by rows in the same way follow
+each other without one, since each thread goes on with rows of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from graphc.compiler.plan.arena import Arena
+from graphc.compiler.plan.planned import PlannedInstruction
+from graphc.kernels.loops.source import KernelSource, Storage
+from graphc.kernels.machine import MACHINE
+
+# Shared without asking: some ten times what the barriers around it take.
+SURELY_SHARED_CYCLES = 20 * MACHINE.meeting_cycles
+# Not worth the question.
+SMALLEST_SHARED_CYCLES = MACHINE.meeting_cycles // 2
+# A step that gains less by sharing runs on one thread: never slower than one thread.
+WORTHWHILE = 0.85
+
+
+@dataclass(frozen=True)
+class Sharing:
+    """For each kernel: whether all threads call it, each for its share, and whether all must have
+    finished the kernels before it."""
+
+    shared: tuple[bool, ...]
+    barriers: tuple[bool, ...]
+
+
+def share(sources: Sequence[KernelSource], arena: Arena, threads: int) -> Sharing:
+    """The sharing with the least estimated cycles, found greedily, longest kernels first."""
+    alone = [False] * len(sources)
+    if threads == 1:
+        return Sharing(tuple(alone), tuple(alone))
+    conflicts = _Conflicts(sources, arena)
+
+    def cycles(shared: Sequence[bool]) -> float:
+        work = sum(
+            source.cycles / (threads if is_shared else 1)
+            for source, is_shared in zip(sources, shared, strict=True)
+        )
+        # One more where the step begins anew.
+        meetings = sum(conflicts.barriers(shared)) + any(shared)
+        return work + MACHINE.meeting_cycles * meetings
+
+    surely = [source.splits and source.cycles >= SURELY_SHARED_CYCLES for source in sources]
+    shared, least = surely, cycles(surely)
+    copies = _copies_by_own_rows(sources)
+
+    def try_sharing(numbers: Iterable[int]) -> None:
+        nonlocal shared, least
+        chosen = set(numbers)
+        trial = [is_shared or other in chosen for other, is_shared in enumerate(shared)]
+        estimate = cycles(trial)
+        if estimate < least:
+            shared, least = trial, estimate
+
+    try_sharing(copy for number, is_sure in enumerate(surely) if is_sure for copy in copies[number])
+    asked = [
+        number
+        for number, source in enumerate(sources)
+        if source.splits and not surely[number] and source.cycles >= SMALLEST_SHARED_CYCLES
+    ]
+    for number in sorted(asked, key=lambda number: -sources[number].cycles):
+        try_sharing([number, *copies[number]])
+    if not any(surely) and least > WORTHWHILE * cycles(alone):
+        shared = alone
+    return Sharing(tuple(shared), tuple(conflicts.barriers(shared)))
+
+
+def share_rows(
+    rows: Sequence[PlannedInstruction], arena: Arena, threads: int
+) -> list[tuple[bool, bool]]:
+    """For each row whether threads share it, and whether they meet before it.
+
+    The rows of a step, and those between two loops, are shared as a program of their own. All meet
+    before a loop, behind each of its steps and behind its end, so that no other memory of it need
+    be looked at.
+    """
+    flags: list[tuple[bool, bool]] = []
+    segment: list[KernelSource] = []
+    meets_first = False
+
+    def flush() -> None:
+        nonlocal meets_first
+        sharing = share(segment, arena, threads)
+        barriers = list(sharing.barriers)
+        if barriers and meets_first:
+            barriers[0] = True
+            meets_first = False
+        flags.extend(zip(sharing.shared, barriers, strict=True))
+        segment.clear()
+
+    number = 0
+    while number < len(rows):
+        row = rows[number]
+        if row.begins is None:
+            segment.append(row.source)
+            number += 1
+            continue
+        flush()
+        end = next(k for k in range(number, len(rows)) if rows[k].ends is row.begins)
+        steps = share_rows(rows[number + 1 : end], arena, threads)
+        is_shared = any(shared for shared, _ in steps)
+        flags += [(is_shared, threads > 1), *steps, (is_shared, is_shared)]
+        meets_first = threads > 1
+        number = end + 1
+    flush()
+    return flags
+
+
+def _copies_by_own_rows(sources: Sequence[KernelSource]) -> list[list[int]]:
+    """For each kernel the checks whose copies of indices it reads in its own rows alone: they are
+    too short to be asked about by themselves, and save a barrier where both are shared."""
+    checks = [number for number, source in enumerate(sources) if source.can_stop and source.splits]
+    return [
+        [n for n in checks if sources[n] is not source and _common_rows(sources[n], source)]
+        for source in sources
+    ]
+
+
+class _Conflicts:
+    """Which kernels touch memory that another writes to."""
+
+    def __init__(self, sources: Sequence[KernelSource], arena: Arena) -> None:
+        self._sources = sources
+        self._arena = arena
+        # For each kernel a bit for each before it: with which it has a conflict, and with which
+        # also when both are shared. As numbers, since a long step asks for many of them.
+        self._before = [0] * len(sources)
+        self._beyond_own_rows = [0] * len(sources)
+        for earlier, later in self._candidates():
+            conflict, beyond_own_rows = self._conflict(earlier, later)
+            self._before[later] |= conflict << earlier
+            self._beyond_own_rows[later] |= beyond_own_rows << earlier
+
+    def barriers(self, shared: Sequence[bool]) -> list[bool]:
+        """For each kernel whether all threads must have finished those before it.
+
+        Kernels that are not shared run one after the other on the first thread and need no barrier
+        among themselves. What touches memory by index waits for the check of indices, and so does
+        whatever writes memory that is not the arena's: a run that stops changes no state. What only
+        compares them does not wait.
+        """
+        sharing = sum(1 << number for number, is_shared in enumerate(shared) if is_shared)
+        flags = []
+        since = 0
+        for later, before in enumerate(self._before):
+            awaited = before & sharing
+            if shared[later]:
+                awaited = (before & ~sharing) | (self._beyond_own_rows[later] & sharing)
+            meets = awaited >> since != 0
+            since = later if meets else since
+            flags.append(meets)
+        return flags
+
+    def _candidates(self) -> set[tuple[int, int]]:
+        """Pairs of kernels, in their order, that may have a conflict."""
+        users: dict[Storage, list[int]] = {}
+        for number, source in enumerate(self._sources):
+            for storage in source.arguments:
+                users.setdefault(storage, []).append(number)
+        found: set[tuple[int, int]] = set()
+        for one, other in _overlapping_pairs(users, self._arena):
+            for storage, beside in ((one, other), (other, one)):
+                writers = (n for n in users[storage] if storage in self._sources[n].writes)
+                found |= {(min(w, n), max(w, n)) for w in writers for n in users[beside] if w != n}
+        checks = (n for n, source in enumerate(self._sources) if source.can_stop)
+        found |= {(check, n) for check in checks for n in range(check + 1, len(self._sources))}
+        return found
+
+    def _conflict(self, earlier: int, later: int) -> tuple[bool, bool]:
+        """Whether there is memory that one writes and both touch, and whether any of it may be
+        touched by different threads when both kernels are shared."""
+        first, second = self._sources[earlier], self._sources[later]
+        if first.can_stop and self._must_await(first, second):
+            return True, True
+        own = _common_rows(first, second)
+        overlapping = [
+            one is other and one in own
+            for one in first.arguments
+            for other in second.arguments
+            if (one in first.writes or other in second.writes) and _overlap(one, other, self._arena)
+        ]
+        return bool(overlapping), not all(overlapping)
+
+    def _must_await(self, check: KernelSource, later: KernelSource) -> bool:
+        lasting = (storage not in self._arena.offsets for storage in later.writes)
+        by_index = later.indexes and not set(check.arguments).isdisjoint(later.arguments)
+        return any(lasting) or by_index
+
+
+def _common_rows(one: KernelSource, other: KernelSource) -> frozenset[Storage]:
+    """What a thread that shares both touches in its own rows alone."""
+    rows, others = one.own_rows, other.own_rows
+    if rows is None or others is None:
+        return frozenset()
+    if (rows.rows, rows.rows_per_chunk) != (others.rows, others.rows_per_chunk):
+        return frozenset()
+    return rows.arguments & others.arguments
+
+
+def _overlapping_pairs(
+    storages: Iterable[Storage], arena: Arena
+) -> Iterator[tuple[Storage, Storage]]:
+    """Each storage with itself, and those that share memory of the arena, each pair once."""
+    placed = sorted(
+        (storage for storage in storages if storage in arena.offsets),
+        key=lambda storage: arena.offsets[storage],
+    )
+    yield from ((storage, storage) for storage in storages)
+    for position, one in enumerate(placed):
+        for other in placed[position + 1 :]:
+            if arena.offsets[other] >= arena.offsets[one] + one.nbytes:
+                break
+            yield one, other
+
+
+def _overlap(one: Storage, other: Storage, arena: Arena) -> bool:
+    """Whether the two share memory: temporaries may stand at the same place of the arena."""
+    if one is other:
+        return True
+    if one not in arena.offsets or other not in arena.offsets:
+        return False
+    start, other_start = arena.offsets[one], arena.offsets[other]
+    return start < other_start + other.nbytes and other_start < start + one.nbytes

@@ -1,0 +1,1 @@
+"""What training calls, logs and shows."""

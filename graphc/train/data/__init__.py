@@ -1,0 +1,1 @@
+"""Arrays, texts and iterables that a model is trained on, and the batches made of them."""

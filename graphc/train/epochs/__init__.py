@@ -1,0 +1,1 @@
+"""The training loop: epochs of steps, and what is measured in them."""

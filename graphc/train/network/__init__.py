@@ -1,0 +1,1 @@
+"""What a model is declared as, and what an optimizer makes of it."""

@@ -1,0 +1,1 @@
+"""Derivatives: reverse and forward mode, Jacobians, gradients of samples."""

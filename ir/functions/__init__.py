@@ -1,0 +1,1 @@
+"""What users call: functions that check their arguments and make nodes of the ops."""

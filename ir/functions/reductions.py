@@ -1,0 +1,194 @@
+"""Reductions with numpy's habits, and what is computed along one or several axes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from graphc.ir.argument_checks import axes_of, integer_of, problem_with
+from graphc.ir.errors import DTypeError
+from graphc.ir.functions.shaping import reshaped, squeeze
+from graphc.ir.op import Node
+from graphc.ir.ops import composite, products, reduce, statistics
+from graphc.ir.ops import elementwise as ops
+from graphc.ir.ops.merging import merge
+from graphc.ir.types import f32, i32, i64
+
+Axis = int | Iterable[int] | None
+
+
+def sum(x: Any, axis: Axis = None, keepdims: bool = False) -> Node:
+    """sum x_i over `axis`: an axis, several, or None for all. Its dtype is x's; of bools, whose sum
+    is their count, and of bytes it is i64. Raises ShapeError for an axis that x has not.
+
+        row_sums = gc.sum(x, axis=1)
+    """
+    axes = axes_of(x, axis, "sum")
+    return _reduced(reduce.sum_, _counted(x), axes, keepdims)
+
+
+def prod(x: Any, axis: Axis = None, keepdims: bool = False) -> Node:
+    """The product of the elements over `axis`, as `sum`; of no elements it is 1. Its derivative is
+    that of the formula where elements are 0, too, and so is the second one, which takes time and
+    memory that grow with the square of the number of elements. Raises as `sum` does.
+
+        volume = gc.prod(edges, axis=-1)
+    """
+    axes = axes_of(x, axis, "prod")
+    return _reduced(products.prod, _counted(x), axes, keepdims)
+
+
+def _counted(x: Any) -> Any:
+    """Bools and bytes as i64: their sums and products are beyond them."""
+    return x if x.dtype.has_arithmetic else ops.cast(x, dtype=i64)
+
+
+def max(x: Any, axis: Axis = None, keepdims: bool = False) -> Node:
+    """The greatest element over `axis`: an axis, several, or None for all; its derivative goes to
+    that element, and equal ones share it. Of bools it is `any`. Raises ShapeError for an axis that
+    x has not, and for no elements.
+
+        largest = gc.max(x, axis=-1, keepdims=True)
+    """
+    axes = axes_of(x, axis, "max")
+    return _reduced(reduce.any_ if x.dtype.is_bool else reduce.max_, x, axes, keepdims)
+
+
+def min(x: Any, axis: Axis = None, keepdims: bool = False) -> Node:
+    """The least element over `axis`; of bools it is `all`. The rest is as `max` has it, and Raises
+    as that does.
+
+        least = gc.min(x, axis=0)
+    """
+    axes = axes_of(x, axis, "min")
+    return _reduced(reduce.all_ if x.dtype.is_bool else reduce.min_, x, axes, keepdims)
+
+
+def any(x: Any, axis: Axis = None, keepdims: bool = False) -> Node:
+    """Whether an element over `axis` is True, or for numbers other than 0 (NaN is): bools. False of
+    no elements. Raises ShapeError for an axis that x has not.
+
+        has_nan = gc.any(x != x, axis=1)
+    """
+    axes = axes_of(x, axis, "any")
+    return _reduced(reduce.any_, _truth(x), axes, keepdims)
+
+
+def all(x: Any, axis: Axis = None, keepdims: bool = False) -> Node:
+    """Whether all elements over `axis` are True, or for numbers other than 0: bools. True of no
+    elements. Raises ShapeError for an axis that x has not.
+
+        is_positive = gc.all(x > 0, axis=1)
+    """
+    axes = axes_of(x, axis, "all")
+    return _reduced(reduce.all_, _truth(x), axes, keepdims)
+
+
+def _truth(x: Any) -> Any:
+    return x if x.dtype.is_bool else ops.not_equal(x, 0)
+
+
+def mean(x: Any, axis: Axis = None, keepdims: bool = False) -> Node:
+    """sum x_i / n over `axis`: an axis, several, or None for all; of bools (the share of True) and
+    of bytes an f32. Raises DTypeError for i32 and i64, ShapeError for an axis that x has not.
+
+        loss = gc.mean(gc.square(x - y))
+    """
+    axes = axes_of(x, axis, "mean")
+    if not x.dtype.has_arithmetic:
+        x = ops.cast(x, dtype=f32)
+    if not x.dtype.is_float:
+        raise DTypeError(problem_with("mean", x, "floats, bytes or bools expected; cast first"))
+    total = _reduced(reduce.sum_, x, axes, keepdims)
+    return total / x.graph.extent(tuple(x.shape[a] for a in axes), x.dtype)
+
+
+def var(x: Any, axis: Axis = None, ddof: int = 0, keepdims: bool = False) -> Node:
+    """sum (x_i - mean)^2 / (n - ddof) over `axis`, in two passes; NaN where n is ddof or less.
+
+    Raises DTypeError unless x is of floats, ShapeError for an axis that x has not.
+
+        spread = gc.var(x, axis=0, ddof=1)
+    """
+    axes, ddof = axes_of(x, axis, "var"), integer_of(x, ddof, "var")
+    return _without(statistics.var(x, axes=axes, ddof=ddof), axes, keepdims)
+
+
+def std(x: Any, axis: Axis = None, ddof: int = 0, keepdims: bool = False) -> Node:
+    """The square root of `var`; where all elements are equal its derivative is 0. Raises as `var`
+    does.
+
+        scaled = (x - gc.mean(x, axis=0)) / gc.std(x, axis=0)
+    """
+    axes, ddof = axes_of(x, axis, "std"), integer_of(x, ddof, "std")
+    return _without(statistics.std(x, axes=axes, ddof=ddof), axes, keepdims)
+
+
+def _reduced(op: Any, x: Any, axes: tuple[int, ...], keepdims: bool) -> Node:
+    return _without(op(x, axes=axes) if axes else x, axes, keepdims)
+
+
+def _without(reduced: Any, axes: tuple[int, ...], keepdims: bool) -> Node:
+    return reduced if keepdims else squeeze(reduced, axes)
+
+
+# --- along axes ------------------------------------------------------------------------------
+
+
+def argmax(x: Any, axis: Axis = -1, keepdims: bool = False) -> Node:
+    """The index (i64) of the greatest element along `axis`, the first where several are equal: x's
+    shape without that axis. Along several axes, or all for None, it is that of their elements in
+    row-major order. Raises ShapeError for an axis that x has not, and for no elements.
+
+        labels = gc.argmax(scores, axis=-1)
+    """
+    return _place(composite.argmax, x, axis, keepdims)
+
+
+def argmin(x: Any, axis: Axis = -1, keepdims: bool = False) -> Node:
+    """The index (i64) of the least element along `axis`; the rest is as `argmax` has it, and Raises
+    as that does.
+
+        nearest = gc.argmin(distances, axis=-1)
+    """
+    return _place(composite.argmin, x, axis, keepdims)
+
+
+def _place(op: Any, x: Any, axis: Axis, keepdims: bool) -> Node:
+    axes = axes_of(x, axis, op.name)
+    merged = merge(x if x.dtype.has_arithmetic else ops.cast(x, dtype=i32), axes)
+    index = op(merged.value, axis=merged.axis)
+    kept = tuple(1 if axis in axes else extent for axis, extent in enumerate(x.shape))
+    return _without(reshaped(index, kept), axes, keepdims)
+
+
+def logsumexp(x: Any, axis: Axis = -1, keepdims: bool = False) -> Node:
+    """log(sum(exp(x))) along `axis`, an axis, several, or None for all, without overflow; of
+    infinities as the formula says. Raises DTypeError unless x is of floats, ShapeError for an axis
+    that x has not.
+
+        normalizer = gc.logsumexp(scores)
+    """
+    axes = axes_of(x, axis, "logsumexp")
+    return _without(composite.logsumexp(x, axes=axes), axes, keepdims)
+
+
+def softmax(x: Any, axis: Axis = -1) -> Node:
+    """exp(x) / sum(exp(x)) along `axis`, an axis, several, or None for all; of x's shape. Raises
+    DTypeError unless x is of floats, ShapeError for an axis that x has not.
+
+        probabilities = gc.softmax(scores)
+    """
+    merged = merge(x, axes_of(x, axis, "softmax"))
+    result: Node = merged.split(composite.softmax(merged.value, axis=merged.axis))
+    return result
+
+
+def log_softmax(x: Any, axis: Axis = -1) -> Node:
+    """log(softmax(x)) along `axis`, in its stable form, of x's shape. Raises as `softmax` does.
+
+    log_probabilities = gc.log_softmax(scores)
+    """
+    merged = merge(x, axes_of(x, axis, "log_softmax"))
+    result: Node = merged.split(composite.log_softmax(merged.value, axis=merged.axis))
+    return result

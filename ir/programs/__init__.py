@@ -1,0 +1,1 @@
+"""Whole programs: checked, lowered, cut, batched, turned to inference."""

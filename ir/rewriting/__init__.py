@@ -1,0 +1,1 @@
+"""The rewriting driver and its rules."""

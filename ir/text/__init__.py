@@ -1,0 +1,1 @@
+"""The text form of programs and of graphs, and its inverse."""
