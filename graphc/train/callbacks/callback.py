@@ -52,9 +52,10 @@ class TrainedModel(Protocol):
 class Callback:
     """Called during `Model.fit`; epochs and batches count from 0.
 
-    `model` is set before anything is called. Setting `model.stop_training` ends training after
-    the running batch or epoch. A callback with hooks of batches has every step called from Python;
-    without one, whole epochs run in native code.
+    `model` is set before anything is called. Setting `model.stop_training` ends training: by a hook
+    of batches after the running batch, by any other hook after the running or coming epoch, and by
+    another thread at the loop's next pause. A callback with hooks of batches has every step called
+    from Python; without one, whole epochs run in native code.
     """
 
     model: TrainedModel

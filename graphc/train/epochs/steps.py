@@ -6,7 +6,7 @@ every batch, and in reference mode, a step is called for each: the results have 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Protocol
 
 from graphc.declare.set_metrics import SetMetric
@@ -67,11 +67,10 @@ class NativeSteps:
         self._epochs = epochs
 
     def __call__(self, epoch: int, order: Array | None) -> Iterator[Steps]:
-        ends_anyway = self._model.stop_training
+        is_stopped = _stop_within_epoch(self._model)
         for steps in self._epochs(order):
             yield steps
-            # Set by another thread: a callback's word counts at the end of the epoch.
-            if self._model.stop_training and not ends_anyway:
+            if is_stopped():
                 return
 
 
@@ -95,19 +94,22 @@ class CalledSteps:
 
     def __call__(self, epoch: int, order: Array | None) -> Iterator[Steps]:
         run = self._run.wrapped() if isinstance(self._run, Recorder) else self._run
+        is_stopped = _stop_within_epoch(self._model)
         for number, batch in enumerate(self._batches(order)):
             for begin in self._before:
                 begin(epoch, number)
             values = run(*batch)
             yield Steps(number, len(batch[0]), values)
-            if not self._after:
-                continue
-            told = {name: each for name, each in values.items() if name != IS_FINITE}
-            logs = numbers_of(values_of_batch(self._metrics, told, len(batch[0])))
-            for end in self._after:
-                end(epoch, number, logs)
-            if self._model.stop_training:
+            if self._after:
+                self._tell_of_end(epoch, number, values, len(batch[0]))
+            if is_stopped():
                 return
+
+    def _tell_of_end(self, epoch: int, number: int, values: Mapping[str, Array], rows: int) -> None:
+        told = {name: each for name, each in values.items() if name != IS_FINITE}
+        logs = numbers_of(values_of_batch(self._metrics, told, rows))
+        for end in self._after:
+            end(epoch, number, logs)
 
 
 class StreamedSteps:
@@ -128,3 +130,10 @@ class StreamedSteps:
             self._model.stop_training = True
         elif not self._model.stop_training:
             self._model.steps_per_epoch = made
+
+
+def _stop_within_epoch(model: TrainedModel) -> Callable[[], bool]:
+    """Whether the running step is the last, asked for before the first step of an epoch: what was
+    said before its first step, by `on_epoch_begin` for one, counts when the epoch is over."""
+    ends_with_epoch = model.stop_training
+    return lambda: model.stop_training and not ends_with_epoch
