@@ -7,8 +7,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
+from graphc.compiler.fusion.decision import Decision
 from graphc.compiler.fusion.epilogue_reductions import fuse_with_reductions
-from graphc.compiler.fusion.fuse import Decision, group_each
+from graphc.compiler.fusion.fuse import group_each
 from graphc.compiler.fusion.gathers import fuse_gathers
 from graphc.compiler.fusion.prologues import fuse_prologues
 from graphc.compiler.fusion.recompute import Recomputation

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from graphc.compiler.fusion.fuse import Decision
+from graphc.compiler.fusion.decision import Decision
 from graphc.compiler.pipeline import Compilation
 from graphc.compiler.plan.planning import Plan, bytes_moved
 from graphc.compiler.plan.work import kind_of, nodes_of
@@ -13,6 +13,7 @@ from graphc.drawing.diagram import Box, Boxing, Diagram
 from graphc.drawing.labels import is_scalar_constant
 from graphc.drawing.layers import layers_of
 from graphc.drawing.values import Values
+from graphc.inspect.wording import reason_of
 from graphc.ir.graph import Node, is_among
 from graphc.kernels.groups.group import Group
 from graphc.kernels.nests.names import label
@@ -152,4 +153,4 @@ def _kernels_by_group(compilation: Compilation) -> list[tuple[str, ...]]:
 
 def decision_text(decision: Decision) -> str:
     ends = f"{label(decision.producer)} + {label(decision.consumer)}"
-    return f"{ends}: {decision.reason}; saves {decision.bytes_saved:,} bytes"
+    return f"{ends}: {reason_of(decision)}; saves {decision.bytes_saved:,} bytes"

@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from graphc.compiler.fusion.fuse import Decision, group_each
+from graphc.compiler.fusion.decision import Decision
+from graphc.compiler.fusion.fuse import group_each
 from graphc.compiler.fusion.recompute import Recomputation
 from graphc.compiler.load.native import native
 from graphc.compiler.pipeline import Compilation, Trace, compile_program
@@ -23,11 +24,12 @@ from graphc.inspect.explanation import (
     TileAlternative,
     TileChoice,
 )
+from graphc.inspect.wording import described, reason_of
 from graphc.ir.graph import Node, Program
 from graphc.ir.rewriting.rewrite import Firing
 from graphc.kernels.groups.group import Candidate, ContractionGroup
 from graphc.kernels.native.cache import NO_ENTRY
-from graphc.kernels.nests.names import described, label
+from graphc.kernels.nests.names import label
 from graphc.kernels.products.contraction import Tiling
 from graphc.kernels.products.tiling import Tilings
 
@@ -96,7 +98,7 @@ def _fusion(decision: Decision, plan: Plan) -> FusionDecision:
         described(decision.consumer),
         decision.fused,
         decision.bytes_saved,
-        decision.reason,
+        reason_of(decision),
         tuple(dict.fromkeys(kernels)),
     )
 

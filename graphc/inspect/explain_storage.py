@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from graphc.compiler.fusion.fuse import Decision
+from graphc.compiler.fusion.decision import Decision
 from graphc.compiler.pipeline import Compilation
 from graphc.compiler.plan.arena import LiveRange
 from graphc.compiler.plan.planning import Plan, PlannedInstruction
 from graphc.inspect.explanation import ExplainedBuffer
+from graphc.inspect.wording import described, reason_of
 from graphc.ir.graph import Node
 from graphc.kernels.groups.group import ContractionGroup
 from graphc.kernels.loops.source import Storage
-from graphc.kernels.nests.names import described, label
+from graphc.kernels.nests.names import label
 from graphc.kernels.nests.node_kinds import viewed
 
 # How loop kernels name the rows that they keep between passes.
@@ -100,7 +101,7 @@ def _why_apart(node: Node, reader: PlannedInstruction, compilation: Compilation)
     for each in reader.group.nodes:
         decision = decision_between(node, each, compilation.decisions)
         if decision is not None and not decision.fused:
-            return decision.reason
+            return reason_of(decision)
     if not compilation.decisions:
         return "a kernel an op" if not compilation.options.fuse else "a kernel of its own"
     return "it computes values again that stood in a kernel between them"

@@ -21,12 +21,12 @@ from graphc.inspect.explain_storage import (
 )
 from graphc.inspect.explanation import TileChoice
 from graphc.inspect.stage_text import labels_of
+from graphc.inspect.wording import described, reason_of
 from graphc.ir.graph import Node
 from graphc.ir.lowering import Composite
 from graphc.ir.ops import leaf
 from graphc.ir.text.parsing import value_labels
 from graphc.kernels.groups.group import ContractionGroup
-from graphc.kernels.nests.names import described
 from graphc.kernels.nests.node_kinds import is_contraction, is_inline, is_view, viewed
 
 # So many names are offered for one that is not known.
@@ -298,7 +298,7 @@ def _neighbour(shown: Node, producer: Node, consumer: Node, made: Compilation) -
         if not made.options.fuse:
             reason = "a kernel an op"
         return Neighbour(described(shown), kernels, together, reason, None)
-    return Neighbour(described(shown), kernels, together, decision.reason, decision.bytes_saved)
+    return Neighbour(described(shown), kernels, together, reason_of(decision), decision.bytes_saved)
 
 
 # --- rewriting -------------------------------------------------------------------------------

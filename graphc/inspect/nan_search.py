@@ -19,13 +19,13 @@ from graphc.compiler.pipeline import (
     plan_instructions,
     schedule_groups,
 )
+from graphc.inspect.wording import described
 from graphc.ir.graph import Node, Program, is_among
 from graphc.ir.lowering import Scalar
 from graphc.ir.op import Array
 from graphc.ir.ops import leaf
 from graphc.ir.ops.region import start
 from graphc.ir.reference import evaluate, steps_of
-from graphc.kernels.nests.names import described
 from graphc.kernels.nests.node_kinds import is_region, is_result, viewed
 from graphc.kernels.run.memory import data_address
 from graphc.nan_report import BadValue, NanReport, ValueRange

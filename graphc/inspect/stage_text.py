@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from graphc.compiler.fusion.fuse import Decision
+from graphc.compiler.fusion.decision import Decision
 from graphc.compiler.load.native import native
 from graphc.compiler.pipeline import Compilation, Rewriting, Trace, compile_program
 from graphc.compiler.plan.planning import Plan, PlannedInstruction, bytes_moved
@@ -14,13 +14,14 @@ from graphc.compiler.plan.work import kind_of
 from graphc.functions.function import Function
 from graphc.functions.variants import options_of
 from graphc.inspect.stage import Stage
+from graphc.inspect.wording import described, reason_of
 from graphc.ir.graph import Node, Program
 from graphc.ir.ops import leaf
 from graphc.ir.text.parsing import print_program
 from graphc.kernels.groups.group import Group, LoopGroup
 from graphc.kernels.loops.source import KernelSource, Storage, kernel_digest
 from graphc.kernels.native.code_comments import commented_assembly, commented_llvm, user_lines
-from graphc.kernels.nests.names import Names, described, label
+from graphc.kernels.nests.names import Names, label
 from graphc.kernels.nests.node_kinds import external_operands, is_view
 
 INDENT = "  "
@@ -193,7 +194,7 @@ def _node_text(node: Node, labels: dict[Node, str]) -> str:
 def _decision_text(decision: Decision) -> str:
     ends = f"{described(decision.producer)} + {described(decision.consumer)}"
     verb = "saves" if decision.fused else "would save"
-    return f"{ends}: {decision.reason}; {verb} {decision.bytes_saved:,} bytes"
+    return f"{ends}: {reason_of(decision)}; {verb} {decision.bytes_saved:,} bytes"
 
 
 def _refusals_text(compilation: Compilation) -> str:

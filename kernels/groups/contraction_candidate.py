@@ -9,10 +9,10 @@ from graphc.ir.graph import Node, is_among
 from graphc.ir.lowering import Reduction, Strided
 from graphc.kernels.groups.group import ContractionCandidate
 from graphc.kernels.nests.access import digits_in_memory, place_in_memory
-from graphc.kernels.nests.domain import Domain, Refusal, common_domain
+from graphc.kernels.nests.domain import Domain, common_domain
 from graphc.kernels.nests.loopnest import LoopNest
-from graphc.kernels.nests.names import described
 from graphc.kernels.nests.node_kinds import viewed
+from graphc.kernels.nests.refusal import NoProduct, Refusal
 from graphc.kernels.nests.row_blocks import rows_of_block
 from graphc.kernels.products.contraction import Contraction, MatrixAccess
 from graphc.kernels.products.gathered_rows import GatheredRows, gathered_rows
@@ -101,10 +101,7 @@ def _tile_domain(product: Node, epilogue: tuple[Node, ...]) -> Domain | Refusal:
     span = domain.span(product)
     for node in epilogue:
         if domain.span(node) != span:
-            return Refusal(
-                f"{described(node)} of {node.type} has other extents than the product's "
-                f"{product.type}, so tiles of the one are none of the other"
-            )
+            return Refusal(NoProduct.OTHER_EXTENTS, (node, product))
     return domain
 
 

@@ -7,15 +7,8 @@ from dataclasses import dataclass
 
 from graphc.ir.graph import Node
 from graphc.ir.lowering import View
-from graphc.kernels.nests.names import described
 from graphc.kernels.nests.node_kinds import is_inline, is_loop_node, is_view, viewed
-
-
-@dataclass(frozen=True)
-class Refusal:
-    """Why nodes cannot share a kernel."""
-
-    reason: str
+from graphc.kernels.nests.refusal import NoLoops, Refusal
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,10 +65,7 @@ def common_domain(nodes: tuple[Node, ...]) -> Domain | Refusal:
         for position, operand in enumerate(_looped_operands(node)):
             for view in _views_between(operand, inside):
                 if view_axes(view) is None:
-                    return Refusal(
-                        f"{described(view)} changes the order of elements between them, "
-                        f"{view.operands[0].type} to {view.type}, so no loop runs along both"
-                    )
+                    return Refusal(NoLoops.ORDER_CHANGES, (view, view.operands[0].type))
                 members.append(view)
                 _unite_view(classes, view)
             token = _operand_token(node, position)
@@ -144,9 +134,7 @@ def _numbered(
     for token, value in sorted(tokens, key=lambda item: -_loop_rank(item[1])):
         roots = [classes.find((token, a)) for a, e in enumerate(value.type.dims) if e != 1]
         if len(set(roots)) != len(roots):
-            return Refusal(
-                f"two axes of {described(value)} of {value.type} would run along one loop"
-            )
+            return Refusal(NoLoops.TWO_AXES_IN_ONE, (value,))
         for axis, extent in enumerate(value.type.dims):
             if extent != 1:
                 root = classes.find((token, axis))

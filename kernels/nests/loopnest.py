@@ -18,9 +18,9 @@ from graphc.ir.graph import Node
 from graphc.ir.lowering import Reduction, Scalar
 from graphc.ir.types import row_major_strides
 from graphc.kernels.nests.access import place_in_memory
-from graphc.kernels.nests.domain import Domain, Refusal, common_domain
-from graphc.kernels.nests.names import described
+from graphc.kernels.nests.domain import Domain, common_domain
 from graphc.kernels.nests.node_kinds import is_index, is_inline, viewed
+from graphc.kernels.nests.refusal import NoLoops, Refusal
 
 # Elements of a row that fill few vectors, so that starting its loop counts.
 SHORT_ROW = 64
@@ -87,7 +87,7 @@ def plan_loops(nodes: tuple[Node, ...], outputs: Iterable[Node]) -> LoopNest | R
     domain = common_domain(nodes)
     if isinstance(domain, Refusal):
         return domain
-    refusal = Refusal("no choice of loops")
+    refusal = Refusal(NoLoops.NONE_FOUND)
     for inner in _candidates(nodes, domain):
         planned = _plan(nodes, tuple(outputs), domain, inner)
         if isinstance(planned, LoopNest):
@@ -158,15 +158,10 @@ def _plan(
         roles[node] = role
     for node in outputs:
         if _is_stored_repeatedly(domain.span(node), roles[node], inner, outer):
-            return Refusal(
-                f"{described(node)} of {node.type} would be stored again and again: "
-                "it does not vary along all of the loops"
-            )
+            return Refusal(NoLoops.STORED_AGAIN, (node,))
         is_scalar = roles[node].level == -1 and not domain.span(node) and node not in reduces
         if is_scalar and (inner or outer) and roles[node].phase is Phase.MAIN:
-            return Refusal(
-                f"{described(node)} is a scalar, which no kernel stores whose loops threads share"
-            )
+            return Refusal(NoLoops.SCALAR_OF_THREADS, (node,))
         if outer and node not in reduces:
             roles[node] = _stored_once(roles[node])
     levels = [role.level for role in roles.values() if role.inner and role.phase is Phase.MAIN]
@@ -202,15 +197,15 @@ def _reduction_kind(
 ) -> Reduces | Refusal:
     span, reduced = domain.operand_span(node, 0), reduced_axes(node, domain)
     if outer and span & outer != outer:
-        return Refusal(f"{described(node)} would be computed again for every row")
+        return Refusal(NoLoops.AGAIN_FOR_EVERY_ROW, (node,))
     if span & inner and span & inner != inner:
-        return Refusal(f"{described(node)} would count elements twice")
+        return Refusal(NoLoops.COUNTED_TWICE, (node,))
     is_long = not outer and math.prod(domain.extents) > LONG_ROW
     if reduced == span & inner and not is_long:
         return Reduces.ROW
     if span & outer <= reduced and reduced & inner in (frozenset(), span & inner):
         return Reduces.ROWS
-    return Refusal(f"{described(node)} reduces neither whole rows nor over all rows")
+    return Refusal(NoLoops.NEITHER_ROW_NOR_ROWS, (node,))
 
 
 def _role(
@@ -235,12 +230,9 @@ def _role(
         level = max(level, role.level + 1 if crosses else role.level)
     if phase is Phase.FINISH:
         if is_outer or (is_inner and not outer):
-            return Refusal(
-                f"{described(node)} needs what is complete after the last row "
-                "before it can finish the first"
-            )
+            return Refusal(NoLoops.WAITS_FOR_LAST_ROW, (node,))
         if node in reduces:
-            return Refusal(f"{described(node)} reduces what exists only after the last row")
+            return Refusal(NoLoops.REDUCES_AFTER_LAST_ROW, (node,))
         return Role(Phase.FINISH, 0, is_inner, is_outer)
     if node in reduces and domain.operand_span(node, 0) & inner:
         level = max(level, 0)

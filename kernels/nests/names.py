@@ -37,8 +37,3 @@ def label(node: Node) -> str:
     if node.op is leaf.input_ or node.op is leaf.state:
         return node.name
     return node.op.name
-
-
-def described(node: Node) -> str:
-    """The value in a sentence: its label and, where it has one, the user's line."""
-    return f"{label(node)} ({node.location})" if node.location is not None else label(node)

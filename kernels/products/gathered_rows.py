@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from graphc.ir.graph import Node
 from graphc.ir.lowering import Strided
 from graphc.kernels.nests.access import place_in_memory
-from graphc.kernels.nests.domain import Refusal
-from graphc.kernels.nests.names import described
 from graphc.kernels.nests.node_kinds import viewed
+from graphc.kernels.nests.refusal import NoProduct, Refusal
 from graphc.kernels.products.contraction import Along, MatrixAccess, RowIndices
 
 
@@ -42,26 +41,23 @@ def gathered_rows(product: Node, position: int) -> GatheredRows | Refusal:
     gather = viewed(operand)
     table, indices = gather.operands
     if product.rank != 2 or operand.rank != 2:
-        return Refusal(f"{described(product)} of {product.type} is a batch of products")
+        return Refusal(NoProduct.BATCH, (product,))
     count = indices.type.size
     row = gather.type.size // max(count, 1)
     if gather.attributes["axis"] != 0 or min(count, row) < 2:
-        return Refusal(f"{described(gather)} of {gather.type} gathers no rows")
+        return Refusal(NoProduct.GATHERS_NO_ROWS, (gather,))
     rows = place_in_memory(table)
     if rows is None or not _is_packed(table.type.dims[1:], rows.strides[1:]):
-        return Refusal(f"the rows of {described(table)} do not stand as they are read")
+        return Refusal(NoProduct.ROWS_ELSEWHERE, (table,))
     chosen = place_in_memory(indices)
     if chosen is None or chosen.offset or not _is_packed(indices.type.dims, chosen.strides):
-        return Refusal(f"{described(indices)} do not stand in their order")
+        return Refusal(NoProduct.INDICES_ELSEWHERE, (indices,))
     axis = _axis_of_rows(operand, count, row)
     if axis is not None:
         is_transposed = product.attributes[("transpose_x", "transpose_y")[position]]
         along: Along = "rows" if (axis == 0) != is_transposed else "columns"
         return GatheredRows(table, indices, rows.offset, rows.strides[0], along)
-    return Refusal(
-        f"{described(product)} reads {described(gather)} of {gather.type} as {operand.type}, "
-        "whose rows are others"
-    )
+    return Refusal(NoProduct.ROWS_VIEWED, (product, gather, operand.type))
 
 
 def _axis_of_rows(operand: Node, count: int, row: int) -> int | None:

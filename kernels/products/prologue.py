@@ -12,9 +12,10 @@ from graphc.kernels.loops.element_lines import ElementLines
 from graphc.kernels.loops.source import Arguments
 from graphc.kernels.loops.thread_blocks import element_cost
 from graphc.kernels.nests.access import Loop
-from graphc.kernels.nests.domain import Domain, Refusal, common_domain, view_axes
-from graphc.kernels.nests.names import Names, described
+from graphc.kernels.nests.domain import Domain, common_domain, view_axes
+from graphc.kernels.nests.names import Names
 from graphc.kernels.nests.node_kinds import is_view, loaded_operands, viewed
+from graphc.kernels.nests.refusal import NoProduct, Refusal
 from graphc.kernels.products.operand_blocks import Prologue
 
 ROW_VARIABLES = ("i", "j")
@@ -61,16 +62,13 @@ def operand_chain(product: Node, position: int, prologue: Sequence[Node]) -> Ope
     nodes = _needed_for(value, prologue)
     for node in nodes:
         if not isinstance(node.op.lowering, Scalar):
-            return Refusal(f"{described(node)} needs more than one element of each operand")
+            return Refusal(NoProduct.MORE_THAN_AN_ELEMENT, (node,))
     domain = common_domain(nodes)
     if isinstance(domain, Refusal):
         return domain
     for node in nodes:
         if domain.span(node) != domain.span(value):
-            return Refusal(
-                f"{described(node)} of {node.type} would be computed again and again for elements "
-                f"of {described(value)} of {value.type}"
-            )
+            return Refusal(NoProduct.AGAIN_FOR_ELEMENTS, (node, value))
     axes = _axes_of_view(operand, domain)
     if isinstance(axes, Refusal):
         return axes
@@ -127,9 +125,7 @@ def _axes_of_view(operand: Node, domain: Domain) -> tuple[int | None, ...] | Ref
         return axes
     becomes = view_axes(operand)
     if becomes is None:
-        return Refusal(
-            f"{described(operand)} changes the order of elements, {below.type} to {operand.type}"
-        )
+        return Refusal(NoProduct.ORDER_CHANGES, (operand, below.type))
     found: list[int | None] = [None] * operand.rank
     for axis, place in enumerate(becomes):
         if below.type.dims[axis] != 1:

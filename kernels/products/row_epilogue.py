@@ -24,10 +24,10 @@ from graphc.kernels.loops.source import Arguments, Microkernel
 from graphc.kernels.loops.statements import Block, Call, Element, Stack
 from graphc.kernels.loops.values import ValueWriter
 from graphc.kernels.nests.access import Loop, access_along, index_expression, place_in_memory
-from graphc.kernels.nests.domain import Refusal
 from graphc.kernels.nests.loopnest import LoopNest, Phase, Reduces, plan_loops
-from graphc.kernels.nests.names import Names, described, label
+from graphc.kernels.nests.names import Names, label
 from graphc.kernels.nests.node_kinds import is_contraction, viewed
+from graphc.kernels.nests.refusal import NoProduct, Refusal
 from graphc.kernels.products.microkernel import ITEM_BYTES, transpose_microkernel
 
 # Of a value of a block of rows: a few of them stay in the first cache.
@@ -39,17 +39,17 @@ def plan_rows(nodes: tuple[Node, ...], outputs: Iterable[Node]) -> LoopNest | Re
     its kernel cannot. The product is among `nodes`."""
     product = next(node for node in nodes if is_contraction(node))
     if product.rank != 2 or min(product.type.dims) < 2:
-        return Refusal(f"{described(product)} of {product.type} is no matrix of rows")
+        return Refusal(NoProduct.NO_MATRIX, (product,))
     nest = plan_loops(nodes, outputs)
     if isinstance(nest, Refusal):
         return nest
     if nest.domain.extents != product.type.dims or nest.domain.axes[product] != (0, 1):
-        return Refusal(f"not all of it runs along the rows of {described(product)}")
+        return Refusal(NoProduct.OTHER_ROWS, (product,))
     for node in nest.nodes:
         if nest.roles[node].phase is not Phase.MAIN or nest.reduces.get(node) is Reduces.ROWS:
-            return Refusal(f"{described(node)} needs all rows of {described(product)}")
+            return Refusal(NoProduct.ALL_ROWS, (node, product))
     if nest.inner != (1,):
-        return Refusal(f"nothing is reduced over the rows of {described(product)}")
+        return Refusal(NoProduct.NOTHING_REDUCED, (product,))
     return nest
 
 

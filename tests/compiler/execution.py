@@ -12,6 +12,7 @@ from graphc.compiler.load.compiled import CompiledProgram
 from graphc.compiler.load.native import LoadedProgram, native
 from graphc.compiler.options import Options
 from graphc.compiler.pipeline import Compilation, compile_program
+from graphc.inspect.wording import reason_of
 from graphc.ir.graph import Program
 from graphc.ir.op import Array
 from graphc.kernels.run.memory import data_address
@@ -33,7 +34,7 @@ def compilation(
 def refusals(function: gc.Function) -> list[str]:
     """Why values of the function share no kernel."""
     decisions = compilation(function.program).decisions
-    return [decision.reason for decision in decisions if not decision.fused]
+    return [reason_of(decision) for decision in decisions if not decision.fused]
 
 
 class Machine:

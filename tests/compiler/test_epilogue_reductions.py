@@ -15,6 +15,7 @@ from graphc.compiler.load.native import LoadedProgram, native
 from graphc.compiler.options import Options
 from graphc.compiler.pipeline import Compilation, compile_program
 from graphc.compiler.plan import sharing
+from graphc.inspect.wording import reason_of
 from graphc.ir.graph import Node, Program, is_among
 from graphc.ir.reference import run_program
 from graphc.kernels.groups.group import ContractionGroup
@@ -205,7 +206,7 @@ def test_sums_of_sums_do_not_run_across_rows() -> None:
     sums = gc.sum(x, 0)
     made = compilation(gc.function([x], gc.sum(gc.square(sums))).program)
     assert len(made.groups) == 2
-    assert any("complete only after the last row" in d.reason for d in made.decisions)
+    assert any("complete only after the last row" in reason_of(d) for d in made.decisions)
 
 
 @pytest.mark.usefixtures("everything_is_shared")

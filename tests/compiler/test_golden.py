@@ -13,6 +13,7 @@ import pytest
 import graphc as gc
 from graphc.compiler.pipeline import Compilation
 from graphc.inspect.stage_text import plan_text
+from graphc.inspect.wording import reason_of
 from graphc.ir.graph import Program
 from graphc.ir.text.parsing import print_program
 from graphc.kernels.nests.names import label
@@ -57,7 +58,7 @@ def _fused_text(made: Compilation) -> str:
         lines.append(f"    stores {', '.join(f'{n.op.name} {n.type}' for n in group.outputs)}")
     lines.append("not fused")
     lines += [
-        f"    {label(d.producer)} -> {label(d.consumer)}, {d.bytes_saved} bytes: {d.reason}"
+        f"    {label(d.producer)} -> {label(d.consumer)}, {d.bytes_saved} bytes: {reason_of(d)}"
         for d in made.decisions
         if not d.fused
     ]

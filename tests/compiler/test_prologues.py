@@ -14,6 +14,7 @@ from graphc.compiler.fusion import prologues
 from graphc.compiler.load.assemble import compiled
 from graphc.compiler.load.native import LoadedProgram, native
 from graphc.compiler.pipeline import Options, compile_program
+from graphc.inspect.wording import reason_of
 from graphc.ir.graph import Program, is_among
 from graphc.ir.op import Array
 from graphc.ir.reference import run_program
@@ -58,7 +59,7 @@ def test_a_narrow_product_scales_its_operand() -> None:
     made = compilation(networks.scaled_dense().program)
     (value,) = made.recomputed
     assert (value.value.op.name, value.bytes_saved) == ("multiply", 2 * 4096 * 64 * 4)
-    assert not any("reads all of multiply" in decision.reason for decision in made.decisions)
+    assert not any("reads all of multiply" in reason_of(decision) for decision in made.decisions)
 
 
 def test_a_product_of_many_panels_does_not() -> None:

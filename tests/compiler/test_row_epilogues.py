@@ -9,11 +9,13 @@ import pytest
 
 import graphc as gc
 from graphc.compiler.fusion import row_epilogues
+from graphc.compiler.fusion.decision import RowsInCache
 from graphc.compiler.load.assemble import compiled
 from graphc.compiler.load.native import LoadedProgram, native
 from graphc.compiler.options import Options
 from graphc.compiler.pipeline import Compilation, compile_program
 from graphc.compiler.plan import sharing
+from graphc.inspect.wording import reason_of
 from graphc.ir.graph import Program, is_among
 from graphc.ir.op import Array
 from graphc.ir.reference import run_program
@@ -84,7 +86,7 @@ def _check(program: Program, bits: int, length: int) -> None:
     """As the reference, and the same bits at any number of threads."""
     inputs = _inputs(program)
     made = compile_program(program, Options({}, True, bits))
-    assert len(_row_groups(made)) == 1, [d.reason for d in made.decisions if not d.fused]
+    assert len(_row_groups(made)) == 1, [reason_of(d) for d in made.decisions if not d.fused]
     expected, _ = run_program(program, inputs, {})
     alone, *together = (run_on_threads(program, inputs, threads, bits) for threads in THREADS)
     for name, value in alone.items():
@@ -154,7 +156,7 @@ def test_scores_of_a_training_step_are_not_stored_and_threads_do_not_meet_for_th
     rows = [row for row in made.plan.instructions if row.shared]
     (place,) = (n for n, row in enumerate(rows) if row.group is group)
     assert not any(row.barrier for row in rows[: place + 2])
-    (decision,) = (d for d in made.decisions if "are reduced while they are in cache" in d.reason)
+    (decision,) = (d for d in made.decisions if isinstance(d.why, RowsInCache))
     assert decision.fused and decision.bytes_saved > 0
 
 
@@ -169,7 +171,7 @@ def test_scores_of_a_training_step_are_not_stored_and_threads_do_not_meet_for_th
 def test_refusals_have_a_reason(batch: int, units: int, classes: int, reason: str) -> None:
     made = compilation(_training_step(batch, units, classes).program)
     assert _row_groups(made) == []
-    assert any(reason in decision.reason for decision in made.decisions if not decision.fused)
+    assert any(reason in reason_of(decision) for decision in made.decisions if not decision.fused)
 
 
 def test_rows_that_wait_for_a_product_of_them_are_reduced_after_it() -> None:

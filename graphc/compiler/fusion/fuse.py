@@ -9,9 +9,10 @@ rather than stored.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
+from graphc.compiler.fusion.decision import Decision, Gain, NotFused
 from graphc.compiler.fusion.grouping import (
     Uses,
     computed_nodes,
@@ -26,30 +27,8 @@ from graphc.compiler.fusion.traffic import traffic
 from graphc.ir.graph import Node, Program, is_among
 from graphc.kernels.groups.group import Candidate
 from graphc.kernels.loops.stages import is_vector_math
-from graphc.kernels.nests.domain import Refusal
-from graphc.kernels.nests.names import described
 from graphc.kernels.nests.node_kinds import external_operands, viewed
-
-# A reason names at most so many values.
-VALUES_NAMED = 3
-
-
-@dataclass(frozen=True, eq=False)
-class Decision:
-    """A fusion that was considered, and what came of it.
-
-    producer, consumer: the first value that goes from one to the other, and who reads it; where
-        nothing does, two readers of the same tensor.
-    parts: all values of the two kernels that were considered.
-    bytes_saved: reads and writes that fall away, or would have.
-    """
-
-    producer: Node
-    consumer: Node
-    fused: bool
-    bytes_saved: int
-    reason: str
-    parts: tuple[frozenset[Node], frozenset[Node]]
+from graphc.kernels.nests.refusal import Refusal
 
 
 def group_each(program: Program) -> tuple[Candidate, ...]:
@@ -79,7 +58,7 @@ def fuse(program: Program) -> Fused:
 def _known_group(nodes: Iterable[Node], uses: Uses) -> Candidate:
     group = make_group(nodes, uses)
     if isinstance(group, Refusal):
-        raise AssertionError(f"no kernel for {list(nodes)}: {group.reason}")
+        raise AssertionError(f"no kernel for {list(nodes)}: {group.why}")
     return group
 
 
@@ -245,15 +224,8 @@ class _Fusion:
         between = passed or shared
         producer = passed[0] if passed else _first_reader(between[0], parts[0])
         consumer = _first_reader(between[0], parts[1])
-        reason = self._gain(parts[0] | parts[1], passed, shared) if refusal is None else None
-        return Decision(
-            producer,
-            consumer,
-            refusal is None,
-            saved,
-            reason or (refusal.reason if refusal is not None else ""),
-            parts,
-        )
+        why = refusal or self._gain(parts[0] | parts[1], passed, shared)
+        return Decision(producer, consumer, saved, why, parts)
 
     def _passed(self, one: int, other: int) -> list[Node]:
         """The values of `one` that `other` reads, operands first."""
@@ -264,20 +236,14 @@ class _Fusion:
             if any(reader in reading for reader in self.uses.readers[node])
         )
 
-    def _gain(self, nodes: frozenset[Node], passed: list[Node], shared: list[Node]) -> str:
+    def _gain(self, nodes: frozenset[Node], passed: list[Node], shared: list[Node]) -> Gain:
         """What one kernel of `nodes` spares: stores and loads of what passes, loads of what both
         parts read."""
         stored = set(self.uses.outputs_of(nodes))
-        dropped = [node for node in passed if node not in stored]
-        clauses = (
-            (dropped, "neither stored nor loaded"),
-            ([node for node in passed if node in stored], "stored for others, but not loaded"),
-            (shared, "loaded once for both"),
-        )
-        return "; ".join(
-            f"{_named(values)} {'is' if len(values) == 1 else 'are'} {what}"
-            for values, what in clauses
-            if values
+        return Gain(
+            unstored=tuple(node for node in passed if node not in stored),
+            unloaded=tuple(node for node in passed if node in stored),
+            shared=tuple(shared),
         )
 
     def _refusal(self, one: int, other: int) -> Refusal | None:
@@ -287,10 +253,7 @@ class _Fusion:
             between = self._reached_around(other, one)
         if between is not None:
             first = min(self.members[between], key=lambda node: node.number)
-            return Refusal(
-                f"the kernel of {described(first)} reads the one and the other waits for it, so it "
-                "must run between them"
-            )
+            return Refusal(NotFused.MUST_RUN_BETWEEN, (first,))
         refusal = too_large(nodes, self.uses.outputs_of(nodes))
         if refusal is not None:
             return refusal
@@ -317,13 +280,6 @@ class _Fusion:
 def _first_reader(value: Node, nodes: frozenset[Node]) -> Node:
     """The first of `nodes` that reads `value`, directly or through views."""
     return next(node for node in inside_order(nodes) if is_among(value, map(viewed, node.operands)))
-
-
-def _named(values: Sequence[Node]) -> str:
-    """A few of the values by name, and how many more there are."""
-    names = ", ".join(map(described, values[:VALUES_NAMED]))
-    more = len(values) - VALUES_NAMED
-    return f"{names} and {more} more" if more > 0 else names
 
 
 def _readers_of_stored(nodes: Iterable[Node]) -> dict[Node, list[Node]]:

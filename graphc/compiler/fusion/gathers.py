@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from math import ceil
 
+from graphc.compiler.fusion.decision import NotFused
 from graphc.compiler.fusion.fuse import Fused
 from graphc.compiler.fusion.grouping import too_large, uses_of
 from graphc.compiler.fusion.prologues import with_outcomes
@@ -21,9 +22,8 @@ from graphc.ir.graph import Node, Program, are_same, is_among
 from graphc.kernels.groups.contraction_candidate import candidate_nodes, contraction_candidate
 from graphc.kernels.groups.group import Candidate, ContractionCandidate, MovementGroup
 from graphc.kernels.machine import MACHINE
-from graphc.kernels.nests.domain import Refusal
-from graphc.kernels.nests.names import described
 from graphc.kernels.nests.node_kinds import external_operands, viewed
+from graphc.kernels.nests.refusal import Refusal
 from graphc.kernels.products.contraction import oriented, reads_by_index
 from graphc.kernels.products.tiling import Tilings
 
@@ -37,7 +37,7 @@ def fuse_gathers(program: Program, fused: Fused, tilings: Tilings, threads: int)
     that can make it; and the decisions with what came of each."""
     kept = uses_of(program).kept
     groups, recomputed = list(fused.groups), list(fused.recomputed)
-    outcomes: dict[Node, str | None] = {}
+    outcomes: dict[Node, Refusal | None] = {}
     for maker in fused.groups:
         if not isinstance(maker, MovementGroup) or not maker.gathers:
             continue
@@ -46,7 +46,7 @@ def fuse_gathers(program: Program, fused: Fused, tilings: Tilings, threads: int)
         if gather in kept or not any(_multiplies(group, gather) for group in readers):
             continue
         made = _gathering_all(readers, gather, tilings, threads)
-        outcomes[gather] = made.reason if isinstance(made, Refusal) else None
+        outcomes[gather] = made if isinstance(made, Refusal) else None
         if isinstance(made, Refusal):
             continue
         groups = [made.get(group, group) for group in groups if group is not maker]
@@ -79,11 +79,7 @@ def _gathering_all(
         made[group] = found
         passes += _passes(found, tilings, threads)
     if gather.type.nbytes > MACHINE.second_cache_bytes and passes > MOST_FAR_PASSES:
-        return Refusal(
-            f"{described(gather)} is stored: products read its {gather.type.nbytes:,} bytes "
-            f"{passes} times, which have left the second cache by then; rows that stand side by "
-            "side come sooner from beyond it"
-        )
+        return Refusal(NotFused.FAR_ROWS_READ_OFTEN, (gather, gather.type.nbytes, passes))
     return made
 
 
@@ -94,14 +90,11 @@ def _gathering(
     readers = [node for node in group.nodes if is_among(gather, map(viewed, node.operands))]
     if not isinstance(group, ContractionCandidate) or not are_same(readers, [group.contraction]):
         reader = next(node for node in readers if not _is_product(node, group))
-        return Refusal(
-            f"{described(reader)} reads {described(gather)} too, and products alone read rows "
-            "where they stand"
-        )
+        return Refusal(NotFused.READ_BESIDE_PRODUCTS, (reader, gather))
     product = group.contraction
     positions = [p for p, operand in enumerate(product.operands) if viewed(operand) is gather]
     if len(positions) > 1 or group.gathered:
-        return Refusal(f"{described(product)} would gather both of its operands")
+        return Refusal(NotFused.BOTH_OPERANDS_GATHERED, (product,))
     made = contraction_candidate(replace(candidate_nodes(group), gathered=(gather,)))
     if isinstance(made, Refusal):
         return made
@@ -110,10 +103,7 @@ def _gathering(
         return refusal
     tiling = tilings.choose(made.shape, threads)
     if not reads_by_index(made.shape, tiling):
-        return Refusal(
-            f"the tiles of {described(product)} need rows of {described(gather)} side by side "
-            f"({tiling.reason})"
-        )
+        return Refusal(NotFused.ROWS_SIDE_BY_SIDE, (product, gather, tiling))
     return made
 
 

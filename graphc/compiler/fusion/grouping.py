@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sized
 from dataclasses import dataclass
 
+from graphc.compiler.fusion.decision import NotFused
 from graphc.ir.graph import Node, Program, is_among
 from graphc.ir.lowering import Scalar
 from graphc.ir.ops import leaf
@@ -20,9 +21,7 @@ from graphc.kernels.groups.group import (
 from graphc.kernels.loops.passes import RECOMPUTE_COST
 from graphc.kernels.loops.source import MOST_BUFFERS
 from graphc.kernels.loops.thread_blocks import op_cost
-from graphc.kernels.nests.domain import Refusal
 from graphc.kernels.nests.loopnest import LoopNest, Phase, Reduces, plan_loops
-from graphc.kernels.nests.names import described
 from graphc.kernels.nests.node_kinds import (
     external_operands,
     is_contraction,
@@ -34,6 +33,7 @@ from graphc.kernels.nests.node_kinds import (
     is_view,
     viewed,
 )
+from graphc.kernels.nests.refusal import Refusal
 from graphc.kernels.nests.row_blocks import reduced_in_blocks
 
 # The cost of a kernel's ops for an element, at most. What LLVM takes grows faster than the length
@@ -110,13 +110,10 @@ def too_large(nodes: Collection[Node], outputs: Sized) -> Refusal | None:
     """Why one kernel should not compute `nodes` and store `outputs`, though it could."""
     buffers = len(external_operands(nodes)) + len(outputs)
     if buffers > MOST_BUFFERS:
-        return Refusal(f"{buffers} buffers, but a kernel takes at most {MOST_BUFFERS}")
+        return Refusal(NotFused.TOO_MANY_BUFFERS, (buffers, MOST_BUFFERS))
     cost = sum(map(op_cost, nodes))
     if cost > MOST_COST:
-        return Refusal(
-            f"ops that cost {cost} for an element, but a kernel takes at most {MOST_COST}: a "
-            "longer one takes long to compile, and a value stored between two is little beside them"
-        )
+        return Refusal(NotFused.TOO_MUCH_ARITHMETIC, (cost, MOST_COST))
     return None
 
 
@@ -128,26 +125,19 @@ def group_storing(nodes: Iterable[Node], outputs: tuple[Node, ...]) -> Candidate
     if loops:
         if all(node is loops[0] or node.operands[0] is loops[0] for node in ordered):
             return RegionGroup(loops[0], outputs)
-        return Refusal(f"{described(loops[0])} is a loop, whose steps are kernels of their own")
+        return Refusal(NotFused.LOOP, (loops[0],))
     moves = [node for node in ordered if is_movement(node)]
     if moves:
         if len(ordered) == 1:
             return MovementGroup(ordered[0])
-        return Refusal(
-            f"{described(moves[0])} copies regions or slices: "
-            "such a movement is a kernel of its own"
-        )
+        return Refusal(NotFused.MOVEMENT, (moves[0],))
     ordered_ops = [node for node in ordered if is_ordered(node)]
     if ordered_ops:
         if len(ordered) == 1:
             return OrderedGroup(ordered[0])
-        return Refusal(
-            f"{described(ordered_ops[0])} goes along whole lines in order: "
-            "such an op is a kernel of its own"
-        )
+        return Refusal(NotFused.ORDERED, (ordered_ops[0],))
     if len(products) > 1:
-        pair = " and ".join(map(described, products[:2]))
-        return Refusal(f"{pair}: two matrix products, but a tile has the accumulators of one")
+        return Refusal(NotFused.TWO_PRODUCTS, (products[0], products[1]))
     if products:
         return _contraction_group(products[0], ordered, outputs)
     nest = plan_loops(ordered, outputs)
@@ -166,10 +156,7 @@ def _reduced_across_rows(nest: LoopNest) -> Refusal | None:
     rows = [node for node, kind in nest.reduces.items() if kind is Reduces.ROWS]
     if not rows or not nest.inner or last in nest.inner:
         return None
-    return Refusal(
-        f"{described(rows[0])} needs whole sums of another axis, which loops along the rows of "
-        "memory complete only after the last row"
-    )
+    return Refusal(NotFused.SUMS_ACROSS_ROWS, (rows[0],))
 
 
 def _contraction_group(
@@ -180,16 +167,10 @@ def _contraction_group(
     epilogue = tuple(node for node in inside if not is_among(node, reductions))
     for operand in map(viewed, product.operands):
         if operand in inside:
-            return Refusal(
-                f"the product {described(product)} reads all of {described(operand)}, "
-                "which is therefore stored before the first tile"
-            )
+            return Refusal(NotFused.READ_AS_A_WHOLE, (product, operand))
     for node in epilogue:
         if not isinstance(node.op.lowering, Scalar):
-            return Refusal(
-                f"an epilogue works element by element on one tile, or adds up blocks of rows, "
-                f"but {described(node)} needs more than a tile"
-            )
+            return Refusal(NotFused.MORE_THAN_A_TILE, (node,))
     return contraction_candidate(
         ContractionNodes(product, epilogue, outputs, reductions=reductions)
     )
@@ -216,10 +197,7 @@ def _recomputed_by_row(nest: LoopNest) -> Refusal | None:
             costs[node] = lowering.cost if isinstance(lowering, Scalar) else 0
     if sum(costs.values()) > RECOMPUTE_COST:
         costliest = max(costs, key=costs.__getitem__)
-        return Refusal(
-            f"a costly value would be computed again for every row: {described(costliest)} "
-            f"is the same for all rows"
-        )
+        return Refusal(NotFused.COSTLY_IN_EVERY_ROW, (costliest,))
     return None
 
 

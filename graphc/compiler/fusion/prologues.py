@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from graphc.compiler.fusion.fuse import Decision, Fused
+from graphc.compiler.fusion.decision import Decision, NotFused
+from graphc.compiler.fusion.fuse import Fused
 from graphc.compiler.fusion.grouping import (
     group_storing,
     inside_order,
@@ -33,9 +34,8 @@ from graphc.kernels.groups.group import (
 )
 from graphc.kernels.loops.thread_blocks import element_cost
 from graphc.kernels.machine import MACHINE
-from graphc.kernels.nests.domain import Refusal
-from graphc.kernels.nests.names import described
 from graphc.kernels.nests.node_kinds import external_operands, is_inline, viewed
+from graphc.kernels.nests.refusal import Refusal
 from graphc.kernels.products.tiling import Tilings
 
 
@@ -47,7 +47,7 @@ def fuse_prologues(program: Program, fused: Fused, tilings: Tilings) -> Fused:
     """
     uses = uses_of(program)
     groups, recomputed = _Groups(fused.groups), list(fused.recomputed)
-    outcomes: dict[Node, str | None] = {}
+    outcomes: dict[Node, Refusal | None] = {}
     for value in sorted(groups.stored(), key=lambda node: -node.number):
         if value in uses.kept or not any(_multiplies(each, value) for each in groups.using(value)):
             continue
@@ -56,7 +56,7 @@ def fuse_prologues(program: Program, fused: Fused, tilings: Tilings) -> Fused:
         if chain is None:
             continue
         found = _computed_by_readers(value, chain, maker, groups.using(value), tilings)
-        outcomes[value] = found.reason if isinstance(found, Refusal) else None
+        outcomes[value] = found if isinstance(found, Refusal) else None
         if not isinstance(found, Refusal):
             groups.change(found.groups)
             recomputed.append(Recomputation(value, found.bytes_saved))
@@ -65,7 +65,7 @@ def fuse_prologues(program: Program, fused: Fused, tilings: Tilings) -> Fused:
 
 
 def with_outcomes(
-    decisions: Iterable[Decision], outcomes: dict[Node, str | None]
+    decisions: Iterable[Decision], outcomes: dict[Node, Refusal | None]
 ) -> Iterator[Decision]:
     """Decisions with the present reason why a product does not compute its operand; those that
     hold no more are left out."""
@@ -75,9 +75,9 @@ def with_outcomes(
         if decision.fused or value not in outcomes or not reads:
             yield decision
             continue
-        reason = outcomes[value]
-        if reason is not None:
-            yield replace(decision, reason=reason)
+        refusal = outcomes[value]
+        if refusal is not None:
+            yield replace(decision, why=refusal)
 
 
 class _Groups:
@@ -159,14 +159,11 @@ def _computed_by_readers(
         changed[group] = made
     saved = sum(_bytes(group) - _bytes(made) for group, made in changed.items())
     if saved <= 0:
-        return Refusal(f"to compute {described(value)} again moves no fewer bytes than to store it")
+        return Refusal(NotFused.AGAIN_MOVES_NO_LESS, (value,))
     spent = sum(_cycles(made, tilings) - _cycles(group, tilings) for group, made in changed.items())
     gained = _cycles_to_store(value, saved) + MACHINE.meeting_cycles * (changed[maker] is None)
     if spent > gained:
-        return Refusal(
-            f"{described(value)} is stored: products that compute it while they pack it would take "
-            f"{spent:,.0f} cycles more, but save {gained:,.0f} by not storing it"
-        )
+        return Refusal(NotFused.AGAIN_COSTS_MORE, (value, spent, gained))
     return _Change(changed, saved)
 
 
@@ -218,20 +215,17 @@ def _without(value: Node, maker: Candidate, chain: _Chain) -> Candidate | Refusa
 def _with_chain(value: Node, group: Candidate, chain: tuple[Node, ...]) -> Candidate | Refusal:
     """The reader `group`, with the chain computed in it."""
     if isinstance(group, MovementGroup):
-        return Refusal(f"{described(group.node)} moves {described(value)} from where it is stored")
+        return Refusal(NotFused.MOVED_FROM_MEMORY, (group.node, value))
     if isinstance(group, OrderedGroup):
-        return Refusal(f"{described(group.node)} reads whole lines of {described(value)}")
+        return Refusal(NotFused.READ_IN_LINES, (group.node, value))
     if isinstance(group, RegionGroup):
-        return Refusal(f"the steps of {described(group.node)} read {described(value)} from memory")
+        return Refusal(NotFused.READ_BY_STEPS, (group.node, value))
     if isinstance(group, LoopGroup):
         nodes = inside_order({*group.nodes, *chain})
         return too_large(nodes, group.outputs) or group_storing(nodes, group.outputs)
     for node in (*group.prologue, *group.epilogue):
         if is_among(value, map(viewed, node.operands)) or is_among(node, chain):
-            return Refusal(
-                f"{described(node)} reads {described(value)} too, in the kernel of a product, "
-                "which computes it only while it packs an operand"
-            )
+            return Refusal(NotFused.READ_BESIDE_OPERANDS, (node, value))
     prologue = tuple(inside_order({*group.prologue, *chain}))
     made = contraction_candidate(replace(candidate_nodes(group), prologue=prologue))
     return made if isinstance(made, Refusal) else too_large(made.nodes, made.outputs) or made

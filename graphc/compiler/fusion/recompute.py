@@ -9,8 +9,8 @@ from graphc.compiler.fusion.traffic import traffic
 from graphc.ir.graph import Node, is_among
 from graphc.ir.lowering import Scalar
 from graphc.kernels.groups.group import Candidate
-from graphc.kernels.nests.domain import Refusal
 from graphc.kernels.nests.node_kinds import external_operands
+from graphc.kernels.nests.refusal import Refusal
 
 # A value of at most this cost is computed by each reader rather than stored and read again.
 DUPLICATE_COST = 3

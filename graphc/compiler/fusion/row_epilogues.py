@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from graphc.compiler.fusion.fuse import Decision, Fused
+from graphc.compiler.fusion.decision import Decision, NotFused, RowsInCache
+from graphc.compiler.fusion.fuse import Fused
 from graphc.compiler.fusion.grouping import (
     group_storing,
     inside_order,
@@ -24,10 +25,9 @@ from graphc.ir.graph import Node, Program, is_among
 from graphc.kernels.groups.contraction_candidate import ContractionNodes, contraction_candidate
 from graphc.kernels.groups.group import Candidate, ContractionCandidate, LoopGroup
 from graphc.kernels.machine import MACHINE, lanes_of
-from graphc.kernels.nests.domain import Refusal
 from graphc.kernels.nests.loopnest import Reduces
-from graphc.kernels.nests.names import described
 from graphc.kernels.nests.node_kinds import external_operands, viewed
+from graphc.kernels.nests.refusal import Refusal
 from graphc.kernels.products.tiling import Tilings, has_whole_rows
 
 ROW_CYCLES = 15  # of a row whose reductions need no loop of their own
@@ -59,13 +59,13 @@ def fuse_row_epilogues(program: Program, fused: Fused, tilings: Tilings) -> Fuse
         first = next(n for n in reader.nodes if is_among(passed, map(viewed, n.operands)))
         decisions = [each for each in decisions if each.fused or each.parts != parts]
         if isinstance(found, Refusal):
-            decisions.append(Decision(passed, first, False, 0, found.reason, parts))
+            decisions.append(Decision(passed, first, 0, found, parts))
             continue
         groups = found.groups
         decisions, undone = _with_parts_of(decisions, found.made)
         saved = found.bytes_saved + undone
         parts = (parts[0], parts[1] & frozenset(found.made[0].nodes))
-        decisions.append(Decision(passed, first, True, saved, found.reason, parts))
+        decisions.append(Decision(passed, first, saved, found.why, parts))
     fusions = [each for each in decisions if each.fused]
     refusals = [each for each in decisions if not each.fused]
     return replace(fused, groups=tuple(groups), decisions=(*fusions, *refusals))
@@ -89,10 +89,7 @@ def _with_parts_of(
             result.append(replace(each, parts=(one, other)))
         else:
             undone += each.bytes_saved
-            reason = (
-                f"{described(each.consumer)} needs all rows, and a kernel of a product has some"
-            )
-            result.append(replace(each, fused=False, reason=reason))
+            result.append(replace(each, why=Refusal(NotFused.ALL_ROWS, (each.consumer,))))
     return result, undone
 
 
@@ -103,7 +100,7 @@ class _Change:
     groups: list[Candidate]
     made: tuple[Candidate, ...]
     bytes_saved: int
-    reason: str
+    why: RowsInCache
 
 
 def _are_rows(maker: Candidate, reader: LoopGroup, read: set[Node]) -> bool:
@@ -125,10 +122,10 @@ def _changed(
 ) -> _Change | Refusal:
     """The groups with the rows of `reader` computed by `maker`, or why they are not."""
     if maker.prologue or maker.reductions or maker.row_nest is not None:
-        return Refusal(f"{described(maker.contraction)} has a prologue or other reductions already")
+        return Refusal(NotFused.REDUCES_ALREADY, (maker.contraction,))
     between = _between(maker, reader, groups)
     if between is not None:
-        return Refusal(f"the kernel of {described(between.nodes[0])} must run between them")
+        return Refusal(NotFused.KERNEL_BETWEEN, (between.nodes[0],))
     rows, rest = _split(reader)
     others = [group for group in groups if group is not maker and group is not reader]
     read = {node for group in others for node in external_operands(group.nodes)}
@@ -152,11 +149,8 @@ def _changed(
     if refusal is not None:
         return refusal
     result = [each for group in groups for each in _replaced(group, maker, reader, after)]
-    alone = [described(node) for group in finishing for node in group.outputs]
-    reason = f"rows of {described(maker.contraction)} are reduced while they are in cache"
-    if alone:
-        reason += f"; {', '.join(alone)} of all rows after it"
-    return _Change(result, after, saved, reason)
+    alone = tuple(node for group in finishing for node in group.outputs)
+    return _Change(result, after, saved, RowsInCache(maker.contraction, alone))
 
 
 def _replaced(
@@ -224,19 +218,16 @@ def _does_not_pay(
     rows, columns = product.type.dims
     lanes = lanes_of(tilings.vector_bits, product.dtype.itemsize)
     if rows < lanes:
-        return Refusal(f"{rows} rows do not fill a vector of {lanes}")
+        return Refusal(NotFused.ROWS_FILL_NO_VECTOR, (rows, lanes))
     if not has_whole_rows(made.shape, tilings.vector_bits):
-        return Refusal(f"rows of {columns} columns fit no tile of registers")
+        return Refusal(NotFused.COLUMNS_FIT_NO_TILE, (columns,))
     if bytes_saved <= 0:
-        return Refusal("what needs all rows would read more than is saved")
+        return Refusal(NotFused.NOTHING_SAVED)
     spent = tilings.choose(made.shape).cycles - tilings.choose(maker.shape).cycles
     spent += MACHINE.joining_cycles * finishing
     gained = MACHINE.meeting_cycles + ROW_CYCLES * rows
     if spent > gained:
-        return Refusal(
-            f"tiles that have whole rows would take {spent:,.0f} cycles more, but a kernel less "
-            f"saves {gained:,}"
-        )
+        return Refusal(NotFused.TILES_COST_MORE, (spent, gained))
     return None
 
 

@@ -12,8 +12,8 @@ from graphc.ir.graph import Node
 from graphc.ir.ops import elementwise
 from graphc.kernels.groups.contraction_candidate import ContractionNodes, contraction_candidate
 from graphc.kernels.nests.access import digits_in_memory, place_in_memory
-from graphc.kernels.nests.domain import Refusal
 from graphc.kernels.nests.node_kinds import is_contraction, is_view
+from graphc.kernels.nests.refusal import Refusal
 from graphc.kernels.products.contraction import LONGEST_WINDOWED_DEPTH, MOST_DIGITS
 from graphc.kernels.products.tiling import Tilings
 
