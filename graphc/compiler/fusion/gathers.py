@@ -15,6 +15,7 @@ from math import ceil
 from graphc.compiler.fusion.decision import NotFused
 from graphc.compiler.fusion.fuse import Fused
 from graphc.compiler.fusion.grouping import too_large, uses_of
+from graphc.compiler.fusion.partition import Partition
 from graphc.compiler.fusion.prologues import with_outcomes
 from graphc.compiler.fusion.recompute import Recomputation
 from graphc.compiler.fusion.traffic import traffic
@@ -22,7 +23,7 @@ from graphc.ir.graph import Node, Program, are_same, is_among
 from graphc.kernels.groups.contraction_candidate import candidate_nodes, contraction_candidate
 from graphc.kernels.groups.group import Candidate, ContractionCandidate, MovementGroup
 from graphc.kernels.machine import MACHINE
-from graphc.kernels.nests.node_kinds import external_operands, viewed
+from graphc.kernels.nests.node_kinds import viewed
 from graphc.kernels.nests.refusal import Refusal
 from graphc.kernels.products.contraction import oriented, reads_by_index
 from graphc.kernels.products.tiling import Tilings
@@ -36,24 +37,24 @@ def fuse_gathers(program: Program, fused: Fused, tilings: Tilings, threads: int)
     """The groups with every gather in the products that read it, where each of its readers is one
     that can make it; and the decisions with what came of each."""
     kept = uses_of(program).kept
-    groups, recomputed = list(fused.groups), list(fused.recomputed)
+    partition, recomputed = Partition(fused.groups), list(fused.recomputed)
     outcomes: dict[Node, Refusal | None] = {}
     for maker in fused.groups:
         if not isinstance(maker, MovementGroup) or not maker.gathers:
             continue
         gather = maker.node
-        readers = [group for group in groups if is_among(gather, external_operands(group.nodes))]
+        readers = partition.readers(gather)
         if gather in kept or not any(_multiplies(group, gather) for group in readers):
             continue
         made = _gathering_all(readers, gather, tilings, threads)
         outcomes[gather] = made if isinstance(made, Refusal) else None
         if isinstance(made, Refusal):
             continue
-        groups = [made.get(group, group) for group in groups if group is not maker]
+        partition.change({maker: (), **{group: (changed,) for group, changed in made.items()}})
         saved = _traffic((maker, *readers)) - _traffic(made.values())
         recomputed.append(Recomputation(gather, saved))
     decisions = tuple(with_outcomes(fused.decisions, outcomes))
-    return Fused(tuple(groups), decisions, tuple(recomputed))
+    return Fused(partition.groups, decisions, tuple(recomputed))
 
 
 def _traffic(groups: Iterable[Candidate]) -> int:

@@ -19,6 +19,7 @@ from graphc.compiler.fusion.grouping import (
     too_large,
     uses_of,
 )
+from graphc.compiler.fusion.partition import Partition
 from graphc.compiler.fusion.recompute import Recomputation
 from graphc.compiler.fusion.traffic import traffic
 from graphc.ir.graph import Node, Program, is_among
@@ -34,7 +35,7 @@ from graphc.kernels.groups.group import (
 )
 from graphc.kernels.loops.thread_blocks import element_cost
 from graphc.kernels.machine import MACHINE
-from graphc.kernels.nests.node_kinds import external_operands, is_inline, viewed
+from graphc.kernels.nests.node_kinds import is_inline, viewed
 from graphc.kernels.nests.refusal import Refusal
 from graphc.kernels.products.tiling import Tilings
 
@@ -46,22 +47,22 @@ def fuse_prologues(program: Program, fused: Fused, tilings: Tilings) -> Fused:
     with it the bits of a result, would depend on their number.
     """
     uses = uses_of(program)
-    groups, recomputed = _Groups(fused.groups), list(fused.recomputed)
+    partition, recomputed = Partition(fused.groups), list(fused.recomputed)
     outcomes: dict[Node, Refusal | None] = {}
-    for value in sorted(groups.stored(), key=lambda node: -node.number):
-        if value in uses.kept or not any(_multiplies(each, value) for each in groups.using(value)):
+    for value in sorted(partition.stored(), key=lambda node: -node.number):
+        maker, users = partition.maker(value), partition.users(value)
+        if value in uses.kept or not any(_multiplies(each, value) for each in users):
             continue
-        maker = groups.maker(value)
-        chain = _chain(value, maker)
-        if chain is None:
+        chain = None if maker is None else _chain(value, maker)
+        if maker is None or chain is None:
             continue
-        found = _computed_by_readers(value, chain, maker, groups.using(value), tilings)
+        found = _computed_by_readers(value, chain, maker, users, tilings)
         outcomes[value] = found if isinstance(found, Refusal) else None
         if not isinstance(found, Refusal):
-            groups.change(found.groups)
+            partition.change(found.groups)
             recomputed.append(Recomputation(value, found.bytes_saved))
     decisions = tuple(with_outcomes(fused.decisions, outcomes))
-    return Fused(groups.all(), decisions, tuple(recomputed))
+    return Fused(partition.groups, decisions, tuple(recomputed))
 
 
 def with_outcomes(
@@ -80,57 +81,11 @@ def with_outcomes(
             yield replace(decision, why=refusal)
 
 
-class _Groups:
-    """Groups in their order, under numbers that what takes the place of a group inherits; and for
-    each value the groups that read or store it."""
-
-    def __init__(self, groups: Iterable[Candidate]) -> None:
-        self._groups: dict[int, Candidate] = {}
-        self._numbers: dict[Candidate, int] = {}
-        self._using: dict[Node, set[int]] = {}
-        for number, group in enumerate(groups):
-            self._add(number, group)
-
-    def all(self) -> tuple[Candidate, ...]:
-        return tuple(self._groups.values())
-
-    def stored(self) -> set[Node]:
-        return {node for group in self._groups.values() for node in group.outputs}
-
-    def using(self, value: Node) -> list[Candidate]:
-        """The groups that read `value` of memory or store it, in their order."""
-        return [self._groups[number] for number in sorted(self._using[value])]
-
-    def maker(self, value: Node) -> Candidate:
-        return next(group for group in self.using(value) if is_among(value, group.outputs))
-
-    def change(self, changed: Mapping[Candidate, Candidate | None]) -> None:
-        """Puts other groups in the place of some, or none."""
-        for group, made in changed.items():
-            number = self._numbers.pop(group)
-            for value in _used(group):
-                self._using[value].discard(number)
-            if made is None:
-                del self._groups[number]
-            else:
-                self._add(number, made)
-
-    def _add(self, number: int, group: Candidate) -> None:
-        self._groups[number] = group
-        self._numbers[group] = number
-        for value in _used(group):
-            self._using.setdefault(value, set()).add(number)
-
-
-def _used(group: Candidate) -> tuple[Node, ...]:
-    return (*external_operands(group.nodes), *group.outputs)
-
-
 @dataclass(frozen=True, eq=False)
 class _Change:
-    """groups: what takes the place of each that changes; None where nothing does."""
+    """groups: what takes the place of each that changes, if anything does."""
 
-    groups: Mapping[Candidate, Candidate | None]
+    groups: Mapping[Candidate, tuple[Candidate, ...]]
     bytes_saved: int
 
 
@@ -148,7 +103,7 @@ def _computed_by_readers(
 ) -> _Change | Refusal:
     """What changes when all that read `value` compute it, or why they do not. users: the groups
     that read or store it."""
-    changed: dict[Candidate, Candidate | None] = {}
+    changed: dict[Candidate, tuple[Candidate, ...]] = {}
     for group in users:
         if group is maker:
             made = _without(value, maker, chain)
@@ -156,12 +111,14 @@ def _computed_by_readers(
             made = _with_chain(value, group, chain.nodes)
         if isinstance(made, Refusal):
             return made
-        changed[group] = made
-    saved = sum(_bytes(group) - _bytes(made) for group, made in changed.items())
+        changed[group] = () if made is None else (made,)
+    saved = sum(_bytes((group,)) - _bytes(made) for group, made in changed.items())
     if saved <= 0:
         return Refusal(NotFused.AGAIN_MOVES_NO_LESS, (value,))
-    spent = sum(_cycles(made, tilings) - _cycles(group, tilings) for group, made in changed.items())
-    gained = _cycles_to_store(value, saved) + MACHINE.meeting_cycles * (changed[maker] is None)
+    spent = sum(
+        _cycles(made, tilings) - _cycles((group,), tilings) for group, made in changed.items()
+    )
+    gained = _cycles_to_store(value, saved) + MACHINE.meeting_cycles * (not changed[maker])
     if spent > gained:
         return Refusal(NotFused.AGAIN_COSTS_MORE, (value, spent, gained))
     return _Change(changed, saved)
@@ -231,8 +188,8 @@ def _with_chain(value: Node, group: Candidate, chain: tuple[Node, ...]) -> Candi
     return made if isinstance(made, Refusal) else too_large(made.nodes, made.outputs) or made
 
 
-def _bytes(group: Candidate | None) -> int:
-    return traffic(group.nodes, group.outputs) if group is not None else 0
+def _bytes(groups: Iterable[Candidate]) -> int:
+    return sum(traffic(group.nodes, group.outputs) for group in groups)
 
 
 def _cycles_to_store(value: Node, bytes_saved: int) -> float:
@@ -246,10 +203,11 @@ def _cycles_to_store(value: Node, bytes_saved: int) -> float:
     return value.type.size * MACHINE.copied_element_cycles + far
 
 
-def _cycles(group: Candidate | None, tilings: Tilings) -> float:
+def _cycles(groups: Iterable[Candidate], tilings: Tilings) -> float:
     """Of the product, or of the arithmetic of loops; no movement is changed."""
-    if group is None:
-        return 0.0
-    if isinstance(group, ContractionCandidate):
-        return tilings.choose(group.shape).cycles
-    return sum(node.type.size * element_cost(node) for node in group.nodes)
+    return sum(
+        tilings.choose(group.shape).cycles
+        if isinstance(group, ContractionCandidate)
+        else sum(node.type.size * element_cost(node) for node in group.nodes)
+        for group in groups
+    )

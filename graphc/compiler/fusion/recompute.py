@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from graphc.compiler.fusion.grouping import Uses, group_storing, needed_for, too_large
+from graphc.compiler.fusion.partition import Partition
 from graphc.compiler.fusion.traffic import traffic
 from graphc.ir.graph import Node, is_among
 from graphc.ir.lowering import Scalar
@@ -25,26 +27,27 @@ class Recomputation:
 
 
 def recompute_cheap_values(
-    groups: list[Candidate], uses: Uses
+    groups: Iterable[Candidate], uses: Uses
 ) -> tuple[tuple[Candidate, ...], tuple[Recomputation, ...]]:
     """Groups in which a stored value that is cheap to make is made by each of its readers.
 
     Only values all of whose operands are stored anyway qualify, and only where fewer bytes move.
     """
-    recomputed: list[Recomputation] = []
+    partition, recomputed = Partition(groups), list[Recomputation]()
     changed = True
     while changed:
         changed = False
-        stored = {node for group in groups for node in group.outputs}
+        stored = partition.stored()
         for value in sorted(stored, key=lambda node: -node.number):
             if value in uses.kept or not _is_cheap(value, stored):
                 continue
-            cheaper = _without_storing(value, groups, uses.readers[value])
+            cheaper = _without_storing(value, partition)
             if cheaper is not None:
-                (groups, saved), changed = cheaper, True
+                (made, saved), changed = cheaper, True
+                partition.change(made)
                 recomputed.append(Recomputation(value, saved))
                 break
-    return tuple(groups), tuple(recomputed)
+    return partition.groups, tuple(recomputed)
 
 
 def _is_cheap(value: Node, stored: set[Node]) -> bool:
@@ -55,27 +58,23 @@ def _is_cheap(value: Node, stored: set[Node]) -> bool:
 
 
 def _without_storing(
-    value: Node, groups: list[Candidate], readers: tuple[Node, ...]
-) -> tuple[list[Candidate], int] | None:
-    """The groups with `value` computed in each that reads it, and the bytes that this saves; None
-    where it does not work or saves none."""
-    result: list[Candidate] = []
+    value: Node, partition: Partition[Candidate]
+) -> tuple[Mapping[Candidate, tuple[Candidate, ...]], int] | None:
+    """What changes where each group that reads `value` computes it, and the bytes that this saves;
+    None where it does not work or saves none."""
+    result: dict[Candidate, tuple[Candidate, ...]] = {}
     saved = 0
-    for group in groups:
-        inside = set(group.nodes)
-        reads = value not in inside and not inside.isdisjoint(readers)
-        makes = is_among(value, group.outputs)
-        if not (reads or makes):
-            result.append(group)
-            continue
+    for group in partition.users(value):
         outputs = tuple(node for node in group.outputs if node is not value)
+        reads = not is_among(value, group.nodes)
         nodes = (*group.nodes, value) if reads else needed_for(outputs, group.nodes)
         saved += traffic(group.nodes, group.outputs)
+        result[group] = ()
         if not nodes:
             continue
         changed = too_large(nodes, outputs) or group_storing(nodes, outputs)
         if isinstance(changed, Refusal):
             return None
         saved -= traffic(changed.nodes, changed.outputs)
-        result.append(changed)
+        result[group] = (changed,)
     return (result, saved) if saved > 0 else None

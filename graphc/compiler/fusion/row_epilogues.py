@@ -8,7 +8,7 @@ not be stored, and threads that share the product's rows need not meet before it
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from graphc.compiler.fusion.decision import Decision, NotFused, RowsInCache
@@ -20,6 +20,7 @@ from graphc.compiler.fusion.grouping import (
     too_large,
     uses_of,
 )
+from graphc.compiler.fusion.partition import Partition
 from graphc.compiler.fusion.traffic import traffic
 from graphc.ir.graph import Node, Program, is_among
 from graphc.kernels.groups.contraction_candidate import ContractionNodes, contraction_candidate
@@ -39,36 +40,33 @@ def fuse_row_epilogues(program: Program, fused: Fused, tilings: Tilings) -> Fuse
     The estimates are those of one thread, at any number of threads: results depend on them.
     """
     kept = uses_of(program).kept
-    groups, decisions = list(fused.groups), list(fused.decisions)
-    read = {
-        each: set(external_operands(each.nodes)) for each in groups if isinstance(each, LoopGroup)
-    }
+    partition, decisions = Partition(fused.groups), list(fused.decisions)
     pairs = [
         (maker, reader)
-        for maker in groups
-        for reader in read
-        if _are_rows(maker, reader, read[reader])
+        for maker in partition.groups
+        if isinstance(maker, ContractionCandidate)
+        for reader in partition.readers_of(maker)
+        if isinstance(reader, LoopGroup) and _are_rows(maker, reader)
     ]
     for maker, reader in pairs:
-        if maker not in groups or reader not in groups:
+        if maker not in partition or reader not in partition:
             continue
-        assert isinstance(maker, ContractionCandidate) and isinstance(reader, LoopGroup)
-        found = _changed(maker, reader, groups, kept, tilings)
+        found = _changed(maker, reader, partition, kept, tilings)
         parts = (frozenset(maker.nodes), frozenset(reader.nodes))
-        passed = next(node for node in maker.outputs if node in read[reader])
+        passed = _passed(maker, reader)[0]
         first = next(n for n in reader.nodes if is_among(passed, map(viewed, n.operands)))
         decisions = [each for each in decisions if each.fused or each.parts != parts]
         if isinstance(found, Refusal):
             decisions.append(Decision(passed, first, 0, found, parts))
             continue
-        groups = found.groups
+        partition.change({maker: found.made, reader: ()})
         decisions, undone = _with_parts_of(decisions, found.made)
         saved = found.bytes_saved + undone
         parts = (parts[0], parts[1] & frozenset(found.made[0].nodes))
         decisions.append(Decision(passed, first, saved, found.why, parts))
     fusions = [each for each in decisions if each.fused]
     refusals = [each for each in decisions if not each.fused]
-    return replace(fused, groups=tuple(groups), decisions=(*fusions, *refusals))
+    return replace(fused, groups=partition.groups, decisions=(*fusions, *refusals))
 
 
 def _with_parts_of(
@@ -97,18 +95,20 @@ def _with_parts_of(
 class _Change:
     """made: the groups in the place of the two, the product's first."""
 
-    groups: list[Candidate]
     made: tuple[Candidate, ...]
     bytes_saved: int
     why: RowsInCache
 
 
-def _are_rows(maker: Candidate, reader: LoopGroup, read: set[Node]) -> bool:
-    """Whether `reader`, which reads the values `read`, reduces rows of what the product `maker`
-    makes."""
-    if not isinstance(maker, ContractionCandidate):
-        return False
-    if not any(node in read and node.shape == maker.contraction.shape for node in maker.outputs):
+def _passed(maker: ContractionCandidate, reader: LoopGroup) -> list[Node]:
+    """The values of `maker` that `reader` reads."""
+    read = set(external_operands(reader.nodes))
+    return [node for node in maker.outputs if node in read]
+
+
+def _are_rows(maker: ContractionCandidate, reader: LoopGroup) -> bool:
+    """Whether `reader` reduces rows of what the product `maker` makes."""
+    if not any(node.shape == maker.contraction.shape for node in _passed(maker, reader)):
         return False
     return Reduces.ROW in reader.nest.reduces.values()
 
@@ -116,23 +116,22 @@ def _are_rows(maker: Candidate, reader: LoopGroup, read: set[Node]) -> bool:
 def _changed(
     maker: ContractionCandidate,
     reader: LoopGroup,
-    groups: Sequence[Candidate],
+    partition: Partition[Candidate],
     kept: frozenset[Node],
     tilings: Tilings,
 ) -> _Change | Refusal:
     """The groups with the rows of `reader` computed by `maker`, or why they are not."""
     if maker.prologue or maker.reductions or maker.row_nest is not None:
         return Refusal(NotFused.REDUCES_ALREADY, (maker.contraction,))
-    between = _between(maker, reader, groups)
+    between = _between(maker, reader, partition)
     if between is not None:
         return Refusal(NotFused.KERNEL_BETWEEN, (between.nodes[0],))
     rows, rest = _split(reader)
-    others = [group for group in groups if group is not maker and group is not reader]
-    read = {node for group in others for node in external_operands(group.nodes)}
-    read |= {base for node in rest for base in map(viewed, node.operands)} | kept
     inside = inside_order({maker.contraction, *maker.epilogue, *rows})
-    stored = {*maker.outputs, *reader.outputs} & read
-    outputs = tuple(n for n in inside if n in stored or (n in rows and n in read))
+    read = {base for node in rest for base in map(viewed, node.operands)} | kept
+    read |= {node for node in inside if {*partition.readers(node)} - {maker, reader}}
+    candidates = {*maker.outputs, *reader.outputs, *rows}
+    outputs = tuple(node for node in inside if node in candidates and node in read)
     epilogue = tuple(node for node in inside if node is not maker.contraction)
     made = contraction_candidate(ContractionNodes(maker.contraction, epilogue, outputs))
     if isinstance(made, Refusal):
@@ -148,30 +147,22 @@ def _changed(
     refusal = _does_not_pay(maker, made, len(finishing), saved, tilings)
     if refusal is not None:
         return refusal
-    result = [each for group in groups for each in _replaced(group, maker, reader, after)]
     alone = tuple(node for group in finishing for node in group.outputs)
-    return _Change(result, after, saved, RowsInCache(maker.contraction, alone))
+    return _Change(after, saved, RowsInCache(maker.contraction, alone))
 
 
-def _replaced(
-    group: Candidate, maker: Candidate, reader: Candidate, after: tuple[Candidate, ...]
-) -> tuple[Candidate, ...]:
-    if group is maker:
-        return after
-    return () if group is reader else (group,)
-
-
-def _between(maker: Candidate, reader: Candidate, groups: Iterable[Candidate]) -> Candidate | None:
+def _between(
+    maker: Candidate, reader: Candidate, partition: Partition[Candidate]
+) -> Candidate | None:
     """A group that reads what `maker` makes, directly or not, and makes what `reader` reads."""
-    reads = {group: set(external_operands(group.nodes)) for group in groups}
     reached, waiting = {maker: None}, [maker]
     while waiting:
-        made = waiting.pop().outputs
-        later = [g for g in reads if g not in reached and not reads[g].isdisjoint(made)]
+        later = [each for each in partition.readers_of(waiting.pop()) if each not in reached]
         reached |= dict.fromkeys(later)
         waiting += [group for group in later if group is not reader]
     between = (group for group in reached if group is not maker and group is not reader)
-    return next((each for each in between if not reads[reader].isdisjoint(each.outputs)), None)
+    read = set(external_operands(reader.nodes))
+    return next((each for each in between if not read.isdisjoint(each.outputs)), None)
 
 
 def _split(reader: LoopGroup) -> tuple[set[Node], tuple[Node, ...]]:

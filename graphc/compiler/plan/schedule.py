@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from graphc.compiler.fusion.partition import Partition
 from graphc.compiler.plan.memory_order import FAR_BYTES, Ready, ReadyByMemory, bytes_for_others
 from graphc.ir.graph import Node, Program
 from graphc.ir.ops import elementwise
@@ -44,10 +45,12 @@ def schedule(program: Program, groups: tuple[Group, ...], threads: int = 1) -> S
     stores: list[tuple[Node, Node]] = []
     for state, value in program.updates:
         group = order.maker(value)
+        assert group is not None, f"no group makes the update of {state!r}"
         if not _writes_in_place(group, state, value) or not order.add_overwrite(group, state):
             value = _new_copy(value, order)
-            order.add_group(_copying(value))
-            order.add_overwrite(order.maker(value), state)
+            copying = _copying(value)
+            order.add_group(copying)
+            order.add_overwrite(copying, state)
         stores.append((state, value))
     return Schedule(order.sorted(threads > 1), tuple(stores))
 
@@ -56,7 +59,7 @@ def _new_copy(value: Node, order: _Order) -> Node:
     """A copy that no group makes: another state may have the first."""
     with value.graph.at(value.location):
         made = elementwise.copy(value)
-        while order.makes(made):
+        while order.maker(made) is not None:
             made = elementwise.copy(made)
     return made
 
@@ -86,39 +89,33 @@ class _Order:
     """The graph of groups: an edge from a group to each that must run after it."""
 
     def __init__(self, groups: Iterable[Group]) -> None:
-        self._groups: list[Group] = []
-        self._after: dict[Group, set[Group]] = {}
-        self._maker: dict[Node, Group] = {}
-        self._readers: dict[Node, list[Group]] = {}
+        self._partition = Partition(groups)
+        self._after: dict[Group, set[Group]] = {
+            group: set(self._partition.readers_of(group)) for group in self._partition.groups
+        }
         self._checked: list[Group] = []
-        for group in groups:
-            self._groups.append(group)
-            self._after[group] = set()
-            self._maker |= dict.fromkeys(group.outputs, group)
-        for group in self._groups:
-            self._add_reads(group)
 
-    def maker(self, value: Node) -> Group:
-        """The group that stores `value`."""
-        return self._maker[value]
-
-    def makes(self, value: Node) -> bool:
-        """Whether some group stores `value`."""
-        return value in self._maker
+    def maker(self, value: Node) -> Group | None:
+        """The group that stores `value`, if there is one."""
+        return self._partition.maker(value)
 
     def add_group(self, group: Group) -> None:
-        self._groups.append(group)
+        """Adds a group whose results no other reads."""
+        self._partition.add(group)
         self._after[group] = set()
-        self._maker |= dict.fromkeys(group.outputs, group)
-        self._add_reads(group)
+        for base in external_operands(group.nodes):
+            maker = self.maker(base)
+            if maker is not None:
+                self._after[maker].add(group)
 
     def keep_before_overwrites(self, values: Iterable[Node]) -> None:
         """Whatever overwrites a state must run after the groups that make `values`."""
-        self._checked = [self._maker[value] for value in values if value in self._maker]
+        makers = map(self.maker, values)
+        self._checked = [group for group in makers if group is not None]
 
     def add_overwrite(self, writer: Group, state: Node) -> bool:
         """Makes every other reader of `state` run before `writer`; False where that is a cycle."""
-        readers = [group for group in self._readers.get(state, ()) if group is not writer]
+        readers = [group for group in self._partition.readers(state) if group is not writer]
         earlier = [*readers, *self._checked]
         if writer in self._checked or self._reaches_any(writer, set(earlier)):
             return False
@@ -129,14 +126,15 @@ class _Order:
     def sorted(self, for_threads: bool) -> tuple[Group, ...]:
         """A topological order, close to that of the program; where more is stored than caches
         hold, one that keeps little of it alive."""
-        waiting = dict.fromkeys(self._groups, 0)
-        for group in self._groups:
+        groups = self._partition.groups
+        waiting = dict.fromkeys(groups, 0)
+        for group in groups:
             for later in self._after[group]:
                 waiting[later] += 1
         last = self._last_groups() if for_threads else set()
-        rank = {group: (group in last, _first(group), i) for i, group in enumerate(self._groups)}
-        is_far = bytes_for_others(self._groups) > FAR_BYTES
-        ready = ReadyByMemory(rank, self._groups) if is_far else Ready(rank)
+        rank = {group: (group in last, _first(group), i) for i, group in enumerate(groups)}
+        is_far = bytes_for_others(groups) > FAR_BYTES
+        ready = ReadyByMemory(rank, groups) if is_far else Ready(rank)
         for group, count in waiting.items():
             if count == 0:
                 ready.add(group)
@@ -148,7 +146,7 @@ class _Order:
                 waiting[later] -= 1
                 if waiting[later] == 0:
                     ready.add(later)
-        if len(result) != len(self._groups):
+        if len(result) != len(groups):
             raise AssertionError("groups depend on each other in a circle")
         return tuple(result)
 
@@ -160,22 +158,17 @@ class _Order:
         is in cache, and scalars alone wait, such as the next key of a random stream: the threads
         need not meet for it.
         """
-        stored = [node for group in self._groups for node in group.outputs]
+        groups = self._partition.groups
+        stored = self._partition.stored()
         # Results of a small step stay in the second cache of a core through all of it.
         is_large = sum(node.type.nbytes for node in stored) > MACHINE.second_cache_share_bytes
-        read = {base for group in self._groups for base in external_operands(group.nodes)}
+        read = {base for group in groups for base in external_operands(group.nodes)}
         return {
             group
-            for group in self._groups
+            for group in groups
             if read.isdisjoint(group.outputs)
             and not (is_large and any(node.rank for node in group.outputs))
         }
-
-    def _add_reads(self, group: Group) -> None:
-        for base in external_operands(group.nodes):
-            self._readers.setdefault(base, []).append(group)
-            if base in self._maker:
-                self._after[self._maker[base]].add(group)
 
     def _reaches_any(self, start: Group, goals: set[Group]) -> bool:
         """Whether a path leads from `start` to one of `goals`."""
