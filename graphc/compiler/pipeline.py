@@ -30,7 +30,8 @@ from graphc.ir.programs.verify import verify
 from graphc.ir.rewriting.loop_rules import simplify_loops
 from graphc.ir.rewriting.rewrite import Firing, rewrite
 from graphc.ir.rewriting.row_updates import update_rows
-from graphc.ir.rewriting.simplify import PRIMITIVE_RULES, simplify
+from graphc.ir.rewriting.simplify import simplify
+from graphc.ir.rewriting.simplify import simplify_primitives as simplified_primitives
 from graphc.kernels.groups.group import Group, RegionGroup
 from graphc.kernels.products.tiling import Tilings
 
@@ -104,7 +105,7 @@ def simplify_program(state: Rewriting) -> Rewriting:
 def simplify_primitives(state: Rewriting) -> Rewriting:
     """The same without the rules that would fold primitives up again."""
     firings = list(state.firings)
-    program = deeply(lambda part: rewrite(part, PRIMITIVE_RULES, firings.append))(state.program)
+    program = deeply(lambda part: simplified_primitives(part, firings.append))(state.program)
     return replace(state, program=program, firings=tuple(firings))
 
 

@@ -23,7 +23,7 @@ from graphc.ir.ops.reduce import sum_
 from graphc.ir.ops.windows import add_windows, reach, windows
 from graphc.ir.rewriting.match import operand_of
 from graphc.ir.rewriting.rewrite import SUM_ULPS, Rule, rule
-from graphc.ir.types import static_shape
+from graphc.ir.types import Shape, static_shape
 
 # To store an element of a window's cotangent, load it and add it up takes as long as so many
 # multiply-adds of a product.
@@ -269,13 +269,12 @@ def slice_of_convolution(node: Node) -> Node | None:
     if product is None or product.op is not contract.matmul or product.rank != 2:
         return None
     rows, kernel = product.operands
-    slid = _windows_of_rows(rows, result.rank - 2)
+    slid = windows_of_rows(rows, result.rank - 2)
     if slid is None or product.attributes["transpose_x"] or not _slices_positions(node):
         return None
     if result.shape[:-1] != (slid.shape[0], *slid.shape[1:-1:2]):
         return None
-    less = _windows_of_slice(slid, node)
-    found = build.reshape(build.transpose(less, _apart(less.rank)), (-1, rows.shape[-1]))
+    found = part_of_windows(slid, node.attributes["starts"], node.shape)
     return build.reshape(contract.matmul(found, kernel, **product.attributes), node.shape)
 
 
@@ -299,7 +298,8 @@ def slice_of_channels(node: Node) -> Node | None:
         kernel, terms.rank, positions
     ):
         return None
-    return build.reshape(sum_(_windows_of_slice(slid, node) * kernel, axes=elements), node.shape)
+    less = _windows_at(slid, node.attributes["starts"], node.shape)
+    return build.reshape(sum_(less * kernel, axes=elements), node.shape)
 
 
 @rule(movement.slice_)
@@ -348,7 +348,7 @@ def _slices_positions(node: Node) -> bool:
     return ends and _has_steps_of_one(node) and 0 not in node.shape
 
 
-def _windows_of_rows(rows: Node, spatial: int) -> Node | None:
+def windows_of_rows(rows: Node, spatial: int) -> Node | None:
     """The windows [batch, positions, elements, ..., channels] that the rows of a matrix are."""
     found = operand_of(rows, movement.reshape)
     slid = None if found is None else operand_of(found, movement.transpose)
@@ -365,15 +365,24 @@ def _apart(rank: int) -> tuple[int, ...]:
     return (0, *range(1, rank - 1, 2), *range(2, rank - 1, 2), rank - 1)
 
 
-def _windows_of_slice(slid: Node, node: Node) -> Node:
-    """The windows at the positions that a slice takes, of as little of what they slide along."""
+def part_of_windows(slid: Node, starts: Shape, counts: Shape) -> Node:
+    """The rows of a matrix that windows are from the positions `starts` on, `counts` of them; both
+    have an axis for the batch, each position and the channels."""
+    less = _windows_at(slid, starts, counts)
+    columns = math.prod(static_shape((*less.shape[2:-1:2], less.shape[-1])))
+    return build.reshape(build.transpose(less, _apart(less.rank)), (-1, columns))
+
+
+def _windows_at(slid: Node, starts: Shape, counts: Shape) -> Node:
+    """The windows at these positions, of as little as they need of what they slide along."""
     (x,) = slid.operands
-    starts, counts = [0] * x.rank, list(x.shape)
+    first, extents = [0] * x.rank, list(x.shape)
     keys = ("axes", "sizes", "strides", "dilations")
     for axis, size, stride, dilation in zip(*(slid.attributes[key] for key in keys), strict=True):
-        starts[axis] = node.attributes["starts"][axis] * stride
-        counts[axis] = (node.shape[axis] - 1) * stride + reach(size, dilation)
-    part = movement.slice_(x, starts=tuple(starts), counts=tuple(counts), steps=(1,) * x.rank)
+        (start, count) = static_shape((starts[axis], counts[axis]))
+        first[axis] = start * stride
+        extents[axis] = (count - 1) * stride + reach(size, dilation)
+    part = movement.slice_(x, starts=tuple(first), counts=tuple(extents), steps=(1,) * x.rank)
     return windows(part, **slid.attributes)
 
 

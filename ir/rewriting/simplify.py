@@ -7,11 +7,13 @@ from graphc.ir.rewriting import (
     rules_algebra,
     rules_backward,
     rules_movement,
+    rules_pooling,
     rules_stable,
     rules_windows,
 )
 from graphc.ir.rewriting.rewrite import OnFire, Rule, rewrite
 from graphc.ir.rewriting.scaled_products import fold_scales
+from graphc.ir.rewriting.unread import drop_unread
 
 # These hold for primitives alone and make no composite op: safe after composites are expanded,
 # whose expansions the stable forms would fold up again.
@@ -26,6 +28,7 @@ RULES: tuple[Rule, ...] = (
     *rules_stable.RULES,
     *rules_backward.RULES,
     *rules_windows.RULES,
+    *rules_pooling.RULES,
     *rules_movement.RULES,
     *rules_algebra.RULES,
 )
@@ -45,4 +48,5 @@ def simplify(program: Program, on_fire: OnFire | None = None) -> Program:
 
 def simplify_primitives(program: Program, on_fire: OnFire | None = None) -> Program:
     """As `simplify`, for a program whose composite ops have been expanded: it makes none."""
-    return rewrite(program, PRIMITIVE_RULES, on_fire)
+    # Before the rules, which keep the rows of products together.
+    return rewrite(drop_unread(program, on_fire), PRIMITIVE_RULES, on_fire)

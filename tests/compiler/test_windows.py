@@ -11,6 +11,7 @@ import pytest
 
 import graphc as gc
 from graphc.compiler.pipeline import Compilation
+from graphc.ir.ops.movement import embed
 from graphc.ir.ops.windows import windows
 from graphc.ir.reference import run_program
 from graphc.ir.types import DTYPES
@@ -54,6 +55,24 @@ def test_max_pooling_is_one_kernel_without_a_copy() -> None:
     assert _ops(doubled) == {"multiply", "relu"}
     (group,) = _groups(compilation(_program(gc.max_pool(x, 3, 2) * 2), BATCH))
     assert isinstance(group, LoopGroup) and {"greatest", "multiply"} <= _ops(group)
+
+
+@pytest.mark.parametrize("extent", [14, 13])
+def test_the_derivative_of_pooling_is_one_kernel_with_what_surrounds_it(extent: int) -> None:
+    """Masks of relu and of the greatest elements, and the gradient of the bias; also where pooling
+    leaves out the last results, which are not computed."""
+    graph = gc.Graph()
+    x = graph.input("x", (8, extent, extent, 4))
+    pooled = gc.max_pool(gc.nn.conv2d(x, 16, 3, activation="relu"), 2)
+    loss = gc.losses.mean_squared_error(pooled, graph.input("t", pooled.shape))
+    step = gc.function([x, graph.inputs["t"]], loss, gc.optim.SGD(0.1).updates(loss))
+    groups = _groups(compilation(step.program, {}))
+    assert not any(node.op is embed for group in groups for node in group.nodes)
+    products = [group for group in groups if isinstance(group, ContractionGroup)]
+    positions = (extent - 2) // 2 * 2
+    assert products[0].contraction.operands[0].shape[0] == 8 * positions**2
+    (masked,) = (group for group in groups if "where" in _ops(group))
+    assert {"divide", "sum"} <= _ops(masked) and isinstance(masked, LoopGroup)
 
 
 def test_a_convolution_is_a_product_with_what_follows() -> None:

@@ -6,6 +6,7 @@ from tests.ir import (
     simplify_algebra_cases,
     simplify_backward_cases,
     simplify_movement_cases,
+    simplify_pooling_cases,
     simplify_stable_cases,
     simplify_window_cases,
 )
@@ -17,4 +18,5 @@ CASES: tuple[Case, ...] = (
     *simplify_stable_cases.CASES,
     *simplify_backward_cases.CASES,
     *simplify_window_cases.CASES,
+    *simplify_pooling_cases.CASES,
 )
