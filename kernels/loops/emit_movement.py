@@ -43,7 +43,7 @@ from graphc.kernels.loops.source import (
     function_text,
     share_limits,
 )
-from graphc.kernels.loops.statements import Block, Element
+from graphc.kernels.loops.statements import Block, Element, LoopKind
 from graphc.kernels.machine import MACHINE
 from graphc.kernels.nests.names import Names
 from graphc.kernels.nests.node_kinds import viewed
@@ -126,7 +126,7 @@ def _emit_row_by_row(node: Node, storage_of: StorageOf, arguments: Arguments, bl
     zero = Block.of_lines(
         f"{target}[{flat_index((ROW, width), (element, 1))}] = {number(0, node.dtype)}"
     )
-    row.loop(element, width, zero)
+    row.loop(element, width, zero, LoopKind.ROW)
     first = flat_index((ROW, width))
     row.assign(ROW_TARGET, advanced(target, first))
     row.assign(ROW_SOURCE, advanced(source, flat_index((ROW, place.strides[0]))))

@@ -19,12 +19,15 @@ from graphc.kernels.loops.source import (
     function_text,
     share_limits,
 )
-from graphc.kernels.loops.statements import Block, Comment
+from graphc.kernels.loops.statements import Block, Comment, LoopKind, innermost_loops
 from graphc.kernels.nests.access import Access, Loop, index_expression, merge_axes, place_in_memory
 from graphc.kernels.nests.names import Names
 from graphc.kernels.nests.node_kinds import viewed
 
 Statement = Callable[[list[str]], str]
+
+# Shorter rows are unrolled whole, so that the loop over rows is vectorised.
+LONG_ROW = 64
 
 # Names in loops over operands.
 RUN, RUN_SOURCE = "number", "source"
@@ -55,6 +58,7 @@ def movement_kernel(
         name,
         function_text(name, arguments, block),
         arguments.storages,
+        unroll=any(loop.kind is not LoopKind.ROW for loop in innermost_loops(block.whole)),
         writes=(storage_of(node),),
         indexes=indexes,
         splits=shared_cycles is not None,
@@ -89,15 +93,21 @@ class MovementLoops:
         loops = merge_axes(range(len(extents)), extents, accesses, variables)
         return cls(loops, tuple(index_expression(access, loops) for access in accesses))
 
-    def around(self, body: Block, share: Share | None = None) -> Block:
-        """The loops around `body`; of the outermost a thread makes its share, if there is one."""
+    def around(
+        self, body: Block, share: Share | None = None, long_row: LoopKind = LoopKind.PLAIN
+    ) -> Block:
+        """The loops around `body`; of the outermost a thread makes its share, if there is one.
+
+        long_row: the kind of the innermost, where it is over many elements.
+        """
         counted = [loop for loop in self.loops if loop.extent != 1]
         for loop in reversed(counted):
             limits = str(loop.extent)
             if share is not None and loop is counted[0]:
                 limits = share_limits(share, loop.extent)
+            is_row = loop is counted[-1] and loop.extent >= LONG_ROW
             around = Block()
-            around.loop(loop.variable, limits, body)
+            around.loop(loop.variable, limits, body, long_row if is_row else LoopKind.PLAIN)
             body = around
         return body
 
@@ -111,7 +121,8 @@ def nested_loops(
 ) -> None:
     """Loops over `extents` around a statement on one element of each of `places`."""
     loops = MovementLoops.over(extents, places, INNER_VARIABLES)
-    block.extend(loops.around(Block.of_lines(statement(list(loops.indices))), share))
+    element = Block.of_lines(statement(list(loops.indices)))
+    block.extend(loops.around(element, share, LoopKind.ROW))
 
 
 def emit_zero(node: Node, target: str, block: Block) -> None:

@@ -25,6 +25,9 @@ class LoopKind(enum.Enum):
     STRIPS = "strips"
     # Over a row of a tile: short, and not to be unrolled whole.
     TILE = "tile"
+    # Over a row of many elements, in vectors: unrolled whole, several rows are a block of code that
+    # LLVM takes seconds to schedule.
+    ROW = "row"
 
 
 @dataclass(frozen=True)
@@ -144,6 +147,11 @@ def loops_in(statements: Sequence[Statement]) -> Iterator[For]:
             yield statement
         if isinstance(statement, For | If | While):
             yield from loops_in(statement.body)
+
+
+def innermost_loops(statements: Sequence[Statement]) -> Iterator[For]:
+    """The loops of them in which there is no other."""
+    return (loop for loop in loops_in(statements) if not any(loops_in(loop.body)))
 
 
 @dataclass

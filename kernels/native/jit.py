@@ -19,7 +19,7 @@ from numba.core.compiler_lock import global_compiler_lock
 from numba.core.compiler_machinery import PassManager
 from numba.core.cpu_options import FastMathOptions
 from numba.core.target_extension import target_override
-from numba.core.typed_passes import IRLegalization, NopythonTypeInference
+from numba.core.typed_passes import NopythonTypeInference
 from numba.core.untyped_passes import FixupArgs, IRProcessing, TranslateByteCode
 
 from graphc.kernels.host.forks import Awaited, await_before_fork
@@ -95,7 +95,7 @@ def _kernel_flags(lines: bool) -> Flags:
 
 class _KernelPipeline(CompilerBase):
     """The passes of numba that kernel source needs: it has no closures, generators, literals to
-    unroll or variables of two types. LLVM brings variables into SSA form."""
+    unroll, variables of two types or values to be released. LLVM brings variables into SSA form."""
 
     def define_pipelines(self) -> list[PassManager]:
         passes = PassManager("kernel")
@@ -104,7 +104,6 @@ class _KernelPipeline(CompilerBase):
             FixupArgs,
             IRProcessing,
             NopythonTypeInference,
-            IRLegalization,
             KernelLowering,
         ):
             passes.add_pass(each, each.__name__)

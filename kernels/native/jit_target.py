@@ -6,11 +6,13 @@ these takes a quarter of a second, and every `x + y` would be tried against each
 
 from __future__ import annotations
 
+import operator
+from collections.abc import Sequence
 from typing import Any
 
 from llvmlite import ir
 from numba import jit
-from numba.core import target_extension
+from numba.core import target_extension, types
 from numba.core.compiler_machinery import LoweringPass, register_pass
 from numba.core.cpu import CPUContext
 from numba.core.descriptors import TargetDescriptor
@@ -18,6 +20,7 @@ from numba.core.funcdesc import PythonFunctionDescriptor
 from numba.core.lowering import Lower
 from numba.core.registry import CPUDispatcher
 from numba.core.typing.context import BaseContext
+from numba.core.typing.templates import Signature
 from numba.cpython import builtins, numbers, rangeobj
 
 from graphc.ir.lazy import Lazy
@@ -32,7 +35,42 @@ class KernelTarget(target_extension.CPU):
 
 
 class KernelTypingContext(BaseContext):
-    """Types operators and loops of scalars: what numba declares for all targets."""
+    """Types operators and loops of scalars: what numba declares for all targets.
+
+    Kernels call the same few functions on the same few types, which numba would try against all
+    it knows each time.
+    """
+
+    def init(self) -> None:
+        super().init()
+        self._types: dict[Any, types.Type] = {}
+        self._signatures: dict[tuple[Any, tuple[types.Type, ...]], Signature] = {}
+
+    def resolve_value_type(self, val: Any) -> types.Type:
+        if not callable(val):
+            return super().resolve_value_type(val)
+        if val not in self._types:
+            self._types[val] = super().resolve_value_type(val)
+        return self._types[val]
+
+    def resolve_value_type_prefer_literal(self, value: Any) -> types.Type:
+        if callable(value):
+            return self.resolve_value_type(value)
+        return super().resolve_value_type_prefer_literal(value)
+
+    def resolve_function_type(self, func: Any, args: Any, kws: Any) -> Signature | None:
+        if kws:
+            return super().resolve_function_type(func, args, kws)
+        key = (func, tuple(args))
+        if key not in self._signatures:
+            found = super().resolve_function_type(func, args, kws)
+            if found is None:
+                return None
+            self._signatures[key] = found
+        return self._signatures[key]
+
+    def resolve_setitem(self, target: Any, index: Any, value: Any) -> Signature | None:
+        return self.resolve_function_type(operator.setitem, (target, index, value), {})
 
 
 class KernelContext(CPUContext):
@@ -42,11 +80,19 @@ class KernelContext(CPUContext):
         super().init()
         # Of LLVM's types; numba would ask LLVM again for each variable, by way of a module's text.
         self._sizes: dict[ir.Type, int] = {}
+        self._implementations: dict[tuple[Any, Signature], Any] = {}
 
     def get_abi_sizeof(self, ty: ir.Type) -> int:
         if ty not in self._sizes:
             self._sizes[ty] = super().get_abi_sizeof(ty)
         return self._sizes[ty]
+
+    def get_function(self, fn: Any, sig: Signature, _firstcall: bool = True) -> Any:
+        """What lowers a call; numba would look at the Python signature of each anew."""
+        key = (fn, sig)
+        if key not in self._implementations:
+            self._implementations[key] = super().get_function(fn, sig, _firstcall)
+        return self._implementations[key]
 
     def load_additional_registries(self) -> None:
         """None: what kernels need is imported above."""
@@ -71,6 +117,38 @@ class KernelText:
         self.llvm_ir = str(module)
 
 
+class KernelLower(Lower):
+    """Lowers operators by the signatures that they were typed with; numba would type them again,
+    and look for what it knows of constant operands, which no operator of kernels needs."""
+
+    def lower_binop(self, resty: types.Type, expr: Any, op: Any) -> Any:
+        return self._applied(resty, op, self.fndesc.calltypes[expr], (expr.lhs, expr.rhs))
+
+    def lower_getitem(
+        self, resty: types.Type, expr: Any, value: Any, index: Any, signature: Signature
+    ) -> Any:
+        return self._applied(resty, operator.getitem, signature, (value, index))
+
+    def lower_setitem(
+        self, target_var: Any, index_var: Any, value_var: Any, signature: Signature
+    ) -> Any:
+        operands = (target_var, index_var, value_var)
+        return self._applied(types.none, operator.setitem, signature, operands)
+
+    def _applied(
+        self, resty: types.Type, op: Any, signature: Signature, operands: Sequence[Any]
+    ) -> Any:
+        """The result of an operator on variables, as `resty`."""
+        context, builder = self.context, self.builder
+        function = context.typing_context.resolve_value_type(op)
+        values = [
+            context.cast(builder, self.loadvar(each.name), self.typeof(each.name), kind)
+            for each, kind in zip(operands, signature.args, strict=True)
+        ]
+        result = context.get_function(function, signature)(builder, values)
+        return context.cast(builder, result, signature.return_type, resty)
+
+
 @register_pass(mutates_CFG=True, analysis_only=False)
 class KernelLowering(LoweringPass):
     """Typed source becomes LLVM IR in `state.library`; the name of its function is the result."""
@@ -92,7 +170,10 @@ class KernelLowering(LoweringPass):
             noalias=state.flags.noalias,
         )
         with state.targetctx.push_code_library(state.library):
-            Lower(state.targetctx, state.library, described, state.func_ir, state.metadata).lower()
+            lower = KernelLower(
+                state.targetctx, state.library, described, state.func_ir, state.metadata
+            )
+            lower.lower()
         state.cr = described.mangled_name
         return True
 

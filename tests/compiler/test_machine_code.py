@@ -203,6 +203,17 @@ def test_a_tile_of_windows_keeps_its_sums_in_registers() -> None:
     assert not loop.spills and loop.reloads <= rows
 
 
+@pytest.mark.parametrize(("width", "is_unrolled"), [(128, False), (4, True)])
+def test_copies_of_long_rows_stay_loops(width: int, is_unrolled: bool) -> None:
+    """Several rows of them at once are thousands of instructions, which LLVM orders for seconds."""
+    graph = gc.Graph()
+    parts = [graph.input(f"x{number}", (32, width)) for number in range(4)]
+    loaded = gc.function(parts, gc.concatenate(parts, 1)).loaded()
+    (row,) = loaded.plan.instructions
+    assert row.source.unroll == is_unrolled
+    assert is_unrolled or len(loaded.kernels[0].assembly.splitlines()) < 400
+
+
 def test_too_large_a_tile_is_seen_to_spill() -> None:
     lanes = native().vector_bits // 32
     tile = microkernel("f32", 12, 4 * lanes, lanes)

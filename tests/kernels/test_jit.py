@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numba.core import types
 
 from graphc.kernels.mathematics import primitives
 from graphc.kernels.native.jit import KernelCompiler
@@ -66,6 +67,44 @@ def test_a_bool_buffer_stores_comparisons_as_bytes(compiler: KernelCompiler) -> 
     run(kernel, x, mask)
     np.testing.assert_array_equal(mask, expected)
     assert set(mask.view(np.uint8)) == {0, 1}
+
+
+SCALED = """def {name}(args, thread, threads):
+    x = buffer(args, 0, 1, f32)
+    for i in range(thread * 24 // threads, (thread + 1) * 24 // threads):
+        {value} = x[i] * f32(2.0) + maximum(x[i], f32(1.0))
+        x[i] = {value}
+    return 0
+"""
+
+
+def test_numba_types_what_it_has_typed_no_second_time(
+    compiler: KernelCompiler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = SCALED.format(name="first", value="y")
+    compiler.translate(first, "first", filename="<first>")
+
+    def fail(*arguments: Any) -> None:
+        raise AssertionError("typed again")
+
+    for kind in (types.Function, types.NumberClass):
+        monkeypatch.setattr(kind, "get_call_type", fail, raising=False)
+    second = SCALED.format(name="second", value="z")
+    kernel = compiler.compile_kernel(second, "second", filename="<second>")
+    x = np.linspace(-2, 2, 24, dtype=np.float32)
+    expected = x * 2 + np.maximum(x, 1)
+    run(kernel, x)
+    np.testing.assert_array_equal(x, expected)
+
+
+def test_an_operator_is_typed_by_its_operands(compiler: KernelCompiler) -> None:
+    """What is known of one type is not taken for another."""
+    body = "    for i in range(9):\n        x1[i] = x0[i] * x0[i] + x0[i]\n"
+    for dtype in ("f32", "f64", "i64"):
+        x = np.arange(9).astype(DTYPES[dtype]) + 2**26
+        y = np.zeros_like(x)
+        run(compile_body(compiler, 2, dtype, body), x, y)
+        np.testing.assert_array_equal(y, x * x + x)
 
 
 def test_status_and_thread_pass_through(compiler: KernelCompiler) -> None:

@@ -12,6 +12,7 @@ from graphc.kernels.loops.statements import (
     LoopKind,
     Prefetch,
     Stack,
+    innermost_loops,
     loops_in,
 )
 
@@ -53,6 +54,14 @@ def test_loops_are_found_with_what_they_are() -> None:
     around.loop("block", 3, _block())
     found = [(loop.variable, loop.kind) for loop in loops_in(around.whole)]
     assert found == [("block", LoopKind.PLAIN), ("i", LoopKind.STRIPS)]
+
+
+def test_innermost_loops_have_no_other_inside() -> None:
+    around = Block()
+    around.loop("block", 3, _block())
+    around.loop("j", 8, Block.of_lines("x = j"), LoopKind.ROW)
+    found = [(loop.variable, loop.kind) for loop in innermost_loops(around.whole)]
+    assert found == [("i", LoopKind.STRIPS), ("j", LoopKind.ROW)]
 
 
 def test_a_loop_around_nothing_is_none() -> None:
