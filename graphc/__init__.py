@@ -51,6 +51,7 @@ from graphc.ir.functions.activations import (
     prelu,
     selu,
 )
+from graphc.ir.functions.bits import bitwise_and, bitwise_or, bitwise_xor, invert
 from graphc.ir.functions.build import (
     all,
     any,
@@ -116,17 +117,11 @@ from graphc.ir.functions.pooling import (
 from graphc.ir.functions.resizing import pixel_shuffle, pixel_unshuffle, resize
 from graphc.ir.functions.shaping import moveaxis, swapaxes
 from graphc.ir.functions.sliding_windows import sliding_window_view
+from graphc.ir.functions.truth import logical_and, logical_not, logical_or, logical_xor
 from graphc.ir.graph import Node
 from graphc.ir.op import Op
 from graphc.ir.ops.activations import mish, silu, softsign
-from graphc.ir.ops.bitwise import (
-    bitwise_and,
-    bitwise_or,
-    bitwise_xor,
-    invert,
-    left_shift,
-    right_shift,
-)
+from graphc.ir.ops.bitwise import left_shift, right_shift
 from graphc.ir.ops.elementwise import absolute as abs
 from graphc.ir.ops.elementwise import (
     add,
@@ -141,10 +136,6 @@ from graphc.ir.ops.elementwise import (
     less_equal,
     log,
     log1p,
-    logical_and,
-    logical_not,
-    logical_or,
-    logical_xor,
     maximum,
     minimum,
     multiply,

@@ -55,13 +55,17 @@ class Graph:
 
         Raises DTypeError for values that the dtype cannot hold.
         """
+        return self.constant_for("constant", value, dtype)
+
+    def constant_for(self, name: str, value: object, dtype: object | None) -> Node:
+        """A constant whose errors begin with the function that a user called."""
         try:
             array = as_array(value)
             wanted = as_dtype(dtype) if dtype is not None else default_dtype(array)
             check_fits(array, wanted)
         except (TypeError, ValueError) as error:
             kind = DTypeError if isinstance(error, DTypeError | TypeError) else GraphError
-            raise kind(located(f"constant: {error}", callers_location())) from None
+            raise kind(located(f"{name}: {error}", callers_location())) from None
         return self.apply(leaf.constant, (), {"value": Literal(array, wanted)})
 
     def iota(self, shape: Any, dtype: object) -> Node:
@@ -141,19 +145,23 @@ class Graph:
         if is_condition and isinstance(value, bool):
             problem = f"{op.name}: {value} {LONE_BOOL}"
             raise DTypeError(located(problem, callers_location()))
+        return self.lifted(op.name, value, None if is_condition else _dtype_beside(operands))
+
+    def lifted(self, name: str, value: Any, dtype: DType | None) -> Node:
+        """A number or an array as a constant of `dtype`, of its own for None. Raises DTypeError,
+        in the name of the function that a user called, for what does not fit."""
         try:
             if not isinstance(value, bool | int | float | np.ndarray | np.generic | list | tuple):
                 raise TypeError(f"{shown(value)} is neither a tensor nor a number")
             array = as_array(value)
         except (TypeError, ValueError) as error:
-            raise DTypeError(located(f"{op.name}: {error}", callers_location())) from None
-        if is_condition:
+            raise DTypeError(located(f"{name}: {error}", callers_location())) from None
+        if dtype is None:
             return self.constant(array)
-        dtype = _dtype_beside(operands)
         natural = array.dtype.kind
         fits = natural in "b" if dtype.is_bool else natural in ("biuf" if dtype.is_float else "biu")
         if not fits:
-            problem = f"{op.name}: {shown(value)} does not fit {dtype}; cast one"
+            problem = f"{name}: {shown(value)} does not fit {dtype}; cast one"
             raise DTypeError(located(problem, callers_location()))
         return self.constant(array, dtype)
 

@@ -141,8 +141,9 @@ class ArrayMethods:
         """The product of each element and those before it along `axis`, of all for None."""
         return self.graph.node_functions.cumprod(self, axis, dtype)
 
-    def take(self, indices: Any, axis: int = 0) -> Self:
-        """Slices along `axis` chosen by integer `indices`, whose axes replace it."""
+    def take(self, indices: Any, axis: int | None = None) -> Self:
+        """Slices along `axis` chosen by integer `indices`, whose axes replace it; elements in
+        row-major order for None."""
         return self.graph.node_functions.take(self, indices, axis)
 
     def clip(self, min: Any = None, max: Any = None) -> Self:

@@ -106,12 +106,13 @@ def stop_gradient(x: Any) -> Node:
     return ops.stop_gradient(x)
 
 
-def leaky_relu(x: Any, slope: float = 0.01) -> Node:
-    """x where positive, slope * x elsewhere: floats of any shape. Raises DTypeError for others.
+def leaky_relu(x: Any, negative_slope: float = 0.01) -> Node:
+    """x where positive, negative_slope * x elsewhere: floats of any shape. Raises DTypeError for
+    others.
 
-    hidden = gc.leaky_relu(x, slope=0.1)
+        hidden = gc.leaky_relu(x, negative_slope=0.1)
     """
-    return ops.leaky_relu(x, slope=slope)
+    return ops.leaky_relu(x, slope=negative_slope)
 
 
 def elu(x: Any, alpha: float = 1.0) -> Node:
@@ -165,13 +166,13 @@ def gather(x: Any, indices: Any, axis: int = -1) -> Node:
     return pick(transpose(x, order), indices)
 
 
-def one_hot(labels: Any, depth: Extent, dtype: object = "f32") -> Node:
-    """1 at the label's position of a new last axis of extent `depth`, 0 elsewhere. Raises
+def one_hot(labels: Any, num_classes: Extent, dtype: object = "f32") -> Node:
+    """1 at the label's position of a new last axis of extent `num_classes`, 0 elsewhere. Raises
     DTypeError for labels that are no integers, IndexError at a run for those out of range.
 
         targets = gc.one_hot(labels, 10)
     """
-    return composite.one_hot(labels, depth=depth, dtype=dtype)
+    return composite.one_hot(labels, depth=num_classes, dtype=dtype)
 
 
 def _labels(labels: Any, x: Any) -> Node:

@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from graphc.ir.argument_checks import integer_of
-from graphc.ir.given import check_tensors
+from graphc.ir.argument_checks import integer_of, problem_with
+from graphc.ir.dims import Dim
+from graphc.ir.errors import DTypeError
+from graphc.ir.given import check_tensors, is_tensor
 from graphc.ir.op import Node
 from graphc.ir.ops import elementwise as ops
 from graphc.ir.ops import limits, movement, rounding
@@ -70,35 +72,53 @@ def nan_to_num(
     return ops.where(ops.equal(ops.stop_gradient(x), -math.inf), least, node)
 
 
-def clip(x: Any, a_min: Any = None, a_max: Any = None) -> Node:
+def clip(x: Any, a_min: Any = None, a_max: Any = None, *, min: Any = None, max: Any = None) -> Node:
     """min(max(x, a_min), a_max): elements below `a_min` become that, elements above `a_max` that.
 
-    a_min, a_max: a number, a tensor of x's dtype whose shape broadcasts, or None for no limit. The
-    derivative by x is 0 beyond a limit and 1 at one, as torch.clamp has it; what is beyond a limit
-    hands its derivative to that. NaN stays NaN.
+    a_min, a_max: a number, a tensor of x's dtype whose shape broadcasts, or None for no limit;
+    `min` and `max` are other names of them, as in numpy. The derivative by x is 0 beyond a limit
+    and 1 at one, as torch.clamp has it; what is beyond a limit hands its derivative to that. NaN
+    stays NaN.
 
         small = gc.clip(x, -1, 1)
 
     Raises DTypeError for bools, u8 and two dtypes, ShapeError for shapes that differ, TypeError
-    unless `x` is a tensor.
+    unless `x` is a tensor, and for a limit under both of its names.
     """
     check_tensors("clip", x)
-    node: Node = x if a_min is None else limits.clamp_min(x, a_min)
-    return node if a_max is None else limits.clamp_max(node, a_max)
+    least = _limit(x, "min", a_min, min)
+    greatest = _limit(x, "max", a_max, max)
+    node: Node = x if least is None else limits.clamp_min(x, least)
+    return node if greatest is None else limits.clamp_max(node, greatest)
+
+
+def _limit(x: Any, name: str, value: Any, other: Any) -> Any:
+    """A limit of `clip` under the one name or the other: a tensor, or None."""
+    if value is not None and other is not None:
+        raise TypeError(problem_with("clip", x, f"a_{name} and {name} are one limit; give one"))
+    value = other if value is None else value
+    if value is None or is_tensor(value) or isinstance(value, Dim):
+        return value
+    return x.graph.lifted(f"clip({x.type})", value, x.dtype)
 
 
 def round(x: Any, decimals: int = 0) -> Node:
     """x rounded to so many decimals, the even digit where two are as near: x's shape and dtype.
 
     x is multiplied by 10 ** decimals, rounded to a whole number, and divided again. Negative
-    decimals round to tens and hundreds. The derivative is 0.
+    decimals round to tens and hundreds. The derivative is 0. Integers are as they were.
 
         cents = gc.round(prices, 2)
 
-    Raises DTypeError unless `x` is of floats, ShapeError unless `decimals` is an integer.
+    Raises DTypeError for bools, and for integers with negative decimals; ShapeError unless
+    `decimals` is an integer.
     """
     check_tensors("round", x)
     digits = integer_of(x, decimals, "round")
+    if x.dtype.is_integer and digits >= 0:
+        return x
+    if not x.dtype.is_float:
+        raise DTypeError(problem_with("round", x, "floats expected; cast first"))
     if digits == 0:
         return rounding.round_(x)
     scale = 10.0 ** abs(digits)

@@ -28,7 +28,7 @@ def zeros(shape: Any, dtype: object = None, *, like: Any) -> Node:
 
         state = gc.zeros(("batch", 64), like=graph)
     """
-    return full(shape, 0, dtype, like=like)
+    return _filled("zeros", shape, 0, dtype, like)
 
 
 def ones(shape: Any, dtype: object = None, *, like: Any) -> Node:
@@ -36,7 +36,7 @@ def ones(shape: Any, dtype: object = None, *, like: Any) -> Node:
 
     bias = gc.ones((64,), like=x)
     """
-    return full(shape, 1, dtype, like=like)
+    return _filled("ones", shape, 1, dtype, like)
 
 
 def full(shape: Any, fill_value: Any, dtype: object = None, *, like: Any) -> Node:
@@ -45,14 +45,19 @@ def full(shape: Any, fill_value: Any, dtype: object = None, *, like: Any) -> Nod
 
         limit = gc.full((64,), 0.5, like=x)
     """
-    wanted = _dtype_of(dtype, like, "full")
+    return _filled("full", shape, fill_value, dtype, like)
+
+
+def _filled(name: str, shape: Any, fill_value: Any, dtype: object, like: Any) -> Node:
+    """What `full` makes, refused in the name of the function that a user called."""
+    wanted = _dtype_of(dtype, like, name)
     try:
         extents = as_shape(shape)
     except ShapeError as error:
-        raise ShapeError(located(f"full: {error}", callers_location())) from None
+        raise ShapeError(located(f"{name}: {error}", callers_location())) from None
     value = fill_value
     if not is_tensor(fill_value):
-        value = _graph_of(like).constant(_as_values(fill_value, wanted), wanted)
+        value = _graph_of(like).constant_for(name, _as_values(fill_value, wanted), wanted)
     return broadcast_to(value, extents)
 
 
@@ -71,7 +76,7 @@ def zeros_like(x: Any, dtype: object = None) -> Node:
 
         nothing = gc.zeros_like(x)
     """
-    return full_like(x, 0, dtype)
+    return _like("zeros_like", x, 0, dtype)
 
 
 def ones_like(x: Any, dtype: object = None) -> Node:
@@ -79,7 +84,7 @@ def ones_like(x: Any, dtype: object = None) -> Node:
 
     weights = gc.ones_like(x)
     """
-    return full_like(x, 1, dtype)
+    return _like("ones_like", x, 1, dtype)
 
 
 def full_like(x: Any, fill_value: Any, dtype: object = None) -> Node:
@@ -88,8 +93,12 @@ def full_like(x: Any, fill_value: Any, dtype: object = None) -> Node:
 
         halves = gc.full_like(x, 0.5)
     """
-    check_tensors("full_like", x)
-    return full(x.shape, fill_value, dtype, like=x)
+    return _like("full_like", x, fill_value, dtype)
+
+
+def _like(name: str, x: Any, fill_value: Any, dtype: object) -> Node:
+    check_tensors(name, x)
+    return _filled(name, x.shape, fill_value, dtype, x)
 
 
 def arange(
@@ -119,7 +128,7 @@ def arange(
         raise ShapeError(located("arange: a step other than 0 expected", callers_location()))
     whole = all(isinstance(number, int | np.integer) for number in (first, last, step))
     wanted = i64 if whole and dtype is None else _dtype_of(dtype, like, "arange")
-    return graph.constant(np.arange(first, last, step), wanted)
+    return graph.constant_for("arange", np.arange(first, last, step), wanted)
 
 
 def eye(

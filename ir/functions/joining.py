@@ -160,9 +160,11 @@ def _count_of(x: Any, count: Any, name: str) -> Extent:
 
 def roll(x: Any, shift: Any, axis: Axis = None) -> Node:
     """The elements `shift` places further along `axis`, those beyond the end at the begin; several
-    shifts for several axes, and all elements in one axis, in x's shape, for None.
+    shifts for several axes, one after the other, and all elements in one axis, in x's shape, for
+    None.
 
-    Raises ShapeError for an axis that is open, and where shifts and axes differ in number.
+    Raises ShapeError for an axis that is open, and for several shifts beside another number of
+    several axes.
 
         behind = gc.roll(x, 1, axis=0)
     """
@@ -173,6 +175,8 @@ def roll(x: Any, shift: Any, axis: Axis = None) -> Node:
     shifts = [integer_of(x, each, "roll") for each in each_of(shift)]
     if len(shifts) == 1:
         shifts *= len(axes)
+    elif len(axes) == 1:
+        axes *= len(shifts)
     if len(shifts) != len(axes):
         problem = f"{len(shifts)} shifts for {len(axes)} axes"
         raise ShapeError(problem_with("roll", x, problem))

@@ -4,7 +4,7 @@ These functions are made of nodes, so the class of nodes knows none of them: a n
 its graph.
 """
 
-from graphc.ir.functions.bits import bits_and, bits_not, bits_or, bits_xor
+from graphc.ir.functions.bits import bitwise_and, bitwise_or, bitwise_xor, invert
 from graphc.ir.functions.build import (
     all,
     any,
@@ -52,10 +52,10 @@ from graphc.ir.ops.rounding import ceil, floor, floor_divide, mod, trunc
 
 __all__ = [
     "NAMES_OF_UFUNCS", "absolute", "add", "all", "any", "apply_function", "apply_ufunc",
-    "argmax", "argmin", "argsort", "bits_and", "bits_not", "bits_or", "bits_xor", "cast",
-    "ceil", "clip", "cumprod", "cumsum", "diagonal", "divide", "equal", "floor", "floor_divide",
-    "greater", "greater_equal", "index", "left_shift", "less", "less_equal", "lift", "matmul",
-    "max", "mean", "min", "mod", "multiply", "negate", "not_equal", "power", "prod", "repeat",
-    "reshape", "right_shift", "round", "squeeze", "std", "subtract", "sum", "swapaxes", "take",
-    "transpose", "trunc", "var",
+    "argmax", "argmin", "argsort", "bitwise_and", "bitwise_or", "bitwise_xor", "cast", "ceil",
+    "clip", "cumprod", "cumsum", "diagonal", "divide", "equal", "floor", "floor_divide",
+    "greater", "greater_equal", "index", "invert", "left_shift", "less", "less_equal", "lift",
+    "matmul", "max", "mean", "min", "mod", "multiply", "negate", "not_equal", "power", "prod",
+    "repeat", "reshape", "right_shift", "round", "squeeze", "std", "subtract", "sum", "swapaxes",
+    "take", "transpose", "trunc", "var",
 ]  # fmt: skip

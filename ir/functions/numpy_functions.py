@@ -9,7 +9,17 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from graphc.ir.functions import bits, build, einsum, elements, filling, joining, ordering, shaping
+from graphc.ir.functions import (
+    bits,
+    build,
+    einsum,
+    elements,
+    filling,
+    joining,
+    ordering,
+    shaping,
+    truth,
+)
 from graphc.ir.functions.instead import INSTEAD_OF_FUNCTIONS
 from graphc.ir.functions.padding import pad
 from graphc.ir.given import is_tensor
@@ -33,10 +43,10 @@ _UFUNCS: Mapping[np.ufunc, Callable[..., Any]] = {
     np.sin: ops.sin, np.cos: ops.cos, np.tanh: ops.tanh,
     np.equal: ops.equal, np.not_equal: ops.not_equal, np.less: ops.less,
     np.less_equal: ops.less_equal, np.greater: ops.greater, np.greater_equal: ops.greater_equal,
-    np.logical_and: ops.logical_and, np.logical_or: ops.logical_or,
-    np.logical_not: ops.logical_not, np.logical_xor: ops.logical_xor,
-    np.bitwise_and: bits.bits_and, np.bitwise_or: bits.bits_or, np.bitwise_xor: bits.bits_xor,
-    np.invert: bits.bits_not, np.left_shift: bitwise.left_shift,
+    np.logical_and: truth.logical_and, np.logical_or: truth.logical_or,
+    np.logical_not: truth.logical_not, np.logical_xor: truth.logical_xor,
+    np.bitwise_and: bits.bitwise_and, np.bitwise_or: bits.bitwise_or,
+    np.bitwise_xor: bits.bitwise_xor, np.invert: bits.invert, np.left_shift: bitwise.left_shift,
     np.right_shift: bitwise.right_shift,
     np.floor: rounding.floor, np.ceil: rounding.ceil, np.trunc: rounding.trunc,
     np.rint: rounding.round_, np.floor_divide: rounding.floor_divide, np.remainder: rounding.mod,
@@ -119,7 +129,7 @@ def _squeeze(a: Any, axis: Any = None) -> Node:
     return build.squeeze(a, axis)
 
 
-def _expand_dims(a: Any, axis: int) -> Node:
+def _expand_dims(a: Any, axis: Any) -> Node:
     return build.expand_dims(a, axis)
 
 
@@ -127,7 +137,7 @@ def _broadcast_to(array: Any, shape: Any) -> Node:
     return build.broadcast_to(array, shape)
 
 
-def _concatenate(arrays: Sequence[Any], axis: int = 0) -> Node:
+def _concatenate(arrays: Sequence[Any], axis: int | None = 0) -> Node:
     return build.concatenate(arrays, axis)
 
 
@@ -135,14 +145,8 @@ def _where(condition: Any, x: Any, y: Any) -> Node:
     return build.where(condition, x, y)
 
 
-def _take(a: Any, indices: Any, axis: int) -> Node:
+def _take(a: Any, indices: Any, axis: int | None = None) -> Node:
     return build.take(a, indices, axis)
-
-
-def _clip(
-    a: Any, a_min: Any = None, a_max: Any = None, *, min: Any = None, max: Any = None
-) -> Node:
-    return elements.clip(a, a_min if min is None else min, a_max if max is None else max)
 
 
 def _round(a: Any, decimals: int = 0) -> Node:
@@ -262,7 +266,7 @@ _FUNCTIONS: Mapping[Any, Callable[..., Any]] = {
     np.tril: _tril, np.triu: _triu, np.diagonal: _diagonal, np.outer: _outer,
     np.einsum: einsum.einsum, np.zeros_like: _zeros_like, np.ones_like: _ones_like,
     np.full_like: _full_like,
-    np.clip: _clip, np.round: _round, np.around: _round,
+    np.clip: elements.clip, np.round: _round, np.around: _round,
     np.nan_to_num: _nan_to_num,
     np.take_along_axis: _take_along_axis, np.cumsum: _cumsum, np.cumprod: _cumprod,
     np.sort: _sort, np.argsort: _argsort,

@@ -92,25 +92,25 @@ class Operators(ArrayMethods):
         return self.graph.node_functions.greater_equal(self, other)
 
     def __and__(self, other: Any) -> Self:
-        return self.graph.node_functions.bits_and(self, other)
+        return self.graph.node_functions.bitwise_and(self, other)
 
     def __rand__(self, other: Any) -> Self:
-        return self.graph.node_functions.bits_and(other, self)
+        return self.graph.node_functions.bitwise_and(other, self)
 
     def __or__(self, other: Any) -> Self:
-        return self.graph.node_functions.bits_or(self, other)
+        return self.graph.node_functions.bitwise_or(self, other)
 
     def __ror__(self, other: Any) -> Self:
-        return self.graph.node_functions.bits_or(other, self)
+        return self.graph.node_functions.bitwise_or(other, self)
 
     def __xor__(self, other: Any) -> Self:
-        return self.graph.node_functions.bits_xor(self, other)
+        return self.graph.node_functions.bitwise_xor(self, other)
 
     def __rxor__(self, other: Any) -> Self:
-        return self.graph.node_functions.bits_xor(other, self)
+        return self.graph.node_functions.bitwise_xor(other, self)
 
     def __invert__(self) -> Self:
-        return self.graph.node_functions.bits_not(self)
+        return self.graph.node_functions.invert(self)
 
     def __lshift__(self, other: Any) -> Self:
         return self.graph.node_functions.left_shift(self, other)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from graphc.ir.argument_checks import integer_of, problem_with
+from graphc.ir.argument_checks import axis_of, integer_of, problem_with
 from graphc.ir.dims import Dim, Extent
 from graphc.ir.errors import ShapeError
 from graphc.ir.functions.shaping import broadcast_to, concatenate
-from graphc.ir.given import check_tensors, is_one_of, shown
+from graphc.ir.given import check_tensors, is_one_of, is_tensor, shown
 from graphc.ir.op import Node
 from graphc.ir.ops import elementwise as ops
 from graphc.ir.ops import movement
@@ -25,13 +26,14 @@ _MODES_OF_ELEMENTS = ("edge", "reflect", "symmetric", "wrap")
 
 def pad(x: Any, pad_width: Any, mode: str = "constant", constant_values: Any = 0) -> Node:
     """`x` with a border. pad_width: as many elements before and behind each axis; or (before,
-    behind) for all axes, or a pair for each. mode: "constant" (`constant_values`, a number),
-    "edge" (the last element again), "reflect" (mirrored at the last element), "symmetric" (mirrored
-    behind it) or "wrap" (from the other end). As numpy's. One copy for a constant, else one for
-    each axis that is padded.
+    behind) for all axes, or a pair for each, or {axis: width or pair}. mode: "constant"
+    (`constant_values`, a number, or pairs as widths are; a later axis has the corners), "edge" (the
+    last element again), "reflect" (mirrored at the last element), "symmetric" (mirrored behind it)
+    or "wrap" (from the other end). As numpy's. One copy for a constant, else one for each axis that
+    is padded.
 
-    Raises ShapeError for widths that are none, for other modes, and where elements of an open
-    axis are asked for.
+    Raises ShapeError for widths and pairs of values that are none, for other modes, and where
+    elements of an open axis are asked for; DTypeError for values that x's dtype does not hold.
 
         framed = gc.pad(images, ((0, 0), (1, 1), (1, 1)), mode="edge")
     """
@@ -51,15 +53,12 @@ def pad(x: Any, pad_width: Any, mode: str = "constant", constant_values: Any = 0
 
 def _widths_of(x: Any, pad_width: Any) -> Widths:
     """What stands before and behind each axis. Raises ShapeError."""
-    given = [each_of(each) for each in each_of(pad_width)]
-    if is_several(pad_width) and not any(is_several(each) for each in each_of(pad_width)):
-        given = [each_of(pad_width)]
-    pairs = [each * 2 if len(each) == 1 else each for each in given]
-    if len(pairs) == 1:
-        pairs *= x.rank
-    if len(pairs) != x.rank or any(len(pair) != 2 for pair in pairs):
-        problem = f"a width, (before, behind), or such a pair for each axis: not {shown(pad_width)}"
-        raise ShapeError(problem_with("pad", x, problem))
+    if isinstance(pad_width, Mapping):
+        by_axis = {axis_of(x, axis, "pad"): width for axis, width in pad_width.items()}
+        pad_width = [by_axis.get(axis, 0) for axis in range(x.rank)]
+        pairs = tuple(_pairs_of(x, width, 1, "width")[0] for width in pad_width)
+    else:
+        pairs = _pairs_of(x, pad_width, x.rank, "width")
     widths = tuple(
         (integer_of(x, before, "pad"), integer_of(x, behind, "pad")) for before, behind in pairs
     )
@@ -68,15 +67,47 @@ def _widths_of(x: Any, pad_width: Any) -> Widths:
     return widths
 
 
-def _with_constant(x: Any, widths: Widths, value: Any) -> Node:
+def _pairs_of(x: Any, given: Any, count: int, what: str) -> tuple[tuple[Any, Any], ...]:
+    """One thing for all, (before, behind), or such a pair for each of `count` axes, as pairs.
+    Raises ShapeError."""
+    parts = [each_of(each) for each in each_of(given)]
+    if is_several(given) and not any(is_several(each) for each in each_of(given)):
+        parts = [each_of(given)]
+    pairs = [each * 2 if len(each) == 1 else each for each in parts]
+    if any(len(pair) != 2 for pair in pairs) or len(pairs) not in (1, count):
+        problem = f"a {what}, (before, behind), or such a pair for each axis: not {shown(given)}"
+        raise ShapeError(problem_with("pad", x, problem))
+    return tuple(pairs * count if len(pairs) == 1 else pairs)
+
+
+def _with_constant(x: Any, widths: Widths, given: Any) -> Node:
+    values = _pairs_of(x, given, x.rank, "value")
     shape = tuple(b + e + a for (b, a), e in zip(widths, x.shape, strict=True))
     if shape == x.shape:
         return x
     starts, steps = tuple(before for before, _ in widths), (1,) * x.rank
-    padded = movement.embed(x, shape=shape, starts=starts, steps=steps)
-    if not is_several(value) and value == 0:
-        return padded
-    return ops.where(_inside(padded, x.shape, starts), padded, value)
+    padded: Node = movement.embed(x, shape=shape, starts=starts, steps=steps)
+    if not is_several(given):
+        if not is_tensor(given) and given == 0:
+            return padded
+        return ops.where(_inside(padded, x.shape, starts), padded, _value_of(x, given))
+    for axis, pair in enumerate(values):
+        place, extent = positions(padded, axis, i64), x.shape[axis]
+        end = padded.graph.extent((extent,), i64) + starts[axis]
+        before, behind = (_value_of(x, value) for value in pair)
+        if widths[axis][0]:
+            padded = ops.where(ops.less(place, starts[axis]), before, padded)
+        if widths[axis][1]:
+            padded = ops.where(ops.less(place, end), padded, behind)
+    return padded
+
+
+def _value_of(x: Any, value: Any) -> Any:
+    """A number of a border as a scalar tensor. Raises ShapeError, DTypeError."""
+    made = value if is_tensor(value) else x.graph.lifted(f"pad({x.type})", value, x.dtype)
+    if made.rank:
+        raise ShapeError(problem_with("pad", x, f"a value is one number, not {shown(value)}"))
+    return made
 
 
 def _inside(padded: Any, shape: Shape, starts: tuple[int, ...]) -> Node:

@@ -8,6 +8,7 @@ from typing import Any
 from graphc.ir.argument_checks import axes_of, integer_of, problem_with
 from graphc.ir.errors import DTypeError
 from graphc.ir.functions.shaping import reshaped, squeeze
+from graphc.ir.functions.truth import truth_of
 from graphc.ir.op import Node
 from graphc.ir.ops import composite, products, reduce, statistics
 from graphc.ir.ops import elementwise as ops
@@ -71,7 +72,7 @@ def any(x: Any, axis: Axis = None, keepdims: bool = False) -> Node:
         has_nan = gc.any(x != x, axis=1)
     """
     axes = axes_of(x, axis, "any")
-    return _reduced(reduce.any_, _truth(x), axes, keepdims)
+    return _reduced(reduce.any_, truth_of(x), axes, keepdims)
 
 
 def all(x: Any, axis: Axis = None, keepdims: bool = False) -> Node:
@@ -81,11 +82,12 @@ def all(x: Any, axis: Axis = None, keepdims: bool = False) -> Node:
         is_positive = gc.all(x > 0, axis=1)
     """
     axes = axes_of(x, axis, "all")
-    return _reduced(reduce.all_, _truth(x), axes, keepdims)
+    return _reduced(reduce.all_, truth_of(x), axes, keepdims)
 
 
-def _truth(x: Any) -> Any:
-    return x if x.dtype.is_bool else ops.not_equal(x, 0)
+def _shared(x: Any) -> Any:
+    """Bools and bytes as f32: their mean is a share."""
+    return x if x.dtype.has_arithmetic else ops.cast(x, dtype=f32)
 
 
 def mean(x: Any, axis: Axis = None, keepdims: bool = False) -> Node:
@@ -95,8 +97,7 @@ def mean(x: Any, axis: Axis = None, keepdims: bool = False) -> Node:
         loss = gc.mean(gc.square(x - y))
     """
     axes = axes_of(x, axis, "mean")
-    if not x.dtype.has_arithmetic:
-        x = ops.cast(x, dtype=f32)
+    x = _shared(x)
     if not x.dtype.is_float:
         raise DTypeError(problem_with("mean", x, "floats, bytes or bools expected; cast first"))
     total = _reduced(reduce.sum_, x, axes, keepdims)
@@ -104,14 +105,15 @@ def mean(x: Any, axis: Axis = None, keepdims: bool = False) -> Node:
 
 
 def var(x: Any, axis: Axis = None, ddof: int = 0, keepdims: bool = False) -> Node:
-    """sum (x_i - mean)^2 / (n - ddof) over `axis`, in two passes; NaN where n is ddof or less.
+    """sum (x_i - mean)^2 / (n - ddof) over `axis`, in two passes; NaN where n is ddof or less. Of
+    bools and of bytes an f32.
 
-    Raises DTypeError unless x is of floats, ShapeError for an axis that x has not.
+    Raises DTypeError for i32 and i64, ShapeError for an axis that x has not.
 
         spread = gc.var(x, axis=0, ddof=1)
     """
     axes, ddof = axes_of(x, axis, "var"), integer_of(x, ddof, "var")
-    return _without(statistics.var(x, axes=axes, ddof=ddof), axes, keepdims)
+    return _without(statistics.var(_shared(x), axes=axes, ddof=ddof), axes, keepdims)
 
 
 def std(x: Any, axis: Axis = None, ddof: int = 0, keepdims: bool = False) -> Node:
@@ -121,7 +123,7 @@ def std(x: Any, axis: Axis = None, ddof: int = 0, keepdims: bool = False) -> Nod
         scaled = (x - gc.mean(x, axis=0)) / gc.std(x, axis=0)
     """
     axes, ddof = axes_of(x, axis, "std"), integer_of(x, ddof, "std")
-    return _without(statistics.std(x, axes=axes, ddof=ddof), axes, keepdims)
+    return _without(statistics.std(_shared(x), axes=axes, ddof=ddof), axes, keepdims)
 
 
 def _reduced(op: Any, x: Any, axes: tuple[int, ...], keepdims: bool) -> Node:
@@ -135,17 +137,17 @@ def _without(reduced: Any, axes: tuple[int, ...], keepdims: bool) -> Node:
 # --- along axes ------------------------------------------------------------------------------
 
 
-def argmax(x: Any, axis: Axis = -1, keepdims: bool = False) -> Node:
+def argmax(x: Any, axis: Axis = None, keepdims: bool = False) -> Node:
     """The index (i64) of the greatest element along `axis`, the first where several are equal: x's
     shape without that axis. Along several axes, or all for None, it is that of their elements in
-    row-major order. Raises ShapeError for an axis that x has not, and for no elements.
+    row-major order, as in numpy. Raises ShapeError for an axis that x has not, and for no elements.
 
         labels = gc.argmax(scores, axis=-1)
     """
     return _place(composite.argmax, x, axis, keepdims)
 
 
-def argmin(x: Any, axis: Axis = -1, keepdims: bool = False) -> Node:
+def argmin(x: Any, axis: Axis = None, keepdims: bool = False) -> Node:
     """The index (i64) of the least element along `axis`; the rest is as `argmax` has it, and Raises
     as that does.
 

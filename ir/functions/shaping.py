@@ -21,7 +21,7 @@ from graphc.ir.given import check_tensors, is_tensor, shown
 from graphc.ir.location import callers_location, located
 from graphc.ir.op import Node
 from graphc.ir.ops import movement
-from graphc.ir.types import Shape, each_of, is_several, shape_text
+from graphc.ir.types import Shape, each_of, is_several, normalize_axes, shape_text
 
 Axis = int | Iterable[int] | None
 
@@ -56,33 +56,40 @@ def reshaped(x: Any, shape: Shape) -> Node:
     return x if shape == x.shape else movement.reshape(x, shape=shape)
 
 
-def squeeze(x: Any, axes: Axis = None) -> Node:
-    """`x` without `axes`, an axis or several: all whose extent is 1 unless given.
+def squeeze(x: Any, axis: Axis = None) -> Node:
+    """`x` without `axis`, one or several: all whose extent is 1 unless given.
 
         column = gc.squeeze(x, -1)
 
     Raises ShapeError for an axis whose extent is not 1.
     """
-    if axes is None:
+    if axis is None:
         check_tensors("squeeze", x)
         return reshaped(x, tuple(extent for extent in x.shape if extent != 1))
-    dropped = axes_of(x, axes, "squeeze")
-    for axis in dropped:
-        if x.shape[axis] != 1:
+    dropped = axes_of(x, axis, "squeeze")
+    for each in dropped:
+        if x.shape[each] != 1:
             raise ShapeError(
-                problem_with("squeeze", x, f"axis {axis} has the extent {x.shape[axis]}")
+                problem_with("squeeze", x, f"axis {each} has the extent {x.shape[each]}")
             )
-    return reshaped(x, tuple(e for axis, e in enumerate(x.shape) if axis not in dropped))
+    return reshaped(x, tuple(e for each, e in enumerate(x.shape) if each not in dropped))
 
 
-def expand_dims(x: Any, axis: int) -> Node:
-    """`x` with a new axis of extent 1 at position `axis` of the result. Raises ShapeError for a
-    position that it has not.
+def expand_dims(x: Any, axis: int | Iterable[int]) -> Node:
+    """`x` with a new axis of extent 1 at position `axis` of the result, or at each of several.
+    Raises ShapeError for a position that it has not, and for one named twice.
 
         column = gc.expand_dims(x, -1)  # [n] -> [n, 1]
     """
-    axis = new_axis_of(x, axis, "expand_dims")
-    return reshaped(x, (*x.shape[:axis], 1, *x.shape[axis:]))
+    check_tensors("expand_dims", x)
+    try:
+        new = normalize_axes(each_of(axis), x.rank + len(each_of(axis)))
+    except ShapeError as error:
+        raise ShapeError(problem_with("expand_dims", x, str(error))) from None
+    shape = list(x.shape)
+    for each in new:
+        shape.insert(each, 1)
+    return reshaped(x, tuple(shape))
 
 
 def transpose(x: Any, axes: Sequence[int] | None = None) -> Node:
@@ -150,8 +157,9 @@ def expand(x: Any, axis: int, extent: Any) -> Node:
     return broadcast_to(column, (*column.shape[:axis], wanted, *column.shape[axis + 1 :]))
 
 
-def concatenate(tensors: Sequence[Any], axis: int = 0) -> Node:
-    """The tensors one after the other along `axis`; their other extents and dtypes are equal.
+def concatenate(tensors: Sequence[Any], axis: int | None = 0) -> Node:
+    """The tensors one after the other along `axis`; their other extents and dtypes are equal. For
+    None their elements in row-major order, as one vector.
 
     Raises ShapeError or DTypeError where they are not.
 
@@ -166,4 +174,7 @@ def concatenate(tensors: Sequence[Any], axis: int = 0) -> Node:
     first = next((x for x in given if is_tensor(x)), None)
     if first is None:
         raise TypeError("concatenate: no operand is a tensor of a graph")
+    if axis is None:
+        given = [reshaped(x, (x.size,)) if is_tensor(x) else np.ravel(x) for x in given]
+        axis, first = 0, next(x for x in given if is_tensor(x))
     return movement.concatenate(*given, axis=axis_of(first, axis, "concatenate"))

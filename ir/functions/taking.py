@@ -9,22 +9,26 @@ import numpy as np
 from graphc.ir.argument_checks import axis_of, problem_with
 from graphc.ir.dims import Dim, Extent
 from graphc.ir.errors import DTypeError, ShapeError
-from graphc.ir.functions.shaping import broadcast_to
-from graphc.ir.given import as_array, is_tensor
+from graphc.ir.functions.shaping import broadcast_to, reshaped
+from graphc.ir.given import as_array, check_tensors, is_tensor
 from graphc.ir.op import Node
 from graphc.ir.ops import elementwise as ops
 from graphc.ir.ops import indexed, leaf
 from graphc.ir.types import i32, i64
 
 
-def take(x: Any, indices: Any, axis: int = 0) -> Node:
-    """Slices of `x` along `axis` chosen by integer `indices`, whose axes replace it. An index below
-    0 counts from the end, as in numpy.
+def take(x: Any, indices: Any, axis: int | None = 0) -> Node:
+    """Slices of `x` along `axis` chosen by integer `indices`, whose axes replace it; for None,
+    which is numpy's default, elements of x in row-major order. An index below 0 counts from the
+    end, as in numpy.
 
         rows = gc.take(table, labels)  # [n, 8], [batch] -> [batch, 8]
 
     Raises IndexError for numbers that are out of range; a tensor's are checked at each run.
     """
+    if axis is None:
+        check_tensors("take", x)
+        return take(reshaped(x, (x.size,)), indices, 0)
     axis = axis_of(x, axis, "take")
     return indexed.take(x, indices_along(x, indices, axis, "take"), axis=axis)
 

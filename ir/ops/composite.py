@@ -34,7 +34,7 @@ def _check_axis(rank: int, axis: int) -> None:
 
 def _infer_along(x: TensorType, axis: int) -> TensorType:
     if not x.dtype.is_float:
-        raise DTypeError(f"f32 or f64 expected, not {x.dtype}")
+        raise DTypeError(f"f32 or f64 expected, not {x.dtype}; cast first")
     _check_axis(x.rank, axis)
     if x.shape[axis] == 0:
         raise ShapeError(f"axis {axis} is empty")
@@ -90,7 +90,7 @@ log_softmax: Op = Op(
 
 def _infer_logsumexp(x: TensorType, axes: tuple[int, ...]) -> TensorType:
     if not x.dtype.is_float:
-        raise DTypeError(f"f32 or f64 expected, not {x.dtype}")
+        raise DTypeError(f"f32 or f64 expected, not {x.dtype}; cast first")
     return reduce.greatest.infer(x, axes=axes)
 
 

@@ -33,12 +33,12 @@ accepts_numbers: Accepts = check_arithmetic
 
 def accepts_floats(dtype: DType) -> None:
     if not dtype.is_float:
-        raise DTypeError(f"f32 or f64 expected, not {dtype}")
+        raise DTypeError(f"f32 or f64 expected, not {dtype}; cast first")
 
 
 def accepts_integers(dtype: DType) -> None:
     if not dtype.is_integer:
-        raise DTypeError(f"i32, i64 or u8 expected, not {dtype}")
+        raise DTypeError(f"i32, i64 or u8 expected, not {dtype}; cast first")
 
 
 def accepts_bools(dtype: DType) -> None:

@@ -137,7 +137,7 @@ unit_interval: Op = Op(
 
 def _infer_dropout(x: TensorType, key: TensorType, rate: float) -> TensorType:
     if not x.dtype.is_float:
-        raise DTypeError(f"f32 or f64 expected, not {x.dtype}")
+        raise DTypeError(f"f32 or f64 expected, not {x.dtype}; cast first")
     if key.dtype != i64:
         raise DTypeError(f"a key of i64 expected, not {key.dtype}")
     if key.shape != ():

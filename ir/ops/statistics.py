@@ -18,7 +18,7 @@ from graphc.ir.types import TensorType
 
 def _infer(x: TensorType, axes: tuple[int, ...], ddof: int) -> TensorType:
     if not x.dtype.is_float:
-        raise DTypeError(f"f32 or f64 expected, not {x.dtype}")
+        raise DTypeError(f"f32 or f64 expected, not {x.dtype}; cast first")
     return sum_.infer(x, axes=axes)
 
 

@@ -103,7 +103,7 @@ def test_an_output_that_is_a_cut(options: Any) -> None:
 def test_dtypes_are_those_of_the_value(options: Any) -> None:
     graph = gc.Graph()
     x = graph.input("x", (3, 4))
-    label, is_large = gc.argmax(x), x > 1
+    label, is_large = gc.argmax(x, -1), x > 1
     f = gc.function([label, is_large], gc.where(is_large, 1.0, 0.0)[:, 0] + gc.cast(label, "f32"),
                     **options)  # fmt: skip
     assert [node.dtype for node in f.program.inputs] == [gc.i64, gc.bool_]

@@ -217,7 +217,8 @@ REFUSALS: dict[str, tuple[Callable[[Any], Any], str]] = {
         lambda x: _with_backward(lambda x: None, _same)(x), "a tensor expected .*, not None"
     ),
     "an integer": (
-        lambda x: _with_backward(lambda x: gc.argmax(x), _same)(x), "a float expected as its result"
+        lambda x: _with_backward(lambda x: gc.argmax(x, -1), _same)(x),
+        "a float expected as its result",
     ),
     "another state": (
         lambda x: _with_backward(lambda x: x * x.graph.parameter("w", (), dtype="f64"), _same)(x),
@@ -238,11 +239,11 @@ REFUSALS: dict[str, tuple[Callable[[Any], Any], str]] = {
     "a cotangent of an integer": (
         lambda x: _with_backward(
             lambda x, i: x * gc.cast(i, "f64"), lambda ct, r, x, i: (ct, ct)
-        )(x, gc.argmax(x)),
+        )(x, gc.argmax(x, -1)),
         "None expected, since it is i64",
     ),
     "only integers": (
-        lambda x: _with_backward(lambda i: gc.cast(i, "f64"), lambda *_: None)(gc.argmax(x)),
+        lambda x: _with_backward(lambda i: gc.cast(i, "f64"), lambda *_: None)(gc.argmax(x, -1)),
         "no argument is a float",
     ),
 }  # fmt: skip

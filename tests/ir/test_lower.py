@@ -42,7 +42,7 @@ def classifier() -> Program:
     (dw,) = gradients(loss, [w])
     outputs = (
         ("loss", loss),
-        ("class", build.argmax(scores)),
+        ("class", build.argmax(scores, -1)),
         ("one_hot", build.one_hot(t, 4, "f64")),
         ("logsumexp", build.logsumexp(scores)),
         ("extremes", build.max(scores) - build.min(scores)),

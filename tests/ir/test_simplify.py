@@ -240,7 +240,7 @@ def two_layers(dtype: str = "f32") -> Program:
     return Program(
         "step",
         (x, t),
-        (("loss", loss), ("class", build.argmax(probabilities))),
+        (("loss", loss), ("class", build.argmax(probabilities, -1))),
         tuple((p, p - 0.1 * ct) for p, ct in updates),
     )
 
