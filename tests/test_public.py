@@ -93,6 +93,28 @@ def test_a_function_has_a_line_of_example(name: str) -> None:
         assert EXAMPLE.search(FUNCTIONS[name].__doc__), name
 
 
+@pytest.mark.parametrize("name", ("callbacks", "loggers", "metrics", "nn", "optim", "schedules"))
+def test_a_wrong_word_names_what_was_called(name: str) -> None:
+    for full, value in named(f"gc.{name}").items():
+        if callable(value) and full != "gc.callbacks.Logs":
+            with pytest.raises(TypeError, match=rf"\b{full.rpartition('.')[2]}\b"):
+                value(no_such_word=1)
+
+
+def test_a_layers_short_form_names_itself_and_the_line() -> None:
+    x = gc.Graph().input("x", ("batch", 8, 8, 3))
+    for wrong in ({"no_such_word": 1}, {}):
+        with pytest.raises(TypeError, match=r"^conv2d: .*\n  at test_public.py:"):
+            gc.nn.conv2d(x, kernel_size=3, **wrong)
+
+    class Stem(gc.nn.Conv2D):
+        """A layer of a user's, whose constructor is another's."""
+
+    with pytest.raises(TypeError, match=r"Stem\.__init__\(\) got an unexpected keyword argument"):
+        Stem(4, 3, no_such_word=1)
+    assert Stem(4, 3)(x).shape == (gc.Dim("batch"), 6, 6, 4)
+
+
 def test_help_explains_an_op_and_not_the_record() -> None:
     shown = pydoc.plain(pydoc.render_doc(gc.exp))
     assert "e^x, elementwise" in shown and "f32 or f64" in shown and "gc.exp(x)" in shown

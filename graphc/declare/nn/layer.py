@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from types import FunctionType
 from typing import Any
 
 from graphc.declare.graph import Graph, graph_of
@@ -50,6 +51,14 @@ class Layer:
     What is declared is an attribute of the layer by its name (`gate.scale`), from the first call
     on. A function over tensors is as good a layer wherever none of this is needed.
     """
+
+    def __init_subclass__(cls) -> None:
+        """A constructor that is another class's has a copy, by whose name Python's errors begin:
+        that of the layer which a user wrote."""
+        super().__init_subclass__()
+        found = cls.__init__
+        if "__init__" not in vars(cls) and isinstance(found, FunctionType):
+            cls.__init__ = _named(found, f"{cls.__qualname__}.__init__")  # type: ignore[method-assign]
 
     def __init__(self, name: str | None = None) -> None:
         """Raises TypeError for a name that is no text, ValueError for an empty one."""
@@ -295,17 +304,34 @@ class Layer:
 def short_form(layer: type[Layer], name: str) -> Callable[..., Node]:
     """The function (x, *configuration) -> `layer(*configuration)(x)`, with the layer's words."""
 
-    def applied(x: Node, *configuration: Any, **options: Any) -> Node:
-        return layer(*configuration, **options)(x)
-
     own = inspect.signature(layer).parameters.values()
     x = inspect.Parameter("x", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation="Node")
-    applied.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
-        [x, *own], return_annotation="Node"
-    )
+    signature = inspect.Signature([x, *own], return_annotation="Node")
+
+    def applied(*given: Any, **options: Any) -> Node:
+        try:
+            bound = signature.bind(*given, **options)
+        except TypeError as error:
+            raise TypeError(located(f"{name}: {error}", callers_location())) from None
+        x, *configuration = bound.args
+        return layer(*configuration, **bound.kwargs)(x)
+
+    applied.__signature__ = signature  # type: ignore[attr-defined]
     applied.__name__ = applied.__qualname__ = name
     applied.__doc__ = f"`{layer.__name__}(...)(x)`, the layer for one call: `gc.nn.{name}(x, ...)`."
     return applied
+
+
+def _named(function: FunctionType, name: str) -> FunctionType:
+    """The function under another name."""
+    named = FunctionType(
+        function.__code__, function.__globals__, function.__name__, function.__defaults__,
+        function.__closure__,
+    )  # fmt: skip
+    named.__kwdefaults__, named.__annotations__ = function.__kwdefaults__, function.__annotations__
+    named.__doc__, named.__module__ = function.__doc__, function.__module__
+    named.__qualname__ = name
+    return named
 
 
 _CALLED: ContextVar[Layer | None] = ContextVar("graphc.called_layer", default=None)
