@@ -18,7 +18,7 @@ from graphc.declare.derivatives import (
     vjp,
 )
 from graphc.declare.graph import Graph
-from graphc.declare.loops import fori_loop, scan
+from graphc.declare.loops import fori_loop, scan, while_loop
 from graphc.declare.nn import dropout
 from graphc.declare.scopes import scope
 from graphc.declare.training_forms import training_form, training_updates
@@ -396,6 +396,7 @@ __all__ = [
     "var",
     "vjp",
     "where",
+    "while_loop",
     "zeros",
     "zeros_like",
 ]

@@ -154,7 +154,8 @@ class Sorting:
 
 @dataclass(frozen=True)
 class Region:
-    """Lowering of a loop: attribute `body` is a program that is made `length` times.
+    """Lowering of a loop: attribute `body` is a program that is made `length` times, or, where the
+    op has no such attribute, as long as its first carry is true.
 
     The node has several results, and is read by `Result` alone.
     """

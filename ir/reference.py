@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from graphc.ir.dims import Extent
 from graphc.ir.errors import GraphError
 from graphc.ir.graph import Node, Program, topological
 from graphc.ir.lowering import Region
 from graphc.ir.op import Array
 from graphc.ir.ops import leaf
 from graphc.ir.ops.indexed import as_given
+from graphc.ir.ops.region import Steps
 from graphc.ir.types import TensorType, bind_shape, static_shape
 
 
@@ -55,9 +58,10 @@ def _apply(node: Node, operands: list[Array], extents: Mapping[str, int]) -> Arr
 
 def _run_steps(loop: Node, operands: list[Array], extents: Mapping[str, int]) -> Any:
     """The last carries and the stacked values of a loop, one array each."""
-    body: Program = loop.attributes["body"]
-    carries = loop.attributes["carries"]
-    (length,) = static_shape(bind_shape((loop.attributes["length"],), extents))
+    form = Steps.of(loop)
+    body: Program = form.body
+    carries = form.carries
+    length = 0 if form.length is None else _extent(form.length, extents)
     values = operands[:carries]
     stacked = [node for _, node in body.outputs[carries:]]
     stacks = [
@@ -76,16 +80,26 @@ def steps_of(
 ) -> Iterator[tuple[int, dict[Node, Array]]]:
     """The steps of a loop in their order: which slice each reads, and all values of its body."""
     extents = bindings or {}
-    body: Program = loop.attributes["body"]
-    carries, slices = loop.attributes["carries"], loop.attributes["slices"]
-    (length,) = static_shape(bind_shape((loop.attributes["length"],), extents))
-    behind = carries + slices
+    form = Steps.of(loop)
+    body: Program = form.body
+    carries, behind = form.carries, form.carries + form.slices
     values = [*operands[:carries]]
-    for step in reversed(range(length)) if loop.attributes["reverse"] else range(length):
+    order: Iterable[int] = itertools.count()
+    if form.length is not None:
+        length = _extent(form.length, extents)
+        order = reversed(range(length)) if form.reverse else range(length)
+    for step in order:
+        if form.length is None and not values[0]:
+            return
         given = [*values, *(x[step] for x in operands[carries:behind]), *operands[behind:]]
         made = evaluate(body.roots, dict(zip(body.inputs, given, strict=True)), extents)
         yield step, made
         values = [made[node] for _, node in body.outputs[:carries]]
+
+
+def _extent(extent: Extent, bindings: Mapping[str, int]) -> int:
+    (found,) = static_shape(bind_shape((extent,), bindings))
+    return found
 
 
 def _check_indices(node: Node, operands: list[Array], attributes: Mapping[str, object]) -> None:

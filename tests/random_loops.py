@@ -1,7 +1,7 @@
 """Nets with a loop: one step as a function, the loop of it, and its steps written out."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -96,6 +96,24 @@ def random_net(seed: int, length: int) -> LoopNet:
 
     reverse = bool(rng.integers(0, 2))
     return LoopNet(graph, step, [*carries, count], stacks, length, reverse)
+
+
+def random_while(seed: int) -> tuple[Graph, list[Node], list[Node]]:
+    """A graph, and the carries before and behind a loop of a random body, which stops where a mean
+    of its values crosses a bound, and after ten steps."""
+    net = random_net(seed, 0)
+    rng = np.random.default_rng(seed)
+    net = replace(net, stacks=())
+    bound = float(rng.uniform(0.05, 0.5))
+
+    def holds(given: Sequence[Node]) -> Node:
+        distance = build.mean(ops.absolute(given[0] - bound))
+        return ops.logical_and(distance > 0.25 * bound, given[-1] < 10)
+
+    def step(given: Sequence[Node]) -> Sequence[Node]:
+        return net.step(given, [])[0]
+
+    return net.graph, list(net.carries), loops.while_loop(holds, step, net.carries)
 
 
 def _applied(kind: int, x: Node, y: Node, w: Node) -> Node:

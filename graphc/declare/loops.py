@@ -13,6 +13,7 @@ from graphc.ir.functions.build import broadcast_to
 from graphc.ir.given import as_integer, is_tensor, shown
 from graphc.ir.graph import Node
 from graphc.ir.location import callers_location, located
+from graphc.ir.ops.elementwise import logical_and
 from graphc.ir.programs import loops
 from graphc.ir.types import as_shape, shape_text
 
@@ -104,6 +105,59 @@ def fori_loop(lower: int, upper: int, body: Callable[..., Any], carry: Nodes) ->
     return in_form(form_of(carry), last)
 
 
+def while_loop(
+    cond: Callable[[Any], Any],
+    body: Callable[[Any], Any],
+    carry: Nodes,
+    max_steps: int | None = None,
+) -> Any:
+    """The carry after `carry = body(carry)` for as long as `cond(carry)` is true.
+
+    The carry is a tensor, several, or several by name, and comes back in that form; it keeps its
+    shape and dtype. `cond` gives a bool [], which is asked before the first step too. Both
+    functions are called once, when the loop is declared, and may read any tensor of the graph. A
+    loop whose condition stays true never ends, and nothing interrupts it: `max_steps` ends it after
+    so many.
+
+    There is no derivative, since how many steps are made is known at the end alone: `gc.scan` and
+    `gc.fori_loop`, whose number is known, have one. Steps that shall change nothing any more select
+    by `gc.where` there.
+
+        root = gc.while_loop(
+            lambda x: gc.abs(x * x - a) > 1e-6, lambda x: 0.5 * (x + a / x), gc.ones_like(a)
+        )
+
+    Raises TypeError for a condition that is no tensor, DTypeError and ShapeError for one that is no
+    bool [] and for a carry that changes its type, and DataError for a `max_steps` that is no
+    integer of at least 0.
+    """
+    carries = _tensors("carry", carry)
+    if not carries:
+        raise _error("a carry of one tensor at least expected", TypeError)
+    limit = None if max_steps is None else as_count("max_steps", max_steps, 0)
+    form, counted = form_of(carry), len(carries)
+
+    def condition(given: list[Node]) -> Node:
+        holds = cond(in_form(form, given[:counted]))
+        if not is_tensor(holds):
+            raise _error(f"a condition that is a tensor expected, not {shown(holds)}", TypeError)
+        if not holds.dtype.is_bool:
+            raise _error(f"a condition of bool expected, not {holds.type}", DTypeError)
+        if holds.shape != ():
+            wanted = "a condition of shape [] expected; reduce it with gc.any or gc.all"
+            raise _error(f"{wanted}, not {holds.type}", ShapeError)
+        return holds if limit is None else logical_and(holds, given[-1] < limit)
+
+    def step(given: list[Node]) -> list[Node]:
+        after = body(in_form(form, given[:counted]))
+        made = _next_carries(after, carry, given[:counted])
+        return made if limit is None else [*made, given[-1] + 1]
+
+    count = [] if limit is None else [carries[0].graph.constant(0, "i64")]
+    last = loops.while_loop(condition, step, [*carries, *count])
+    return in_form(form, last[:counted])
+
+
 def _tensors(role: str, values: Any) -> list[Node]:
     try:
         found = listed(values)
@@ -157,4 +211,4 @@ def _length_of(stacks: Sequence[Node], length: Any) -> Extent:
 
 
 def _error(problem: str, kind: type[Exception] = GraphError) -> Exception:
-    return kind(located(f"scan: {problem}", callers_location()))
+    return kind(located(f"loop: {problem}", callers_location()))

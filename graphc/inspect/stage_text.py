@@ -140,10 +140,12 @@ def _fused_text(instruction: PlannedInstruction, compilation: Compilation) -> st
 def _loop_text(instruction: PlannedInstruction) -> str:
     """How often the kernels between two rows run, and of what each step has a slice."""
     if instruction.ends is not None:
-        return f"{instruction.name}  # of {instruction.ends.length} steps\n"
+        return f"{instruction.name}  # of {instruction.ends.count} steps\n"
     assert instruction.begins is not None
     loop = instruction.begins
-    lines = [f"{instruction.name}  # {loop.length} steps"]
+    lines = [f"{instruction.name}  # {loop.count} steps"]
+    if loop.condition is not None:
+        lines.append(f"{INDENT}as long as {loop.condition.name} is true")
     lines += [
         f"{INDENT}{each.storage.name} is the slice of a step of {each.whole.name}"
         for each in loop.slices
@@ -238,7 +240,7 @@ def _instruction_rows(plan: Plan) -> Iterator[Sequence[str]]:
         depth += instruction.begins is not None
         kind = kind_of(instruction)
         if instruction.begins is not None:
-            kind = f"{kind} x{instruction.begins.length}"
+            kind = f"{kind} x{instruction.begins.count}"
         sharing = "shared" if instruction.shared else "alone"
         meeting = "barrier" if instruction.barrier else ""
         yield str(number), name, kind, sharing, meeting, arguments

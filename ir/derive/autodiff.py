@@ -83,6 +83,9 @@ def _pass_through_loop(node: Node, accumulated: Cotangents, walked: Collection[N
     if not cts:
         return
     wanted = [k for k, x in enumerate(node.operands) if x in walked and x.dtype.is_float]
+    (rule,) = node.op.vjp
+    if wanted and isinstance(rule, NonDifferentiable):
+        raise NotDifferentiableError(_message(f"{node.op.name}: {rule.reason}"))
     for position, ct in loop_cotangents(node, cts, wanted, accumulate).items():
         accumulated.add(node.operands[position], ct)
 
@@ -201,6 +204,8 @@ def _reached_through_steps(
 ) -> Iterator[Node]:
     """The operands of a loop from which a path of derivatives leads to one of its results in
     `reached`."""
+    if isinstance(loop.op.vjp[0], NonDifferentiable):
+        return
     body, carries = loop.attributes["body"], loop.attributes["carries"]
     results = [x for x in nodes if x in reached and x.op is region.result and x.operands[0] is loop]
     numbers = {x.attributes["number"] for x in results}
@@ -225,10 +230,10 @@ def _blocking_reason(results: Sequence[Node], w: Node) -> str:
             if operand not in reached:
                 continue
             rule = node.op.vjp[0 if node.op.arity is None else position]
-            if isinstance(node.op.lowering, Region):
-                reason = f"{node.op.name}: no path of derivatives leads through its steps"
-            elif isinstance(rule, NonDifferentiable):
+            if isinstance(rule, NonDifferentiable):
                 reason = f"{node.op.name}: {rule.reason}"
+            elif isinstance(node.op.lowering, Region):
+                reason = f"{node.op.name}: no path of derivatives leads through its steps"
             elif node.dtype.is_float:
                 reached.add(node)
             else:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from graphc.ir.attributes import BOOL, COUNT, EXTENT, AttributeKind
 from graphc.ir.dims import Extent
 from graphc.ir.errors import DTypeError, GraphError, ShapeError
 from graphc.ir.lowering import Region, Result, Scalar
-from graphc.ir.op import Op
-from graphc.ir.types import TensorType, TupleType, shape_text
+from graphc.ir.op import Node, NonDifferentiable, Op
+from graphc.ir.types import TensorType, TupleType, bool_, shape_text
 
 
 def _as_program(value: Any) -> Any:
@@ -32,6 +33,25 @@ PROGRAM = AttributeKind(
     "program", _as_program, _in_short, _elsewhere, key=lambda program: program.structure(),
     deeper=None,
 )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Steps:
+    """What the node of a loop says of its steps; its attributes have the names of the fields.
+
+    length: how many there are; None where the first carry says before each whether it is made.
+    """
+
+    body: Any
+    carries: int
+    slices: int = 0
+    length: Extent | None = None
+    reverse: bool = False
+    recompute: bool = False
+
+    @classmethod
+    def of(cls, loop: Node) -> Steps:
+        return cls(**loop.attributes)
 
 
 def _infer_scan(
@@ -61,6 +81,22 @@ def _infer_scan(
     for number, (wanted, found) in enumerate(zip(expected, operands, strict=True)):
         _check_same(f"operand {number}", wanted, found)
     return TupleType.of([*made[:carries], *(_stacked(each, length) for each in made[carries:])])
+
+
+def _infer_while(*operands: TensorType, body: Any, carries: int) -> TensorType:
+    given = [node.type for node in body.inputs]
+    made = [node.type for _, node in body.outputs]
+    if not len(operands) == len(given) >= carries == len(made) or carries < 1:
+        raise ShapeError(
+            f"the body takes {len(given)} values and makes {len(made)}, which do not fit "
+            f"{carries} carries and {len(operands)} operands"
+        )
+    _check_same("the condition", TensorType(bool_, ()), given[0])
+    for number, (carry, after) in enumerate(zip(given, made, strict=False)):
+        _check_same(f"carry {number} after a step", carry, after)
+    for number, (wanted, found) in enumerate(zip(given, operands, strict=True)):
+        _check_same(f"operand {number}", wanted, found)
+    return TupleType.of(made)
 
 
 def _check_same(what: str, wanted: TensorType, found: TensorType) -> None:
@@ -110,6 +146,24 @@ scan: Op = Op(
     lowering=Region(),
 )
 
+# Operands: the carries as they are at first, and values that are the same for all steps. The first
+# carry is a bool: as long as it is true another step is made, whose first result is the next one.
+# So a step ends with the condition of the one behind it, beside the values that it is made of.
+while_loop: Op = Op(
+    "while_loop",
+    arity=None,
+    attributes={"carries": COUNT, "body": PROGRAM},
+    infer=_infer_while,
+    reference=_elsewhere,
+    vjp=[
+        NonDifferentiable(
+            "the number of its steps is open; gc.scan and gc.fori_loop, which know it, have a "
+            "derivative"
+        )
+    ],
+    lowering=Region(),
+)
+
 result: Op = Op(
     "result",
     arity=1,
@@ -131,4 +185,4 @@ start: Op = Op(
     lowering=Scalar("{x}", cost=0),
 )
 
-OPS = (scan, result, start)
+OPS = (scan, while_loop, result, start)

@@ -21,7 +21,7 @@ from graphc.ir.lowering import (
     Scalar,
     Scatter,
 )
-from graphc.ir.ops import OPS, custom, movement, training
+from graphc.ir.ops import OPS, custom, movement, region, training
 from graphc.ir.programs.loops import body_of, unused
 
 
@@ -85,9 +85,11 @@ class _Batch:
 
     def _loop(self, node: Node) -> Node:
         """The loop for all values: of each carry and each slice, and of what differs outside."""
-        body, operands = node.attributes["body"], []
-        carries = node.attributes["carries"]
-        behind = carries + node.attributes["slices"]
+        steps, operands = region.Steps.of(node), []
+        if steps.length is None:
+            raise _no_rule(node, "the numbers of steps may differ")
+        body, carries = steps.body, steps.carries
+        behind = carries + steps.slices
         given: dict[Node, Node] = {}
         for number, (operand, x) in enumerate(zip(node.operands, body.inputs, strict=True)):
             if number >= behind and operand not in self.made:

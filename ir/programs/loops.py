@@ -10,6 +10,7 @@ from graphc.ir.graph import Graph, Node, Program, depends_on, topological
 from graphc.ir.lowering import View
 from graphc.ir.op import GraphOfNodes
 from graphc.ir.ops import custom, leaf, region
+from graphc.ir.ops.custom import substituted
 from graphc.ir.programs.custom_vjp import formal_of
 from graphc.ir.types import TensorType
 
@@ -76,6 +77,30 @@ def scan_in_parts(
     last, made = scan(step, last, rest, left, reverse=reverse, recompute=True)
     pairs = zip(made, stacked, strict=True) if reverse else zip(stacked, made, strict=True)
     return last, [concatenate(pair, 0) for pair in pairs]
+
+
+def while_loop(
+    condition: Callable[[list[Node]], Node],
+    step: Callable[[list[Node]], Sequence[Node]],
+    carries: Sequence[Node],
+) -> list[Node]:
+    """The carries of the first step before which the condition, a bool [], is false.
+
+    Both functions are called once, for formal parameters. Raises ShapeError or DTypeError where the
+    condition is no bool, and as `scan` does.
+    """
+    graph = carries[0].graph
+    formals = [formal_of(graph, carry.type) for carry in carries]
+    holds = condition(formals)
+    nexts = list(step(formals))
+    before = formal_of(graph, holds.type)
+    holds_next, holds_first = (
+        substituted(holds, dict(zip(formals, values, strict=True))) for values in (nexts, carries)
+    )
+    body, values = _cut_out([before, *formals], len(carries) + 1, [holds_next, *nexts], [])
+    attributes = {"carries": len(carries) + 1, "body": body}
+    node = graph.apply(region.while_loop, (holds_first, *carries, *values), attributes)
+    return [region.result(node, number=k) for k in range(1, len(carries) + 1)]
 
 
 def apply_scan(

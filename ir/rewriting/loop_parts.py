@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from graphc.ir.graph import Node, Program, depends_on, topological
-from graphc.ir.programs.loops import apply_scan, body_of
+from graphc.ir.ops.region import Steps
+from graphc.ir.programs.loops import body_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,11 +27,11 @@ class Loop:
 
     @classmethod
     def of(cls, node: Node) -> Loop:
-        body: Program = node.attributes["body"]
+        steps = Steps.of(node)
+        body: Program = steps.body
         pairs = tuple(zip(node.operands, body.inputs, strict=True))
-        carries, slices = node.attributes["carries"], node.attributes["slices"]
         made = tuple(value for _, value in body.outputs)
-        behind = carries + slices
+        carries, behind = steps.carries, steps.carries + steps.slices
         return cls(
             node, pairs[:carries], pairs[carries:behind], pairs[behind:],
             made[:carries], made[carries:],
@@ -46,22 +47,17 @@ class Loop:
 
     @property
     def length(self) -> Any:
-        return self.node.attributes["length"]
+        """The number of steps; None where the first carry says whether another one is made."""
+        return Steps.of(self.node).length
 
     def applied(self) -> Node:
         """The loop as a node."""
         pairs = (*self.carries, *self.slices, *self.values)
-        attributes = self.node.attributes
+        body = body_of([x for _, x in pairs], self.nexts, self.stacked)
+        counts = {"carries": len(self.carries), "slices": len(self.slices), "body": body}
+        attributes = {k: counts.get(k, v) for k, v in self.node.attributes.items()}
         with self.node.graph.at(self.node.location):
-            return apply_scan(
-                body_of([x for _, x in pairs], self.nexts, self.stacked),
-                [operand for operand, _ in pairs],
-                len(self.carries),
-                len(self.slices),
-                self.length,
-                attributes["reverse"],
-                attributes["recompute"],
-            )
+            return self.node.graph.apply(self.node.op, [x for x, _ in pairs], attributes)
 
     def fixed(self) -> set[Node]:
         """The values of the body that are the same in all steps."""

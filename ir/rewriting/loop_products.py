@@ -195,7 +195,7 @@ def sum_after(loop: Loop, read: Sequence[int]) -> dict[int, Node] | None:
     count = len(loop.carries)
     terms = {k: _term_of(loop, k) for k in range(count)}
     sums = {k: term for k, term in terms.items() if term is not None}
-    if not sums:
+    if not sums or loop.length is None:
         return None
     stack_of = {x: operand for operand, x in loop.slices}
     read_already = {*stack_of, *loop.stacked}

@@ -85,7 +85,7 @@ def _fire(change: Change, before: Node, after: dict[int, Node], on_fire: OnFire 
 
 def _merged(program: Program, on_fire: OnFire | None) -> Program:
     """The program in which loops of the same steps, which stack other values, are one."""
-    loops = [node for node in program.nodes if isinstance(node.op.lowering, Region)]
+    loops = [node for node in program.nodes if node.op is region.scan]
     chosen: dict[Node, Node] = {}
     places: dict[Node, dict[int, int]] = {}
     for node in loops:
@@ -103,7 +103,7 @@ def _merged(program: Program, on_fire: OnFire | None) -> Program:
 
     def make(node: Node, operands: tuple[Node, ...]) -> Node:
         with node.graph.at(node.location):
-            if isinstance(node.op.lowering, Region):
+            if node in chosen:
                 return node.graph.apply(node.op, operands, chosen[node].attributes)
             if isinstance(node.op.lowering, Result) and node.operands[0] in places:
                 number = places[node.operands[0]][node.attributes["number"]]
@@ -165,7 +165,8 @@ def without_unread(loop: Loop, read: Sequence[int]) -> dict[int, Node] | None:
     """scan of (f, g) = scan of f where nothing reads what g makes"""
     count = len(loop.carries)
     inputs = [x for _, x in loop.carries]
-    kept = {k for k in read if k < count}
+    # The condition of a loop whose steps are not counted is needed in any case.
+    kept = {k for k in read if k < count} | set(() if loop.length is not None else (0,))
     stacked = [k for k in read if k >= count]
     while True:
         roots = [*(loop.nexts[k] for k in kept), *(loop.stacked[k - count] for k in stacked)]

@@ -13,6 +13,7 @@ import numpy as np
 
 from graphc.ir.attributes import Literal
 from graphc.ir.graph import Node
+from graphc.ir.lowering import Region, Result
 from graphc.ir.op import Op
 from graphc.ir.ops import OPS, leaf, movement
 from graphc.ir.ops import elementwise as ops
@@ -31,8 +32,9 @@ _COMPUTED: tuple[Op, ...] = tuple(
     op
     for op in OPS.values()
     # Where indices are checked the check must stay; a broadcast constant must not become large;
-    # a copy is there to be one.
+    # a copy is there to be one; a loop may be a long one.
     if op.arity != 0 and op.indices is None and op not in (movement.broadcast_to, ops.copy)
+    if not isinstance(op.lowering, Region | Result)
 )
 
 

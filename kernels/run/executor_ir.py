@@ -49,7 +49,7 @@ def executor_ir(machine: str) -> str:
 _TYPES = """\
 ; kernel, its table of argument pointers,
 ; flags (bit 0: all threads meet before this row; bit 1: thread 0 alone calls the kernel; bit 2: the
-; row ends a loop, and a status other than 0 is a jump to where its steps begin)
+; row begins or ends a loop, and a status other than 0 is a jump: over its steps, or back to them)
 %Row = type { ptr, ptr, i64 }
 ; an argument slot, and the number of the external pointer that belongs there
 %Patch = type { ptr, i64 }
@@ -201,7 +201,7 @@ _WALK = """
 ; each meeting, so the sum of this thread's records is its whole time. Threads that are timed meet
 ; once more after the last walk, since that wait belongs to the step as well.
 ; Where the workers part thread 0 makes the rest of the walk by itself, and the run ends.
-; A kernel that ends a loop may jump back to the row that its steps begin with.
+; A kernel that begins a loop may jump behind it, one that ends it back to its first row.
 define internal { i64, i64 } @walk(
     ptr %table, ptr %records, ptr %pool, i64 %thread, i64 %threads) alwaysinline {
 entry:
@@ -290,11 +290,11 @@ call_kernel:
 not_zero:
   %flags.after.field = getelementptr %Row, ptr %rows, i64 %index, i32 2
   %flags.after = load i64, ptr %flags.after.field
-  %end.bit = and i64 %flags.after, 4
-  %jumps = icmp ne i64 %end.bit, 0
+  %loop.bit = and i64 %flags.after, 4
+  %jumps = icmp ne i64 %loop.bit, 0
   br i1 %jumps, label %jump, label %failed
 jump:
-  %index.jump = call i64 @jump_target(ptr %arguments)
+  %index.jump = call i64 @jump_target(ptr %arguments, i64 %index)
   br label %kernel_done
 kernel_done:
   %index.done = phi i64 [ %index.following, %call_kernel ], [ %index.jump, %jump ]

@@ -18,7 +18,7 @@ _LINE_WORDS = 16
 # The bits of a row's flags.
 _BARRIER = 1
 _SOLO = 2
-_ENDS_LOOP = 4
+_JUMPS = 4
 
 
 @dataclass(frozen=True)
@@ -56,10 +56,15 @@ class Slice:
 
 @dataclass(frozen=True)
 class BeginLoop(Instruction):
-    """The row before the steps of a loop. `arguments` hold the buffers that it has slices of."""
+    """The row before the steps of a loop. `arguments` hold the buffers that it has slices of.
+
+    condition: the number of a buffer, a bool among the arguments: as long as it is true another
+        step is made, and `length` says nothing. None where the steps are counted.
+    """
 
     length: int = 1
     slices: tuple[Slice, ...] = ()
+    condition: int | None = None
 
 
 @dataclass(frozen=True)
@@ -134,7 +139,7 @@ class Layout:
         rows = np.zeros((len(self.instructions), 3), np.int64)
         for row, instruction, word in zip(rows, self.instructions, self.first, strict=True):
             flags = (_BARRIER if instruction.barrier else 0) | (_SOLO if instruction.solo else 0)
-            flags |= _ENDS_LOOP if isinstance(instruction, EndLoop) else 0
+            flags |= _JUMPS if isinstance(instruction, BeginLoop | EndLoop) else 0
             row[:] = instruction.address, arguments.ctypes.data + POINTER_BYTES * word, flags
         return rows
 
@@ -157,7 +162,11 @@ class Layout:
             each = self.instructions[begin]
             assert isinstance(each, BeginLoop)
             slots = self._slots(each, begin, end)
-            loop = np.array([each.length, begin + 1, len(slots), *np.ravel(slots)], np.int64)
+            condition = 0
+            if each.condition is not None:
+                condition = LEADING_ARGUMENTS + each.arguments.index(each.condition)
+            words = [each.length, begin + 1, len(slots), condition, end + 1]
+            loop = np.array([*words, *np.ravel(slots)], np.int64)
             assert len(loop) == LOOP_WORDS + SLOT_WORDS * len(slots)
             arguments[:, self.first[begin]] = loop.ctypes.data
             loops.append(loop)

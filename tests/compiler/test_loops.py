@@ -11,13 +11,15 @@ from graphc.compiler.load.executable_text import read_executable, write_executab
 from graphc.compiler.load.native import native
 from graphc.compiler.options import Options
 from graphc.compiler.pipeline import compile_program
+from graphc.inspect.stage import Stage
+from graphc.inspect.stage_text import stage_text
 from graphc.ir.functions import build
 from graphc.ir.graph import Graph, Node, Program
 from graphc.ir.op import Array
 from graphc.ir.programs import loops
 from graphc.ir.reference import run_program
 from tests.compiler.execution import Machine, assert_same_bits, run_on_threads
-from tests.ir.test_loops import counted_net, derivatives, simple_net, values_of
+from tests.ir.test_loops import counted_net, derivatives, simple_net, values_of, while_program
 from tests.random_loops import random_net
 
 TOLERANCE = 1e-10
@@ -210,3 +212,90 @@ def test_compiling_does_not_grow_with_the_length() -> None:
         return rows
 
     assert rows_of_steps(3) == rows_of_steps(1000)
+
+
+# --- loops whose steps are not counted -------------------------------------------------------
+
+
+@pytest.mark.parametrize("fuse", [False, True])
+@pytest.mark.parametrize("seed", range(4))
+def test_random_bodies_of_while_loops(machine: Machine, seed: int, fuse: bool) -> None:
+    program = while_program(seed)
+    assert_as_reference(machine, program, values_of(program), fuse)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("seed", range(100, 160))
+def test_many_random_bodies_of_while_loops(machine: Machine, seed: int) -> None:
+    program = while_program(seed)
+    assert_as_reference(machine, program, values_of(program), seed % 3 > 0)
+
+
+def wide_while(rows: int) -> Program:
+    """A loop in a loop: products that are worth sharing until a norm is small, three times."""
+    graph = Graph()
+    h, w = graph.input("h", (rows, 128)), graph.input("w", (128, 128))
+    none = graph.constant(0, "i32")
+
+    def holds(carries: list[Node]) -> Node:
+        return build.sum(carries[0] * carries[0]) > 1.0
+
+    def inner(carries: list[Node]) -> list[Node]:
+        return [gc.tanh(carries[0] @ w), carries[1] + 1]
+
+    def outer(
+        carries: Sequence[Node], slices: Sequence[Node]
+    ) -> tuple[Sequence[Node], Sequence[Node]]:
+        last, count = loops.while_loop(holds, inner, [*carries, none])
+        return [last * 3.0], [count, build.sum(last)]
+
+    (last,), (counts, sums) = loops.scan(outer, [h], [], 4)
+    return Program("wide", (h, w), (("last", last), ("counts", counts), ("sums", sums)))
+
+
+@pytest.mark.parametrize("rows", [1, 64])
+def test_any_number_of_threads_makes_the_same_steps(rows: int) -> None:
+    program = wide_while(rows)
+    values = {name: 0.05 * value for name, value in values_of(program).items()}
+    plan = compile_program(program, Options({}, True, native().vector_bits, 2)).plan
+    loop = next(row for row in plan.instructions if row.begins and row.begins.condition)
+    assert loop.shared == (rows == 64)
+    alone = run_on_threads(program, values, 1, native().vector_bits)
+    assert len(set(alone["counts"].tolist())) > 1
+    for threads in 2, 3:
+        for _ in range(5):
+            found = run_on_threads(program, values, threads, native().vector_bits)
+            assert_same_bits(found, alone)
+
+
+def test_threads_meet_before_the_condition_is_written() -> None:
+    """Behind the end of a step each thread has to read it before the next step writes it."""
+    plan = compile_program(wide_while(64), Options({}, True, 256, 2)).plan
+    rows = plan.instructions
+    begin = next(k for k, row in enumerate(rows) if row.begins and row.begins.condition)
+    condition = rows[begin].begins.condition
+    writer = next(k for k in range(begin + 1, len(rows)) if condition in rows[k].source.writes)
+    assert rows[writer].name != rows[begin].name
+    assert any(row.barrier for row in rows[begin + 1 : writer + 1])
+
+
+def test_a_plan_with_a_condition_is_read_back() -> None:
+    from graphc.compiler.load.assemble import executable_of
+
+    executable = executable_of(compile_program(wide_while(2), Options({}, True, 256, 2)))
+    assert [loop.condition is None for loop in executable.loops] == [False, True]
+    assert read_executable(write_executable(executable)) == executable
+    loop, *others = executable.loops
+    for changed in replace(loop, length=3), replace(loop, condition=0):
+        broken = replace(executable, loops=(changed, *others))
+        with pytest.raises(ValueError, match="condition"):
+            read_executable(write_executable(broken))
+
+
+def test_a_while_loop_is_shown_as_a_loop() -> None:
+    h = gc.Graph().input("h", (3,))
+    last = gc.while_loop(lambda h: gc.max(h) < 100.0, lambda h: h * 2, h)
+    function = gc.function(h, last)
+    text = stage_text(function, {}, Stage.FUSED).text
+    assert "# ? steps" in text and "as long as start is true" in text
+    assert "loop x?" in stage_text(function, {}, Stage.PLAN).text

@@ -1,4 +1,4 @@
-"""`gc.scan` and `gc.fori_loop`: forms of carries and outputs, and what they refuse."""
+"""`gc.scan`, `gc.fori_loop` and `gc.while_loop`: forms of carries and outputs, and refusals."""
 
 from collections.abc import Callable
 from typing import Any
@@ -64,6 +64,44 @@ def test_fori_loop_counts() -> None:
     assert run(gc.fori_loop(5, 2, lambda i, h: h * 0, x[0]), x).tolist() == X[0].tolist()
 
 
+def test_while_asks_before_each_step() -> None:
+    x = gc.Graph().input("x", (4, 3))
+
+    def holds(carry: dict[str, gc.Node]) -> gc.Node:
+        return gc.max(carry["h"]) < 100.0
+
+    def body(carry: dict[str, gc.Node]) -> dict[str, gc.Node]:
+        return {"count": carry["count"] + 1, "h": carry["h"] * 2}
+
+    start = {"h": x[1], "count": x.graph.constant(0, "i32")}
+    last = gc.while_loop(holds, body, start)
+    assert list(last) == ["h", "count"]
+    limited = gc.while_loop(holds, body, start, max_steps=3)
+    many, count, few, limit = run([last["h"], last["count"], limited["h"], limited["count"]], x)
+    np.testing.assert_array_equal(many, X[1] * 32)
+    np.testing.assert_array_equal(few, X[1] * 8)
+    assert (count, limit) == (5, 3)
+    never = gc.while_loop(lambda h: gc.max(h) < 0.0, lambda h: h * 2, x[1])
+    np.testing.assert_array_equal(
+        run([never, gc.while_loop(lambda h: gc.max(h) < 9, lambda h: h, x, 0)], x)[0], X[1]
+    )
+
+
+def test_what_a_while_loop_gives_has_a_derivative_where_it_is_stopped() -> None:
+    x = gc.Graph().input("x", (4, 3))
+    root = gc.while_loop(lambda h: gc.max(h) < 100.0, lambda h: h * 2, x[1])
+    slope = gc.grad(gc.sum(x[1] * gc.stop_gradient(root)), x)
+    np.testing.assert_array_equal(run(slope, x)[1], X[1] * 32)
+    refused = "while_loop: the number of its steps is open; gc.scan and gc.fori_loop"
+    for loss in gc.sum(root), gc.sum(root + x[1]):
+        with pytest.raises(gc.NotDifferentiableError, match=refused):
+            gc.grad(loss, x)
+    # A count has none anyhow.
+    count = gc.while_loop(lambda n: n < 3, lambda n: n + 1, x.graph.constant(0, "i32"))
+    slope = gc.grad(gc.sum(x * gc.cast(count, "f32")), x)
+    np.testing.assert_array_equal(run(slope, x), np.full((4, 3), 3.0))
+
+
 def test_a_derivative_through_kept_carries() -> None:
     x = gc.Graph().input("x", (4, 3))
     slopes = []
@@ -85,6 +123,21 @@ def test_dropout_of_a_body_trains_and_rests() -> None:
     assert len(results) > 1
     assert {value for result in results for value in result} <= {0.0, 8.0}
     np.testing.assert_array_equal(run(gc.inference(last), x), X.sum(0))
+
+
+def _same(h: Any) -> Any:
+    return h
+
+
+def _holds(h: Any) -> Any:
+    return gc.sum(h) < 1.0
+
+
+def test_a_loop_of_constants() -> None:
+    graph = gc.Graph()
+    one = graph.constant([1.0, 2.0])
+    last, _ = gc.scan(lambda h, _: (h * 2, None), one, length=3)
+    assert gc.function([], last)().tolist() == [8.0, 16.0]
 
 
 def _body(change: Callable[[Any], Any]) -> Callable[..., Any]:
@@ -109,6 +162,16 @@ def _body(change: Callable[[Any], Any]) -> Callable[..., Any]:
         (lambda x: gc.scan(_body(lambda h: h), 1.0, x), TypeError, "carry: "),
         (lambda x: gc.scan(_body(lambda h: h), x[0], x, checkpoint=0), gc.DataError, "checkpoint"),
         (lambda x: gc.fori_loop(0, 1.5, lambda i, h: h, x), TypeError, "integer"),
+        (
+            lambda x: gc.while_loop(lambda h: h > 1, _same, x),
+            gc.ShapeError,
+            r"reduce it .*\[4,3\]",
+        ),
+        (lambda x: gc.while_loop(gc.sum, _same, x), gc.DTypeError, "a condition of bool expected"),
+        (lambda x: gc.while_loop(lambda h: True, _same, x), TypeError, "a condition that is a"),
+        (lambda x: gc.while_loop(_holds, lambda h: h[0], x), gc.ShapeError, "carry 0 after a step"),
+        (lambda x: gc.while_loop(_holds, _same, x, -1), gc.DataError, "max_steps"),
+        (lambda x: gc.while_loop(_holds, _same, []), TypeError, "one tensor at least"),
     ],
 )
 def test_refusals(use: Callable[[gc.Node], Any], error: type[Exception], match: str) -> None:

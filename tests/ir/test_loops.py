@@ -16,13 +16,14 @@ from graphc.ir.op import Array
 from graphc.ir.ops import leaf
 from graphc.ir.ops.elementwise import tanh
 from graphc.ir.programs import loops
+from graphc.ir.programs.batching import NoBatchingRuleError, batched
 from graphc.ir.programs.lower import specialize
 from graphc.ir.programs.verify import verify
-from graphc.ir.reference import run_program
+from graphc.ir.reference import evaluate, run_program
 from graphc.ir.rewriting.loop_rules import simplify_loops
 from graphc.ir.text.graph_text import print_nodes, read_nodes
 from graphc.ir.text.parsing import parse_program, print_program
-from tests.random_loops import LoopNet, random_net, written_out
+from tests.random_loops import LoopNet, random_net, random_while, written_out
 
 SEEDS = range(6)
 STEPS = 4
@@ -306,3 +307,62 @@ def test_written_out_is_the_same_function() -> None:
     other = Program("other", one.inputs, (("loss", net.loss(False)),))
     assert_equal_values(one, other)
     assert written_out(net)[0][0].shape == (2, 3)
+
+
+# --- loops whose steps are not counted -------------------------------------------------------
+
+
+def while_program(seed: int) -> Program:
+    graph, _, last = random_while(seed)
+    outputs = tuple((f"last{k}", value) for k, value in enumerate(last))
+    return Program("while", tuple(graph.inputs.values()), outputs)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_random_bodies_of_while_loops(seed: int) -> None:
+    """The steps one by one in Python, the loop, and the loop simplified are the same."""
+    program = while_program(seed)
+    verify(program)
+    assert parse_program(print_program(program)) == program
+    assert_equal_values(simplify_loops(program), program)
+    last = run_program(program, values_of(program), {})[0]
+    (loop,) = [x for x in program.nodes if x.op.name == "while_loop"]
+    body = loop.attributes["body"]
+    given = evaluate(loop.operands, {x: values_of(program)[x.name] for x in program.inputs})
+    values = [given[x] for x in loop.operands]
+    for _ in range(10):
+        if not values[0]:
+            break
+        made = evaluate(body.roots, dict(zip(body.inputs, values, strict=True)))
+        values[: len(body.roots)] = [made[x] for x in body.roots]
+    for k, value in enumerate(values[1 : len(body.roots)]):
+        np.testing.assert_array_equal(last[f"last{k}"], value)
+
+
+def test_a_while_loop_keeps_its_condition_and_what_that_reads() -> None:
+    """The carry that nobody reads is gone, the count that ends the loop is not."""
+    graph = Graph()
+    x, w = graph.input("x", (3, 3)), graph.input("w", (3, 3))
+
+    def step(carries: list[Node]) -> list[Node]:
+        h, unread, count = carries
+        return [h + w @ w, unread * 2.0, count + 1]
+
+    start = [x, x, graph.constant(0, "i32")]
+    last, _, _ = loops.while_loop(lambda carries: carries[2] < 4, step, start)
+    program = Program("p", (x, w), (("last", last),))
+    simplified = simplify_loops(program)
+    (loop,) = [node for node in simplified.nodes if node.op.name == "while_loop"]
+    assert loop.attributes["carries"] == 3
+    assert "matmul" not in {node.op.name for node in loop.attributes["body"].nodes}
+    values = values_of(program)
+    expected, found = (run_program(each, values, {})[0]["last"] for each in (program, simplified))
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
+def test_values_for_several_operands_at_once_are_refused() -> None:
+    graph = Graph()
+    x, rows = graph.input("x", (3,)), graph.input("rows", (2, 3))
+    (last,) = loops.while_loop(lambda h: build.sum(h[0]) < 9, lambda h: [h[0] * 2.0], [x])
+    with pytest.raises(NoBatchingRuleError, match=r"while_loop.*numbers of steps may differ"):
+        batched([last], {x: rows})

@@ -9,6 +9,7 @@ from graphc.ir.errors import DTypeError, GraphError, ShapeError
 from graphc.ir.functions import build
 from graphc.ir.graph import Graph, Node, Program
 from graphc.ir.ops import OPS
+from graphc.ir.ops import elementwise as ops
 from graphc.ir.programs import loops
 from graphc.ir.types import DType
 from graphc.testing.cases import BATCH, Case, ErrorCase, Operand, case_name, integers
@@ -46,7 +47,52 @@ def _expected(reverse: bool, number: int) -> Callable[..., Any]:
     return expect
 
 
+def _build_while(number: int, limit: int) -> Callable[..., Node]:
+    """Carry `number` of a loop of two, of `limit` steps at the most."""
+
+    def made(graph: Graph, operands: tuple[Node, ...], dtype: DType) -> Node:
+        carry, weight = operands
+
+        def step(carries: list[Node]) -> list[Node]:
+            h, count = carries
+            return [weight * h + 1.0, count + 1]
+
+        def holds(carries: list[Node]) -> Node:
+            h, count = carries
+            return ops.logical_and(count < limit, build.sum(h) < 50.0)
+
+        return loops.while_loop(holds, step, [carry, graph.constant(0, "i32")])[number]
+
+    return made
+
+
+def _expected_while(number: int, limit: int) -> Callable[..., Any]:
+    def expect(carry: Any, weight: Any) -> Any:
+        count = 0
+        while count < limit and carry.sum() < 50:
+            carry, count = weight * carry + 1, count + 1
+        return (carry, np.int32(count))[number]
+
+    return expect
+
+
+def _while_cases() -> Iterator[Case]:
+    for number in 0, 1:
+        for limit in 0, 1, 17:
+            yield Case(
+                "while_loop", case_name(limit, number), (Operand((3, 5)), Operand((3, 5))),
+                expect=_expected_while(number, limit), build=_build_while(number, limit),
+                reduction_length=limit + 15,
+            )  # fmt: skip
+    yield Case(
+        "while_loop", "open", (Operand(("batch",)), Operand(("batch",))),
+        expect=_expected_while(0, 4), bindings=BATCH, build=_build_while(0, 4),
+        reduction_length=20,
+    )  # fmt: skip
+
+
 def _cases() -> Iterator[Case]:
+    yield from _while_cases()
     for op, number in ("scan", 0), ("scan", 2), ("result", 1), ("result", 3):
         for length in 0, 1, 17:
             for reverse in False, True:
@@ -92,7 +138,48 @@ def _scan(carry: tuple[Any, ...], stack: tuple[Any, ...], **changes: Any) -> Any
     return build_it
 
 
+def _while(flag: tuple[Any, ...], carry: tuple[Any, ...], **changes: Any) -> Any:
+    """A loop that doubles its carry, [3]."""
+
+    def build_it(graph: Graph) -> Node:
+        inner = Graph()
+        more, c = (
+            inner.input("more", *changes.pop("condition", ((), "bool"))),
+            inner.input("c", (3,)),
+        )
+        body = Program("body", (more, c), (("more", more), ("c", changes.pop("after", c + c))))
+        attributes = {"carries": 2, "body": body, **changes}
+        operands = (graph.input("flag", *flag), graph.input("h", *carry))
+        return graph.apply(OPS["while_loop"], operands, attributes)
+
+    return build_it
+
+
+def _while_errors() -> Iterator[ErrorCase]:
+    flag, carry = ((), "bool"), ((3,), "f32")
+    yield ErrorCase(
+        "while_loop", "condition", _while(((), "i32"), carry, condition=((), "i32")), DTypeError,
+        "the condition: bool expected, not i32",
+    )  # fmt: skip
+    yield ErrorCase(
+        "while_loop", "condition_of_many", _while(((3,), "bool"), carry, condition=((3,), "bool")),
+        ShapeError, r"the condition: shape \[\] expected, not \[3\]",
+    )  # fmt: skip
+    yield ErrorCase(
+        "while_loop", "carry", _while(flag, ((2,), "f32")), ShapeError,
+        r"operand 1: shape \[3\] expected, not \[2\]",
+    )  # fmt: skip
+    yield ErrorCase(
+        "while_loop", "counts", _while(flag, carry, carries=1), ShapeError,
+        "takes 2 values and makes 2, which do not fit 1 carries",
+    )  # fmt: skip
+    yield ErrorCase(
+        "while_loop", "body", _while(flag, carry, body=3), GraphError, "a program expected"
+    )
+
+
 def _errors() -> Iterator[ErrorCase]:
+    yield from _while_errors()
     carry, stack = ((3,), "f32"), ((4, 3), "f32")
     yield ErrorCase(
         "scan", "carry", _scan(((2,), "f32"), stack), ShapeError,

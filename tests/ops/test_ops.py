@@ -49,7 +49,7 @@ STEPS = ("sign",)
 # Its derivative is what the user says, whatever its values are: tests/ir/test_custom_vjp.py.
 STATED = ("custom_vjp",)
 # Their derivatives are those of their bodies: tests/ir/test_loops.py.
-OF_BODIES = ("scan", "result")
+OF_BODIES = ("scan", "while_loop", "result")
 
 
 @pytest.mark.parametrize("name", OPS)

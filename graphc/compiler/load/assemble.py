@@ -81,11 +81,12 @@ def _loops(plan: Plan, numbers: dict[Storage, int]) -> tuple[Loop, ...]:
         Loop(
             begins[row.ends],
             number,
-            row.ends.length,
+            0 if row.ends.length is None else row.ends.length,
             tuple(
                 SlicedBuffer(numbers[each.storage], numbers[each.whole], each.first, each.stride)
                 for each in row.ends.slices
             ),
+            None if row.ends.condition is None else numbers[row.ends.condition],
         )
         for number, row in enumerate(plan.instructions)
         if row.ends is not None

@@ -75,12 +75,14 @@ class SlicedBuffer:
 
 @dataclass(frozen=True)
 class Loop:
-    """A loop over rows: those between the rows number `begin` and `end`, `length` times."""
+    """A loop over rows: those between the rows number `begin` and `end`, `length` times, or as long
+    as the bool in the buffer number `condition` is true."""
 
     begin: int
     end: int
     length: int
     slices: tuple[SlicedBuffer, ...]
+    condition: int | None = None
 
 
 @dataclass(frozen=True)

@@ -138,9 +138,17 @@ def _check(executable: Executable) -> None:
 
 def _check_loop(loop: Loop, executable: Executable) -> None:
     """Raises ValueError for a loop whose steps would touch other memory than its buffers."""
-    if not 0 <= loop.begin < loop.end < len(executable.rows) or loop.length < 1:
+    if not 0 <= loop.begin < loop.end < len(executable.rows):
         raise ValueError("a loop over other rows than there are")
     arguments = executable.rows[loop.begin].arguments
+    if loop.condition is not None:
+        if loop.slices or loop.length:
+            raise ValueError("a loop that is counted and has a condition")
+        buffer = loop.condition
+        if buffer not in arguments or not executable.buffers[buffer].dtype.is_bool:
+            raise ValueError("a condition that is no bool of the loop")
+    elif loop.length < 1:
+        raise ValueError("a loop of no step")
     for each in loop.slices:
         if not 0 <= each.buffer < len(executable.buffers) or each.whole not in arguments:
             raise ValueError("a slice of no buffer")

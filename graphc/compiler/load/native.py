@@ -420,6 +420,7 @@ def _begin_loop(row: Instruction, loop: Loop, address: int) -> BeginLoop:
         solo=row.solo,
         length=loop.length,
         slices=slices,
+        condition=loop.condition,
     )
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from graphc.compiler.legalize.copies import legalize
 from graphc.compiler.plan.schedule import Schedule
 from graphc.ir.graph import Graph, Node, Program
+from graphc.ir.ops.region import Steps
 from graphc.ir.programs.loops import copy_values, unused
 from graphc.kernels.products.tiling import Tilings
 
@@ -42,8 +43,9 @@ class LoopPlan:
 
 def step_of(loop: Node, tilings: Tilings) -> LoopStep:
     """The step of a loop's node."""
-    body: Program = loop.attributes["body"]
-    carries, slices = loop.attributes["carries"], loop.attributes["slices"]
+    steps = Steps.of(loop)
+    body: Program = steps.body
+    carries, slices = steps.carries, steps.slices
     graph = Graph()
     states = [graph.state(x.name, x.shape, x.dtype) for x in body.inputs[:carries]]
     given = [graph.input(x.name, x.shape, x.dtype) for x in body.inputs[carries:]]

@@ -27,11 +27,20 @@ class PlannedSlice:
 @dataclass(frozen=True, eq=False)
 class PlannedLoop:
     """What the rows around the steps of a loop say: how many there are, and of what they read and
-    write slices."""
+    write slices.
+
+    length: None where a step is made as long as the bool in `condition` is true.
+    """
 
     node: Node
-    length: int
+    length: int | None
     slices: tuple[PlannedSlice, ...]
+    condition: Storage | None = None
+
+    @property
+    def count(self) -> str:
+        """How many steps there are, as it is shown."""
+        return "?" if self.length is None else str(self.length)
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +56,8 @@ class PlannedInstruction:
         one has the loop's group.
     shared: whether all threads call the kernel, each for its share.
     barrier: whether all threads must have finished the rows before it.
-    repeats: how often it runs in a walk of the table: once, or in each step of the loops around it.
+    repeats: how often it runs in a walk of the table: once, or in each step of the loops around it;
+        of one whose steps are not counted a single step.
     """
 
     source: KernelSource

@@ -19,6 +19,7 @@ from graphc.ir.graph import Node, Program, is_among
 from graphc.ir.lowering import Gather
 from graphc.ir.ops import leaf
 from graphc.ir.ops.indexed import in_range
+from graphc.ir.ops.region import Steps
 from graphc.kernels.groups.emit_contraction import emit_contraction
 from graphc.kernels.groups.group import (
     Candidate,
@@ -111,16 +112,17 @@ class _Emission:
         storage_of, slices, scratch = self._storages_of_step(group, storages, loop)
         step = loop.step.program
         inner = _assign_storages(step, loop.schedule, self.storage_names, storage_of)
-        length = group.node.attributes["length"]
+        length = Steps.of(group.node).length
+        repeats = length if isinstance(length, int) else 1
         rows = [
-            replace(row, repeats=length * row.repeats)
+            replace(row, repeats=repeats * row.repeats)
             for row in self.rows(step, loop.schedule, inner, loop.loops)
         ]
         storages.add_steps(inner)
         sliced = {each.storage for each in slices}
         outside = [x for x in storage_of.values() if x not in sliced]
         arguments = tuple(dict.fromkeys([*(each.whole for each in slices), *outside]))
-        planned = PlannedLoop(group.node, length, tuple(slices))
+        planned = _planned_loop(group.node, tuple(slices), storages)
         name = self.names.unique(LOOP_NAME)
         begin = KernelSource(name, "", arguments, scratch)
         end = KernelSource(self.names.unique(f"end_{name}"), "", arguments)
@@ -135,6 +137,7 @@ class _Emission:
     ) -> tuple[dict[Node, Storage], list[PlannedSlice], tuple[Storage, ...]]:
         """The memory of a step's states and inputs, the slices among it, and what nobody reads."""
         step, node = loop.step, group.node
+        steps = Steps.of(node)
         carries = len(step.carries)
         behind = carries + len(step.slices)
         operands = [storages.of(viewed(operand)) for operand in node.operands]
@@ -153,13 +156,22 @@ class _Emission:
         for value, whole in wholes.items():
             storage_of[value] = self._new_storage(value)
             stride = storage_of[value].nbytes
-            last = stride * (node.attributes["length"] - 1)
-            first, stride = (last, -stride) if node.attributes["reverse"] else (0, stride)
+            assert isinstance(steps.length, int)
+            last = stride * (steps.length - 1)
+            first, stride = (last, -stride) if steps.reverse else (0, stride)
             slices.append(PlannedSlice(storage_of[value], whole, first, stride))
         return storage_of, slices, tuple(scratch)
 
     def _new_storage(self, node: Node) -> Storage:
         return Storage(self.storage_names.unique(label(node)), node.dtype, node.type.size)
+
+
+def _planned_loop(node: Node, slices: tuple[PlannedSlice, ...], storages: Storages) -> PlannedLoop:
+    length = Steps.of(node).length
+    if length is None:
+        return PlannedLoop(node, None, slices, storages.of(viewed(node.operands[0])))
+    assert isinstance(length, int)
+    return PlannedLoop(node, length, slices)
 
 
 def check_scratch(source: KernelSource, threads: int) -> None:

@@ -80,7 +80,7 @@ def share_rows(
 
     The rows of a step, and those between two loops, are shared as a program of their own. All meet
     before a loop, behind each of its steps and behind its end, so that no other memory of it need
-    be looked at.
+    be looked at but a condition, which all threads read at once.
     """
     flags: list[tuple[bool, bool]] = []
     segment: list[KernelSource] = []
@@ -105,13 +105,30 @@ def share_rows(
             continue
         flush()
         end = next(k for k in range(number, len(rows)) if rows[k].ends is row.begins)
-        steps = share_rows(rows[number + 1 : end], arena, threads)
+        inside = rows[number + 1 : end]
+        steps = share_rows(inside, arena, threads)
+        if row.begins.condition is not None:
+            steps = _all_have_read(row.begins.condition, inside, steps)
         is_shared = any(shared for shared, _ in steps)
         flags += [(is_shared, threads > 1), *steps, (is_shared, is_shared)]
         meets_first = threads > 1
         number = end + 1
     flush()
     return flags
+
+
+def _all_have_read(
+    condition: Storage, rows: Sequence[PlannedInstruction], flags: Sequence[tuple[bool, bool]]
+) -> list[tuple[bool, bool]]:
+    """The flags of the rows of a step, in which all meet before the condition is written: each
+    thread has read what the step before left."""
+    changed = list(flags)
+    if not any(shared for shared, _ in flags):
+        return changed
+    writer = next((k for k, row in enumerate(rows) if condition in row.source.writes), None)
+    if writer is not None and not any(meets for _, meets in flags[: writer + 1]):
+        changed[writer] = (flags[writer][0], True)
+    return changed
 
 
 def _copies_by_own_rows(sources: Sequence[KernelSource]) -> list[list[int]]:
