@@ -8,7 +8,6 @@ from graphc.ir.graph import Node, is_among
 from graphc.ir.lowering import Strided
 from graphc.ir.types import row_major_strides
 from graphc.kernels.groups.group import ContractionGroup
-from graphc.kernels.loops.accumulators import StorageOf
 from graphc.kernels.loops.element_lines import ElementLines
 from graphc.kernels.loops.source import (
     RESERVED,
@@ -18,6 +17,7 @@ from graphc.kernels.loops.source import (
     OwnRows,
     ScratchParts,
     Storage,
+    StorageOf,
     function_text,
 )
 from graphc.kernels.loops.statements import INDENT, Block, Comment

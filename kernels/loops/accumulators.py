@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from graphc.ir.graph import Node, is_among
 from graphc.kernels.loops.block_sums import (
     ONE_AFTER_THE_OTHER,
@@ -24,7 +22,7 @@ from graphc.kernels.loops.scalar import (
     neutral_element,
     rounds,
 )
-from graphc.kernels.loops.source import THREAD_SHARE, ScratchParts, Storage
+from graphc.kernels.loops.source import THREAD_SHARE, ScratchParts, Storage, StorageOf
 from graphc.kernels.loops.stages import (
     STRIP,
 )
@@ -35,8 +33,6 @@ from graphc.kernels.machine import MACHINE
 from graphc.kernels.nests.access import Loop
 from graphc.kernels.nests.loopnest import SHORT_ROW, LoopNest, Phase, Reduces
 from graphc.kernels.nests.names import label
-
-StorageOf = Callable[[Node], Storage]
 
 # Elements of rows that LLVM unrolls whole, so that the loop over rows is vectorised.
 FEW_ELEMENTS = 8

@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 
 from graphc.ir.graph import Node
 from graphc.ir.lowering import Strided
-from graphc.kernels.loops.accumulators import StorageOf
-from graphc.kernels.loops.source import Arguments
+from graphc.kernels.loops.source import Arguments, StorageOf
 from graphc.kernels.loops.statements import Block, Element
 from graphc.kernels.loops.values import ValueWriter
 from graphc.kernels.nests.access import (

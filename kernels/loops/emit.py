@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from graphc.ir.graph import Node
 from graphc.ir.lowering import Reduction
-from graphc.kernels.loops.accumulators import Accumulators, StorageOf
+from graphc.kernels.loops.accumulators import Accumulators
 from graphc.kernels.loops.kernel_function import BLOCK, KernelFunction
 from graphc.kernels.loops.loops import wrap_in_loops
 from graphc.kernels.loops.passes import (
@@ -18,6 +18,7 @@ from graphc.kernels.loops.source import (
     THREAD_SHARE,
     KernelSource,
     Share,
+    StorageOf,
     function_text,
     share_limits,
 )

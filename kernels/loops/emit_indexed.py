@@ -7,7 +7,6 @@ import math
 from graphc.ir.graph import Node
 from graphc.ir.lowering import RegionCopy, Scatter, Strided
 from graphc.ir.types import row_major_strides
-from graphc.kernels.loops.accumulators import StorageOf
 from graphc.kernels.loops.loops import INNER_VARIABLES
 from graphc.kernels.loops.movement_loops import (
     FIRST_ROW,
@@ -21,7 +20,7 @@ from graphc.kernels.loops.movement_loops import (
     whole_place,
 )
 from graphc.kernels.loops.scalar import number
-from graphc.kernels.loops.source import THREAD_SHARE, Arguments, KernelSource, flat_index
+from graphc.kernels.loops.source import THREAD_SHARE, Arguments, KernelSource, StorageOf, flat_index
 from graphc.kernels.loops.statements import Block, Element
 from graphc.kernels.machine import MACHINE
 from graphc.kernels.nests.node_kinds import changes_base, viewed

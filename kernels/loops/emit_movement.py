@@ -10,7 +10,6 @@ from dataclasses import replace
 
 from graphc.ir.graph import Node
 from graphc.ir.lowering import Assemble, Gather, RegionCopy, Scatter, Strided
-from graphc.kernels.loops.accumulators import StorageOf
 from graphc.kernels.loops.emit_indexed import (
     MOVED_ELEMENT_CYCLES,
     gather_kernel,
@@ -38,6 +37,7 @@ from graphc.kernels.loops.source import (
     KernelSource,
     OwnRows,
     Storage,
+    StorageOf,
     advanced,
     flat_index,
     function_text,

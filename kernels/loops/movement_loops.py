@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from graphc.ir.graph import Node
 from graphc.ir.lowering import RegionCopy, Strided
 from graphc.ir.types import row_major_strides
-from graphc.kernels.loops.accumulators import StorageOf
 from graphc.kernels.loops.loops import INNER_VARIABLES
 from graphc.kernels.loops.scalar import number
 from graphc.kernels.loops.source import (
@@ -16,6 +15,7 @@ from graphc.kernels.loops.source import (
     Arguments,
     KernelSource,
     Share,
+    StorageOf,
     function_text,
     share_limits,
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from graphc.ir.graph import Node
@@ -47,6 +47,10 @@ class Storage:
     @property
     def nbytes(self) -> int:
         return self.size * self.dtype.itemsize
+
+
+# Where each stored value is.
+StorageOf = Callable[[Node], Storage]
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,6 @@ from collections.abc import Iterable
 from graphc.ir.graph import Node
 from graphc.ir.lowering import Strided
 from graphc.ir.types import row_major_strides
-from graphc.kernels.loops.accumulators import StorageOf
 from graphc.kernels.loops.passes import pass_sinks, values_kept_between_passes
 from graphc.kernels.loops.scalar import (
     combined_in_order,
@@ -20,7 +19,7 @@ from graphc.kernels.loops.scalar import (
     neutral_element,
     number,
 )
-from graphc.kernels.loops.source import Arguments, Microkernel
+from graphc.kernels.loops.source import Arguments, Microkernel, StorageOf
 from graphc.kernels.loops.statements import Block, Call, Element, Stack
 from graphc.kernels.loops.values import ValueWriter
 from graphc.kernels.nests.access import Loop, access_along, index_expression, place_in_memory
