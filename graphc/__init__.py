@@ -6,8 +6,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from graphc.declare import init, losses, metrics, nn, optim, random, schedules
-from graphc.declare.custom_op import custom_op
-from graphc.declare.derivatives import (
+from graphc.declare.functional.custom_op import custom_op
+from graphc.declare.functional.derivatives import (
     grad,
     hessian,
     hvp,
@@ -17,12 +17,12 @@ from graphc.declare.derivatives import (
     per_sample_gradients,
     vjp,
 )
-from graphc.declare.graph import Graph
-from graphc.declare.loops import fori_loop, scan, while_loop
+from graphc.declare.functional.loops import fori_loop, scan, while_loop
+from graphc.declare.graphs.graph import Graph
+from graphc.declare.graphs.scopes import scope
+from graphc.declare.graphs.training_forms import training_form, training_updates
+from graphc.declare.graphs.variables import Variables
 from graphc.declare.nn import dropout
-from graphc.declare.scopes import scope
-from graphc.declare.training_forms import training_form, training_updates
-from graphc.declare.variables import Variables
 from graphc.errors import (
     DataError,
     DTypeError,

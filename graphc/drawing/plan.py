@@ -14,7 +14,7 @@ from graphc.drawing.kernels import plan_of, sources_of
 from graphc.drawing.labels import symbol
 from graphc.drawing.layers import UNKNOWN, layers_of, parts_of
 from graphc.ir.graph import Node
-from graphc.kernels.loops.source import Storage
+from graphc.kernels.loops.language.source import Storage
 from graphc.kernels.nests.node_kinds import external_operands, viewed
 
 

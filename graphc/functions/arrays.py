@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from graphc.declare.variables import converts
+from graphc.declare.graphs.variables import converts
 from graphc.errors import DataError, DTypeError, GraphError
 from graphc.ir.dims import Dim, bindings_of
 from graphc.ir.given import as_array

@@ -18,10 +18,10 @@ from graphc.compiler.load.plan_cache import compiled_or_stored
 from graphc.compiler.load.plan_memory import PlanMemory, check_memory, plan_memory
 from graphc.compiler.load.row_loop import RowLoop
 from graphc.compiler.options import Options
-from graphc.declare.forms import Nodes, form_of, in_form
-from graphc.declare.graph import graph_of
+from graphc.declare.graphs.forms import Nodes, form_of, in_form
+from graphc.declare.graphs.graph import graph_of
+from graphc.declare.graphs.variables import Variables
 from graphc.declare.hyperparameters import as_count
-from graphc.declare.variables import Variables
 from graphc.errors import DataError
 from graphc.functions.arrays import as_input, check_labels, misfit, solved_extents
 from graphc.functions.mode import Mode, check_options

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from graphc.declare.derivatives import grad
-from graphc.declare.flat import joined, parted
-from graphc.declare.graph import graph_of, parameters_of, states_of
+from graphc.declare.functional.derivatives import grad
+from graphc.declare.graphs.flat import joined, parted
+from graphc.declare.graphs.graph import graph_of, parameters_of, states_of
+from graphc.declare.graphs.variables import Variables
 from graphc.declare.optim import LBFGS
-from graphc.declare.variables import Variables
 from graphc.errors import DataError, GraphError, missing_extra
 from graphc.functions.function import function
 from graphc.functions.mode import Mode

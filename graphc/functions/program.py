@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from graphc.declare.forms import Nodes, listed
+from graphc.declare.graphs.forms import Nodes, listed
 from graphc.display.table import counted
 from graphc.ir.errors import ForeignTensorError, GraphError
 from graphc.ir.given import shown

@@ -10,7 +10,7 @@ from graphc.compiler.load.plan_cache import PLAN, program_digest
 from graphc.compiler.options import Options
 from graphc.compiler.plan.planning import Plan
 from graphc.ir.graph import Program
-from graphc.kernels.loops.source import kernel_digest
+from graphc.kernels.loops.language.source import kernel_digest
 from graphc.kernels.native.cache import KERNEL, DiskCache, StoredEntry
 
 CACHE_OFF = "the cache is off, or has no directory"

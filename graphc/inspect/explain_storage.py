@@ -12,7 +12,7 @@ from graphc.inspect.explanation import ExplainedBuffer
 from graphc.inspect.wording import described, reason_of
 from graphc.ir.graph import Node
 from graphc.kernels.groups.group import ContractionGroup
-from graphc.kernels.loops.source import Storage
+from graphc.kernels.loops.language.source import Storage
 from graphc.kernels.nests.names import label
 from graphc.kernels.nests.node_kinds import viewed
 

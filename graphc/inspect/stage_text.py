@@ -19,7 +19,7 @@ from graphc.ir.graph import Node, Program
 from graphc.ir.ops import leaf
 from graphc.ir.text.parsing import print_program
 from graphc.kernels.groups.group import Group, LoopGroup
-from graphc.kernels.loops.source import KernelSource, Storage, kernel_digest
+from graphc.kernels.loops.language.source import KernelSource, Storage, kernel_digest
 from graphc.kernels.native.code_comments import commented_assembly, commented_llvm, user_lines
 from graphc.kernels.nests.names import Names, label
 from graphc.kernels.nests.node_kinds import external_operands, is_view

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from graphc.declare.derivatives import grad, inference
-from graphc.declare.graph import Graph, parameters_of, states_of
+from graphc.declare.functional.derivatives import grad, inference
+from graphc.declare.graphs.graph import Graph, parameters_of, states_of
 from graphc.declare.optim import Optimizer
 from graphc.errors import ShapeError
 from graphc.functions.function import Function, function

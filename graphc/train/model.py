@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from graphc.declare.forms import Nodes
+from graphc.declare.graphs.forms import Nodes
+from graphc.declare.graphs.variables import Variables
 from graphc.declare.optim import Optimizer
-from graphc.declare.variables import Variables
 from graphc.errors import VariableError
 from graphc.functions.arrays import matched
 from graphc.functions.function import Function

@@ -7,10 +7,10 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from graphc.declare.derivatives import inference
-from graphc.declare.forms import Nodes, listed
+from graphc.declare.functional.derivatives import inference
+from graphc.declare.graphs.forms import Nodes, listed
+from graphc.declare.graphs.variables import Variables
 from graphc.declare.hyperparameters import as_count
-from graphc.declare.variables import Variables
 from graphc.errors import GraphError, NotCompiledError
 from graphc.files.value_files import listed_names
 from graphc.functions.function import Function, function

@@ -6,11 +6,11 @@ from typing import Any, Self
 
 import numpy as np
 
-from graphc.declare.forms import Nodes, listed
-from graphc.declare.graph import Graph, states_of
+from graphc.declare.graphs.forms import Nodes, listed
+from graphc.declare.graphs.graph import Graph, states_of
+from graphc.declare.graphs.variables import Variables
 from graphc.declare.hyperparameters import check_number
 from graphc.declare.optim import Optimizer
-from graphc.declare.variables import Variables
 from graphc.display.table import counted, html_table
 from graphc.ir.graph import Node
 from graphc.train.model_functions import HowToRun, ModelFunctions

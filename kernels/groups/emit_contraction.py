@@ -8,8 +8,8 @@ from graphc.ir.graph import Node, is_among
 from graphc.ir.lowering import Strided
 from graphc.ir.types import row_major_strides
 from graphc.kernels.groups.group import ContractionGroup
-from graphc.kernels.loops.element_lines import ElementLines
-from graphc.kernels.loops.source import (
+from graphc.kernels.loops.language.element_lines import ElementLines
+from graphc.kernels.loops.language.source import (
     RESERVED,
     THREAD_SHARE,
     Arguments,
@@ -20,7 +20,7 @@ from graphc.kernels.loops.source import (
     StorageOf,
     function_text,
 )
-from graphc.kernels.loops.statements import INDENT, Block, Comment
+from graphc.kernels.loops.language.statements import INDENT, Block, Comment
 from graphc.kernels.loops.thread_blocks import element_cost
 from graphc.kernels.machine import MACHINE
 from graphc.kernels.nests.access import Loop, place_in_memory

@@ -3,7 +3,17 @@
 from __future__ import annotations
 
 from graphc.ir.graph import Node, is_among
-from graphc.kernels.loops.block_sums import (
+from graphc.kernels.loops.kernel_function import BLOCK, new_function
+from graphc.kernels.loops.language.scalar import (
+    combined,
+    combined_in_order,
+    dtype_name,
+    neutral_element,
+    rounds,
+)
+from graphc.kernels.loops.language.source import THREAD_SHARE, ScratchParts, Storage, StorageOf
+from graphc.kernels.loops.language.statements import Block, Element, Stack, Target
+from graphc.kernels.loops.rewrites.block_sums import (
     ONE_AFTER_THE_OTHER,
     SHORT_ROWS,
     BlockSums,
@@ -11,24 +21,14 @@ from graphc.kernels.loops.block_sums import (
     cut_of,
     shared_by_lanes,
 )
-from graphc.kernels.loops.kernel_function import BLOCK, new_function
-from graphc.kernels.loops.loops import loops_of, wrap_in_loops
-from graphc.kernels.loops.passes import pass_sinks
-from graphc.kernels.loops.row_strips import row_strips
-from graphc.kernels.loops.scalar import (
-    combined,
-    combined_in_order,
-    dtype_name,
-    neutral_element,
-    rounds,
-)
-from graphc.kernels.loops.source import THREAD_SHARE, ScratchParts, Storage, StorageOf
-from graphc.kernels.loops.stages import (
+from graphc.kernels.loops.rewrites.loops import loops_of, wrap_in_loops
+from graphc.kernels.loops.rewrites.passes import pass_sinks
+from graphc.kernels.loops.rewrites.row_strips import row_strips
+from graphc.kernels.loops.rewrites.stages import (
     STRIP,
 )
-from graphc.kernels.loops.statements import Block, Element, Stack, Target
+from graphc.kernels.loops.rewrites.transposed_tiles import transposed_tiles
 from graphc.kernels.loops.thread_blocks import block_count
-from graphc.kernels.loops.transposed_tiles import transposed_tiles
 from graphc.kernels.machine import MACHINE
 from graphc.kernels.nests.access import Loop
 from graphc.kernels.nests.loopnest import SHORT_ROW, LoopNest, Phase, Reduces

@@ -6,15 +6,7 @@ from graphc.ir.graph import Node
 from graphc.ir.lowering import Reduction
 from graphc.kernels.loops.accumulators import Accumulators
 from graphc.kernels.loops.kernel_function import BLOCK, KernelFunction
-from graphc.kernels.loops.loops import wrap_in_loops
-from graphc.kernels.loops.passes import (
-    is_reloaded,
-    pass_sinks,
-    row_sinks,
-    values_kept_between_passes,
-)
-from graphc.kernels.loops.row_nest import RowPass, nest_rows, nest_strips
-from graphc.kernels.loops.source import (
+from graphc.kernels.loops.language.source import (
     THREAD_SHARE,
     KernelSource,
     Share,
@@ -22,7 +14,17 @@ from graphc.kernels.loops.source import (
     function_text,
     share_limits,
 )
-from graphc.kernels.loops.stages import (
+from graphc.kernels.loops.language.statements import Block, Element, LoopKind, Target, loops_in
+from graphc.kernels.loops.language.values import ValueWriter
+from graphc.kernels.loops.rewrites.loops import wrap_in_loops
+from graphc.kernels.loops.rewrites.passes import (
+    is_reloaded,
+    pass_sinks,
+    row_sinks,
+    values_kept_between_passes,
+)
+from graphc.kernels.loops.rewrites.row_nest import RowPass, nest_rows, nest_strips
+from graphc.kernels.loops.rewrites.stages import (
     STRIP_START,
     FarOperand,
     StagedPass,
@@ -30,9 +32,7 @@ from graphc.kernels.loops.stages import (
     stages_of_pass,
     strip_declaration,
 )
-from graphc.kernels.loops.statements import Block, Element, LoopKind, Target, loops_in
 from graphc.kernels.loops.thread_blocks import cycles
-from graphc.kernels.loops.values import ValueWriter
 from graphc.kernels.nests.loopnest import LoopNest, Phase, Reduces, reduced_axes
 from graphc.kernels.nests.names import label
 from graphc.kernels.nests.node_kinds import viewed

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from graphc.kernels.loops.loops import INNER_VARIABLES, OUTER_VARIABLES
-from graphc.kernels.loops.row_strips import STRIP_NUMBER
-from graphc.kernels.loops.source import RESERVED, Arguments, Storage
-from graphc.kernels.loops.stages import STRIP_END, STRIP_START
-from graphc.kernels.loops.statements import Block, Target
-from graphc.kernels.loops.transposed_tiles import TILE_COLUMN, TILE_ROW
+from graphc.kernels.loops.language.source import RESERVED, Arguments, Storage
+from graphc.kernels.loops.language.statements import Block, Target
+from graphc.kernels.loops.rewrites.loops import INNER_VARIABLES, OUTER_VARIABLES
+from graphc.kernels.loops.rewrites.row_strips import STRIP_NUMBER
+from graphc.kernels.loops.rewrites.stages import STRIP_END, STRIP_START
+from graphc.kernels.loops.rewrites.transposed_tiles import TILE_COLUMN, TILE_ROW
 from graphc.kernels.nests.names import Names
 
 BLOCK = "block"

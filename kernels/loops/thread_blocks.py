@@ -6,8 +6,8 @@ import math
 
 from graphc.ir.graph import Node
 from graphc.ir.lowering import Scalar
-from graphc.kernels.loops.row_strips import RowStrips
-from graphc.kernels.loops.transposed_tiles import TransposedTiles
+from graphc.kernels.loops.rewrites.row_strips import RowStrips
+from graphc.kernels.loops.rewrites.transposed_tiles import TransposedTiles
 from graphc.kernels.machine import MACHINE
 from graphc.kernels.nests.loopnest import LoopNest, Reduces
 

@@ -10,7 +10,26 @@ LLVM IR. Special values are those of C99 (annex F). Errors are within 2 units in
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from graphc.kernels.mathematics.angles import (
+from graphc.kernels.mathematics.arithmetic.polynomial import polynomial
+from graphc.kernels.mathematics.arithmetic.primitives import (
+    absolute,
+    bits_from_float,
+    copysign,
+    float_from_bits,
+    fma,
+    narrow,
+    round_even,
+    select,
+    widen,
+)
+from graphc.kernels.mathematics.constants.vecmath_constants import (
+    F32,
+    F64,
+    POW32_EXP2,
+    POW32_LOG2,
+    FloatFormat,
+)
+from graphc.kernels.mathematics.functions.angles import (
     acos_f32,
     acos_f64,
     asin_f32,
@@ -22,7 +41,7 @@ from graphc.kernels.mathematics.angles import (
     tan_f32,
     tan_f64,
 )
-from graphc.kernels.mathematics.error_functions import (
+from graphc.kernels.mathematics.functions.error_functions import (
     erfc_f32,
     erfc_f64,
     exp_minus_square_f32,
@@ -32,7 +51,7 @@ from graphc.kernels.mathematics.error_functions import (
     gelu_slope_f32,
     gelu_slope_f64,
 )
-from graphc.kernels.mathematics.exponentials import (
+from graphc.kernels.mathematics.functions.exponentials import (
     clamp_high,
     clamp_low,
     exp_factors,
@@ -41,7 +60,7 @@ from graphc.kernels.mathematics.exponentials import (
     exp_parts,
     expm1_factors,
 )
-from graphc.kernels.mathematics.gamma_functions import (
+from graphc.kernels.mathematics.functions.gamma_functions import (
     digamma_f32,
     digamma_f64,
     lgamma_f32,
@@ -49,7 +68,7 @@ from graphc.kernels.mathematics.gamma_functions import (
     trigamma_f32,
     trigamma_f64,
 )
-from graphc.kernels.mathematics.gates import (
+from graphc.kernels.mathematics.functions.gates import (
     mish_f32,
     mish_f64,
     mish_slope_f32,
@@ -59,7 +78,7 @@ from graphc.kernels.mathematics.gates import (
     silu_slope_f32,
     silu_slope_f64,
 )
-from graphc.kernels.mathematics.hyperbolic import (
+from graphc.kernels.mathematics.functions.hyperbolic import (
     acosh_f32,
     acosh_f64,
     asinh_f32,
@@ -73,14 +92,14 @@ from graphc.kernels.mathematics.hyperbolic import (
     sinh_f32,
     sinh_f64,
 )
-from graphc.kernels.mathematics.logarithms import (
+from graphc.kernels.mathematics.functions.logarithms import (
     exponent_bits_of,
     exponent_of,
     log1p_reduced,
     log_double_f64,
     split_exponent,
 )
-from graphc.kernels.mathematics.other_bases import (
+from graphc.kernels.mathematics.functions.other_bases import (
     exp2_f32,
     exp2_f64,
     log2_f32,
@@ -88,32 +107,13 @@ from graphc.kernels.mathematics.other_bases import (
     log10_f32,
     log10_f64,
 )
-from graphc.kernels.mathematics.polynomial import polynomial
-from graphc.kernels.mathematics.primitives import (
-    absolute,
-    bits_from_float,
-    copysign,
-    float_from_bits,
-    fma,
-    narrow,
-    round_even,
-    select,
-    widen,
-)
-from graphc.kernels.mathematics.remainder import (
+from graphc.kernels.mathematics.functions.remainder import (
     floor_divide_f32,
     floor_divide_f64,
     mod_f32,
     mod_f64,
 )
-from graphc.kernels.mathematics.sin_cos import cos_f32, cos_f64, sin_f32, sin_f64
-from graphc.kernels.mathematics.vecmath_constants import (
-    F32,
-    F64,
-    POW32_EXP2,
-    POW32_LOG2,
-    FloatFormat,
-)
+from graphc.kernels.mathematics.functions.sin_cos import cos_f32, cos_f64, sin_f32, sin_f64
 
 # f32 pow: log2(result) beyond this over- or underflows in f32 and stays finite in f64.
 POW_LIMIT_F32 = F64.one * 300.0

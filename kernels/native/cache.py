@@ -65,30 +65,45 @@ CODE_GENERATORS = (
     *(
         KERNELS / "mathematics" / f"{name}.py"
         for name in (
-            "angles",
-            "compensated",
-            "error_constants",
-            "error_functions",
-            "exponentials",
-            "gamma_constants",
-            "gamma_functions",
-            "gates",
-            "hyperbolic",
-            "logarithms",
             "math_ir",
-            "other_bases",
-            "polynomial",
-            "primitives",
-            "remainder",
-            "sin_cos",
-            "trigonometry_constants",
             "vecmath",
-            "vecmath_constants",
             "vector_variants",
         )
     ),
     *(
-        KERNELS / "loops" / f"{name}.py"
+        KERNELS / "mathematics" / "arithmetic" / f"{name}.py"
+        for name in (
+            "compensated",
+            "polynomial",
+            "primitives",
+        )
+    ),
+    *(
+        KERNELS / "mathematics" / "constants" / f"{name}.py"
+        for name in (
+            "error_constants",
+            "gamma_constants",
+            "trigonometry_constants",
+            "vecmath_constants",
+        )
+    ),
+    *(
+        KERNELS / "mathematics" / "functions" / f"{name}.py"
+        for name in (
+            "angles",
+            "error_functions",
+            "exponentials",
+            "gamma_functions",
+            "gates",
+            "hyperbolic",
+            "logarithms",
+            "other_bases",
+            "remainder",
+            "sin_cos",
+        )
+    ),
+    *(
+        KERNELS / "loops" / "language" / f"{name}.py"
         for name in (
             "exchanges",
             "scalar",

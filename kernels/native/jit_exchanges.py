@@ -12,7 +12,12 @@ from llvmlite import ir
 from numba.core import types
 from numba.extending import intrinsic
 
-from graphc.kernels.loops.exchanges import BLOCK_SIZE, EXCHANGES, Pairs, odd_even_merge_sort
+from graphc.kernels.loops.language.exchanges import (
+    BLOCK_SIZE,
+    EXCHANGES,
+    Pairs,
+    odd_even_merge_sort,
+)
 
 # Of a buffer of keys and the address of its elements.
 Buffer = tuple[Any, Any]

@@ -1,7 +1,7 @@
 """The primitives of kernel source: how numba types them, and the LLVM IR that they become.
 
-`kernels/mathematics/primitives.py` says what they mean. None of them raises or promotes, and their
-LLVM IR needs no symbol of numba or of Python.
+`kernels/mathematics/arithmetic/primitives.py` says what they mean. None of them raises or promotes,
+and their LLVM IR needs no symbol of numba or of Python.
 """
 
 import operator
@@ -19,7 +19,7 @@ from numba.core.typing.templates import Registry as TypingRegistry
 from numba.extending import intrinsic
 
 from graphc.ir.types import DTYPES
-from graphc.kernels.loops.scalar import dtype_name
+from graphc.kernels.loops.language.scalar import dtype_name
 from graphc.kernels.mathematics import vecmath
 from graphc.kernels.native.jit_conversions import (
     BITS,

@@ -1,8 +1,9 @@
 """Lines along which each element is made of the one before it.
 
 Where the step is a sum, a long line stops after each block, and the sum of all blocks before is
-made of the sums of blocks that are added up in pairs (`kernels/loops/pairwise.py`): an element errs
-by about as many roundings as a block has terms, and one for each binary digit of their number.
+made of the sums of blocks that are added up in pairs (`kernels/loops/rewrites/pairwise.py`): an
+element errs by about as many roundings as a block has terms, and one for each binary digit of their
+number.
 """
 
 from __future__ import annotations
@@ -11,8 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from math import ceil
 
-from graphc.kernels.loops.pairwise import PairwiseStack, entries_of
-from graphc.kernels.loops.statements import Block, Element, Stack
+from graphc.kernels.loops.language.statements import Block, Element, Stack
+from graphc.kernels.loops.rewrites.pairwise import PairwiseStack, entries_of
 from graphc.kernels.ordered.lines import LINE, PLACE, LineArray
 
 # The variables of the lines below.

@@ -7,9 +7,15 @@ from collections.abc import Sequence
 from graphc.ir.graph import Node
 from graphc.ir.lowering import Cumulative, Sorting, Strided
 from graphc.ir.types import row_major_strides
-from graphc.kernels.loops.scalar import dtype_name, number
-from graphc.kernels.loops.source import RESERVED, Arguments, KernelSource, StorageOf, function_text
-from graphc.kernels.loops.statements import Block, Comment
+from graphc.kernels.loops.language.scalar import dtype_name, number
+from graphc.kernels.loops.language.source import (
+    RESERVED,
+    Arguments,
+    KernelSource,
+    StorageOf,
+    function_text,
+)
+from graphc.kernels.loops.language.statements import Block, Comment
 from graphc.kernels.nests.access import place_in_memory
 from graphc.kernels.nests.names import Names
 from graphc.kernels.nests.node_kinds import viewed

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from graphc.ir.lowering import Strided
-from graphc.kernels.loops.loops import INNER_VARIABLES
-from graphc.kernels.loops.source import THREAD_SHARE, flat_index, share_limits
-from graphc.kernels.loops.statements import Block, Element
+from graphc.kernels.loops.language.source import THREAD_SHARE, flat_index, share_limits
+from graphc.kernels.loops.language.statements import Block, Element
+from graphc.kernels.loops.rewrites.loops import INNER_VARIABLES
 from graphc.kernels.nests.access import Access, Loop, merge_axes
 
 GROUP, FIRST, LINES, LINE, PLACE = "group", "first", "lines", "line", "i"

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from graphc.kernels.loops.statements import Block, Element, Stack
+from graphc.kernels.loops.language.statements import Block, Element, Stack
 from graphc.kernels.ordered.lines import PLACE
 
 # More values of a digit would need more memory than the first cache has: keys go to all of them in

@@ -6,7 +6,7 @@ these. In a line without any order few are.
 
 from __future__ import annotations
 
-from graphc.kernels.loops.statements import Block, Stack
+from graphc.kernels.loops.language.statements import Block, Stack
 from graphc.kernels.ordered.lines import PLACE
 from graphc.kernels.ordered.radix_sort import KEY
 

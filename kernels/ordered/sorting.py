@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from graphc.ir.graph import Node
 from graphc.ir.lowering import Sorting, Strided
 from graphc.ir.types import DType, i32, i64
-from graphc.kernels.loops.scalar import number
-from graphc.kernels.loops.source import THREAD_SHARE, Arguments, ScratchParts, Storage
-from graphc.kernels.loops.statements import Block, Stack
+from graphc.kernels.loops.language.scalar import number
+from graphc.kernels.loops.language.source import THREAD_SHARE, Arguments, ScratchParts, Storage
+from graphc.kernels.loops.language.statements import Block, Stack
 from graphc.kernels.machine import lanes_of
 from graphc.kernels.nests.names import label
 from graphc.kernels.ordered.lines import LINE, PLACE, LineArray, line_groups

@@ -14,8 +14,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from graphc.kernels.loops.exchanges import BLOCK_SIZE, MOST_IN_REGISTERS
-from graphc.kernels.loops.statements import Block
+from graphc.kernels.loops.language.exchanges import BLOCK_SIZE, MOST_IN_REGISTERS
+from graphc.kernels.loops.language.statements import Block
 
 BEGIN, PAIR = "begin", "pair"
 NETWORK_VARIABLES = frozenset({BEGIN, PAIR})

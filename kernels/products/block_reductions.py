@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from graphc.ir.graph import Node
 from graphc.ir.types import row_major_strides
-from graphc.kernels.loops.scalar import combined_in_order, dtype_name, neutral_element
-from graphc.kernels.loops.source import Arguments, StorageOf
-from graphc.kernels.loops.statements import Block, Element
+from graphc.kernels.loops.language.scalar import combined_in_order, dtype_name, neutral_element
+from graphc.kernels.loops.language.source import Arguments, StorageOf
+from graphc.kernels.loops.language.statements import Block, Element
 from graphc.kernels.nests.access import Access, Loop, index_expression
 from graphc.kernels.nests.names import Names, label
 

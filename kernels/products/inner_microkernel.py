@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from graphc.kernels.loops.source import Microkernel
+from graphc.kernels.loops.language.source import Microkernel
 from graphc.kernels.products.microkernel import (
     Indices,
     MicrokernelText,

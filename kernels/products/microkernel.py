@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from graphc.kernels.loops.source import Microkernel
+from graphc.kernels.loops.language.source import Microkernel
 from graphc.kernels.machine import MACHINE
 
 LLVM_TYPES = {"f32": "float", "f64": "double"}

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from math import ceil
 
 from graphc.ir.lowering import Digit
-from graphc.kernels.loops.source import Microkernel, advanced, flat_index
-from graphc.kernels.loops.statements import INDENT
+from graphc.kernels.loops.language.source import Microkernel, advanced, flat_index
+from graphc.kernels.loops.language.statements import INDENT
 from graphc.kernels.products.contraction import (
     Contraction,
     MatrixAccess,

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from graphc.ir.graph import Node
 from graphc.ir.lowering import Scalar
-from graphc.kernels.loops.element_lines import ElementLines
-from graphc.kernels.loops.source import Arguments, StorageOf
+from graphc.kernels.loops.language.element_lines import ElementLines
+from graphc.kernels.loops.language.source import Arguments, StorageOf
 from graphc.kernels.loops.thread_blocks import element_cost
 from graphc.kernels.nests.access import Loop
 from graphc.kernels.nests.domain import Domain, common_domain, view_axes

@@ -12,16 +12,16 @@ from collections.abc import Iterable
 from graphc.ir.graph import Node
 from graphc.ir.lowering import Strided
 from graphc.ir.types import row_major_strides
-from graphc.kernels.loops.passes import pass_sinks, values_kept_between_passes
-from graphc.kernels.loops.scalar import (
+from graphc.kernels.loops.language.scalar import (
     combined_in_order,
     dtype_name,
     neutral_element,
     number,
 )
-from graphc.kernels.loops.source import Arguments, Microkernel, StorageOf
-from graphc.kernels.loops.statements import Block, Call, Element, Stack
-from graphc.kernels.loops.values import ValueWriter
+from graphc.kernels.loops.language.source import Arguments, Microkernel, StorageOf
+from graphc.kernels.loops.language.statements import Block, Call, Element, Stack
+from graphc.kernels.loops.language.values import ValueWriter
+from graphc.kernels.loops.rewrites.passes import pass_sinks, values_kept_between_passes
 from graphc.kernels.nests.access import Loop, access_along, index_expression, place_in_memory
 from graphc.kernels.nests.loopnest import LoopNest, Phase, Reduces, plan_loops
 from graphc.kernels.nests.names import Names, label

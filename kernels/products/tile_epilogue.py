@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol, runtime_checkable
 
-from graphc.kernels.loops.source import Microkernel
+from graphc.kernels.loops.language.source import Microkernel
 
 # Steps of an accumulation that are under way at once: one waits for what the last has stored.
 CHAINS = 4

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from itertools import accumulate
 from math import ceil, prod
 
-from graphc.kernels.loops.source import THREAD_SHARE, Microkernel, flat_index, share_limits
-from graphc.kernels.loops.statements import INDENT
+from graphc.kernels.loops.language.source import THREAD_SHARE, Microkernel, flat_index, share_limits
+from graphc.kernels.loops.language.statements import INDENT
 from graphc.kernels.machine import MACHINE
 from graphc.kernels.products.contraction import (
     Contraction,

@@ -1,11 +1,14 @@
-"""The lines that multiply into a tile, a long depth in blocks (`kernels/loops/pairwise.py`)."""
+"""The lines that multiply into a tile, a long depth in blocks.
+
+What blocks leave is added up in pairs (`kernels/loops/rewrites/pairwise.py`).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from graphc.kernels.loops.pairwise import PairwiseStack, entries_of, steps_of_block
-from graphc.kernels.loops.statements import Block
+from graphc.kernels.loops.language.statements import Block
+from graphc.kernels.loops.rewrites.pairwise import PairwiseStack, entries_of, steps_of_block
 from graphc.kernels.products.contraction import Contraction, Tiling
 
 # Steps of a block that an accumulator adds up one after the other. The tile is then loaded, added

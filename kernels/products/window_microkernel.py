@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from graphc.kernels.loops.source import Microkernel
+from graphc.kernels.loops.language.source import Microkernel
 from graphc.kernels.products.microkernel import (
     MicrokernelText,
     check_tile,

@@ -39,7 +39,7 @@ import sys
 from graphc.cli import main
 from graphc.ir.graph import Node
 from graphc.kernels.groups import group
-from graphc.kernels.loops import source
+from graphc.kernels.loops.language import source
 
 Node.__hash__ = lambda node: hash(f"node {node.number}")
 for kind in (group.LoopGroup, group.ContractionGroup, group.MovementGroup):

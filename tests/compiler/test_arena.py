@@ -9,7 +9,7 @@ import graphc as gc
 from graphc.compiler.plan.arena import ALIGNMENT, LiveRange, live_ranges, plan_arena
 from graphc.compiler.plan.planning import Plan
 from graphc.ir.types import f32
-from graphc.kernels.loops.source import Storage
+from graphc.kernels.loops.language.source import Storage
 from graphc.kernels.nests.node_kinds import viewed
 from tests.compiler.execution import compilation
 from tests.random_graphs import random_program

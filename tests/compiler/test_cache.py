@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from graphc.compiler.load.native import Native
-from graphc.kernels.loops.source import KernelSource, kernel_digest
+from graphc.kernels.loops.language.source import KernelSource, kernel_digest
 from graphc.kernels.native.cache import DiskCache, this_build
 from graphc.kernels.native.jit import KernelCompiler
 from graphc.kernels.native.llvm import default_target

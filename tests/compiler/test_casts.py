@@ -9,7 +9,7 @@ import pytest
 
 import graphc as gc
 from graphc.ir.types import DTYPES
-from graphc.kernels.mathematics import primitives
+from graphc.kernels.mathematics.arithmetic import primitives
 
 LIMITS = {name: np.iinfo(DTYPES[name].numpy) for name in ("i32", "i64", "u8")}
 

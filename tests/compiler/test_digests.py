@@ -20,7 +20,7 @@ from graphc.ir.attributes import Literal
 from graphc.ir.graph import Node, Program
 from graphc.ir.ops import OPS
 from graphc.ir.types import DType, bool_, f32, f64, i64, u8
-from graphc.kernels.loops.source import KernelSource, kernel_digest
+from graphc.kernels.loops.language.source import KernelSource, kernel_digest
 from graphc.kernels.products.microkernel import microkernel
 from tests.compiler.execution import VECTOR_BITS
 from tests.ops.cases import CASES, apply_case

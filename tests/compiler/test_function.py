@@ -10,7 +10,7 @@ import pytest
 
 import graphc as gc
 from graphc.compiler.load.native import native
-from graphc.kernels.loops.source import KernelSource
+from graphc.kernels.loops.language.source import KernelSource
 
 
 @pytest.fixture(params=["compiled", "reference"])

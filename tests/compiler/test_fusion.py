@@ -17,7 +17,7 @@ from graphc.compiler.pipeline import Compilation
 from graphc.compiler.plan.planning import PlannedInstruction
 from graphc.compiler.plan.work import work_of
 from graphc.kernels.groups.group import ContractionGroup, LoopGroup, MovementGroup
-from graphc.kernels.loops.source import MOST_BUFFERS
+from graphc.kernels.loops.language.source import MOST_BUFFERS
 from graphc.kernels.loops.thread_blocks import op_cost
 from graphc.kernels.nests.loopnest import plan_loops
 from graphc.kernels.nests.node_kinds import external_operands

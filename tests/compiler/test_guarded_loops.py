@@ -42,7 +42,7 @@ def side(
 
     # By name the package gives the function of that name.
     monkeypatch.setattr(sys.modules["graphc.functions.function"], "LoadedProgram", program)
-    monkeypatch.setattr("graphc.declare.variables.aligned_array", state)
+    monkeypatch.setattr("graphc.declare.graphs.variables.aligned_array", state)
     monkeypatch.setattr("graphc.compiler.load.row_loop.aligned_empty", rows)
     monkeypatch.setattr("graphc.compiler.load.row_loop.SHARED_GATHER_BYTES", 1)
     monkeypatch.setattr(thread_blocks, "SMALLEST_BLOCK_CYCLES", 1)

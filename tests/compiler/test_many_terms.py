@@ -9,8 +9,8 @@ import pytest
 
 import graphc as gc
 from graphc.compiler.legalize.constants import MANY_CONSTANTS
-from graphc.kernels.loops.emit_movement import LEAST_RUN
-from graphc.kernels.loops.source import MOST_BUFFERS, kernel_digest
+from graphc.kernels.loops.language.source import MOST_BUFFERS, kernel_digest
+from graphc.kernels.loops.movement.emit_movement import LEAST_RUN
 from tests.compiler.execution import compilation
 
 ROWS, COLUMNS = 5, 3

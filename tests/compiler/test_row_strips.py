@@ -12,8 +12,9 @@ import pytest
 
 import graphc as gc
 from graphc.ir.graph import Program
-from graphc.kernels.loops import row_strips, thread_blocks
-from graphc.kernels.loops.source import KernelSource
+from graphc.kernels.loops import thread_blocks
+from graphc.kernels.loops.language.source import KernelSource
+from graphc.kernels.loops.rewrites import row_strips
 from graphc.kernels.machine import MACHINE
 from tests.compiler.execution import Machine, compilation
 from tests.compiler.test_stages import check_results

@@ -13,7 +13,7 @@ from graphc.compiler.plan.arena import Arena
 from graphc.compiler.plan.planning import check_scratch
 from graphc.compiler.plan.sharing import SURELY_SHARED_CYCLES, Sharing, share
 from graphc.ir.types import f32
-from graphc.kernels.loops.source import KernelSource, OwnRows, ScratchParts, Storage
+from graphc.kernels.loops.language.source import KernelSource, OwnRows, ScratchParts, Storage
 from tests.compiler.execution import compilation
 
 LONG = 2 * SURELY_SHARED_CYCLES

@@ -16,8 +16,9 @@ from graphc.compiler.options import Options
 from graphc.compiler.pipeline import compile_program
 from graphc.ir.graph import Program
 from graphc.ir.reference import run_program
-from graphc.kernels.loops import stages, thread_blocks
-from graphc.kernels.loops.source import KernelSource
+from graphc.kernels.loops import thread_blocks
+from graphc.kernels.loops.language.source import KernelSource
+from graphc.kernels.loops.rewrites import stages
 from graphc.kernels.machine import MACHINE
 from tests.compiler import networks
 from tests.compiler.execution import Machine, compilation, run_loaded

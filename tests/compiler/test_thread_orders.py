@@ -19,7 +19,7 @@ from graphc.compiler.plan import sharing
 from graphc.ir.functions import build
 from graphc.ir.graph import Graph, Node, Program
 from graphc.kernels.loops import thread_blocks
-from graphc.kernels.loops.row_strips import STRIP_NUMBER
+from graphc.kernels.loops.rewrites.row_strips import STRIP_NUMBER
 from graphc.kernels.machine import MACHINE
 from tests.compiler.thread_turns import Walked, by_turns, orders_of
 

@@ -26,15 +26,8 @@ from graphc.compiler.plan import sharing
 from graphc.ir.graph import Program
 from graphc.ir.reference import run_program
 from graphc.kernels.groups import emit_contraction
-from graphc.kernels.loops import (
-    accumulators,
-    block_sums,
-    passes,
-    row_strips,
-    stages,
-    thread_blocks,
-    transposed_tiles,
-)
+from graphc.kernels.loops import accumulators, thread_blocks
+from graphc.kernels.loops.rewrites import block_sums, passes, row_strips, stages, transposed_tiles
 from graphc.kernels.machine import MACHINE
 from graphc.kernels.nests import loopnest, row_blocks
 from graphc.kernels.products import row_epilogue, tile_sums, tiling

@@ -11,8 +11,9 @@ import pytest
 
 import graphc as gc
 from graphc.ir.graph import Program
-from graphc.kernels.loops import thread_blocks, transposed_tiles
-from graphc.kernels.loops.source import KernelSource
+from graphc.kernels.loops import thread_blocks
+from graphc.kernels.loops.language.source import KernelSource
+from graphc.kernels.loops.rewrites import transposed_tiles
 from tests.compiler.execution import Machine, compilation
 from tests.compiler.test_stages import check_results
 

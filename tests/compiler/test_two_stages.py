@@ -7,7 +7,7 @@ from numba.core.errors import NumbaError
 
 from graphc.compiler.load.kernel_code import WantedKernel
 from graphc.compiler.load.native import Native
-from graphc.kernels.loops.source import KernelSource, kernel_digest
+from graphc.kernels.loops.language.source import KernelSource, kernel_digest
 from graphc.kernels.native.llvm import default_target
 
 SOURCE = """

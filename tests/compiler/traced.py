@@ -23,10 +23,10 @@ from graphc.compiler.plan.planning import PlannedInstruction
 from graphc.ir.lowering import Scatter
 from graphc.ir.op import Array
 from graphc.ir.types import DTYPES
-from graphc.kernels.loops.exchanges import EXCHANGES, odd_even_merge_sort
-from graphc.kernels.loops.scalar import dtype_name
-from graphc.kernels.loops.source import Microkernel
-from graphc.kernels.mathematics import primitives
+from graphc.kernels.loops.language.exchanges import EXCHANGES, odd_even_merge_sort
+from graphc.kernels.loops.language.scalar import dtype_name
+from graphc.kernels.loops.language.source import Microkernel
+from graphc.kernels.mathematics.arithmetic import primitives
 from graphc.kernels.mathematics.vecmath import VECTOR_MATH
 
 CHECK_FAILED = 1  # what a kernel that checks indices returns

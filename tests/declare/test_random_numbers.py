@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import graphc as gc
-from graphc.declare import draws
+from graphc.declare.random import draws
 from graphc.ir.graph import Node
 
 Draw = Callable[[gc.Graph, Any], Node]

@@ -13,8 +13,8 @@ from graphc.ir.lowering import Strided
 from graphc.ir.ops import elementwise as ops
 from graphc.ir.ops.reduce import greatest
 from graphc.ir.types import bool_, f32, f64, i32, i64
-from graphc.kernels.loops.scalar import number, scalar_expression
-from graphc.kernels.loops.source import KernelSource, canonical_text
+from graphc.kernels.loops.language.scalar import number, scalar_expression
+from graphc.kernels.loops.language.source import KernelSource, canonical_text
 from graphc.kernels.nests.access import (
     Access,
     Loop,

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numba.core import types
 
-from graphc.kernels.mathematics import primitives
+from graphc.kernels.mathematics.arithmetic import primitives
 from graphc.kernels.native.jit import KernelCompiler
 from graphc.kernels.native.llvm import (
     CompiledKernel,

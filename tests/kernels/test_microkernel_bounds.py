@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from graphc.ir.op import Array
-from graphc.kernels.loops.source import Microkernel
+from graphc.kernels.loops.language.source import Microkernel
 from graphc.kernels.native.llvm import compile_ir, default_target
 from graphc.kernels.products.inner_microkernel import inner_microkernel
 from graphc.kernels.products.microkernel import (

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from graphc.kernels.loops.block_sums import Terms, cut_of
-from graphc.kernels.loops.pairwise import PairwiseStack, entries_of, steps_of_block
-from graphc.kernels.loops.statements import Block
+from graphc.kernels.loops.language.statements import Block
+from graphc.kernels.loops.rewrites.block_sums import Terms, cut_of
+from graphc.kernels.loops.rewrites.pairwise import PairwiseStack, entries_of, steps_of_block
 from graphc.kernels.nests.access import Loop
 
 STACK = PairwiseStack("top", "number", "carry")

@@ -8,8 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from graphc.kernels.loops.exchanges import EXCHANGES, MOST_IN_REGISTERS, odd_even_merge_sort
-from graphc.kernels.loops.statements import Block
+from graphc.kernels.loops.language.exchanges import (
+    EXCHANGES,
+    MOST_IN_REGISTERS,
+    odd_even_merge_sort,
+)
+from graphc.kernels.loops.language.statements import Block
 from graphc.kernels.ordered.sorting_network import padded, sorting_network
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import graphc as gc
-from graphc.kernels.loops.statements import (
+from graphc.kernels.loops.language.statements import (
     Block,
     Call,
     Comment,

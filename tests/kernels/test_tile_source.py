@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from graphc.kernels.loops.source import Microkernel
+from graphc.kernels.loops.language.source import Microkernel
 from graphc.kernels.native.jit import KernelCompiler
 from graphc.kernels.native.llvm import compile_ir, default_target, host_vector_bits
 from graphc.kernels.products.contraction import Contraction, MatrixAccess, Tiling, column_parts

@@ -26,7 +26,7 @@ from graphc.compiler.fusion.recompute import Recomputation, recompute_cheap_valu
 from graphc.compiler.fusion.traffic import traffic
 from graphc.ir.graph import Node, Program, is_among
 from graphc.kernels.groups.group import Candidate
-from graphc.kernels.loops.stages import is_vector_math
+from graphc.kernels.loops.rewrites.stages import is_vector_math
 from graphc.kernels.nests.node_kinds import external_operands, viewed
 from graphc.kernels.nests.refusal import Refusal
 

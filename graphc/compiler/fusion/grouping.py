@@ -18,8 +18,8 @@ from graphc.kernels.groups.group import (
     OrderedGroup,
     RegionGroup,
 )
-from graphc.kernels.loops.passes import RECOMPUTE_COST
-from graphc.kernels.loops.source import MOST_BUFFERS
+from graphc.kernels.loops.language.source import MOST_BUFFERS
+from graphc.kernels.loops.rewrites.passes import RECOMPUTE_COST
 from graphc.kernels.loops.thread_blocks import op_cost
 from graphc.kernels.nests.loopnest import LoopNest, Phase, Reduces, plan_loops
 from graphc.kernels.nests.node_kinds import (

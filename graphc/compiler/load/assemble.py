@@ -15,7 +15,7 @@ from graphc.compiler.load.executable import (
 from graphc.compiler.pipeline import Compilation
 from graphc.compiler.plan.planning import Plan
 from graphc.ir.graph import Node, Program
-from graphc.kernels.loops.source import Storage, kernel_digest
+from graphc.kernels.loops.language.source import Storage, kernel_digest
 from graphc.kernels.nests.access import place_in_memory
 from graphc.kernels.nests.node_kinds import viewed
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from graphc.kernels.loops.source import KernelSource
+    from graphc.kernels.loops.language.source import KernelSource
     from graphc.kernels.native.llvm import NativeModule
 
 

@@ -39,7 +39,7 @@ from graphc.kernels.run.thread_count import available_processors
 if TYPE_CHECKING:
     from graphc.compiler.pipeline import Compilation
     from graphc.compiler.plan.planning import Plan
-    from graphc.kernels.loops.source import KernelSource
+    from graphc.kernels.loops.language.source import KernelSource
     from graphc.kernels.native.jit import KernelCompiler
     from graphc.kernels.native.llvm import CompiledKernel, NativeModule, Target
 
@@ -129,7 +129,7 @@ class Native:
 
     def compile(self, source: KernelSource) -> KernelCode:
         """The kernel, or an equal one of other names that is in use or on disk."""
-        from graphc.kernels.loops.source import kernel_digest
+        from graphc.kernels.loops.language.source import kernel_digest
 
         return self.kernels([WantedKernel(source.name, kernel_digest(source), lambda: source)])[0]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from graphc.kernels.loops.source import Storage
+from graphc.kernels.loops.language.source import Storage
 from graphc.kernels.machine import MACHINE
 
 ALIGNMENT = MACHINE.line_bytes

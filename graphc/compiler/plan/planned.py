@@ -9,7 +9,7 @@ from graphc.compiler.plan.arena import Arena
 from graphc.ir.graph import Node
 from graphc.ir.lazy import Lazy
 from graphc.kernels.groups.group import Group, MovementGroup
-from graphc.kernels.loops.source import KernelSource, Storage
+from graphc.kernels.loops.language.source import KernelSource, Storage
 from graphc.kernels.nests.node_kinds import external_operands
 
 

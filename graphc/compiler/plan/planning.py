@@ -32,8 +32,8 @@ from graphc.kernels.groups.group import (
     RegionGroup,
 )
 from graphc.kernels.loops.emit import emit_loops
-from graphc.kernels.loops.emit_movement import emit_movement, emit_range_check
-from graphc.kernels.loops.source import RESERVED, KernelSource, OwnRows, Storage
+from graphc.kernels.loops.language.source import RESERVED, KernelSource, OwnRows, Storage
+from graphc.kernels.loops.movement.emit_movement import emit_movement, emit_range_check
 from graphc.kernels.nests.names import Names, label
 from graphc.kernels.nests.node_kinds import changes_base, external_operands, is_result, viewed
 from graphc.kernels.ordered.emit_ordered import emit_ordered

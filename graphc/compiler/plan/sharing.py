@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from graphc.compiler.plan.arena import Arena
 from graphc.compiler.plan.planned import PlannedInstruction
-from graphc.kernels.loops.source import KernelSource, Storage
+from graphc.kernels.loops.language.source import KernelSource, Storage
 from graphc.kernels.machine import MACHINE
 
 # Shared without asking: some ten times what the barriers around it take.

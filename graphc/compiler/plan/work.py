@@ -17,7 +17,7 @@ from graphc.kernels.groups.group import (
     MovementGroup,
     OrderedGroup,
 )
-from graphc.kernels.loops.emit_movement import assembled_parts
+from graphc.kernels.loops.movement.emit_movement import assembled_parts
 
 
 @dataclass(frozen=True)

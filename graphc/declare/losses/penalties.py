@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from graphc.declare.forms import listed
+from graphc.declare.graphs.forms import listed
 from graphc.declare.hyperparameters import check_number
 from graphc.ir.functions import build
 from graphc.ir.given import check_tensors

@@ -10,10 +10,10 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from graphc.declare import draws
+from graphc.declare.graphs.training_forms import training_form
 from graphc.declare.hyperparameters import check_number
 from graphc.declare.nn.layer import Layer, short_form
-from graphc.declare.training_forms import training_form
+from graphc.declare.random import draws
 from graphc.errors import DTypeError, ShapeError
 from graphc.ir.dims import Extent
 from graphc.ir.functions import build

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from graphc.declare.graphs.training_forms import training_form
 from graphc.declare.hyperparameters import check_number
 from graphc.declare.init import ones, zeros
 from graphc.declare.nn.normalization import Normalization, along, centred
-from graphc.declare.training_forms import training_form
 from graphc.errors import ShapeError
 from graphc.ir.functions import build
 from graphc.ir.graph import Node

@@ -10,9 +10,9 @@ from contextvars import ContextVar
 from types import FunctionType
 from typing import Any
 
-from graphc.declare.graph import Graph, graph_of
+from graphc.declare.graphs.graph import Graph, graph_of
+from graphc.declare.graphs.scopes import check_name
 from graphc.declare.init import glorot_uniform
-from graphc.declare.scopes import check_name
 from graphc.errors import DTypeError, ForeignTensorError, GraphError, ShapeError
 from graphc.ir.given import as_array, as_integer, check_tensors
 from graphc.ir.graph import Node

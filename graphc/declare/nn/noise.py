@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 
-from graphc.declare import draws
+from graphc.declare.graphs.training_forms import training_form
 from graphc.declare.hyperparameters import check_number
 from graphc.declare.nn.layer import Layer
 from graphc.declare.nn.shaping import Dropout
-from graphc.declare.training_forms import training_form
+from graphc.declare.random import draws
 from graphc.errors import DTypeError, ShapeError
 from graphc.ir.functions import build
 from graphc.ir.graph import Node

@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from graphc.declare.functional.loops import scan
 from graphc.declare.hyperparameters import check_flag
 from graphc.declare.init import Initializer, as_initializer, glorot_uniform, orthogonal, zeros
-from graphc.declare.loops import scan
 from graphc.declare.nn.activations import ActivationLike, as_activation
 from graphc.declare.nn.layer import Layer, short_form
 from graphc.errors import DTypeError, GraphError, ShapeError

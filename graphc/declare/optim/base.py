@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from graphc.declare.derivatives import grad
-from graphc.declare.graph import graph_of, parameters_of
+from graphc.declare.functional.derivatives import grad
+from graphc.declare.graphs.graph import graph_of, parameters_of
+from graphc.declare.graphs.training_forms import training_updates
 from graphc.declare.hyperparameters import as_count, check_flag, check_number
 from graphc.declare.optim.accumulation import Accumulation, accumulation
 from graphc.declare.optim.clipping import clip
@@ -25,7 +26,6 @@ from graphc.declare.optim.groups import (
     settings_of,
 )
 from graphc.declare.optim.slots import Slots, widest
-from graphc.declare.training_forms import training_updates
 from graphc.errors import GraphError
 from graphc.ir.functions import build
 from graphc.ir.graph import Node

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from graphc.declare.selection import (
+from graphc.declare.graphs.selection import (
     Selector,
     check_selector,
     check_selects,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping, Sequence
 
-from graphc.declare.graph import Graph
+from graphc.declare.graphs.graph import Graph
 from graphc.declare.init import zeros
 from graphc.ir.functions import build
 from graphc.ir.graph import Node

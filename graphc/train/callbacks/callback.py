@@ -8,8 +8,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from graphc.declare.graph import Graph
-from graphc.declare.variables import Variables
+from graphc.declare.graphs.graph import Graph
+from graphc.declare.graphs.variables import Variables
 from graphc.ir.graph import Node
 from graphc.train.callbacks.history import History
 

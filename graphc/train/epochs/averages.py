@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from graphc.declare.set_metrics import SetMetric
+from graphc.declare.metrics.set_metrics import SetMetric
 from graphc.errors import DataError
 from graphc.functions.function import Function
 from graphc.train.data.batches import Batches

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from graphc.declare.set_metrics import SetMetric
+from graphc.declare.metrics.set_metrics import SetMetric
 from graphc.ir.op import Array
 from graphc.train.callbacks.callback import Callback, TrainedModel
 from graphc.train.callbacks.history import History

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from graphc.declare.derivatives import inference
-from graphc.declare.forms import Nodes, form_of, in_form, listed
+from graphc.declare.functional.derivatives import inference
+from graphc.declare.graphs.forms import Nodes, form_of, in_form, listed
 from graphc.errors import GraphError
 from graphc.functions.arrays import check_labels, matched, row_count
 from graphc.functions.function import Function

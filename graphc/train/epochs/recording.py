@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from graphc.compiler.load.row_loop import RowOrder
-from graphc.declare.derivatives import grad
+from graphc.declare.functional.derivatives import grad
 from graphc.functions.function import Function, function
 from graphc.ir.functions import build
 from graphc.ir.graph import Node, is_among, topological

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Protocol
 
-from graphc.declare.set_metrics import SetMetric
+from graphc.declare.metrics.set_metrics import SetMetric
 from graphc.functions.function import Function
 from graphc.ir.op import Array
 from graphc.train.callbacks.callback import Callback, TrainedModel, overrides

@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from graphc.declare.variables import Variables
+from graphc.declare.graphs.variables import Variables
 from graphc.errors import NotFiniteError
 from graphc.functions.function import Function
 from graphc.ir.functions import build

@@ -9,7 +9,7 @@ from typing import Any
 
 from graphc.declare import metrics
 from graphc.declare.as_data import as_data, from_data
-from graphc.declare.set_metrics import OfPredictions, SetMetric
+from graphc.declare.metrics.set_metrics import OfPredictions, SetMetric
 from graphc.files.plain_data import Part
 from graphc.ir.graph import Node
 from graphc.ir.op import Array

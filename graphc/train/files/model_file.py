@@ -13,10 +13,10 @@ from graphc.declare.as_data import (
     initializer_data,
     initializer_of,
 )
-from graphc.declare.forms import Nodes
-from graphc.declare.graph import Graph
+from graphc.declare.graphs.forms import Nodes
+from graphc.declare.graphs.graph import Graph
+from graphc.declare.graphs.variables import Variables
 from graphc.declare.optim import Optimizer
-from graphc.declare.variables import Variables
 from graphc.errors import GraphError, ModelFileError, VariableError
 from graphc.files.plain_data import Part, read_json
 from graphc.files.value_files import ARRAYS, StoredFile, write_values

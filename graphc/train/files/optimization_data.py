@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from graphc.declare.as_data import as_data, from_data, object_data, object_of
-from graphc.declare.graph import Graph
+from graphc.declare.graphs.graph import Graph
 from graphc.declare.optim import Optimizer
 from graphc.declare.optim.slots import Slots
 from graphc.files.plain_data import Part

@@ -6,11 +6,11 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from graphc.declare.derivatives import inference
-from graphc.declare.forms import Nodes, listed
-from graphc.declare.graph import Graph, graph_of, parameters_of, states_of
-from graphc.declare.set_metrics import SetMetric
-from graphc.declare.weighting import weighted_loss
+from graphc.declare.functional.derivatives import inference
+from graphc.declare.graphs.forms import Nodes, listed
+from graphc.declare.graphs.graph import Graph, graph_of, parameters_of, states_of
+from graphc.declare.losses.weighting import weighted_loss
+from graphc.declare.metrics.set_metrics import SetMetric
 from graphc.errors import GraphError
 from graphc.functions.arrays import batch_dimension
 from graphc.functions.function import Function

@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from graphc.declare.derivatives import grad
+from graphc.declare.functional.derivatives import grad
+from graphc.declare.graphs.training_forms import training_updates
+from graphc.declare.graphs.variables import Variables
 from graphc.declare.optim import LBFGS, Optimizer
 from graphc.declare.optim.accumulation import accumulated_states
 from graphc.declare.optim.slots import Slots, widest
-from graphc.declare.training_forms import training_updates
-from graphc.declare.variables import Variables
 from graphc.errors import GraphError
 from graphc.ir.graph import Node
 from graphc.train.network.network import Network

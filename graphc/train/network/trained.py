@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from graphc.declare.graph import parameters_of
-from graphc.declare.selection import selected
-from graphc.declare.training_forms import training_updates
+from graphc.declare.graphs.graph import parameters_of
+from graphc.declare.graphs.selection import selected
+from graphc.declare.graphs.training_forms import training_updates
 from graphc.errors import GraphError
 from graphc.files.value_files import listed_names
 from graphc.ir.given import is_tensor, shown

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from graphc.declare.forms import Form, Nodes, form_of, in_form, listed
-from graphc.declare.graph import Graph
+from graphc.declare.graphs.forms import Form, Nodes, form_of, in_form, listed
+from graphc.declare.graphs.graph import Graph
+from graphc.declare.graphs.variables import Variables
 from graphc.declare.hyperparameters import check_number
 from graphc.declare.init import zeros
 from graphc.declare.optim.accumulation import withheld
 from graphc.declare.optim.slots import Slots, widest
-from graphc.declare.variables import Variables
 from graphc.errors import GraphError
 from graphc.ir.graph import Node, are_same, rebuild
 from graphc.ir.ops import elementwise as ops

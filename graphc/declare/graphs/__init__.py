@@ -1,0 +1,1 @@
+"""The graph that a user declares, and the values of its states."""

@@ -1,0 +1,92 @@
+"""Source lines that compute one element of elementwise ops at given indices."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from graphc.ir.graph import Node
+from graphc.ir.lowering import Strided
+from graphc.kernels.loops.language.source import Arguments, StorageOf
+from graphc.kernels.loops.language.statements import Block, Element
+from graphc.kernels.loops.language.values import ValueWriter
+from graphc.kernels.nests.access import (
+    Access,
+    Loop,
+    access_along,
+    index_expression,
+    place_in_memory,
+)
+from graphc.kernels.nests.domain import Domain
+from graphc.kernels.nests.names import Names, label
+from graphc.kernels.nests.node_kinds import viewed
+
+
+@dataclass(frozen=True, eq=False)
+class ElementLines(ValueWriter[None]):
+    """The lines of one element; each value is loaded or computed once, under a name of its own.
+
+    loops: the variables along the loop axes of `domain`. names: gives those of the values; known:
+    what is at hand has them already.
+    """
+
+    domain: Domain
+    loops: Sequence[Loop]
+    storage_of: StorageOf
+    arguments: Arguments
+    names: Names
+    known: dict[object, str]
+    block: Block = field(default_factory=Block)
+
+    def named(self, node: Node) -> str:
+        """The name of the node's element, whose operands are at hand or in memory."""
+        self.compute(node, None)
+        return self.known[node]
+
+    def place(self, node: Node, place: Strided, axes: tuple[int | None, ...]) -> Element:
+        """The element of `node` in memory."""
+        buffer, index = self.place_in_buffer(node, place, axes)
+        return Element(buffer, index)
+
+    def place_in_buffer(
+        self, node: Node, place: Strided, axes: tuple[int | None, ...]
+    ) -> tuple[str, str]:
+        """The buffer of the element of `node`, and its index there, as source."""
+        buffer = self.arguments.name(self.storage_of(viewed(node)))
+        return buffer, self._index(place, axes)
+
+    def _index(self, place: Strided, axes: tuple[int | None, ...]) -> str:
+        access: Access = access_along("", place, axes, len(self.domain.extents))
+        return index_expression(access, self.loops)
+
+    def is_made(self, node: Node) -> bool:
+        return node in self.known
+
+    def home(self, node: Node, place: None) -> None:
+        return None
+
+    def found(self, node: Node, place: None) -> str:
+        return self.known[node]
+
+    def loaded(self, node: Node, position: int, place: None) -> str:
+        operand = node.operands[position]
+        at = place_in_memory(operand)
+        assert at is not None
+        element = self.place(operand, at, self.domain.operand_axes[node, position])
+        if element not in self.known:
+            self.known[element] = self.names.unique(f"{label(viewed(operand))}_value")
+            self.block.assign(self.known[element], element, node)
+        return self.known[element]
+
+    def index(self, node: Node, position: int | None) -> str:
+        assert position is not None
+        at = place_in_memory(node.operands[position])
+        assert at is not None
+        return self._index(at, self.domain.operand_axes[node, position])
+
+    def remember(self, node: Node, expression: str, place: None) -> None:
+        self.known[node] = expression
+
+    def assign(self, node: Node, expression: str, place: None) -> None:
+        self.known[node] = self.names.unique(label(node))
+        self.block.assign(self.known[node], expression, node)

@@ -1,0 +1,1 @@
+"""Kernels that copy regions, and slices that indices choose."""

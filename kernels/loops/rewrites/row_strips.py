@@ -1,0 +1,134 @@
+"""Rows whose elements stand far apart in memory are run over side by side, a strip of rows at once.
+
+A reduction over an axis that is not the last has such rows: each step along one is a jump to the
+next line of the cache. Elements of neighbouring rows are neighbours there, so the innermost loop
+runs from row to row of a strip, and what a row accumulates or computes once stands in a buffer with
+an element for each row of the strip. A row's own elements are added up in their order, whatever
+the strip, so that results have the same bits at any number of threads.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from graphc.ir.graph import Node
+from graphc.kernels.loops.language.scalar import dtype_name
+from graphc.kernels.loops.language.source import Share, share_limits
+from graphc.kernels.loops.language.statements import Block, Stack
+from graphc.kernels.loops.rewrites.loops import Loops
+from graphc.kernels.loops.rewrites.stages import STRIP, STRIP_END, STRIP_START
+from graphc.kernels.machine import MACHINE
+from graphc.kernels.nests.access import Loop
+from graphc.kernels.nests.loopnest import LoopNest, Phase, Reduces
+from graphc.kernels.nests.node_kinds import loaded_operands
+
+# Fewer rows side by side do not fill a vector.
+FEWEST_ROWS = 16
+# Shorter rows are unrolled whole, so that the loop over rows is vectorised.
+SHORTEST_ROW = 8
+# A strip's rows are as many as a stage's elements at most, and two vectors at least.
+NARROWEST = 32
+# Strips are shared among threads where no other loop is.
+STRIPS_TO_SHARE = 16
+# Values that a row has once each take a buffer on the stack.
+MOST_ROW_VALUES = 64
+
+STRIP_NUMBER = "strip_number"
+
+
+@dataclass(frozen=True)
+class RowStrips:
+    """Strips of `width` rows along the innermost of the loops over rows.
+
+    outer: the loops around it.
+    """
+
+    outer: tuple[Loop, ...]
+    loop: Loop
+    width: int
+
+    @property
+    def count(self) -> int:
+        """The steps of the loop over strips."""
+        return -(-self.loop.extent // self.width)
+
+    @property
+    def index(self) -> str:
+        """The place of the current row in its strip."""
+        return f"{self.loop.variable} - {STRIP_START}"
+
+    def index_within(self, row_index: str) -> str:
+        """The place of a row's element in an array of the strip: [elements of a row, rows]."""
+        element = f"({row_index})" if "+" in row_index else row_index
+        return f"{element} * {self.width} + {self.index}"
+
+    def declaration(self, buffer: str, node: Node) -> Stack:
+        """What makes a buffer with a value's element for each row of a strip."""
+        return Stack(buffer, dtype_name(node.dtype), self.width)
+
+    def wrap_in_rows(self, into: Block, body: Block) -> None:
+        """Appends `body` in a loop over the rows of a strip."""
+        into.loop(self.loop.variable, f"{STRIP_START}, {STRIP_END}", body)
+
+    def wrap_in_strips(self, into: Block, body: Block, share: Share | None) -> None:
+        """Appends `body`, which runs over the rows of a strip, in a loop over strips, or over a
+        share of their number.
+
+        Before:                    After, of strips of 128 rows:
+
+            for i in range(256):       for strip_number in range(2):
+                row                        strip = strip_number * 128
+                                           strip_end = strip + 128
+                                           for i in range(strip, strip_end):
+                                               row
+        """
+        limits = share_limits(share, self.count) if share else str(self.count)
+        strip = Block()
+        strip.assign(STRIP_START, f"{STRIP_NUMBER} * {self.width}")
+        end, extent = f"{STRIP_START} + {self.width}", self.loop.extent
+        if extent % self.width:
+            end = f"{end} if {end} < {extent} else {extent}"
+        strip.assign(STRIP_END, end)
+        strip.extend(body)
+        into.loop(STRIP_NUMBER, limits, strip)
+
+
+def row_strips(nest: LoopNest, loops: Loops) -> RowStrips | None:
+    """The strips in which the nest runs over its rows; None where it takes one row at a time.
+
+    Strips are for reductions of rows where everything steps by one element or none from row to
+    row, and by more along a row.
+    """
+    if set(nest.reduces.values()) != {Reduces.ROW} or loops.row_size < SHORTEST_ROW:
+        return None
+    finishes = any(role.phase is Phase.FINISH for role in nest.roles.values())
+    if finishes or _row_values(nest) > MOST_ROW_VALUES or not loops.outer:
+        return None
+    *outer, loop = loops.outer
+    if loop.extent < FEWEST_ROWS or not loops.steps_by_one(loop):
+        return None
+    if any(loops.steps_by_one(each) for each in loops.inner):
+        return None
+    width = STRIP
+    if nest.passes > 1:
+        itemsize = max(node.dtype.itemsize for node in nest.nodes)
+        # Later passes find the strip in the second cache.
+        bytes_of_strip = MACHINE.second_cache_beside_bytes
+        width = min(width, bytes_of_strip // (loops.row_size * itemsize))
+    if not outer:
+        width = min(width, loop.extent // STRIPS_TO_SHARE)
+    stored = [node.dtype.itemsize for node in nest.outputs if nest.roles[node].inner]
+    # Threads that write to one line take it from each other: of each result a strip has whole ones.
+    least = max(NARROWEST, MACHINE.line_bytes // min(stored, default=MACHINE.line_bytes))
+    width = max(least, width // least * least)
+    return RowStrips(tuple(outer), loop, min(width, loop.extent))
+
+
+def _row_values(nest: LoopNest) -> int:
+    """How many values each row has once, at most: computed, or read."""
+    inner = frozenset(nest.inner)
+    read = sum(
+        not nest.domain.operand_span(node, position) & inner
+        for node, position in loaded_operands(nest.nodes)
+    )
+    return read + sum(not role.inner for role in nest.roles.values())

@@ -1,0 +1,1 @@
+"""What vector math is made of: primitives, sums with their errors, polynomials."""

@@ -1,0 +1,1 @@
+"""Coefficients and limits of the vector math, and how they were found."""
