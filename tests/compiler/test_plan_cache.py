@@ -26,6 +26,7 @@ from graphc.compiler.load.native import LoadedProgram
 from graphc.compiler.load.plan_cache import (
     PLAN,
     compiled_or_stored,
+    compiler_files,
     plan_cache,
     program_digest,
     stored,
@@ -407,3 +408,13 @@ def test_a_warm_function_can_be_looked_at(no_passes: Callable[[], None]) -> None
     no_passes()
     x = np.ones((64, 48), "f4")
     assert networks.dense()(x).shape == (64, 32)
+
+
+def test_plans_depend_on_every_file_of_the_passes() -> None:
+    """Those of the rooms inside of rooms too."""
+    passes = {Path(sys.modules[apply.__module__].__file__ or "") for _, apply in pipeline.PASSES}
+    rooms = ("compiler/fusion", "compiler/plan", "compiler/legalize", "compiler/load")
+    found = set(compiler_files())
+    assert passes <= found
+    folder = Path(pipeline.__file__).parent.parent
+    assert all(set((folder / room).glob("*.py")) <= found for room in rooms)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+import graphc.compiler
 import graphc.ir
 import graphc.kernels
 from graphc.compiler.load.compiled import CompiledProgram
@@ -53,8 +54,8 @@ def plan_cache(kernels: DiskCache) -> DiskCache:
 
 def compiler_files() -> Iterator[Path]:
     """The files that a plan depends on: those of the passes, the IR and the kernels."""
-    rooms = (*graphc.ir.__path__, *graphc.kernels.__path__)
-    for folder in (Path(__file__).parent, *map(Path, rooms)):
+    rooms = (*graphc.compiler.__path__, *graphc.ir.__path__, *graphc.kernels.__path__)
+    for folder in map(Path, rooms):
         yield from sorted(folder.rglob("*.py"))
 
 
