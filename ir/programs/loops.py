@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 from graphc.ir.dims import Extent
 from graphc.ir.functions.build import concatenate, reshape
@@ -21,6 +22,29 @@ CARRY, SLICE, VALUE, OUTPUT = "carry", "slice", "value", "output"
 Step = Callable[[list[Node], list[Node]], tuple[Sequence[Node], Sequence[Node]]]
 
 
+@dataclass(frozen=True)
+class Late:
+    """What a step turns out to need once it has been declared.
+
+    carries: more of them, each a formal parameter, its first value and its next. slices: more of
+    them, each a formal parameter and the stack. roots: what the step makes, of these parameters.
+    finish: is told the loop and the last values of the carries.
+    """
+
+    roots: Sequence[Node]
+    carries: Sequence[tuple[Node, Node, Node]] = ()
+    slices: Sequence[tuple[Node, Node]] = ()
+    finish: Callable[[Node, Sequence[Node]], None] = lambda loop, last: None
+
+
+# (what a step makes, the number of the first node that was made for it) -> what it needs besides
+Complete = Callable[[Sequence[Node], int], Late]
+
+
+def _as_it_is(roots: Sequence[Node], first: int) -> Late:
+    return Late(roots)
+
+
 def scan(
     step: Step,
     carries: Sequence[Node],
@@ -29,24 +53,34 @@ def scan(
     *,
     reverse: bool = False,
     recompute: bool = False,
+    complete: Complete = _as_it_is,
 ) -> tuple[list[Node], list[Node]]:
     """The last carries and the stacked values of `length` steps, from `carries` on.
 
     Each step reads its slice of each of `stacks`, along axis 0. `step` is called once, for formal
-    parameters; whatever else it reads is the same for all steps. Raises ShapeError or DTypeError
-    where a next carry is not of the carry's type, or a stack not of `length` slices.
+    parameters; whatever else it reads is the same for all steps. `complete` may add carries and
+    slices. Raises ShapeError or DTypeError where a next carry is not of the carry's type, or a
+    stack not of `length` slices.
     """
     graph = (*carries, *stacks)[0].graph
     types = [carry.type for carry in carries]
     types += [TensorType(stack.dtype, stack.shape[1:]) for stack in stacks]
     formals = [formal_of(graph, each) for each in types]
-    nexts, made = step(formals[: len(carries)], formals[len(carries) :])
-    body, values = _cut_out(formals, len(carries), nexts, made)
+    given = len(carries)
+    nexts, made = step(formals[:given], formals[given:])
+    late = complete([*nexts, *made], formals[0].number)
+    formals[given:given] = [formal for formal, _, _ in late.carries]
+    formals += [formal for formal, _ in late.slices]
+    starts = [*carries, *(start for _, start, _ in late.carries)]
+    whole = [*stacks, *(stack for _, stack in late.slices)]
+    nexts = [*late.roots[:given], *(after for _, _, after in late.carries)]
+    body, values = _cut_out(formals, len(starts), nexts, late.roots[given:])
     node = apply_scan(
-        body, (*carries, *stacks, *values), len(carries), len(stacks), length, reverse, recompute
+        body, (*starts, *whole, *values), len(starts), len(whole), length, reverse, recompute
     )
     results = [region.result(node, number=k) for k in range(len(body.outputs))]
-    return results[: len(carries)], results[len(carries) :]
+    late.finish(node, results[given : len(starts)])
+    return results[:given], results[len(starts) :]
 
 
 def scan_in_parts(
@@ -57,24 +91,29 @@ def scan_in_parts(
     every: int,
     *,
     reverse: bool = False,
+    complete: Callable[[Extent], Complete] = lambda length: _as_it_is,
 ) -> tuple[list[Node], list[Node]]:
     """As `scan`, of whose derivatives the carry of every `every`-th step alone is kept: a loop over
     parts of so many steps, and one over those that are left, which come last."""
     parts, left = divmod(length, every)
 
     def part(given: list[Node], slices: list[Node]) -> tuple[Sequence[Node], Sequence[Node]]:
-        return scan(step, given, slices, every, reverse=reverse)
+        return scan(step, given, slices, every, reverse=reverse, complete=complete(every))
 
     first = left if reverse else 0
     in_parts = [
         reshape(x[first : first + parts * every], (parts, every, *x.shape[1:])) for x in stacks
     ]
-    last, made = scan(part, carries, in_parts, parts, reverse=reverse, recompute=True)
+    last, made = scan(
+        part, carries, in_parts, parts, reverse=reverse, recompute=True, complete=complete(parts)
+    )
     stacked = [reshape(x, (parts * every, *x.shape[2:])) for x in made]
     if not left:
         return last, stacked
     rest = [x[:left] if reverse else x[parts * every :] for x in stacks]
-    last, made = scan(step, last, rest, left, reverse=reverse, recompute=True)
+    last, made = scan(
+        step, last, rest, left, reverse=reverse, recompute=True, complete=complete(left)
+    )
     pairs = zip(made, stacked, strict=True) if reverse else zip(stacked, made, strict=True)
     return last, [concatenate(pair, 0) for pair in pairs]
 
@@ -83,24 +122,32 @@ def while_loop(
     condition: Callable[[list[Node]], Node],
     step: Callable[[list[Node]], Sequence[Node]],
     carries: Sequence[Node],
+    complete: Complete = _as_it_is,
 ) -> list[Node]:
     """The carries of the first step before which the condition, a bool [], is false.
 
-    Both functions are called once, for formal parameters. Raises ShapeError or DTypeError where the
-    condition is no bool, and as `scan` does.
+    Both functions are called once, for formal parameters. `complete` may add carries. Raises
+    ShapeError or DTypeError where the condition is no bool, and as `scan` does.
     """
     graph = carries[0].graph
     formals = [formal_of(graph, carry.type) for carry in carries]
     holds = condition(formals)
-    nexts = list(step(formals))
+    given = len(carries)
+    late = complete([holds, *step(formals)], formals[0].number)
+    holds, *nexts = late.roots
+    starts = [*carries, *(start for _, start, _ in late.carries)]
+    formals += [formal for formal, _, _ in late.carries]
+    nexts += [after for _, _, after in late.carries]
     before = formal_of(graph, holds.type)
     holds_next, holds_first = (
-        substituted(holds, dict(zip(formals, values, strict=True))) for values in (nexts, carries)
+        substituted(holds, dict(zip(formals, values, strict=True))) for values in (nexts, starts)
     )
-    body, values = _cut_out([before, *formals], len(carries) + 1, [holds_next, *nexts], [])
-    attributes = {"carries": len(carries) + 1, "body": body}
-    node = graph.apply(region.while_loop, (holds_first, *carries, *values), attributes)
-    return [region.result(node, number=k) for k in range(1, len(carries) + 1)]
+    body, values = _cut_out([before, *formals], len(starts) + 1, [holds_next, *nexts], [])
+    attributes = {"carries": len(starts) + 1, "body": body}
+    node = graph.apply(region.while_loop, (holds_first, *starts, *values), attributes)
+    results = [region.result(node, number=k) for k in range(1, len(starts) + 1)]
+    late.finish(node, results[given:])
+    return results[:given]
 
 
 def apply_scan(
@@ -170,6 +217,13 @@ def body_of(inputs: Sequence[Node], nexts: Sequence[Node], stacked: Sequence[Nod
     outputs = [(f"{CARRY}{k}", node) for k, node in enumerate(nexts)]
     outputs += [(f"{OUTPUT}{k}", node) for k, node in enumerate(stacked)]
     return Program("body", tuple(inputs), tuple(outputs))
+
+
+def replaced(roots: Sequence[Node], given: Mapping[Node, Node], first: int) -> list[Node]:
+    """The roots with other nodes in the place of some, but for what was made before node `first`
+    and does not change."""
+    before = {x: x for x in topological(roots) if x.number < first and x not in given}
+    return copy_values(roots, {**before, **given}, roots[0].graph) if roots else []
 
 
 def copy_values(

@@ -112,17 +112,103 @@ def test_a_derivative_through_kept_carries() -> None:
     np.testing.assert_allclose(slopes[2], slopes[0], rtol=1e-6)
 
 
+def _drawn_by_step(make: Callable[[gc.Graph, gc.Node], Any]) -> set[float]:
+    """What a draw of one uniform number in each of four steps gives, added up by place."""
+    graph = gc.Graph(seed=3)
+    x = graph.input("x", (4, 3))
+    drawn = gc.function(x, (made := make(graph, x)), gc.random.advanced([made]))
+    reference = gc.function(x, made, mode="reference")(X)
+    first, second = drawn(X), drawn(X)
+    np.testing.assert_array_equal(first, reference)
+    assert not np.isin(first, second).any()
+    return set(first.ravel().tolist())
+
+
+def _scanned(graph: gc.Graph, x: gc.Node, **options: Any) -> gc.Node:
+    def body(h: gc.Node, row: gc.Node) -> tuple[gc.Node, gc.Node]:
+        return h, gc.random.uniform(graph, ())
+
+    return gc.scan(body, x[0], x, **options)[1]
+
+
+def _within_a_loop(graph: gc.Graph, x: gc.Node) -> gc.Node:
+    inner = x[:, :2]
+    return gc.scan(lambda h, row: (h, _scanned(graph, inner)), x[0], x)[1]
+
+
+def _while_four(graph: gc.Graph, x: gc.Node) -> gc.Node:
+    def body(carry: Any) -> Any:
+        values, count = carry
+        here = gc.cast(gc.arange(4, like=graph), "i32") == count
+        return gc.where(here, gc.random.uniform(graph, ()), values), count + 1
+
+    start = gc.zeros_like(x[:, 0]), graph.constant(0, "i32")
+    return gc.while_loop(lambda carry: carry[1] < 4, body, start)[0]
+
+
+@pytest.mark.parametrize(
+    ("make", "count"),
+    [
+        (_scanned, 4),
+        (lambda graph, x: _scanned(graph, x, reverse=True), 4),
+        (lambda graph, x: _scanned(graph, x, checkpoint=3), 4),
+        (lambda graph, x: _scanned(graph, x, checkpoint=2), 4),
+        (_within_a_loop, 16),
+        (_while_four, 4),
+    ],
+)
+def test_each_step_draws_numbers_of_its_own(
+    make: Callable[[gc.Graph, gc.Node], Any], count: int
+) -> None:
+    assert len(_drawn_by_step(make)) == count
+
+
+def test_what_is_drawn_before_a_loop_is_the_same_in_all_steps() -> None:
+    def make(graph: gc.Graph, x: gc.Node) -> gc.Node:
+        noise = gc.random.uniform(graph, ())
+        return gc.scan(lambda h, row: (h, noise + 0.0 * gc.sum(h)), x[0], x)[1]
+
+    assert len(_drawn_by_step(make)) == 1
+
+
 def test_dropout_of_a_body_trains_and_rests() -> None:
-    """A random stream inside of the body: one mask for all steps of a call, none in inference."""
+    """A mask a step, which derivatives go through as well; none in inference."""
     graph = gc.Graph(seed=2)
     x = graph.input("x", (4, 3))
     drop = gc.nn.Dropout(0.5)
     last, _ = gc.scan(lambda h, row: (h + drop(row), None), gc.zeros_like(x[0]), x)
-    trained = gc.function(x, last, gc.training_updates(last), mode="reference")
-    results = {tuple(trained(np.ones_like(X)).tolist()) for _ in range(8)}
-    assert len(results) > 1
-    assert {value for result in results for value in result} <= {0.0, 8.0}
+    outputs = [last, gc.grad(gc.sum(last), x)]
+    ones = np.ones_like(X)
+    value, slope = gc.function(x, outputs)(ones)
+    np.testing.assert_array_equal(slope.sum(0), value)
+    assert set(slope.ravel().tolist()) == {0.0, 2.0} and len(np.unique(slope, axis=0)) > 1
+    np.testing.assert_array_equal(run(outputs, x)[1], X * 0 + slope)
     np.testing.assert_array_equal(run(gc.inference(last), x), X.sum(0))
+
+
+@pytest.mark.parametrize("checkpoint", [None, 3])
+def test_states_that_a_body_changes_change_by_step(checkpoint: int | None) -> None:
+    graph = gc.Graph()
+    x = graph.input("x", (4, 3))
+    norm = gc.nn.BatchNorm(momentum=0.9)
+
+    def body(h: gc.Node, row: gc.Node) -> tuple[gc.Node, None]:
+        return h + norm(gc.reshape(row, (3, 1)))[:, 0], None
+
+    last, _ = gc.scan(body, gc.zeros_like(x[0]), x, checkpoint=checkpoint)
+    mean, variance = np.zeros(1, np.float32), np.ones(1, np.float32)
+    for mode in "reference", "compiled":
+        step = gc.function(x, last, gc.training_updates(last), mode=mode)
+        step(X)
+        for row in X:
+            mean = 0.9 * mean + 0.1 * row.mean()
+            variance = 0.9 * variance + 0.1 * row.var()
+        names = {name.split(".")[-1]: name for name in graph.variables}
+        np.testing.assert_allclose(graph.variables[names["moving_mean"]], mean, rtol=1e-5)
+        np.testing.assert_allclose(graph.variables[names["moving_variance"]], variance, rtol=1e-5)
+        resting = gc.function(x, gc.inference(last), mode=mode)
+        scale = 1 / np.sqrt(variance + 1e-3)
+        np.testing.assert_allclose(resting(X), ((X - mean) * scale).sum(0), rtol=1e-4)
 
 
 def _same(h: Any) -> Any:

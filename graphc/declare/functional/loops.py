@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from graphc.declare.graphs.forms import Form, Nodes, form_of, in_form, listed
 from graphc.declare.hyperparameters import as_count
+from graphc.declare.loop_states import by_count, by_slices
 from graphc.errors import DTypeError, GraphError, ShapeError
 from graphc.ir.dims import Dim, Extent
 from graphc.ir.functions.build import broadcast_to
@@ -38,8 +40,9 @@ def scan(
     costly, or with `checkpoint=k` the carry of every k-th step alone, from which they make the
     others again. That takes a fixed length.
 
-    Random numbers that the body draws are the same in all steps, as for variational dropout; others
-    are drawn before the loop and given as inputs.
+    Random numbers that the body draws, such as those of dropout, are others in each step; what is
+    drawn before the loop, as for variational dropout, is the same in all. States that layers in the
+    body change in training, such as running averages, change in each step.
 
         def step(h, x):
             h = gc.tanh(x @ w_in + h @ w)
@@ -69,12 +72,16 @@ def scan(
         return _next_carries(after, carry, given), _tensors("outputs", outputs)
 
     if checkpoint is None:
-        last, stacked = loops.scan(step, carries, stacks, steps, reverse=reverse)
+        complete = by_slices(carries[0].graph, steps)
+        last, stacked = loops.scan(step, carries, stacks, steps, reverse=reverse, complete=complete)
     else:
         if not isinstance(steps, int):
             raise _error(f"checkpoint: a fixed length expected, not {steps}", ShapeError)
         every = as_count("checkpoint", checkpoint, 1)
-        last, stacked = loops.scan_in_parts(step, carries, stacks, steps, every, reverse=reverse)
+        last, stacked = loops.scan_in_parts(
+            step, carries, stacks, steps, every, reverse=reverse,
+            complete=partial(by_slices, carries[0].graph),
+        )  # fmt: skip
     form = forms[0]
     return in_form(form_of(carry), last), None if form is None else in_form(form, stacked)
 
@@ -101,7 +108,8 @@ def fori_loop(lower: int, upper: int, body: Callable[..., Any], carry: Nodes) ->
         after = body(slices[0], in_form(form_of(carry), given))
         return _next_carries(after, carry, given), []
 
-    last, _ = loops.scan(step, carries, [numbers], count)
+    complete = by_slices(numbers.graph, count)
+    last, _ = loops.scan(step, carries, [numbers], count, complete=complete)
     return in_form(form_of(carry), last)
 
 
@@ -154,7 +162,8 @@ def while_loop(
         return made if limit is None else [*made, given[-1] + 1]
 
     count = [] if limit is None else [carries[0].graph.constant(0, "i64")]
-    last = loops.while_loop(condition, step, [*carries, *count])
+    complete = by_count(carries[0].graph)
+    last = loops.while_loop(condition, step, [*carries, *count], complete)
     return in_form(form, last[:counted])
 
 

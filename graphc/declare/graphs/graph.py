@@ -166,6 +166,11 @@ class Graph(NodeGraph):
         """Those of `update_in_training`, in the order of declaration."""
         return tuple(self._training_steps.values())
 
+    def take_training_steps(self, since: int) -> tuple[TrainingStep, ...]:
+        """The next values of states from number `since` on, which are then not declared."""
+        keys = list(self._training_steps)[since:]
+        return tuple(self._training_steps.pop(key) for key in keys)
+
     def name_for(self, base: str, name: str | None) -> str:
         """`name`, or a unique one from `base`, inside of the scopes around it, which are left out.
 
