@@ -122,8 +122,27 @@ class Scatter:
 
 
 @dataclass(frozen=True)
+class ContractedAxes:
+    """What the axes of an operand are to a contraction, those of each part slowest first.
+
+    batch: those that both operands and the result have; one of extent 1 is repeated. free: those of
+    this operand and the result. depth: those of both operands that are summed over.
+    """
+
+    batch: tuple[int, ...]
+    free: tuple[int, ...]
+    depth: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class Contract:
-    """Lowering of a matrix product with batch dimensions."""
+    """Lowering of a product of two operands that is summed over axes of both.
+
+    `axes(x_rank, y_rank, **attributes)` says what the axes of each operand are to it. The result
+    has the batch, then the free axes of the first operand, then those of the second.
+    """
+
+    axes: Callable[..., tuple[ContractedAxes, ContractedAxes]]
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,7 @@ from graphc.ir.rewriting.rewrite import Firing
 from graphc.kernels.groups.group import Candidate, ContractionGroup
 from graphc.kernels.native.cache import NO_ENTRY
 from graphc.kernels.nests.names import label
+from graphc.kernels.nests.node_kinds import matrix_axes
 from graphc.kernels.products.contraction import Tiling
 from graphc.kernels.products.tiling import Tilings
 
@@ -161,8 +162,7 @@ def tiles_of(compilation: Compilation) -> Iterator[TileChoice]:
 def tile_choice(kernel: str, group: ContractionGroup, compilation: Compilation) -> TileChoice:
     """The tile of one product."""
     product = group.contraction
-    left, right = product.operands
-    types = f"{_operand(product, 'transpose_x', left)} x {_operand(product, 'transpose_y', right)}"
+    types = " x ".join(_operand(product, position) for position in (0, 1))
     tiling = group.tiling
     reason = tiling.reason
     if tiling.by_rows:
@@ -204,8 +204,9 @@ def _tile_text(tiling: Tiling) -> str:
     return ", ".join(parts)
 
 
-def _operand(product: Node, flag: str, operand: Node) -> str:
-    return f"{operand.type}{' transposed' if product.attributes[flag] else ''}"
+def _operand(product: Node, position: int) -> str:
+    rows, columns = matrix_axes(product, position)
+    return f"{product.operands[position].type}{' transposed' if rows > columns else ''}"
 
 
 # --- disk cache ------------------------------------------------------------------------------

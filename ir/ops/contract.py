@@ -8,7 +8,7 @@ import numpy as np
 
 from graphc.ir.attributes import BOOL
 from graphc.ir.errors import DTypeError, ShapeError
-from graphc.ir.lowering import Contract
+from graphc.ir.lowering import Contract, ContractedAxes
 from graphc.ir.op import Array, Op
 from graphc.ir.types import TensorType, broadcast_shapes
 
@@ -48,6 +48,19 @@ def _vjp_right(ct: Any, r: Any, x: Any, y: Any, transpose_x: bool, transpose_y: 
     return matmul(x, ct, transpose_x=not transpose_x, transpose_y=False)
 
 
+def _axes_of_matmul(
+    x_rank: int, y_rank: int, transpose_x: bool, transpose_y: bool
+) -> tuple[ContractedAxes, ContractedAxes]:
+    """The last two axes of x are rows and depth, of y depth and columns, if not transposed."""
+    return _last_two(x_rank, depth_last=not transpose_x), _last_two(y_rank, depth_last=transpose_y)
+
+
+def _last_two(rank: int, depth_last: bool) -> ContractedAxes:
+    before, last = rank - 2, rank - 1
+    free, depth = (before, last) if depth_last else (last, before)
+    return ContractedAxes(tuple(range(rank - 2)), (free,), (depth,))
+
+
 matmul: Op = Op(
     "matmul",
     arity=2,
@@ -55,7 +68,7 @@ matmul: Op = Op(
     infer=_infer_matmul,
     reference=_reference_matmul,
     vjp=[_vjp_left, _vjp_right],
-    lowering=Contract(),
+    lowering=Contract(_axes_of_matmul),
 )
 
 OPS = (matmul,)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from graphc.ir.graph import Node, is_among
-from graphc.ir.lowering import Reduction, Strided
+from graphc.ir.lowering import Reduction
 from graphc.kernels.groups.group import ContractionCandidate
 from graphc.kernels.nests.access import digits_in_memory, place_in_memory
 from graphc.kernels.nests.domain import Domain, common_domain
 from graphc.kernels.nests.loopnest import LoopNest
-from graphc.kernels.nests.node_kinds import viewed
+from graphc.kernels.nests.node_kinds import contracted_axes, matrix_axes, viewed
 from graphc.kernels.nests.refusal import NoProduct, Refusal
 from graphc.kernels.nests.row_blocks import rows_of_block
 from graphc.kernels.products.contraction import Contraction, MatrixAccess
@@ -113,50 +114,58 @@ def _shape(
 ) -> Contraction:
     """The static shape and strides of the product; its operands have the names of their places."""
     product = nodes.product
-    batch = product.type.dims[:-2]
-    rows, columns = product.type.dims[-2:]
-    transposed = (product.attributes["transpose_x"], product.attributes["transpose_y"])
+    x, y = product.operands
+    of_x, of_y = (contracted_axes(product, position) for position in (0, 1))
+    batch = product.type.dims[: product.rank - len(of_x.free) - len(of_y.free)]
+    rows, columns = _extent(x, of_x.free), _extent(y, of_y.free)
     accesses = []
-    for operand, name, flip, chain, gathered in zip(
-        product.operands, ("left", "right"), transposed, chains, gathers, strict=True
-    ):
+    for position, name in enumerate(("left", "right")):
+        chain, gathered = chains[position], gathers[position]
         if gathered is not None:
             accesses.append(gathered.access(name, "indices"))
             continue
-        place = place_in_memory(operand)
-        if place is None:
-            accesses.append(_windowed_access(name, operand, len(batch), flip))
-            continue
-        access = _matrix_access(name, operand, place, len(batch), flip)
         cycles = None if chain is None else chain.element_cycles
+        access = _matrix_access(name, product, position, len(batch))
         accesses.append(replace(access, computed_cycles=cycles))
-    x_type = product.operands[0].type.dims
-    depth = x_type[-2] if transposed[0] else x_type[-1]
+    depth = _extent(x, of_x.depth)
     block = rows_of_block(rows) if nodes.reductions else None
     left, right = accesses
     dtype = product.dtype.name
     return Contraction(dtype, batch, rows, columns, depth, left, right, block, whole_rows)
 
 
-def _matrix_access(
-    buffer: str, operand: Node, place: Strided, batch_rank: int, flip: bool
-) -> MatrixAccess:
-    own = operand.type.dims[:-2]
+def _extent(operand: Node, axes: tuple[int, ...]) -> int:
+    return math.prod(operand.type.dims[axis] for axis in axes)
+
+
+def _matrix_access(buffer: str, product: Node, position: int, batch_rank: int) -> MatrixAccess:
+    operand = product.operands[position]
+    place = place_in_memory(operand)
+    rows, columns = matrix_axes(product, position)
+    if place is None or len(rows) != 1 or len(columns) != 1:
+        return _counted_access(buffer, product, position, batch_rank)
     strides = [
-        0 if extent == 1 else stride for extent, stride in zip(own, place.strides, strict=False)
+        0 if operand.type.dims[axis] == 1 else place.strides[axis]
+        for axis in contracted_axes(product, position).batch
     ]
-    batch_strides = (0,) * (batch_rank - len(own)) + tuple(strides)
-    row, column = place.strides[-2:][::-1] if flip else place.strides[-2:]
-    return MatrixAccess(buffer, place.offset, batch_strides, row, column)
+    batch_strides = (0,) * (batch_rank - len(strides)) + tuple(strides)
+    return MatrixAccess(
+        buffer, place.offset, batch_strides, place.strides[rows[0]], place.strides[columns[0]]
+    )
 
 
-def _windowed_access(buffer: str, operand: Node, batch_rank: int, flip: bool) -> MatrixAccess:
+def _counted_access(buffer: str, product: Node, position: int, batch_rank: int) -> MatrixAccess:
     """Of an operand whose rows or columns are counted by several digits."""
+    operand = product.operands[position]
     at = digits_in_memory(operand)
-    if at is None or any(len(axis) > 1 for axis in at.axes[:-2]):
+    batch = contracted_axes(product, position).batch
+    if at is None or any(len(at.axes[axis]) > 1 for axis in batch):
         raise AssertionError(f"{operand!r} stands at no digits and was not copied")
-    strides = tuple(axis[0].stride if axis else 0 for axis in at.axes[:-2])
-    rows, columns = at.axes[-2:][::-1] if flip else at.axes[-2:]
+    strides = tuple(at.axes[axis][0].stride if at.axes[axis] else 0 for axis in batch)
+    rows, columns = (
+        tuple(digit for axis in axes for digit in at.axes[axis])
+        for axes in matrix_axes(product, position)
+    )
     return MatrixAccess(
         buffer,
         at.offset,

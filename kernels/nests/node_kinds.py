@@ -12,6 +12,7 @@ from graphc.ir.graph import Node
 from graphc.ir.lowering import (
     Assemble,
     Contract,
+    ContractedAxes,
     Cumulative,
     Gather,
     LoopIndex,
@@ -47,6 +48,21 @@ def is_loop_node(node: Node) -> bool:
 
 def is_contraction(node: Node) -> bool:
     return isinstance(node.op.lowering, Contract)
+
+
+def contracted_axes(product: Node, position: int) -> ContractedAxes:
+    """What the axes of operand number `position` are to a contraction."""
+    lowering = product.op.lowering
+    assert isinstance(lowering, Contract)
+    ranks = [operand.rank for operand in product.operands]
+    return lowering.axes(*ranks, **product.attributes)[position]
+
+
+def matrix_axes(product: Node, position: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The axes of an operand that count its rows, and those that count its columns: the first is
+    rows x depth, the second depth x columns."""
+    axes = contracted_axes(product, position)
+    return (axes.free, axes.depth) if position == 0 else (axes.depth, axes.free)
 
 
 def is_movement(node: Node) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from graphc.ir.graph import Node
 from graphc.ir.lowering import Strided
 from graphc.kernels.nests.access import place_in_memory
-from graphc.kernels.nests.node_kinds import viewed
+from graphc.kernels.nests.node_kinds import matrix_axes, viewed
 from graphc.kernels.nests.refusal import NoProduct, Refusal
 from graphc.kernels.products.contraction import Along, MatrixAccess, RowIndices
 
@@ -54,8 +54,8 @@ def gathered_rows(product: Node, position: int) -> GatheredRows | Refusal:
         return Refusal(NoProduct.INDICES_ELSEWHERE, (indices,))
     axis = _axis_of_rows(operand, count, row)
     if axis is not None:
-        is_transposed = product.attributes[("transpose_x", "transpose_y")[position]]
-        along: Along = "rows" if (axis == 0) != is_transposed else "columns"
+        rows_of_operand, _ = matrix_axes(product, position)
+        along: Along = "rows" if axis in rows_of_operand else "columns"
         return GatheredRows(table, indices, rows.offset, rows.strides[0], along)
     return Refusal(NoProduct.ROWS_VIEWED, (product, gather, operand.type))
 

@@ -13,7 +13,7 @@ from graphc.kernels.loops.thread_blocks import element_cost
 from graphc.kernels.nests.access import Loop
 from graphc.kernels.nests.domain import Domain, common_domain, view_axes
 from graphc.kernels.nests.names import Names
-from graphc.kernels.nests.node_kinds import is_view, loaded_operands, viewed
+from graphc.kernels.nests.node_kinds import contracted_axes, is_view, loaded_operands, viewed
 from graphc.kernels.nests.refusal import NoProduct, Refusal
 from graphc.kernels.products.operand_blocks import Prologue
 
@@ -71,10 +71,8 @@ def operand_chain(product: Node, position: int, prologue: Sequence[Node]) -> Ope
     axes = _axes_of_view(operand, domain)
     if isinstance(axes, Refusal):
         return axes
-    is_transposed = product.attributes[("transpose_x", "transpose_y")[position]]
-    last, before = operand.rank - 1, operand.rank - 2
-    # The first operand is rows x depth, the second depth x columns.
-    free, depth = (before, last) if is_transposed == (position == 1) else (last, before)
+    roles = contracted_axes(product, position)
+    (free,), (depth,) = roles.free, roles.depth
     return OperandChain(operand, nodes, domain, axes, free, depth)
 
 

@@ -20,6 +20,7 @@ from graphc.ir.ops.windows import windows
 from graphc.ir.rewriting.rewrite import SUM_ULPS, Rule, rule
 from graphc.kernels.machine import MACHINE
 from graphc.kernels.nests.access import digits_in_memory
+from graphc.kernels.nests.node_kinds import contracted_axes
 from graphc.kernels.nests.row_blocks import even_cut
 from graphc.kernels.products.contraction import LONGEST_WINDOWED_DEPTH
 
@@ -50,8 +51,9 @@ def add_up_in_blocks(node: Node) -> Node | None:
     x, y = node.operands
     if x.rank != 2 or y.rank != 2:
         return None
-    axes = (0 if node.attributes["transpose_x"] else 1, 1 if node.attributes["transpose_y"] else 0)
-    depth = x.type.dims[axes[0]]
+    (of_x,), (of_y,) = (contracted_axes(node, position).depth for position in (0, 1))
+    axes = (of_x, of_y)
+    depth = x.type.dims[of_x]
     cut = None
     if axes == (0, 0):
         cut = _blocks_of_images(node, depth) or _blocks_of_rows(node, depth)

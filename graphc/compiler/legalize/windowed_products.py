@@ -8,11 +8,13 @@ columns or of a great depth may be faster with the copy, which the cost of both 
 
 from __future__ import annotations
 
+import math
+
 from graphc.ir.graph import Node
 from graphc.ir.ops import elementwise
 from graphc.kernels.groups.contraction_candidate import ContractionNodes, contraction_candidate
 from graphc.kernels.nests.access import digits_in_memory, place_in_memory
-from graphc.kernels.nests.node_kinds import is_contraction, is_view
+from graphc.kernels.nests.node_kinds import contracted_axes, is_contraction, is_view
 from graphc.kernels.nests.refusal import Refusal
 from graphc.kernels.products.contraction import LONGEST_WINDOWED_DEPTH, MOST_DIGITS
 from graphc.kernels.products.tiling import Tilings
@@ -69,5 +71,5 @@ def _is_readable(product: Node) -> bool:
         return False
     *batch, rows, columns = at.axes
     counted = max(len(rows), len(columns)) <= MOST_DIGITS and all(len(axis) < 2 for axis in batch)
-    depth = x.type.dims[-2 if product.attributes["transpose_x"] else -1]
+    depth = math.prod(x.type.dims[axis] for axis in contracted_axes(product, 0).depth)
     return counted and depth <= LONGEST_WINDOWED_DEPTH

@@ -346,9 +346,7 @@ def operations(group: Candidate) -> int:
     count = 0
     for node in group.nodes:
         if isinstance(group, ContractionCandidate) and node is group.contraction:
-            transposed = node.attributes["transpose_x"]
-            depth = node.operands[0].type.dims[-2 if transposed else -1]
-            count += 2 * math.prod(node.type.dims) * depth
+            count += 2 * math.prod(node.type.dims) * group.shape.depth
         elif changes_base(node):
             count += node.operands[1].type.size
         elif not isinstance(node.op.lowering, Gather):
