@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from graphc.ir.derive.loop_derivative import loop_cotangents
 from graphc.ir.derive.regions import sum_of_embedded
 from graphc.ir.derive.scatters import sum_of_scattered
+from graphc.ir.derive.steps import as_constant, steps_of_floats
 from graphc.ir.errors import GraphError, NotDifferentiableError
 from graphc.ir.functions import build
 from graphc.ir.graph import Node, depends_on, topological
@@ -56,7 +57,9 @@ def accumulate(
     accumulated = Cotangents({}, {}, {}, {})
     for result, cotangent in zip(results, cotangents, strict=True):
         accumulated.add(result, cotangent)
-    for node in reversed(topological(results)):
+    nodes = topological(results)
+    chosen_by = steps_of_floats(nodes)
+    for node in reversed(nodes):
         if node not in walked:
             continue
         with node.graph.at(node.location):
@@ -69,9 +72,10 @@ def accumulate(
             if isinstance(node.op.lowering, Result):
                 accumulated.add_result(node, ct)
                 continue
+            given = [as_constant(x) if x in chosen_by else x for x in node.operands]
             for position, operand in enumerate(node.operands):
                 if operand in walked and operand.dtype.is_float:
-                    contribution = contribution_to(node, position, ct)
+                    contribution = contribution_to(node, position, ct, given)
                     if contribution is not None:
                         accumulated.add(operand, sum_to_shape(contribution, operand.shape))
     return accumulated
@@ -126,16 +130,17 @@ class Cotangents:
         self.whole[node] = contribution if present is None else present + contribution
 
 
-def contribution_to(node: Node, position: int, ct: Node) -> Node | None:
+def contribution_to(node: Node, position: int, ct: Node, operands: Sequence[Node]) -> Node | None:
     """What `node`, of cotangent `ct`, hands on to operand number `position`; None for nothing.
 
-    It may be stretched as the op stretches the operand.
+    operands: of the node, as the rule reads them. The result may be stretched as the op stretches
+    the operand.
     """
     rule = node.op.vjp[0 if node.op.arity is None else position]
     if not callable(rule):
         return None
     extra = {"position": position} if node.op.arity is None else {}
-    return rule(ct, node, *node.operands, **node.attributes, **extra)
+    return rule(ct, node, *operands, **node.attributes, **extra)
 
 
 def _cotangent_of(accumulated: Cotangents, node: Node) -> Node:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from graphc.ir.derive.steps import as_constant
 from graphc.ir.functions.build import broadcast_to
 from graphc.ir.graph import Graph, Node, Program, depends_on, topological
 from graphc.ir.lowering import LoopIndex, Scalar, View
@@ -173,12 +174,12 @@ class _Derivative:
         places = {node: k for k, node in enumerate(stacks, len(self.results))}
         for node in kept:
             if forward is not None and node in places:
-                operand = region.result(forward, number=places[node])
+                operand = as_constant(region.result(forward, number=places[node]))
                 back.made[node] = back.add(SLICE, operand, node.type)
             else:
                 k = self.numbers[node]
                 role = SLICE if k < loop.carries + loop.slices else VALUE
-                back.made[node] = back.add(role, loop.node.operands[k], node.type)
+                back.made[node] = back.add(role, as_constant(loop.node.operands[k]), node.type)
 
     def _keeping(self, stacks: Sequence[Node]) -> Node:
         """The loop, which stacks further values of its body behind those that it stacks."""

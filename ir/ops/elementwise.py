@@ -296,8 +296,8 @@ where: Op = Op(
     reference=as_reference(np.where),
     vjp=[
         _NO_SLOPE,
-        lambda ct, r, c, x, y: where(stop_gradient(c), ct, 0),
-        lambda ct, r, c, x, y: where(stop_gradient(c), 0, ct),
+        lambda ct, r, c, x, y: where(c, ct, 0),
+        lambda ct, r, c, x, y: where(c, 0, ct),
     ],
     lowering=Scalar("select({x}, {y}, {z})", ARITHMETIC),
     conditions=(0,),

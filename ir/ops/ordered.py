@@ -16,7 +16,7 @@ from graphc.ir.dims import Extent
 from graphc.ir.errors import DTypeError, ShapeError
 from graphc.ir.lowering import Composite, Cumulative, Sorting
 from graphc.ir.op import Array, NonDifferentiable, Op
-from graphc.ir.ops.elementwise import cast
+from graphc.ir.ops.elementwise import cast, stop_gradient
 from graphc.ir.ops.indexed import scatter_add, take
 from graphc.ir.ops.movement import broadcast_to, concatenate, reshape, slice_
 from graphc.ir.ops.references import float_of_key, order_key
@@ -229,7 +229,7 @@ sort: Op = Op(
     reference=_reference_sort,
     vjp=[
         lambda ct, r, x, axis, descending: _added_along(
-            ct, argsort(x, axis=axis, descending=descending), axis, x.shape
+            ct, stop_gradient(argsort(x, axis=axis, descending=descending)), axis, x.shape
         )
     ],
     lowering=Sorting(places=False),

@@ -33,13 +33,50 @@ CHOOSING: dict[str, Callable[[Node], Node]] = {
     "maxout": lambda x: build.maxout(x, 2),
     "clipped": lambda x: ops.minimum(ops.maximum(x, -1.0), 1.0),
     "one after the other": lambda x: ops.relu(build.leaky_relu(x - 1, -0.2)),
+    "clip from below": lambda x: gc.clip(x, -1, None),
+    "clip from above": lambda x: gc.clip(x, None, 0.5),
+    "hard_tanh": gc.hard_tanh,
+    "hard_sigmoid": gc.hard_sigmoid,
+    "relu6": lambda x: gc.clip(gc.relu(x), 0, 6),
+    "prelu": lambda x: gc.prelu(x, x.graph.constant([0.5, -0.5, 0.1, 2.0], "f64")),
+    "sort": lambda x: gc.sort(x, 1),
+    "sort downwards": lambda x: gc.sort(x, 0, descending=True),
+    "top_k": lambda x: gc.top_k(x, 2)[0],
+    "median": lambda x: gc.sort(x, 1)[:, 2],
+    "pick of argmax": lambda x: gc.pick(x, gc.argmax(x, 1)),
+    "in the order of argsort": lambda x: gc.take_along_axis(x, gc.argsort(x, 1), 1),
+    "rows by argsort": lambda x: gc.take(x, gc.argsort(gc.sum(x, 1)), 0),
+    "max_pool": lambda x: gc.max_pool(gc.reshape(x, (1, 2, 4, 1)), 2),
+}
+
+# Of these a slope is a sum of several, where an infinite cotangent may make NaN.
+ADDING: dict[str, Callable[[Node], Node]] = {
+    "overlapping windows": lambda x: gc.max_pool(gc.reshape(x, (1, 2, 4, 1)), 2, 1, "same"),
+    "adaptive windows": lambda x: gc.adaptive_max_pool(gc.reshape(x, (1, 2, 4, 1)), (2, 3)),
+    "resized": lambda x: gc.resize(gc.reshape(gc.relu(x), (1, 2, 4, 1)), (3, 7), "bilinear"),
+    "cumsum": lambda x: gc.cumsum(gc.relu(x), 1),
+    "scan of relu": lambda x: _scanned(lambda h, row: gc.relu(h + row), x),
+    "scan of maximum": lambda x: _scanned(gc.maximum, x),
+    "scan of sorted rows": lambda x: _scanned(lambda h, row: h + gc.sort(row), x),
+    "scan of picked rows": lambda x: _scanned(lambda h, row: h + row[gc.argmax(row)], x),
+    "scan of chosen sides": lambda x: _scanned(lambda h, row: gc.where(h > row, h, 2 * row), x),
 }
 
 
-@pytest.mark.parametrize("name", CHOOSING)
+def _scanned(step: Callable[[Node, Node], Node], x: Node) -> Node:
+    """A loop over the columns of x, whose steps are all stacked."""
+
+    def body(carries: list[Node], slices: list[Node]) -> tuple[list[Node], Node]:
+        after = step(carries[0], slices[0])
+        return [after], after
+
+    return gc.scan(body, [x[:, 0]], [gc.transpose(x)])[1]
+
+
+@pytest.mark.parametrize("name", [*CHOOSING, *ADDING])
 def test_the_second_derivative_is_zero(name: str) -> None:
     x = Graph().input("x", (2, 4), "f64")
-    (first,) = gradients(build.sum(CHOOSING[name](x)), [x])
+    (first,) = gradients(build.sum((CHOOSING | ADDING)[name](x)), [x])
     (second,) = gradients(build.sum(ops.square(first)), [x])
     np.testing.assert_array_equal(value_at(second, {x: AT}), np.zeros((2, 4)))
 
@@ -57,6 +94,21 @@ def test_the_second_derivative_of_a_square_is_twice_the_squared_slope(name: str)
     at = {x: np.where(AT == 0, 0.75, AT)}
     expected = 2 * value_at(slope, at) ** 2
     np.testing.assert_allclose(value_at(second, at), expected, rtol=1e-14)
+
+
+@pytest.mark.parametrize("name", [*CHOOSING, *ADDING])
+def test_the_second_derivative_of_a_sum_of_squares(name: str) -> None:
+    """d/dx |d/dx sum(y ** 2)| ** 2, where all is smooth, against differences."""
+    x = Graph().input("x", (2, 4), "f64")
+    (first,) = gradients(build.sum(ops.square((CHOOSING | ADDING)[name](x))), [x])
+    penalty = build.sum(ops.square(first))
+    (second,) = gradients(penalty, [x])
+    at = np.array([[0.55, -1.2, 2.3, 0.1], [-0.3, 3.4, 3.1, -4.0]])
+    along, step = np.cos(np.arange(8.0)).reshape(2, 4), 1e-6
+    above, below = (value_at(penalty, {x: at + s * along}) for s in (step, -step))
+    expected = (above - below) / (2 * step)
+    found = np.sum(value_at(second, {x: at}) * along)
+    np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-6)
 
 
 @pytest.mark.parametrize("options", [{"mode": "reference"}, {"fuse": False}, {}], ids=str)
