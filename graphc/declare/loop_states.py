@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from graphc.declare.draws import KEY_DISTANCE
-from graphc.declare.graph import Graph, TrainingStep
-from graphc.declare.training_forms import training_form
+from graphc.declare.graphs.graph import Graph, TrainingStep
+from graphc.declare.graphs.training_forms import training_form
+from graphc.declare.random.draws import KEY_DISTANCE
 from graphc.ir.dims import Extent
 from graphc.ir.graph import Node, topological
 from graphc.ir.op import GraphOfNodes
