@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+from graphc.declare.functional.loop_states import by_count, by_slices
 from graphc.declare.graphs.forms import Form, Nodes, form_of, in_form, listed
 from graphc.declare.hyperparameters import as_count
-from graphc.declare.loop_states import by_count, by_slices
 from graphc.errors import DTypeError, GraphError, ShapeError
 from graphc.ir.dims import Dim, Extent
 from graphc.ir.functions.build import broadcast_to
