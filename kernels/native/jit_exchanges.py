@@ -6,6 +6,7 @@ Each loads all its vectors, and stores them when all exchanges are made.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from llvmlite import ir
@@ -153,94 +154,110 @@ def transpose_primitive(buffer_type: type, mark: Mark) -> Any:
     return transpose_block
 
 
-def exchange_primitives(buffer_type: type, mark: Mark) -> dict[str, Any]:
-    """The primitives by name. buffer_type: of numba. mark: notes of an access to a buffer what it
-    cannot overlap.
+@dataclass(frozen=True)
+class _Exchanges:
+    """Makes primitives of exchanges. buffer_type: of numba. mark: notes of an access to a buffer
+    what it cannot overlap.
 
-    `exchange(keys, i, j, lanes)`, `exchange_four(keys, i, j, k, l, lanes)`, `exchange_mirrored`
-    the same, `merge_block(keys, begin, lanes)` and `sort_few(keys, begin, count, lanes)`; under
-    names that end in `_pairs`, of keys and of others that go with them, `others` behind `keys`.
+    Each comes in two forms, of keys alone and of keys with others that go with them: numba reads
+    the number of operands from a primitive's signature.
     """
 
-    def are_buffers(*kinds: Any) -> bool:
-        return all(isinstance(kind, buffer_type) for kind in kinds)
+    buffer_type: type
+    mark: Mark
 
-    def lower(buffers: int, indices: int, pairs: Pairs, lanes: int, count: int = 0) -> Any:
-        def lowered(context: Any, builder: Any, sig: Any, values: Any) -> Any:
-            given = list(zip(sig.args[:buffers], values[:buffers], strict=True))
-            places = list(values[buffers : buffers + indices])
+    def typed(
+        self, buffers: Sequence[Any], places: int, rest: Sequence[Any], pairs: Pairs, lanes: Any,
+        count: int = 0,
+    ) -> Any:  # fmt: skip
+        """Signature and lowering, None for what are no buffers. `count` vectors of a block begin at
+        the one place, if that is not 0."""
+        if not all(isinstance(kind, self.buffer_type) for kind in buffers):
+            return None
+        size: Any = types.intp
+        none: Any = types.none
+        width = lanes.literal_value
+
+        def lower(context: Any, builder: Any, sig: Any, values: Any) -> Any:
+            given = list(zip(buffers, values[: len(buffers)], strict=True))
+            at = list(values[len(buffers) : len(buffers) + places])
             if count:
-                places = _block_places(builder, places[0], count, lanes)
-            return _lower(context, builder, given, places, lanes, pairs, mark)
+                at = _block_places(builder, at[0], count, width)
+            return _lower(context, builder, given, at, width, pairs, self.mark)
 
-        return lowered
+        return none(*buffers, *(size,) * places, *rest, lanes), lower
 
-    size: Any = types.intp
-    none: Any = types.none
-
-    def two(name: str) -> dict[str, Any]:
-        pairs = EXCHANGES[name]
+    def two(self, name: str) -> dict[str, Any]:
+        """`name(keys, i, j, lanes)`"""
+        pairs, typed = EXCHANGES[name], self.typed
 
         @intrinsic(prefer_literal=True)
         def alone(_: Any, keys: Any, i: Any, j: Any, lanes: Any) -> Any:
-            made = lower(1, 2, pairs, lanes.literal_value)
-            return (none(keys, size, size, lanes), made) if are_buffers(keys) else None
+            return typed((keys,), 2, (), pairs, lanes)
 
         @intrinsic(prefer_literal=True)
         def paired(_: Any, keys: Any, others: Any, i: Any, j: Any, lanes: Any) -> Any:
-            made = lower(2, 2, pairs, lanes.literal_value)
-            given = (keys, others)
-            return (none(*given, size, size, lanes), made) if are_buffers(*given) else None
+            return typed((keys, others), 2, (), pairs, lanes)
 
         return {name: alone, f"{name}_pairs": paired}
 
-    def four(name: str) -> dict[str, Any]:
-        pairs = EXCHANGES[name]
+    def four(self, name: str) -> dict[str, Any]:
+        """`name(keys, i, j, k, m, lanes)`"""
+        pairs, typed = EXCHANGES[name], self.typed
 
         @intrinsic(prefer_literal=True)
         def alone(_: Any, keys: Any, i: Any, j: Any, k: Any, m: Any, lanes: Any) -> Any:
-            made = lower(1, 4, pairs, lanes.literal_value)
-            return (none(keys, *(size,) * 4, lanes), made) if are_buffers(keys) else None
+            return typed((keys,), 4, (), pairs, lanes)
 
         @intrinsic(prefer_literal=True)
         def paired(
             _: Any, keys: Any, others: Any, i: Any, j: Any, k: Any, m: Any, lanes: Any
         ) -> Any:
-            made = lower(2, 4, pairs, lanes.literal_value)
-            given = (keys, others)
-            return (none(*given, *(size,) * 4, lanes), made) if are_buffers(*given) else None
+            return typed((keys, others), 4, (), pairs, lanes)
 
         return {name: alone, f"{name}_pairs": paired}
 
-    def block(name: str) -> dict[str, Any]:
-        pairs = EXCHANGES[name]
+    def block(self, name: str) -> dict[str, Any]:
+        """`name(keys, begin, lanes)`"""
+        pairs, typed = EXCHANGES[name], self.typed
 
         @intrinsic(prefer_literal=True)
         def alone(_: Any, keys: Any, begin: Any, lanes: Any) -> Any:
-            made = lower(1, 1, pairs, lanes.literal_value, BLOCK_SIZE)
-            return (none(keys, size, lanes), made) if are_buffers(keys) else None
+            return typed((keys,), 1, (), pairs, lanes, BLOCK_SIZE)
 
         @intrinsic(prefer_literal=True)
         def paired(_: Any, keys: Any, others: Any, begin: Any, lanes: Any) -> Any:
-            made = lower(2, 1, pairs, lanes.literal_value, BLOCK_SIZE)
-            given = (keys, others)
-            return (none(*given, size, lanes), made) if are_buffers(*given) else None
+            return typed((keys, others), 1, (), pairs, lanes, BLOCK_SIZE)
 
         return {name: alone, f"{name}_pairs": paired}
 
-    @intrinsic(prefer_literal=True)
-    def sort_few(_: Any, keys: Any, begin: Any, count: Any, lanes: Any) -> Any:
-        number = count.literal_value
-        made = lower(1, 1, odd_even_merge_sort(number), lanes.literal_value, number)
-        return (none(keys, size, count, lanes), made) if are_buffers(keys) else None
+    def few(self, name: str) -> dict[str, Any]:
+        """`name(keys, begin, count, lanes)`"""
+        typed = self.typed
 
-    @intrinsic(prefer_literal=True)
-    def sort_few_pairs(_: Any, keys: Any, others: Any, begin: Any, count: Any, lanes: Any) -> Any:
-        number, given = count.literal_value, (keys, others)
-        made = lower(2, 1, odd_even_merge_sort(number), lanes.literal_value, number)
-        return (none(*given, size, count, lanes), made) if are_buffers(*given) else None
+        @intrinsic(prefer_literal=True)
+        def alone(_: Any, keys: Any, begin: Any, count: Any, lanes: Any) -> Any:
+            number = count.literal_value
+            return typed((keys,), 1, (count,), odd_even_merge_sort(number), lanes, number)
 
+        @intrinsic(prefer_literal=True)
+        def paired(_: Any, keys: Any, others: Any, begin: Any, count: Any, lanes: Any) -> Any:
+            number = count.literal_value
+            return typed((keys, others), 1, (count,), odd_even_merge_sort(number), lanes, number)
+
+        return {name: alone, f"{name}_pairs": paired}
+
+
+def exchange_primitives(buffer_type: type, mark: Mark) -> dict[str, Any]:
+    """The primitives by name. buffer_type: of numba. mark: notes of an access to a buffer what it
+    cannot overlap.
+
+    `exchange(keys, i, j, lanes)`, `exchange_four(keys, i, j, k, m, lanes)`, `exchange_mirrored`
+    the same, `merge_block(keys, begin, lanes)` and `sort_few(keys, begin, count, lanes)`; under
+    names that end in `_pairs`, of keys and of others that go with them, `others` behind `keys`.
+    """
+    made = _Exchanges(buffer_type, mark)
     return {
-        **two("exchange"), **four("exchange_four"), **four("exchange_mirrored"),
-        **block("merge_block"), "sort_few": sort_few, "sort_few_pairs": sort_few_pairs,
+        **made.two("exchange"), **made.four("exchange_four"), **made.four("exchange_mirrored"),
+        **made.block("merge_block"), **made.few("sort_few"),
     }  # fmt: skip

@@ -22,7 +22,7 @@ from graphc.testing.tolerance import assert_close
 from tests.compiler import networks
 from tests.compiler.execution import run_loaded
 from tests.compiler.test_random_graphs import compare
-from tests.compiler.test_updates import CASES, Declare
+from tests.compiler.update_programs import CASES, Declare
 from tests.random_graphs import LARGEST, random_program, random_values
 
 THREADS = (1, 2, 3)
@@ -67,7 +67,7 @@ def _check(program: Program, inputs: Any, states: Any, fuse: bool) -> None:
 
 
 @pytest.mark.parametrize("fuse", [True, False], ids=["fused", "unfused"])
-@pytest.mark.parametrize("declare", CASES, ids=lambda declare: declare.__name__[1:])
+@pytest.mark.parametrize("declare", CASES, ids=lambda declare: declare.__name__)
 def test_updates_have_the_same_bits(declare: Declare, fuse: bool) -> None:
     graph = gc.Graph()
     outputs, updates = declare(graph)

@@ -16,7 +16,7 @@ from graphc.ir.programs.lower import specialize
 from graphc.ir.types import f32
 from graphc.kernels.loops import thread_blocks
 from graphc.testing.cases import Case
-from tests.compiler import test_updates as updates
+from tests.compiler import update_programs as updates
 from tests.compiler.traced import Traced
 from tests.ops.cases import build_case, build_gradient_case, differentiable, every_case
 
@@ -52,7 +52,7 @@ def trace_updates(declare: updates.Declare) -> None:
             trace(function.program, inputs, dict(graph.variables.items()), threads, fuse)
 
 
-@pytest.mark.parametrize("declare", updates.CASES, ids=lambda declare: declare.__name__[1:])
+@pytest.mark.parametrize("declare", updates.CASES, ids=lambda declare: declare.__name__)
 def test_updates(declare: updates.Declare) -> None:
     trace_updates(declare)
 

@@ -10,7 +10,8 @@ import numpy as np
 from graphc.ir.errors import DTypeError, GraphError
 from graphc.ir.ops import OPS
 from graphc.testing.cases import BYTES, Case, ErrorCase, Operand, integers
-from tests.ops.elementwise_cases import applied, by_scalar
+from tests.ops.elementwise_cases import by_scalar
+from tests.ops.elementwise_errors import applied
 
 BITS: dict[str, Callable[[int, int], int]] = {
     "bitwise_and": operator.and_,

@@ -22,9 +22,11 @@ from tests.ops.attention_cases import ATTENTION_CASES, ATTENTION_ERRORS
 from tests.ops.bitwise_cases import BITWISE_CASES, BITWISE_ERRORS
 from tests.ops.composite_cases import COMPOSITE_CASES
 from tests.ops.custom_cases import CUSTOM_CASES, CUSTOM_ERRORS
-from tests.ops.elementwise_cases import ELEMENTWISE_CASES, ELEMENTWISE_ERRORS
+from tests.ops.elementwise_cases import ELEMENTWISE_CASES
+from tests.ops.elementwise_errors import ELEMENTWISE_ERRORS
 from tests.ops.loop_cases import LOOP_CASES, LOOP_ERRORS
 from tests.ops.math_cases import MATH_CASES, MATH_ERRORS
+from tests.ops.movement_cases import MOVEMENT_CASES
 from tests.ops.ordered_cases import ORDERED_CASES, ORDERED_ERRORS
 from tests.ops.random_cases import RANDOM_CASES, RANDOM_ERRORS
 from tests.ops.statistics_cases import STATISTICS_CASES, STATISTICS_ERRORS
@@ -39,8 +41,8 @@ __all__ = [
 ]  # fmt: skip
 
 _CASES = (
-    *ELEMENTWISE_CASES, *TENSOR_CASES, *COMPOSITE_CASES, *RANDOM_CASES, *CUSTOM_CASES,
-    *TRAINING_CASES, *MATH_CASES, *BITWISE_CASES, *ORDERED_CASES, *WINDOW_CASES,
+    *ELEMENTWISE_CASES, *TENSOR_CASES, *MOVEMENT_CASES, *COMPOSITE_CASES, *RANDOM_CASES,
+    *CUSTOM_CASES, *TRAINING_CASES, *MATH_CASES, *BITWISE_CASES, *ORDERED_CASES, *WINDOW_CASES,
     *STATISTICS_CASES, *ATTENTION_CASES, *LOOP_CASES,
 )  # fmt: skip
 CASES: Mapping[str, tuple[Case, ...]] = {

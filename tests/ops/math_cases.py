@@ -27,7 +27,8 @@ from graphc.testing.cases import (
     spread,
     uniform,
 )
-from tests.ops.elementwise_cases import applied, by_scalar
+from tests.ops.elementwise_cases import by_scalar
+from tests.ops.elementwise_errors import applied
 
 
 def between_steps(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
