@@ -129,6 +129,10 @@ REFUSALS: Mapping[enum.Enum, str] = {
     NotFused.TWO_PRODUCTS: (
         "{0} and {1}: two matrix products, but a tile has the accumulators of one"
     ),
+    NotFused.FEW_COLUMNS: (
+        "{0} adds up columns of memory, too few and too long for threads to share the passes "
+        "over them"
+    ),
     NotFused.SUMS_ACROSS_ROWS: (
         "{0} needs whole sums of another axis, which loops along the rows of memory complete "
         "only after the last row"

@@ -11,12 +11,14 @@ import numpy as np
 import pytest
 
 import graphc as gc
+from graphc.compiler.fusion.decision import NotFused
 from graphc.ir.graph import Program
 from graphc.kernels.loops import thread_blocks
 from graphc.kernels.loops.language.source import KernelSource
 from graphc.kernels.loops.rewrites import row_strips
 from graphc.kernels.machine import MACHINE
-from tests.compiler.execution import Machine, compilation
+from graphc.kernels.nests.refusal import Refusal
+from tests.compiler.execution import Machine, compilation, run_on_threads
 from tests.compiler.test_stages import check_results
 from tests.random_graphs import random_program, random_values
 
@@ -107,6 +109,34 @@ def test_threads_share_whole_strips(monkeypatch: pytest.MonkeyPatch) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("shape", "strips"),
+    [
+        ((40_000, 48), False),
+        ((100, 20, 20, 48), False),
+        ((400, 48), True),  # stay in the second cache
+        ((4_000, 512), True),  # as many lines as threads share
+    ],
+)
+def test_few_long_columns_are_left_to_kernels_along_rows(
+    shape: tuple[int, ...], strips: bool
+) -> None:
+    """Channels that are normalised over a batch: threads share the rows of such kernels."""
+    program = _program(_normalised, shape)
+    assert _has_strips(program) == strips
+    made = compilation(program)
+    refused = [each.why for each in made.decisions if isinstance(each.why, Refusal)]
+    assert (NotFused.FEW_COLUMNS in [each.why for each in refused]) != strips
+    shared = [row for row in made.plan.instructions if "thread *" in row.source.text]
+    assert strips or len(shared) == 3
+
+
+def _normalised(x: gc.Node) -> gc.Node:
+    axes = tuple(range(x.rank - 1))
+    centred = x - gc.mean(x, axes, keepdims=True)
+    return centred / gc.sqrt(gc.mean(gc.square(centred), axes, keepdims=True) + 1e-3)
+
+
 # --- what they compute ------------------------------------------------------------------------
 
 
@@ -139,6 +169,16 @@ def test_results(
     given = {"x": rng.uniform(-3, 3, shape).astype(dtype.replace("f32", "f4").replace("f64", "f8"))}
     states = {state.name: function.variables[state] for state in function.program.states}
     check_results(function.program, given, states)
+
+
+def test_few_long_columns_have_the_same_bits_on_several_threads() -> None:
+    program = _program(_normalised, (9_000, 17))
+    given = {"x": np.random.default_rng(0).normal(3, 2, (9_000, 17)).astype("f4")}
+    check_results(program, given, {})
+    one, *others = (run_on_threads(program, given, threads, 256) for threads in (1, 2, 3))
+    for other in others:
+        for name, value in one.items():
+            assert value.tobytes() == other[name].tobytes()
 
 
 @pytest.mark.parametrize("seed", SEEDS)

@@ -66,6 +66,7 @@ class NotFused(enum.Enum):
     ORDERED = enum.auto()  # the op along lines
     TWO_PRODUCTS = enum.auto()  # two of them
     SUMS_ACROSS_ROWS = enum.auto()  # a sum
+    FEW_COLUMNS = enum.auto()  # a sum
     COSTLY_IN_EVERY_ROW = enum.auto()  # the costliest value
     READ_AS_A_WHOLE = enum.auto()  # a product, its operand
     MORE_THAN_A_TILE = enum.auto()  # a value

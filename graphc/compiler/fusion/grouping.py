@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterable, Sized
 from dataclasses import dataclass
 
@@ -21,6 +22,7 @@ from graphc.kernels.groups.group import (
 from graphc.kernels.loops.language.source import MOST_BUFFERS
 from graphc.kernels.loops.rewrites.passes import RECOMPUTE_COST
 from graphc.kernels.loops.thread_blocks import op_cost
+from graphc.kernels.machine import MACHINE
 from graphc.kernels.nests.loopnest import LoopNest, Phase, Reduces, plan_loops
 from graphc.kernels.nests.node_kinds import (
     external_operands,
@@ -39,6 +41,11 @@ from graphc.kernels.nests.row_blocks import reduced_in_blocks
 # The cost of a kernel's ops for an element, at most. What LLVM takes grows faster than the length
 # of a function; a value that is stored and loaded once for so much arithmetic costs nothing.
 MOST_COST = 256
+
+# Columns that one thread takes, so that no two write to one line, of whatever dtype.
+COLUMNS_OF_A_LINE = MACHINE.line_bytes
+# Fewer lines are not shared evenly.
+LINES_TO_SHARE = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,7 +150,9 @@ def group_storing(nodes: Iterable[Node], outputs: tuple[Node, ...]) -> Candidate
     nest = plan_loops(ordered, outputs)
     if isinstance(nest, Refusal):
         return nest
-    too_costly = _recomputed_by_row(nest) or _reduced_across_rows(nest)
+    too_costly = (
+        _recomputed_by_row(nest) or _reduced_across_rows(nest) or _reduced_by_one_thread(nest)
+    )
     return too_costly or LoopGroup(nest)
 
 
@@ -157,6 +166,29 @@ def _reduced_across_rows(nest: LoopNest) -> Refusal | None:
     if not rows or not nest.inner or last in nest.inner:
         return None
     return Refusal(NotFused.SUMS_ACROSS_ROWS, (rows[0],))
+
+
+def _reduced_by_one_thread(nest: LoopNest) -> Refusal | None:
+    """Refuses passes over few long columns of memory, such as the channels of a batch.
+
+    Threads share columns by whole lines of the cache, of which there are too few, and each pass
+    reads all from beyond the second cache. Kernels that run along the rows of memory read as
+    much, and threads share the rows.
+    """
+    extents, last = nest.domain.extents, len(nest.domain.extents) - 1
+    columns = [node for node, kind in nest.reduces.items() if kind is Reduces.ROW]
+    if not columns or not nest.outer or last in nest.inner or nest.passes < 2:
+        return None
+    lines = -(-extents[last] // COLUMNS_OF_A_LINE)
+    if math.prod(extents[axis] for axis in nest.outer if axis != last) * lines >= LINES_TO_SHARE:
+        return None
+    elements = math.prod(extents[axis] for axis in nest.inner) * min(
+        extents[last], COLUMNS_OF_A_LINE
+    )
+    itemsize = max(node.dtype.itemsize for node in nest.nodes)
+    if elements * itemsize <= MACHINE.second_cache_beside_bytes:
+        return None
+    return Refusal(NotFused.FEW_COLUMNS, (columns[0],))
 
 
 def _contraction_group(
