@@ -18,6 +18,7 @@ class Machine:
     """One core, its caches, and what threads cost that meet.
 
     line_bytes: of a cache line. page_bytes: of a page of memory.
+    near_pages: whose translated addresses a core has at hand, beside those of a few others.
     first_cache_bytes, first_cache_ways: of the nearest cache of data.
     second_cache_bytes: of a core's second cache, by the smallest that is common.
     vector_registers: how many there are, by their width in bits.
@@ -38,6 +39,7 @@ class Machine:
 
     line_bytes: int = 64
     page_bytes: int = 4096
+    near_pages: int = 48
     first_cache_bytes: int = 32 * 1024
     first_cache_ways: int = 8
     second_cache_bytes: int = 512 * 1024

@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from graphc.ir.lowering import Digit
-from graphc.kernels.products.microkernel import ITEM_BYTES
+from graphc.kernels.machine import MACHINE
+from graphc.kernels.products.microkernel import ITEM_BYTES, padded_columns
 
 Form = Literal["outer", "inner"]
 Packing = Literal["none", "transpose", "copy"]
@@ -138,8 +139,9 @@ class Tiling:
     other, as it does of every product of as many rows. `cycles`: estimated, of one core.
     `rest`: how the columns behind the last whole vector are computed, where it is otherwise; all
     else then says how those before are (`column_parts`).
-    `left_rows`: where left is computed, how many of its rows are at once; a multiple of `rows`.
-    `left_first`: a task is all panels, and such a block is computed once for them.
+    `left_rows`: where left is computed or copied, how many of its rows are at once; a multiple of
+    `rows`. `left_first`: a task is all panels, and such a block is computed once for them.
+    `left_copied`: a task is all panels, and copies its rows of left before the first, tile by tile.
     """
 
     form: Form
@@ -155,6 +157,12 @@ class Tiling:
     rest: Tiling | None = None
     left_rows: int = 0
     left_first: bool = False
+    left_copied: bool = False
+
+
+def has_narrow_vectors(dtype: str, lanes: int) -> bool:
+    """Whether vectors of so many elements are shorter than a cache line: of at most 256 bits."""
+    return lanes * ITEM_BYTES[dtype] < MACHINE.line_bytes
 
 
 def column_parts(contraction: Contraction, tiling: Tiling) -> tuple[Contraction, ...]:
@@ -260,6 +268,9 @@ def _part_reads_by_index(part: Contraction, tiling: Tiling) -> bool:
 def left_as_read(contraction: Contraction, tiling: Tiling) -> MatrixAccess:
     """The left operand as microkernels read it: where it stands, or a block of it in scratch."""
     left = contraction.left
+    if tiling.left_copied:
+        step = padded_columns(contraction.dtype, tiling.rows, tiling.lanes)
+        return MatrixAccess("left_values", 0, (), 1, step)
     if not left.is_computed:
         return left
     strides = (contraction.depth, 1)

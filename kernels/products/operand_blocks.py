@@ -6,13 +6,14 @@ computed stands in a thread's part of `scratch`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import ceil
 
 from graphc.ir.lowering import Digit
 from graphc.kernels.loops.language.source import Microkernel, advanced, flat_index
 from graphc.kernels.loops.language.statements import INDENT
+from graphc.kernels.machine import MACHINE
 from graphc.kernels.products.contraction import (
     Contraction,
     MatrixAccess,
@@ -20,8 +21,14 @@ from graphc.kernels.products.contraction import (
     Tiling,
     left_as_read,
 )
+from graphc.kernels.products.copy_microkernel import copy_microkernel
 from graphc.kernels.products.microkernel import Indices, transpose_microkernel
+from graphc.kernels.products.tile_sums import DEPTH_START, DEPTH_STEPS
 from graphc.kernels.products.window_microkernel import ENTRIES_AN_AXIS
+
+# Steps of the depth that are copied of all tiles before the next: their lines, each in another
+# page, may compete for the ways of one set of the first cache.
+COPIED_STEPS = MACHINE.first_cache_ways
 
 
 @dataclass(frozen=True)
@@ -82,7 +89,14 @@ class OperandBlocks:
             arrays["right_values"] = contraction.depth * tiling.columns
         if self.left is not None:
             arrays["left_values"] = contraction.depth * tiling.left_rows
+        if tiling.left_copied:
+            arrays["left_values"] = tiling.left_rows // tiling.rows * self._copied_tile
         return arrays
+
+    @property
+    def _copied_tile(self) -> int:
+        """The elements from one tile's rows of left to the next one's, where they are copied."""
+        return self.contraction.depth * left_as_read(self.contraction, self.tiling).column_stride
 
     # --- the right operand -----------------------------------------------------------------------
 
@@ -180,9 +194,43 @@ class OperandBlocks:
         body = [f"block_end = {clipped}", *_nested(loops, element)]
         return _nested([("block_start", f"{start}, {end}, {rows}")], body)
 
+    def copy_left(self, start: str, end: str, sizes: Sequence[int]) -> list[str]:
+        """Copies the rows of left from `start` to `end`, a tile's behind the one before; a tile has
+        as many rows as one of the sizes says, which are those of `tile_calls`.
+
+        Some steps of the depth at a time: steps may stand in different pages, and of so many the
+        first cache keeps the lines, of which each has rows of several tiles.
+        """
+        left, rows, depth = self.contraction.left, self.tiling.rows, self.contraction.depth
+        step = left_as_read(self.contraction, self.tiling).column_stride
+        terms = [*self._batch_terms(left), ("row_start", 1), (DEPTH_START, left.column_stride)]
+        source = advanced(left.buffer, flat_index(*terms, offset=left.offset))
+        tile = (f"((row_start - block_start) // {rows})", self._copied_tile)
+        target = advanced("left_values", flat_index(tile, (DEPTH_START, step)))
+
+        def call(size: int) -> str:
+            kernel = copy_microkernel(self.contraction.dtype, size, self.tiling.lanes)
+            self.microkernels[kernel.name] = kernel
+            operands = f"{source}, 1, {left.column_stride}, {source}, 0"
+            return f"{kernel.name}({DEPTH_STEPS}, {operands}, {target}, {step})"
+
+        counted = [rows_of_tile(rows, end)] if len(sizes) > 1 else []
+        last = f"{depth} - {DEPTH_START}"
+        fits = f"{DEPTH_START} <= {depth - COPIED_STEPS}"
+        return [
+            f"block_start = {start}",
+            f"for {DEPTH_START} in range(0, {depth}, {COPIED_STEPS}):",
+            f"{INDENT}{DEPTH_STEPS} = {COPIED_STEPS} if {fits} else {last}",
+            f"{INDENT}for row_start in range(block_start, {end}, {rows}):",
+            *(INDENT * 2 + line for line in (*counted, *tile_calls(sizes, call))),
+        ]
+
     def find_left_block(self) -> list[str]:
         """The rows of left from `row_start` on."""
         left = self.contraction.left
+        if self.tiling.left_copied:
+            tile = (f"((row_start - block_start) // {self.tiling.rows})", self._copied_tile)
+            return [f"{self.left_block} = {advanced('left_values', flat_index(tile))}"]
         if left.is_windowed:
             start = flat_index(*self._batch_terms(left), offset=left.offset)
             found = f"{self.left_block} = {advanced(left.buffer, start)}"
@@ -275,6 +323,24 @@ class OperandBlocks:
 
     def _batch_terms(self, access: MatrixAccess) -> list[tuple[str, int]]:
         return [*zip(self.batch_indices, access.batch_strides, strict=True)]
+
+
+def rows_of_tile(rows: int, end: str) -> str:
+    """How many rows the tile from `row_start` on has, of tiles of `rows` rows up to `end`."""
+    return f"block_rows = {rows} if row_start <= {end} - {rows} else {end} - row_start"
+
+
+def tile_calls(sizes: Sequence[int], call: Callable[[int], str]) -> list[str]:
+    """The call for as many rows as a tile has: one of the sizes, and `block_rows` if there are
+    several."""
+    if len(sizes) == 1:
+        return [call(sizes[0])]
+    lines = []
+    for position, size in enumerate(sizes):
+        branch = f"{'elif' if position else 'if'} block_rows == {size}:"
+        lines.append(branch if size != sizes[-1] else "else:")
+        lines.append(f"{INDENT}{call(size)}")
+    return lines
 
 
 def _counted_on(digits: Sequence[Digit]) -> list[str]:

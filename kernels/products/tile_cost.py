@@ -1,4 +1,7 @@
-"""What a tiling costs: cycles of a core that starts one full-width FMA a cycle."""
+"""What a tiling costs: cycles of a core that starts one full-width FMA a cycle.
+
+A core with narrower vectors starts two a cycle, and takes half a cycle for one here.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from graphc.kernels.machine import MACHINE
 from graphc.kernels.products.contraction import (
     Contraction,
     Tiling,
+    has_narrow_vectors,
     is_computed_by_columns,
     left_as_read,
     parts_of,
@@ -18,6 +22,11 @@ HALVED_VECTOR_BYTES = 64
 FAR_STEP_CYCLES = 1  # a step of depth whose row of the panel is not in the first cache, ...
 IN_PLACE_CYCLES = 0.5  # ... and the wait when its rows are not packed one behind the other
 STRIDED_STEP_CYCLES = 2  # a step to another page or cache line of the left operand
+NARROW_LOAD_CYCLES = 1.2  # a vector or an element that a step of narrow vectors loads
+NARROW_STEP_CYCLES = 9  # a shorter step of them waits for the FMA unit
+FAR_PAGE_CYCLES = 2  # a step of them to a page whose address has to be translated again
+NARROW_STREAM_BYTES = 12  # of left that come from beyond the second cache in a cycle of them
+COPIED_STEP_CYCLES = 4  # to copy a step of a tile's rows of left, and again for a mask
 STREAM_CYCLES = 0.25  # a step and a row of left above what is prefetched well
 WELL_PREFETCHED_ROWS = 8
 SCALAR_EPILOGUE_CYCLES = 3  # an element that the epilogue cannot vectorise
@@ -49,11 +58,15 @@ def estimated_cycles(contraction: Contraction, tiling: Tiling) -> float:
             cycles += panels * blocks * (tile + epilogue + MACHINE.call_cycles)
         if tiling.packing != "none":
             element = packing_cycles(contraction, tiling)
-            cycles += panels * columns * contraction.depth * element
+            tasks = _tasks_of_copies(contraction, tiling)
+            row = columns * element + _right_row_cycles(contraction, tiling, columns)
+            cycles += tasks * panels * contraction.depth * row
         if not tiling.left_first:
             cycles += panels * _left_cycles(contraction, tiling)
     if tiling.left_first:
         cycles += _left_cycles(contraction, tiling)
+    if tiling.left_copied:
+        cycles += _copied_left_cycles(contraction, tiling)
     variants = len(row_parts) * len(column_parts)
     return cycles * (1 + VARIANT_PENALTY * variants)
 
@@ -86,6 +99,19 @@ def _left_cycles(contraction: Contraction, tiling: Tiling) -> float:
     return runs * (vectors * lanes * element + rest * element * SCALAR_REST + RUN_CYCLES)
 
 
+def _tasks_of_copies(contraction: Contraction, tiling: Tiling) -> int:
+    """How many tasks pack each panel, at least, where left is copied."""
+    return ceil(contraction.rows / tiling.left_rows) if tiling.left_copied else 1
+
+
+def _copied_left_cycles(contraction: Contraction, tiling: Tiling) -> float:
+    """To copy the left operand once, a tile's rows of a step at a time."""
+    segments = vector_segments(contraction.dtype, tiling.rows, tiling.lanes)
+    loads = sum(1 if segment.valid == segment.lanes else 2 for segment in segments)
+    tiles = ceil(contraction.rows / tiling.rows)
+    return tiles * contraction.depth * COPIED_STEP_CYCLES * loads
+
+
 def _outer_cycles(contraction: Contraction, rows: int, columns: int, tiling: Tiling) -> float:
     item = ITEM_BYTES[contraction.dtype]
     share, way = MACHINE.first_cache_share_bytes, MACHINE.first_cache_way_bytes
@@ -96,23 +122,68 @@ def _outer_cycles(contraction: Contraction, rows: int, columns: int, tiling: Til
         MACHINE.narrow_fma_cycles if halved and segment.lanes < tiling.lanes else 1.0
         for segment in segments
     )
-    step = max(rows * fma, rows + len(segments), MACHINE.shortest_step_cycles)
+    narrow, loads = has_narrow_vectors(contraction.dtype, tiling.lanes), rows + len(segments)
+    if narrow:
+        step = max(rows * fma, NARROW_LOAD_CYCLES * loads, NARROW_STEP_CYCLES)
+    else:
+        step = max(rows * fma, loads, MACHINE.shortest_step_cycles)
     far_bytes = (contraction.columns if tiling.left_first else columns) * item
     if tiling.packing == "none":
         far_bytes = max(far_bytes, gcd(right.row_stride * item, way))
     if depth * far_bytes > share:
         step += FAR_STEP_CYCLES + columns * item / MACHINE.second_cache_bytes_a_cycle
         step += IN_PLACE_CYCLES if tiling.packing == "none" else 0
+    if tiling.packing == "none":
+        step += _right_row_cycles(contraction, tiling, columns)
+    if narrow:
+        read = left.column_stride if tiling.left_copied else rows
+        step += _narrow_stream_cycles(contraction, read)
+        if not (tiling.left_copied or left.is_windowed):
+            step += _page_cycles(depth, left.column_stride * item)
+    if tiling.left_copied:
+        return depth * (step + left.column_stride * item / MACHINE.second_cache_bytes_a_cycle)
     if depth * gcd(left.column_stride * item, way) > share:
         step += STRIDED_STEP_CYCLES
-        if contraction.rows * depth * item > MACHINE.second_cache_bytes:
+        if not narrow and contraction.rows * depth * item > MACHINE.second_cache_bytes:
             step += rows * item / MACHINE.strided_bytes_a_cycle
-    elif not left.is_windowed and depth * rows * item > share:
+    elif not (narrow or left.is_windowed) and depth * rows * item > share:
         step += STREAM_CYCLES * max(rows - WELL_PREFETCHED_ROWS, 0)
     # Rows whose addresses are a power of two apart compete for the ways of one cache set.
     if rows * gcd(left.row_stride * item, way) > MACHINE.first_cache_bytes:
         step += rows
     return depth * step
+
+
+def _narrow_stream_cycles(contraction: Contraction, elements: int) -> float:
+    """A step that reads so many elements of left, for those that the second cache does not hold."""
+    left = contraction.left
+    if left.is_computed or left.is_windowed:
+        return 0.0
+    return _streamed_cycles(contraction, contraction.rows, elements)
+
+
+def _streamed_cycles(contraction: Contraction, extent: int, elements: int) -> float:
+    """To read elements of an operand of such an extent beside the depth, if it is a large one."""
+    item = ITEM_BYTES[contraction.dtype]
+    is_near = extent * contraction.depth * item <= MACHINE.second_cache_bytes
+    return 0.0 if is_near else elements * item / NARROW_STREAM_BYTES
+
+
+def _right_row_cycles(contraction: Contraction, tiling: Tiling, columns: int) -> float:
+    """A step to the next row of a panel of the right operand, where it stands."""
+    right, item = contraction.right, ITEM_BYTES[contraction.dtype]
+    if right.is_computed or not has_narrow_vectors(contraction.dtype, tiling.lanes):
+        return 0.0
+    pages = _page_cycles(contraction.depth, right.row_stride * item)
+    if tiling.packing == "none":
+        return pages
+    return pages + _streamed_cycles(contraction, contraction.columns, columns)
+
+
+def _page_cycles(depth: int, step_bytes: int) -> float:
+    """A step, if all steps lead through more pages than a core has addresses of at hand."""
+    pages = min(abs(step_bytes), MACHINE.page_bytes) / MACHINE.page_bytes
+    return FAR_PAGE_CYCLES * pages if depth * pages > MACHINE.near_pages else 0.0
 
 
 def _window_cycles(contraction: Contraction, rows: int) -> float:
@@ -129,6 +200,8 @@ def _inner_cycles(contraction: Contraction, rows: int, columns: int, tiling: Til
     item = ITEM_BYTES[contraction.dtype]
     if contraction.depth * contraction.columns * item > MACHINE.first_cache_share_bytes:
         step += (rows + columns) * tiling.lanes * item / MACHINE.second_cache_bytes_a_cycle
+    if has_narrow_vectors(contraction.dtype, tiling.lanes):
+        step += _narrow_stream_cycles(contraction, rows * tiling.lanes)
     return ceil(contraction.depth / tiling.lanes) * step + rows * columns * LANE_SUM_CYCLES
 
 

@@ -15,7 +15,6 @@ from itertools import accumulate
 from math import ceil, prod
 
 from graphc.kernels.loops.language.source import THREAD_SHARE, Microkernel, flat_index, share_limits
-from graphc.kernels.loops.language.statements import INDENT
 from graphc.kernels.machine import MACHINE
 from graphc.kernels.products.contraction import (
     Contraction,
@@ -26,7 +25,12 @@ from graphc.kernels.products.contraction import (
 )
 from graphc.kernels.products.inner_microkernel import inner_microkernel
 from graphc.kernels.products.microkernel import ITEM_BYTES, microkernel, padded_columns
-from graphc.kernels.products.operand_blocks import OperandBlocks, Prologue
+from graphc.kernels.products.operand_blocks import (
+    OperandBlocks,
+    Prologue,
+    rows_of_tile,
+    tile_calls,
+)
 from graphc.kernels.products.tile_epilogue import (
     CHAINS,
     Epilogue,
@@ -154,7 +158,7 @@ class _Writer:
         panelled = min(cut, tiling.rows_per_task) if self.cuts_panels else contraction.columns
         self.task_rows = contraction.rows if self.cuts_panels else tiling.rows_per_task
         self.panels = ceil(panelled / tiling.columns)
-        self.panel_tasks = 1 if tiling.left_first else self.panels
+        self.panel_tasks = 1 if tiling.left_first or tiling.left_copied else self.panels
         self.tasks = self.chunks * self.panel_tasks * prod(contraction.batch)
         self.tile_stride = tiling.columns
         if tiling.form == "outer":
@@ -188,7 +192,10 @@ class _Writer:
             self._task_indices()
         if self.tiling.left_first:
             self._task_of_all_panels(2)
-        elif self.tiling.by_rows:
+        elif self.tiling.by_rows or self.tiling.left_copied:
+            if self.tiling.left_copied:
+                start, end = self._task_limits(2)
+                self.add(2, *self.operands.copy_left(start, end, self._block_sizes()))
             self.add(2, f"for column_panel in range({self.panels}):")
             self._each_width(3, self._panel)
         else:
@@ -268,16 +275,20 @@ class _Writer:
     def _pack(self, indent: int, columns: int) -> None:
         self.add(indent, *self.operands.pack(columns))
 
+    def _task_limits(self, indent: int) -> tuple[str, str]:
+        """The first row of a task, and the end of its rows."""
+        rows, task_rows = self.contraction.rows, self.task_rows
+        if task_rows >= rows:
+            return "0", str(rows)
+        last = f"row_end = row_chunk * {task_rows} + {task_rows}"
+        if rows % task_rows:
+            last += f" if row_chunk < {rows // task_rows} else {rows}"
+        self.add(indent, last)
+        return f"row_chunk * {task_rows}", "row_end"
+
     def _row_loop(self, indent: int) -> tuple[int, str, str]:
         """The rows of a task, in blocks where left is computed: (indentation, first row, end)."""
-        rows, task_rows = self.contraction.rows, self.task_rows
-        start, end = "0", str(rows)
-        if task_rows < rows:
-            start, end = f"row_chunk * {task_rows}", "row_end"
-            last = f"row_end = row_chunk * {task_rows} + {task_rows}"
-            if rows % task_rows:
-                last += f" if row_chunk < {rows // task_rows} else {rows}"
-            self.add(indent, last)
+        start, end = self._task_limits(indent)
         if self.operands.left is None:
             return indent, start, end
         self.add(indent, *self.operands.compute_left(start, end))
@@ -295,9 +306,8 @@ class _Writer:
         rows = str(sizes[0])
         if len(sizes) > 1:
             rows = "block_rows"
-            last = f"{end} - row_start"
-            self.add(indent + 1, f"{rows} = {block} if row_start <= {end} - {block} else {last}")
-        calls = self._calls(sizes, columns)
+            self.add(indent + 1, rows_of_tile(block, end))
+        calls = tile_calls(sizes, lambda size: self._call(size, columns))
         if self.sums is not None:
             start = "(row_start - block_start) * " if self.whole_rows else ""
             index = f"{start}{self.tile_stride} + e" if self.whole_rows else "e"
@@ -307,17 +317,6 @@ class _Writer:
         self.add(indent + 1, *calls)
         if not self.whole_rows:
             self._finish(indent + 1, rows, columns)
-
-    def _calls(self, sizes: Sequence[int], columns: int) -> list[str]:
-        """The call for as many rows as the tile has."""
-        if len(sizes) == 1:
-            return [self._call(sizes[0], columns)]
-        lines = []
-        for position, size in enumerate(sizes):
-            branch = f"{'elif' if position else 'if'} block_rows == {size}:"
-            lines.append(branch if size != sizes[-1] else "else:")
-            lines.append(f"{INDENT}{self._call(size, columns)}")
-        return lines
 
     def _blocks_of_whole_rows(self, indent: int, columns: int, start: str, end: str) -> None:
         """Blocks of rows of all columns: all tiles of one, then its epilogue."""

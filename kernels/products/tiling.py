@@ -20,6 +20,7 @@ from graphc.kernels.products.contraction import (
     orientations,
     parts_of,
 )
+from graphc.kernels.products.left_copies import may_copy_left, most_copied_rows, with_copied_tasks
 from graphc.kernels.products.microkernel import ITEM_BYTES, smallest_lanes, vector_segments
 from graphc.kernels.products.tile_cost import estimated_cycles, packing_cycles
 
@@ -67,30 +68,51 @@ def _tiling_of_parts(
     """Cut by rows where both parts are."""
     main, rest = (_tiling_of_one_part(part, vector_bits, threads) for part in parts)
     if main.by_rows != rest.by_rows:
-        main, rest = (_tiling_of_one_part(part, vector_bits, 1) for part in parts)
+        alone = [(part, _tiling_of_one_part(part, vector_bits, 1)) for part in parts]
+        main, rest = (
+            with_copied_tasks(part, each, threads) if each.left_copied else each
+            for part, each in alone
+        )
     columns = parts[1].columns
     reason = f"{main.reason}; the last {columns} of {parts[0].columns + columns} columns apart: "
     return replace(main, cycles=main.cycles + rest.cycles, reason=reason + rest.reason, rest=rest)
 
 
 def _tiling_of_one_part(contraction: Contraction, vector_bits: int, threads: int) -> Tiling:
-    cycles, tiling, oriented = min(_estimated(contraction, vector_bits), key=_cycles)
+    cycles, tiling, part = _best(contraction, vector_bits, threads)
     rows = rows_of_share(contraction, threads)
     if rows is not None:
         cut = _cut_by_rows(contraction, rows, tiling.form, vector_bits)
         limit = BY_ROWS_LIMIT if _is_small(contraction) else LARGE_BY_ROWS_LIMIT
         if cut is not None and cut.cycles <= limit * cycles:
             return cut
-    rows_per_task = _rows_per_task(oriented, tiling, threads)
-    if oriented.right.is_computed:
-        again = ceil(oriented.rows / rows_per_task) - 1
-        cycles += again * oriented.columns * oriented.depth * packing_cycles(oriented, tiling)
-    return replace(
-        tiling,
-        rows_per_task=rows_per_task,
-        cycles=cycles * prod(contraction.batch),
-        reason=_reason(oriented, tiling, cycles),
-    )
+    tiling = _with_tasks_for(threads, part, tiling)
+    if part.right.is_computed:
+        again = ceil(part.rows / tiling.rows_per_task) - 1
+        cycles += again * part.columns * part.depth * packing_cycles(part, tiling)
+    cycles_of_all = cycles * prod(contraction.batch)
+    return replace(tiling, cycles=cycles_of_all, reason=_reason(part, tiling, cycles))
+
+
+def _best(contraction: Contraction, vector_bits: int, threads: int) -> _Estimated:
+    """The one of the least cycles that has tasks for so many threads.
+
+    Of the form that is the best for one: an element is then summed in the same order.
+    """
+    estimated = _estimated(contraction, vector_bits)
+    best = min(estimated, key=_cycles)
+    chunks = ceil(contraction.rows / SMALLEST_PACKED_ROWS) * prod(contraction.batch)
+    if not best[1].left_copied or chunks >= threads:
+        return best
+    others = (each for each in estimated if not each[1].left_copied)
+    return min((each for each in others if each[1].form == best[1].form), key=_cycles)
+
+
+def _with_tasks_for(threads: int, part: Contraction, tiling: Tiling) -> Tiling:
+    """The tiling with rows of a task, as so many threads share them."""
+    if tiling.left_copied:
+        return with_copied_tasks(part, tiling, threads)
+    return replace(tiling, rows_per_task=_rows_per_task(part, tiling, threads))
 
 
 def _cut_by_rows(
@@ -104,7 +126,10 @@ def _cut_by_rows(
         each
         for each in _estimated(replace(contraction, rows=rows), vector_bits)
         # A chunk of a transposed product is some panels, which one block of rows cannot be for.
-        if each[1].form == form and not (contraction.is_computed and each[1].swapped)
+        if each[1].form == form
+        and not (contraction.is_computed and each[1].swapped)
+        # A task copies all of its rows at once.
+        and not (each[1].left_copied and each[1].left_rows < rows)
     ]
     if not found:
         return None
@@ -253,11 +278,14 @@ def _packings(contraction: Contraction, lanes: int) -> tuple[Packing, ...]:
 
 
 def _with_left(contraction: Contraction, tile: Tiling) -> Iterator[Tiling]:
-    """The ways in which the tile may get a left operand that is computed: as many rows at once as
-    fit the first cache, in whole tiles (and vectors, where they run along the rows); for each
-    panel, or once for all panels, which the second cache holds beside it."""
+    """The ways in which the tile may get its left operand: as it stands or copied. One that is
+    computed: as many rows at once as fit the first cache, in whole tiles (and vectors, where they
+    run along the rows); for each panel, or once for all panels, which the second cache holds beside
+    it."""
     if not contraction.left.is_computed:
         yield tile
+        if may_copy_left(contraction, tile):
+            yield replace(tile, left_copied=True, left_rows=most_copied_rows(contraction, tile))
         return
     item, rows = ITEM_BYTES[contraction.dtype], tile.rows
     least = lcm(rows, tile.lanes) if is_computed_by_columns(contraction) else rows
@@ -328,6 +356,8 @@ def _reason(contraction: Contraction, tiling: Tiling, cycles: float) -> str:
     if contraction.left.is_computed:
         times = "for all panels" if tiling.left_first else "for each panel"
         parts.append(f"{tiling.left_rows} rows of the left operand computed at once {times}")
+    if tiling.left_copied:
+        parts.append(f"{tiling.left_rows} rows of the left operand copied, tile by tile")
     parts.append(_packing_text(contraction, tiling))
     if contraction.is_gathered:
         parts.append("rows of one operand gathered while they are read")
@@ -343,7 +373,8 @@ def _packing_text(contraction: Contraction, tiling: Tiling) -> str:
     if contraction.right.is_computed:
         after = ", then transposed" if tiling.packing == "transpose" else ""
         return f"right panel computed into scratch{after}"
-    in_place = "right operand" if contraction.left.is_computed else "operands"
+    apart = contraction.left.is_computed or tiling.left_copied
+    in_place = "right operand" if apart else "operands"
     return {
         "none": f"{in_place} read in place",
         "transpose": "right panel transposed into scratch",

@@ -15,6 +15,7 @@ import pytest
 from graphc.ir.op import Array
 from graphc.kernels.loops.language.source import Microkernel
 from graphc.kernels.native.llvm import compile_ir, default_target
+from graphc.kernels.products.copy_microkernel import copy_microkernel
 from graphc.kernels.products.inner_microkernel import inner_microkernel
 from graphc.kernels.products.microkernel import (
     ITEM_BYTES,
@@ -160,3 +161,21 @@ def test_transposes(columns: int, dtype: str, side: Side) -> None:
             c = guarded(np.full((depth, stride), np.nan, FUNCTIONS[dtype]), side)
             call(depth, a, depth, 1, a, 0, c, stride)
             np.testing.assert_array_equal(c[:, :columns], x.T)
+
+
+@pytest.mark.parametrize("side", SIDES)
+@pytest.mark.parametrize("dtype", FUNCTIONS)
+@pytest.mark.parametrize("rows", [1, 3, 4, 6, 11])
+def test_copies_of_rows(rows: int, dtype: str, side: Side) -> None:
+    """Of some rows of more that stand side by side."""
+    lanes, rng = lanes_of(dtype), np.random.default_rng(rows)
+    call = _caller(copy_microkernel(dtype, rows, lanes))
+    stride = padded_columns(dtype, rows, lanes)
+    for depth in (1, 2, 5):
+        x = _whole_numbers(rng, dtype, depth, rows + 2)
+        # Before the first and behind the last of them nothing is read.
+        inside = x.reshape(-1)[1 : x.size - 1]
+        a = guarded(inside, side, writable=False)
+        c = guarded(np.full((depth, stride), np.nan, FUNCTIONS[dtype]), side)
+        call(depth, a, 1, rows + 2, a, 0, c, stride)
+        np.testing.assert_array_equal(c[:, :rows], x[:, 1 : rows + 1])

@@ -49,6 +49,9 @@ def _known() -> Iterator[tuple[Contraction, int]]:
     yield plain("f32", 15, 300, 200, "rows", "columns")[0], 256
     yield plain("f32", 7, 1, 97, "columns", "columns")[0], 256
     yield replace(plain("f64", 16, 300, 50)[0], block=4), 512
+    # Left is copied where there are rows for all threads, and columns apart are cut by rows.
+    yield plain("f32", 200, 512, 200, "columns", "columns")[0], 256
+    yield plain("f32", 1000, 1000, 150, "columns")[0], 256
     blocks, _ = plain("f32", 200, 300, 97, "columns")
     yield replace(blocks, left=replace(blocks.left, computed_cycles=1.0), block=10), 256
 
@@ -94,3 +97,8 @@ def test_whatever_the_number_of_threads(seed: int | None) -> None:
                     assert each.rows_per_task == rows_of_share(contraction, threads), where
                 if contraction.whole_rows:
                     assert each.columns >= part.columns, where
+                if each.left_copied:
+                    assert bits < 512, where
+                    assert each.left_rows % each.rows == 0, where
+                    assert each.rows_per_task <= each.left_rows, where
+                    assert each.by_rows or -(-part.rows // each.rows_per_task) >= threads, where
