@@ -106,6 +106,24 @@ def test_batches_by_length_have_every_sequence_once() -> None:
         gc.data.BucketedBatches(x, [1, 2], 4, boundaries=(8,))
 
 
+@pytest.mark.parametrize(("length", "filled"), [(1, 4), (3, 4), (4, 4), (5, 8), (8, 8)])
+def test_a_sequence_is_filled_up_to_the_least_boundary_that_holds_it(
+    length: int, filled: int
+) -> None:
+    batches = gc.data.BucketedBatches([np.ones(length)], [0], 4, boundaries=(8, 4), value=-1)
+    ((rows, _),) = batches
+    np.testing.assert_array_equal(rows, [[1] * length + [-1] * (filled - length)])
+
+
+def test_rows_of_targets_belong_to_their_sequences() -> None:
+    """Some of integers and some of floats: as floats, all of them."""
+    x = [np.full(n, n) if n % 2 else np.full(n, n + 0.5) for n in range(1, 9)]
+    y = [10 * each for each in x]
+    for rows, targets in gc.data.BucketedBatches(x, y, 3, boundaries=(4, 8)):
+        np.testing.assert_array_equal(targets, 10 * rows)
+        assert set(rows[rows > 0].ravel()) <= {n if n % 2 else n + 0.5 for n in range(1, 9)}
+
+
 def test_fit_takes_batches_by_length() -> None:
     random = np.random.default_rng(1)
     x = [random.integers(1, 5, length) for length in random.integers(1, 9, 64)]

@@ -287,6 +287,23 @@ def test_with_a_cache_tokens_are_those_of_the_whole_sequence(mode: Any) -> None:
 KEPT = ("keys", "values")
 
 
+def test_a_mask_hides_tokens_of_a_cache() -> None:
+    """Beside those that have not come yet; as a mask hides them in the whole sequence."""
+    x = normal(1, 5, 8)
+    graph, (node,) = given(x)
+    attend = gc.nn.MultiHeadAttention(2, 4)
+    flags = np.array([True, False, True, True, False, True, True])
+    shown = graph.constant(flags, "bool")
+    whole = call([node], attend(node, mask=shown[:5], causal=True), [x])
+    token = graph.input("token", (1, 1, 8), "f64")
+    position = graph.variable("position", 0, (), "i32")
+    cache = gc.nn.KeyValueCache(7, position)
+    one = attend(token, mask=shown, cache=cache)
+    step = gc.function([token], one, {**cache.updates, position: position + 1}, mode="reference")
+    found = np.concatenate([step(x[:, n : n + 1]) for n in range(5)], axis=1)
+    np.testing.assert_allclose(found, whole, rtol=1e-10, atol=1e-12)
+
+
 def test_a_cache_is_for_one_token_a_call() -> None:
     graph, (x,) = given(normal(1, 2, 8))
     position = graph.variable("position", 0, (), "i32")

@@ -21,13 +21,20 @@ def sigmoid(x: Any) -> Any:
     return 1 / (1 + np.exp(-x))
 
 
+def seen_of(h: Any, v: Values) -> Any:
+    """What recurrent kernels read of h: without the features that are dropped."""
+    return h * v.get("kept", 1.0)
+
+
 def rnn_step(x: Any, states: Any, v: Values) -> Any:
-    return (np.tanh(x @ v["kernel"] + states[0] @ v["recurrent_kernel"] + v["bias"]),)
+    h = seen_of(states[0], v)
+    return (np.tanh(x @ v["kernel"] + h @ v["recurrent_kernel"] + v["bias"]),)
 
 
 def lstm_step(x: Any, states: Any, v: Values) -> Any:
     h, c = states
-    i, f, g, o = np.split(x @ v["kernel"] + h @ v["recurrent_kernel"] + v["bias"], 4, -1)
+    seen = seen_of(h, v)
+    i, f, g, o = np.split(x @ v["kernel"] + seen @ v["recurrent_kernel"] + v["bias"], 4, -1)
     c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
     return sigmoid(o) * np.tanh(c), c
 
@@ -35,7 +42,7 @@ def lstm_step(x: Any, states: Any, v: Values) -> Any:
 def gru_step(x: Any, states: Any, v: Values) -> Any:
     (h,) = states
     xz, xr, xn = np.split(x @ v["kernel"] + v["bias"][0], 3, -1)
-    hz, hr, hn = np.split(h @ v["recurrent_kernel"] + v["bias"][1], 3, -1)
+    hz, hr, hn = np.split(seen_of(h, v) @ v["recurrent_kernel"] + v["bias"][1], 3, -1)
     z, r = sigmoid(xz + hz), sigmoid(xr + hr)
     return (z * h + (1 - z) * np.tanh(xn + r * hn),)
 
@@ -44,8 +51,9 @@ def early_gru_step(x: Any, states: Any, v: Values) -> Any:
     (h,) = states
     xz, xr, xn = np.split(x @ v["kernel"] + v["bias"], 3, -1)
     uz, ur, un = np.split(v["recurrent_kernel"], 3, -1)
-    z, r = sigmoid(xz + h @ uz), sigmoid(xr + h @ ur)
-    return (z * h + (1 - z) * np.tanh(xn + (r * h) @ un),)
+    seen = seen_of(h, v)
+    z, r = sigmoid(xz + seen @ uz), sigmoid(xr + seen @ ur)
+    return (z * h + (1 - z) * np.tanh(xn + (r * seen) @ un),)
 
 
 def random_bias() -> Any:
@@ -179,6 +187,25 @@ def test_features_are_dropped_in_all_steps_alike() -> None:
     assert (found == found[:, :1]).all()
     used = gc.function(x, gc.inference(trained), variables=graph.variables, mode="reference")
     np.testing.assert_allclose(np.arctanh(used(np.full_like(X, 0.25)))[..., :FEATURES], 0.25)
+
+
+@every_layer
+def test_dropped_states_are_hidden_from_recurrent_kernels_alone(kind: str) -> None:
+    """The same ones of a sample in all steps: each sample is one of all that may be dropped."""
+    graph = gc.Graph(seed=1)
+    x = graph.input("x", (BATCH, TIME, FEATURES), "f64")
+    layer = STEPS[kind][0](UNITS, recurrent_dropout=0.5, return_sequences=True)
+    found = gc.function(x, layer(x), mode="reference")(X)
+    values = values_of(layer, graph)
+    dropped = []
+    for sample in range(BATCH):
+        for number in range(2**UNITS):
+            kept = np.array([number >> unit & 1 for unit in range(UNITS)])
+            outputs, _ = gone_through(kind, values | {"kept": 2.0 * kept})
+            if np.allclose(found[sample], outputs[sample], rtol=1e-12, atol=1e-13):
+                dropped.append(number)
+    assert len(dropped) == BATCH and len(set(dropped)) > 1
+    assert set(dropped) - {0, 2**UNITS - 1}
 
 
 def test_a_forget_gate_begins_open() -> None:
