@@ -12,7 +12,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from math import ceil
 
-from graphc.kernels.loops.language.statements import Block, Element, Stack
+from graphc.kernels.loops.language.statements import (
+    Block,
+    Element,
+    Stack,
+    Statement,
+    assigned,
+    increased,
+)
 from graphc.kernels.loops.rewrites.pairwise import PairwiseStack, entries_of
 from graphc.kernels.ordered.lines import LINE, PLACE, LineArray
 
@@ -63,13 +70,19 @@ def one_after_the_other(
         body.assign(y.element(PLACE, "0"), CARRY)
         into.loop(PLACE, f"1, {length}", body)
         return
-    carry = f"{CARRY}[{LINE}]"
+    carry = Element(CARRY, LINE)
     into.add(Stack(CARRY, step.dtype, width))
-    first = [f"{VALUE} = {x.at('0')}", f"{carry} = {VALUE}", f"{y.at('0')} = {VALUE}"]
-    into.loop(LINE, lines, Block.of_lines(*first))
+    first = Block.of(
+        assigned(VALUE, x.at("0")), assigned(carry, VALUE), assigned(y.element("0"), VALUE)
+    )
+    into.loop(LINE, lines, first)
     later = Block()
-    value = [f"{VALUE} = {step.of(carry, PLACE, LINE)}", *first[1:2], f"{y.at(PLACE)} = {VALUE}"]
-    later.loop(LINE, lines, Block.of_lines(*value))
+    value = Block.of(
+        assigned(VALUE, step.of(str(carry), PLACE, LINE)),
+        assigned(carry, VALUE),
+        assigned(y.element(PLACE), VALUE),
+    )
+    later.loop(LINE, lines, value)
     into.loop(PLACE, f"1, {length}", later)
 
 
@@ -78,33 +91,32 @@ def blocks_side_by_side(
 ) -> None:
     """Sums of long lines side by side, each in blocks."""
 
-    def each(block: Block, *statements: str) -> None:
-        block.loop(LINE, lines, Block.of_lines(*statements))
+    def each(block: Block, *statements: Statement) -> None:
+        block.loop(LINE, lines, Block.of(*statements))
 
-    def entry(number: str) -> str:
-        return f"{ENTRIES}[{number} * {width} + {LINE}]"
+    def entry(number: str) -> Element:
+        return Element(ENTRIES, f"{number} * {width} + {LINE}")
 
-    total, before = f"{TOTAL}[{LINE}]", f"{BEFORE}[{LINE}]"
+    total, before = Element(TOTAL, LINE), Element(BEFORE, LINE)
     entries = entries_of(ceil(length / BESIDE_LENGTH))
     into.add(Stack(TOTAL, step.dtype, width))
     into.add(Stack(BEFORE, step.dtype, width))
     into.add(Stack(ENTRIES, step.dtype, entries * width))
-    each(into, f"{before} = {step.zero}")
+    each(into, assigned(before, step.zero))
     into.extend(STACK.begun())
     block, inside, merged = Block(), Block(), Block()
     last = length - BESIDE_LENGTH
     block.assign(END, f"{START} + {BESIDE_LENGTH} if {START} <= {last} else {length}")
-    each(block, f"{total} = {step.zero}")
-    value = [f"{VALUE} = {step.of(total, PLACE, LINE)}", f"{total} = {VALUE}"]
-    each(inside, *value, f"{y.at(PLACE)} = {before} + {VALUE}")
+    each(block, assigned(total, step.zero))
+    value = [assigned(VALUE, step.of(str(total), PLACE, LINE)), assigned(total, VALUE)]
+    each(inside, *value, assigned(y.element(PLACE), f"{before} + {VALUE}"))
     block.loop(PLACE, f"{START}, {END}", inside)
-    each(block, f"{entry(STACK.top)} = {total}")
-    lower = entry(f"({STACK.top} - 1)")
-    each(merged, f"{lower} = {lower} + {entry(STACK.top)}")
+    each(block, assigned(entry(STACK.top), total))
+    each(merged, increased(entry(f"({STACK.top} - 1)"), entry(STACK.top)))
     block.extend(STACK.pushed(merged))
-    each(block, f"{before} = {entry('0')}")
+    each(block, assigned(before, entry("0")))
     sums = Block()
-    each(sums, f"{before} = {before} + {entry(ENTRY)}")
+    each(sums, increased(before, entry(ENTRY)))
     block.loop(ENTRY, f"1, {STACK.top}", sums)
     into.loop(START, f"0, {length}, {BESIDE_LENGTH}", block)
 
@@ -120,34 +132,34 @@ def one_line_in_blocks(into: Block, step: Step, x: LineArray, y: LineArray, leng
     into.loop(START, f"0, {whole}, {BLOCK_LENGTH}", _block(step, x, y))
     if whole < length:
         into.assign(TOTAL, step.zero)
-        rest = [
-            f"{TOTAL} = {step.of(TOTAL, PLACE, '0')}",
-            f"{y.at(PLACE, '0')} = {BEFORE} + {TOTAL}",
-        ]
-        into.loop(PLACE, f"{whole}, {length}", Block.of_lines(*rest))
+        rest = Block.of(
+            assigned(TOTAL, step.of(TOTAL, PLACE, "0")),
+            assigned(y.element(PLACE, "0"), f"{BEFORE} + {TOTAL}"),
+        )
+        into.loop(PLACE, f"{whole}, {length}", rest)
 
 
 def _block(step: Step, x: LineArray, y: LineArray) -> Block:
     """The lines of one block, behind which `before` is the sum of all so far."""
-    total = f"{TOTALS}[{PART}]"
+    total = Element(TOTALS, PART)
     place = f"{START} + {PART} * {PART_LENGTH} + {PLACE}"
     first = place.removesuffix(f" + {PLACE}")
     block, inside, offset = Block(), Block(), Block()
-    begun = [f"{total} = {x.at(first, '0')}", f"{y.at(first, '0')} = {total}"]
-    block.loop(PART, PARTS, Block.of_lines(*begun))
-    value = [f"{VALUE} = {step.of(total, place, '0')}", f"{total} = {VALUE}"]
-    inside.loop(PART, PARTS, Block.of_lines(*value, f"{y.at(place, '0')} = {VALUE}"))
+    begun = [assigned(total, x.at(first, "0")), assigned(y.element(first, "0"), total)]
+    block.loop(PART, PARTS, Block.of(*begun))
+    value = [assigned(VALUE, step.of(str(total), place, "0")), assigned(total, VALUE)]
+    inside.loop(PART, PARTS, Block.of(*value, assigned(y.element(place, "0"), VALUE)))
     block.loop(PLACE, f"1, {PART_LENGTH}", inside)
-    element = y.at(place, "0")
-    offset.loop(PLACE, PART_LENGTH, Block.of_lines(f"{element} = {BEFORE} + {element}"))
+    element = y.element(place, "0")
+    offset.loop(PLACE, PART_LENGTH, Block.of(assigned(element, f"{BEFORE} + {element}")))
     offset.assign(BEFORE, f"{BEFORE} + {total}")
     block.loop(PART, PARTS, offset)
     totals = [f"{TOTALS}[{part}]" for part in range(PARTS)]
     block.assign(Element(ENTRIES, STACK.top), _sum_in_pairs(totals))
-    lower = f"{ENTRIES}[{STACK.top} - 1]"
-    block.extend(STACK.pushed(Block.of_lines(f"{lower} = {lower} + {ENTRIES}[{STACK.top}]")))
+    merged = increased(Element(ENTRIES, f"{STACK.top} - 1"), Element(ENTRIES, STACK.top))
+    block.extend(STACK.pushed(Block.of(merged)))
     block.assign(BEFORE, f"{ENTRIES}[0]")
-    sums = Block.of_lines(f"{BEFORE} = {BEFORE} + {ENTRIES}[{ENTRY}]")
+    sums = Block.of(increased(BEFORE, Element(ENTRIES, ENTRY)))
     block.loop(ENTRY, f"1, {STACK.top}", sums)
     return block
 

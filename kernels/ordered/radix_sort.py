@@ -11,7 +11,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from graphc.kernels.loops.language.statements import Block, Element, Stack
+from graphc.kernels.loops.language.statements import (
+    Block,
+    Break,
+    Element,
+    Stack,
+    Statement,
+    assigned,
+    increased,
+)
 from graphc.kernels.ordered.lines import PLACE
 
 # More values of a digit would need more memory than the first cache has: keys go to all of them in
@@ -71,7 +79,7 @@ class Line:
     length: int
     load_of: Callable[[str], str]
     arrays: tuple[str, ...]
-    store: Callable[[str, str], str]
+    store: Callable[[str, str], Statement]
 
 
 @dataclass(frozen=True)
@@ -85,7 +93,7 @@ class _Moved:
     key: Callable[[str], str]
     other: Callable[[str], str]
     slot: Callable[[str], str]
-    store: Callable[[str, str, str], list[str]]
+    store: Callable[[str, str, str], list[Statement]]
 
 
 def radix_sort(into: Block, digits: Digits, line: Line, kept: int) -> None:
@@ -102,7 +110,8 @@ def radix_sort(into: Block, digits: Digits, line: Line, kept: int) -> None:
         given = replace(given, store=lambda to, key, other: [line.store(to, key)])
     _begins(into, "0")
     _move(into, line, given)
-    into.add_lines(f"{SOURCE} = 0", f"{TARGET} = {line.length}")
+    into.assign(SOURCE, "0")
+    into.assign(TARGET, str(line.length))
     _passes(into, first, line, range(1, passes))
     if first is not digits:
         _insert(into, line)
@@ -112,18 +121,19 @@ def radix_sort(into: Block, digits: Digits, line: Line, kept: int) -> None:
         into.branch(f"{MOVES} > {line.length}", again)
     if passes == first.count:
         stored = line.store(PLACE, f"{line.arrays[-1]}[{SOURCE} + {PLACE}]")
-        into.loop(PLACE, kept, Block.of_lines(stored))
+        into.loop(PLACE, kept, Block.of(stored))
     elif passes:
         _begins(into, str(passes * VALUES))
         last = _from_arrays(line, lambda key: digits.slot(key, passes))
         _move(into, line, replace(last, store=lambda to, key, other: [line.store(to, key)]))
 
 
-def _to_arrays(line: Line, target: str) -> Callable[[str, str, str], list[str]]:
+def _to_arrays(line: Line, target: str) -> Callable[[str, str, str], list[Statement]]:
     keys, *others = line.arrays
     return lambda to, key, other: [
-        f"{keys}[{target}{to}] = {key}", *(f"{array}[{target}{to}] = {other}" for array in others)
-    ]  # fmt: skip
+        assigned(Element(keys, f"{target}{to}"), key),
+        *(assigned(Element(array, f"{target}{to}"), other) for array in others),
+    ]
 
 
 def _from_arrays(line: Line, slot: Callable[[str], str]) -> _Moved:
@@ -139,7 +149,7 @@ def _from_arrays(line: Line, slot: Callable[[str], str]) -> _Moved:
 def _count(into: Block, digits: Digits, line: Line, load: Callable[[str], str]) -> None:
     """How often each value of each digit occurs: of every second key apart, since a count that the
     key before has changed is not at hand at once."""
-    zero = Block.of_lines(f"{COUNTS}[{SLOT}] = 0")
+    zero = Block.of(assigned(Element(COUNTS, SLOT), "0"))
     into.loop(SLOT, 2 * digits.slots, zero)
     whole = line.length // 2 * 2
     if whole:
@@ -147,8 +157,7 @@ def _count(into: Block, digits: Digits, line: Line, load: Callable[[str], str]) 
     if whole < line.length:
         into.loop(PLACE, f"{whole}, {line.length}", _counted(digits, load, 1))
     both = Block()
-    slot = Element(COUNTS, SLOT)
-    both.accumulate(slot, f"{slot} + {COUNTS}[{digits.slots} + {SLOT}]")
+    both.add(increased(Element(COUNTS, SLOT), Element(COUNTS, f"{digits.slots} + {SLOT}")))
     into.loop(SLOT, digits.slots, both)
 
 
@@ -165,14 +174,16 @@ def _counted(digits: Digits, load: Callable[[str], str], keys: int) -> Block:
 
 def _begins(into: Block, first: str) -> None:
     """In place of each count of a digit the number of keys that come before, and `most` of them."""
-    into.add_lines(f"{TO} = 0", f"{MOST} = 0")
-    begins = [
-        f"{COUNT} = {COUNTS}[{SLOT}]",
-        f"{COUNTS}[{SLOT}] = {TO}",
-        f"{TO} = {TO} + {COUNT}",
-        f"{MOST} = {COUNT} if {COUNT} > {MOST} else {MOST}",
-    ]
-    into.loop(SLOT, f"{first}, {first} + {VALUES}", Block.of_lines(*begins))
+    into.assign(TO, "0")
+    into.assign(MOST, "0")
+    count = Element(COUNTS, SLOT)
+    begins = Block.of(
+        assigned(COUNT, count),
+        assigned(count, TO),
+        increased(TO, COUNT),
+        assigned(MOST, f"{COUNT} if {COUNT} > {MOST} else {MOST}"),
+    )
+    into.loop(SLOT, f"{first}, {first} + {VALUES}", begins)
 
 
 def _move(into: Block, line: Line, moved: _Moved) -> None:
@@ -184,24 +195,25 @@ def _move(into: Block, line: Line, moved: _Moved) -> None:
     """
     whole = line.length // TOGETHER * TOGETHER
     if whole:
-        body = Block.of_lines(*_several(moved, TOGETHER))
+        body = Block.of(*_several(moved, TOGETHER))
         into.loop(PLACE, f"0, {whole}, {TOGETHER}", body)
     if whole < line.length:
-        into.loop(PLACE, f"{whole}, {line.length}", Block.of_lines(*_several(moved, 1)))
+        into.loop(PLACE, f"{whole}, {line.length}", Block.of(*_several(moved, 1)))
 
 
-def _several(moved: _Moved, count: int) -> list[str]:
+def _several(moved: _Moved, count: int) -> list[Statement]:
     numbers = range(count)
     at = [f"{PLACE} + {n}" if n else PLACE for n in numbers]
-    lines = [f"{KEY}_{n} = {moved.key(at[n])}" for n in numbers]
-    lines += [f"{SLOT}_{n} = {moved.slot(f'{KEY}_{n}')}" for n in numbers]
+    counts = [Element(COUNTS, f"{SLOT}_{n}") for n in numbers]
+    made: list[Statement] = [assigned(f"{KEY}_{n}", moved.key(at[n])) for n in numbers]
+    made += [assigned(f"{SLOT}_{n}", moved.slot(f"{KEY}_{n}")) for n in numbers]
     for n in numbers:
         same = [f" + ({SLOT}_{n} == {SLOT}_{before})" for before in range(n)]
-        lines.append(f"{TO}_{n} = {COUNTS}[{SLOT}_{n}]{''.join(same)}")
-    lines += [f"{COUNTS}[{SLOT}_{n}] = {TO}_{n} + 1" for n in numbers]
+        made.append(assigned(f"{TO}_{n}", f"{counts[n]}{''.join(same)}"))
+    made += [assigned(counts[n], f"{TO}_{n} + 1") for n in numbers]
     for n in numbers:
-        lines += moved.store(f"{TO}_{n}", f"{KEY}_{n}", moved.other(at[n]))
-    return lines
+        made += moved.store(f"{TO}_{n}", f"{KEY}_{n}", moved.other(at[n]))
+    return made
 
 
 def _passes(into: Block, digits: Digits, line: Line, numbers: range) -> None:
@@ -226,13 +238,17 @@ def _insert(into: Block, line: Line) -> None:
     """Puts each key before those that are greater, until there were too many of these."""
     keys = line.arrays[0]
     into.assign(MOVES, "0")
-    each, found = Block.of_lines(f"{KEY} = {keys}[{PLACE}]"), Block.of_lines(f"{TO} = {PLACE}")
-    found.add_lines(*(f"{COUNT} = {array}[{PLACE}]" for array in line.arrays[1:]))
-    moved = [f"{array}[{TO}] = {array}[{TO} - 1]" for array in line.arrays]
-    moved += [f"{TO} = {TO} - 1", f"{MOVES} = {MOVES} + 1"]
-    found.repeat(f"{TO} > {SOURCE} and {KEY} < {keys}[{TO} - 1]", Block.of_lines(*moved))
+    each, found = Block.of(assigned(KEY, Element(keys, PLACE))), Block.of(assigned(TO, PLACE))
+    found.add(*(assigned(COUNT, Element(array, PLACE)) for array in line.arrays[1:]))
+    before = f"{TO} - 1"
+    moved = Block.of(
+        *(assigned(Element(array, TO), Element(array, before)) for array in line.arrays),
+        assigned(TO, before),
+        increased(MOVES, "1"),
+    )
+    found.repeat(f"{TO} > {SOURCE} and {KEY} < {keys}[{before}]", moved)
     found.assign(Element(keys, TO), KEY)
-    found.add_lines(*(f"{array}[{TO}] = {COUNT}" for array in line.arrays[1:]))
-    found.branch(f"{MOVES} > {line.length}", Block.of_lines("break"))
+    found.add(*(assigned(Element(array, TO), COUNT) for array in line.arrays[1:]))
+    found.branch(f"{MOVES} > {line.length}", Block.of(Break()))
     each.branch(f"{KEY} < {keys}[{PLACE} - 1]", found)
     into.loop(PLACE, f"{SOURCE} + 1, {SOURCE} + {line.length}", each)

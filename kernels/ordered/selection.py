@@ -6,7 +6,7 @@ these. In a line without any order few are.
 
 from __future__ import annotations
 
-from graphc.kernels.loops.language.statements import Block, Stack
+from graphc.kernels.loops.language.statements import Accumulate, Block, Element, Stack, assigned
 from graphc.kernels.ordered.lines import PLACE
 from graphc.kernels.ordered.radix_sort import KEY
 
@@ -23,15 +23,15 @@ def select_first(into: Block, length: int, kept: int, key: str, dtype: str) -> N
     `best_places`; of equal keys the first. key: source of that of element i."""
     into.add(Stack(BEST, dtype, kept))
     into.add(Stack(BEST_PLACES, "i64", kept))
-    begun = Block.of_lines(f"{KEY} = {key}", f"{TO} = {PLACE}")
+    begun = Block.of(assigned(KEY, key), assigned(TO, PLACE))
     begun.extend(_insertion())
     into.loop(PLACE, kept, begun)
     into.assign(LAST, f"{BEST}[{kept - 1}]")
     whole = (length - kept) // LOOKED_AT * LOOKED_AT + kept
     each = _each(kept, key)
     if whole > kept:
-        looked = Block.of_lines(f"{NEWEST} = {LAST}")
-        least = Block.of_lines(f"{NEWEST} = minimum_reassoc({NEWEST}, {key})")
+        looked = Block.of(assigned(NEWEST, LAST))
+        least = Block.of(Accumulate(NEWEST, f"minimum_reassoc({NEWEST}, {key})"))
         looked.loop(PLACE, f"{START}, {START} + {LOOKED_AT}", least)
         inside = Block()
         inside.loop(PLACE, f"{START}, {START} + {LOOKED_AT}", each)
@@ -41,7 +41,7 @@ def select_first(into: Block, length: int, kept: int, key: str, dtype: str) -> N
 
 
 def _each(kept: int, key: str) -> Block:
-    each, found = Block.of_lines(f"{KEY} = {key}"), Block.of_lines(f"{TO} = {kept - 1}")
+    each, found = Block.of(assigned(KEY, key)), Block.of(assigned(TO, str(kept - 1)))
     found.extend(_insertion())
     found.assign(LAST, f"{BEST}[{kept - 1}]")
     each.branch(f"{KEY} < {LAST}", found)
@@ -50,12 +50,13 @@ def _each(kept: int, key: str) -> Block:
 
 def _insertion() -> Block:
     """Puts a key among the best, of which those from `to` on are one place further then."""
-    moved = [
-        f"{BEST}[{TO}] = {BEST}[{TO} - 1]",
-        f"{BEST_PLACES}[{TO}] = {BEST_PLACES}[{TO} - 1]",
-        f"{TO} = {TO} - 1",
-    ]
+    before = f"{TO} - 1"
+    moved = Block.of(
+        *(assigned(Element(array, TO), Element(array, before)) for array in (BEST, BEST_PLACES)),
+        assigned(TO, before),
+    )
     lines = Block()
-    lines.repeat(f"{TO} > 0 and {KEY} < {BEST}[{TO} - 1]", Block.of_lines(*moved))
-    lines.add_lines(f"{BEST}[{TO}] = {KEY}", f"{BEST_PLACES}[{TO}] = {PLACE}")
+    lines.repeat(f"{TO} > 0 and {KEY} < {BEST}[{before}]", moved)
+    lines.assign(Element(BEST, TO), KEY)
+    lines.assign(Element(BEST_PLACES, TO), PLACE)
     return lines

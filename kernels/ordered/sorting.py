@@ -16,7 +16,14 @@ from graphc.ir.lowering import Sorting, Strided
 from graphc.ir.types import DType, i32, i64
 from graphc.kernels.loops.language.scalar import number
 from graphc.kernels.loops.language.source import THREAD_SHARE, Arguments, ScratchParts, Storage
-from graphc.kernels.loops.language.statements import Block, Stack
+from graphc.kernels.loops.language.statements import (
+    Block,
+    Call,
+    Element,
+    Stack,
+    Statement,
+    assigned,
+)
 from graphc.kernels.machine import lanes_of
 from graphc.kernels.nests.names import label
 from graphc.kernels.ordered.lines import LINE, PLACE, LineArray, line_groups
@@ -167,35 +174,38 @@ def _in_network(
         into.add(Stack(LINE_KEYS, keys.stored.name, rows * lanes))
     key = keys.of(x.at(PLACE), PLACE)
     if x.apart == 1:
-        _each(into, PLACE, length, LINE, lines, f"{KEYS}[{PLACE} * {lanes} + {LINE}] = {key}")
+        beside = Element(KEYS, f"{PLACE} * {lanes} + {LINE}")
+        _each(into, PLACE, length, LINE, lines, assigned(beside, key))
     else:
-        _each(into, LINE, lines, PLACE, length, f"{LINE_KEYS}[{LINE} * {rows} + {PLACE}] = {key}")
-        across = f"{KEYS}, {PLACE} * {lanes}, {lanes}, {LINE_KEYS}, {PLACE}, {rows}, {lanes}"
-        _in_steps(into, rows, lanes, f"transpose_block({across})")
+        along = Element(LINE_KEYS, f"{LINE} * {rows} + {PLACE}")
+        _each(into, LINE, lines, PLACE, length, assigned(along, key))
+        target, source = (KEYS, f"{PLACE} * {lanes}", lanes), (LINE_KEYS, PLACE, rows)
+        _transposed(into, rows, lanes, target, source)
     if keys.has_places_beside:
-        place = f"{PLACES}[{PLACE} * {lanes} + {LINE}] = {PLACE}"
-        _each(into, PLACE, sorted_length, LINE, lanes, place)
+        place = Element(PLACES, f"{PLACE} * {lanes} + {LINE}")
+        _each(into, PLACE, sorted_length, LINE, lanes, assigned(place, PLACE))
     if sorted_length > length:
         greatest = (1 << (8 * keys.stored.itemsize - 1)) - 1
-        rest = Block.of_lines(f"{KEYS}[{PLACE}] = {greatest}")
+        rest = Block.of(assigned(Element(KEYS, PLACE), str(greatest)))
         into.loop(PLACE, f"{length * lanes}, {sorted_length * lanes}", rest)
 
-    def call(name: str, at: Sequence[str], *others: int) -> str:
-        buffers = f"{KEYS}, {PLACES}" if keys.has_places_beside else KEYS
+    def call(name: str, at: Sequence[str], *others: int) -> Call:
+        buffers = (KEYS, PLACES) if keys.has_places_beside else (KEYS,)
         indices = [i if i == "0" else f"({i}) * {lanes}" for i in at]
         primitive = f"{name}_pairs" if keys.has_places_beside else name
-        return f"{primitive}({', '.join([buffers, *indices, *map(str, others), str(lanes)])})"
+        return Call(primitive, (*buffers, *indices, *map(str, others), str(lanes)))
 
     sorting_network(into, sorted_length, call)
     made = PLACES if keys.has_places_beside else KEYS
     if y.apart == 1:
         element = f"{made}[{PLACE} * {lanes} + {LINE}]"
-        _each(into, PLACE, kept, LINE, lines, f"{y.at(PLACE)} = {keys.result(element)}")
+        stored = assigned(y.element(PLACE), keys.result(element))
+        _each(into, PLACE, kept, LINE, lines, stored)
         return
-    across = f"{LINE_KEYS}, {PLACE}, {rows}, {made}, {PLACE} * {lanes}, {lanes}, {lanes}"
-    _in_steps(into, -(-kept // lanes) * lanes, lanes, f"transpose_block({across})")
+    target, source = (LINE_KEYS, PLACE, rows), (made, f"{PLACE} * {lanes}", lanes)
+    _transposed(into, -(-kept // lanes) * lanes, lanes, target, source)
     element = f"{LINE_KEYS}[{LINE} * {rows} + {PLACE}]"
-    _each(into, LINE, lines, PLACE, kept, f"{y.at(PLACE)} = {keys.result(element)}")
+    _each(into, LINE, lines, PLACE, kept, assigned(y.element(PLACE), keys.result(element)))
 
 
 def _each(
@@ -204,15 +214,25 @@ def _each(
     outer_extent: str | int,
     inner: str,
     inner_extent: str | int,
-    line: str,
+    statement: Statement,
 ) -> None:
     body = Block()
-    body.loop(inner, inner_extent, Block.of_lines(line))
+    body.loop(inner, inner_extent, Block.of(statement))
     into.loop(outer, outer_extent, body)
 
 
-def _in_steps(into: Block, extent: int, step: int, line: str) -> None:
-    into.loop(PLACE, f"0, {extent}, {step}", Block.of_lines(line))
+def _transposed(
+    into: Block,
+    extent: int,
+    lanes: int,
+    target: tuple[str, str, int],
+    source: tuple[str, str, int],
+) -> None:
+    """Appends the transposition of blocks of keys. target, source: buffer, index, and elements from
+    one row to the next."""
+    arguments = (*map(str, target), *map(str, source), str(lanes))
+    block = Block.of(Call("transpose_block", arguments))
+    into.loop(PLACE, f"0, {extent}, {lanes}", block)
 
 
 def _selected(
@@ -221,7 +241,7 @@ def _selected(
     x, y = arrays
     length, kept = extents
     select_first(into, length, kept, keys.alone(x.at(PLACE, "0")), str(keys.bare))
-    stored = Block.of_lines(f"{y.at(PLACE, '0')} = {BEST_PLACES}[{PLACE}]")
+    stored = Block.of(assigned(y.element(PLACE, "0"), Element(BEST_PLACES, PLACE)))
     into.loop(PLACE, kept, stored)
 
 
@@ -251,7 +271,7 @@ def _by_digits(
         length,
         lambda place: keys.of(x.at(place, "0"), place),
         tuple(names),
-        lambda place, found: f"{y.at(place, '0')} = {keys.result(found)}",
+        lambda place, found: assigned(y.element(place, "0"), keys.result(found)),
     )
     radix_sort(into, keys.digits, line, kept)
     return SortedLines(scratch=tuple(storages), parts=tuple(parts))

@@ -15,14 +15,14 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from graphc.kernels.loops.language.exchanges import BLOCK_SIZE, MOST_IN_REGISTERS
-from graphc.kernels.loops.language.statements import Block
+from graphc.kernels.loops.language.statements import Block, Call, Statement
 
 BEGIN, PAIR = "begin", "pair"
 NETWORK_VARIABLES = frozenset({BEGIN, PAIR})
 
-# Source of the call of an exchanging primitive: of its name, the places of elements, and what
-# other arguments it has.
-Call = Callable[..., str]
+# The call of an exchanging primitive: of its name, the places of elements, and what other arguments
+# it has.
+Calling = Callable[..., Call]
 
 
 def padded(length: int) -> int:
@@ -32,14 +32,14 @@ def padded(length: int) -> int:
     return -(-length // BLOCK_SIZE) * BLOCK_SIZE
 
 
-def sorting_network(into: Block, length: int, call: Call) -> None:
+def sorting_network(into: Block, length: int, call: Calling) -> None:
     """Appends what sorts lines of `length` elements, a padded number."""
     if length <= MOST_IN_REGISTERS:
         if length > 1:
-            into.add_lines(call("sort_few", ["0"], length))
+            into.add(call("sort_few", ["0"], length))
         return
     blocks = f"0, {length}, {BLOCK_SIZE}"
-    into.loop(BEGIN, blocks, Block.of_lines(call("sort_few", [BEGIN], BLOCK_SIZE)))
+    into.loop(BEGIN, blocks, Block.of(call("sort_few", [BEGIN], BLOCK_SIZE)))
     half = BLOCK_SIZE
     while half < length:
         _mirrored(into, length, half, call)
@@ -49,11 +49,11 @@ def sorting_network(into: Block, length: int, call: Call) -> None:
             stride //= 4
         if stride == BLOCK_SIZE:
             _one_stride(into, length, stride, call)
-        into.loop(BEGIN, blocks, Block.of_lines(call("merge_block", [BEGIN])))
+        into.loop(BEGIN, blocks, Block.of(call("merge_block", [BEGIN])))
         half *= 2
 
 
-def _mirrored(into: Block, length: int, half: int, call: Call) -> None:
+def _mirrored(into: Block, length: int, half: int, call: Calling) -> None:
     """The first two steps of a merger: first with last, then at half the distance of halves."""
     low, high = f"{BEGIN} + {PAIR}", f"{BEGIN} + {2 * half - 1} - {PAIR}"
     stride = half // 2
@@ -66,7 +66,7 @@ def _mirrored(into: Block, length: int, half: int, call: Call) -> None:
     _rest(into, length, whole, stride, call)
 
 
-def _two_strides(into: Block, length: int, stride: int, call: Call) -> None:
+def _two_strides(into: Block, length: int, stride: int, call: Calling) -> None:
     """Two steps of a merger: at distance `stride`, then at half of it."""
     low = f"{BEGIN} + {PAIR}"
     four = [f"{low} + {k * stride // 2}" if k else low for k in range(4)]
@@ -76,28 +76,28 @@ def _two_strides(into: Block, length: int, stride: int, call: Call) -> None:
     _rest(into, length, whole, stride // 2, call)
 
 
-def _one_stride(into: Block, length: int, stride: int, call: Call) -> None:
+def _one_stride(into: Block, length: int, stride: int, call: Calling) -> None:
     low = f"{BEGIN} + {PAIR}"
     _each_pair(into, length, 2 * stride, stride, call("exchange", [low, f"{low} + {stride}"]))
     _rest(into, length, length // (2 * stride) * 2 * stride, stride, call)
 
 
-def _each_pair(into: Block, length: int, block: int, pairs: int, line: str) -> None:
-    """The line for the pairs of each whole block."""
+def _each_pair(into: Block, length: int, block: int, pairs: int, statement: Statement) -> None:
+    """The statement for the pairs of each whole block."""
     whole = length // block * block
     body = Block()
-    body.loop(PAIR, pairs, Block.of_lines(line))
+    body.loop(PAIR, pairs, Block.of(statement))
     if whole:
         into.loop(BEGIN, f"0, {whole}, {block}", body)
 
 
-def _pairs(into: Block, places: range, line: str) -> None:
+def _pairs(into: Block, places: range, statement: Statement) -> None:
     if places:
-        into.loop(PAIR, f"{places.start}, {places.stop}", Block.of_lines(line))
+        into.loop(PAIR, f"{places.start}, {places.stop}", Block.of(statement))
 
 
-def _rest(into: Block, length: int, whole: int, stride: int, call: Call) -> None:
+def _rest(into: Block, length: int, whole: int, stride: int, call: Calling) -> None:
     """The exchanges at a distance in what is left behind the last whole block."""
-    line = call("exchange", [PAIR, f"{PAIR} + {stride}"])
+    statement = call("exchange", [PAIR, f"{PAIR} + {stride}"])
     for begin in range(whole, length, 2 * stride):
-        _pairs(into, range(begin, min(begin + stride, length - stride)), line)
+        _pairs(into, range(begin, min(begin + stride, length - stride)), statement)

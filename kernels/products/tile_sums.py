@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from graphc.kernels.loops.language.statements import Block
+from graphc.kernels.loops.language.statements import Block, Element, Line, assigned, increased
 from graphc.kernels.loops.rewrites.pairwise import PairwiseStack, entries_of, steps_of_block
 from graphc.kernels.products.contraction import Contraction, Tiling
 
@@ -53,15 +53,16 @@ class TileSums:
         microkernels, of a block."""
         depth, steps = self._depth, self._steps
         rest = f"{depth} - {DEPTH_START}"
-        upper = f"{TILE_BLOCKS}[{_STACK.top} * {self._elements} + e]"
-        lower = f"{TILE_BLOCKS}[({_STACK.top} - 1) * {self._elements} + e]"
+        upper = Element(TILE_BLOCKS, f"{_STACK.top} * {self._elements} + e")
+        lower = Element(TILE_BLOCKS, f"({_STACK.top} - 1) * {self._elements} + e")
         whole, block, merged = Block(), Block(), Block()
-        merged.loop("e", size, Block.of_lines(f"{lower} = {lower} + {upper}"))
+        merged.loop("e", size, Block.of(increased(lower, upper)))
         block.assign(DEPTH_STEPS, f"{steps} if {DEPTH_START} <= {depth - steps} else {rest}")
-        block.add_lines(*calls)
+        block.add(*map(Line, calls))
         block.extend(_STACK.pushed(merged))
         whole.extend(_STACK.begun())
         whole.loop(DEPTH_START, f"0, {depth}, {steps}", block)
         whole.extend(_STACK.joined(merged))
-        whole.loop("e", size, Block.of_lines(f"{tile}[{index}] = {TILE_BLOCKS}[e]"))
+        stored = assigned(Element(tile, index), Element(TILE_BLOCKS, "e"))
+        whole.loop("e", size, Block.of(stored))
         return whole.lines

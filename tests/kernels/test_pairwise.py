@@ -7,20 +7,21 @@ from typing import Any
 
 import pytest
 
-from graphc.kernels.loops.language.statements import Block
+from graphc.kernels.loops.language.statements import Block, Call, Element, assigned, increased
 from graphc.kernels.loops.rewrites.block_sums import Terms, cut_of
 from graphc.kernels.loops.rewrites.pairwise import PairwiseStack, entries_of, steps_of_block
 from graphc.kernels.nests.access import Loop
 
 STACK = PairwiseStack("top", "number", "carry")
-MERGED = Block.of_lines(
-    "merges.append((entries[top - 1], entries[top]))", "entries[top - 1] += entries[top]"
+MERGED = Block.of(
+    Call("merges.append", ("(entries[top - 1], entries[top])",)),
+    increased(Element("entries", "top - 1"), Element("entries", "top")),
 )
 
 
 def _summed(blocks: int) -> dict[str, Any]:
     """The variables after the lines for blocks of 1, 2, 4, ..., which no two sums share."""
-    pushed = Block.of_lines("entries[top] = 1 << block")
+    pushed = Block.of(assigned(Element("entries", "top"), "1 << block"))
     pushed.extend(STACK.pushed(MERGED))
     whole = STACK.begun()
     whole.loop("block", blocks, pushed)

@@ -5,13 +5,17 @@ from __future__ import annotations
 import graphc as gc
 from graphc.kernels.loops.language.statements import (
     Block,
+    Break,
     Call,
     Comment,
     Element,
     For,
     LoopKind,
     Prefetch,
+    Return,
     Stack,
+    assigned,
+    increased,
     innermost_loops,
     loops_in,
 )
@@ -27,7 +31,10 @@ for i in range(0, 8, 2):
         count(x, i)
     while x_value > 2:
         x_value = x_value - 1
-    y[i] = x_value"""
+        break
+    y[i] = x_value
+total = total + sums[1]
+return 3"""
 
 
 def _block() -> Block:
@@ -39,9 +46,11 @@ def _block() -> Block:
     branch.add(Call("count", ("x", "i")))
     each.branch("x_value > 1", branch)
     repeated.accumulate("x_value", "x_value - 1")
+    repeated.add(Break())
     each.repeat("x_value > 2", repeated)
     whole.add(Comment("a comment"), Stack("sums", "f32", 4))
     whole.loop("i", "0, 8, 2", each, LoopKind.STRIPS)
+    whole.add(increased("total", Element("sums", "1")), Return("3"))
     return whole
 
 
@@ -59,7 +68,7 @@ def test_loops_are_found_with_what_they_are() -> None:
 def test_innermost_loops_have_no_other_inside() -> None:
     around = Block()
     around.loop("block", 3, _block())
-    around.loop("j", 8, Block.of_lines("x = j"), LoopKind.ROW)
+    around.loop("j", 8, Block.of(assigned("x", "j")), LoopKind.ROW)
     found = [(loop.variable, loop.kind) for loop in innermost_loops(around.whole)]
     assert found == [("i", LoopKind.STRIPS), ("j", LoopKind.ROW)]
 
@@ -73,11 +82,11 @@ def test_a_loop_around_nothing_is_none() -> None:
 
 
 def test_a_body_is_what_its_block_had_when_the_loop_was_made() -> None:
-    body, around = Block.of_lines("first"), Block()
+    body, around = Block.of(assigned("x", "first")), Block()
     around.loop("i", 4, body)
-    body.add_lines("second")
+    body.assign("x", "second")
     (loop,) = around.whole
-    assert isinstance(loop, For) and around.lines == ["for i in range(4):", "    first"]
+    assert isinstance(loop, For) and around.lines == ["for i in range(4):", "    x = first"]
 
 
 def test_a_users_line_stands_beside_the_first_statement_that_comes_from_it() -> None:

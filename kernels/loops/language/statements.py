@@ -104,8 +104,20 @@ class Comment:
 
 
 @dataclass(frozen=True)
+class Return:
+    """return value: what the kernel says to the executor."""
+
+    value: str
+
+
+@dataclass(frozen=True)
+class Break:
+    """break: nothing more of the loop around it."""
+
+
+@dataclass(frozen=True)
 class Line:
-    """Any other statement of one line, as source."""
+    """A statement of one line as source, of the tiles of products."""
 
     text: str
 
@@ -136,8 +148,20 @@ class While:
     body: tuple[Statement, ...]
 
 
-Simple = Let | Store | Accumulate | Stack | Call | Prefetch | Comment | Line
+Simple = Let | Store | Accumulate | Stack | Call | Prefetch | Comment | Return | Break | Line
 Statement = Simple | For | If | While
+
+
+def assigned(target: Target, value: str | Element) -> Let | Store:
+    """target = value"""
+    if isinstance(target, Element):
+        return Store(target, str(value))
+    return Let(target, str(value))
+
+
+def increased(target: Target, term: str | Element) -> Accumulate:
+    """target = target + term"""
+    return Accumulate(target, f"{target} + {term}")
 
 
 def loops_in(statements: Sequence[Statement]) -> Iterator[For]:
@@ -167,9 +191,9 @@ class Block:
     _commented: Location | None = None
 
     @classmethod
-    def of_lines(cls, *lines: str) -> Block:
-        """A block of statements that are source already."""
-        return cls([Line(line) for line in lines])
+    def of(cls, *statements: Statement) -> Block:
+        """A block of these statements."""
+        return cls(list(statements))
 
     @property
     def whole(self) -> tuple[Statement, ...]:
@@ -268,6 +292,10 @@ def _line(statement: Simple) -> str:
             return f"prefetch({element.buffer}, {element.index})"
         case Comment(text):
             return f"# {text}"
+        case Return(value):
+            return f"return {value}"
+        case Break():
+            return "break"
         case Line(text):
             return text
 

@@ -15,7 +15,13 @@ from graphc.kernels.loops.language.source import (
     StorageOf,
     flat_index,
 )
-from graphc.kernels.loops.language.statements import Block, Element
+from graphc.kernels.loops.language.statements import (
+    Block,
+    Element,
+    Statement,
+    assigned,
+    increased,
+)
 from graphc.kernels.loops.movement.movement_loops import (
     FIRST_ROW,
     ROWS_END,
@@ -67,7 +73,9 @@ def _emit_gather(node: Node, storage_of: StorageOf, arguments: Arguments, block:
         block,
         node.type.dims,
         [whole_place(node), sliced, chosen],
-        lambda at: f"{target}[{at[0]}] = {source}[{at[1]} + {index}[{at[2]}] * {stride}]",
+        lambda at: assigned(
+            Element(target, at[0]), Element(source, f"{at[1]} + {index}[{at[2]}] * {stride}")
+        ),
         THREAD_SHARE if node.type.size > 1 else None,
     )
 
@@ -119,13 +127,13 @@ def _emit_scatter_by_rows(
     inside = [Strided(0, row_major_strides(extents[rank:])), _part(place, rank, x.rank)]
     elements = MovementLoops.over(extents[rank:], inside, left)
     (chosen, first), (offset, step) = slices.indices, elements.indices
-    element = f"{target}[index * {width} + {offset}]"
+    element = Element(target, f"index * {width} + {offset}")
     adding = Block()
     adding.branch(
         f"{FIRST_ROW} <= index and index < {ROWS_END}",
-        elements.around(Block.of_lines(_put(node, element, f"{source}[{first} + {step}]"))),
+        elements.around(Block.of(_put(node, element, Element(source, f"{first} + {step}")))),
     )
-    slice_ = Block.of_lines(f"index = i64({index}[{chosen}])")
+    slice_ = Block.of(assigned("index", f"i64({index}[{chosen}])"))
     slice_.extend(adding)
     block.extend(slices.around(slice_))
 
@@ -154,15 +162,15 @@ def _emit_scatter(node: Node, storage_of: StorageOf, arguments: Arguments, block
     sliced, chosen = _split(result, axis, operand_place(indices))
     stride = result.strides[axis]
 
-    def statement(at: list[str]) -> str:
-        element = f"{target}[{at[0]} + {index}[{at[1]}] * {stride}]"
-        return _put(node, element, f"{source}[{at[2]}]")
+    def statement(at: list[str]) -> Statement:
+        element = Element(target, f"{at[0]} + {index}[{at[1]}] * {stride}")
+        return _put(node, element, Element(source, at[2]))
 
     nested_loops(block, x.type.dims, [sliced, chosen, operand_place(x)], statement)
 
 
-def _put(node: Node, element: str, value: str) -> str:
-    """The line that puts a slice's element in its place."""
+def _put(node: Node, element: Element, value: Element) -> Statement:
+    """The statement that puts a slice's element in its place."""
     lowering = node.op.lowering
     assert isinstance(lowering, Scatter)
-    return f"{element} = {element} + {value}" if lowering.adds else f"{element} = {value}"
+    return increased(element, value) if lowering.adds else assigned(element, value)

@@ -25,7 +25,7 @@ from graphc.kernels.loops.language.source import (
     function_text,
     share_limits,
 )
-from graphc.kernels.loops.language.statements import Block, Element, LoopKind
+from graphc.kernels.loops.language.statements import Block, Element, LoopKind, Return, assigned
 from graphc.kernels.loops.movement.emit_indexed import (
     MOVED_ELEMENT_CYCLES,
     gather_kernel,
@@ -123,9 +123,8 @@ def _emit_row_by_row(node: Node, storage_of: StorageOf, arguments: Arguments, bl
     rows, width = node.type.dims[0], math.prod(node.type.dims[1:])
     place, row = operand_place(operand), Block()
     element = INNER_VARIABLES[0]
-    zero = Block.of_lines(
-        f"{target}[{flat_index((ROW, width), (element, 1))}] = {number(0, node.dtype)}"
-    )
+    cleared = Element(target, flat_index((ROW, width), (element, 1)))
+    zero = Block.of(assigned(cleared, number(0, node.dtype)))
     row.loop(element, width, zero, LoopKind.ROW)
     first = flat_index((ROW, width))
     row.assign(ROW_TARGET, advanced(target, first))
@@ -134,7 +133,7 @@ def _emit_row_by_row(node: Node, storage_of: StorageOf, arguments: Arguments, bl
         row,
         operand.type.dims[1:],
         [_without_rows(copy.region), _without_rows(place)],
-        lambda at: f"{ROW_TARGET}[{at[0]}] = {ROW_SOURCE}[{at[1]}]",
+        lambda at: assigned(Element(ROW_TARGET, at[0]), Element(ROW_SOURCE, at[1])),
     )
     block.loop(ROW, share_limits(THREAD_SHARE, rows), row)
 
@@ -190,14 +189,15 @@ def _emit_run(
     first = arguments.run([storage_of(viewed(operand)) for operand in operands])
     dtype = dtype_name(node.dtype)
     count = first + len(copies)
-    each = Block.of_lines(
-        f"{RUN_SOURCE} = buffer_in_run(arguments, {first}, {RUN}, {count}, {dtype})"
-    )
+    buffer = f"buffer_in_run(arguments, {first}, {RUN}, {count}, {dtype})"
+    each = Block.of(assigned(RUN_SOURCE, buffer))
     nested_loops(
         each,
         operands[0].type.dims,
         [copies[0].region, operand_place(operands[0])],
-        lambda at: f"{target}[{at[0]} + {RUN} * {step}] = {RUN_SOURCE}[{at[1]}]",
+        lambda at: assigned(
+            Element(target, f"{at[0]} + {RUN} * {step}"), Element(RUN_SOURCE, at[1])
+        ),
     )
     block.loop(RUN, len(copies), each)
 
@@ -224,13 +224,13 @@ def emit_range_check(
     element.accumulate("greatest", "maximum_reassoc(greatest, index)")
     if given is not None:
         element.store_last(Element(arguments.name(indices), "j"), "index")
-    block = Block.of_lines(f"least = {cast}(0)", f"greatest = {cast}(0)")
+    block = Block.of(assigned("least", f"{cast}(0)"), assigned("greatest", f"{cast}(0)"))
     if reader is None:
         block.loop("j", indices.size, element)
     else:
         block.extend(_in_chunks(indices.size, reader, element))
     if indices.size:
-        stop = Block.of_lines(f"return {INDEX_OUT_OF_RANGE}")
+        stop = Block.of(Return(str(INDEX_OUT_OF_RANGE)))
         block.branch(f"least < 0 or greatest >= {limit}", stop)
     return KernelSource(
         name,
@@ -250,7 +250,9 @@ def _in_chunks(size: int, rows: OwnRows, element: Block) -> Block:
     end = f"start + {chunk}"
     if size % chunk:
         end += f" if row_chunk < {chunks - 1} else {size}"
-    own, block = Block.of_lines(f"start = row_chunk * {chunk}", f"end = {end}"), Block()
+    own, block = Block(), Block()
+    own.assign("start", f"row_chunk * {chunk}")
+    own.assign("end", end)
     own.loop("j", "start, end", element)
     block.loop("row_chunk", share_limits(THREAD_SHARE, chunks), own)
     return block

@@ -18,13 +18,21 @@ from graphc.kernels.loops.language.source import (
     function_text,
     share_limits,
 )
-from graphc.kernels.loops.language.statements import Block, Comment, LoopKind, innermost_loops
+from graphc.kernels.loops.language.statements import (
+    Block,
+    Comment,
+    Element,
+    LoopKind,
+    Statement,
+    assigned,
+    innermost_loops,
+)
 from graphc.kernels.loops.rewrites.loops import INNER_VARIABLES
 from graphc.kernels.nests.access import Access, Loop, index_expression, merge_axes, place_in_memory
 from graphc.kernels.nests.names import Names
 from graphc.kernels.nests.node_kinds import viewed
 
-Statement = Callable[[list[str]], str]
+StatementAt = Callable[[list[str]], Statement]
 
 # Shorter rows are unrolled whole, so that the loop over rows is vectorised.
 LONG_ROW = 64
@@ -116,19 +124,22 @@ def nested_loops(
     block: Block,
     extents: Sequence[int],
     places: Sequence[Strided],
-    statement: Statement,
+    statement: StatementAt,
     share: Share | None = None,
 ) -> None:
     """Loops over `extents` around a statement on one element of each of `places`."""
     loops = MovementLoops.over(extents, places, INNER_VARIABLES)
-    element = Block.of_lines(statement(list(loops.indices)))
+    element = Block.of(statement(list(loops.indices)))
     block.extend(loops.around(element, share, LoopKind.ROW))
 
 
 def emit_zero(node: Node, target: str, block: Block) -> None:
     zero = number(0, node.dtype)
     nested_loops(
-        block, node.type.dims, [whole_place(node)], lambda at: f"{target}[{at[0]}] = {zero}"
+        block,
+        node.type.dims,
+        [whole_place(node)],
+        lambda at: assigned(Element(target, at[0]), zero),
     )
 
 
@@ -146,5 +157,5 @@ def emit_region(
         block,
         operand.type.dims,
         [copy.region, operand_place(operand)],
-        lambda at: f"{target}[{at[0]}] = {source}[{at[1]}]",
+        lambda at: assigned(Element(target, at[0]), Element(source, at[1])),
     )
