@@ -47,7 +47,7 @@ def _function(name: str, dtype: str, **options: Any) -> Callable[[int], Any]:
     return lambda rows: function(logits[:rows])
 
 
-@pytest.mark.parametrize("dtype", ("f32", "f64"))
+@pytest.mark.parametrize("dtype", ["f32", pytest.param("f64", marks=pytest.mark.long)])
 @pytest.mark.parametrize("name", DRAWS)
 def test_bits_at_any_number_of_threads_and_rows(name: str, dtype: str) -> None:
     functions = {threads: _function(name, dtype, threads=threads) for threads in THREADS}

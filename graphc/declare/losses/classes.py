@@ -176,12 +176,12 @@ def kl_divergence(
 def multiclass_hinge(
     scores: Node, labels: Node, margin: float = 1.0, reduction: Reduction = "mean"
 ) -> Node:
-    """sum_{j != t} max(0, margin + z_j - z_t) for scores z [..., classes], integer labels t [...].
+    """sum_{j != t} max(0, margin + z_j - z_t) for scores z [..., classes], integer labels t [...];
+    torch's multi_margin_loss divides it by the number of classes.
 
     Source: Weston and Watkins, Support vector machines for multi-class pattern recognition, 1999.
     Raises ShapeError or DTypeError for labels of another type, and ShapeError for an open number of
-    classes or a single one,
-    ValueError unless the margin is finite.
+    classes or a single one, ValueError unless the margin is finite.
 
         loss = gc.losses.multiclass_hinge(scores, labels)
     """

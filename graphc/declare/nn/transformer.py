@@ -133,27 +133,9 @@ class TransformerDecoderBlock(_TransformerBlock):
         hidden = gc.nn.TransformerDecoderBlock(512, 4, activation="gelu", normalize_first=True)(x)
     """
 
-    def __init__(
-        self,
-        intermediate_dim: int,
-        num_heads: int,
-        dropout: float = 0.0,
-        activation: ActivationLike = "relu",
-        layer_norm_epsilon: float = 1e-5,
-        normalize_first: bool = False,
-        num_kv_heads: int | None = None,
-        rotary: Callable[..., Node] | None = None,
-        kernel_init: object = glorot_uniform,
-        bias_init: object = zeros,
-        name: str | None = None,
-    ) -> None:
-        """Raises as `TransformerEncoderBlock`."""
-        super().__init__(
-            intermediate_dim, num_heads, dropout, activation, layer_norm_epsilon, normalize_first,
-            num_kv_heads, rotary, kernel_init, bias_init, name,
-        )  # fmt: skip
-        self.cross_attention_norm = self._norm("cross_attention_norm")
-        self.cross_attention: MultiHeadAttention | None = None
+    # Made by the first call that has something to attend to.
+    cross_attention: MultiHeadAttention | None = None
+    cross_attention_norm: LayerNorm
 
     def call(
         self,
@@ -171,6 +153,7 @@ class TransformerDecoderBlock(_TransformerBlock):
         if encoded is not None:
             if self.cross_attention is None:
                 self.cross_attention = self._attention(x, "cross_attention")
+                self.cross_attention_norm = self._norm("cross_attention_norm")
             attend = self.cross_attention
             hidden = self._around(
                 hidden, self.cross_attention_norm, lambda y: attend(y, encoded, mask=encoded_mask)
