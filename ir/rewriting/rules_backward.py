@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from graphc.ir.graph import Node
 from graphc.ir.ops import composite, movement, random, reduce
 from graphc.ir.ops import elementwise as ops
@@ -13,6 +15,7 @@ from graphc.ir.rewriting.match import (
     operand_of,
 )
 from graphc.ir.rewriting.rewrite import SUM_ULPS, Rule, rule
+from graphc.ir.types import static_shape
 
 
 @rule(reduce.sum_)
@@ -127,4 +130,69 @@ def relu_dropout_backward(node: Node) -> Node | None:
     return ops.where(is_passed, ct * random.scale(rate), 0)
 
 
-RULES: tuple[Rule, ...] = (sum_of_one_hot, log_softmax_backward, relu_dropout_backward)
+@rule(reduce.sum_, ulps=SUM_ULPS)
+def sum_of_centred(node: Node) -> Node | None:
+    """sum(t + s * (x - mean(x, axes)), axes) = sum(t, axes) for s constant along axes;  for -t too
+
+    What a normalisation hands back is centred in its turn: of one of its terms the sum is 0, but
+    for rounding. The other needs no value of this pass.
+    """
+    (total,) = node.operands
+    axes = node.attributes["axes"]
+    inner = operand_of(total, ops.negate)
+    terms = total if inner is None else inner
+    if terms.op is not ops.add or not terms.dtype.is_float:
+        return None
+    for t, centred in either_order(terms):
+        if t.shape == total.shape == centred.shape and _is_centred(centred, axes):
+            return reduce.sum_(t if inner is None else ops.negate(t), axes=axes)
+    return None
+
+
+def _is_centred(node: Node, axes: tuple[int, ...]) -> bool:
+    """Whether `node` is x - mean(x, axes), perhaps scaled by what is constant along `axes`."""
+    while node.op in (ops.multiply, ops.negate):
+        if node.op is ops.negate:
+            (node,) = node.operands
+            continue
+        scaled = [
+            x
+            for x, scale in either_order(node)
+            if x.shape == node.shape
+            and all(is_constant_along(scale, axis, node.shape) for axis in axes)
+        ]
+        if not scaled:
+            return False
+        node = scaled[0]
+    if node.op is not ops.subtract:
+        return False
+    x, mean = node.operands
+    return x.shape == node.shape and _is_mean(mean, x, axes)
+
+
+def _is_mean(node: Node, x: Node, axes: tuple[int, ...]) -> bool:
+    """Whether `node` is sum(x, axes) / n, or times 1 / n, for the number n of terms."""
+    counts = [x.shape[axis] for axis in axes]
+    if node.op not in (ops.divide, ops.multiply) or not all(isinstance(n, int) for n in counts):
+        return False
+    count = math.prod(static_shape(tuple(counts)))
+    total, by = node.operands if node.op is ops.divide else _constant_last(node)
+    if total.op is not reduce.sum_ or total.attributes["axes"] != axes:
+        return False
+    factor = constant_value(by)
+    if factor is None or total.operands[0] is not x or count == 0:
+        return False
+    return bool(factor == count if node.op is ops.divide else factor * count == 1)
+
+
+def _constant_last(node: Node) -> tuple[Node, Node]:
+    x, y = node.operands
+    return (y, x) if constant_value(x) is not None else (x, y)
+
+
+RULES: tuple[Rule, ...] = (
+    sum_of_one_hot,
+    log_softmax_backward,
+    relu_dropout_backward,
+    sum_of_centred,
+)

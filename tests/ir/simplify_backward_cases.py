@@ -21,6 +21,15 @@ def _cotangent_passed(x: Node, ct: Node, axis: int) -> Node:
     return ct - by_axis(reduce.sum_, ct, axis) * softmax(x, axis)
 
 
+def sums_of(x: Node, *axes: int) -> Node:
+    return by_axis(reduce.sum_, x, *axes)
+
+
+def centred(x: Node, count: int) -> Node:
+    """x less its mean over the first axis, of `count` elements."""
+    return x - sums_of(x, 0) / count
+
+
 CASES = (
     Case(
         "sum_of_one_hot",
@@ -85,5 +94,19 @@ CASES = (
         lambda r, ct, key: ops.where(random.dropout(r, key, rate=0.3) > 0, ct * (1 / 0.7), 0),
         (PAIRS, PAIRS, ()),
         dtypes=("float", "float", "i64"),
+    ),
+    Case(
+        "sum_of_centred",
+        lambda t, x, s: sums_of(t + 2 * (s * centred(x, 5)), 0),
+        lambda t, x, s: sums_of(t, 0),
+        ((5, 3), (5, 3), (1, 3)),
+        exact=False,
+    ),
+    Case(
+        "sum_of_centred",
+        lambda t, x, s: sums_of(-(s * centred(x, 4) + t), 0),
+        lambda t, x, s: sums_of(-t, 0),
+        ((4, 3), (4, 3), (3,)),
+        exact=False,
     ),
 )

@@ -39,7 +39,19 @@ def chosen(x: Node, labels: Node, s: Node, rest: float = 0) -> Node:
     return ops.where(one_hot(labels, 3, "bool"), s, rest)
 
 
+def centred_sum(t: Node, x: Node, scale: Node, axis: int = 0, count: int = 4) -> Node:
+    mean = by_axis(reduce.sum_, x, axis) / count
+    return by_axis(reduce.sum_, t + scale * (x - mean), 0)
+
+
 NEAR_MISSES = (
+    NearMiss(
+        "a scale for each row",
+        lambda t, x, s: centred_sum(t, x, s, 0, 5),
+        ((5, 3), (5, 3), (5, 1)),
+    ),
+    NearMiss("a mean of rows", lambda t, x, s: centred_sum(t, x, s, 1, 3), (ROWS, ROWS, (3,))),
+    NearMiss("no mean", lambda t, x, s: centred_sum(t, x, s, 0, 3), (ROWS, ROWS, (3,))),
     NearMiss("-0.0 + 0.0 is 0.0", lambda x: x + 0.0),
     NearMiss("-0.0 - -0.0 is 0.0", lambda x: x - -0.0),
     NearMiss("0.0 - 0.0 is not -0.0", lambda x: 0.0 - x),
