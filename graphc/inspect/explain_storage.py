@@ -16,9 +16,6 @@ from graphc.kernels.loops.language.source import Storage
 from graphc.kernels.nests.names import label
 from graphc.kernels.nests.node_kinds import viewed
 
-# How loop kernels name the rows that they keep between passes.
-KEPT_ROW = "_row"
-
 
 def computing_kernels(plan: Plan, node: Node) -> tuple[str, ...]:
     """The names of the kernels that compute `node`, in their order."""
@@ -135,7 +132,7 @@ def scratch_reason(live: LiveRange, plan: Plan) -> str:
     if live.last > live.first:
         following = plan.instructions[live.last].name
         return f"{value} of each block of rows in {row.name}; {following} combines them"
-    if live.storage.name.endswith(KEPT_ROW):
+    if live.storage.keeps_row:
         return (
             f"a row of {value} that {row.name} keeps for its next pass: cheaper than computing it "
             "again"

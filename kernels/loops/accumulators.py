@@ -88,14 +88,14 @@ class Accumulators:
     def _keep_row(self, node: Node) -> None:
         """Memory for a row of a value, or a strip of them, for each thread that has its own."""
         size = self.loops.row_size * (self.strips.width if self.strips else 1)
-        self.scratch[node] = self._of_each_thread(node, f"{label(node)}_row", size)
+        self.scratch[node] = self._of_each_thread(node, f"{label(node)}_row", size, keeps_row=True)
 
-    def _of_each_thread(self, node: Node, name: str, size: int) -> Storage:
+    def _of_each_thread(self, node: Node, name: str, size: int, keeps_row: bool = False) -> Storage:
         """Scratch memory of so many elements for each thread that has rows."""
         # Elements have a byte at the least, so that no two threads have a line together.
         padded = -(-size // MACHINE.line_bytes) * MACHINE.line_bytes
         sharing = self.threads if self.blocks > 1 else 1
-        storage = Storage(name, node.dtype, padded * sharing, node)
+        storage = Storage(name, node.dtype, padded * sharing, node, keeps_row)
         thread, _ = THREAD_SHARE
         parts = ScratchParts(storage, thread, sharing, padded, ((0, size),))
         self.parts.append(parts)

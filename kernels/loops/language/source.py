@@ -37,12 +37,14 @@ class Storage:
     """A contiguous run of elements that kernels read or write; compared by identity.
 
     of: for scratch memory, the value that its kernel makes with it.
+    keeps_row: whether that is a row of it, which a later pass over the row reads.
     """
 
     name: str
     dtype: DType
     size: int
     of: Node | None = None
+    keeps_row: bool = False
 
     @property
     def nbytes(self) -> int:
