@@ -17,6 +17,7 @@ from graphc.ir.graph import Program
 from graphc.ir.op import Array
 from graphc.ir.reference import run_program
 from graphc.kernels.loops import thread_blocks
+from graphc.kernels.loops.movement import emit_movement
 from graphc.kernels.run.memory import data_address
 from graphc.testing.tolerance import assert_close
 from tests.compiler import networks
@@ -36,6 +37,7 @@ def _everything_is_shared(monkeypatch: pytest.MonkeyPatch, tasks_of_a_tile: None
     monkeypatch.setattr(thread_blocks, "SMALLEST_BLOCK_CYCLES", 1)
     # LLVM unrolls rows of 40 whole at 128 bits, and adds them up as it likes.
     monkeypatch.setattr(thread_blocks, "SMALLEST_BLOCK_ELEMENTS", 64)
+    monkeypatch.setattr(emit_movement, "LEAST_SHARED_CYCLES", 0)
     monkeypatch.setattr(sharing, "SURELY_SHARED_CYCLES", 0)
 
 
@@ -178,3 +180,30 @@ def test_many_steps_cut_by_rows_have_the_same_bits() -> None:
         loaded.run([data_address(array) for array in arrays], repeats=2000)
         found.append(loaded.outputs["output"].tobytes())
     assert found[1:] == found[:1] * (len(THREADS) - 1)
+
+
+@pytest.mark.parametrize(
+    ("count", "axis", "shape"),
+    [(3, 1, (5, 7)), (2, 0, (4, 3)), (9, 1, (6, 4)), (31, 0, (3, 2)), (2, 2, (2, 1, 5))],
+    ids=str,
+)
+def test_threads_share_a_concatenation(count: int, axis: int, shape: tuple[int, ...]) -> None:
+    """Each copies its share of every operand, or of the operands where a loop runs over them."""
+    graph = gc.Graph()
+    parts = [graph.input(f"x{number}", shape) for number in range(count)]
+    arrays = [np.full(shape, k, np.float32) + np.arange(shape[-1]) for k in range(count)]
+    program = gc.function(parts, {"y": gc.concatenate(parts, axis)}).program
+    for threads in THREADS:
+        loaded = _loaded(program, {}, threads, fuse=True)
+        assert all(row.shared == (threads > 1) for row in loaded.executable.rows)
+        given = [np.ascontiguousarray(a, np.float32) for a in arrays]
+        y = run_loaded(loaded, {f"x{k}": a for k, a in enumerate(given)})["y"]
+        np.testing.assert_array_equal(y, np.concatenate(given, axis))
+
+
+def test_zeros_around_a_value_are_no_work_of_several_threads() -> None:
+    """A thread might set to zero what another one has copied."""
+    graph = gc.Graph()
+    x = graph.input("x", (6, 40))
+    program = gc.function([x], {"y": gc.pad(x, ((1, 1), (0, 0)))}).program
+    assert not any(row.shared for row in _loaded(program, {}, 2, fuse=True).executable.rows)

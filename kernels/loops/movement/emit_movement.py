@@ -18,6 +18,7 @@ from graphc.kernels.loops.language.source import (
     Arguments,
     KernelSource,
     OwnRows,
+    Share,
     Storage,
     StorageOf,
     advanced,
@@ -54,6 +55,9 @@ _CHECK_VARIABLES = ("least", "greatest", "index", "row_chunk", "start", "end")
 # From how many operands on there is a loop over them, which compiles in a fraction of the time.
 LEAST_RUN = 8
 
+# What takes less is not worth a meeting of threads.
+LEAST_SHARED_CYCLES = 8 * MACHINE.meeting_cycles
+
 # Shorter rows are quicker set to zero all at once.
 LEAST_ROW_ELEMENTS = 64
 
@@ -71,11 +75,12 @@ def emit_movement(name: str, node: Node, storage_of: StorageOf) -> tuple[KernelS
         return (movement_kernel(name, node, storage_of, _emit_row_by_row, shared_cycles=cycles),)
     if isinstance(lowering, Assemble):
         return tuple(
-            movement_kernel(
+            _assembling_kernel(
                 name if number == 0 else f"{name}_part_{number + 1}",
                 node,
                 storage_of,
-                functools.partial(_emit_assemble, part, lowering.zero_first and number == 0),
+                part,
+                lowering.zero_first and number == 0,
             )
             for number, part in enumerate(assembled_parts(node))
         )
@@ -84,6 +89,21 @@ def emit_movement(name: str, node: Node, storage_of: StorageOf) -> tuple[KernelS
     if isinstance(lowering, Scatter):
         return (scatter_kernel(name, node, storage_of),)
     raise AssertionError(f"{node!r} is no movement")
+
+
+def _assembling_kernel(
+    name: str, node: Node, storage_of: StorageOf, part: Sequence[RegionCopy], zero_first: bool
+) -> KernelSource:
+    """The kernel of some copies. Each region is one operand's alone, so threads may share each
+    copy; not where zeros come first, which another thread might set behind it."""
+    extents = [node.operands[copy.operand].type.dims for copy in part]
+    elements = sum(map(math.prod, extents))
+    cycles = elements * MACHINE.copied_element_cycles
+    are_loops = all(math.prod(dims) > 1 for dims in extents)
+    share = None if zero_first or not are_loops or cycles < LEAST_SHARED_CYCLES else THREAD_SHARE
+    emit = functools.partial(_emit_assemble, part, zero_first, share)
+    shared_cycles = None if share is None else cycles
+    return movement_kernel(name, node, storage_of, emit, shared_cycles=shared_cycles)
 
 
 def assembled_parts(node: Node) -> list[tuple[RegionCopy, ...]]:
@@ -145,20 +165,22 @@ def _without_rows(place: Strided) -> Strided:
 def _emit_assemble(
     copies: Sequence[RegionCopy],
     zero_first: bool,
+    share: Share | None,
     node: Node,
     storage_of: StorageOf,
     arguments: Arguments,
     block: Block,
 ) -> None:
+    """share: what a thread copies of each region, or of the operands of a loop over them."""
     target = arguments.name(storage_of(node))
     if zero_first:
         emit_zero(node, target, block)
     step = _even_step(node, copies, storage_of)
     if step is not None:
-        _emit_run(node, copies, step, target, storage_of, arguments, block)
+        _emit_run(node, copies, step, share, target, storage_of, arguments, block)
         return
     for copy in copies:
-        emit_region(node, copy, target, storage_of, arguments, block)
+        emit_region(node, copy, target, storage_of, arguments, block, share)
 
 
 def _even_step(node: Node, copies: Sequence[RegionCopy], storage_of: StorageOf) -> int | None:
@@ -179,6 +201,7 @@ def _emit_run(
     node: Node,
     copies: Sequence[RegionCopy],
     step: int,
+    share: Share | None,
     target: str,
     storage_of: StorageOf,
     arguments: Arguments,
@@ -199,7 +222,7 @@ def _emit_run(
             Element(target, f"{at[0]} + {RUN} * {step}"), Element(RUN_SOURCE, at[1])
         ),
     )
-    block.loop(RUN, len(copies), each)
+    block.loop(RUN, len(copies) if share is None else share_limits(share, len(copies)), each)
 
 
 def emit_range_check(

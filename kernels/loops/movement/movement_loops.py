@@ -150,6 +150,7 @@ def emit_region(
     storage_of: StorageOf,
     arguments: Arguments,
     block: Block,
+    share: Share | None = None,
 ) -> None:
     operand = node.operands[copy.operand]
     source = arguments.name(storage_of(viewed(operand)))
@@ -158,4 +159,5 @@ def emit_region(
         operand.type.dims,
         [copy.region, operand_place(operand)],
         lambda at: assigned(Element(target, at[0]), Element(source, at[1])),
+        share,
     )
