@@ -20,6 +20,7 @@ IMPORTERS = {
     Path("kernels/native/jit_exchanges.py"): {"numba", "llvmlite"},
     Path("kernels/native/jit_conversions.py"): {"numba", "llvmlite"},
     Path("kernels/native/jit_integers.py"): {"numba", "llvmlite"},
+    Path("kernels/native/jit_lowering.py"): {"numba", "llvmlite"},
     Path("kernels/native/jit_threefry.py"): {"numba", "llvmlite"},
     Path("kernels/native/jit_primitives.py"): {"numba", "llvmlite"},
     Path("kernels/native/jit_target.py"): {"numba", "llvmlite"},

@@ -118,6 +118,7 @@ CODE_GENERATORS = (
             "jit_conversions",
             "jit_exchanges",
             "jit_integers",
+            "jit_lowering",
             "jit_primitives",
             "jit_target",
             "jit_threefry",

@@ -31,6 +31,7 @@ from graphc.kernels.native.jit_conversions import (
 )
 from graphc.kernels.native.jit_exchanges import exchange_primitives, transpose_primitive
 from graphc.kernels.native.jit_integers import INTEGER_FUNCTIONS, typed_integer_function
+from graphc.kernels.native.jit_lowering import registry as loops_and_quotients
 from graphc.kernels.native.jit_target import TARGET_NAME, KernelTargetDescriptor
 from graphc.kernels.native.jit_threefry import type_unit_interval, typed_threefry
 
@@ -149,6 +150,7 @@ def install_buffers(target: KernelTargetDescriptor) -> None:
         target.target_context.refresh()
         target.typing_context.install_registry(_typing)
         target.target_context.install_registry(_lowering)
+        target.target_context.install_registry(loops_and_quotients)
     target.target_context.data_model_manager.register(BufferType, BufferModel)
 
 

@@ -7,7 +7,6 @@ these takes a quarter of a second, and every `x + y` would be tried against each
 from __future__ import annotations
 
 import operator
-from collections.abc import Sequence
 from typing import Any
 
 from llvmlite import ir
@@ -17,13 +16,13 @@ from numba.core.compiler_machinery import LoweringPass, register_pass
 from numba.core.cpu import CPUContext
 from numba.core.descriptors import TargetDescriptor
 from numba.core.funcdesc import PythonFunctionDescriptor
-from numba.core.lowering import Lower
 from numba.core.registry import CPUDispatcher
 from numba.core.typing.context import BaseContext
 from numba.core.typing.templates import Signature
 from numba.cpython import builtins, numbers, rangeobj
 
 from graphc.ir.lazy import Lazy
+from graphc.kernels.native.jit_lowering import KernelLower
 
 # The modules that lower what kernel source is made of; importing them fills numba's registry.
 LOWERED_BY = (builtins, numbers, rangeobj)
@@ -115,38 +114,6 @@ class KernelText:
 
     def add_ir_module(self, module: ir.Module) -> None:
         self.llvm_ir = str(module)
-
-
-class KernelLower(Lower):
-    """Lowers operators by the signatures that they were typed with; numba would type them again,
-    and look for what it knows of constant operands, which no operator of kernels needs."""
-
-    def lower_binop(self, resty: types.Type, expr: Any, op: Any) -> Any:
-        return self._applied(resty, op, self.fndesc.calltypes[expr], (expr.lhs, expr.rhs))
-
-    def lower_getitem(
-        self, resty: types.Type, expr: Any, value: Any, index: Any, signature: Signature
-    ) -> Any:
-        return self._applied(resty, operator.getitem, signature, (value, index))
-
-    def lower_setitem(
-        self, target_var: Any, index_var: Any, value_var: Any, signature: Signature
-    ) -> Any:
-        operands = (target_var, index_var, value_var)
-        return self._applied(types.none, operator.setitem, signature, operands)
-
-    def _applied(
-        self, resty: types.Type, op: Any, signature: Signature, operands: Sequence[Any]
-    ) -> Any:
-        """The result of an operator on variables, as `resty`."""
-        context, builder = self.context, self.builder
-        function = context.typing_context.resolve_value_type(op)
-        values = [
-            context.cast(builder, self.loadvar(each.name), self.typeof(each.name), kind)
-            for each, kind in zip(operands, signature.args, strict=True)
-        ]
-        result = context.get_function(function, signature)(builder, values)
-        return context.cast(builder, result, signature.return_type, resty)
 
 
 @register_pass(mutates_CFG=True, analysis_only=False)

@@ -97,6 +97,49 @@ def test_numba_types_what_it_has_typed_no_second_time(
     np.testing.assert_array_equal(x, expected)
 
 
+INTEGERS = (0, 1, -1, 2, -3, 7, 64, -64, 2**62, -(2**63), 2**63 - 1)
+
+
+def test_quotients_are_rounded_down(compiler: KernelCompiler) -> None:
+    """As Python's; where there is none, it is 0, as it is to numba."""
+    body = (
+        "    for i in range(121):\n        x2[i] = x0[i] // x1[i]\n        x3[i] = x0[i] % x1[i]\n"
+    )
+    kernel = compile_body(compiler, 4, "i64", body)
+    x = np.repeat(np.array(INTEGERS), len(INTEGERS))
+    y = np.tile(np.array(INTEGERS), len(INTEGERS))
+    quotients, rests = np.ones_like(x), np.ones_like(x)
+    run(kernel, x, y, quotients, rests)
+    for a, b, quotient, rest in zip(*map(np.ndarray.tolist, (x, y, quotients, rests)), strict=True):
+        has_none = b == 0 or (a, b) == (-(2**63), -1)
+        assert (quotient, rest) == ((0, 0) if has_none else (a // b, a % b)), (a, b)
+
+
+LIMITS = [(5,), (0,), (2, 9), (9, 2), (-3, 3), (0, 10, 3), (1, 10, 3), (4, 4, 2)]
+
+
+@pytest.mark.parametrize("limits", LIMITS, ids=str)
+def test_loops_go_over_ranges(compiler: KernelCompiler, limits: tuple[int, ...]) -> None:
+    """Also where the limits are known as late as the run, and where there is nothing in them."""
+    late = ", ".join(f"x0[{k}]" for k in range(len(limits)))
+    for text in (", ".join(map(str, limits)), late):
+        body = f"""    count = 0
+    for i in range({text}):
+        x1[count] = i
+        count = count + 1
+    x2[0] = count
+"""
+        kernel = compile_body(compiler, 3, "i64", body)
+        given = np.array(limits)
+        values, count = np.zeros(16, np.int64), np.zeros(1, np.int64)
+        run(kernel, given, values, count)
+        assert values[: count[0]].tolist() == list(range(*limits))
+    assert "picklebuf" not in compiler.translate(LOOP, "k", filename="<loop>").llvm_ir
+
+
+LOOP = "def k(args, thread, threads):\n    for i in range(thread):\n        pass\n    return 0\n"
+
+
 def test_an_operator_is_typed_by_its_operands(compiler: KernelCompiler) -> None:
     """What is known of one type is not taken for another."""
     body = "    for i in range(9):\n        x1[i] = x0[i] * x0[i] + x0[i]\n"
