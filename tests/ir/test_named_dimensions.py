@@ -50,7 +50,7 @@ def test_reshape_completes_an_extent(shape: Any, wanted: Any, result: Any) -> No
 )  # fmt: skip
 def test_reshape_that_nothing_completes(shape: Any, wanted: Any) -> None:
     x = Graph().input("x", shape)
-    with pytest.raises(ShapeError, match=r"^reshape\(f32\[.*\n  at test_build.py:"):
+    with pytest.raises(ShapeError, match=r"^reshape\(f32\[.*\n  at test_named_dimensions.py:"):
         build.reshape(x, wanted)
 
 
