@@ -186,7 +186,7 @@ def _life(buffer: ExplainedBuffer, kernels: Sequence[str]) -> str:
 
 def _neighbour_text(neighbour: Neighbour) -> str:
     kernels = f" [{', '.join(neighbour.kernels)}]" if neighbour.kernels else ""
-    if neighbour.reason.startswith("given"):
+    if neighbour.given:
         return f"{neighbour.value}: {neighbour.reason}"
     state = "one kernel" if neighbour.fused else "kernels apart"
     gain = ""

@@ -40,13 +40,17 @@ class UnknownValueError(LookupError):
 
 @dataclass(frozen=True)
 class Neighbour:
-    """A value that is read, or one that reads; whether one kernel computes both, and why (not)."""
+    """A value that is read, or one that reads; whether one kernel computes both, and why (not).
+
+    given: whether no kernel computes what is read.
+    """
 
     value: str
     kernels: tuple[str, ...]
     fused: bool
     reason: str
     bytes_saved: int | None
+    given: bool = False
 
 
 @dataclass(frozen=True)
@@ -286,7 +290,8 @@ def _neighbour(shown: Node, producer: Node, consumer: Node, made: Compilation) -
     makers, takers = computing_kernels(plan, producer), computing_kernels(plan, consumer)
     kernels = computing_kernels(plan, shown)
     if not makers:
-        return Neighbour(described(shown), kernels, False, "given: no kernel computes it", None)
+        reason = "given: no kernel computes it"
+        return Neighbour(described(shown), kernels, False, reason, None, given=True)
     together = set(makers) >= set(takers)
     decision = decision_between(producer, consumer, made.decisions)
     if decision is None or decision.fused != together:

@@ -146,6 +146,14 @@ def test_why_of_a_value_in_registers_and_of_a_product(why):
     assert product["tile"]["product"] == "f32[32,4] x f32[4,5] = f32[32,5]"
 
 
+def test_why_says_which_operands_are_given(why):
+    (product,) = why("matmul_tanh_multiply:matmul")
+    assert product["reads"] and product["read_by"]
+    assert all(each["given"] == (not each["kernels"]) for each in product["reads"])
+    assert any(each["given"] for each in product["reads"])
+    assert not any(each["given"] for each in product["read_by"])
+
+
 def test_why_of_a_rewritten_value(why):
     values = why("net.py:10")
     assert any("log_softmax_backward" in text for value in values for text in value["rewrites"])
