@@ -27,7 +27,12 @@ from graphc.kernels.nests.access import Loop, place_in_memory
 from graphc.kernels.nests.names import Names
 from graphc.kernels.nests.node_kinds import external_operands, loaded_operands, viewed
 from graphc.kernels.products.block_reductions import BlockReductions
-from graphc.kernels.products.contraction import RESERVED_NAMES, Contraction, MatrixAccess
+from graphc.kernels.products.contraction import (
+    RESERVED_NAMES,
+    Contraction,
+    MatrixAccess,
+    has_narrow_vectors,
+)
 from graphc.kernels.products.operand_blocks import Prologue
 from graphc.kernels.products.prologue import prologue_lines
 from graphc.kernels.products.row_epilogue import RowEpilogue
@@ -206,7 +211,11 @@ class _Epilogue:
         return lines.block.lines
 
     def far_operands(self) -> FarOperands | None:
-        """What the epilogue reads element by element from beyond the caches, if there is any."""
+        """What the epilogue reads element by element from beyond the caches, if there is any.
+
+        Each is as large as the second cache. Of narrow vectors, whose tiles are computed in less
+        time than it takes to fetch their lines, all are together.
+        """
         found: dict[Node, tuple[Strided, tuple[int | None, ...]]] = {}
         product = self.group.contraction
         for node, position in loaded_operands(self.group.nodes):
@@ -216,8 +225,12 @@ class _Epilogue:
             place = place_in_memory(operand)
             if place is None or axes != self.group.domain.axes[product] or place.strides[-1] != 1:
                 continue
-            if operand.viewed.type.nbytes >= MACHINE.second_cache_bytes:
-                found.setdefault(operand, (place, axes))
+            found.setdefault(operand, (place, axes))
+        sizes = {operand: operand.viewed.type.nbytes for operand in found}
+        together = has_narrow_vectors(product.dtype, self.group.tiling.lanes)
+        for operand, size in sizes.items():
+            if (sum(sizes.values()) if together else size) < MACHINE.second_cache_bytes:
+                del found[operand]
         if not found:
             return None
 

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 import graphc as gc
+from graphc.compiler.options import Options
+from graphc.compiler.pipeline import compile_program
 from graphc.ir.reference import run_program
 from tests.compiler.execution import Machine, compilation
 from tests.compiler.test_random_graphs import compare
@@ -51,9 +53,19 @@ def test_it_is_asked_for_before_the_product_of_its_tile() -> None:
         assert tile.index("prefetch(") < tile.index("microkernel") < tile.index("acc = ")
 
 
-@pytest.mark.parametrize(("rows", "columns"), [(64, 64), (400, 300)])
+@pytest.mark.parametrize(("rows", "columns"), [(64, 64), (200, 200)])
 def test_what_the_caches_hold_is_not_asked_for(rows: int, columns: int) -> None:
     assert not _asked_for(_step(rows, columns))
+
+
+def test_narrow_vectors_ask_for_what_is_large_together() -> None:
+    """Weights and moments of 256 KiB each; with vectors of 512 bits each is looked at alone."""
+    program, asking = _step(256, 256).program, []
+    for bits in (128, 256, 512):
+        plan = compile_program(program, Options({}, True, bits)).plan
+        if any("prefetch" in row.source.text for row in plan.instructions):
+            asking.append(bits)
+    assert asking == [128, 256]
 
 
 def test_momentum_asks_for_weights_and_velocity() -> None:
