@@ -130,6 +130,50 @@ EXTREME_SHAPES: tuple[tuple[tuple[int, ...], Any], ...] = (
 )  # fmt: skip
 
 
+def _images(x: gc.Node) -> gc.Node:
+    return build.reshape(x, (1, 6, 5, 2))
+
+
+def _scanned(step: Callable[[gc.Node, gc.Node], gc.Node]) -> Build:
+    """All carries of a loop over the rows of x."""
+
+    def body(carry: gc.Node, row: gc.Node) -> tuple[gc.Node, gc.Node]:
+        after = step(carry, row)
+        return after, after
+
+    return lambda x, y: gc.scan(body, y[0], x)[1]
+
+
+# The same of ops whose kernels are not those of loops and products: reference and kernels agree.
+IN_ORDER: dict[str, Build] = {
+    "cumsum": lambda x, y: gc.cumsum(x, 0),
+    "cumsum of rows": lambda x, y: gc.cumsum(x, 1),
+    "cumprod": lambda x, y: gc.cumprod(x, 1),
+    "sort": lambda x, y: gc.sort(x, 0),
+    "top_k": lambda x, y: gc.top_k(x, 2)[0],
+    "by argsort": lambda x, y: gc.take_along_axis(x, gc.argsort(x, 1), 1),
+    "max_pool": lambda x, y: gc.max_pool(_images(x), 2),
+    "max_pool, padded": lambda x, y: gc.max_pool(_images(x), 3, 1, "same"),
+    "average_pool": lambda x, y: gc.average_pool(_images(x), 2),
+    "resized": lambda x, y: gc.resize(_images(x), (7, 7), "bilinear"),
+    "convolution": lambda x, y: gc.conv(
+        _images(x), x.graph.constant(-np.ones((2, 2, 2, 3)), x.dtype)
+    ),
+    "scan of sums": _scanned(lambda carry, row: carry + row),
+    "scan of products": _scanned(lambda carry, row: carry * row),
+    "scan of extremes": _scanned(ops.maximum),
+    "scan of slopes": _scanned(lambda carry, row: ops.relu(carry - row) * row),
+    "attention": lambda x, y: gc.nn.attention(x, y, -abs(x) * 0.0),
+    "causal attention": lambda x, y: gc.nn.attention(x, y, x * 0.0, causal=True),
+    "slope of sort": lambda x, y: gc.grad(gc.sum(gc.sort(x, 1) * x), x),
+    "slope of cumsum": lambda x, y: gc.grad(gc.sum(gc.cumsum(x, 1) * x), x),
+    "slope of max_pool": lambda x, y: gc.grad(-gc.sum(gc.max_pool(_images(x), 2)), x),
+    "slope of a scan": lambda x, y: gc.grad(
+        gc.sum(_scanned(lambda carry, row: carry * row)(x, y)), x
+    ),
+}
+
+
 def _widths() -> list[int]:
     return [bits for bits in VECTOR_BITS if bits <= host_vector_bits()]
 
@@ -189,6 +233,16 @@ def _of_zeros(dtype: DType) -> tuple[Program, dict[str, Any]]:
 def test_zeros_have_one_sign_everywhere(bits: int, threads: int, fuse: bool, dtype: DType) -> None:
     program, given = _of_zeros(dtype)
     _assert_same_zeros(program, given, Options({}, fuse, bits, threads))
+
+
+@pytest.mark.parametrize("fuse", [True, False])
+@pytest.mark.usefixtures("small_shares")
+def test_zeros_of_loops_windows_and_lines_in_order(fuse: bool) -> None:
+    graph = gc.Graph()
+    x, y = graph.input("x", (20, 3)), graph.input("y", (20, 3))
+    program = gc.function([x, y], {name: made(x, y) for name, made in IN_ORDER.items()}).program
+    given = {"x": np.array(ZEROS, "f4"), "y": np.array(SIGNS, "f4")}
+    _assert_same_zeros(program, given, Options({}, fuse, host_vector_bits(), 2))
 
 
 def _of_extremes(dtype: DType) -> tuple[Program, dict[str, Any]]:

@@ -139,3 +139,23 @@ def test_fit_takes_batches_by_length() -> None:
     history = model.fit(batches, epochs=20, verbose=0)
     losses = history.history["loss"]
     assert losses[-1] < 0.5 * losses[0]
+
+
+@pytest.mark.parametrize(
+    ("use", "problem"),
+    [
+        (lambda d: d.pad_sequences([1, 2]), "sequences of numbers expected, not 1"),
+        (lambda d: d.pad_sequences("abc"), "sequences of numbers expected, not 'a'"),
+        (lambda d: d.pad_sequences([["a"]], dtype=None), "sequences of numbers expected"),
+        (lambda d: d.BucketedBatches([1, 2], [0, 1], 2, (4,)), "sequences of numbers expected"),
+        (lambda d: d.BucketedBatches([[1]], [0], 2, (4,), seed=-1), "seed: at least 0"),
+        (lambda d: d.BucketedBatches([[1]], [0], 2, (4,), seed="a"), "seed: an integer"),
+        (lambda d: d.TextVectorization().adapt(None), "texts expected, not None"),
+        (lambda d: d.TextVectorization(vocabulary="abc"), "a sequence of symbols expected"),
+        (lambda d: d.TextVectorization(vocabulary=[1, 2]), "a sequence of symbols expected"),
+        (lambda d: d.TextVectorization(vocabulary=["a"]).decode([1.5]), "integers expected"),
+    ],
+)
+def test_what_is_given_is_named(use: Any, problem: str) -> None:
+    with pytest.raises(gc.DataError, match=problem):
+        use(gc.data)

@@ -10,6 +10,7 @@ import numpy as np
 
 from graphc.declare.hyperparameters import as_count
 from graphc.errors import DataError
+from graphc.ir.given import shown
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Side = Literal["pre", "post"]
@@ -31,12 +32,13 @@ def pad_sequences(
 
         rows = gc.data.pad_sequences([[1, 2], [3]], padding="post")  # [[1, 2], [3, 0]]
 
-    Raises ValueError for another side, DataError for sequences whose elements differ in shape.
+    Raises ValueError for another side, DataError for what is no sequence of numbers and for
+    sequences whose elements differ in shape.
     """
     for name, side in (("padding", padding), ("truncating", truncating)):
         if side not in ("pre", "post"):
             raise ValueError(f"pad_sequences: {name}: 'pre' or 'post' expected, not {side!r}")
-    arrays = [np.asarray(sequence, dtype) for sequence in sequences]  # type: ignore[call-overload]
+    arrays = [_as_sequence("pad_sequences", sequence, dtype) for sequence in sequences]
     lengths = [len(array) for array in arrays]
     length = max(lengths, default=0) if maxlen is None else as_count("maxlen", maxlen, 1)
     inner = {array.shape[1:] for array in arrays if len(array)} or {()}
@@ -53,6 +55,17 @@ def pad_sequences(
         else:
             row[-len(kept) :] = kept
     return np.asarray(result)
+
+
+def _as_sequence(function: str, given: Any, dtype: object = None) -> Array:
+    """The array of one sequence. Raises DataError for a lone number and for what are no numbers."""
+    try:
+        array = np.asarray(given, dtype)  # type: ignore[call-overload]
+    except (TypeError, ValueError):
+        array = None
+    if array is None or array.ndim == 0 or array.dtype.kind not in "biuf":
+        raise DataError(f"{function}: sequences of numbers expected, not {shown(given)}")
+    return np.asarray(array)
 
 
 def timeseries_windows(
@@ -95,7 +108,8 @@ class BucketedBatches:
         batches = gc.data.BucketedBatches(texts, labels, 32, boundaries=(16, 32, 64))
         model.fit(batches, epochs=3)
 
-    Raises DataError for other numbers of x and y, and for a sequence longer than all boundaries.
+    Raises DataError for other numbers of x and y, for what is no sequence of numbers, for a
+    sequence longer than all boundaries, and for a negative seed.
     """
 
     def __init__(
@@ -113,9 +127,9 @@ class BucketedBatches:
         self.batch_size = as_count("batch_size", batch_size, 1)
         self.boundaries = sorted(as_count("boundary", each, 1) for each in boundaries)
         self.value, self.drop_remainder = value, drop_remainder
-        self._x = [np.asarray(each) for each in x]
+        self._x = [_as_sequence("BucketedBatches", each) for each in x]
         self._y = [np.asarray(each) for each in y]
-        self._random = np.random.default_rng(seed)
+        self._random = np.random.default_rng(as_count("seed", seed, 0))
         lengths = [len(each) for each in self._x]
         if lengths and max(lengths) > max(self.boundaries, default=0):
             problem = f"a sequence of {max(lengths)} elements is beyond all boundaries"

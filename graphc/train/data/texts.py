@@ -99,6 +99,8 @@ class TextVectorization:
         the vocabulary has."""
         numbers = np.asarray(tokens).ravel()
         known = self.get_vocabulary()
+        if numbers.size and numbers.dtype.kind not in "iu":
+            raise DataError(f"TextVectorization: integers expected, not {shown(tokens)}")
         if numbers.size and not 0 <= numbers.min() <= numbers.max() < len(known):
             raise DataError(f"TextVectorization: numbers from 0 to {len(known) - 1} expected")
         between = " " if self.split == "whitespace" else ""
@@ -122,6 +124,9 @@ class TextVectorization:
 
     def _know(self, symbols: Sequence[str]) -> None:
         known = list(symbols)
+        if isinstance(symbols, str) or not all(isinstance(each, str) for each in known):
+            problem = f"a sequence of symbols expected, not {shown(symbols)}"
+            raise DataError(f"TextVectorization: vocabulary: {problem}")
         if len(set(known)) != len(known) or set(known) & set(RESERVED) or not known:
             problem = "different symbols expected, at least one, and none of them '' or '[UNK]'"
             raise DataError(f"TextVectorization: vocabulary: {problem}")
@@ -133,7 +138,8 @@ class TextVectorization:
 
 
 def _texts(data: str | Iterable[str]) -> list[str]:
-    texts = [data] if isinstance(data, str) else list(data)
+    is_iterable = isinstance(data, Iterable)
+    texts = list(data) if is_iterable and not isinstance(data, str) else [data]
     for text in texts:
         if not isinstance(text, str):
             raise DataError(f"TextVectorization: texts expected, not {shown(text)}")
