@@ -18,6 +18,7 @@ BENCHMARKS: dict[str, tuple[str, ...]] = {
     "elementwise": (),
     "steps": (),
     "contract": (),
+    "generation": ("--rounds", "3"),
     "estimators": ("--rounds", "5", "--seeds", "2"),
     "busy": ("--workloads", "S,A,E", "--seconds", "2"),
     "ulp": ("--all", "--stride", "1021"),

@@ -27,6 +27,9 @@ VARIANCE_EPSILON = 1e-3
 # Of "gpt": its blocks, the heads of each, and what joins a variance there.
 GPT_LAYERS, GPT_HEADS = 2, 4
 LAYER_NORM_EPSILON = 1e-5
+# Of `benchmarks.generation`: a GPT of that size, and how it draws the next token.
+GENERATED_LAYERS, GENERATED_HEADS, GENERATED_WIDTH, GENERATED_VOCABULARY = 2, 4, 128, 96
+TEMPERATURE, GENERATED_TOP_K = 0.8, 20
 
 
 @dataclass(frozen=True)

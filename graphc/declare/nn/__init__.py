@@ -52,6 +52,7 @@ from graphc.declare.nn.convolution import (
     separable_conv2d,
 )
 from graphc.declare.nn.embedding import Embedding, embedding
+from graphc.declare.nn.generation import generate
 from graphc.declare.nn.layer import Layer
 from graphc.declare.nn.noise import (
     AlphaDropout,
@@ -255,6 +256,7 @@ __all__ = [
     "flatten",
     "gaussian_dropout",
     "gaussian_noise",
+    "generate",
     "global_average_pooling1d",
     "global_average_pooling2d",
     "global_average_pooling3d",

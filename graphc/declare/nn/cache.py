@@ -11,16 +11,17 @@ from graphc.ir.given import check_tensors
 from graphc.ir.graph import Node
 from graphc.ir.location import callers_location, located
 from graphc.ir.ops import elementwise as ops
-from graphc.ir.types import i32
+from graphc.ir.types import TensorType, i32
 
 
 class KeyValueCache:
     """Keys and values of the tokens before the present one, for calls with one token each.
 
-    length: the tokens that there is room for. position: the number of the present one, a scalar i32
-    of the graph, such as a variable that each call counts on. Layers of attention that are called
-    with `cache` keep their keys and values in the variables `<layer>.keys` and `<layer>.values`,
-    zeros at first; `updates` has what these become, for the function that makes a token:
+    length: the tokens that there is room for; of more, the last so many are seen. position: the
+    number of the present one, a scalar i32 of the graph, such as a variable that each call counts
+    on. Layers of attention that are called with `cache` keep their keys and values in the variables
+    `<layer>.keys` and `<layer>.values`, zeros at first; `updates` has what these become, for the
+    function that makes a token:
 
         cache = gc.nn.KeyValueCache(64, position)
         hidden = block(token, cache=cache)
@@ -53,10 +54,23 @@ class KeyValueCache:
         if row.shape[-2] != 1:
             raise ShapeError(_located(f"one token a call expected, not {row.type}"))
         shape = (*row.shape[:-2], self.length, row.shape[-1])
-        state = layer.variable(name, zeros, shape, row.dtype)
-        is_present = build.expand_dims(ops.equal(self._places(), self.position), 1)
-        self.updates[state] = ops.where(is_present, row, state)
-        return self.updates[state]
+        before = self._before(layer, name, TensorType(row.dtype, shape))
+        is_present = build.expand_dims(ops.equal(self._places(), self._place), 1)
+        after = ops.where(is_present, row, before)
+        self._keep(before, after)
+        return after
+
+    def _before(self, layer: Layer, name: str, of: TensorType) -> Node:
+        """What a layer has kept until now."""
+        return layer.variable(name, zeros, of.shape, of.dtype)
+
+    def _keep(self, before: Node, after: Node) -> None:
+        self.updates[before] = after
+
+    @property
+    def _place(self) -> Node:
+        """Where the present token stands: a full cache begins again at its first place."""
+        return self.position % self.length
 
     def _places(self) -> Node:
         return self.position.graph.iota((self.length,), i32)
