@@ -127,7 +127,7 @@ OF_SEQUENCES = (
 AROUND_ANOTHER = {"Bidirectional", "bidirectional"}
 # What is called more than once, or with two tensors, is an object alone; and functions of tensors.
 OBJECTS_ALONE = {"KeyValueCache", "PositionEmbedding", "RotaryEmbedding", "SinePositionEncoding"}
-FUNCTIONS = {"alibi_bias", "attention", "attention_weights", "weights_from_torch"}
+FUNCTIONS = {"alibi_bias", "attention", "attention_weights", "generate", "weights_from_torch"}
 
 
 def _rank(kind: str) -> int:
