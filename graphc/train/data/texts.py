@@ -138,8 +138,8 @@ class TextVectorization:
 
 
 def _texts(data: str | Iterable[str]) -> list[str]:
-    is_iterable = isinstance(data, Iterable)
-    texts = list(data) if is_iterable and not isinstance(data, str) else [data]
+    is_several = isinstance(data, Iterable) and not isinstance(data, str)
+    texts: list[Any] = list(data) if is_several else [data]
     for text in texts:
         if not isinstance(text, str):
             raise DataError(f"TextVectorization: texts expected, not {shown(text)}")
