@@ -227,7 +227,7 @@ class _Epilogue:
                 continue
             found.setdefault(operand, (place, axes))
         sizes = {operand: operand.viewed.type.nbytes for operand in found}
-        together = has_narrow_vectors(product.dtype, self.group.tiling.lanes)
+        together = has_narrow_vectors(product.dtype.name, self.group.tiling.lanes)
         for operand, size in sizes.items():
             if (sum(sizes.values()) if together else size) < MACHINE.second_cache_bytes:
                 del found[operand]
