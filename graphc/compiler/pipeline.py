@@ -174,7 +174,11 @@ def group_nodes(state: Rewriting) -> Grouped:
 
 def schedule_groups(state: Grouped) -> Scheduled:
     """An order in which states are read before they are overwritten."""
-    made = schedule(state.program, state.groups, state.options.threads)
+    return _scheduled(state, outlast_stops=True)
+
+
+def _scheduled(state: Grouped, outlast_stops: bool) -> Scheduled:
+    made = schedule(state.program, state.groups, state.options.threads, outlast_stops)
     loops = [group.node for group in state.groups if isinstance(group, RegionGroup)]
     steps = {loop: _plan_loop(loop, state) for loop in loops}
     return Scheduled(**_fields(state), schedule=made, loops=steps)
@@ -183,7 +187,9 @@ def schedule_groups(state: Grouped) -> Scheduled:
 def _plan_loop(loop: Node, state: Rewriting) -> LoopPlan:
     """The kernels of a step and their order, as of a program of its own."""
     step = step_of(loop, state.tilings)
-    inner = schedule_groups(group_nodes(Rewriting(state.options, step.program, state.tilings)))
+    grouped = group_nodes(Rewriting(state.options, step.program, state.tilings))
+    # Carries are gone with the run that an index stops.
+    inner = _scheduled(grouped, outlast_stops=False)
     return LoopPlan(replace(step, program=inner.program), inner.schedule, inner.loops)
 
 

@@ -299,3 +299,32 @@ def test_a_while_loop_is_shown_as_a_loop() -> None:
     text = stage_text(function, {}, Stage.FUSED).text
     assert "# ? steps" in text and "as long as start is true" in text
     assert "loop x?" in stage_text(function, {}, Stage.PLAN).text
+
+
+def test_a_row_of_a_carry_is_written_in_place_though_an_index_is_checked_behind_it() -> None:
+    """A run that an index stops has no carry, so the check need not come first."""
+    rows, width = 64, 8
+    graph = gc.Graph()
+    table, start = graph.input("table", (rows, width)), graph.input("start", (rows, width))
+    best = graph.input("best", (rows,), "i32")
+
+    def body(i: gc.Node, carry: list[gc.Node]) -> list[gc.Node]:
+        memory, total = carry
+        row = gc.expand_dims(total, 0)
+        memory = gc.scatter_set(memory, gc.reshape(i, (1,)), row)
+        found = gc.take(best, gc.reshape(gc.argmax(memory[:, 0]), (1,)), axis=0)
+        return [memory, gc.tanh(total + gc.sum(gc.take(table, found, axis=0), 0))]
+
+    memory, total = gc.fori_loop(0, 5, body, [start, start[0]])
+    step = gc.function([table, start, best], [memory, total])
+    rng = np.random.default_rng(0)
+    data = rng.standard_normal((2, rows, width)).astype(np.float32)
+    given = (*data, rng.permutation(rows).astype(np.int32))
+    reference = gc.function([table, start, best], [memory, total], mode="reference")
+    for found, expected in zip(step(*given), reference(*given), strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
+    plan = step.loaded().plan
+    sets = [row for row in plan.instructions if "index_set" in row.name]
+    assert len(sets) == 1
+    large = {storage for storage in plan.arena.offsets if storage.size >= rows * width}
+    assert len(large) <= 1, "the carry stands in one place of the arena"

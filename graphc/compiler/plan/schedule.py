@@ -36,12 +36,19 @@ class Schedule:
     stores: tuple[tuple[Node, Node], ...]
 
 
-def schedule(program: Program, groups: tuple[Group, ...], threads: int = 1) -> Schedule:
+def schedule(
+    program: Program, groups: tuple[Group, ...], threads: int = 1, outlast_stops: bool = True
+) -> Schedule:
     """Orders groups so that values exist before they are read and states are read before they
-    are overwritten, as if all updates happened at once; and only once no index can stop the run."""
+    are overwritten, as if all updates happened at once.
+
+    outlast_stops: states are still read when an index has stopped the run, so none is overwritten
+        before all indices are checked.
+    """
     order = _Order(groups)
-    checked = [viewed(node) for node in program.nodes if node.op is in_range or _may_stop(node)]
-    order.keep_before_overwrites(checked)
+    if outlast_stops:
+        checked = [viewed(node) for node in program.nodes if node.op is in_range or _may_stop(node)]
+        order.keep_before_overwrites(checked)
     stores: list[tuple[Node, Node]] = []
     for state, value in program.updates:
         group = order.maker(value)

@@ -7,6 +7,7 @@ from graphc.declare.init import zeros
 from graphc.declare.nn.layer import Layer
 from graphc.errors import DTypeError, ShapeError
 from graphc.ir.functions import build
+from graphc.ir.functions.taking import scatter_set
 from graphc.ir.given import check_tensors
 from graphc.ir.graph import Node
 from graphc.ir.location import callers_location, located
@@ -55,8 +56,7 @@ class KeyValueCache:
             raise ShapeError(_located(f"one token a call expected, not {row.type}"))
         shape = (*row.shape[:-2], self.length, row.shape[-1])
         before = self._before(layer, name, TensorType(row.dtype, shape))
-        is_present = build.expand_dims(ops.equal(self._places(), self._place), 1)
-        after = ops.where(is_present, row, before)
+        after = scatter_set(before, build.reshape(self._place, (1,)), row, axis=-2)
         self._keep(before, after)
         return after
 
