@@ -45,6 +45,9 @@ API_NAME = re.compile(r"\bgc((?:\.[A-Za-z_]\w*)+)")
 FILE_NAME = re.compile(r"\b(?:graphc|ir|kernels|benchmarks|examples|tests|docs)/[\w/]+\.\w+")
 ABSOLUTE_PATH = re.compile(r"(?<![\w./:<-])/[a-z]+/[\w.-]")
 
+# Those with more than a minute of blocks, most of it compilation.
+LONG_PAGES = [page for page in PAGES if page.name in ("guide.md", "recipes.md")]
+
 every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 
 
@@ -55,7 +58,11 @@ def code_of(page: Path) -> list[str]:
     return [*lines, *CODE_SPAN.findall(CODE_BLOCK.sub("", text))]
 
 
-@every_page
+@pytest.mark.parametrize(
+    "page",
+    [pytest.param(p, marks=[pytest.mark.long] * (p in LONG_PAGES)) for p in PAGES],
+    ids=lambda page: page.name,
+)
 def test_python_blocks_run_in_order(
     page: Path, tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:

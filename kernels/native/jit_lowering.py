@@ -60,7 +60,13 @@ class KernelLower(Lower):
         self, resty: types.Type, op: Any, signature: Signature, operands: Sequence[Any]
     ) -> Any:
         """The result of an operator on variables, as `resty`."""
-        function = self.context.typing_context.resolve_value_type(op)
+        typing = self.context.typing_context
+        function = typing.resolve_value_type(op)
+        try:
+            function.get_impl_key(signature)
+        except KeyError:
+            # The kernel was typed before a registry added to what the operator takes.
+            function.get_call_type(typing, signature.args, {})
         pairs = zip(operands, signature.args, strict=True)
         values = [self._converted(variable, kind) for variable, kind in pairs]
         result = self.context.get_function(function, signature)(self.builder, values)

@@ -40,10 +40,16 @@ class KernelTypingContext(BaseContext):
     it knows each time.
     """
 
-    def init(self) -> None:
-        super().init()
+    def __init__(self) -> None:
         self._types: dict[Any, types.Type] = {}
         self._signatures: dict[tuple[Any, tuple[types.Type, ...]], Signature] = {}
+        super().__init__()
+
+    def _insert_global(self, gv: Any, gty: types.Type) -> None:
+        """A registry that adds to an operator gives it another type, which knows no call yet."""
+        super()._insert_global(gv, gty)
+        self._types.clear()
+        self._signatures.clear()
 
     def resolve_value_type(self, val: Any) -> types.Type:
         if not callable(val):

@@ -23,7 +23,7 @@ from graphc.kernels.loops.rewrites.row_strips import STRIP_NUMBER
 from graphc.kernels.machine import MACHINE
 from tests.compiler.thread_turns import Walked, by_turns, orders_of
 
-PROGRAMS = 24
+PROGRAMS = 12
 WALKS = 3
 # Two threads take 7 and 6 rows, three 5, 5 and 3.
 EXTENT = 13

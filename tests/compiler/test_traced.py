@@ -57,7 +57,7 @@ def test_updates(declare: updates.Declare) -> None:
     trace_updates(declare)
 
 
-@pytest.mark.parametrize("seed", range(updates.RANDOM_UPDATES))
+@pytest.mark.parametrize("seed", updates.RANDOM_UPDATES)
 def test_random_updates(seed: int) -> None:
     trace_updates(lambda graph: updates.random_updates(graph, seed))
 

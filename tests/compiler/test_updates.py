@@ -68,7 +68,7 @@ def test_updates(declare: Declare, fuse: bool) -> None:
     _check(declare, fuse=fuse)
 
 
-@pytest.mark.parametrize("seed", range(RANDOM_UPDATES))
+@pytest.mark.parametrize("seed", RANDOM_UPDATES)
 def test_random_updates(seed: int) -> None:
     _check(lambda graph: random_updates(graph, seed), fuse=True)
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import pytest
 
 import graphc as gc
 from graphc.ir.ops.indexed import index_add, scatter_add
@@ -288,7 +289,11 @@ CASES = [
 
 # Of a matrix of the states and of the input: a row, a column, and more than vectors hold.
 SHAPES = ((5, 5), (1, 5), (5, 1), (1, 19), (19, 1), (9, 35))
-RANDOM_UPDATES = 90
+# The first third is in `make test`, the others in `make test-long`.
+RANDOM_UPDATES = [
+    *range(30),
+    *(pytest.param(seed, marks=pytest.mark.long) for seed in range(30, 90)),
+]
 
 
 def random_updates(graph: gc.Graph, seed: int) -> Any:

@@ -1,15 +1,18 @@
 """Compiled kernels: buffers, primitives, microkernels, and the machine code that comes out."""
 
 import ctypes
+import operator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pytest
 from numba.core import types
+from numba.core.typing.templates import AbstractTemplate, Registry
 
 from graphc.kernels.mathematics.arithmetic import primitives
 from graphc.kernels.native.jit import KernelCompiler
+from graphc.kernels.native.jit_target import kernel_target
 from graphc.kernels.native.llvm import (
     CompiledKernel,
     compile_ir,
@@ -98,6 +101,31 @@ def test_numba_types_what_it_has_typed_no_second_time(
 
 
 INTEGERS = (0, 1, -1, 2, -3, 7, 64, -64, 2**62, -(2**63), 2**63 - 1)
+
+
+def test_an_operator_that_takes_more_from_now_on_takes_what_it_did(
+    compiler: KernelCompiler,
+) -> None:
+    """numba then gives it another type, which knows nothing of the calls that were typed."""
+
+    class OfTexts(AbstractTemplate):
+        key = operator.getitem
+
+        def generic(self, args: Any, kws: Any) -> None:
+            return None
+
+    body = "    for i in range(5):\n        x1[i] = x0[i]\n"
+    compile_body(compiler, 2, "f32", body)
+    typing = kernel_target().typing_context
+    before = typing.resolve_value_type(operator.getitem)
+    registry = Registry()
+    registry.register_global(operator.getitem, types.Function(OfTexts))
+    typing.install_registry(registry)
+    assert typing.resolve_value_type(operator.getitem) is not before
+    kernel = compile_body(compiler, 2, "f32", body)
+    x, y = np.arange(5, dtype=np.float32), np.zeros(5, np.float32)
+    assert run(kernel, x, y) == 0
+    np.testing.assert_array_equal(y, x)
 
 
 def test_quotients_are_rounded_down(compiler: KernelCompiler) -> None:

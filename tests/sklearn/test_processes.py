@@ -23,7 +23,9 @@ def threads_of_fit(estimator: Any) -> int:
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-@pytest.mark.parametrize("backend", ["loky", "multiprocessing"])
+@pytest.mark.parametrize(
+    "backend", [pytest.param("loky", marks=pytest.mark.long), "multiprocessing"]
+)
 def test_a_search_in_two_processes(backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("GRAPHC_THREADS", raising=False)
     estimator = MLPClassifier((6,), batch_size=32, max_iter=4, random_state=0)
