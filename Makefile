@@ -30,7 +30,8 @@ test: lint types
 test-fast: $(STAMP)
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow and not long"
 
-# More random programs, forms of cases and examples than `make test` has: what seldom fails.
+# The cases that `make test` leaves out where tests compile much, and more random programs and
+# examples.
 test-long: $(STAMP)
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m long
 

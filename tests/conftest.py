@@ -18,7 +18,8 @@ from tests.browser import browser, open_page
 # One browser a worker: a second one in the same process would not start.
 __all__ = ["browser", "open_page"]
 
-GOLDEN = Path(__file__).parent / "golden"
+TESTS = Path(__file__).parent
+GOLDEN = TESTS / "golden"
 
 # Tests run side by side; those of threads ask for them.
 os.environ.setdefault("GRAPHC_THREADS", "1")
@@ -34,10 +35,27 @@ FIRST = (
 )
 
 
+# Rooms whose tests compile kernels for each case. Of a test with many cases each third is in
+# `make test`, and `make test-long` has the others.
+COMPILING = ("cli", "compiler", "declare", "functions", "kernels", "profiling", "sklearn", "train")
+MANY_CASES = 6
+KEPT_OF = 3
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Those files come first, the others as they were collected."""
+    """Those files come first, the others as they were collected; some cases are for long runs."""
     order = {name: number for number, name in enumerate(FIRST)}
     items.sort(key=lambda item: order.get(item.path.name, len(FIRST)))
+    cases: dict[str, list[pytest.Item]] = {}
+    for item in items:
+        if item.path.name not in FIRST and item.path.relative_to(TESTS).parts[0] in COMPILING:
+            cases.setdefault(item.nodeid.partition("[")[0], []).append(item)
+    for each in cases.values():
+        if len(each) >= MANY_CASES:
+            for number, item in enumerate(each):
+                if number % KEPT_OF:
+                    item.add_marker("long")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

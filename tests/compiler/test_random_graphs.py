@@ -16,7 +16,7 @@ from tests.random_graphs import random_program, random_values
 PROGRAMS = 800
 PROGRAMS_A_TEST = 20
 # So many are in `make test`, the others in `make test-long`.
-PROGRAMS_OF_EACH_RUN = 40
+PROGRAMS_OF_EACH_RUN = 20
 STEPS = 5
 # Kernels of few extents are often equal, and those are compiled once. Every extent gets its turn.
 EXTENTS = ((1, 5), (3, 17), (8, 2))
