@@ -13,7 +13,7 @@ from graphc.kernels.loops.language.exchanges import (
     MOST_IN_REGISTERS,
     odd_even_merge_sort,
 )
-from graphc.kernels.loops.language.statements import Block
+from graphc.kernels.loops.language.statements import Block, Line
 from graphc.kernels.ordered.sorting_network import padded, sorting_network
 
 
@@ -30,7 +30,9 @@ def _run(length: int, lines: Any) -> None:
     """Runs the emitted network as the Python that it is, of all lines at once."""
     block = Block()
     sorting_network(
-        block, length, lambda name, at, *others: f"call({name!r}, [{', '.join(at)}], {others})"
+        block,
+        length,
+        lambda name, at, *others: Line(f"call({name!r}, [{', '.join(at)}], {others})"),
     )
 
     def call(name: str, places: list[int], others: tuple[int, ...]) -> None:
