@@ -28,6 +28,7 @@ from graphc.kernels.loops.language.scalar import dtype_name
 from graphc.kernels.loops.language.source import Microkernel
 from graphc.kernels.mathematics.arithmetic import primitives
 from graphc.kernels.mathematics.vecmath import VECTOR_MATH
+from graphc.kernels.products.microkernel import padded_columns
 
 CHECK_FAILED = 1  # what a kernel that checks indices returns
 
@@ -119,7 +120,9 @@ class Pointer:
 
 def _microkernel(kernel: Microkernel) -> Any:
     """A function of the microkernel's arguments that touches and computes what it does."""
-    form = re.fullmatch(r"(inner_|transpose_|)microkernel_\w+?_\d+x\d+(_by_|\w*)", kernel.name)
+    form = re.fullmatch(
+        r"(inner_|transpose_|copy_|)microkernel_\w+?_\d+x\d+(_by_|\w*)", kernel.name
+    )
     assert form is not None, kernel.name
     along = re.search(r"_(a_rows|a_depth|b_depth)_by_", kernel.name)
     chosen = "" if along is None else along[1]
@@ -132,6 +135,11 @@ def _microkernel(kernel: Microkernel) -> Any:
         indices: Any = None, ahead: int = 0,
     ) -> None:  # fmt: skip
         steps, rows, columns = map(np.arange, (depth, kernel.rows, kernel.columns))
+        if form[1] == "copy_":
+            padded = np.zeros((depth, padded_columns(kernel.dtype, kernel.rows, kernel.lanes)))
+            padded[:, : kernel.rows] = a[steps[:, None] * a_depth + rows]
+            c[steps[:, None] * c_row + np.arange(padded.shape[1])] = padded
+            return
         if form[1] == "transpose_":
             values = a[columns * a_row + steps[:, None]]
             width = -(-kernel.columns // kernel.lanes) * kernel.lanes
