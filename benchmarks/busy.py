@@ -27,7 +27,7 @@ from benchmarks.measure import Repeated, calls, print_table, repetitions_in, tim
 from benchmarks.sequences import lstm, transformer
 from benchmarks.steps import chosen, native_loop
 from benchmarks.workloads import NAMES, Workload, workload
-from graphc.kernels.run.thread_count import default_threads
+from graphc.kernels.host.thread_count import default_threads
 
 SEQUENCES: Mapping[str, Callable[[], Workload]] = {"G": transformer, "R": lstm}
 WORKLOADS = (*NAMES, *SEQUENCES)

@@ -20,9 +20,9 @@ from graphc.commands.script import load_subject
 from graphc.commands.subject import extents_of, function_of
 from graphc.drawing.engine import check_engine
 from graphc.errors import MissingExtraError
-from graphc.profiling.profile import ROUNDS, profile
-from graphc.profiling.terminal import print_profile
-from graphc.profiling.trace import chrome_trace
+from graphc.profiling.measuring.profile import ROUNDS, profile
+from graphc.profiling.shown.terminal import print_profile
+from graphc.profiling.shown.trace import chrome_trace
 
 _FILE = click.Path(dir_okay=False, writable=True, path_type=Path)
 
@@ -93,7 +93,7 @@ def profile_script(
         if trace_file is not None:
             write_output(trace_file, json.dumps(chrome_trace(measured), indent=1) + "\n")
         if html_file is not None:
-            from graphc.profiling.page import profile_page
+            from graphc.profiling.shown.page import profile_page
 
             write_output(html_file, profile_page(measured, script.name))
             _say_what_is_left_out(html_file)

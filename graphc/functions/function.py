@@ -34,10 +34,10 @@ from graphc.ir.op import Array
 from graphc.ir.programs.custom_vjp import without_custom_vjp
 from graphc.ir.programs.cut import cut_at_inputs
 from graphc.ir.reference import run_program
+from graphc.kernels.host.memory_limit import memory_limit
+from graphc.kernels.host.thread_count import default_threads, limited
 from graphc.kernels.run.gate import Gate, Rank, Use
 from graphc.kernels.run.memory import data_address
-from graphc.kernels.run.memory_limit import memory_limit
-from graphc.kernels.run.thread_count import default_threads, limited
 
 # By the extents, and by the inputs that are whole arrays (`Options.row_inputs`).
 _Key = tuple[tuple[int, ...], tuple[str, ...]]

@@ -1,1 +1,1 @@
-"""What a profile is made of: measuring, the machine's roofline, and ways to show both."""
+"""What a profile says, as plain data, and the roofline of the machine that it is compared with."""

@@ -38,7 +38,7 @@ from graphc.train.on_batch import functions_for, run_on_batch
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from graphc.profiling.display import DisplayedProfile
+    from graphc.profiling.shown.display import DisplayedProfile
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -324,7 +324,7 @@ class Model(ModelParts):
         without an extent, ValueError for fewer than one thread.
         """
         # Imported where it is asked for, which may be never.
-        from graphc.profiling.profile import ROUNDS, profile
+        from graphc.profiling.measuring.profile import ROUNDS, profile
 
         size = self.batch_size if batch_size is None else batch_size
         return profile(

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from graphc.kernels.run.executor_ir import EXECUTOR_IR
+from graphc.kernels.run.executor_code.executor_ir import EXECUTOR_IR
 
 
 class MachineCode(Protocol):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from graphc.kernels.run.loop_ir import LEADING_ARGUMENTS, LOOP_WORDS, SLOT_WORDS
+from graphc.kernels.run.executor_code.loop_ir import LEADING_ARGUMENTS, LOOP_WORDS, SLOT_WORDS
 
 POINTER_BYTES = 8
 

@@ -13,7 +13,7 @@ import graphc as gc
 from graphc.compiler.load.assemble import compiled
 from graphc.compiler.load.plan_memory import PlanMemory, bytes_text, check_memory, plan_memory
 from graphc.errors import PlanTooLargeError
-from graphc.kernels.run.memory_limit import MemoryLimit
+from graphc.kernels.host.memory_limit import MemoryLimit
 from tests.compiler import networks
 from tests.compiler.execution import compilation
 

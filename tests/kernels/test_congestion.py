@@ -10,13 +10,13 @@ import time
 import numpy as np
 import pytest
 
+from graphc.kernels.host.thread_count import available_processors
 from graphc.kernels.native.llvm import compile_ir
 from graphc.kernels.run.congestion import LONGEST_PAUSE_NANOSECONDS, Congestion, switches
 from graphc.kernels.run.executor import Executor, MachineCode
 from graphc.kernels.run.instruction_table import Instruction, InstructionTable, KernelStopped
 from graphc.kernels.run.pool import ThreadPool
 from graphc.kernels.run.thread_choice import CALLS_A_MEASUREMENT, TableRunner
-from graphc.kernels.run.thread_count import available_processors
 from tests.kernels.pool_kernels import KERNELS_IR
 
 # Far beyond what is borne; the rounds take some milliseconds on any processor.

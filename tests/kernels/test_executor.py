@@ -15,7 +15,7 @@ from graphc.kernels.native.llvm import compile_ir
 from graphc.kernels.run import executor as executor_module
 from graphc.kernels.run import instruction_table
 from graphc.kernels.run.executor import Executor, MachineCode
-from graphc.kernels.run.executor_ir import EXECUTOR_IR
+from graphc.kernels.run.executor_code.executor_ir import EXECUTOR_IR
 from graphc.kernels.run.instruction_table import (
     Instruction,
     InstructionTable,

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from graphc.kernels.run.memory_limit import MemoryLimit, memory_limit
+from graphc.kernels.host.memory_limit import MemoryLimit, memory_limit
 from tests.kernels.test_thread_count import write
 
 MEMINFO = {"proc/meminfo": "MemTotal:  9000 kB\nMemAvailable:   5000 kB\nCached: 7 kB"}

@@ -8,7 +8,7 @@ import pytest
 
 from graphc.kernels.native.llvm import compile_ir
 from graphc.kernels.run.executor import Executor, MachineCode, load_executor
-from graphc.kernels.run.executor_ir import executor_ir
+from graphc.kernels.run.executor_code.executor_ir import executor_ir
 from graphc.kernels.run.instruction_table import (
     Instruction,
     InstructionTable,

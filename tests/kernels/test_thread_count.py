@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import graphc as gc
-from graphc.kernels.run.thread_count import (
+from graphc.kernels.host.thread_count import (
     available_processors,
     cgroup_quotas,
     default_threads,

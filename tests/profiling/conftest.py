@@ -3,7 +3,7 @@
 import pytest
 
 import graphc as gc
-from graphc.profiling.profile import profile
+from graphc.profiling.measuring.profile import profile
 from graphc.profiling.results import Profile
 
 ROWS, COLUMNS = 4096, 128

@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 
 from graphc.profiling.results import MEASURED_BUSY, Profile
-from graphc.profiling.roofline_chart import roofline_chart
-from graphc.profiling.terminal import profile_lines
+from graphc.profiling.shown.roofline_chart import roofline_chart
+from graphc.profiling.shown.terminal import profile_lines
 
 
 def chart(profile: Profile) -> str:

@@ -6,7 +6,7 @@ from typing import Any, cast
 
 import pytest
 
-from graphc.profiling.measure import Measured
+from graphc.profiling.measuring.measure import Measured
 from graphc.profiling.results import MOST_LOST_SHARE
 
 SECONDS = 0.02

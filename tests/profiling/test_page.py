@@ -10,9 +10,9 @@ import pytest
 from rich.console import Console
 
 from graphc.errors import MissingExtraError
-from graphc.profiling import page as page_module
-from graphc.profiling.page import profile_page
 from graphc.profiling.results import Profile
+from graphc.profiling.shown import page as page_module
+from graphc.profiling.shown.page import profile_page
 from tests.browser import OpenPage
 
 

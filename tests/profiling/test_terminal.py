@@ -5,11 +5,11 @@ from dataclasses import replace
 
 import pytest
 
-from graphc.profiling.figures import microseconds, scaled, significant
-from graphc.profiling.layout import Column, table
-from graphc.profiling.page import profile_page
 from graphc.profiling.results import KernelProfile, Profile
-from graphc.profiling.terminal import profile_lines
+from graphc.profiling.shown.figures import microseconds, scaled, significant
+from graphc.profiling.shown.layout import Column, table
+from graphc.profiling.shown.page import profile_page
+from graphc.profiling.shown.terminal import profile_lines
 
 
 @pytest.mark.parametrize("width", [80, 120, 200])

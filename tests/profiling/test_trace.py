@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from graphc.kernels.run.instruction_table import Timing
+from graphc.profiling.measuring.timeline import timeline
 from graphc.profiling.results import Profile, Slice
-from graphc.profiling.timeline import timeline
-from graphc.profiling.trace import chrome_trace
+from graphc.profiling.shown.trace import chrome_trace
 
 SCHEMA = Path(__file__).with_name("trace_schema.json")
 

@@ -19,9 +19,10 @@ from graphc.ir.lazy import Lazy
 from graphc.ir.op import Array
 from graphc.kernels.host.cache_entry import Entry, source_digest
 from graphc.kernels.host.forks import IMPORTS, RenewedLock
+from graphc.kernels.host.thread_count import available_processors
 from graphc.kernels.native.cache import KERNEL, DiskCache, open_cache
 from graphc.kernels.run.executor import Executor, load_executor
-from graphc.kernels.run.executor_ir import EXECUTOR_IR
+from graphc.kernels.run.executor_code.executor_ir import EXECUTOR_IR
 from graphc.kernels.run.instruction_table import Instruction, InstructionTable, KernelStopped
 from graphc.kernels.run.instructions import BeginLoop, EndLoop, Slice
 from graphc.kernels.run.memory import aligned_empty
@@ -33,7 +34,6 @@ from graphc.kernels.run.row_kernels import (
     load_row_kernels,
 )
 from graphc.kernels.run.thread_choice import TableRunner, ThreadChoice
-from graphc.kernels.run.thread_count import available_processors
 
 # The passes, llvmlite and numba are imported where they are first needed, which may be never.
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from graphc.compiler.load.compiled import CompiledProgram
 from graphc.compiler.load.executable import BufferRole, Executable
 from graphc.errors import PlanTooLargeError
 from graphc.ir.graph import Node
-from graphc.kernels.run.memory_limit import LIMIT_VARIABLE, MemoryLimit
+from graphc.kernels.host.memory_limit import LIMIT_VARIABLE, MemoryLimit
 
 if TYPE_CHECKING:
     from graphc.compiler.plan.planning import Plan

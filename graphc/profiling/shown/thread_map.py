@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import html
 
-from graphc.profiling.arena_map import TINTS
-from graphc.profiling.figures import microseconds
 from graphc.profiling.results import Slice, StepProfile
+from graphc.profiling.shown.arena_map import TINTS
+from graphc.profiling.shown.figures import microseconds
 
 # The chart's own scale, which the page stretches: its width, and a thread's row and what is free
 # of it.

@@ -12,8 +12,6 @@ from typing import Any
 from graphc.drawing.kernels import fusion_diagrams
 from graphc.drawing.page import graph_panel, panel_script, panel_style, script_json
 from graphc.errors import MissingExtraError
-from graphc.profiling.arena_map import arena_map
-from graphc.profiling.figures import microseconds, percent, roof, scaled, significant
 from graphc.profiling.results import (
     CLOCK_ERROR_NANOSECONDS,
     SHORTEST_EXACT_NANOSECONDS,
@@ -21,8 +19,10 @@ from graphc.profiling.results import (
     Profile,
     StepProfile,
 )
-from graphc.profiling.roofline_chart import roofline_chart
-from graphc.profiling.thread_map import thread_map
+from graphc.profiling.shown.arena_map import arena_map
+from graphc.profiling.shown.figures import microseconds, percent, roof, scaled, significant
+from graphc.profiling.shown.roofline_chart import roofline_chart
+from graphc.profiling.shown.thread_map import thread_map
 
 # One chart for wide and one for narrow windows: text must not be scaled with it.
 WIDE_CHART, NARROW_CHART = (820, 440), (360, 330)

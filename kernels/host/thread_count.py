@@ -6,8 +6,8 @@ import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from graphc.kernels.host.cgroup import cgroup_directories, read_text
 from graphc.kernels.host.settings import SettingError
-from graphc.kernels.run.cgroup import cgroup_directories, read_text
 
 THREADS_VARIABLE = "GRAPHC_THREADS"
 

@@ -7,9 +7,9 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from graphc.profiling.figures import scaled, significant
 from graphc.profiling.results import MEASURED_BUSY, KernelProfile, Profile
 from graphc.profiling.roofline import Level, Roofline
+from graphc.profiling.shown.figures import scaled, significant
 
 MARGIN_LEFT, MARGIN_RIGHT, MARGIN_TOP, MARGIN_BOTTOM = 46, 14, 22, 40
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 
 from graphc.compiler.plan.planning import Plan
-from graphc.profiling.figures import scaled
+from graphc.profiling.shown.figures import scaled
 
 # Areas of one colour beside each other could not be told apart.
 TINTS = 6

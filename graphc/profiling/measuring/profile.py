@@ -10,8 +10,8 @@ from graphc.functions.variants import as_function, check_extents
 from graphc.ir.graph import Node
 from graphc.ir.op import Array
 from graphc.kernels.run.memory import data_address
-from graphc.profiling.display import DisplayedProfile
-from graphc.profiling.measure import measure
+from graphc.profiling.measuring.measure import measure
+from graphc.profiling.shown.display import DisplayedProfile
 
 ROUNDS = 15
 

@@ -7,8 +7,6 @@ from collections.abc import Iterator, Sequence
 from rich.console import Console
 from rich.text import Text
 
-from graphc.profiling.figures import microseconds, percent, roof, scaled, significant
-from graphc.profiling.layout import Column, table, wrapped
 from graphc.profiling.results import (
     CLOCK_ERROR_NANOSECONDS,
     MEASURED_BUSY,
@@ -21,6 +19,8 @@ from graphc.profiling.results import (
     Value,
 )
 from graphc.profiling.roofline import Roofline
+from graphc.profiling.shown.figures import microseconds, percent, roof, scaled, significant
+from graphc.profiling.shown.layout import Column, table, wrapped
 
 # So many are named in one row; the file written with --json has them all.
 LINES_SHOWN = 3

@@ -20,12 +20,12 @@ class DisplayedProfile(Profile):
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Text]:
         """The tables of `graphc profile`, as wide as there is room."""
-        from graphc.profiling.terminal import profile_lines
+        from graphc.profiling.shown.terminal import profile_lines
 
         yield from profile_lines(self, options.max_width)
 
     def _repr_html_(self) -> str:
         """The page of `graphc profile --html` in a frame of its own, for notebooks."""
-        from graphc.profiling.page import framed, profile_page
+        from graphc.profiling.shown.page import framed, profile_page
 
         return framed(profile_page(self, f"{self.program} step"))

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from graphc.kernels.host.cgroup import cgroup_directories, read_text
 from graphc.kernels.host.settings import SettingError
-from graphc.kernels.run.cgroup import cgroup_directories, read_text
 
 LIMIT_VARIABLE = "GRAPHC_MEMORY_LIMIT"
 

@@ -6,9 +6,9 @@ whoever can map its object code can load it.
 
 import platform
 
-from graphc.kernels.run.loop_ir import LOOPS
-from graphc.kernels.run.pool_ir import POOL_TYPE, RUN_TOGETHER, WAITING, WORK
-from graphc.kernels.run.processors_ir import KEEP_APART
+from graphc.kernels.run.executor_code.loop_ir import LOOPS
+from graphc.kernels.run.executor_code.pool_ir import POOL_TYPE, RUN_TOGETHER, WAITING, WORK
+from graphc.kernels.run.executor_code.processors_ir import KEEP_APART
 
 # What a processor offers to make waiting in a loop cheap for its neighbours.
 _PAUSE = {

@@ -16,11 +16,11 @@ from graphc.compiler.plan.work import kind_of, locations_of, nodes_of, work_of
 from graphc.ir.types import f32, f64
 from graphc.kernels.run.executor import Executor
 from graphc.kernels.run.instruction_table import Timing
-from graphc.profiling.display import DisplayedProfile
+from graphc.profiling.measuring.savings import savings
+from graphc.profiling.measuring.timeline import timeline
 from graphc.profiling.results import KernelProfile, Line, Saving, StepProfile
 from graphc.profiling.roofline import Roofline, Rooflines
-from graphc.profiling.savings import savings
-from graphc.profiling.timeline import timeline
+from graphc.profiling.shown.display import DisplayedProfile
 
 Array = np.ndarray[Any, np.dtype[Any]]
 

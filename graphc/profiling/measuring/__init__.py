@@ -1,0 +1,1 @@
+"""Steps timed kernel by kernel, fused beside unfused."""

@@ -1,0 +1,1 @@
+"""Profiles as people see them: tables, maps, charts and traces."""

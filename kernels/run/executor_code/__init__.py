@@ -1,0 +1,1 @@
+"""The LLVM IR of the executor: its walk over the rows, its threads, loops, and rows of arrays."""
