@@ -20,11 +20,12 @@ from statistics import median
 import numpy as np
 
 from benchmarks.measure import Repeated, interleaved_medians, seconds_each, write_json
+from graphc.kernels.loops.language.statements import Block, Element, assigned, printed
 from graphc.kernels.native.jit import KernelCompiler
 from graphc.kernels.native.llvm import CompiledKernel
 from graphc.kernels.products.contraction import Contraction, MatrixAccess, Tiling
 from graphc.kernels.products.microkernel import microkernel
-from graphc.kernels.products.tile_source import contraction_lines
+from graphc.kernels.products.tile_source import contraction_source
 from graphc.kernels.products.tiling import choose_tiling
 
 NUMPY_DTYPES: dict[str, type[np.floating]] = {"f32": np.float32, "f64": np.float64}
@@ -75,9 +76,9 @@ class Row:
     tiling: str
 
 
-def _store_result(columns: int) -> Callable[..., list[str]]:
-    def epilogue(*, batch_indices: tuple[str, ...], row: str, column: str, value: str) -> list[str]:
-        return [f"y[{row} * {columns} + {column}] = {value}"]
+def _store_result(columns: int) -> Callable[..., Block]:
+    def epilogue(*, batch_indices: tuple[str, ...], row: str, column: str, value: str) -> Block:
+        return Block.of(assigned(Element("y", f"{row} * {columns} + {column}"), value))
 
     return epilogue
 
@@ -86,7 +87,7 @@ def _repeated_kernel(
     compiler: KernelCompiler, contraction: Contraction, tiling: Tiling
 ) -> tuple[CompiledKernel, int]:
     """A kernel that does everything on one thread, as often as its second argument says."""
-    source = contraction_lines(contraction, tiling, _store_result(contraction.columns))
+    source = contraction_source(contraction, tiling, _store_result(contraction.columns))
     names = ("x", "w", "y", "scratch")
     text = ["def contraction(arguments, repetitions, _):"]
     text += [
@@ -94,7 +95,7 @@ def _repeated_kernel(
         for k, name in enumerate(names)
     ]
     text += ["    thread = 0", "    threads = 1", "    for repetition in range(repetitions):"]
-    text += [f"    {line}" for line in source.lines]
+    text += [f"        {line}" for line in printed(source.statements)]
     text += ["    return 0", ""]
     kernel = compiler.compile_kernel(
         "\n".join(text), "contraction", filename="<contraction>", microkernels=source.microkernels

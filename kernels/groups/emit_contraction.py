@@ -20,7 +20,7 @@ from graphc.kernels.loops.language.source import (
     StorageOf,
     function_text,
 )
-from graphc.kernels.loops.language.statements import INDENT, Block, Comment
+from graphc.kernels.loops.language.statements import Block, Comment, Element
 from graphc.kernels.loops.thread_blocks import element_cost
 from graphc.kernels.machine import MACHINE
 from graphc.kernels.nests.access import Loop, place_in_memory
@@ -34,10 +34,10 @@ from graphc.kernels.products.contraction import (
     has_narrow_vectors,
 )
 from graphc.kernels.products.operand_blocks import Prologue
-from graphc.kernels.products.prologue import prologue_lines
+from graphc.kernels.products.prologue import prologue_of
 from graphc.kernels.products.row_epilogue import RowEpilogue
 from graphc.kernels.products.tile_epilogue import FarOperands
-from graphc.kernels.products.tile_source import contraction_lines
+from graphc.kernels.products.tile_source import contraction_source
 
 SCRATCH = "scratch"
 # What stands for the buffer of an operand that is in none.
@@ -56,7 +56,7 @@ def emit_contraction(
     left, right = (
         None
         if chain is None
-        else prologue_lines(chain, position, product.rank, storage_of, arguments, names)
+        else prologue_of(chain, position, product.rank, storage_of, arguments, names)
         for position, chain in enumerate(group.chains)
     )
     contraction = _contraction_in_buffers(group, (left, right), storage_of, arguments)
@@ -69,7 +69,7 @@ def emit_contraction(
     else:
         epilogue = _Epilogue(group, storage_of, arguments, names, reductions)
     far = epilogue.far_operands() if isinstance(epilogue, _Epilogue) else None
-    made = contraction_lines(contraction, tiling, epilogue, (left, right), reductions, far)
+    made = contraction_source(contraction, tiling, epilogue, (left, right), reductions, far)
     scratch: tuple[Storage, ...] = ()
     parts: tuple[ScratchParts, ...] = ()
     if made.scratch:
@@ -82,7 +82,7 @@ def emit_contraction(
     location = product.location
     if location is not None and location.text:
         body.add(Comment(f"{location}: {location.text}"))
-    body.add_lines(*(line.removeprefix(INDENT) for line in made.lines))
+    body.add(*made.statements)
     return KernelSource(
         name,
         function_text(name, arguments, body),
@@ -181,7 +181,7 @@ def _is_in_rows(node: Node, size: int) -> bool:
 
 @dataclass(frozen=True, eq=False)
 class _Epilogue:
-    """The lines that turn one accumulated element into the group's outputs."""
+    """The statements that turn one accumulated element into the group's outputs."""
 
     group: ContractionGroup
     storage_of: StorageOf
@@ -191,8 +191,8 @@ class _Epilogue:
 
     def __call__(
         self, *, batch_indices: tuple[str, ...], row: str, column: str, value: str
-    ) -> list[str]:
-        """The scalar lines for one element; called once for each form of tile."""
+    ) -> Block:
+        """The scalar statements for one element; called once for each form of tile."""
         product = self.group.contraction
         known: dict[object, str] = {product: value}
         lines = self._lines((*batch_indices, row, column), known)
@@ -208,7 +208,7 @@ class _Epilogue:
             place = Strided(0, row_major_strides(node.type.dims))
             target = lines.place(node, place, self.group.domain.axes[node])
             lines.block.assign(target, lines.known[node])
-        return lines.block.lines
+        return lines.block
 
     def far_operands(self) -> FarOperands | None:
         """What the epilogue reads element by element from beyond the caches, if there is any.
@@ -234,11 +234,9 @@ class _Epilogue:
         if not found:
             return None
 
-        def elements(
-            *, batch_indices: tuple[str, ...], row: str, column: str
-        ) -> list[tuple[str, str]]:
+        def elements(*, batch_indices: tuple[str, ...], row: str, column: str) -> list[Element]:
             lines = self._lines((*batch_indices, row, column), {})
-            return [lines.place_in_buffer(node, *where) for node, where in found.items()]
+            return [lines.place(node, *where) for node, where in found.items()]
 
         return elements
 

@@ -1,4 +1,4 @@
-"""The lines of a product's kernel that reduce blocks of its rows."""
+"""The statements of a product's kernel that reduce blocks of its rows."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from graphc.ir.graph import Node
 from graphc.ir.types import row_major_strides
 from graphc.kernels.loops.language.scalar import combined_in_order, dtype_name, neutral_element
 from graphc.kernels.loops.language.source import Arguments, StorageOf
-from graphc.kernels.loops.language.statements import Block, Element
+from graphc.kernels.loops.language.statements import Block, Element, Stack
 from graphc.kernels.nests.access import Access, Loop, index_expression
 from graphc.kernels.nests.names import Names, label
 
 
 class BlockReductions:
-    """What `contraction_lines` asks of the reductions of an epilogue.
+    """What `contraction_source` asks of the reductions of an epilogue.
 
     Each accumulates into an array on the stack: the result's own memory may stand in a line of the
     cache that another thread writes to.
@@ -28,16 +28,16 @@ class BlockReductions:
         self._results = {node: arguments.name(storage_of(node)) for node in reductions}
         self._parts = {node: names.unique(f"{label(node)}_parts") for node in reductions}
 
-    def declared(self, elements: int) -> list[str]:
+    def declared(self, elements: int) -> list[Stack]:
         return [
-            f"{parts} = stack({dtype_name(node.dtype)}, {elements})"
-            for node, parts in self._parts.items()
+            Stack(parts, dtype_name(node.dtype), elements) for node, parts in self._parts.items()
         ]
 
-    def begun(self, *, element: str) -> list[str]:
-        return [
-            f"{parts}[{element}] = {neutral_element(node)}" for node, parts in self._parts.items()
-        ]
+    def begun(self, *, element: str) -> Block:
+        begun = Block()
+        for node, parts in self._parts.items():
+            begun.assign(Element(parts, element), neutral_element(node))
+        return begun
 
     def accumulate(self, into: Block, node: Node, element: str, value: str) -> None:
         """Adds a row's value. In order: a tile's height must not regroup a sum."""
@@ -51,16 +51,17 @@ class BlockReductions:
         block: str,
         column: str,
         elements: tuple[str, ...],
-    ) -> list[str]:
-        lines = []
+    ) -> Block:
+        ended = Block()
         for node, result in self._results.items():
             values = [f"{self._parts[node]}[{element}]" for element in elements]
             while len(values) > 1:
                 pairs = zip(values[::2], values[1::2], strict=True)
                 values = [f"({combined_in_order(node, x, y)})" for x, y in pairs]
             index = _index(node, (*batch_indices, block, column))
-            lines.append(f"{result}[{index}] = {values[0].removeprefix('(').removesuffix(')')}")
-        return lines
+            value = values[0].removeprefix("(").removesuffix(")")
+            ended.assign(Element(result, index), value)
+        return ended
 
 
 def _index(node: Node, variables: tuple[str, ...]) -> str:

@@ -12,7 +12,15 @@ from math import ceil
 
 from graphc.ir.lowering import Digit
 from graphc.kernels.loops.language.source import Microkernel, advanced, flat_index
-from graphc.kernels.loops.language.statements import INDENT
+from graphc.kernels.loops.language.statements import (
+    Block,
+    Call,
+    Element,
+    Stack,
+    Statement,
+    assigned,
+    increased,
+)
 from graphc.kernels.machine import MACHINE
 from graphc.kernels.products.contraction import (
     Contraction,
@@ -33,21 +41,21 @@ COPIED_STEPS = MACHINE.first_cache_ways
 
 @dataclass(frozen=True)
 class Prologue:
-    """Source lines that compute an element of an operand, and the expression that is then it.
+    """Statements that compute an element of an operand, and the expression that is then it.
 
     They use the batch indices b0, b1, ...; `k` along the depth; and `i` along the result's rows
     for the first operand, `j` along its columns for the second.
     """
 
-    lines: tuple[str, ...]
+    statements: tuple[Statement, ...]
     value: str
 
 
 class OperandBlocks:
-    """Source lines of one contraction, whose operands are in the order of its tiling.
+    """Statements of one contraction, whose operands are in the order of its tiling.
 
     prefix: of the variables that hold operands. row, column: those along the rows and columns of
-    what is computed. microkernels: what the lines call.
+    what is computed. microkernels: what the statements call.
     """
 
     def __init__(
@@ -100,34 +108,38 @@ class OperandBlocks:
 
     # --- the right operand -----------------------------------------------------------------------
 
-    def find_panel(self) -> list[str]:
+    def find_panel(self, into: Block) -> None:
         """The panel of the right operand from `column_start` on, where it stands in memory."""
         if self.right is not None:
-            return []
+            return
         right = self.contraction.right
         terms = self._batch_terms(right)
         if not _runs_along(right.indices, "columns"):
             terms.append(("column_start", right.column_stride))
         start = flat_index(*terms, offset=right.offset)
-        return [f"{self.right_panel} = {advanced(right.buffer, start)}"]
+        into.assign(self.right_panel, advanced(right.buffer, start))
 
-    def find_packed_panel(self) -> list[str]:
+    def find_packed_panel(self, into: Block) -> None:
         """The panel in scratch, where that holds all of them."""
         start = flat_index(("column_panel", self.panel_size))
-        return [f"packed_panel = {advanced('packed', start)}"]
+        into.assign("packed_panel", advanced("packed", start))
 
-    def pack(self, columns: int) -> list[str]:
-        """Fill the packed panel with rows, or columns for the inner form, contiguous and
+    def pack(self, into: Block, columns: int) -> None:
+        """Fills the packed panel with rows, or columns for the inner form, contiguous and
         `packed_stride` apart."""
-        found = self.find_packed_panel() if self.tiling.left_first else []
+        if self.tiling.left_first:
+            self.find_packed_panel(into)
         if self.tiling.packing == "transpose":
-            return [*found, *self._transpose(columns)]
+            self._transpose(into, columns)
+            return
         right, stride, depth = self.contraction.right, self.packed_stride, self.contraction.depth
-        loops, target = [("k", depth), ("q", columns)], f"{self._packed}[k * {stride} + q]"
+        loops, place = [("k", depth), ("q", columns)], f"k * {stride} + q"
         if self.tiling.form == "inner":
-            loops, target = loops[::-1], f"{self._packed}[q * {stride} + k]"
+            loops, place = loops[::-1], f"q * {stride} + k"
+        target = Element(self._packed, place)
         if self.right is not None:
-            return [*found, *self._compute_right(self.right, loops, target)]
+            self._compute_right(into, self.right, loops, target)
+            return
         row, column, indices = "k", "q", right.indices
         if indices is not None:
             if indices.along == "rows":
@@ -136,50 +148,51 @@ class OperandBlocks:
                 place = flat_index(("column_start", 1), ("q", 1), offset=indices.offset)
                 column = f"{indices.buffer}[{place}]"
         element = flat_index((row, right.row_stride), (column, right.column_stride))
-        return [*found, *_nested(loops, [f"{target} = {self.right_panel}[{element}]"])]
+        copied = assigned(target, Element(self.right_panel, element))
+        into.extend(_nested(loops, Block.of(copied)))
 
-    def panel_read(self, depth_start: str) -> str:
+    def panel_read(self, depth_start: str) -> tuple[str, str]:
         """The panel as arguments of a microkernel: where, and the stride of its rows or, for the
         inner form, columns. depth_start: the first row that it reads, "" for 0."""
         is_outer = self.tiling.form == "outer"
         if self.packs:
             step = self.packed_stride if is_outer else 1
-            return f"{_from(self._packed, depth_start, step)}, {self.packed_stride}"
+            return _from(self._packed, depth_start, step), str(self.packed_stride)
         right = self.contraction.right
         stride = right.row_stride if is_outer else right.column_stride
         step = 0 if _runs_along(right.indices, "rows") else right.row_stride
-        return f"{_from(self.right_panel, depth_start, step)}, {stride}"
+        return _from(self.right_panel, depth_start, step), str(stride)
 
     @property
     def _packed(self) -> str:
         return "packed_panel" if self.tiling.left_first else "packed"
 
-    def _transpose(self, columns: int) -> list[str]:
+    def _transpose(self, into: Block, columns: int) -> None:
         right, depth, lanes = self.contraction.right, self.contraction.depth, self.tiling.lanes
-        lines: list[str] = []
         panel, column_stride = self.right_panel, right.column_stride
         if self.right is not None:
             panel, column_stride = "right_values", depth
-            target = f"right_values[q * {column_stride} + k]"
-            lines = self._compute_right(self.right, [("q", columns), ("k", depth)], target)
+            target = Element(panel, f"q * {column_stride} + k")
+            self._compute_right(into, self.right, [("q", columns), ("k", depth)], target)
         while lanes > depth:
             lanes //= 2
         kernel = transpose_microkernel(self.contraction.dtype, columns, lanes)
         self.microkernels[kernel.name] = kernel
-        panels = f"{panel}, {column_stride}, {right.row_stride}, {panel}, 0"
-        return [*lines, f"{kernel.name}({depth}, {panels}, {self._packed}, {self.packed_stride})"]
+        panels = (panel, str(column_stride), str(right.row_stride), panel, "0")
+        arguments = (str(depth), *panels, self._packed, str(self.packed_stride))
+        into.add(Call(kernel.name, arguments))
 
     def _compute_right(
-        self, prologue: Prologue, loops: list[tuple[str, int]], target: str
-    ) -> list[str]:
-        lines = [f"{self.column} = column_start + q", *prologue.lines]
-        return _nested(loops, [*lines, f"{target} = {prologue.value}"])
+        self, into: Block, prologue: Prologue, loops: Sequence[tuple[str, int]], target: Element
+    ) -> None:
+        column = assigned(self.column, "column_start + q")
+        element = Block.of(column, *prologue.statements, assigned(target, prologue.value))
+        into.extend(_nested(loops, element))
 
     # --- the left operand ------------------------------------------------------------------------
 
-    def compute_left(self, start: str, end: str) -> list[str]:
-        """The loop over blocks of rows from `start` to `end`, with a block of left computed in
-        each; what uses it goes behind, as deep as the loop's body."""
+    def compute_left(self, end: str) -> Block:
+        """The block of left from row `block_start` on, of rows up to `end`."""
         assert self.left is not None
         contraction, rows = self.contraction, self.tiling.left_rows
         values = left_as_read(contraction, self.tiling)
@@ -188,13 +201,14 @@ class OperandBlocks:
         loops = [("r", "block_end - block_start"), ("k", contraction.depth)]
         if values.row_stride == 1:
             loops.reverse()
-        target = flat_index(("r", values.row_stride), ("k", values.column_stride))
-        element = [f"{self.row} = block_start + r", *self.left.lines]
-        element.append(f"left_values[{target}] = {self.left.value}")
-        body = [f"block_end = {clipped}", *_nested(loops, element)]
-        return _nested([("block_start", f"{start}, {end}, {rows}")], body)
+        place = flat_index(("r", values.row_stride), ("k", values.column_stride))
+        row = assigned(self.row, "block_start + r")
+        value = assigned(Element("left_values", place), self.left.value)
+        body = Block.of(assigned("block_end", clipped))
+        body.extend(_nested(loops, Block.of(row, *self.left.statements, value)))
+        return body
 
-    def copy_left(self, start: str, end: str, sizes: Sequence[int]) -> list[str]:
+    def copy_left(self, into: Block, start: str, end: str, sizes: Sequence[int]) -> None:
         """Copies the rows of left from `start` to `end`, a tile's behind the one before; a tile has
         as many rows as one of the sizes says, which are those of `tile_calls`.
 
@@ -208,49 +222,50 @@ class OperandBlocks:
         tile = (f"((row_start - block_start) // {rows})", self._copied_tile)
         target = advanced("left_values", flat_index(tile, (DEPTH_START, step)))
 
-        def call(size: int) -> str:
+        def call(size: int) -> Call:
             kernel = copy_microkernel(self.contraction.dtype, size, self.tiling.lanes)
             self.microkernels[kernel.name] = kernel
-            operands = f"{source}, 1, {left.column_stride}, {source}, 0"
-            return f"{kernel.name}({DEPTH_STEPS}, {operands}, {target}, {step})"
+            operands = (source, "1", str(left.column_stride), source, "0")
+            return Call(kernel.name, (DEPTH_STEPS, *operands, target, str(step)))
 
-        counted = [rows_of_tile(rows, end)] if len(sizes) > 1 else []
+        tile_rows, some = Block(), Block()
+        if len(sizes) > 1:
+            tile_rows.add(rows_of_tile(rows, end))
+        tile_rows.extend(tile_calls(sizes, call))
         last = f"{depth} - {DEPTH_START}"
         fits = f"{DEPTH_START} <= {depth - COPIED_STEPS}"
-        return [
-            f"block_start = {start}",
-            f"for {DEPTH_START} in range(0, {depth}, {COPIED_STEPS}):",
-            f"{INDENT}{DEPTH_STEPS} = {COPIED_STEPS} if {fits} else {last}",
-            f"{INDENT}for row_start in range(block_start, {end}, {rows}):",
-            *(INDENT * 2 + line for line in (*counted, *tile_calls(sizes, call))),
-        ]
+        into.assign("block_start", start)
+        some.assign(DEPTH_STEPS, f"{COPIED_STEPS} if {fits} else {last}")
+        some.loop("row_start", f"block_start, {end}, {rows}", tile_rows)
+        into.loop(DEPTH_START, f"0, {depth}, {COPIED_STEPS}", some)
 
-    def find_left_block(self) -> list[str]:
+    def find_left_block(self, into: Block) -> None:
         """The rows of left from `row_start` on."""
         left = self.contraction.left
         if self.tiling.left_copied:
             tile = (f"((row_start - block_start) // {self.tiling.rows})", self._copied_tile)
-            return [f"{self.left_block} = {advanced('left_values', flat_index(tile))}"]
-        if left.is_windowed:
+            into.assign(self.left_block, advanced("left_values", flat_index(tile)))
+        elif left.is_windowed:
             start = flat_index(*self._batch_terms(left), offset=left.offset)
-            found = f"{self.left_block} = {advanced(left.buffer, start)}"
-            return [found, *self._find_rows_of_windows()]
-        if self.left is None:
+            into.assign(self.left_block, advanced(left.buffer, start))
+            self._find_rows_of_windows(into)
+        elif self.left is None:
             terms = self._batch_terms(left)
             if not _runs_along(left.indices, "rows"):
                 terms.append(("row_start", left.row_stride))
             index = flat_index(*terms, offset=left.offset)
-            return [f"{self.left_block} = {advanced(left.buffer, index)}"]
-        row_stride = left_as_read(self.contraction, self.tiling).row_stride
-        index = flat_index(("(row_start - block_start)", row_stride))
-        return [f"{self.left_block} = {advanced('left_values', index)}"]
+            into.assign(self.left_block, advanced(left.buffer, index))
+        else:
+            row_stride = left_as_read(self.contraction, self.tiling).row_stride
+            index = flat_index(("(row_start - block_start)", row_stride))
+            into.assign(self.left_block, advanced("left_values", index))
 
-    def left_read(self, depth_start: str) -> str:
+    def left_read(self, depth_start: str) -> tuple[str, str, str]:
         """The block of left as arguments of a microkernel, from a column on, "" for 0."""
         left = left_as_read(self.contraction, self.tiling)
         step = 0 if _runs_along(left.indices, "columns") else left.column_stride
         block = _from(self.left_block, depth_start, step)
-        return f"{block}, {left.row_stride}, {left.column_stride}"
+        return block, str(left.row_stride), str(left.column_stride)
 
     # --- windows ---------------------------------------------------------------------------------
 
@@ -265,33 +280,34 @@ class OperandBlocks:
         digits = self.contraction.left.column_digits
         return digits[-1].extent if digits else self.contraction.depth
 
-    def declare_places(self) -> list[str]:
+    def declare_places(self, into: Block) -> None:
         """What a microkernel is told of windows: the outer axes of the depth, which are set here,
         and where the rows of a tile begin."""
         if not self.contraction.left.is_windowed:
-            return []
+            return
         entries = [each for digit in self.outer_depth for each in (digit.extent, digit.stride)]
-        lines = [f"{self.places} = stack(i64, {len(entries) + self.tiling.rows})"]
-        return lines + [f"{self.places}[{n}] = {entry}" for n, entry in enumerate(entries)]
+        into.add(Stack(self.places, "i64", len(entries) + self.tiling.rows))
+        for number, entry in enumerate(entries):
+            into.assign(Element(self.places, str(number)), str(entry))
 
-    def _find_rows_of_windows(self) -> list[str]:
+    def _find_rows_of_windows(self, into: Block) -> None:
         """Where each row of a tile begins: the first by division, the others by counting on."""
         left = self.contraction.left
         digits = left.row_digits or (Digit(self.contraction.rows, left.row_stride),)
-        lines: list[str] = []
         terms: list[tuple[str, int]] = []
         after = 1
         for number, digit in reversed([*enumerate(digits)]):
             value = "row_start" if after == 1 else f"row_start // {after}"
             value += f" % {digit.extent}" if number else ""
-            lines.append(f"digit{number} = {value}")
+            into.assign(f"digit{number}", value)
             terms.insert(0, (f"digit{number}", digit.stride))
             after *= digit.extent
-        lines.append(f"place = {flat_index(*terms)}")
+        into.assign("place", flat_index(*terms))
         first = len(self.outer_depth) * ENTRIES_AN_AXIS
-        body = [f"{self.places}[{flat_index(('r', 1), offset=first)}] = place"]
-        body.append(f"place = place + {digits[-1].stride}")
-        return [*lines, *_nested([("r", self.tiling.rows)], [*body, *_counted_on(digits)])]
+        row = Element(self.places, flat_index(("r", 1), offset=first))
+        counted = Block.of(assigned(row, "place"), increased("place", str(digits[-1].stride)))
+        counted.extend(_counted_on(digits))
+        into.loop("r", self.tiling.rows, counted)
 
     # --- rows by index ---------------------------------------------------------------------------
 
@@ -325,33 +341,30 @@ class OperandBlocks:
         return [*zip(self.batch_indices, access.batch_strides, strict=True)]
 
 
-def rows_of_tile(rows: int, end: str) -> str:
+def rows_of_tile(rows: int, end: str) -> Statement:
     """How many rows the tile from `row_start` on has, of tiles of `rows` rows up to `end`."""
-    return f"block_rows = {rows} if row_start <= {end} - {rows} else {end} - row_start"
+    return assigned("block_rows", f"{rows} if row_start <= {end} - {rows} else {end} - row_start")
 
 
-def tile_calls(sizes: Sequence[int], call: Callable[[int], str]) -> list[str]:
+def tile_calls(sizes: Sequence[int], call: Callable[[int], Call]) -> Block:
     """The call for as many rows as a tile has: one of the sizes, and `block_rows` if there are
     several."""
-    if len(sizes) == 1:
-        return [call(sizes[0])]
-    lines = []
-    for position, size in enumerate(sizes):
-        branch = f"{'elif' if position else 'if'} block_rows == {size}:"
-        lines.append(branch if size != sizes[-1] else "else:")
-        lines.append(f"{INDENT}{call(size)}")
-    return lines
+    calls = Block()
+    *cases, last = ((f"block_rows == {size}", Block.of(call(size))) for size in sizes)
+    calls.choose(cases, last[1])
+    return calls
 
 
-def _counted_on(digits: Sequence[Digit]) -> list[str]:
+def _counted_on(digits: Sequence[Digit]) -> Block:
     """One more in the last digit, and what is carried to those before it."""
-    last = len(digits) - 1
-    if last == 0:
-        return []
-    beyond = digits[-2].stride - digits[-1].extent * digits[-1].stride
-    carried = [f"digit{last} = 0", f"place = place + {beyond}", *_counted_on(digits[:-1])]
-    condition = f"if digit{last} == {digits[-1].extent}:"
-    return [f"digit{last} = digit{last} + 1", condition, *(INDENT + line for line in carried)]
+    counted, last = Block(), len(digits) - 1
+    if last:
+        beyond = digits[-2].stride - digits[-1].extent * digits[-1].stride
+        carried = Block.of(assigned(f"digit{last}", "0"), increased("place", str(beyond)))
+        carried.extend(_counted_on(digits[:-1]))
+        counted.add(increased(f"digit{last}", "1"))
+        counted.branch(f"digit{last} == {digits[-1].extent}", carried)
+    return counted
 
 
 def _from(buffer: str, depth_start: str, step: int) -> str:
@@ -363,10 +376,10 @@ def _runs_along(indices: RowIndices | None, along: str) -> bool:
     return indices is not None and indices.along == along
 
 
-def _nested(loops: Sequence[tuple[str, int | str]], body: Sequence[str]) -> list[str]:
+def _nested(loops: Sequence[tuple[str, int | str]], body: Block) -> Block:
     """`body` inside loops over ranges, the outermost first."""
-    lines = [
-        f"{INDENT * depth}for {variable} in range({limits}):"
-        for depth, (variable, limits) in enumerate(loops)
-    ]
-    return [*lines, *(INDENT * len(loops) + line for line in body)]
+    for variable, limits in reversed(loops):
+        around = Block()
+        around.loop(variable, limits, body)
+        body = around
+    return body

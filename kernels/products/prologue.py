@@ -76,7 +76,7 @@ def operand_chain(product: Node, position: int, prologue: Sequence[Node]) -> Ope
     return OperandChain(operand, nodes, domain, axes, free, depth)
 
 
-def prologue_lines(
+def prologue_of(
     chain: OperandChain,
     position: int,
     result_rank: int,
@@ -84,7 +84,7 @@ def prologue_lines(
     arguments: Arguments,
     names: Names,
 ) -> Prologue:
-    """The lines for an element of operand number `position` of a product of `result_rank` axes."""
+    """What computes an element of operand number `position` of a product of `result_rank` axes."""
     rank = chain.operand.rank
     variables = [f"b{axis + result_rank - rank}" for axis in range(rank)]
     variables[chain.free_axis] = ROW_VARIABLES[position]
@@ -99,7 +99,7 @@ def prologue_lines(
     lines = ElementLines(chain.domain, loops, storage_of, arguments, names, {})
     for node in chain.nodes:
         lines.named(node)
-    return Prologue(tuple(lines.block.lines), lines.known[chain.value])
+    return Prologue(lines.block.whole, lines.known[chain.value])
 
 
 def _needed_for(value: Node, nodes: Sequence[Node]) -> tuple[Node, ...]:

@@ -1,4 +1,4 @@
-"""The lines of a product's kernel that reduce whole rows of the result: softmax, norms of rows.
+"""What a product's kernel does to reduce whole rows of the result: softmax, norms of rows.
 
 A block of rows is finished first, then turned so that a vector holds one column of many rows. What
 is reduced over a row is then added up element by element, in the order of the columns: the bits do
@@ -53,10 +53,10 @@ def plan_rows(nodes: tuple[Node, ...], outputs: Iterable[Node]) -> LoopNest | Re
 
 
 class RowEpilogue:
-    """What `contraction_lines` asks of an epilogue that reduces whole rows.
+    """What `contraction_source` asks of an epilogue that reduces whole rows.
 
     Arrays on the stack hold a value of each row of a block, at `r`, or of each element, a column
-    after the other, at `j * padded + r`. microkernels: what the lines call.
+    after the other, at `j * padded + r`. microkernels: what the statements call.
     """
 
     def __init__(
@@ -84,15 +84,15 @@ class RowEpilogue:
 
         return min(range(most, 0, -1), key=lanes_a_task) * tile_rows
 
-    def lines(self, rows: int, lanes: int, tile_stride: int) -> tuple[list[str], list[str]]:
+    def statements(self, rows: int, lanes: int, tile_stride: int) -> tuple[Block, Block]:
         """What comes before all tiles, and what finishes a block of rows.
 
         The block is the rows from `block_start` to `block_end`, at most `rows`, and stands in
         `tile`, row after row; `tile` has room for whole vectors of rows.
         """
         writer = _BlockWriter(self, rows, lanes, tile_stride)
-        body = writer.block_lines()
-        return writer.declared.lines, body
+        body = writer.block()
+        return writer.declared, body
 
     def index(self, place: Strided, axes: tuple[int | None, ...]) -> str:
         return index_expression(access_along("", place, axes, 2), self._loops)
@@ -103,7 +103,7 @@ def _padded(count: int, lanes: int) -> int:
 
 
 class _BlockWriter(ValueWriter[Block]):
-    """Writes the lines for one block of rows.
+    """Writes the statements for one block of rows.
 
     arrays: of values that stand in one. made: the names that values have in the loop being
         written; asks_for_row: whether that uses the number of the row.
@@ -122,7 +122,7 @@ class _BlockWriter(ValueWriter[Block]):
         self.made: dict[Node, str] = {}
         self.asks_for_row = False
 
-    def block_lines(self) -> list[str]:
+    def block(self) -> Block:
         nest, product = self.nest, self.owner.product
         if self.padded > self.rows:
             start, end = self.rows * self.tile_stride, self.padded * self.tile_stride
@@ -137,7 +137,10 @@ class _BlockWriter(ValueWriter[Block]):
             self._pass(level, kept, body)
             self._row_level(level, body)
         self._store(body)
-        return [*self.loads.lines, *body.lines]
+        whole = Block()
+        whole.extend(self.loads)
+        whole.extend(body)
+        return whole
 
     def _array(self, node: Node, name: str, *, by_element: bool) -> str:
         array = self.owner.names.unique(name)

@@ -5,41 +5,41 @@ from __future__ import annotations
 from typing import Protocol, runtime_checkable
 
 from graphc.kernels.loops.language.source import Microkernel
+from graphc.kernels.loops.language.statements import Block, Element, Stack
 
 # Steps of an accumulation that are under way at once: one waits for what the last has stored.
 CHAINS = 4
 
 
 class Epilogue(Protocol):
-    """Source lines that use the finished scalar `value`; they stand in the innermost loop.
+    """Statements that use the finished scalar `value`; they stand in the innermost loop.
 
     Nothing that they store may be read by the contraction: other tiles still need it.
     """
 
     def __call__(
         self, *, batch_indices: tuple[str, ...], row: str, column: str, value: str
-    ) -> list[str]: ...
+    ) -> Block: ...
 
 
 class FarOperands(Protocol):
-    """Where the epilogue reads what does not fit the caches: buffers, and the index in each of its
-    element in a row and column."""
+    """Where the epilogue reads what does not fit the caches: the elements in a row and column."""
 
     def __call__(
         self, *, batch_indices: tuple[str, ...], row: str, column: str
-    ) -> list[tuple[str, str]]: ...
+    ) -> list[Element]: ...
 
 
 class RowReductions(Protocol):
-    """Source lines of what an epilogue reduces over each block of rows, a column apart.
+    """Statements of what an epilogue reduces over each block of rows, a column apart.
 
     It keeps `elements` of its own for each reduction: CHAINS results, each of every CHAINS-th row,
     so that a row need not wait for the one before it, an element a column of the tile.
     """
 
-    def declared(self, elements: int) -> list[str]: ...
+    def declared(self, elements: int) -> list[Stack]: ...
 
-    def begun(self, *, element: str) -> list[str]:
+    def begun(self, *, element: str) -> Block:
         """Sets an element to the neutral one."""
         ...
 
@@ -50,16 +50,16 @@ class RowReductions(Protocol):
         block: str,
         column: str,
         elements: tuple[str, ...],
-    ) -> list[str]:
+    ) -> Block:
         """Stores the result of a block and column, of which `elements` are the parts."""
         ...
 
 
 @runtime_checkable
 class WholeRows(Protocol):
-    """Source lines of an epilogue that takes rows of all columns, block by block.
+    """Statements of an epilogue that takes rows of all columns, block by block.
 
-    microkernels: what the lines call, by name.
+    microkernels: what the statements call, by name.
     """
 
     microkernels: dict[str, Microkernel]
@@ -68,7 +68,7 @@ class WholeRows(Protocol):
         """The most rows of a block, of tasks of so many rows."""
         ...
 
-    def lines(self, rows: int, lanes: int, tile_stride: int) -> tuple[list[str], list[str]]:
+    def statements(self, rows: int, lanes: int, tile_stride: int) -> tuple[Block, Block]:
         """What comes before all tiles, and what finishes a block of at most `rows`: those from
         `block_start` to `block_end`, which stand in `tile`."""
         ...

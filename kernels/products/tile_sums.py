@@ -5,9 +5,7 @@ What blocks leave is added up in pairs (`kernels/loops/rewrites/pairwise.py`).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from graphc.kernels.loops.language.statements import Block, Element, Line, assigned, increased
+from graphc.kernels.loops.language.statements import Block, Element, assigned, increased
 from graphc.kernels.loops.rewrites.pairwise import PairwiseStack, entries_of, steps_of_block
 from graphc.kernels.products.contraction import Contraction, Tiling
 
@@ -48,7 +46,7 @@ class TileSums:
     def stack_elements(self) -> int:
         return entries_of(-(-self._depth // self._steps)) * self._elements
 
-    def lines(self, calls: Sequence[str], size: str, tile: str, index: str) -> list[str]:
+    def around(self, calls: Block, size: str, tile: str, index: str) -> Block:
         """The tile, at `index` of `tile`, of which so many elements are computed. calls: of the
         microkernels, of a block."""
         depth, steps = self._depth, self._steps
@@ -58,11 +56,11 @@ class TileSums:
         whole, block, merged = Block(), Block(), Block()
         merged.loop("e", size, Block.of(increased(lower, upper)))
         block.assign(DEPTH_STEPS, f"{steps} if {DEPTH_START} <= {depth - steps} else {rest}")
-        block.add(*map(Line, calls))
+        block.extend(calls)
         block.extend(_STACK.pushed(merged))
         whole.extend(_STACK.begun())
         whole.loop(DEPTH_START, f"0, {depth}, {steps}", block)
         whole.extend(_STACK.joined(merged))
         stored = assigned(Element(tile, index), Element(TILE_BLOCKS, "e"))
         whole.loop("e", size, Block.of(stored))
-        return whole.lines
+        return whole

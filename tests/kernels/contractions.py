@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
+from graphc.kernels.loops.language.statements import (
+    INDENT,
+    Block,
+    Element,
+    Statement,
+    assigned,
+    printed,
+)
 from graphc.kernels.native.jit import KernelCompiler
 from graphc.kernels.native.llvm import CompiledKernel
 from graphc.kernels.products.contraction import Contraction, MatrixAccess, Tiling
-from graphc.kernels.products.tile_source import ContractionSource, contraction_lines
+from graphc.kernels.products.tile_source import contraction_source
 from graphc.kernels.products.tiling import choose_tiling
 
 NUMPY_DTYPES: dict[str, type[np.floating]] = {"f32": np.float32, "f64": np.float64}
@@ -19,35 +27,37 @@ GUARD = 64  # elements around every array that must stay as they were
 SENTINEL = 12345.0
 
 
-def add_bias(columns: int, rows: int, batch: tuple[int, ...]) -> Callable[..., list[str]]:
+def add_bias(columns: int, rows: int, batch: tuple[int, ...]) -> Callable[..., Block]:
     """Epilogue y[b, i, j] = acc + bias[j] for contiguous y."""
 
-    def epilogue(*, batch_indices: tuple[str, ...], row: str, column: str, value: str) -> list[str]:
+    def epilogue(*, batch_indices: tuple[str, ...], row: str, column: str, value: str) -> Block:
         index, stride = [f"{row} * {columns}", column], rows * columns
         for name, extent in reversed([*zip(batch_indices, batch, strict=True)]):
             index.append(f"{name} * {stride}")
             stride *= extent
-        return [f"shifted = {value} + bias[{column}]", f"y[{' + '.join(index)}] = shifted"]
+        shifted = assigned("shifted", f"{value} + bias[{column}]")
+        return Block.of(shifted, assigned(Element("y", " + ".join(index)), "shifted"))
 
     return epilogue
 
 
-def kernel_text(contraction: Contraction, source: ContractionSource) -> str:
-    """A whole kernel around a contraction's lines."""
-    header = [
-        f"    {name} = buffer(arguments, {k}, {len(BUFFERS)}, {contraction.dtype})"
-        for k, name in enumerate(BUFFERS)
+def kernel_text(dtypes: Mapping[str, str], statements: Sequence[Statement]) -> str:
+    """A whole kernel around a contraction's statements. dtypes: of the buffers, in their order."""
+    lines = [
+        f"{name} = buffer(arguments, {number}, {len(dtypes)}, {dtype})"
+        for number, (name, dtype) in enumerate(dtypes.items())
     ]
-    lines = ["def contraction(arguments, thread, threads):", *header, *source.lines]
-    return "\n".join([*lines, "    return 0", ""])
+    lines += [*printed(statements), "return 0"]
+    body = [INDENT + line for line in lines]
+    return "\n".join(["def contraction(arguments, thread, threads):", *body, ""])
 
 
 def compile_contraction(
     compiler: KernelCompiler, contraction: Contraction, tiling: Tiling
 ) -> tuple[CompiledKernel, int]:
     epilogue = add_bias(contraction.columns, contraction.rows, contraction.batch)
-    source = contraction_lines(contraction, tiling, epilogue)
-    text = kernel_text(contraction, source)
+    source = contraction_source(contraction, tiling, epilogue)
+    text = kernel_text(dict.fromkeys(BUFFERS, contraction.dtype), source.statements)
     kernel = compiler.compile_kernel(
         text, "contraction", filename="<contraction>", microkernels=source.microkernels
     )

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from graphc.ir.op import Array
+from graphc.kernels.loops.language.statements import Block, Element, assigned
 from graphc.kernels.native.jit import KernelCompiler
 from graphc.kernels.native.llvm import CompiledKernel
 from graphc.kernels.products.contraction import (
@@ -26,8 +27,9 @@ from graphc.kernels.products.contraction import (
     cut_columns,
     reads_by_index,
 )
-from graphc.kernels.products.tile_source import contraction_lines
+from graphc.kernels.products.tile_source import contraction_source
 from graphc.kernels.products.tiling import choose_tiling, ranked_tilings
+from tests.kernels.contractions import kernel_text
 
 BUFFERS = {"x": "f32", "w": "f32", "y": "f32", "scratch": "f32", "chosen": "i32"}
 TABLE_ROWS = 40
@@ -75,21 +77,17 @@ def _tilings(contraction: Contraction, bits: int) -> list[Tiling]:
 def _kernel(
     compiler: KernelCompiler, contraction: Contraction, tiling: Tiling
 ) -> tuple[CompiledKernel, int]:
-    def epilogue(*, batch_indices: tuple[str, ...], row: str, column: str, value: str) -> list[str]:
-        return [f"y[{row} * {contraction.columns} + {column}] = {value}"]
+    def epilogue(*, batch_indices: tuple[str, ...], row: str, column: str, value: str) -> Block:
+        return Block.of(assigned(Element("y", f"{row} * {contraction.columns} + {column}"), value))
 
-    source = contraction_lines(contraction, tiling, epilogue)
-    count = len(BUFFERS)
-    lines = [f"    {n} = buffer(arguments, {k}, {count}, {t})" for k, (n, t) in _numbered()]
-    text = "\n".join(["def product(arguments, thread, threads):", *lines, *source.lines])
+    source = contraction_source(contraction, tiling, epilogue)
     kernel = compiler.compile_kernel(
-        text + "\n    return 0\n", "product", filename="<p>", microkernels=source.microkernels
+        kernel_text(BUFFERS, source.statements),
+        "contraction",
+        filename="<p>",
+        microkernels=source.microkernels,
     )
     return kernel, source.scratch
-
-
-def _numbered() -> list[tuple[int, tuple[str, str]]]:
-    return list(enumerate(BUFFERS.items()))
 
 
 def _matrix(array: Array, access: MatrixAccess, extents: tuple[int, int], chosen: Array) -> Array:

@@ -13,7 +13,7 @@ from graphc.kernels.loops.language.exchanges import (
     MOST_IN_REGISTERS,
     odd_even_merge_sort,
 )
-from graphc.kernels.loops.language.statements import Block, Line
+from graphc.kernels.loops.language.statements import Block, Call
 from graphc.kernels.ordered.sorting_network import padded, sorting_network
 
 
@@ -32,7 +32,7 @@ def _run(length: int, lines: Any) -> None:
     sorting_network(
         block,
         length,
-        lambda name, at, *others: Line(f"call({name!r}, [{', '.join(at)}], {others})"),
+        lambda name, at, *others: Call("call", (repr(name), f"[{', '.join(at)}]", str(others))),
     )
 
     def call(name: str, places: list[int], others: tuple[int, ...]) -> None:

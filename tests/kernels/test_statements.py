@@ -37,6 +37,20 @@ total = total + sums[1]
 return 3"""
 
 
+CHAIN = """\
+if x == 0:
+    y = 0
+elif x == 1:
+    y = 1
+elif x == 2:
+    y = 2
+elif x == 0:
+    y = 0
+else:
+    y = 7
+z = y"""
+
+
 def _block() -> Block:
     each, branch, repeated, whole = Block(), Block(), Block(), Block()
     each.store_last(Element("y", "i"), "x_value")
@@ -56,6 +70,23 @@ def _block() -> Block:
 
 def test_every_statement_is_printed_as_it_reads() -> None:
     assert _block().lines == PRINTED.splitlines()
+
+
+def test_choices_are_printed_as_one_chain() -> None:
+    cases = [(f"x == {number}", Block.of(assigned("y", str(number)))) for number in range(3)]
+    whole, nested = Block(), Block()
+    nested.choose(cases[:1], Block.of(assigned("y", "7")))
+    whole.choose(cases, nested)
+    whole.choose([], Block.of(assigned("z", "y")))
+    assert whole.lines == CHAIN.splitlines()
+
+
+def test_loops_of_all_branches_are_found() -> None:
+    first, second, whole = Block(), Block(), Block()
+    first.loop("i", 4, Block.of(assigned("x", "i")))
+    second.loop("j", 4, Block.of(assigned("x", "j")))
+    whole.branch("x > 0", first, second)
+    assert [loop.variable for loop in innermost_loops(whole.whole)] == ["i", "j"]
 
 
 def test_loops_are_found_with_what_they_are() -> None:

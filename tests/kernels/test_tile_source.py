@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from graphc.kernels.loops.language.statements import printed
 from graphc.kernels.native.jit import KernelCompiler
 from graphc.kernels.native.llvm import host_vector_bits
 from graphc.kernels.products.contraction import Contraction, MatrixAccess, Tiling, column_parts
 from graphc.kernels.products.inner_microkernel import inner_microkernel
 from graphc.kernels.products.microkernel import ITEM_BYTES, microkernel, transpose_microkernel
-from graphc.kernels.products.tile_source import ContractionSource, contraction_lines
+from graphc.kernels.products.tile_source import ContractionSource, contraction_source
 from graphc.kernels.products.tiling import choose_tiling
 from tests.kernels.contractions import add_bias, check, compile_contraction, plain, run
 
@@ -81,10 +82,11 @@ def test_network_shapes_against_numpy(
 
 
 @pytest.mark.parametrize(("rows", "columns", "batch"), [(0, 5, (2,)), (5, 0, ()), (5, 5, (0, 3))])
-def test_empty_result_has_no_lines(rows: int, columns: int, batch: tuple[int, ...]) -> None:
+def test_empty_result_has_no_statements(rows: int, columns: int, batch: tuple[int, ...]) -> None:
     access = MatrixAccess("x", 0, (0,) * len(batch), 4, 1)
     contraction = Contraction("f32", batch, rows, columns, 4, access, replace(access, buffer="w"))
-    source = contraction_lines(contraction, choose_tiling(contraction, 256), add_bias(1, 1, batch))
+    tiling = choose_tiling(contraction, 256)
+    source = contraction_source(contraction, tiling, add_bias(1, 1, batch))
     assert source == ContractionSource((), (), 0, splits=False)
 
 
@@ -284,55 +286,55 @@ def test_nan_and_infinity_stay_where_they_belong(compiler: KernelCompiler) -> No
 
 
 GENERATED_SOURCE = """\
-    tile = stack(f32, 192)
-    packed = advance(scratch, thread * 640)
-    for task in range(thread * 4 // threads, (thread + 1) * 4 // threads):
-        row_chunk = task % 2
-        column_panel = task // 2 % 2
-        column_start = column_panel * 32
-        right_panel = advance(w, column_start * 20)
-        if column_panel < 1:
-            transpose_microkernel_f32_32x16(20, right_panel, 20, 1, right_panel, 0, packed, 32)
-            row_end = row_chunk * 12 + 12 if row_chunk < 1 else 13
-            for row_start in range(row_chunk * 12, row_end, 6):
-                left_block = advance(x, row_start)
-                block_rows = 6 if row_start <= row_end - 6 else row_end - row_start
-                if block_rows == 6:
-                    microkernel_f32_6x32(20, left_block, 1, 13, packed, 32, tile, 32)
-                else:
-                    microkernel_f32_1x32(20, left_block, 1, 13, packed, 32, tile, 32)
-                for r in range(block_rows):
-                    i = row_start + r
-                    for q in range(32):
-                        j = column_start + q
-                        acc = tile[r * 32 + q]
-                        shifted = acc + bias[j]
-                        y[i * 40 + j] = shifted
-        else:
-            transpose_microkernel_f32_8x16(20, right_panel, 20, 1, right_panel, 0, packed, 32)
-            row_end = row_chunk * 12 + 12 if row_chunk < 1 else 13
-            for row_start in range(row_chunk * 12, row_end, 6):
-                left_block = advance(x, row_start)
-                block_rows = 6 if row_start <= row_end - 6 else row_end - row_start
-                if block_rows == 6:
-                    microkernel_f32_6x8(20, left_block, 1, 13, packed, 32, tile, 32)
-                else:
-                    microkernel_f32_1x8(20, left_block, 1, 13, packed, 32, tile, 32)
-                for r in range(block_rows):
-                    i = row_start + r
-                    for q in range(8):
-                        j = column_start + q
-                        acc = tile[r * 32 + q]
-                        shifted = acc + bias[j]
-                        y[i * 40 + j] = shifted"""
+tile = stack(f32, 192)
+packed = advance(scratch, thread * 640)
+for task in range(thread * 4 // threads, (thread + 1) * 4 // threads):
+    row_chunk = task % 2
+    column_panel = task // 2 % 2
+    column_start = column_panel * 32
+    right_panel = advance(w, column_start * 20)
+    if column_panel < 1:
+        transpose_microkernel_f32_32x16(20, right_panel, 20, 1, right_panel, 0, packed, 32)
+        row_end = row_chunk * 12 + 12 if row_chunk < 1 else 13
+        for row_start in range(row_chunk * 12, row_end, 6):
+            left_block = advance(x, row_start)
+            block_rows = 6 if row_start <= row_end - 6 else row_end - row_start
+            if block_rows == 6:
+                microkernel_f32_6x32(20, left_block, 1, 13, packed, 32, tile, 32)
+            else:
+                microkernel_f32_1x32(20, left_block, 1, 13, packed, 32, tile, 32)
+            for r in range(block_rows):
+                i = row_start + r
+                for q in range(32):
+                    j = column_start + q
+                    acc = tile[r * 32 + q]
+                    shifted = acc + bias[j]
+                    y[i * 40 + j] = shifted
+    else:
+        transpose_microkernel_f32_8x16(20, right_panel, 20, 1, right_panel, 0, packed, 32)
+        row_end = row_chunk * 12 + 12 if row_chunk < 1 else 13
+        for row_start in range(row_chunk * 12, row_end, 6):
+            left_block = advance(x, row_start)
+            block_rows = 6 if row_start <= row_end - 6 else row_end - row_start
+            if block_rows == 6:
+                microkernel_f32_6x8(20, left_block, 1, 13, packed, 32, tile, 32)
+            else:
+                microkernel_f32_1x8(20, left_block, 1, 13, packed, 32, tile, 32)
+            for r in range(block_rows):
+                i = row_start + r
+                for q in range(8):
+                    j = column_start + q
+                    acc = tile[r * 32 + q]
+                    shifted = acc + bias[j]
+                    y[i * 40 + j] = shifted"""
 
 
 def test_generated_source() -> None:
     contraction, _ = plain("f32", 13, 20, 40, "columns", "columns")
     tiling = Tiling("outer", False, 6, 32, 16, "transpose", 12, "")
-    source = contraction_lines(contraction, tiling, add_bias(40, 13, ()))
+    source = contraction_source(contraction, tiling, add_bias(40, 13, ()))
     assert source.scratch == 20 * 32
-    assert "\n".join(source.lines) == GENERATED_SOURCE
+    assert printed(source.statements) == GENERATED_SOURCE.splitlines()
 
 
 def test_reason_names_the_tile_and_what_is_packed() -> None:

@@ -45,15 +45,8 @@ class ElementLines(ValueWriter[None]):
 
     def place(self, node: Node, place: Strided, axes: tuple[int | None, ...]) -> Element:
         """The element of `node` in memory."""
-        buffer, index = self.place_in_buffer(node, place, axes)
-        return Element(buffer, index)
-
-    def place_in_buffer(
-        self, node: Node, place: Strided, axes: tuple[int | None, ...]
-    ) -> tuple[str, str]:
-        """The buffer of the element of `node`, and its index there, as source."""
         buffer = self.arguments.name(self.storage_of(viewed(node)))
-        return buffer, self._index(place, axes)
+        return Element(buffer, self._index(place, axes))
 
     def _index(self, place: Strided, axes: tuple[int | None, ...]) -> str:
         access: Access = access_along("", place, axes, len(self.domain.extents))

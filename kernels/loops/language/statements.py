@@ -116,13 +116,6 @@ class Break:
 
 
 @dataclass(frozen=True)
-class Line:
-    """A statement of one line as source, of the tiles of products."""
-
-    text: str
-
-
-@dataclass(frozen=True)
 class For:
     """for variable in range(limits): body"""
 
@@ -134,10 +127,11 @@ class For:
 
 @dataclass(frozen=True)
 class If:
-    """if condition: body"""
+    """if condition: body, else otherwise"""
 
     condition: str
     body: tuple[Statement, ...]
+    otherwise: tuple[Statement, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -148,7 +142,7 @@ class While:
     body: tuple[Statement, ...]
 
 
-Simple = Let | Store | Accumulate | Stack | Call | Prefetch | Comment | Return | Break | Line
+Simple = Let | Store | Accumulate | Stack | Call | Prefetch | Comment | Return | Break
 Statement = Simple | For | If | While
 
 
@@ -171,6 +165,8 @@ def loops_in(statements: Sequence[Statement]) -> Iterator[For]:
             yield statement
         if isinstance(statement, For | If | While):
             yield from loops_in(statement.body)
+        if isinstance(statement, If):
+            yield from loops_in(statement.otherwise)
 
 
 def innermost_loops(statements: Sequence[Statement]) -> Iterator[For]:
@@ -208,10 +204,6 @@ class Block:
     def add(self, *statements: Statement) -> None:
         self.statements += statements
 
-    def add_lines(self, *lines: str) -> None:
-        """Appends statements that are source already."""
-        self.statements += [Line(line) for line in lines]
-
     def assign(self, target: Target, value: str | Element, node: Node | None = None) -> None:
         """Appends an assignment; the user's line stands beside the first that comes from it."""
         location = self._shown(node)
@@ -234,9 +226,19 @@ class Block:
         """Appends a loop around `body`; nothing when the body is empty."""
         self._nest(lambda inside: For(variable, str(limits), inside, kind), body)
 
-    def branch(self, condition: str, body: Block) -> None:
+    def branch(self, condition: str, body: Block, otherwise: Block | None = None) -> None:
         """Appends `body` under a condition; nothing when it is empty."""
-        self._nest(lambda inside: If(condition, inside), body)
+        other = () if otherwise is None else otherwise.whole
+        self._nest(lambda inside: If(condition, inside, other), body)
+
+    def choose(self, cases: Sequence[tuple[str, Block]], otherwise: Block | None = None) -> None:
+        """Appends the first of the cases whose condition holds, or `otherwise`."""
+        for condition, body in reversed(cases):
+            chosen = Block()
+            chosen.branch(condition, body, otherwise)
+            otherwise = chosen
+        if otherwise is not None:
+            self.extend(otherwise)
 
     def repeat(self, condition: str, body: Block) -> None:
         """Appends `body` as long as a condition holds; nothing when it is empty."""
@@ -265,15 +267,32 @@ def printed(statements: Sequence[Statement]) -> list[str]:
         match statement:
             case For(variable, limits, body):
                 lines.append(f"for {variable} in range({limits}):")
-            case If(condition, body):
-                lines.append(f"if {condition}:")
+            case If():
+                lines += _branches(statement)
+                continue
             case While(condition, body):
                 lines.append(f"while {condition}:")
             case _:
                 lines.append(_line(statement))
                 continue
-        lines += [INDENT + line for line in printed(body)]
+        lines += _inside(body)
     return lines
+
+
+def _branches(statement: If) -> list[str]:
+    lines = [f"if {statement.condition}:", *_inside(statement.body)]
+    match statement.otherwise:
+        case ():
+            return lines
+        case (If() as other,):
+            first, *rest = _branches(other)
+            return [*lines, f"el{first}", *rest]
+        case others:
+            return [*lines, "else:", *_inside(others)]
+
+
+def _inside(statements: Sequence[Statement]) -> list[str]:
+    return [INDENT + line for line in printed(statements)]
 
 
 def _line(statement: Simple) -> str:
@@ -296,8 +315,6 @@ def _line(statement: Simple) -> str:
             return f"return {value}"
         case Break():
             return "break"
-        case Line(text):
-            return text
 
 
 def _with_location(line: str, location: Location | None) -> str:
