@@ -101,31 +101,6 @@ def test_attention_is_that_of_torch(number: int, by_torch: Any) -> None:
     np.testing.assert_allclose(found, by_torch["attended"][number], rtol=TOLERANCE, atol=TOLERANCE)
 
 
-def carried_over(torch_values: dict[str, Any]) -> dict[str, Any]:
-    """Torch's parameters by the names that they have in a block."""
-    names = {
-        "self_attn": "attention", "multihead_attn": "cross_attention", "linear1": "intermediate",
-        "linear2": "output", "norm1": "attention_norm",
-    }  # fmt: skip
-    is_decoder = any(name.startswith("multihead_attn") for name in torch_values)
-    names |= {"norm2": "cross_attention_norm" if is_decoder else "feed_forward_norm"}
-    names |= {"norm3": "feed_forward_norm"}
-    found = {}
-    for name, value in torch_values.items():
-        part, _, rest = name.partition(".")
-        array, of_weight = np.array(value), rest.endswith("weight")
-        if part.startswith("norm"):
-            found[f"{names[part]}.{'gamma' if of_weight else 'beta'}"] = array
-        elif rest.startswith("in_proj"):
-            for each, rows in zip(("query", "key", "value"), np.split(array, 3), strict=True):
-                last = "kernel" if of_weight else "bias"
-                found[f"{names[part]}.{each}.{last}"] = rows.T
-        else:
-            inside = ".output" if rest.startswith("out_proj") else ""
-            found[f"{names[part]}{inside}.{'kernel' if of_weight else 'bias'}"] = array.T
-    return found
-
-
 @pytest.mark.parametrize("number", range(len(CASES)))
 @pytest.mark.parametrize("mode", ["reference", pytest.param("compiled", marks=pytest.mark.long)])
 def test_blocks_train_as_those_of_torch(number: int, mode: Any, by_torch: Any) -> None:
@@ -146,10 +121,9 @@ def test_blocks_train_as_those_of_torch(number: int, mode: Any, by_torch: Any) -
         result = block(x, mask=gc.expand_dims(mask, 1), causal=case["causal"])
     loss = gc.losses.mean_squared_error(result, target)
     step = gc.function(inputs, loss, gc.optim.SGD(RATE).updates(loss), mode=mode)
-    for name, value in carried_over(expected["before"]).items():
-        graph.variables[f"{block.name}.{name}"] = value
+    graph.variables.update(gc.nn.weights_from_torch(block, expected["before"]))
     losses = [float(step(*map(np.array, arrays))) for _ in range(STEPS)]
     np.testing.assert_allclose(losses, expected["losses"], rtol=TOLERANCE)
-    for name, value in carried_over(expected["after"]).items():
-        found = graph.variables[f"{block.name}.{name}"]
-        np.testing.assert_allclose(found, value, rtol=TOLERANCE, atol=TOLERANCE, err_msg=name)
+    found = gc.nn.weights_to_torch(block, graph.variables)
+    for name, value in expected["after"].items():
+        np.testing.assert_allclose(found[name], value, rtol=TOLERANCE, atol=TOLERANCE, err_msg=name)

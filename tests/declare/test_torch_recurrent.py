@@ -52,30 +52,14 @@ def test_twenty_steps_of_training(of_torch: list[Any], number: int) -> None:
     x = graph.input("x", (BATCH, TIME, FEATURES), "f64")
     target = graph.input("target", np.shape(case["target"]), "f64")
     layer = LAYERS[case["kind"]](UNITS, return_sequences=True)
-    layers = {"": layer}
-    result = layer
-    if case["bidirectional"]:
-        result = gc.nn.Bidirectional(layer)
-        layers["_reverse"] = result.backward
+    result = gc.nn.Bidirectional(layer) if case["bidirectional"] else layer
     loss = gc.mean(gc.square(result(x) - target))
     step = gc.function([x, target], loss, gc.optim.SGD(RATE).updates(loss))
-    for name, value in _weights(layers, expected["before"]).items():
-        graph.variables[name] = value
+    graph.variables.update(gc.nn.weights_from_torch(result, expected["before"]))
     losses = [step(case["x"], case["target"]) for _ in range(STEPS)]
     np.testing.assert_allclose(losses, expected["losses"], rtol=TOLERANCE, atol=TOLERANCE)
-    after = _weights(layers, expected["after"])
+    after = gc.nn.weights_from_torch(result, expected["after"])
     for name, value in after.items():
         np.testing.assert_allclose(
             graph.variables[name], value, rtol=0, atol=TOLERANCE, err_msg=name
         )
-
-
-def _weights(layers: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
-    found = {}
-    for suffix, layer in layers.items():
-        arrays = [
-            np.array(values[f"{name}_l0{suffix}"])
-            for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
-        ]
-        found |= gc.nn.weights_from_torch(layer, *arrays)
-    return found

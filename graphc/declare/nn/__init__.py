@@ -53,7 +53,11 @@ from graphc.declare.nn.convolution import (
 )
 from graphc.declare.nn.embedding import Embedding, embedding
 from graphc.declare.nn.generation import generate
+from graphc.declare.nn.gru import GRU, gru
+from graphc.declare.nn.keras_layouts import weights_from_keras, weights_to_keras
 from graphc.declare.nn.layer import Layer
+from graphc.declare.nn.layer_norm_lstm import LayerNormLSTM, layer_norm_lstm
+from graphc.declare.nn.lstm import LSTM, lstm
 from graphc.declare.nn.noise import (
     AlphaDropout,
     GaussianDropout,
@@ -118,15 +122,7 @@ from graphc.declare.nn.positions import (
     SinePositionEncoding,
     alibi_bias,
 )
-from graphc.declare.nn.recurrent import (
-    GRU,
-    LSTM,
-    SimpleRNN,
-    gru,
-    lstm,
-    simple_rnn,
-)
-from graphc.declare.nn.recurrent_layouts import weights_from_torch
+from graphc.declare.nn.recurrent import SimpleRNN, simple_rnn
 from graphc.declare.nn.resizing import (
     Permute,
     Reshape,
@@ -146,6 +142,7 @@ from graphc.declare.nn.resizing import (
     zero_padding3d,
 )
 from graphc.declare.nn.shaping import Dropout, Flatten, dropout, flatten
+from graphc.declare.nn.torch_layouts import weights_from_torch, weights_to_torch
 from graphc.declare.nn.transformer import (
     TransformerDecoderBlock,
     TransformerEncoderBlock,
@@ -193,6 +190,7 @@ __all__ = [
     "KeyValueCache",
     "Layer",
     "LayerNorm",
+    "LayerNormLSTM",
     "MaskedDense",
     "MaxPool1D",
     "MaxPool2D",
@@ -266,6 +264,7 @@ __all__ = [
     "group_norm",
     "gru",
     "layer_norm",
+    "layer_norm_lstm",
     "lstm",
     "masked_dense",
     "max_pool1d",
@@ -294,7 +293,10 @@ __all__ = [
     "up_sampling1d",
     "up_sampling2d",
     "up_sampling3d",
+    "weights_from_keras",
     "weights_from_torch",
+    "weights_to_keras",
+    "weights_to_torch",
     "zero_padding1d",
     "zero_padding2d",
     "zero_padding3d",

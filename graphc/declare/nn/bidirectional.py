@@ -19,8 +19,9 @@ class Bidirectional(Layer):
     """A recurrent layer and one like it that reads the steps backwards, merged.
 
     `merge` is "concat" of the last axis, "sum", "mul", "ave", or None for a tuple of both. With
-    `return_sequences` the outputs of both stand at the steps that they have read. Calls take what
-    those of the layer take but `initial_state`. Source: Schuster and Paliwal, 1997.
+    `return_sequences` the outputs of both stand at the steps that they have read, and are 0 in
+    steps that do not count, as in Keras and in torch's packed sequences. Calls take what those of
+    the layer take but `initial_state`. Source: Schuster and Paliwal, 1997.
 
         both = gc.nn.Bidirectional(gc.nn.LSTM(64))(x)  # [batch, 128]
 
@@ -42,6 +43,7 @@ class Bidirectional(Layer):
             problem = "a layer expected that goes forward, returns no state and was not called"
             raise GraphError(located(f"{self.kind}: {problem}", callers_location()))
         self.merge = merge
+        layer.zero_output_for_mask = layer.return_sequences
         self.forward = layer
         self.backward = layer._backwards()
 

@@ -16,7 +16,7 @@ from graphc.ir.location import callers_location, located
 from graphc.ir.types import is_several
 
 
-class _Convolution(Layer):
+class Convolution(Layer):
     """What convolutions have in common: how the window slides, a bias and an activation."""
 
     # The axes that a window slides along.
@@ -75,7 +75,7 @@ class _Convolution(Layer):
         return value if self.activation is None else self.activation(value)
 
 
-class _Conv(_Convolution):
+class Conv(Convolution):
     def __init__(
         self,
         filters: int,
@@ -113,7 +113,7 @@ class _Conv(_Convolution):
         return self._finished(value, self.filters)
 
 
-class Conv1D(_Conv):
+class Conv1D(Conv):
     """activation(conv(x, kernel) + bias): [batch, steps, channels] -> [batch, positions, filters].
 
     Declares the parameters `kernel` [window, channels / groups, filters] and `bias` [filters] (None
@@ -127,7 +127,7 @@ class Conv1D(_Conv):
     spatial = 1
 
 
-class Conv2D(_Conv):
+class Conv2D(Conv):
     """activation(conv(x, kernel) + bias): [batch, height, width, channels] -> [batch, *positions,
     filters]; channels stand before height with data_format="channels_first".
 
@@ -141,14 +141,14 @@ class Conv2D(_Conv):
     spatial = 2
 
 
-class Conv3D(_Conv):
+class Conv3D(Conv):
     """As `Conv2D` over three axes: [batch, depth, height, width, channels] -> [batch, *positions,
     filters]. Arguments and defaults are those of keras.layers.Conv3D."""
 
     spatial = 3
 
 
-class _DepthwiseConv(_Convolution):
+class DepthwiseConv(Convolution):
     def __init__(
         self,
         kernel_size: Each,
@@ -181,14 +181,14 @@ class _DepthwiseConv(_Convolution):
         return self._finished(value, channels * self.depth_multiplier)
 
 
-class DepthwiseConv1D(_DepthwiseConv):
+class DepthwiseConv1D(DepthwiseConv):
     """As `DepthwiseConv2D` over one axis. Arguments and defaults are those of
     keras.layers.DepthwiseConv1D."""
 
     spatial = 1
 
 
-class DepthwiseConv2D(_DepthwiseConv):
+class DepthwiseConv2D(DepthwiseConv):
     """A convolution of each channel by itself: [batch, height, width, channels] -> [batch,
     *positions, channels * depth_multiplier].
 
@@ -201,7 +201,7 @@ class DepthwiseConv2D(_DepthwiseConv):
     spatial = 2
 
 
-class _SeparableConv(_Convolution):
+class SeparableConv(Convolution):
     def __init__(
         self,
         filters: int,
@@ -240,14 +240,14 @@ class _SeparableConv(_Convolution):
         return self._finished(value, self.filters)
 
 
-class SeparableConv1D(_SeparableConv):
+class SeparableConv1D(SeparableConv):
     """As `SeparableConv2D` over one axis. Arguments and defaults are those of
     keras.layers.SeparableConv1D."""
 
     spatial = 1
 
 
-class SeparableConv2D(_SeparableConv):
+class SeparableConv2D(SeparableConv):
     """A convolution of each channel by itself, then one of windows of one element, which mixes
     channels: [batch, height, width, channels] -> [batch, *positions, filters].
 
@@ -261,7 +261,7 @@ class SeparableConv2D(_SeparableConv):
     spatial = 2
 
 
-class _ConvTranspose(_Convolution):
+class ConvTranspose(Convolution):
     def __init__(
         self,
         filters: int,
@@ -303,14 +303,14 @@ class _ConvTranspose(_Convolution):
         return self._finished(value, self.filters)
 
 
-class Conv1DTranspose(_ConvTranspose):
+class Conv1DTranspose(ConvTranspose):
     """As `Conv2DTranspose` over one axis. Arguments and defaults are those of
     keras.layers.Conv1DTranspose."""
 
     spatial = 1
 
 
-class Conv2DTranspose(_ConvTranspose):
+class Conv2DTranspose(ConvTranspose):
     """A convolution the other way round: [batch, height, width, channels] -> [batch, *extents,
     filters], larger by the strides; `gc.conv_transpose` says how large.
 
@@ -323,7 +323,7 @@ class Conv2DTranspose(_ConvTranspose):
     spatial = 2
 
 
-class Conv3DTranspose(_ConvTranspose):
+class Conv3DTranspose(ConvTranspose):
     """As `Conv2DTranspose` over three axes. Arguments and defaults are those of
     keras.layers.Conv3DTranspose."""
 

@@ -1,4 +1,5 @@
-"""Recurrent layers: simple, LSTM and GRU, with Keras's names, defaults and layout of weights.
+"""What recurrent layers have in common, and the simple one; words, defaults and layouts of weights
+are Keras's.
 
 Their loop is compiled once, whatever the number of steps; the product of all inputs with the kernel
 stands before it.
@@ -8,27 +9,24 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
-
-import numpy as np
+from typing import Any, Self
 
 from graphc.declare.functional.loops import scan
 from graphc.declare.hyperparameters import check_flag
-from graphc.declare.init import Initializer, as_initializer, glorot_uniform, orthogonal, zeros
+from graphc.declare.init import glorot_uniform, orthogonal, zeros
 from graphc.declare.nn.activations import ActivationLike, as_activation
 from graphc.declare.nn.layer import Layer, short_form
 from graphc.errors import DTypeError, GraphError, ShapeError
 from graphc.ir.attributes import as_rate
 from graphc.ir.functions import build
 from graphc.ir.functions.joining import flip
+from graphc.ir.functions.ordering import cumsum
 from graphc.ir.given import is_tensor, shown
 from graphc.ir.graph import Node
 from graphc.ir.location import callers_location, located
-from graphc.ir.op import Array
 from graphc.ir.ops import elementwise as ops
 from graphc.ir.ops import random
-from graphc.ir.types import DType, shape_text
+from graphc.ir.types import shape_text
 
 
 class Recurrent(Layer):
@@ -55,13 +53,19 @@ class Recurrent(Layer):
         return_sequences: bool = False,
         return_state: bool = False,
         go_backwards: bool = False,
+        zero_output_for_mask: bool = False,
         name: str | None = None,
     ) -> None:
         super().__init__(name)
         self.units = self._count(units, "unit")
         self.activation = as_activation(self.kind, activation)
-        for flag in ("use_bias", "return_sequences", "return_state", "go_backwards"):
-            check_flag(f"{self.kind}: {flag}", locals()[flag])
+        flags = {
+            "use_bias": use_bias, "return_sequences": return_sequences,
+            "return_state": return_state, "go_backwards": go_backwards,
+            "zero_output_for_mask": zero_output_for_mask,
+        }  # fmt: skip
+        for flag, value in flags.items():
+            check_flag(f"{self.kind}: {flag}", value)
         self.use_bias = use_bias
         self.kernel_init, self.recurrent_init = kernel_init, recurrent_init
         self.bias_init = bias_init
@@ -69,6 +73,7 @@ class Recurrent(Layer):
         self.recurrent_dropout = self._rate("recurrent_dropout", recurrent_dropout)
         self.return_sequences, self.return_state = return_sequences, return_state
         self.go_backwards = go_backwards
+        self.zero_output_for_mask = zero_output_for_mask
         # Whether a sequence has the order of the steps of x whichever way they are gone.
         self._in_order = False
         if not use_bias:
@@ -81,7 +86,7 @@ class Recurrent(Layer):
             problem = f"{self.kind}: {name}: {error}"
             raise GraphError(located(problem, callers_location())) from None
 
-    def _backwards(self) -> Recurrent:
+    def _backwards(self) -> Self:
         """A layer of the same configuration with weights of its own, which goes the other way."""
         made = copy.copy(self)
         Layer.__init__(made, "backward")
@@ -102,7 +107,7 @@ class Recurrent(Layer):
         )
         # One product of all rows, whose gradient is one too.
         rows = build.reshape(build.transpose(self._dropped(x), (1, 0, 2)), (-1, x.shape[2]))
-        projected = build.matmul(rows, kernel) + self._input_bias(x)
+        projected = self._projected(build.matmul(rows, kernel), x)
         projected = build.reshape(projected, (time, batch, kernel.shape[1]))
         start = self._start(x, initial_state)
         forget = self._mask(x, (batch, self.units), self.recurrent_dropout, "recurrent_key")
@@ -121,10 +126,27 @@ class Recurrent(Layer):
         last, sequence = scan(step, start, stacks, length=time, reverse=self.go_backwards)
         output = last[0]
         if self.return_sequences:
+            if kept is not None:
+                sequence = self._masked(sequence, kept, initial_state is not None)
             output = build.transpose(sequence, (1, 0, 2))
             if self.go_backwards and not self._in_order:
                 output = flip(output, 1)
         return (output, *last) if self.return_state else output
+
+    def _projected(self, product: Node, x: Node) -> Node:
+        """What the inputs add to the gates, of x @ kernel, [steps * batch, gates * units]."""
+        return product + self._input_bias(x)
+
+    def _masked(self, sequence: Node, kept: Node, begins_with_states: bool) -> Node:
+        """The outputs [steps, batch, units]: 0 in steps that do not count with
+        `zero_output_for_mask`, else 0 in those before the first that counts, as Keras has them."""
+        if self.zero_output_for_mask:
+            return ops.where(kept, sequence, 0)
+        if not begins_with_states:
+            return sequence
+        counts = build.cast(kept, "i32")
+        begun = flip(cumsum(flip(counts, 0), 0), 0) if self.go_backwards else cumsum(counts, 0)
+        return ops.where(begun > 0, sequence, 0)
 
     def _step(self, gates: Node, seen: Node, states: Sequence[Node], recurrent: Node) -> list[Node]:
         """The next states, of what a step's input makes of the gates, [batch, gates * units].
@@ -216,7 +238,8 @@ class SimpleRNN(Recurrent):
     `go_backwards` reads the steps from the last to the first and gives them in that order.
 
     Calls take `initial_state`, h or zeros; `mask`, bools [batch, steps], or `lengths`, integers
-    [batch]: in steps that do not count, state and output stay as they were. `dropout` and
+    [batch]: in steps that do not count the state stays as it was, and the output is that of the
+    step before, zeros before the first, or zeros with `zero_output_for_mask`. `dropout` and
     `recurrent_dropout` are rates at which features of x and of h are dropped while training, the
     same ones in all steps of a sample.
 
@@ -236,7 +259,7 @@ class SimpleRNN(Recurrent):
         return [self._activated(gates + build.matmul(seen, recurrent))]
 
 
-class _Gated(Recurrent):
+class Gated(Recurrent):
     """A recurrent layer whose gates have an activation of their own."""
 
     recurrent_activation: Callable[[Node], Node] | None
@@ -245,146 +268,4 @@ class _Gated(Recurrent):
         return x if self.recurrent_activation is None else self.recurrent_activation(x)
 
 
-@dataclass(frozen=True)
-class _ForgetOne:
-    """A bias that an initialiser makes, but 1 for the forget gate."""
-
-    inner: Initializer
-    units: int
-
-    def __call__(self, rng: np.random.Generator, shape: tuple[int, ...], dtype: DType) -> Array:
-        made = np.array(self.inner(rng, shape, dtype))
-        made[self.units : 2 * self.units] = 1
-        return made
-
-
-class LSTM(_Gated):
-    """Long short-term memory: i, f, o gate what the cell c takes in, keeps and shows.
-
-    Of gates = x @ kernel + h @ recurrent_kernel + bias, in the order i, f, g, o:
-    c' = s(f) c + s(i) activation(g), h' = s(o) activation(c'), where s is `recurrent_activation`.
-    Shapes, masks, dropout and states are as `SimpleRNN` has them; the states are h and c.
-
-    Parameters: `kernel` [features, 4 units], `recurrent_kernel` [units, 4 units], `bias` [4 units],
-    which begins as 1 for the forget gate with `unit_forget_bias`. Source: Hochreiter and
-    Schmidhuber, 1997; Gers et al., Learning to Forget, 2000.
-
-        last = gc.nn.LSTM(128)(x)
-        sequence, h, c = gc.nn.LSTM(128, return_sequences=True, return_state=True)(x)
-
-    Raises as `SimpleRNN` does.
-    """
-
-    gates = 4
-    states = ("h", "c")
-
-    def __init__(
-        self,
-        units: int,
-        activation: ActivationLike = "tanh",
-        recurrent_activation: ActivationLike = "sigmoid",
-        use_bias: bool = True,
-        kernel_init: object = glorot_uniform,
-        recurrent_init: object = orthogonal(),
-        bias_init: object = zeros,
-        unit_forget_bias: bool = True,
-        dropout: float = 0.0,
-        recurrent_dropout: float = 0.0,
-        return_sequences: bool = False,
-        return_state: bool = False,
-        go_backwards: bool = False,
-        name: str | None = None,
-    ) -> None:
-        super().__init__(
-            units, activation, use_bias, kernel_init, recurrent_init, bias_init, dropout,
-            recurrent_dropout, return_sequences, return_state, go_backwards, name,
-        )  # fmt: skip
-        self.recurrent_activation = as_activation(self.kind, recurrent_activation)
-        check_flag(f"{self.kind}: unit_forget_bias", unit_forget_bias)
-        if unit_forget_bias:
-            self.bias_init = _ForgetOne(as_initializer(bias_init), self.units)
-
-    def _step(self, gates: Node, seen: Node, states: Sequence[Node], recurrent: Node) -> list[Node]:
-        _, c = states
-        gates = gates + build.matmul(seen, recurrent)
-        taken, kept, value, shown_ = (self._gate(gates, number) for number in range(4))
-        after = self._gated(kept) * c + self._gated(taken) * self._activated(value)
-        return [self._gated(shown_) * self._activated(after), after]
-
-
-class GRU(_Gated):
-    """Gated recurrent units: z keeps the state, r resets what a new value sees of it.
-
-    z, r = s(x W + h U + b) and n = activation(x W + r (h U + b')) with `reset_after`, else
-    n = activation(x W + (r h) U + b); h' = z h + (1 - z) n, where s is `recurrent_activation`.
-    The columns of kernels and biases are in the order z, r, n. Shapes, masks, dropout and states
-    are as `SimpleRNN` has them.
-
-    Parameters: `kernel` [features, 3 units], `recurrent_kernel` [units, 3 units], `bias`
-    [2, 3 units] with `reset_after`, that of x and that of h, else [3 units]. Source: Cho et al.,
-    2014; with `reset_after` in the form of cuDNN and torch.
-
-        last = gc.nn.GRU(128)(x)
-
-    Raises as `SimpleRNN` does.
-    """
-
-    gates = 3
-    states = ("h",)
-
-    def __init__(
-        self,
-        units: int,
-        activation: ActivationLike = "tanh",
-        recurrent_activation: ActivationLike = "sigmoid",
-        use_bias: bool = True,
-        kernel_init: object = glorot_uniform,
-        recurrent_init: object = orthogonal(),
-        bias_init: object = zeros,
-        dropout: float = 0.0,
-        recurrent_dropout: float = 0.0,
-        return_sequences: bool = False,
-        return_state: bool = False,
-        go_backwards: bool = False,
-        reset_after: bool = True,
-        name: str | None = None,
-    ) -> None:
-        super().__init__(
-            units, activation, use_bias, kernel_init, recurrent_init, bias_init, dropout,
-            recurrent_dropout, return_sequences, return_state, go_backwards, name,
-        )  # fmt: skip
-        self.recurrent_activation = as_activation(self.kind, recurrent_activation)
-        check_flag(f"{self.kind}: reset_after", reset_after)
-        self.reset_after = reset_after
-
-    def _input_bias(self, x: Node) -> Any:
-        if not self.use_bias:
-            return 0.0
-        columns = self.gates * self.units
-        shape = (2, columns) if self.reset_after else (columns,)
-        bias = self.parameter("bias", shape, self.bias_init)
-        return bias[0] if self.reset_after else bias
-
-    def _step(self, gates: Node, seen: Node, states: Sequence[Node], recurrent: Node) -> list[Node]:
-        (h,) = states
-        n = self.units
-        if self.reset_after:
-            from_state = build.matmul(seen, recurrent)
-            if self.use_bias:
-                from_state = (
-                    from_state + self.parameter("bias", (2, self.gates * n), self.bias_init)[1]
-                )
-            both = gates + from_state
-            z, r = self._gated(both[:, :n]), self._gated(both[:, n : 2 * n])
-            new = self._activated(self._gate(gates, 2) + r * self._gate(from_state, 2))
-        else:
-            both = gates[:, : 2 * n] + build.matmul(seen, recurrent[:, : 2 * n])
-            z, r = self._gated(both[:, :n]), self._gated(both[:, n:])
-            reset = build.matmul(r * seen, recurrent[:, 2 * n :])
-            new = self._activated(self._gate(gates, 2) + reset)
-        return [z * h + (1.0 - z) * new]
-
-
 simple_rnn = short_form(SimpleRNN, "simple_rnn")
-lstm = short_form(LSTM, "lstm")
-gru = short_form(GRU, "gru")

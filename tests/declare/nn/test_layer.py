@@ -72,6 +72,7 @@ FORMS: dict[str, tuple[str, tuple[Any, ...]]] = {
     "Dropout": ("dropout", (0.5,)),
     "GRU": ("gru", (2,)),
     "LSTM": ("lstm", (2,)),
+    "LayerNormLSTM": ("layer_norm_lstm", (2,)),
     "MultiHeadAttention": ("multi_head_attention", (2, 3)),
     "SimpleRNN": ("simple_rnn", (2,)),
     "TransformerDecoderBlock": ("transformer_decoder_block", (4, 1)),
@@ -120,14 +121,17 @@ FORMS: dict[str, tuple[str, tuple[Any, ...]]] = {
 
 # Their input is a sequence for each row of the batch.
 OF_SEQUENCES = (
-    "GRU", "LSTM", "MultiHeadAttention", "SimpleRNN", "TransformerDecoderBlock",
-    "TransformerEncoderBlock",
+    "GRU", "LSTM", "LayerNormLSTM", "MultiHeadAttention", "SimpleRNN",
+    "TransformerDecoderBlock", "TransformerEncoderBlock",
 )  # fmt: skip
 # A layer around one that is given, so that both forms cannot be made of the same arguments.
 AROUND_ANOTHER = {"Bidirectional", "bidirectional"}
 # What is called more than once, or with two tensors, is an object alone; and functions of tensors.
 OBJECTS_ALONE = {"KeyValueCache", "PositionEmbedding", "RotaryEmbedding", "SinePositionEncoding"}
-FUNCTIONS = {"alibi_bias", "attention", "attention_weights", "generate", "weights_from_torch"}
+FUNCTIONS = {
+    "alibi_bias", "attention", "attention_weights", "generate", "weights_from_keras",
+    "weights_from_torch", "weights_to_keras", "weights_to_torch",
+}  # fmt: skip
 
 
 def _rank(kind: str) -> int:

@@ -39,6 +39,21 @@ def lstm_step(x: Any, states: Any, v: Values) -> Any:
     return sigmoid(o) * np.tanh(c), c
 
 
+def normalized(x: Any, v: Values, name: str) -> Any:
+    centred = x - x.mean(-1, keepdims=True)
+    scale = np.sqrt((centred**2).mean(-1, keepdims=True) + 1e-3)
+    return centred / scale * v[f"{name}.gamma"] + v[f"{name}.beta"]
+
+
+def layer_norm_lstm_step(x: Any, states: Any, v: Values) -> Any:
+    h, c = states
+    of_x = normalized(x @ v["kernel"], v, "kernel_norm")
+    of_h = normalized(seen_of(h, v) @ v["recurrent_kernel"], v, "recurrent_norm")
+    i, f, g, o = np.split(of_x + of_h + v["bias"], 4, -1)
+    c = normalized(sigmoid(f) * c + sigmoid(i) * np.tanh(g), v, "state_norm")
+    return sigmoid(o) * np.tanh(c), c
+
+
 def gru_step(x: Any, states: Any, v: Values) -> Any:
     (h,) = states
     xz, xr, xn = np.split(x @ v["kernel"] + v["bias"][0], 3, -1)
@@ -64,11 +79,17 @@ def early_gru(units: int, **words: Any) -> gc.nn.Layer:
     return gc.nn.GRU(units, reset_after=False, **words)
 
 
+def layer_norm_lstm(units: int, **words: Any) -> gc.nn.Layer:
+    random = {"gamma_init": random_bias(), "beta_init": random_bias()}
+    return gc.nn.LayerNormLSTM(units, **random, **words)
+
+
 STEPS: dict[str, tuple[Callable[..., Any], Callable[..., Any], int]] = {
     "SimpleRNN": (gc.nn.SimpleRNN, rnn_step, 1),
     "LSTM": (gc.nn.LSTM, lstm_step, 2),
     "GRU": (gc.nn.GRU, gru_step, 1),
     "GRU that resets before": (early_gru, early_gru_step, 1),
+    "LayerNormLSTM": (layer_norm_lstm, layer_norm_lstm_step, 2),
 }
 every_layer = pytest.mark.parametrize("kind", STEPS)
 
@@ -90,7 +111,7 @@ def gone_through(kind: str, values: Values, *, backwards: bool = False, lengths:
 
 
 def values_of(layer: gc.nn.Layer, graph: gc.Graph) -> Values:
-    return {x.name.split(".")[-1]: graph.variables[x] for x in layer.parameters}
+    return {x.name.removeprefix(f"{layer.name}."): graph.variables[x] for x in layer.parameters}
 
 
 @every_layer
@@ -127,6 +148,47 @@ def test_lengths_and_masks(kind: str) -> None:
     np.testing.assert_allclose(last, states[0], rtol=1e-12, atol=1e-13)
     changed = np.where(flags[..., None], X, 7.0)
     np.testing.assert_array_equal(step(changed, LENGTHS, flags)[2], last)
+
+
+@pytest.mark.parametrize("backwards", [False, True])
+def test_outputs_where_steps_do_not_count(backwards: bool) -> None:
+    """Those of the step before, zeros before the first that counts, or zeros if so wished."""
+    graph = gc.Graph(seed=1)
+    x, mask = graph.input("x", (BATCH, TIME, FEATURES)), graph.input("mask", (BATCH, TIME), "bool")
+    h = graph.input("h", (BATCH, UNITS))
+    flags = np.array([[0, 1, 0, 0, 1, 0], [0] * 6, [1, 0, 0, 0, 0, 1]], bool)
+    words = {"return_sequences": True, "go_backwards": backwards}
+    holding, zeroing = (
+        gc.nn.GRU(UNITS, zero_output_for_mask=zeros, kernel_init=0.5, recurrent_init=0.1, **words)
+        for zeros in (False, True)
+    )
+    results = [holding(x, mask=mask), holding(x, h, mask), zeroing(x, h, mask)]
+    step = gc.function([x, mask, h], results, mode="reference")
+    found = step(X, flags, np.ones((BATCH, UNITS)))
+    in_order = flags[:, ::-1] if backwards else flags
+    begun = np.maximum.accumulate(in_order, 1)
+    for outputs in found[:2]:
+        assert ((outputs != 0).all(2) == begun).all()
+        repeats = (outputs[:, 1:] == outputs[:, :-1]).all(2)
+        assert (repeats == ~in_order[:, 1:]).all()
+    assert ((found[2] != 0).all(2) == in_order).all()
+    np.testing.assert_array_equal(found[2][in_order], found[1][in_order])
+
+
+def test_both_directions_give_zeros_where_steps_do_not_count() -> None:
+    graph = gc.Graph(seed=1)
+    x, lengths = graph.input("x", (BATCH, TIME, FEATURES)), graph.input("n", (BATCH,), "i32")
+    layer = gc.nn.Bidirectional(gc.nn.LSTM(UNITS, return_sequences=True))
+    found = gc.function([x, lengths], layer(x, lengths=lengths), mode="reference")(X, LENGTHS)
+    assert ((found != 0).all(2) == (np.arange(TIME) < LENGTHS[:, None])).all()
+
+
+def test_norms_of_both_directions_are_different_ones() -> None:
+    graph = gc.Graph(seed=1)
+    layer = gc.nn.Bidirectional(gc.nn.LayerNormLSTM(UNITS))
+    layer(graph.input("x", (BATCH, TIME, FEATURES)))
+    assert len(set(layer.parameters)) == 18
+    assert layer.backward.state_norm.gamma.name == "bidirectional.backward.state_norm.gamma"
 
 
 @every_layer
@@ -245,6 +307,8 @@ def test_layers_train_in_a_model() -> None:
         (lambda x: gc.nn.LSTM(0), gc.ShapeError, "at least 1 unit"),
         (lambda x: gc.nn.GRU(3, dropout=1.0), gc.GraphError, "dropout"),
         (lambda x: gc.nn.GRU(3, reset_after=1), TypeError, "reset_after"),
+        (lambda x: gc.nn.GRU(3, zero_output_for_mask=1), TypeError, "zero_output_for_mask"),
+        (lambda x: gc.nn.LayerNormLSTM(3, layer_norm_epsilon=-1), ValueError, "epsilon"),
         (lambda x: gc.nn.LSTM(3)(x[0]), gc.ShapeError, r"\[batch, steps, features\] expected"),
         (lambda x: gc.nn.LSTM(3)(gc.cast(x, "i32")), gc.DTypeError, "f32 or f64"),
         (lambda x: gc.nn.LSTM(3)(x, initial_state=x[:, 0]), gc.ShapeError, "h and c expected"),
