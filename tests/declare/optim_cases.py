@@ -364,6 +364,12 @@ def assert_values(found, expected, tolerance=1e-12):
         )
 
 
+def assert_each_element(found, expected, tolerance):
+    """Relative to each element: no step of these cases cancels digits."""
+    for name, value in expected.items():
+        np.testing.assert_allclose(found[name], value, rtol=tolerance)
+
+
 def with_options(optimizer, **options):
     """The optimizer with clipping, accumulation or groups, which Lookahead has of another one."""
     if isinstance(optimizer, gc.optim.Lookahead):

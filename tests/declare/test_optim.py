@@ -13,6 +13,7 @@ from tests.declare.optim_cases import (
     STARTS,
     WITH_ALL,
     after_steps,
+    assert_each_element,
     assert_values,
     declare,
     gradients,
@@ -30,7 +31,7 @@ def test_a_hundred_steps(mode):
         cases, steps = {case: each for case, each in cases.items() if each[2]}, STEPS
     found = run_all(steps, mode, cases)
     for case, (_, algorithm, arguments) in cases.items():
-        assert_values(found[case], after_steps(algorithm, arguments, steps), 1e-11)
+        assert_each_element(found[case], after_steps(algorithm, arguments, steps), 1e-11)
 
 
 def test_rate_is_set_between_steps(mode):

@@ -15,7 +15,7 @@ from tests.declare.optim_cases import (
     IDS,
     STARTS,
     TARGETS,
-    assert_values,
+    assert_each_element,
     declare,
     run_all,
 )
@@ -30,16 +30,67 @@ CLASSES = {
     "adadelta": "Adadelta", "adamax": "Adamax", "nadam": "NAdam", "radam": "RAdam",
     "adafactor": "Adafactor", "muon_and_adamw": "Muon",
 }  # fmt: skip
-IN_TORCH = [
-    (optimizer, CLASSES[algorithm.__name__], arguments)
-    for optimizer, algorithm, arguments in CASES
+
+
+def parts_of(kind, arguments):
+    """Torch's optimizers with the names of their parameters."""
+    renamed = {"initial": "initial_accumulator_value"}
+    given = {renamed.get(name, name): value for name, value in arguments.items()}
+    if kind != "Muon":
+        return [{"optimizer": kind, "names": ["a", "b"], "arguments": given}]
+    rate = {"lr": given["lr"] / 2}
+    return [
+        {"optimizer": "Muon", "names": ["a"], "arguments": given},
+        {"optimizer": "AdamW", "names": ["b"], "arguments": rate},
+    ]
+
+
+# Options on their own and together, beside those of `CASES`: with torch's name and arguments.
+OPTIONS = [
+    (gc.optim.SGD(0.05, 0.9, weight_decay=0.1, nesterov=True), "SGD",
+     {"lr": 0.05, "momentum": 0.9, "weight_decay": 0.1, "nesterov": True}),
+    (gc.optim.Adagrad(0.1, maximize=True), "Adagrad", {"lr": 0.1, "maximize": True}),
+    (gc.optim.RMSprop(0.02, centered=True), "RMSprop", {"lr": 0.02, "centered": True}),
+    (gc.optim.RMSprop(0.01, 0.8, 1e-4, momentum=0.5, maximize=True), "RMSprop",
+     {"alpha": 0.8, "eps": 1e-4, "momentum": 0.5, "maximize": True}),
+    (gc.optim.Adam(0.01, (0.8, 0.9), 1e-3, 0.1, True), "Adam",
+     {"lr": 0.01, "betas": (0.8, 0.9), "eps": 1e-3, "weight_decay": 0.1, "amsgrad": True}),
+    (gc.optim.Adam(maximize=True), "Adam", {"maximize": True}),
+    (gc.optim.AdamW(0.05, amsgrad=True), "AdamW", {"lr": 0.05, "amsgrad": True}),
+    (gc.optim.Adadelta(maximize=True), "Adadelta", {"maximize": True}),
+    (gc.optim.Adamax(maximize=True, weight_decay=0.1), "Adamax",
+     {"maximize": True, "weight_decay": 0.1}),
+    (gc.optim.NAdam(maximize=True), "NAdam", {"maximize": True}),
+    (gc.optim.NAdam(momentum_decay=0), "NAdam", {"momentum_decay": 0}),
+    (gc.optim.RAdam(maximize=True, weight_decay=0.1), "RAdam",
+     {"maximize": True, "weight_decay": 0.1}),
+    (gc.optim.RAdam(0.02, (0.9, 0.5)), "RAdam", {"lr": 0.02, "betas": (0.9, 0.5)}),
+    (gc.optim.Adafactor(maximize=True), "Adafactor", {"maximize": True}),
+]  # fmt: skip
+# By name: each optimizer, and its parts in torch.
+IN_TORCH = {
+    case: (optimizer, parts_of(CLASSES[algorithm.__name__], arguments))
+    for case, (optimizer, algorithm, arguments) in zip(IDS, CASES, strict=True)
     if algorithm.__name__ in CLASSES
-]
-TORCH_IDS = [
-    each
-    for each, (_, algorithm, _) in zip(IDS, CASES, strict=True)
-    if algorithm.__name__ in CLASSES
-]
+}
+IN_TORCH |= {
+    "-".join(["option", kind.lower(), *arguments, str(number)]): (
+        optimizer,
+        parts_of(kind, arguments),
+    )
+    for number, (optimizer, kind, arguments) in enumerate(OPTIONS)
+}
+# A vector by other hyperparameters than the matrix, which torch has as groups of one optimizer.
+IN_TORCH["groups"] = (
+    gc.optim.AdamW(0.02, groups={"*b": {"learning_rate": 0.05, "weight_decay": 0.0}}),
+    [
+        {
+            "optimizer": "AdamW",
+            "names": [{"names": ["a"]}, {"names": ["b"], "lr": 0.05, "weight_decay": 0.0}],
+            "arguments": {"lr": 0.02},
+        }
+    ],
+)
 RATE = 0.02
 # What an optimizer has the rate RATE with in torch, and the schedule.
 SCHEDULES = {
@@ -122,19 +173,6 @@ SCHEDULES = {
 }  # fmt: skip
 
 
-def parts_of(kind, arguments):
-    """Torch's optimizers with the names of their parameters."""
-    renamed = {"initial": "initial_accumulator_value"}
-    given = {renamed.get(name, name): value for name, value in arguments.items()}
-    if kind != "Muon":
-        return [{"optimizer": kind, "names": ["a", "b"], "arguments": given}]
-    rate = {"lr": given["lr"] / 2}
-    return [
-        {"optimizer": "Muon", "names": ["a"], "arguments": given},
-        {"optimizer": "AdamW", "names": ["b"], "arguments": rate},
-    ]
-
-
 @pytest.fixture(scope="module")
 def torch_steps():
     """What torch reaches, of all optimizers and then of all schedules, in one process."""
@@ -145,10 +183,7 @@ def torch_steps():
         "targets": {name: target.tolist() for name, target in TARGETS.items()},
         "steps": STEPS,
     }
-    cases = [
-        {**common, "parts": parts_of(kind, arguments), "schedule": None}
-        for _, kind, arguments in IN_TORCH
-    ]
+    cases = [{**common, "parts": parts, "schedule": None} for _, parts in IN_TORCH.values()]
     cases += [
         {**common, "parts": parts_of("SGD", {"lr": RATE, "momentum": 0.5}), "schedule": schedule}
         for schedule, _ in SCHEDULES.values()
@@ -163,10 +198,10 @@ def torch_steps():
 
 def test_optimizers_are_those_of_torch(torch_steps):
     """Of the reference, which compiled steps follow in `test_optim`."""
-    found = run_all(STEPS, "reference")
-    for case, expected in zip(TORCH_IDS, torch_steps, strict=False):
-        wanted = {name: np.array(value) for name, value in expected["values"].items()}
-        assert_values(found[case], wanted, TOLERANCE)
+    optimizers = {case: (optimizer, None, None) for case, (optimizer, _) in IN_TORCH.items()}
+    found = run_all(STEPS, "reference", optimizers)
+    for case, expected in zip(IN_TORCH, torch_steps, strict=False):
+        assert_each_element(found[case], expected["values"], TOLERANCE)
 
 
 @pytest.mark.parametrize("name", SCHEDULES)
@@ -180,5 +215,4 @@ def test_schedules_are_those_of_torch(name, torch_steps):
         np.testing.assert_allclose(schedule(time), expected["rates"][time], rtol=TOLERANCE)
         graph.variables["sgd.learning_rate"] = schedule(time)
         step()
-    wanted = {n: np.array(value) for n, value in expected["values"].items()}
-    assert_values(graph.variables, wanted, TOLERANCE)
+    assert_each_element(graph.variables, expected["values"], TOLERANCE)

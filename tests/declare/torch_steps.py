@@ -13,6 +13,8 @@ import torch
 from torch.optim import lr_scheduler
 
 torch.set_num_threads(1)
+# NAdam keeps its product of momenta in the default dtype: in f32 eight digits would be left.
+torch.set_default_dtype(torch.float64)
 # Muon rounds to bfloat16, of which no digits could be compared.
 torch.Tensor.bfloat16 = lambda self: self.clone()  # type: ignore[method-assign]
 
@@ -26,7 +28,7 @@ def values_after(case: dict[str, Any]) -> dict[str, Any]:
     }
     optimizers = [
         getattr(torch.optim, part["optimizer"])(
-            [parameters[name] for name in part["names"]], **part["arguments"]
+            groups_of(part["names"], parameters), **part["arguments"]
         )
         for part in case["parts"]
     ]
@@ -44,6 +46,17 @@ def values_after(case: dict[str, Any]) -> dict[str, Any]:
         if scheduler is not None:
             scheduler.step()
     return {"values": {n: w.tolist() for n, w in parameters.items()}, "rates": rates}
+
+
+def groups_of(names: list[Any], parameters: dict[str, Any]) -> list[Any]:
+    """Parameters by their names, or groups of them with hyperparameters of their own."""
+    if isinstance(names[0], str):
+        return [parameters[name] for name in names]
+    return [
+        {"params": [parameters[name] for name in group["names"]]}
+        | {key: value for key, value in group.items() if key != "names"}
+        for group in names
+    ]
 
 
 def scheduler_of(kind: str, optimizer: Any, arguments: dict[str, Any]) -> Any:
