@@ -2,17 +2,21 @@
 
     python -m benchmarks.windows --problems 400 --seed 0
 
-Values, first and second derivatives of each are compared. torch is that of `make peers`.
+Values, first and second derivatives of each are compared; a line is printed for each program that
+is finished. torch is that of `make peers`.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing
+import os
 import random
 import subprocess
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -24,11 +28,13 @@ from benchmarks.peer_process import PEERS_PYTHON, ROOT
 
 # Problems that one program holds: more compile faster than each in its own.
 IN_ONE_PROGRAM = 8
+# Unfused programs have a kernel for each op and take more than twice as long to compile: one of so
+# many is compared.
+UNFUSED_OF = 3
 KINDS = (
     *("conv",) * 6, *("conv_transpose",) * 3, *("max_pool",) * 3, *("average_pool",) * 2,
     "adaptive_max_pool", "adaptive_average_pool",
 )  # fmt: skip
-MODES = ("reference", "unfused", "fused")
 # Relative to the largest element of a result: sums of up to some thousand terms, three in a row.
 TOLERANCES = {"f32": 2e-5, "f64": 1e-13}
 
@@ -191,16 +197,26 @@ def graphc_answers(inputs: list[gc.Node], values: Arrays, results: Arrays, mode:
     return dict(zip(results, function(*values.values()), strict=True))
 
 
-def torch_answers(problems: Sequence[WindowProblem], values: Arrays) -> Arrays:
-    """What torch makes of the same, in the environment of `make peers`."""
+def torch_answers(
+    problems: Sequence[Sequence[WindowProblem]], values: Sequence[Arrays]
+) -> list[Arrays]:
+    """What torch makes of each program, in one process in the environment of `make peers`."""
     with tempfile.TemporaryDirectory() as folder:
-        source, target = Path(folder, "problems.npz"), Path(folder, "answers.npz")
-        described = json.dumps([asdict(problem) for problem in problems])
-        np.savez(source, problems=np.array(described), **values)
+        paths = [
+            (Path(folder, f"{n}.npz"), Path(folder, f"{n}-answers.npz")) for n in range(len(values))
+        ]
+        for (source, _), of_program, arrays in zip(paths, problems, values, strict=True):
+            described = json.dumps([asdict(problem) for problem in of_program])
+            np.savez(source, problems=np.array(described), **arrays)
         script = ROOT / "benchmarks" / "peers" / "torch_windows.py"
-        subprocess.run([str(PEERS_PYTHON), str(script), str(source), str(target)], check=True)
-        with np.load(target) as answers:
-            return dict(answers)
+        listed = [str(path) for pair in paths for path in pair]
+        subprocess.run([str(PEERS_PYTHON), str(script), *listed], check=True)
+        return [_arrays_in(target) for _, target in paths]
+
+
+def _arrays_in(path: Path) -> Arrays:
+    with np.load(path) as stored:
+        return dict(stored)
 
 
 def differences(
@@ -222,22 +238,43 @@ def differences(
     return lines
 
 
-def compared(count: int, seed: int, with_torch: bool = True) -> list[str]:
-    """The differences of `count` problems drawn from `seed`."""
+def drawn_programs(count: int, seed: int) -> list[list[WindowProblem]]:
+    """`count` problems drawn from `seed`, several a program."""
     rng = random.Random(seed)
-    lines: list[str] = []
-    for start in range(0, count, IN_ONE_PROGRAM):
-        problems = [drawn_problem(rng) for _ in range(min(IN_ONE_PROGRAM, count - start))]
-        inputs, values, results = built(problems, seed + start)
-        answers = {mode: graphc_answers(inputs, values, results, mode) for mode in MODES}
-        for mode in MODES[1:]:
-            found = differences(problems, answers[mode], answers["reference"])
-            lines += [f"{mode}: {line}" for line in found]
-        if with_torch:
-            wanted = torch_answers(problems, values)
-            found = differences(problems, answers["reference"], wanted)
-            lines += [f"torch: {line}" for line in found]
+    problems = [drawn_problem(rng) for _ in range(count)]
+    return [problems[start : start + IN_ONE_PROGRAM] for start in range(0, count, IN_ONE_PROGRAM)]
+
+
+def compared(
+    problems: Sequence[WindowProblem], seed: int, modes: Sequence[str], by_torch: Arrays | None
+) -> list[str]:
+    """The differences of one program."""
+    inputs, values, results = built(problems, seed)
+    wanted = graphc_answers(inputs, values, results, "reference")
+    lines = []
+    for mode in modes:
+        found = differences(problems, graphc_answers(inputs, values, results, mode), wanted)
+        lines += [f"{mode}: {line}" for line in found]
+    if by_torch is not None:
+        lines += [f"torch: {line}" for line in differences(problems, wanted, by_torch)]
     return lines
+
+
+def all_compared(count: int, seed: int, with_torch: bool) -> Iterator[tuple[int, list[str]]]:
+    """The problems and the differences of each program, as programs are finished."""
+    programs = drawn_programs(count, seed)
+    by_torch: Sequence[Arrays | None] = [None] * len(programs)
+    if with_torch:
+        values = [built(each, seed + number)[1] for number, each in enumerate(programs)]
+        by_torch = torch_answers(programs, values)
+    spawned = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(os.cpu_count(), spawned) as pool:
+        sizes = {}
+        for number, (program, answers) in enumerate(zip(programs, by_torch, strict=True)):
+            modes = ("fused",) if number % UNFUSED_OF else ("fused", "unfused")
+            sizes[pool.submit(compared, program, seed + number, modes, answers)] = len(program)
+        for finished in as_completed(sizes):
+            yield sizes[finished], finished.result()
 
 
 def main() -> None:
@@ -246,10 +283,12 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     has_torch = PEERS_PYTHON.exists()
-    lines = compared(options.problems, options.seed, has_torch)
-    print("\n".join(lines))
-    others = ", ".join((*MODES, "torch") if has_torch else MODES)
-    print(f"{options.problems} problems in {others}: {len(lines)} results differ")
+    done = differing = 0
+    for problems, lines in all_compared(options.problems, options.seed, has_torch):
+        done, differing = done + problems, differing + len(lines)
+        print("\n".join([*lines, f"{done} of {options.problems} problems compared"]), flush=True)
+    others = f"reference, fused, one program of {UNFUSED_OF} unfused" + ", torch" * has_torch
+    print(f"{options.problems} problems in {others}: {differing} results differ")
 
 
 if __name__ == "__main__":

@@ -2,8 +2,9 @@
 
     .venv-peers/bin/python benchmarks/peers/torch_windows.py problems.npz answers.npz
 
-problems.npz has `problems`, JSON: a list of `benchmarks.windows.WindowProblem` as dictionaries, and
-arrays `<number>.<name>`; answers.npz gets arrays of the same form.
+Pairs of such files may follow. problems.npz has `problems`, JSON: a list of
+`benchmarks.windows.WindowProblem` as dictionaries, and arrays `<number>.<name>`; answers.npz gets
+arrays of the same form.
 """
 
 from __future__ import annotations
@@ -85,8 +86,7 @@ def answered(problem: dict, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarr
     return {name: value.detach().numpy() for name, value in found.items()}
 
 
-def main() -> None:
-    source, target = sys.argv[1:]
+def answer_program(source: str, target: str) -> None:
     with np.load(source) as stored:
         arrays = dict(stored)
     problems = json.loads(str(arrays.pop("problems")))
@@ -96,6 +96,12 @@ def main() -> None:
         own = {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}
         answers |= {f"{prefix}{k}": v for k, v in answered(problem, own).items()}
     np.savez(target, **answers)
+
+
+def main() -> None:
+    paths = sys.argv[1:]
+    for source, target in zip(paths[::2], paths[1::2], strict=True):
+        answer_program(source, target)
 
 
 if __name__ == "__main__":

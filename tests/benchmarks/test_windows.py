@@ -14,10 +14,11 @@ import pytest
 from benchmarks.peer_process import PEERS_PYTHON
 from benchmarks.windows import (
     KINDS,
-    MODES,
     built,
+    compared,
     differences,
     drawn_problem,
+    drawn_programs,
     graphc_answers,
     torch_answers,
 )
@@ -45,16 +46,21 @@ def test_values_and_derivatives_are_torchs() -> None:
     assert {problem.kind for problem in problems} == set(KINDS)
     inputs, values, results = built(problems, SEED)
     found = graphc_answers(inputs, values, results, "reference")
-    assert differences(problems, found, torch_answers(problems, values)) == []
+    (wanted,) = torch_answers([problems], [values])
+    assert differences(problems, found, wanted) == []
 
 
 def test_compiled_is_reference() -> None:
     rng = random.Random(SEED)
     problems = [drawn_problem(rng) for _ in range(COMPILED)]
-    inputs, values, results = built(problems, SEED)
-    answers = {mode: graphc_answers(inputs, values, results, mode) for mode in MODES}
-    for mode in MODES[1:]:
-        assert differences(problems, answers[mode], answers["reference"]) == []
+    assert compared(problems, SEED, ("fused", "unfused"), None) == []
+
+
+def test_each_problem_is_compared_once() -> None:
+    programs = drawn_programs(COMPILED * 4, SEED)
+    rng = random.Random(SEED)
+    drawn = [drawn_problem(rng) for _ in range(COMPILED * 4)]
+    assert [problem for program in programs for problem in program] == drawn
 
 
 def test_a_difference_is_seen() -> None:
