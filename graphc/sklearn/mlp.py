@@ -147,11 +147,13 @@ class MlpEstimator(NetworkEstimator):
     def _begin(self, learner: Learner, random: np.random.RandomState) -> None:
         learner.forget_steps()
         factor = INIT_FACTOR_OF_LOGISTIC if self.activation == "logistic" else INIT_FACTOR
-        values = learner.storage()
-        for kernel, bias in zip(values[0::2], values[1::2], strict=True):
-            bound = np.sqrt(factor / sum(kernel.shape))
-            kernel[...] = random.uniform(-bound, bound, kernel.shape)
-            bias[...] = random.uniform(-bound, bound, bias.shape)
+        values: dict[str, Array] = {}
+        pairs = zip(learner.parameters[0::2], learner.parameters[1::2], strict=True)
+        for kernel, bias in pairs:
+            bound = np.sqrt(factor / sum(kernel.type.dims))
+            for each in (kernel, bias):
+                values[each.name] = random.uniform(-bound, bound, each.type.dims)
+        learner.restore(values)
 
     def _how(self) -> HowToTrain:
         kind = self.learning_rate if self.solver == "sgd" else "constant"

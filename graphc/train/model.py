@@ -26,7 +26,7 @@ from graphc.train.data.row_weights import ClassWeight
 from graphc.train.data.sources import GivenData, GivenValidation, source_of
 from graphc.train.epochs.prediction import predict_rows
 from graphc.train.epochs.span import epoch_span
-from graphc.train.files.model_file import Content, write_model
+from graphc.train.files.model_file import Content, stored_model
 from graphc.train.fitting import HowToFit, judged, training_of
 from graphc.train.model_functions import HowToRun, ModelFunctions
 from graphc.train.model_parts import ModelParts
@@ -126,14 +126,15 @@ class Model(ModelParts):
         network, variables, frozen = self._network, self.variables, self._frozen
         if ema is not None:
             check_decay(ema, optimizer)
-        before = self._optimization
-        if optimizer is not self.optimizer:
-            made = optimization_of(optimizer, network, variables, before, frozen, ema)
-            self._optimization = made
-        elif before is not None and before.decay != ema:
-            self._optimization = revised(before, network, variables, frozen, ema)
-        how = HowToRun(mode, fuse, threads)
-        self._functions = ModelFunctions(network, variables, self._optimization, how)
+        with self._changing():
+            before = self._optimization
+            if optimizer is not self.optimizer:
+                made = optimization_of(optimizer, network, variables, before, frozen, ema)
+                self._optimization = made
+            elif before is not None and before.decay != ema:
+                self._optimization = revised(before, network, variables, frozen, ema)
+            how = HowToRun(mode, fuse, threads)
+            self._functions = ModelFunctions(network, variables, self._optimization, how)
         if batch_size is not None:
             self.batch_size = batch_size
             run = self.predict_function if optimizer is None else self.train_function
@@ -247,6 +248,8 @@ class Model(ModelParts):
         """Loss and metrics of all rows, by name; floats, but for the array of a metric that is one.
 
         Data is as `fit` takes it; of an iterable of batches `steps` are taken. Raises as it does.
+        Where another thread trains meanwhile, arrays are judged by the values of one moment, and
+        each batch of an iterable by those of its own.
         use_ema: by the averages of the weights; GraphError unless `compile` was given `ema`.
         """
         given = GivenData(x, y, sample_weight, class_weight, batch_size, steps)
@@ -347,11 +350,13 @@ class Model(ModelParts):
         if weights_only:
             self.variables.save(path, [state.name for state in self.weights])
             return
-        how = self._functions.how
-        content = Content(
-            self._network, self._optimization, how, self.batch_size, self._frozen_parameters
-        )
-        write_model(path, content, self.variables, self.states)
+        with self.graph.declaring.lock:
+            how = self._functions.how
+            content = Content(
+                self._network, self._optimization, how, self.batch_size, self._frozen_parameters
+            )
+            stored = stored_model(content, self.variables, self.states)
+        stored.write(path)
 
     def load(
         self, path: str | os.PathLike[str], weights_only: bool = False, allow_nan: bool = False

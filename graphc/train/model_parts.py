@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Self
 
 import numpy as np
@@ -152,7 +154,9 @@ class ModelParts:
 
     def values(self) -> dict[str, Array]:
         """Copies of the values of all states, by name; `variables.update` puts them back."""
-        return self.variables.read([state.name for state in self.states])
+        with self.graph.declaring.lock:
+            arrays = self.variables.storages(state.name for state in self.states)
+        return self.variables.copied(arrays)
 
     # --- what trains -------------------------------------------------------------------------
 
@@ -178,14 +182,22 @@ class ModelParts:
 
         Raises GraphError unless the model was compiled with `ema`.
         """
-        averages = self._functions.averages.begun(self.variables)
-        values = self.variables.read([average.name for average in averages.values()])
-        self.variables.update({p.name: values[a.name] for p, a in averages.items()})
+        with self.variables.steady():
+            averages = self._functions.averages.begun(self.variables)
+            values = self.variables.read([average.name for average in averages.values()])
+            self.variables.update({p.name: values[a.name] for p, a in averages.items()})
 
     def _set_frozen(self, frozen: frozenset[Node]) -> None:
-        before = self._optimization
-        if before is not None and frozen != self._frozen:
-            made = revised(before, self._network, self.variables, frozen, before.decay)
-            self._optimization = made
-            self._functions = self._functions.retrained(made)
-        self._frozen = frozen
+        with self._changing():
+            before = self._optimization
+            if before is not None and frozen != self._frozen:
+                made = revised(before, self._network, self.variables, frozen, before.decay)
+                self._optimization = made
+                self._functions = self._functions.retrained(made)
+            self._frozen = frozen
+
+    @contextmanager
+    def _changing(self) -> Iterator[None]:
+        """While it lasts, no other thread changes which states there are, or their values."""
+        with self.variables.steady(), self.graph.declaring.lock:
+            yield

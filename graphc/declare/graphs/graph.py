@@ -52,7 +52,8 @@ class Graph(NodeGraph):
         self.streams: set[str] = set()
         self._training_steps: dict[tuple[str, int], TrainingStep] = {}
         self._scopes: set[str] = set()
-        # Held where nodes are made that the user did not ask for, maybe in several threads.
+        # Held while states come and go, and where nodes are made that the user did not ask for,
+        # maybe in several threads. Inside of it nobody waits for the variables.
         self.declaring = RenewedLock()
 
     def __copy__(self) -> Graph:
@@ -70,7 +71,8 @@ class Graph(NodeGraph):
     @property
     def parameters(self) -> list[Node]:
         """The trainable states in the order of declaration."""
-        return [state for state in self.states.values() if state.attributes["trainable"]]
+        states = tuple(self.states.values())
+        return [state for state in states if state.attributes["trainable"]]
 
     def parameter(
         self, name: str, shape: Any = (), init: object = glorot_uniform, dtype: object = "f32"
@@ -81,10 +83,7 @@ class Graph(NodeGraph):
         taken, ShapeError when an extent is left open.
         """
         name = _in_scope(name)
-        initializer = _initializer(name, init)
-        node = self.state(name, shape, dtype, trainable=True)
-        self.initializers[name] = initializer
-        return node
+        return self._declared(name, _initializer(name, init), shape, dtype, trainable=True)
 
     def variable(
         self, name: str, init: object = 0.0, shape: Any = None, dtype: object | None = None
@@ -100,9 +99,16 @@ class Graph(NodeGraph):
             shape = () if callable(init) else as_array(init).shape
         if dtype is None:
             dtype = "f32" if callable(init) else default_dtype(init)
-        node = self.state(name, shape, dtype, trainable=False)
-        self.initializers[name] = initializer
-        return node
+        return self._declared(name, initializer, shape, dtype, trainable=False)
+
+    def _declared(
+        self, name: str, initializer: Initializer, shape: Any, dtype: object, trainable: bool
+    ) -> Node:
+        """A state with its initialiser: whoever reads all states finds neither or both."""
+        with self.declaring.lock:
+            node = self.state(name, shape, dtype, trainable=trainable)
+            self.initializers[name] = initializer
+            return node
 
     def random_stream(self, name: str) -> Node:
         """A state (i64, scalar) whose value is the key of random numbers.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 import numpy as np
@@ -17,6 +18,7 @@ from graphc.files.value_files import escaped, listed_names, read_values, shown_p
 from graphc.ir.given import as_array
 from graphc.ir.graph import Node, check_fits
 from graphc.ir.types import DType, TensorType, as_dtype
+from graphc.kernels.host.forks import RenewedLock
 from graphc.kernels.run.gate import Gate, Use
 from graphc.kernels.run.memory import aligned_empty
 
@@ -28,6 +30,8 @@ class Declarations(Protocol):
 
     states: dict[str, Node]
     initializers: dict[str, Initializer]
+    # Held while states come and go.
+    declaring: RenewedLock
 
 
 class Variables:
@@ -49,7 +53,7 @@ class Variables:
         self.gate = Gate()
 
     def __repr__(self) -> str:
-        states = self.graph.states.values()
+        states = tuple(self.graph.states.values())
         elements = sum(state.type.size for state in states)
         return f"<variables: {counted(len(states), 'state')} of {elements:,} elements>"
 
@@ -69,7 +73,8 @@ class Variables:
         return name in self.graph.states
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self.graph.states)
+        # Of this moment: another thread may declare states meanwhile.
+        return iter(tuple(self.graph.states))
 
     def __len__(self) -> int:
         return len(self.graph.states)
@@ -81,9 +86,24 @@ class Variables:
     def read(self, names: Iterable[str]) -> dict[str, Array]:
         """Copies of several values by name, all of one moment: no run of a function and no write is
         between them. Raises as `variables[key]` does."""
-        arrays = {name: self.storage(name) for name in names}
+        return self.copied(self.storages(names))
+
+    def storages(self, names: Iterable[str]) -> dict[str, Array]:
+        """The arrays themselves of several values by name, of states that are all declared at one
+        moment. Raises as `variables[key]` does."""
+        with self.graph.declaring.lock:
+            return {name: self.storage(name) for name in names}
+
+    def copied(self, arrays: Mapping[str, Array]) -> dict[str, Array]:
+        """Copies of arrays that `storages` gave, all of one moment."""
         with self.gate.entered(Use.READ, "variables"):
             return {name: array.copy() for name, array in arrays.items()}
+
+    @contextmanager
+    def steady(self) -> Iterator[None]:
+        """While it lasts, no other thread runs, reads or writes: what this one does is one step."""
+        with self.gate.entered(Use.SEVERAL_RUNS, "variables"):
+            yield
 
     @property
     def flat(self) -> Array:
@@ -102,7 +122,8 @@ class Variables:
             raise VariableError(f"flat: {error}") from None
 
     def _trainable(self) -> list[Node]:
-        return [state for state in self.graph.states.values() if state.attributes["trainable"]]
+        states = tuple(self.graph.states.values())
+        return [state for state in states if state.attributes["trainable"]]
 
     @property
     def allocated(self) -> Collection[str]:
@@ -145,8 +166,9 @@ class Variables:
     def copy(self) -> Variables:
         """Variables of the same graph with equal values in arrays of their own."""
         other = Variables(self.graph, self.seed)
-        known = [name for name in self if name in self._arrays or name in self.graph.initializers]
-        arrays = {self.graph.states[name]: self.storage(name) for name in known}
+        with self.graph.declaring.lock:
+            has_value = self._arrays.keys() | self.graph.initializers.keys()
+            arrays = {self.graph.states[n]: self.storage(n) for n in self if n in has_value}
         with self.gate.entered(Use.READ, "variables"):
             other._write_all(arrays)
         return other

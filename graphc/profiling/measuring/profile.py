@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from graphc.functions.function import Function
 from graphc.functions.random_inputs import random_inputs
 from graphc.functions.variants import as_function, check_extents
-from graphc.ir.graph import Node
-from graphc.ir.op import Array
 from graphc.kernels.run.memory import data_address
 from graphc.profiling.measuring.measure import measure
 from graphc.profiling.shown.display import DisplayedProfile
@@ -24,7 +22,8 @@ def profile(
     rounds: int = ROUNDS,
     repeats: int | None = None,
 ) -> DisplayedProfile:
-    """Measures a function, such as a model's training step. Variables are as before afterwards.
+    """Measures a function, such as a model's training step. Variables are as before afterwards;
+    other threads wait for them meanwhile.
 
     dimensions: the extents of its open dimensions.
     threads: how many run the step, at most; those of the function unless given.
@@ -39,21 +38,18 @@ def profile(
     fused = (step if step.fuse else as_function(step, fuse=True)).loaded(extents)
     unfused = (as_function(step, fuse=False) if step.fuse else step).loaded(extents)
     inputs = random_inputs(fused.compilation.program)
-    before = {state: step.variables[state] for state in step.program.states}
-    try:
-        return measure(
-            step.program.name,
-            extents,
-            (fused, unfused),
-            [data_address(array) for array in inputs],
-            lambda: _restore(step, before),
-            rounds,
-            repeats,
-        )
-    finally:
-        _restore(step, before)
-
-
-def _restore(step: Function, values: Mapping[Node, Array]) -> None:
-    for state, value in values.items():
-        step.variables[state] = value
+    # Others wait: they would run on the same memory, and what they change would be put back.
+    with step.steady():
+        before = step.variables.read([state.name for state in step.program.states])
+        try:
+            return measure(
+                step.program.name,
+                extents,
+                (fused, unfused),
+                [data_address(array) for array in inputs],
+                lambda: step.variables.update(before),
+                rounds,
+                repeats,
+            )
+        finally:
+            step.variables.update(before)

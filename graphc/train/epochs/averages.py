@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -56,9 +57,13 @@ def judged_over(
     step: Function, batches: Batches | BatchStream, metrics: Mapping[str, SetMetric]
 ) -> dict[str, Any]:
     """The means over all rows of the scalars that `step` returns for each batch, and the `metrics`
-    of the whole set. Raises DataError where there is no batch."""
+    of the whole set. Raises DataError where there is no batch.
+
+    Of arrays all are judged by the same values of the variables. Not of an iterable, whose code may
+    wait for a thread that needs the variables.
+    """
     averages, tallies = Averages(), Tallies(metrics)
-    with step.steady():
+    with step.steady() if isinstance(batches, Batches) else nullcontext():
         for steps in _steps_of(step, batches):
             averages.add_steps(tallies.taken(steps))
     found = averages.result() | tallies.result()

@@ -57,33 +57,54 @@ class Content:
 # --- writing ---------------------------------------------------------------------------------
 
 
-def write_model(
-    path: str | os.PathLike[str], content: Content, variables: Variables, states: Sequence[Node]
-) -> None:
-    """Writes the model with the values of `states`, whole or not at all.
+@dataclass(frozen=True, eq=False)
+class StoredModel:
+    """What is written of a model: its parts, with the memory of its states.
 
-    Raises TypeError for an optimizer of the user's that is no plain data, OSError.
+    states: the names of those that are written under their own. arrays: what the structure refers
+    to by number.
     """
-    graph = content.network.graph
-    with graph.declaring.lock:
+
+    nodes: str
+    structure: dict[str, Any]
+    states: frozenset[str]
+    arrays: list[Array]
+    memory: Mapping[str, Array]
+    variables: Variables
+
+    def write(self, path: str | os.PathLike[str]) -> None:
+        """Writes it with the values of now, whole or not at all. Raises OSError."""
+        values = self.variables.copied(self.memory)
+        # What inference does not need of a model that is not compiled, such as keys of streams.
+        others = sorted(values.keys() - self.states)
+        places = {name: len(self.arrays) + n for n, name in enumerate(others)}
+        arrays = [*self.arrays, *(values.pop(name) for name in others)]
+        prefix = "@"
+        while any(name.startswith(prefix) for name in values):
+            prefix += "@"
+        beside = {f"{prefix}{number}": array for number, array in enumerate(arrays)}
+        metadata = {
+            NODES: self.nodes,
+            STRUCTURE: json.dumps({**self.structure, "beside": places}),
+            ARRAYS: json.dumps(list(beside)),
+        }
+        write_values(path, values | beside, metadata)
+
+
+def stored_model(content: Content, variables: Variables, states: Sequence[Node]) -> StoredModel:
+    """The model as it is declared now, with `states`, to be written.
+
+    Raises TypeError for an optimizer of the user's that is no plain data.
+    """
+    with content.network.graph.declaring.lock:
         nodes = _needed(content)
         kept = [node for node in nodes if node.op in (leaf.input_, leaf.state)]
         made = print_nodes(nodes, set(kept), lambda place: os.path.basename(place.filename))
         arrays = list(made.arrays)
         structure = _structure(content, variables, made.labels, arrays)
-    values = variables.read([node.name for node in kept if node.op is leaf.state])
-    # What inference does not need of a model that is not compiled, such as keys of streams.
-    others = sorted(values.keys() - {state.name for state in states})
-    structure["beside"] = {name: len(arrays) + n for n, name in enumerate(others)}
-    arrays += [values.pop(name) for name in others]
-    prefix = "@"
-    while any(name.startswith(prefix) for name in values):
-        prefix += "@"
-    beside = {f"{prefix}{number}": array for number, array in enumerate(arrays)}
-    metadata = {
-        NODES: made.text, STRUCTURE: json.dumps(structure), ARRAYS: json.dumps(list(beside)),
-    }  # fmt: skip
-    write_values(path, values | beside, metadata)
+        memory = variables.storages(node.name for node in kept if node.op is leaf.state)
+    names = frozenset(state.name for state in states)
+    return StoredModel(made.text, structure, names, arrays, memory, variables)
 
 
 def _needed(content: Content) -> list[Node]:

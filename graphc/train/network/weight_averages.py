@@ -32,10 +32,11 @@ class WeightAverages:
     def begun(self, variables: Variables) -> dict[Node, Node]:
         """The averages, those that no step has begun being the weights: their value is set."""
         counts = {parameter: self.slots.count_of(parameter) for parameter in self.averages}
-        taken = variables.read(dict.fromkeys(count.name for count in counts.values()))
-        new = [parameter for parameter, count in counts.items() if not taken[count.name]]
-        weights = variables.read(parameter.name for parameter in new)
-        variables.update({self.averages[p].name: weights[p.name] for p in new})
+        with variables.steady():
+            taken = variables.read(dict.fromkeys(count.name for count in counts.values()))
+            new = [parameter for parameter, count in counts.items() if not taken[count.name]]
+            weights = variables.read(parameter.name for parameter in new)
+            variables.update({self.averages[p].name: weights[p.name] for p in new})
         return self.averages
 
 
