@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from graphc.ir.attributes import AXES, AXIS
 from graphc.ir.derive.autodiff import accumulate, sum_to_shape, vector_jacobian_product
@@ -23,6 +23,7 @@ from graphc.ir.lowering import (
     Sorting,
 )
 from graphc.ir.ops import OPS, custom, indexed, movement, windows
+from graphc.ir.ops import elementwise as ops
 from graphc.ir.programs.batching import batched
 from graphc.ir.programs.custom_vjp import formal_of
 
@@ -38,11 +39,12 @@ def per_sample_gradients(losses: Node, wrt: Sequence[Node]) -> tuple[Node, ...]:
     there is not summed over them: for a product, the outer products x_i ct_i, summed over the
     positions of a sample where it is a convolution. A value that is made
     of all samples, as the mean of batch normalisation, hands that on to each of them, at the cost
-    of as many backward passes.
+    of as many backward passes. So do loops, and ops by which values and samples meet in another way
+    than in arithmetic, products and `take`: their results have one cotangent for each sample, which
+    is 0 in all rows but one.
 
-    Raises GraphError unless `losses` has one axis, where a w has the samples' axis itself, and
-    for an op by which values and samples meet in another way than in arithmetic, products and
-    `take`; else as `gradients` does.
+    Raises GraphError unless `losses` has one axis, where a w has the samples' axis itself, and for
+    an op of rows and of what is no row that is none of these; else as `gradients` does.
     """
     if losses.rank != 1:
         raise _error(f"one loss a sample expected, of one axis, not {losses!r}")
@@ -61,10 +63,18 @@ def per_sample_gradients(losses: Node, wrt: Sequence[Node]) -> tuple[Node, ...]:
         ct = cotangents.of(node) if node in rows else None
         if ct is None:
             continue
-        for position, shared in enumerate(node.operands):
-            if shared in dependent and shared not in rows and shared.dtype.is_float:
-                with node.graph.at(node.location):
-                    gained = _gained(node, position, ct, samples)
+        positions = [
+            position
+            for position, x in enumerate(node.operands)
+            if x in dependent and x not in rows and x.dtype.is_float
+        ]
+        with node.graph.at(node.location):
+            if not all(_meets(node, position) for position in positions):
+                met[node] = _one_row_each(node, ct, rows & dependent)
+                continue
+            for position in positions:
+                shared = node.operands[position]
+                gained = _gained(node, position, ct, samples)
                 met[shared] = gained if shared not in met else met[shared] + gained
     formals = [formal_of(shared.graph, shared.type) for shared in met]
     values = vector_jacobian_product(list(met), formals, wrt)
@@ -141,20 +151,45 @@ def _spares_rows(node: Node) -> bool:
     return True
 
 
+def _meets(node: Node, position: int) -> bool:
+    """Whether `_gained` knows what the operand, which all samples share, gets from each."""
+    if _is_looked_up(node):
+        return position == 0
+    rule = node.op.vjp[position] if node.op.arity is not None else None
+    if not callable(rule):
+        return False
+    if isinstance(node.op.lowering, Contract):
+        return node.rank > 2 or (position == 1 and not node.attributes["transpose_x"])
+    return isinstance(node.op.lowering, Scalar) or node.op is movement.broadcast_to
+
+
+def _is_looked_up(node: Node) -> bool:
+    return node.op is indexed.take and node.attributes["axis"] == 0
+
+
+def _one_row_each(node: Node, ct: Node, of_rows: Collection[Node]) -> Node:
+    """The cotangent of a value that samples make together for each sample's loss: its own row of
+    ct, and 0 elsewhere. [samples, *node.shape]"""
+    if any(x in of_rows for x in node.operands):
+        raise _error(f"{node!r} reads rows of samples and what is no row of theirs")
+    (samples, *others) = node.shape
+    ones = (1,) * len(others)
+    numbers = node.graph.iota(samples, "i64")
+    column = build.reshape(numbers, (samples, 1, *ones))
+    row = build.reshape(numbers, (1, samples, *ones))
+    return ops.where(ops.equal(column, row), ct, 0)
+
+
 def _gained(node: Node, position: int, ct: Node, samples: Extent) -> Node:
     """What a value that all samples share gets from each: of shape (samples, *value.shape).
 
     The rule of the op is applied to each sample as a batch of one.
     """
     shared, lowering = node.operands[position], node.op.lowering
-    is_met = isinstance(lowering, Scalar) or node.op is movement.broadcast_to
-    if isinstance(lowering, Contract):
-        is_met = node.rank > 2 or (position == 1 and not node.attributes["transpose_x"])
-    if node.op is indexed.take and node.attributes["axis"] == 0:
+    if _is_looked_up(node):
         return _taken(shared, node.operands[1], ct, samples)
-    rule = node.op.vjp[position] if node.op.arity is not None else None
-    if not is_met or not callable(rule):
-        raise _error(f"by {node!r}, {shared!r} meets the samples in no way that has a rule")
+    rule = node.op.vjp[position]
+    assert callable(rule)  # `_meets` says so
     if isinstance(lowering, Contract) and node.rank == 2:
         first, second = node.operands[0], ct
         if node.attributes["transpose_y"]:

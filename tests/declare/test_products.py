@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -211,9 +210,52 @@ def step_losses(graph: gc.Graph, values: dict[Node, Any]) -> Node:
     return gc.logsumexp(gc.nn.global_max_pool1d(h), 1)
 
 
+def recurrent_losses(graph: gc.Graph, values: dict[Node, Any]) -> Node:
+    """A recurrent layer over masked steps between dense ones, and all its outputs."""
+    x = graph.input("x", (ROWS, 3, 4), "f64")
+    values[x] = RNG.normal(size=(ROWS, 3, 4))
+    lengths = graph.input("lengths", (ROWS,), "i32")
+    values[lengths] = np.array([3, 1, 2, 3, 2])
+    h = gc.nn.GRU(2, return_sequences=True)(gc.nn.dense(x, 3, "tanh"), lengths=lengths)
+    return gc.sum(gc.square(gc.nn.dense(h, 2)), (1, 2))
+
+
+def loop_losses(graph: gc.Graph, values: dict[Node, Any]) -> Node:
+    """Loops one after the other, one of which keeps some carries alone, with shared weights."""
+    x = graph.input("x", (5, ROWS, 2), "f64")
+    values[x] = RNG.normal(size=(5, ROWS, 2))
+    w = graph.parameter("w", (2, 2), gc.init.normal(), "f64")
+    rate = graph.parameter("rate", (), gc.init.normal(), "f64")
+    h, _ = gc.scan(lambda h, s: (gc.tanh(h @ w + s), None), gc.zeros_like(x[0]), x, checkpoint=2)
+    h = gc.fori_loop(0, 3, lambda i, h: h + rate * gc.sin(h @ w), h)
+    return gc.sum(h * rate, 1)
+
+
+def taken_apart_losses(graph: gc.Graph, values: dict[Node, Any]) -> Node:
+    """Each sample has elements of its own of a vector."""
+    x = graph.input("x", (ROWS, 4), "f64")
+    values[x] = RNG.normal(size=(ROWS, 4))
+    w = graph.parameter("w", (ROWS * 4,), gc.init.normal(), "f64")
+    return gc.sum(gc.tanh(gc.reshape(w, (ROWS, 4)) * x), 1)
+
+
+def custom_losses(graph: gc.Graph, values: dict[Node, Any]) -> Node:
+    """A function with a derivative of the user's, of samples and weights."""
+    x = graph.input("x", (ROWS, 4), "f64")
+    values[x] = RNG.normal(size=(ROWS, 4))
+    w = graph.parameter("w", (4, 4), gc.init.normal(), "f64")
+    own = gc.custom_vjp(lambda x, w: x @ w)
+    own.defvjp(lambda ct, r, x, w: (ct @ w.T, x.T @ ct))
+    return gc.sum(gc.tanh(own(gc.tanh(x @ w), w)), 1)
+
+
 @pytest.mark.parametrize(
-    "declare", [token_losses, batch_norm_losses, odd_losses, image_losses, step_losses]
-)
+    "declare",
+    [
+        token_losses, batch_norm_losses, odd_losses, image_losses, step_losses, recurrent_losses,
+        loop_losses, taken_apart_losses, custom_losses,
+    ],
+)  # fmt: skip
 def test_gradients_of_single_samples(declare: Callable[[gc.Graph, Any], Node]) -> None:
     graph, values = gc.Graph(seed=2), dict[Node, Any]()
     losses = declare(graph, values)
@@ -242,6 +284,19 @@ def test_samples_of_an_open_batch_compiled() -> None:
         np.tensordot(each, t, t.ndim) for each, t in zip(found[:count], tangents, strict=True)
     )
     np.testing.assert_allclose(found[-1], moved, rtol=1e-9, atol=1e-12)
+
+
+def test_samples_of_an_open_batch_through_a_loop_compiled() -> None:
+    graph = gc.Graph(seed=1)
+    x = graph.input("x", ("batch", 4, 3), "f64")
+    losses = gc.sum(gc.square(gc.nn.lstm(x, 2)), 1)
+    several = gc.per_sample_gradients(losses, graph.parameters)
+    given = RNG.normal(size=(ROWS, 4, 3))
+    whole = gc.function(x, gc.grad(gc.sum(losses), graph.parameters), mode="reference")
+    found = gc.function(x, several)(given)
+    for row in range(ROWS):
+        for each, alone in zip(found, whole(given[row : row + 1]), strict=True):
+            np.testing.assert_allclose(each[row], alone, rtol=1e-10, atol=1e-12)
 
 
 def test_a_product_keeps_its_outer_products() -> None:
@@ -290,11 +345,11 @@ def test_refusals() -> None:
             call()
 
 
-def test_samples_met_in_an_unknown_way_are_refused() -> None:
+def test_rows_that_meet_what_is_no_row_in_one_op_are_refused() -> None:
     graph = gc.Graph()
-    x, w = graph.input("x", (ROWS, 4)), graph.parameter("w", (ROWS * 4,))
-    losses = gc.sum(gc.reshape(w, (ROWS, 4)) * x, 1)
-    with pytest.raises(gc.GraphError, match=re.escape("meets the samples in no way")):
+    x, w = graph.input("x", (ROWS, 3, 4)), graph.parameter("w", (4, 4))
+    losses = gc.sum(gc.nn.attention(x @ w, w, w), (1, 2))
+    with pytest.raises(gc.GraphError, match="reads rows of samples and what is no row"):
         gc.per_sample_gradients(losses, w)
 
 

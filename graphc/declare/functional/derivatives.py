@@ -133,9 +133,11 @@ def per_sample_gradients(losses: Node, wrt: Node | Sequence[Node]) -> Node | lis
 
     `losses` has one axis, a loss for each sample; `wrt` is a parameter, or several, for which a
     list is returned. It is one backward pass, in which a product keeps the outer product of each
-    sample where `grad` adds them up. Raises GraphError for losses of another rank, for a w that
-    has the samples' axis, and where values meet the samples otherwise than in arithmetic, in
-    products and as the table of `take`; else as `grad` does.
+    sample where `grad` adds them up. Through loops, and where values and samples meet otherwise
+    than in arithmetic, in products and as the table of `take`, there are as many backward passes as
+    samples, made at once. Raises GraphError for losses of another rank, for a w that has the
+    samples' axis, and for an op of rows of samples and of what is no row of theirs, such as an
+    attention to parameters; else as `grad` does.
 
         norms = [gc.sum(g * g, (1, 2)) for g in gc.per_sample_gradients(losses, kernels)]
     """
