@@ -26,7 +26,7 @@ from scipy import special
 
 import graphc as gc
 from benchmarks.measure import print_table, write_json
-from graphc.ir.ops import elementwise
+from graphc.ir.ops.elementwise import elementwise
 from graphc.kernels.native.jit import KernelCompiler
 from graphc.kernels.native.llvm import CompiledKernel
 

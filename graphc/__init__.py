@@ -51,6 +51,22 @@ from graphc.ir.functions.activations import (
     prelu,
     selu,
 )
+from graphc.ir.functions.arrays.elements import clip, isfinite, isinf, isnan, nan_to_num, round
+from graphc.ir.functions.arrays.filling import (
+    arange,
+    diagonal,
+    eye,
+    full,
+    full_like,
+    ones,
+    ones_like,
+    tril,
+    triu,
+    zeros,
+    zeros_like,
+)
+from graphc.ir.functions.arrays.joining import array_split, flip, repeat, roll, split, stack, tile
+from graphc.ir.functions.arrays.shaping import moveaxis, swapaxes
 from graphc.ir.functions.bits import bitwise_and, bitwise_or, bitwise_xor, invert
 from graphc.ir.functions.build import (
     all,
@@ -89,41 +105,30 @@ from graphc.ir.functions.build import (
     var,
     where,
 )
-from graphc.ir.functions.convolution import conv, conv_transpose, depthwise_conv, separable_conv
 from graphc.ir.functions.einsum import einsum, outer
-from graphc.ir.functions.elements import clip, isfinite, isinf, isnan, nan_to_num, round
-from graphc.ir.functions.filling import (
-    arange,
-    diagonal,
-    eye,
-    full,
-    full_like,
-    ones,
-    ones_like,
-    tril,
-    triu,
-    zeros,
-    zeros_like,
-)
-from graphc.ir.functions.joining import array_split, flip, repeat, roll, split, stack, tile
 from graphc.ir.functions.ordering import argsort, cumprod, cumsum, sort, take_along_axis, top_k
-from graphc.ir.functions.padding import pad
-from graphc.ir.functions.pooling import (
+from graphc.ir.functions.spatial.convolution import (
+    conv,
+    conv_transpose,
+    depthwise_conv,
+    separable_conv,
+)
+from graphc.ir.functions.spatial.padding import pad
+from graphc.ir.functions.spatial.pooling import (
     adaptive_average_pool,
     adaptive_max_pool,
     average_pool,
     max_pool,
 )
-from graphc.ir.functions.resizing import pixel_shuffle, pixel_unshuffle, resize
-from graphc.ir.functions.shaping import moveaxis, swapaxes
-from graphc.ir.functions.sliding_windows import sliding_window_view
+from graphc.ir.functions.spatial.resizing import pixel_shuffle, pixel_unshuffle, resize
+from graphc.ir.functions.spatial.sliding_windows import sliding_window_view
 from graphc.ir.functions.truth import logical_and, logical_not, logical_or, logical_xor
 from graphc.ir.graph import Node
 from graphc.ir.op import Op
-from graphc.ir.ops.activations import mish, silu, softsign
-from graphc.ir.ops.bitwise import left_shift, right_shift
-from graphc.ir.ops.elementwise import absolute as abs
-from graphc.ir.ops.elementwise import (
+from graphc.ir.ops.elementwise.activations import mish, silu, softsign
+from graphc.ir.ops.elementwise.bitwise import left_shift, right_shift
+from graphc.ir.ops.elementwise.elementwise import absolute as abs
+from graphc.ir.ops.elementwise.elementwise import (
     add,
     cos,
     divide,
@@ -152,8 +157,8 @@ from graphc.ir.ops.elementwise import (
     subtract,
     tanh,
 )
-from graphc.ir.ops.log_sums import logaddexp, logaddexp2
-from graphc.ir.ops.mathematics import (
+from graphc.ir.ops.elementwise.log_sums import logaddexp, logaddexp2
+from graphc.ir.ops.elementwise.mathematics import (
     acos,
     acosh,
     asin,
@@ -169,8 +174,8 @@ from graphc.ir.ops.mathematics import (
     sinh,
     tan,
 )
-from graphc.ir.ops.rounding import ceil, floor, floor_divide, mod, trunc
-from graphc.ir.ops.special import digamma, erf, erfc, lgamma
+from graphc.ir.ops.elementwise.rounding import ceil, floor, floor_divide, mod, trunc
+from graphc.ir.ops.elementwise.special import digamma, erf, erfc, lgamma
 from graphc.ir.programs.custom_vjp import CustomVjp, custom_vjp
 from graphc.ir.types import DType, bool_, f32, f64, i32, i64, u8
 from graphc.train.callbacks import callbacks, loggers

@@ -15,7 +15,7 @@ import numpy as np
 from graphc.ir.attributes import Literal
 from graphc.ir.dims import Dim
 from graphc.ir.errors import DTypeError, ForeignTensorError, GraphError, ShapeError
-from graphc.ir.functions import node_functions as functions_of_nodes
+from graphc.ir.functions.as_numpy import node_functions as functions_of_nodes
 from graphc.ir.given import as_array, shown
 from graphc.ir.location import Location, callers_location, located, name_is_taken
 from graphc.ir.op import LONE_BOOL, Array, GraphOfNodes, Op

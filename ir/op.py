@@ -13,11 +13,11 @@ import numpy as np
 
 from graphc.ir.attributes import AttributeKind
 from graphc.ir.errors import GraphError
-from graphc.ir.functions.operators import Operators
 from graphc.ir.given import is_tensor
 from graphc.ir.lazy import Lazy
 from graphc.ir.location import Location
 from graphc.ir.lowering import Leaf, Lowering, View
+from graphc.ir.operators.operators import Operators
 from graphc.ir.types import DType, Shape, TensorType, f32
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -186,7 +186,7 @@ class GraphOfNodes(Protocol):
 
     @property
     def node_functions(self) -> ModuleType:
-        """What operators and methods of nodes call: `graphc.ir.functions.node_functions`."""
+        """What operators and methods of nodes call: `functions.as_numpy.node_functions`."""
 
     def input(self, name: str, shape: Any = (), dtype: object = f32) -> Node: ...
     def state(

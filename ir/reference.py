@@ -14,7 +14,7 @@ from graphc.ir.graph import Node, Program, topological
 from graphc.ir.lowering import Region
 from graphc.ir.op import Array
 from graphc.ir.ops import leaf
-from graphc.ir.ops.indexed import as_given
+from graphc.ir.ops.movement.indexed import as_given
 from graphc.ir.ops.region import Steps
 from graphc.ir.types import TensorType, bind_shape, static_shape
 

@@ -7,23 +7,17 @@ import random
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from graphc.ir.functions import (
-    activations,
-    build,
-    convolution,
-    einsum,
-    elements,
-    filling,
-    joining,
-    ordering,
-)
-from graphc.ir.functions import pooling as pools
-from graphc.ir.functions.padding import pad
-from graphc.ir.functions.shaping import swapaxes
+from graphc.ir.functions import activations, build, einsum, ordering
+from graphc.ir.functions.arrays import elements, filling, joining
+from graphc.ir.functions.arrays.shaping import swapaxes
+from graphc.ir.functions.spatial import convolution
+from graphc.ir.functions.spatial import pooling as pools
+from graphc.ir.functions.spatial.padding import pad
 from graphc.ir.graph import Node
-from graphc.ir.ops import activations as gates
-from graphc.ir.ops import elementwise as ops
-from graphc.ir.ops import log_sums, mathematics, movement, special
+from graphc.ir.ops.elementwise import activations as gates
+from graphc.ir.ops.elementwise import elementwise as ops
+from graphc.ir.ops.elementwise import log_sums, mathematics, special
+from graphc.ir.ops.movement import movement
 
 # Beyond so many elements a node is not copied any further.
 MOST_ELEMENTS = 2000

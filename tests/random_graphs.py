@@ -14,7 +14,7 @@ from graphc.ir.functions import build
 from graphc.ir.graph import Graph, Node, Program, topological
 from graphc.ir.op import Array
 from graphc.ir.ops import composite, leaf, windows
-from graphc.ir.ops import elementwise as ops
+from graphc.ir.ops.elementwise import elementwise as ops
 from graphc.ir.types import DType, f32, f64
 from tests import random_arrays
 

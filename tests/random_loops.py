@@ -7,7 +7,7 @@ import numpy as np
 
 from graphc.ir.functions import build
 from graphc.ir.graph import Graph, Node
-from graphc.ir.ops import elementwise as ops
+from graphc.ir.ops.elementwise import elementwise as ops
 from graphc.ir.programs import loops
 
 Step = Callable[[Sequence[Node], Sequence[Node]], tuple[Sequence[Node], Sequence[Node]]]

@@ -15,7 +15,7 @@ import pytest
 import graphc as gc
 from graphc.instead import INSTEAD
 from graphc.ir.op import Op
-from graphc.ir.ops import elementwise as ops
+from graphc.ir.ops.elementwise import elementwise as ops
 
 ROOT = Path(__file__).parent.parent
 MODULES = (

@@ -15,8 +15,9 @@ from graphc.ir.given import as_array
 from graphc.ir.graph import Node, check_fits, topological
 from graphc.ir.location import located
 from graphc.ir.lowering import View
-from graphc.ir.ops import elementwise, leaf
-from graphc.ir.ops.indexed import as_given
+from graphc.ir.ops import leaf
+from graphc.ir.ops.elementwise import elementwise
+from graphc.ir.ops.movement.indexed import as_given
 from graphc.ir.types import bind_places
 
 Array = np.ndarray[Any, np.dtype[Any]]

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from graphc.ir.graph import Node, Program
-from graphc.ir.ops import elementwise, leaf
-from graphc.ir.ops.indexed import in_range, index_from_front
+from graphc.ir.ops import leaf
+from graphc.ir.ops.elementwise import elementwise
+from graphc.ir.ops.movement.indexed import in_range, index_from_front
 from graphc.kernels.nests.node_kinds import is_view
 
 Array = np.ndarray[Any, np.dtype[Any]]

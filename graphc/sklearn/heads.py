@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from graphc.declare import losses
 from graphc.ir.functions import build
 from graphc.ir.graph import Graph, Node
-from graphc.ir.ops import elementwise as ops
+from graphc.ir.ops.elementwise import elementwise as ops
 from graphc.ir.types import DType
 
 

@@ -20,7 +20,7 @@ from graphc.ir.functions import build
 from graphc.ir.given import is_tensor, shown
 from graphc.ir.graph import Node
 from graphc.ir.location import located
-from graphc.ir.ops import elementwise as ops
+from graphc.ir.ops.elementwise import elementwise as ops
 from graphc.ir.types import DType
 from graphc.sklearn.heads import Head
 from graphc.sklearn.rows import PREDICTED_AT_ONCE, dense_rows, filled, rows_compiled_for

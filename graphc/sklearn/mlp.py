@@ -15,7 +15,7 @@ from graphc.declare import nn
 from graphc.declare.optim import LBFGS, Optimizer
 from graphc.functions.minimize import minimize_calls
 from graphc.ir.graph import Node
-from graphc.ir.ops import elementwise as ops
+from graphc.ir.ops.elementwise import elementwise as ops
 from graphc.ir.types import DType
 from graphc.sklearn.base import NetworkEstimator
 from graphc.sklearn.heads import EXPONENTIAL, IDENTITY, Head

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from graphc.declare.optim import Optimizer, Slots
 from graphc.ir.graph import Node
-from graphc.ir.ops import elementwise as ops
+from graphc.ir.ops.elementwise import elementwise as ops
 
 # An adaptive rate is divided by this where training stands still, and below that least one ends it.
 ADAPTIVE_DIVISOR = 5.0

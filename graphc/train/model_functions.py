@@ -17,7 +17,7 @@ from graphc.functions.function import Function, function
 from graphc.functions.mode import Mode
 from graphc.ir.graph import Node
 from graphc.ir.lazy import Lazy
-from graphc.ir.ops import elementwise as ops
+from graphc.ir.ops.elementwise import elementwise as ops
 from graphc.train.callbacks.logged import IS_FINITE
 from graphc.train.epochs.prediction import classes_of
 from graphc.train.epochs.recording import RECORD_EVERY, Recorder, recording_step

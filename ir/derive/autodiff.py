@@ -15,7 +15,9 @@ from graphc.ir.graph import Node, depends_on, topological
 from graphc.ir.location import callers_location, located
 from graphc.ir.lowering import Region, Result
 from graphc.ir.op import NonDifferentiable, Stopped
-from graphc.ir.ops import indexed, movement, reduce, region
+from graphc.ir.ops import region
+from graphc.ir.ops.movement import indexed, movement
+from graphc.ir.ops.reductions import reduce
 from graphc.ir.types import Shape
 
 

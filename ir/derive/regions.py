@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from graphc.ir.dims import Dim, Extent
 from graphc.ir.functions import build
 from graphc.ir.graph import Node
-from graphc.ir.ops import movement
+from graphc.ir.ops.movement import movement
 from graphc.ir.types import Shape
 
 

@@ -22,8 +22,9 @@ from graphc.ir.lowering import (
     Scatter,
     Sorting,
 )
-from graphc.ir.ops import OPS, custom, indexed, movement, windows
-from graphc.ir.ops import elementwise as ops
+from graphc.ir.ops import OPS, custom, windows
+from graphc.ir.ops.elementwise import elementwise as ops
+from graphc.ir.ops.movement import indexed, movement
 from graphc.ir.programs.batching import batched
 from graphc.ir.programs.custom_vjp import formal_of
 

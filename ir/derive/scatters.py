@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from graphc.ir.functions.shaping import concatenate, reshaped
+from graphc.ir.functions.arrays.shaping import concatenate, reshaped
 from graphc.ir.graph import Node
-from graphc.ir.ops import elementwise as ops
-from graphc.ir.ops import indexed
+from graphc.ir.ops.elementwise import elementwise as ops
+from graphc.ir.ops.movement import indexed
 from graphc.ir.types import i64
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 from graphc.ir.graph import Node
 from graphc.ir.lowering import Region
-from graphc.ir.ops.elementwise import stop_gradient
+from graphc.ir.ops.elementwise.elementwise import stop_gradient
 
 
 def steps_of_floats(nodes: Iterable[Node]) -> set[Node]:

@@ -9,8 +9,8 @@ from graphc.ir.dims import Dim
 from graphc.ir.errors import ShapeError
 from graphc.ir.given import check_tensors, is_one_of, shown
 from graphc.ir.op import Node
-from graphc.ir.ops import elementwise as ops
-from graphc.ir.ops import special
+from graphc.ir.ops.elementwise import elementwise as ops
+from graphc.ir.ops.elementwise import special
 
 # With these, layers of normal weights keep the mean 0 and the variance 1 (Klambauer et al., 2017).
 SELU_ALPHA = 1.6732632423543772

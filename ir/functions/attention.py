@@ -10,15 +10,15 @@ import numpy as np
 from graphc.ir.argument_checks import problem_with
 from graphc.ir.dims import Extent
 from graphc.ir.errors import DTypeError, ShapeError
+from graphc.ir.functions.arrays.shaping import expand_dims, reshaped
 from graphc.ir.functions.reductions import max as greatest_of
 from graphc.ir.functions.reductions import softmax
-from graphc.ir.functions.shaping import expand_dims, reshaped
 from graphc.ir.given import as_array, as_number, check_tensors, is_tensor
 from graphc.ir.op import Node
 from graphc.ir.ops import attention as records
 from graphc.ir.ops import contract
-from graphc.ir.ops import elementwise as ops
 from graphc.ir.ops.composite import positions
+from graphc.ir.ops.elementwise import elementwise as ops
 from graphc.ir.types import i32
 
 # Behind an axis of heads stand the rows and the features of each.

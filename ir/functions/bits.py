@@ -7,8 +7,8 @@ from typing import Any
 
 from graphc.ir.given import is_tensor
 from graphc.ir.op import Node, Op
-from graphc.ir.ops import bitwise
-from graphc.ir.ops import elementwise as ops
+from graphc.ir.ops.elementwise import bitwise
+from graphc.ir.ops.elementwise import elementwise as ops
 
 
 def bitwise_and(x: Any, y: Any, /) -> Node:

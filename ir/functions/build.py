@@ -13,6 +13,18 @@ from graphc.ir.argument_checks import (
 )
 from graphc.ir.dims import Dim, Extent
 from graphc.ir.errors import DTypeError, ShapeError
+from graphc.ir.functions.arrays.shaping import broadcast_to as broadcast_to
+from graphc.ir.functions.arrays.shaping import concatenate as concatenate
+from graphc.ir.functions.arrays.shaping import expand as expand
+from graphc.ir.functions.arrays.shaping import expand_dims as expand_dims
+from graphc.ir.functions.arrays.shaping import reshape as reshape
+from graphc.ir.functions.arrays.shaping import reshaped as reshaped
+from graphc.ir.functions.arrays.shaping import squeeze as squeeze
+from graphc.ir.functions.arrays.shaping import transpose as transpose
+from graphc.ir.functions.arrays.taking import constant_indices
+from graphc.ir.functions.arrays.taking import scatter_add as scatter_add
+from graphc.ir.functions.arrays.taking import scatter_set as scatter_set
+from graphc.ir.functions.arrays.taking import take as take
 from graphc.ir.functions.powers import power as power
 from graphc.ir.functions.reductions import all as all
 from graphc.ir.functions.reductions import any as any
@@ -28,23 +40,12 @@ from graphc.ir.functions.reductions import softmax as softmax
 from graphc.ir.functions.reductions import std as std
 from graphc.ir.functions.reductions import sum as sum
 from graphc.ir.functions.reductions import var as var
-from graphc.ir.functions.shaping import broadcast_to as broadcast_to
-from graphc.ir.functions.shaping import concatenate as concatenate
-from graphc.ir.functions.shaping import expand as expand
-from graphc.ir.functions.shaping import expand_dims as expand_dims
-from graphc.ir.functions.shaping import reshape as reshape
-from graphc.ir.functions.shaping import reshaped as reshaped
-from graphc.ir.functions.shaping import squeeze as squeeze
-from graphc.ir.functions.shaping import transpose as transpose
-from graphc.ir.functions.taking import constant_indices
-from graphc.ir.functions.taking import scatter_add as scatter_add
-from graphc.ir.functions.taking import scatter_set as scatter_set
-from graphc.ir.functions.taking import take as take
 from graphc.ir.given import as_array, check_tensors, is_tensor
 from graphc.ir.location import callers_location, located
 from graphc.ir.op import Node
-from graphc.ir.ops import composite, contract, movement
-from graphc.ir.ops import elementwise as ops
+from graphc.ir.ops import composite, contract
+from graphc.ir.ops.elementwise import elementwise as ops
+from graphc.ir.ops.movement import movement
 from graphc.ir.types import as_dtype
 
 

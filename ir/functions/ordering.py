@@ -6,9 +6,9 @@ from typing import Any
 
 from graphc.ir.argument_checks import axis_of, integer_of, problem_with
 from graphc.ir.errors import DTypeError
+from graphc.ir.functions.arrays.shaping import reshape
+from graphc.ir.functions.arrays.taking import indices_along
 from graphc.ir.functions.build import cast
-from graphc.ir.functions.shaping import reshape
-from graphc.ir.functions.taking import indices_along
 from graphc.ir.given import check_tensors
 from graphc.ir.op import Node
 from graphc.ir.ops import ordered

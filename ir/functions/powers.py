@@ -8,8 +8,8 @@ from graphc.ir.argument_checks import problem_with
 from graphc.ir.errors import DTypeError
 from graphc.ir.given import as_integer, check_tensors, is_tensor, shown
 from graphc.ir.op import Node
-from graphc.ir.ops import elementwise as ops
-from graphc.ir.ops import movement
+from graphc.ir.ops.elementwise import elementwise as ops
+from graphc.ir.ops.movement import movement
 
 
 def power(x: Any, y: Any) -> Node:

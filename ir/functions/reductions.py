@@ -7,12 +7,13 @@ from typing import Any
 
 from graphc.ir.argument_checks import axes_of, integer_of, problem_with
 from graphc.ir.errors import DTypeError
-from graphc.ir.functions.shaping import reshaped, squeeze
+from graphc.ir.functions.arrays.shaping import reshaped, squeeze
 from graphc.ir.functions.truth import truth_of
 from graphc.ir.op import Node
-from graphc.ir.ops import composite, products, reduce, statistics
-from graphc.ir.ops import elementwise as ops
-from graphc.ir.ops.merging import merge
+from graphc.ir.ops import composite
+from graphc.ir.ops.elementwise import elementwise as ops
+from graphc.ir.ops.movement.merging import merge
+from graphc.ir.ops.reductions import products, reduce, statistics
 from graphc.ir.types import f32, i32, i64
 
 Axis = int | Iterable[int] | None

@@ -6,7 +6,7 @@ from typing import Any
 
 from graphc.ir.given import as_array, is_tensor
 from graphc.ir.op import Node
-from graphc.ir.ops import elementwise as ops
+from graphc.ir.ops.elementwise import elementwise as ops
 
 
 def truth_of(x: Any) -> Any:

@@ -6,30 +6,29 @@ from typing import Any
 
 from graphc.ir.op import Op
 from graphc.ir.ops import (
-    activations,
     attention,
-    bitwise,
     composite,
     contract,
     custom,
-    elementwise,
-    indexed,
     leaf,
-    limits,
-    log_sums,
-    mathematics,
-    movement,
     ordered,
-    products,
     random,
-    reduce,
     region,
-    rounding,
-    special,
-    statistics,
     training,
     windows,
 )
+from graphc.ir.ops.elementwise import (
+    activations,
+    bitwise,
+    elementwise,
+    limits,
+    log_sums,
+    mathematics,
+    rounding,
+    special,
+)
+from graphc.ir.ops.movement import indexed, movement
+from graphc.ir.ops.reductions import products, reduce, statistics
 
 OPS: Mapping[str, Op] = {
     op.name: op

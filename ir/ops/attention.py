@@ -28,7 +28,7 @@ from graphc.ir.ops.attention_blocks import (
     weights_of,
 )
 from graphc.ir.ops.contract import matmul
-from graphc.ir.ops.reduce import sum_
+from graphc.ir.ops.reductions.reduce import sum_
 from graphc.ir.types import Shape, TensorType, broadcast_shapes, shape_text, static_shape
 
 _ATTRIBUTES = {"causal": BOOL, "scale": FLOAT, "block": COUNT}

@@ -12,10 +12,17 @@ from typing import Any
 
 import numpy as np
 
-from graphc.ir.ops import movement
 from graphc.ir.ops.contract import matmul
-from graphc.ir.ops.elementwise import exp, greater_equal, less_equal, log, maximum, where
-from graphc.ir.ops.reduce import greatest, sum_
+from graphc.ir.ops.elementwise.elementwise import (
+    exp,
+    greater_equal,
+    less_equal,
+    log,
+    maximum,
+    where,
+)
+from graphc.ir.ops.movement import movement
+from graphc.ir.ops.reductions.reduce import greatest, sum_
 from graphc.ir.types import i32
 
 QUERY, KEY, VALUE, BIAS = range(4)

@@ -12,8 +12,7 @@ from graphc.ir.dims import Extent
 from graphc.ir.errors import DTypeError, ShapeError
 from graphc.ir.lowering import Composite
 from graphc.ir.op import Array, NonDifferentiable, Op
-from graphc.ir.ops import movement, reduce
-from graphc.ir.ops.elementwise import (
+from graphc.ir.ops.elementwise.elementwise import (
     absolute,
     cast,
     equal,
@@ -24,6 +23,8 @@ from graphc.ir.ops.elementwise import (
     stop_gradient,
     where,
 )
+from graphc.ir.ops.movement import movement
+from graphc.ir.ops.reductions import reduce
 from graphc.ir.types import DType, TensorType, bool_, check_arithmetic, i32, i64
 
 

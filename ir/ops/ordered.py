@@ -16,10 +16,10 @@ from graphc.ir.dims import Extent
 from graphc.ir.errors import DTypeError, ShapeError
 from graphc.ir.lowering import Composite, Cumulative, Sorting
 from graphc.ir.op import Array, NonDifferentiable, Op
-from graphc.ir.ops.elementwise import cast, stop_gradient
-from graphc.ir.ops.indexed import scatter_add, take
-from graphc.ir.ops.movement import broadcast_to, concatenate, reshape, slice_
-from graphc.ir.ops.references import float_of_key, order_key
+from graphc.ir.ops.elementwise.elementwise import cast, stop_gradient
+from graphc.ir.ops.elementwise.references import float_of_key, order_key
+from graphc.ir.ops.movement.indexed import scatter_add, take
+from graphc.ir.ops.movement.movement import broadcast_to, concatenate, reshape, slice_
 from graphc.ir.types import Shape, TensorType, check_arithmetic, i64
 
 # --- cumulative ------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from graphc.ir.attributes import DTYPE, RATE
 from graphc.ir.errors import DTypeError, ShapeError
 from graphc.ir.lowering import Composite, Scalar
 from graphc.ir.op import Array, NonDifferentiable, Op
-from graphc.ir.ops.elementwise import greater_equal, where
+from graphc.ir.ops.elementwise.elementwise import greater_equal, where
 from graphc.ir.types import DType, TensorType, broadcast_shapes, f32, f64, i32, i64
 
 # Threefry-2x32 of Salmon, Moraes, Dror and Shaw, Parallel Random Numbers: As Easy as 1, 2, 3, 2011:

@@ -14,8 +14,8 @@ from graphc.ir.dims import Extent
 from graphc.ir.errors import ShapeError
 from graphc.ir.lowering import Composite, Strided, View
 from graphc.ir.op import Array, Op
-from graphc.ir.ops.movement import embed, reshape, slice_
-from graphc.ir.ops.reduce import sum_
+from graphc.ir.ops.movement.movement import embed, reshape, slice_
+from graphc.ir.ops.reductions.reduce import sum_
 from graphc.ir.types import Shape, TensorType, check_arithmetic, normalize_axes, static_shape
 
 Axes = tuple[int, ...]

@@ -21,7 +21,8 @@ from graphc.ir.lowering import (
     Scalar,
     Scatter,
 )
-from graphc.ir.ops import OPS, custom, movement, region, training
+from graphc.ir.ops import OPS, custom, region, training
+from graphc.ir.ops.movement import movement
 from graphc.ir.programs.loops import body_of, unused
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from graphc.ir.graph import Node, Program, are_same, rebuild
-from graphc.ir.ops import indexed, leaf
+from graphc.ir.ops import leaf
+from graphc.ir.ops.movement import indexed
 
 
 def guard_indices(program: Program, checked: Collection[Node] = ()) -> Program:

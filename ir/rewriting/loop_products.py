@@ -9,8 +9,10 @@ from dataclasses import replace
 from graphc.ir.functions import build
 from graphc.ir.graph import Node, rebuild, topological
 from graphc.ir.lowering import Contract, LoopIndex, Region, View
-from graphc.ir.ops import contract, leaf, movement, reduce, region
-from graphc.ir.ops import elementwise as ops
+from graphc.ir.ops import contract, leaf, region
+from graphc.ir.ops.elementwise import elementwise as ops
+from graphc.ir.ops.movement import movement
+from graphc.ir.ops.reductions import reduce
 from graphc.ir.programs.batching import NoBatchingRuleError, batched
 from graphc.ir.programs.custom_vjp import formal_of
 from graphc.ir.programs.loops import VALUE, copy_values, unused

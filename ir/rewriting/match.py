@@ -8,8 +8,10 @@ from typing import Any
 
 from graphc.ir.graph import Node, are_same
 from graphc.ir.op import Op
-from graphc.ir.ops import elementwise as ops
-from graphc.ir.ops import leaf, movement, reduce
+from graphc.ir.ops import leaf
+from graphc.ir.ops.elementwise import elementwise as ops
+from graphc.ir.ops.movement import movement
+from graphc.ir.ops.reductions import reduce
 from graphc.ir.types import Shape
 
 

@@ -6,8 +6,8 @@ from collections import Counter
 from dataclasses import dataclass
 
 from graphc.ir.graph import Node, Program, are_same, rebuild
-from graphc.ir.ops import elementwise as ops
-from graphc.ir.ops import indexed
+from graphc.ir.ops.elementwise import elementwise as ops
+from graphc.ir.ops.movement import indexed
 from graphc.ir.rewriting.match import either_order
 from graphc.ir.rewriting.rewrite import Firing, OnFire, rule
 

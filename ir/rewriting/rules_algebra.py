@@ -15,8 +15,9 @@ from graphc.ir.attributes import Literal
 from graphc.ir.graph import Node
 from graphc.ir.lowering import Region, Result
 from graphc.ir.op import Op
-from graphc.ir.ops import OPS, leaf, movement
-from graphc.ir.ops import elementwise as ops
+from graphc.ir.ops import OPS, leaf
+from graphc.ir.ops.elementwise import elementwise as ops
+from graphc.ir.ops.movement import movement
 from graphc.ir.rewriting.match import (
     as_given,
     constant_value,

@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 
 from graphc.ir.graph import Node
-from graphc.ir.ops import composite, movement, random, reduce
-from graphc.ir.ops import elementwise as ops
+from graphc.ir.ops import composite, random
+from graphc.ir.ops.elementwise import elementwise as ops
+from graphc.ir.ops.movement import movement
+from graphc.ir.ops.reductions import reduce
 from graphc.ir.rewriting.match import (
     constant_value,
     either_order,

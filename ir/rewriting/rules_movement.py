@@ -14,8 +14,10 @@ from graphc.ir.functions import build
 from graphc.ir.graph import Node, are_same
 from graphc.ir.lowering import Scalar
 from graphc.ir.op import Op
-from graphc.ir.ops import OPS, contract, movement, reduce
-from graphc.ir.ops import elementwise as ops
+from graphc.ir.ops import OPS, contract
+from graphc.ir.ops.elementwise import elementwise as ops
+from graphc.ir.ops.movement import movement
+from graphc.ir.ops.reductions import reduce
 from graphc.ir.rewriting.match import constant_value, is_prefixed, operand_of
 from graphc.ir.rewriting.rewrite import SUM_ULPS, Rule, rule
 from graphc.ir.types import Shape, broadcast_shapes

@@ -14,9 +14,10 @@ from graphc.ir.dims import Dim, Extent
 from graphc.ir.functions import build
 from graphc.ir.graph import Node
 from graphc.ir.lowering import Scalar
-from graphc.ir.ops import contract, movement
-from graphc.ir.ops import elementwise as ops
-from graphc.ir.ops.reduce import sum_
+from graphc.ir.ops import contract
+from graphc.ir.ops.elementwise import elementwise as ops
+from graphc.ir.ops.movement import movement
+from graphc.ir.ops.reductions.reduce import sum_
 from graphc.ir.ops.windows import add_windows, reach
 from graphc.ir.rewriting.match import is_constant, operand_of
 from graphc.ir.rewriting.rewrite import CHOICE_ULPS, SUM_ULPS, Rule, rule

@@ -10,8 +10,10 @@ from __future__ import annotations
 from graphc.ir.functions import build
 from graphc.ir.graph import Node
 from graphc.ir.op import Op
-from graphc.ir.ops import composite, indexed, movement, reduce
-from graphc.ir.ops import elementwise as ops
+from graphc.ir.ops import composite
+from graphc.ir.ops.elementwise import elementwise as ops
+from graphc.ir.ops.movement import indexed, movement
+from graphc.ir.ops.reductions import reduce
 from graphc.ir.rewriting.match import (
     are_opposite,
     as_given,

@@ -17,9 +17,10 @@ from typing import Any
 
 from graphc.ir.functions import build
 from graphc.ir.graph import Node
-from graphc.ir.ops import contract, movement
-from graphc.ir.ops import elementwise as ops
-from graphc.ir.ops.reduce import sum_
+from graphc.ir.ops import contract
+from graphc.ir.ops.elementwise import elementwise as ops
+from graphc.ir.ops.movement import movement
+from graphc.ir.ops.reductions.reduce import sum_
 from graphc.ir.ops.windows import add_windows, reach, windows
 from graphc.ir.rewriting.match import operand_of
 from graphc.ir.rewriting.rewrite import SUM_ULPS, Rule, rule

@@ -8,10 +8,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from graphc.ir.dims import Dim
-from graphc.ir.functions.shaping import reshaped
+from graphc.ir.functions.arrays.shaping import reshaped
 from graphc.ir.graph import Node, Program, are_same, rebuild, topological
-from graphc.ir.ops import contract, leaf, movement
-from graphc.ir.ops import elementwise as ops
+from graphc.ir.ops import contract, leaf
+from graphc.ir.ops.elementwise import elementwise as ops
+from graphc.ir.ops.movement import movement
 from graphc.ir.rewriting.rewrite import SUM_ULPS, Firing, OnFire, rule
 
 # Weights are scaled in a kernel of their own at each call, which these ops behind the product pay

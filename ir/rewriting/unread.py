@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from graphc.ir.dims import Dim
 from graphc.ir.graph import Node, Program, rebuild
 from graphc.ir.lowering import Scalar
-from graphc.ir.ops import movement
+from graphc.ir.ops.movement import movement
 from graphc.ir.ops.windows import reach, windows
 from graphc.ir.rewriting.match import operand_of
 from graphc.ir.rewriting.rewrite import Firing, OnFire

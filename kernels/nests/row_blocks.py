@@ -13,7 +13,7 @@ from math import ceil
 
 from graphc.ir.graph import Node
 from graphc.ir.lowering import Reduction
-from graphc.ir.ops import movement
+from graphc.ir.ops.movement import movement
 
 # A block of fewer rows leaves partial results that are hardly smaller than what they are made of.
 SMALLEST_BLOCK_ROWS = 4

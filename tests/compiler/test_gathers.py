@@ -17,7 +17,7 @@ from graphc.compiler.pipeline import Options, compile_program
 from graphc.compiler.plan.planning import bytes_moved, operations
 from graphc.ir.graph import Program
 from graphc.ir.op import Array
-from graphc.ir.ops.indexed import scatter_add, take
+from graphc.ir.ops.movement.indexed import scatter_add, take
 from graphc.ir.reference import run_program
 from graphc.kernels.groups.group import ContractionGroup
 from graphc.kernels.nests.node_kinds import viewed

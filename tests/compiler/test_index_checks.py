@@ -15,7 +15,7 @@ from graphc.compiler.load.row_loop import RowOrder
 from graphc.compiler.options import Options
 from graphc.compiler.pipeline import compile_program
 from graphc.compiler.plan.planning import Plan
-from graphc.ir.ops.indexed import index_add, scatter_add
+from graphc.ir.ops.movement.indexed import index_add, scatter_add
 from tests.compiler.execution import VECTOR_BITS, run_guarded
 from tests.guarded import SIDES, GuardedProgram, Side, guarded_states
 

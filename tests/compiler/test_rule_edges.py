@@ -14,7 +14,7 @@ import pytest
 
 import graphc as gc
 from graphc.ir.graph import Program
-from graphc.ir.ops import elementwise as ops
+from graphc.ir.ops.elementwise import elementwise as ops
 from graphc.ir.reference import evaluate
 from graphc.ir.rewriting.simplify import simplify
 

@@ -9,7 +9,7 @@ import pytest
 
 import graphc as gc
 from graphc.compiler.plan.planning import PlannedInstruction
-from graphc.ir.ops.indexed import scatter_add
+from graphc.ir.ops.movement.indexed import scatter_add
 from graphc.testing.tolerance import assert_close
 from tests.compiler.update_programs import (
     CASES,

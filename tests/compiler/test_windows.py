@@ -11,7 +11,7 @@ import pytest
 
 import graphc as gc
 from graphc.compiler.pipeline import Compilation
-from graphc.ir.ops.movement import embed
+from graphc.ir.ops.movement.movement import embed
 from graphc.ir.ops.windows import windows
 from graphc.ir.reference import run_program
 from graphc.ir.types import DTYPES

@@ -17,8 +17,9 @@ from graphc.compiler.pipeline import compile_program
 from graphc.compiler.plan import sharing
 from graphc.ir.functions import build
 from graphc.ir.graph import Program
-from graphc.ir.ops import elementwise as ops
-from graphc.ir.ops import indexed, movement, random
+from graphc.ir.ops import random
+from graphc.ir.ops.elementwise import elementwise as ops
+from graphc.ir.ops.movement import indexed, movement
 from graphc.ir.reference import run_program
 from graphc.ir.types import DType, f32, f64
 from graphc.kernels.host.vector_width import VECTOR_BITS

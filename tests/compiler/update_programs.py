@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import graphc as gc
-from graphc.ir.ops.indexed import index_add, scatter_add
+from graphc.ir.ops.movement.indexed import index_add, scatter_add
 
 ROWS = [5, 0, 5, 8]
 Declare = Callable[[gc.Graph], tuple[Any, list[tuple[Any, Any]]]]

@@ -9,7 +9,7 @@ from graphc.drawing.values import run_batch
 from graphc.inspect.stage import Stage
 from graphc.ir.functions import build
 from graphc.ir.graph import Graph, Program
-from graphc.ir.ops import elementwise as ops
+from graphc.ir.ops.elementwise import elementwise as ops
 from tests.drawing.conftest import EXAMPLES
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from graphc.ir.functions import build
-from graphc.ir.ops import elementwise as ops
-from graphc.ir.ops import movement
+from graphc.ir.ops.elementwise import elementwise as ops
+from graphc.ir.ops.movement import movement
 from tests.ir.simplify_case import PAIRS, TWO, Case, constant, filled, known
 
 CASES = (

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from graphc.ir.functions.build import one_hot, softmax
 from graphc.ir.graph import Node
-from graphc.ir.ops import elementwise as ops
-from graphc.ir.ops import movement, random, reduce
+from graphc.ir.ops import random
+from graphc.ir.ops.elementwise import elementwise as ops
+from graphc.ir.ops.movement import movement
+from graphc.ir.ops.reductions import reduce
 from tests.ir.simplify_case import PAIRS, Case, by_axis
 
 LABELS = ((4, 3), (4,))

@@ -8,8 +8,9 @@ from typing import Any
 
 from graphc.ir.functions import build
 from graphc.ir.graph import Node
-from graphc.ir.ops import elementwise as ops
-from graphc.ir.ops import movement, reduce
+from graphc.ir.ops.elementwise import elementwise as ops
+from graphc.ir.ops.movement import movement
+from graphc.ir.ops.reductions import reduce
 
 Write = Callable[..., Node]
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from graphc.ir.functions import build
-from graphc.ir.ops import elementwise as ops
-from graphc.ir.ops import movement, reduce
+from graphc.ir.ops.elementwise import elementwise as ops
+from graphc.ir.ops.movement import movement
+from graphc.ir.ops.reductions import reduce
 from tests.ir.simplify_case import ROWS, Case, by_axis, filled, swap
 
 CASES = (

@@ -8,8 +8,10 @@ from typing import Any
 from graphc.ir.functions import build
 from graphc.ir.functions.build import one_hot, pick, softmax
 from graphc.ir.graph import Node
-from graphc.ir.ops import composite, contract, movement, random, reduce
-from graphc.ir.ops import elementwise as ops
+from graphc.ir.ops import composite, contract, random
+from graphc.ir.ops.elementwise import elementwise as ops
+from graphc.ir.ops.movement import movement
+from graphc.ir.ops.reductions import reduce
 from tests.ir.simplify_case import (
     PAIRS,
     ROWS,

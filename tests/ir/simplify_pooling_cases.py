@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from graphc.ir.functions import build
 from graphc.ir.graph import Node
-from graphc.ir.ops import elementwise as ops
-from graphc.ir.ops import movement
-from graphc.ir.ops.reduce import sum_
+from graphc.ir.ops.elementwise import elementwise as ops
+from graphc.ir.ops.movement import movement
+from graphc.ir.ops.reductions.reduce import sum_
 from tests.ir.simplify_case import Case, by_axis, swap
 from tests.ir.simplify_window_cases import added, cut, placed, slid
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from graphc.ir.functions import build
 from graphc.ir.functions.build import argmax, log_softmax, pick, softmax
-from graphc.ir.ops import composite, reduce
-from graphc.ir.ops import elementwise as ops
+from graphc.ir.ops import composite
+from graphc.ir.ops.elementwise import elementwise as ops
+from graphc.ir.ops.reductions import reduce
 from tests.ir.simplify_case import ROWS, THREE, TWO, Case, by_axis, stable_log_sum
 
 LABELS = ((4, 3), (4,))

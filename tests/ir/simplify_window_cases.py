@@ -6,8 +6,8 @@ from typing import Any
 
 from graphc.ir.functions import build
 from graphc.ir.graph import Node
-from graphc.ir.ops import movement
-from graphc.ir.ops.reduce import sum_
+from graphc.ir.ops.movement import movement
+from graphc.ir.ops.reductions.reduce import sum_
 from graphc.ir.ops.windows import add_windows, windows
 from tests.ir.simplify_case import Case, by_axis, swap
 

@@ -14,9 +14,10 @@ import pytest
 
 import graphc as gc
 from graphc.ir.dims import Dim
-from graphc.ir.functions import array_methods, node_functions, operators
-from graphc.ir.functions.numpy_functions import NAMES_OF_UFUNCS
+from graphc.ir.functions.as_numpy import node_functions
+from graphc.ir.functions.as_numpy.numpy_functions import NAMES_OF_UFUNCS
 from graphc.ir.graph import Graph, Node
+from graphc.ir.operators import array_methods, operators
 from tests.ir.evaluation import value_of
 
 A = np.linspace(0.25, 2.75, 12).reshape(3, 4)

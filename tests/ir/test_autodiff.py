@@ -18,8 +18,10 @@ from graphc.ir.errors import GraphError, NotDifferentiableError
 from graphc.ir.functions import build
 from graphc.ir.graph import Graph, Node, is_among, topological
 from graphc.ir.op import NonDifferentiable
-from graphc.ir.ops import OPS, contract, indexed, movement, reduce
-from graphc.ir.ops import elementwise as ops
+from graphc.ir.ops import OPS, contract
+from graphc.ir.ops.elementwise import elementwise as ops
+from graphc.ir.ops.movement import indexed, movement
+from graphc.ir.ops.reductions import reduce
 from graphc.ir.types import broadcast_shapes, f64
 from tests.ir.evaluation import assert_slope, differences, value_at
 

@@ -10,8 +10,8 @@ import pytest
 from graphc.ir.derive.jacobian import jacobian
 from graphc.ir.functions import build
 from graphc.ir.graph import Graph, Node, depends_on
-from graphc.ir.ops import elementwise as ops
-from graphc.ir.ops import indexed
+from graphc.ir.ops.elementwise import elementwise as ops
+from graphc.ir.ops.movement import indexed
 from graphc.ir.programs.batching import NoBatchingRuleError, batched
 from graphc.ir.programs.custom_vjp import CustomVjp
 from graphc.ir.reference import evaluate

@@ -11,7 +11,7 @@ import pytest
 from graphc.ir.errors import DTypeError, ShapeError
 from graphc.ir.functions import build
 from graphc.ir.graph import Graph, Node
-from graphc.ir.ops import elementwise as ops
+from graphc.ir.ops.elementwise import elementwise as ops
 from graphc.ir.types import DTYPES, bool_, f32, f64, i32
 from tests.ir.evaluation import value_of
 

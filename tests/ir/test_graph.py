@@ -25,7 +25,7 @@ from graphc.ir.location import callers_location
 from graphc.ir.lowering import Leaf
 from graphc.ir.op import Op
 from graphc.ir.ops import OPS, random
-from graphc.ir.ops import elementwise as ops
+from graphc.ir.ops.elementwise import elementwise as ops
 from graphc.ir.reference import evaluate, run_program
 from graphc.ir.types import (
     DTYPES,

@@ -11,7 +11,7 @@ from graphc.ir.derive.jacobian import is_diagonal, jacobian
 from graphc.ir.errors import GraphError, NotDifferentiableError
 from graphc.ir.functions import build
 from graphc.ir.graph import Graph, Node, topological
-from graphc.ir.ops import elementwise as ops
+from graphc.ir.ops.elementwise import elementwise as ops
 from tests.ir.evaluation import assert_slope, differences, value_at
 
 # --- Jacobians -------------------------------------------------------------------------------

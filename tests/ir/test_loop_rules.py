@@ -14,7 +14,7 @@ import pytest
 from graphc.ir.derive.autodiff import gradients
 from graphc.ir.functions import build
 from graphc.ir.graph import Graph, Node, Program
-from graphc.ir.ops.elementwise import tanh
+from graphc.ir.ops.elementwise.elementwise import tanh
 from graphc.ir.programs.loops import scan
 from graphc.ir.reference import run_program
 from graphc.ir.rewriting.loop_rules import simplify_loops

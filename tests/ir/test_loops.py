@@ -14,7 +14,7 @@ from graphc.ir.functions import build
 from graphc.ir.graph import Graph, Node, Program, topological
 from graphc.ir.op import Array
 from graphc.ir.ops import leaf
-from graphc.ir.ops.elementwise import tanh
+from graphc.ir.ops.elementwise.elementwise import tanh
 from graphc.ir.programs import loops
 from graphc.ir.programs.batching import NoBatchingRuleError, batched
 from graphc.ir.programs.lower import specialize

@@ -16,8 +16,9 @@ from graphc.ir.functions.attention import attention
 from graphc.ir.functions.ordering import argsort, take_along_axis
 from graphc.ir.graph import Graph, Node, Program
 from graphc.ir.lowering import Composite
-from graphc.ir.ops import OPS, leaf, log_sums, random, training, windows
-from graphc.ir.ops import elementwise as ops
+from graphc.ir.ops import OPS, leaf, random, training, windows
+from graphc.ir.ops.elementwise import elementwise as ops
+from graphc.ir.ops.elementwise import log_sums
 from graphc.ir.programs.custom_vjp import custom_vjp
 from graphc.ir.programs.lower import expand_composites, specialize
 from graphc.ir.programs.verify import verify

@@ -9,7 +9,7 @@ from graphc.ir.dims import Dim
 from graphc.ir.errors import ShapeError
 from graphc.ir.functions import build
 from graphc.ir.graph import Graph
-from graphc.ir.ops import elementwise as ops
+from graphc.ir.ops.elementwise import elementwise as ops
 from graphc.ir.types import as_shape
 from tests.ir.evaluation import value_of
 

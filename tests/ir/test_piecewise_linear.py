@@ -13,7 +13,7 @@ from graphc.ir.derive.jacobian import jacobian
 from graphc.ir.errors import GraphError, NotDifferentiableError
 from graphc.ir.functions import build
 from graphc.ir.graph import Graph, Node
-from graphc.ir.ops import elementwise as ops
+from graphc.ir.ops.elementwise import elementwise as ops
 from tests.ir.evaluation import value_at
 
 AT = np.array([[0.5, -1.0, 2.0, 0.0], [-0.0, 3.0, 3.0, -4.0]])

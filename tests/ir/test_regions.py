@@ -13,8 +13,8 @@ import graphc as gc
 from graphc.ir.derive.autodiff import gradients, vector_jacobian_product
 from graphc.ir.functions import build
 from graphc.ir.graph import Graph, Node, topological
-from graphc.ir.ops import elementwise as ops
-from graphc.ir.ops import movement
+from graphc.ir.ops.elementwise import elementwise as ops
+from graphc.ir.ops.movement import movement
 from graphc.ir.text.parsing import parse_program, print_program
 from tests.ir.evaluation import assert_slope, differences, value_at
 

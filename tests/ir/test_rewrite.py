@@ -7,7 +7,7 @@ import pytest
 from graphc.ir.errors import GraphError
 from graphc.ir.functions import build
 from graphc.ir.graph import Graph, Node, Program
-from graphc.ir.ops import elementwise as ops
+from graphc.ir.ops.elementwise import elementwise as ops
 from graphc.ir.programs.verify import verify
 from graphc.ir.rewriting.rewrite import Firing, Rule, rewrite, rewrite_values, rule
 from graphc.ir.rewriting.simplify import RULES, simplify

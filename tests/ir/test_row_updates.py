@@ -10,8 +10,8 @@ import pytest
 
 from graphc.ir.functions import build
 from graphc.ir.graph import Graph, Node, Program, is_among
-from graphc.ir.ops import elementwise as ops
-from graphc.ir.ops.indexed import index_add, scatter_add
+from graphc.ir.ops.elementwise import elementwise as ops
+from graphc.ir.ops.movement.indexed import index_add, scatter_add
 from graphc.ir.programs.verify import verify
 from graphc.ir.reference import run_program
 from graphc.ir.rewriting.rewrite import Firing

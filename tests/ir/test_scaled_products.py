@@ -11,7 +11,7 @@ import pytest
 import graphc as gc
 from graphc.ir.graph import Graph, Node, Program
 from graphc.ir.ops import contract
-from graphc.ir.ops import elementwise as ops
+from graphc.ir.ops.elementwise import elementwise as ops
 from graphc.ir.programs.verify import verify
 from graphc.ir.reference import run_program
 from graphc.ir.rewriting.rewrite import SUM_ULPS, Firing

@@ -9,7 +9,7 @@ import pytest
 
 import graphc as gc
 from graphc.ir.graph import Node, topological
-from graphc.ir.ops import indexed
+from graphc.ir.ops.movement import indexed
 
 SHAPE = (5, 6, 7)
 

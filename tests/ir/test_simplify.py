@@ -10,7 +10,7 @@ import pytest
 from graphc.ir.derive.autodiff import gradients
 from graphc.ir.functions import build
 from graphc.ir.graph import Graph, Node, Program, topological
-from graphc.ir.ops import elementwise as ops
+from graphc.ir.ops.elementwise import elementwise as ops
 from graphc.ir.programs.lower import specialize
 from graphc.ir.programs.verify import verify
 from graphc.ir.reference import evaluate

@@ -8,7 +8,7 @@ import pytest
 from graphc.ir.errors import GraphError
 from graphc.ir.functions import build
 from graphc.ir.graph import Graph, Program
-from graphc.ir.ops import elementwise as ops
+from graphc.ir.ops.elementwise import elementwise as ops
 from graphc.ir.text.parsing import parse_program, print_program
 
 

@@ -9,7 +9,7 @@ import pytest
 from graphc.ir.derive.autodiff import gradients
 from graphc.ir.functions import build
 from graphc.ir.graph import Graph, Node, Program
-from graphc.ir.ops import elementwise as ops
+from graphc.ir.ops.elementwise import elementwise as ops
 from graphc.ir.reference import run_program
 from graphc.ir.types import DType, f32, f64
 from graphc.testing.tolerance import assert_close

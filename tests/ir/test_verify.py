@@ -12,7 +12,7 @@ from graphc.ir.errors import GraphError
 from graphc.ir.functions import build
 from graphc.ir.graph import Graph, Node, Program
 from graphc.ir.ops import composite, leaf, region
-from graphc.ir.ops import elementwise as ops
+from graphc.ir.ops.elementwise import elementwise as ops
 from graphc.ir.programs import loops
 from graphc.ir.programs.verify import CHECKS, verify
 from graphc.ir.types import TensorType, f64

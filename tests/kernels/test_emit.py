@@ -10,8 +10,8 @@ import pytest
 from graphc.ir.functions import build
 from graphc.ir.graph import Graph, Node
 from graphc.ir.lowering import Strided
-from graphc.ir.ops import elementwise as ops
-from graphc.ir.ops.reduce import greatest
+from graphc.ir.ops.elementwise import elementwise as ops
+from graphc.ir.ops.reductions.reduce import greatest
 from graphc.ir.types import bool_, f32, f64, i32, i64
 from graphc.kernels.loops.language.scalar import number, scalar_expression
 from graphc.kernels.loops.language.source import KernelSource, canonical_text

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from graphc.ir.ops import special_references
+from graphc.ir.ops.elementwise import special_references
 
 INFINITY, NAN = math.inf, math.nan
 

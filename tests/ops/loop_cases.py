@@ -9,7 +9,7 @@ from graphc.ir.errors import DTypeError, GraphError, ShapeError
 from graphc.ir.functions import build
 from graphc.ir.graph import Graph, Node, Program
 from graphc.ir.ops import OPS
-from graphc.ir.ops import elementwise as ops
+from graphc.ir.ops.elementwise import elementwise as ops
 from graphc.ir.programs import loops
 from graphc.ir.types import DType
 from graphc.testing.cases import BATCH, Case, ErrorCase, Operand, case_name, integers

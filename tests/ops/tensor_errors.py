@@ -10,7 +10,9 @@ from graphc.ir.dims import Dim
 from graphc.ir.errors import DTypeError, GraphError, ShapeError
 from graphc.ir.functions import build
 from graphc.ir.graph import Graph, Node
-from graphc.ir.ops import composite, contract, indexed, movement, reduce
+from graphc.ir.ops import composite, contract
+from graphc.ir.ops.movement import indexed, movement
+from graphc.ir.ops.reductions import reduce
 from graphc.testing.cases import ErrorCase
 
 

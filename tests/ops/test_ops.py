@@ -14,7 +14,8 @@ from graphc.ir.functions import build
 from graphc.ir.graph import Graph, Node
 from graphc.ir.lowering import Assemble, Composite, Scalar, Strided, View
 from graphc.ir.op import Array, NonDifferentiable
-from graphc.ir.ops import OPS, references, special_references
+from graphc.ir.ops import OPS
+from graphc.ir.ops.elementwise import references, special_references
 from graphc.ir.reference import evaluate
 from graphc.ir.types import (
     DTYPES,

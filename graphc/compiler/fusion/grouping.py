@@ -10,7 +10,7 @@ from graphc.compiler.fusion.decision import NotFused
 from graphc.ir.graph import Node, Program, is_among
 from graphc.ir.lowering import Scalar
 from graphc.ir.ops import leaf
-from graphc.ir.ops.indexed import in_range
+from graphc.ir.ops.movement.indexed import in_range
 from graphc.kernels.groups.contraction_candidate import ContractionNodes, contraction_candidate
 from graphc.kernels.groups.group import (
     Candidate,

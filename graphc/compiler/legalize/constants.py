@@ -14,7 +14,8 @@ import numpy as np
 
 from graphc.ir.graph import Node, Program, rebuild
 from graphc.ir.lowering import Scalar
-from graphc.ir.ops import leaf, movement
+from graphc.ir.ops import leaf
+from graphc.ir.ops.movement import movement
 from graphc.ir.types import TensorType
 
 # An op with more different constants than this loads them. Networks that people write have fewer,

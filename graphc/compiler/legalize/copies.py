@@ -8,8 +8,9 @@ from itertools import count
 from graphc.compiler.legalize.windowed_products import reading_windows
 from graphc.ir.graph import Node, Program, are_same, rebuild
 from graphc.ir.lowering import Strided
-from graphc.ir.ops import elementwise, leaf, region
-from graphc.ir.ops.indexed import in_range
+from graphc.ir.ops import leaf, region
+from graphc.ir.ops.elementwise import elementwise
+from graphc.ir.ops.movement.indexed import in_range
 from graphc.ir.programs.lower import applied
 from graphc.ir.types import row_major_strides
 from graphc.kernels.nests.access import place_in_memory

@@ -15,7 +15,10 @@ from dataclasses import dataclass
 from math import ceil, prod
 
 from graphc.ir.graph import Node
-from graphc.ir.ops import contract, elementwise, movement, reduce
+from graphc.ir.ops import contract
+from graphc.ir.ops.elementwise import elementwise
+from graphc.ir.ops.movement import movement
+from graphc.ir.ops.reductions import reduce
 from graphc.ir.ops.windows import windows
 from graphc.ir.rewriting.rewrite import SUM_ULPS, Rule, rule
 from graphc.kernels.machine import MACHINE

@@ -7,7 +7,8 @@ from dataclasses import replace
 
 from graphc.ir.graph import Node, Program, are_same, is_among, rebuild
 from graphc.ir.op import Array
-from graphc.ir.ops import indexed, leaf
+from graphc.ir.ops import leaf
+from graphc.ir.ops.movement import indexed
 from graphc.kernels.nests.node_kinds import is_contraction, is_view, viewed
 
 # The last input of such a step: the numbers of the rows, one for each row of a batch.

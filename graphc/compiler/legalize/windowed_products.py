@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 
 from graphc.ir.graph import Node
-from graphc.ir.ops import elementwise
+from graphc.ir.ops.elementwise import elementwise
 from graphc.kernels.groups.contraction_candidate import ContractionNodes, contraction_candidate
 from graphc.kernels.nests.access import digits_in_memory, place_in_memory
 from graphc.kernels.nests.node_kinds import contracted_axes, is_contraction, is_view

@@ -18,7 +18,7 @@ from graphc.compiler.plan.sharing import share_rows
 from graphc.ir.graph import Node, Program, is_among
 from graphc.ir.lowering import Gather
 from graphc.ir.ops import leaf
-from graphc.ir.ops.indexed import in_range
+from graphc.ir.ops.movement.indexed import in_range
 from graphc.ir.ops.region import Steps
 from graphc.kernels.groups.emit_contraction import emit_contraction
 from graphc.kernels.groups.group import (

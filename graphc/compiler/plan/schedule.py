@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from graphc.compiler.fusion.partition import Partition
 from graphc.compiler.plan.memory_order import FAR_BYTES, Ready, ReadyByMemory, bytes_for_others
 from graphc.ir.graph import Node, Program
-from graphc.ir.ops import elementwise
-from graphc.ir.ops.indexed import in_range
+from graphc.ir.ops.elementwise import elementwise
+from graphc.ir.ops.movement.indexed import in_range
 from graphc.kernels.groups.group import ContractionGroup, Group, LoopGroup, RegionGroup
 from graphc.kernels.machine import MACHINE
 from graphc.kernels.nests.access import place_in_memory

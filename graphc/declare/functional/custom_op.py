@@ -16,7 +16,7 @@ from graphc.ir.graph import Node
 from graphc.ir.lowering import Composite, Scalar
 from graphc.ir.op import Array, NonDifferentiable, Op, Vjp
 from graphc.ir.ops import OPS
-from graphc.ir.ops.elementwise_op import (
+from graphc.ir.ops.elementwise.elementwise_op import (
     ARITHMETIC,
     DIVISION,
     LONG_POLYNOMIAL,

@@ -15,7 +15,7 @@ from graphc.ir.functions.build import broadcast_to
 from graphc.ir.given import as_integer, is_tensor, shown
 from graphc.ir.graph import Node
 from graphc.ir.location import callers_location, located
-from graphc.ir.ops.elementwise import logical_and
+from graphc.ir.ops.elementwise.elementwise import logical_and
 from graphc.ir.programs import loops
 from graphc.ir.types import as_shape, shape_text
 

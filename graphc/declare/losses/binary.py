@@ -9,7 +9,7 @@ from graphc.declare.losses.checks import Reduction, check_like, check_share, red
 from graphc.declare.losses.focus import modulation
 from graphc.ir.given import is_tensor
 from graphc.ir.graph import Node
-from graphc.ir.ops import elementwise as ops
+from graphc.ir.ops.elementwise import elementwise as ops
 
 
 def sigmoid_cross_entropy(

@@ -19,7 +19,7 @@ from graphc.ir.dims import Dim
 from graphc.ir.functions import build
 from graphc.ir.given import check_tensors
 from graphc.ir.graph import Node
-from graphc.ir.ops import elementwise as ops
+from graphc.ir.ops.elementwise import elementwise as ops
 
 # What judges one logit of yes or no, for the message about a single class.
 BINARY = "sigmoid_cross_entropy"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from graphc.ir.functions import build
 from graphc.ir.graph import Node
-from graphc.ir.ops import elementwise as ops
+from graphc.ir.ops.elementwise import elementwise as ops
 
 
 def modulation(miss: Node, gamma: float) -> Node:

@@ -7,7 +7,7 @@ import math
 from graphc.declare.hyperparameters import check_number
 from graphc.declare.losses.checks import Reduction, check_like, reduce_losses
 from graphc.ir.graph import Node
-from graphc.ir.ops import elementwise as ops
+from graphc.ir.ops.elementwise import elementwise as ops
 
 
 def mean_squared_error(predictions: Node, targets: Node, reduction: Reduction = "mean") -> Node:

@@ -22,8 +22,9 @@ from graphc.ir.graph import Node, depends_on, topological
 from graphc.ir.location import located
 from graphc.ir.lowering import Assemble, Contract, Gather, Reduction, View
 from graphc.ir.op import Op
-from graphc.ir.ops import elementwise as ops
-from graphc.ir.ops import leaf, movement, training
+from graphc.ir.ops import leaf, training
+from graphc.ir.ops.elementwise import elementwise as ops
+from graphc.ir.ops.movement import movement
 
 # The sets of operands in which a scalar op is linear while the others are held; in x and y together
 # of x + y, in x or in y of x * y. A sum of a linear and a constant term counts: op(x, c) is affine.

@@ -26,7 +26,7 @@ from graphc.ir.functions import build
 from graphc.ir.given import as_array, as_integer
 from graphc.ir.graph import Node
 from graphc.ir.ops import composite
-from graphc.ir.ops import elementwise as ops
+from graphc.ir.ops.elementwise import elementwise as ops
 from graphc.ir.types import DType, i32
 
 __all__ = [

@@ -28,7 +28,7 @@ from graphc.errors import ShapeError
 from graphc.ir.functions import build
 from graphc.ir.given import is_one_of, shown
 from graphc.ir.graph import Node
-from graphc.ir.ops import elementwise as ops
+from graphc.ir.ops.elementwise import elementwise as ops
 from graphc.ir.types import f64, i32, i64
 
 Average = Literal["binary", "micro", "macro", "weighted"]

@@ -7,7 +7,7 @@ from graphc.errors import DTypeError, ShapeError
 from graphc.ir.functions import build
 from graphc.ir.given import check_tensors
 from graphc.ir.graph import Node
-from graphc.ir.ops import elementwise as ops
+from graphc.ir.ops.elementwise import elementwise as ops
 from graphc.ir.types import Shape, shape_text
 
 # Where a probability counts as "yes".

@@ -21,7 +21,7 @@ from graphc.ir.given import check_tensors, is_one_of, shown
 from graphc.ir.graph import Node
 from graphc.ir.lazy import Lazy
 from graphc.ir.location import callers_location, located
-from graphc.ir.ops import elementwise as ops
+from graphc.ir.ops.elementwise import elementwise as ops
 from graphc.ir.types import f64
 
 Array = np.ndarray[Any, np.dtype[Any]]

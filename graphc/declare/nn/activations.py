@@ -9,8 +9,8 @@ from graphc.ir.functions import activations, build
 from graphc.ir.given import shown
 from graphc.ir.graph import Node
 from graphc.ir.location import callers_location, located
-from graphc.ir.ops import activations as gates
-from graphc.ir.ops import elementwise as ops
+from graphc.ir.ops.elementwise import activations as gates
+from graphc.ir.ops.elementwise import elementwise as ops
 
 Function = Callable[[Node], Node]
 # A function of a tensor, the name of one, or None for the tensor itself.

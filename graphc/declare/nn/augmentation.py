@@ -17,11 +17,11 @@ from graphc.declare.random import draws
 from graphc.errors import DTypeError, ShapeError
 from graphc.ir.dims import Extent
 from graphc.ir.functions import build
-from graphc.ir.functions.elements import clip
-from graphc.ir.functions.filling import full
-from graphc.ir.functions.joining import flip
-from graphc.ir.functions.moved_pixels import CONSTANT, FILL_MODES, REFLECT, moved_pixels
-from graphc.ir.functions.window_arguments import (
+from graphc.ir.functions.arrays.elements import clip
+from graphc.ir.functions.arrays.filling import full
+from graphc.ir.functions.arrays.joining import flip
+from graphc.ir.functions.spatial.moved_pixels import CONSTANT, FILL_MODES, REFLECT, moved_pixels
+from graphc.ir.functions.spatial.window_arguments import (
     fixed_extents,
     is_channels_first,
     with_channels_first,
@@ -30,7 +30,7 @@ from graphc.ir.functions.window_arguments import (
 from graphc.ir.given import is_one_of, shown
 from graphc.ir.graph import Node
 from graphc.ir.location import callers_location, located
-from graphc.ir.ops import elementwise as ops
+from graphc.ir.ops.elementwise import elementwise as ops
 from graphc.ir.types import f32, i32, is_several
 
 # A number f for the range -f to f, or its two ends.

@@ -8,8 +8,13 @@ from graphc.declare.init import glorot_uniform, zeros
 from graphc.declare.nn.activations import ActivationLike, as_activation
 from graphc.declare.nn.layer import Layer, short_form
 from graphc.errors import ShapeError
-from graphc.ir.functions.convolution import conv, conv_transpose, depthwise_conv, separable_conv
-from graphc.ir.functions.window_arguments import CHANNELS_FIRST, Each, Padding
+from graphc.ir.functions.spatial.convolution import (
+    conv,
+    conv_transpose,
+    depthwise_conv,
+    separable_conv,
+)
+from graphc.ir.functions.spatial.window_arguments import CHANNELS_FIRST, Each, Padding
 from graphc.ir.given import is_one_of
 from graphc.ir.graph import Node
 from graphc.ir.location import callers_location, located

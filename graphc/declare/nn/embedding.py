@@ -13,8 +13,8 @@ from graphc.ir.functions import build
 from graphc.ir.given import as_integer
 from graphc.ir.graph import Node
 from graphc.ir.location import callers_location, located
-from graphc.ir.ops import elementwise as ops
-from graphc.ir.ops import indexed
+from graphc.ir.ops.elementwise import elementwise as ops
+from graphc.ir.ops.movement import indexed
 from graphc.ir.types import DType, as_dtype
 
 # That of keras.layers.Embedding.

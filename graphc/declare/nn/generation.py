@@ -14,7 +14,7 @@ from graphc.ir.functions import build
 from graphc.ir.given import as_integer, check_tensors, shown
 from graphc.ir.graph import Node
 from graphc.ir.location import callers_location, located
-from graphc.ir.ops import elementwise as ops
+from graphc.ir.ops.elementwise import elementwise as ops
 from graphc.ir.programs import loops
 from graphc.ir.programs.custom_vjp import formal_of
 from graphc.ir.programs.loops import Complete, Late

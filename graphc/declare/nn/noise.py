@@ -12,8 +12,8 @@ from graphc.declare.random import draws
 from graphc.errors import DTypeError, ShapeError
 from graphc.ir.functions import build
 from graphc.ir.graph import Node
-from graphc.ir.ops import elementwise as ops
 from graphc.ir.ops import random
+from graphc.ir.ops.elementwise import elementwise as ops
 
 # Of the self-normalizing networks of Klambauer et al. (2017): selu's limit on the left, below
 # which an element that is dropped counts as saturated.

@@ -10,7 +10,7 @@ from graphc.declare.nn.layer import Layer
 from graphc.errors import ShapeError
 from graphc.ir.functions import build
 from graphc.ir.graph import Node
-from graphc.ir.ops import elementwise as ops
+from graphc.ir.ops.elementwise import elementwise as ops
 from graphc.ir.types import Shape, normalize_axes
 
 

@@ -6,8 +6,9 @@ from typing import ClassVar
 
 from graphc.declare.nn.layer import Layer, short_form
 from graphc.errors import ShapeError
-from graphc.ir.functions import build, pooling
-from graphc.ir.functions.window_arguments import (
+from graphc.ir.functions import build
+from graphc.ir.functions.spatial import pooling
+from graphc.ir.functions.spatial.window_arguments import (
     CHANNELS_FIRST,
     Each,
     Padding,

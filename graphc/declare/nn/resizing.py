@@ -9,8 +9,8 @@ from typing import Any, ClassVar
 from graphc.declare.nn.layer import Layer, short_form
 from graphc.errors import ShapeError
 from graphc.ir.functions import build
-from graphc.ir.functions.resizing import METHODS, NEAREST, repeated, resize
-from graphc.ir.functions.window_arguments import (
+from graphc.ir.functions.spatial.resizing import METHODS, NEAREST, repeated, resize
+from graphc.ir.functions.spatial.window_arguments import (
     Each,
     each_axis,
     explicit_sides,

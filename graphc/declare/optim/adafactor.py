@@ -11,7 +11,7 @@ from graphc.declare.optim.base import NO_NUMBER, SIGNED, Optimizer, decayed
 from graphc.declare.optim.slots import Slots
 from graphc.ir.functions import build
 from graphc.ir.graph import Node
-from graphc.ir.ops import elementwise as ops
+from graphc.ir.ops.elementwise import elementwise as ops
 
 
 @dataclass(frozen=True)

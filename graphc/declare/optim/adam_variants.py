@@ -16,7 +16,7 @@ from graphc.declare.optim.base import (
 from graphc.declare.optim.slots import Slots
 from graphc.ir.functions import build
 from graphc.ir.graph import Node
-from graphc.ir.ops import elementwise as ops
+from graphc.ir.ops.elementwise import elementwise as ops
 from graphc.ir.types import f64
 
 # Of Dozat's schedule of momenta: beta_1 (1 - MOMENTUM_SHARE MOMENTUM_BASE^(t momentum_decay)).

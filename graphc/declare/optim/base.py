@@ -29,7 +29,7 @@ from graphc.declare.optim.slots import Slots, widest
 from graphc.errors import GraphError
 from graphc.ir.functions import build
 from graphc.ir.graph import Node
-from graphc.ir.ops import elementwise as ops
+from graphc.ir.ops.elementwise import elementwise as ops
 from graphc.ir.types import DType
 
 # Of fields: that a number may be negative, and that there is none.

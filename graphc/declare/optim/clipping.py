@@ -7,7 +7,7 @@ import math
 from graphc.declare.optim.slots import widest
 from graphc.ir.functions import build
 from graphc.ir.graph import Node
-from graphc.ir.ops import elementwise as ops
+from graphc.ir.ops.elementwise import elementwise as ops
 from graphc.ir.types import f64
 
 # torch.nn.utils.clip_grad_norm_ adds this to the norm that it divides by.

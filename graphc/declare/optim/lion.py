@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from graphc.declare.optim.base import Optimizer, check_betas, decayed, moving_average
 from graphc.declare.optim.slots import Slots
 from graphc.ir.graph import Node
-from graphc.ir.ops import elementwise as ops
+from graphc.ir.ops.elementwise import elementwise as ops
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from graphc.declare.optim.slots import Slots
 from graphc.ir.functions import build
 from graphc.ir.given import shown
 from graphc.ir.graph import Node
-from graphc.ir.ops import elementwise as ops
+from graphc.ir.ops.elementwise import elementwise as ops
 from graphc.ir.types import DType, f64, i64
 
 

@@ -14,7 +14,7 @@ from graphc.errors import ShapeError
 from graphc.ir.functions import build
 from graphc.ir.given import is_one_of, shown
 from graphc.ir.graph import Node
-from graphc.ir.ops import elementwise as ops
+from graphc.ir.ops.elementwise import elementwise as ops
 from graphc.ir.types import f64
 
 # A root mean square of updates that is usual for AdamW.

@@ -24,8 +24,8 @@ from graphc.ir.functions.ordering import top_k as greatest_of
 from graphc.ir.given import as_number, check_tensors, is_tensor, shown
 from graphc.ir.graph import Node
 from graphc.ir.location import callers_location, located
-from graphc.ir.ops import elementwise as ops
 from graphc.ir.ops import random
+from graphc.ir.ops.elementwise import elementwise as ops
 from graphc.ir.types import DType, Shape, as_dtype, as_shape, f32, f64, i32, i64
 
 __all__ = [

@@ -10,8 +10,8 @@ import math
 
 from graphc.ir.functions import build
 from graphc.ir.graph import Node
-from graphc.ir.ops import elementwise as ops
 from graphc.ir.ops import random
+from graphc.ir.ops.elementwise import elementwise as ops
 from graphc.ir.types import DType, Shape, f32, i32, i64
 
 # Between the keys of one stream's draws.

@@ -16,8 +16,8 @@ from graphc.ir.functions import build
 from graphc.ir.graph import Node, is_among, topological
 from graphc.ir.location import located
 from graphc.ir.op import Array
-from graphc.ir.ops import elementwise as ops
-from graphc.ir.ops import movement
+from graphc.ir.ops.elementwise import elementwise as ops
+from graphc.ir.ops.movement import movement
 from graphc.ir.rewriting.rewrite import rewrite_values
 from graphc.ir.rewriting.simplify import RULES
 from graphc.train.data.batches import Batches

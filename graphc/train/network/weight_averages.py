@@ -14,7 +14,7 @@ from graphc.declare.optim.accumulation import withheld
 from graphc.declare.optim.slots import Slots, widest
 from graphc.errors import GraphError
 from graphc.ir.graph import Node, are_same, rebuild
-from graphc.ir.ops import elementwise as ops
+from graphc.ir.ops.elementwise import elementwise as ops
 
 
 @dataclass(frozen=True, eq=False)

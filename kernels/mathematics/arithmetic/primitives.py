@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from graphc.ir.ops import random, references
+from graphc.ir.ops import random
+from graphc.ir.ops.elementwise import references
 from graphc.ir.types import DTYPES, DType
 
 _SPLIT = np.float64(2.0**27 + 1.0)

@@ -1,0 +1,1 @@
+"""Arrays cut, joined, filled, reshaped and indexed."""

@@ -1,0 +1,1 @@
+"""Functions as numpy has them, and those that operators, methods and numpy's own functions call."""

@@ -1,0 +1,1 @@
+"""What makes a node behave as an array: its operators and methods."""

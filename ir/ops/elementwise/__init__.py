@@ -1,0 +1,1 @@
+"""Ops of one scalar expression that is applied everywhere."""
