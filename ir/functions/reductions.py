@@ -14,22 +14,23 @@ from graphc.ir.ops import composite
 from graphc.ir.ops.elementwise import elementwise as ops
 from graphc.ir.ops.movement.merging import merge
 from graphc.ir.ops.reductions import products, reduce, statistics
-from graphc.ir.types import f32, i32, i64
+from graphc.ir.types import as_dtype, f32, i32, i64
 
 Axis = int | Iterable[int] | None
 
 
-def sum(x: Any, axis: Axis = None, keepdims: bool = False) -> Node:
-    """sum x_i over `axis`: an axis, several, or None for all. Its dtype is x's; of bools, whose sum
-    is their count, and of bytes it is i64. Raises ShapeError for an axis that x has not.
+def sum(x: Any, axis: Axis = None, keepdims: bool = False, *, dtype: object = None) -> Node:
+    """sum x_i over `axis`: an axis, several, or None for all. It is of x's dtype, of bools, whose
+    sum is their count, and of bytes an i64, and with `dtype` the sum of x cast to that. Raises
+    ShapeError for an axis that x has not, DTypeError for a dtype without sums.
 
         row_sums = gc.sum(x, axis=1)
     """
     axes = axes_of(x, axis, "sum")
-    return _reduced(reduce.sum_, _counted(x), axes, keepdims)
+    return _reduced(reduce.sum_, _counted(x, dtype), axes, keepdims)
 
 
-def prod(x: Any, axis: Axis = None, keepdims: bool = False) -> Node:
+def prod(x: Any, axis: Axis = None, keepdims: bool = False, *, dtype: object = None) -> Node:
     """The product of the elements over `axis`, as `sum`; of no elements it is 1. Its derivative is
     that of the formula where elements are 0, too, and so is the second one, which takes time and
     memory that grow with the square of the number of elements. Raises as `sum` does.
@@ -37,11 +38,14 @@ def prod(x: Any, axis: Axis = None, keepdims: bool = False) -> Node:
         volume = gc.prod(edges, axis=-1)
     """
     axes = axes_of(x, axis, "prod")
-    return _reduced(products.prod, _counted(x), axes, keepdims)
+    return _reduced(products.prod, _counted(x, dtype), axes, keepdims)
 
 
-def _counted(x: Any) -> Any:
-    """Bools and bytes as i64: their sums and products are beyond them."""
+def _counted(x: Any, dtype: object) -> Any:
+    """x cast to `dtype`; unless that is given, bools and bytes as i64: their sums and products are
+    beyond them."""
+    if dtype is not None:
+        return ops.cast(x, dtype=as_dtype(dtype))
     return x if x.dtype.has_arithmetic else ops.cast(x, dtype=i64)
 
 
@@ -91,40 +95,64 @@ def _shared(x: Any) -> Any:
     return x if x.dtype.has_arithmetic else ops.cast(x, dtype=f32)
 
 
-def mean(x: Any, axis: Axis = None, keepdims: bool = False) -> Node:
+def mean(x: Any, axis: Axis = None, keepdims: bool = False, *, dtype: object = None) -> Node:
     """sum x_i / n over `axis`: an axis, several, or None for all; of bools (the share of True) and
-    of bytes an f32. Raises DTypeError for i32 and i64, ShapeError for an axis that x has not.
+    of bytes an f32, with `dtype` the mean of x cast to that. Raises DTypeError for i32 and i64,
+    ShapeError for an axis that x has not.
 
         loss = gc.mean(gc.square(x - y))
     """
     axes = axes_of(x, axis, "mean")
-    x = _shared(x)
+    x = _shared(x) if dtype is None else ops.cast(x, dtype=as_dtype(dtype))
     if not x.dtype.is_float:
         raise DTypeError(problem_with("mean", x, "floats, bytes or bools expected; cast first"))
     total = _reduced(reduce.sum_, x, axes, keepdims)
     return total / x.graph.extent(tuple(x.shape[a] for a in axes), x.dtype)
 
 
-def var(x: Any, axis: Axis = None, ddof: int = 0, keepdims: bool = False) -> Node:
+def var(
+    x: Any,
+    axis: Axis = None,
+    ddof: int = 0,
+    keepdims: bool = False,
+    *,
+    correction: int | None = None,
+) -> Node:
     """sum (x_i - mean)^2 / (n - ddof) over `axis`, in two passes; NaN where n is ddof or less. Of
     bools and of bytes an f32.
 
-    Raises DTypeError for i32 and i64, ShapeError for an axis that x has not.
+    `correction` is another name of `ddof`, that of numpy's array standard and torch. Raises
+    DTypeError for i32 and i64, ShapeError for an axis that x has not, TypeError for both names.
 
         spread = gc.var(x, axis=0, ddof=1)
     """
-    axes, ddof = axes_of(x, axis, "var"), integer_of(x, ddof, "var")
+    axes, ddof = axes_of(x, axis, "var"), _ddof(x, ddof, correction, "var")
     return _without(statistics.var(_shared(x), axes=axes, ddof=ddof), axes, keepdims)
 
 
-def std(x: Any, axis: Axis = None, ddof: int = 0, keepdims: bool = False) -> Node:
+def std(
+    x: Any,
+    axis: Axis = None,
+    ddof: int = 0,
+    keepdims: bool = False,
+    *,
+    correction: int | None = None,
+) -> Node:
     """The square root of `var`; where all elements are equal its derivative is 0. Raises as `var`
     does.
 
         scaled = (x - gc.mean(x, axis=0)) / gc.std(x, axis=0)
     """
-    axes, ddof = axes_of(x, axis, "std"), integer_of(x, ddof, "std")
+    axes, ddof = axes_of(x, axis, "std"), _ddof(x, ddof, correction, "std")
     return _without(statistics.std(_shared(x), axes=axes, ddof=ddof), axes, keepdims)
+
+
+def _ddof(x: Any, ddof: int, correction: int | None, name: str) -> int:
+    if correction is None:
+        return integer_of(x, ddof, name)
+    if ddof != 0:
+        raise TypeError(problem_with(name, x, "ddof or correction expected, not both"))
+    return integer_of(x, correction, name)
 
 
 def _reduced(op: Any, x: Any, axes: tuple[int, ...], keepdims: bool) -> Node:

@@ -73,13 +73,13 @@ class ArrayMethods:
         """All elements in one axis, in row-major order."""
         return self.graph.node_functions.reshape(self, -1)
 
-    def sum(self, axis: Any = None, keepdims: bool = False) -> Self:
+    def sum(self, axis: Any = None, keepdims: bool = False, *, dtype: object = None) -> Self:
         """The sum over `axis`: an axis, several, or None for all; of bools their count."""
-        return self.graph.node_functions.sum(self, axis, keepdims)
+        return self.graph.node_functions.sum(self, axis, keepdims, dtype=dtype)
 
-    def mean(self, axis: Any = None, keepdims: bool = False) -> Self:
+    def mean(self, axis: Any = None, keepdims: bool = False, *, dtype: object = None) -> Self:
         """The mean over `axis`: an axis, several, or None for all; of bools the share of True."""
-        return self.graph.node_functions.mean(self, axis, keepdims)
+        return self.graph.node_functions.mean(self, axis, keepdims, dtype=dtype)
 
     def max(self, axis: Any = None, keepdims: bool = False) -> Self:
         """The greatest element over `axis`: an axis, several, or None for all."""
@@ -89,9 +89,9 @@ class ArrayMethods:
         """The least element over `axis`: an axis, several, or None for all."""
         return self.graph.node_functions.min(self, axis, keepdims)
 
-    def prod(self, axis: Any = None, keepdims: bool = False) -> Self:
+    def prod(self, axis: Any = None, keepdims: bool = False, *, dtype: object = None) -> Self:
         """The product over `axis`: an axis, several, or None for all."""
-        return self.graph.node_functions.prod(self, axis, keepdims)
+        return self.graph.node_functions.prod(self, axis, keepdims, dtype=dtype)
 
     def any(self, axis: Any = None, keepdims: bool = False) -> Self:
         """Whether an element over `axis`, an axis, several, or None for all, is True or not 0."""

@@ -131,6 +131,9 @@ FUNCTIONS: list[Callable[[Any], Any]] = [
     lambda a: np.around(a, 1), lambda a: np.round(a, decimals=-1), lambda a: a.round(2),
     lambda a: a // 0.3, lambda a: 2 % a, lambda a: divmod(a, 0.7)[0], lambda a: divmod(2, a)[1],
     lambda a: np.nan_to_num(a * np.where(A > 1, 1.0, math.inf), posinf=3.0),
+    lambda a: np.sum(a, 0, np.float64), lambda a: a.mean(dtype="f4"),
+    lambda a: np.prod(a > 1, dtype="i4"), lambda a: np.var(a, axis=1, correction=1),
+    lambda a: np.std(a, correction=2, keepdims=True),
 ]  # fmt: skip
 
 
@@ -167,7 +170,10 @@ REFUSED: dict[str, tuple[Callable[[Any], Any], str]] = {
     "out": (lambda x: np.exp(x, out=np.zeros(A.shape)), "not written into an array"),
     "in place": (lambda x: operator.iadd(np.zeros(A.shape), x), "not written into an array"),
     "where": (lambda x: np.exp(x, where=True), "graphc has no where"),
-    "dtype": (lambda x: np.sum(x, 0, np.float64), r"graphc has np\.sum\(a, axis=None, \*, keep"),
+    "initial": (
+        lambda x: np.sum(x, initial=1),
+        r"graphc has np\.sum\(a, axis=None, dtype=None, \*",
+    ),
     "asarray": (np.asarray, NO_VALUE),
     "array": (lambda x: np.array([x, 1.0]), NO_VALUE),
     "float": (float, NO_VALUE),

@@ -36,10 +36,21 @@ def _of(*arguments: Any, **keywords: Any) -> tuple[tuple[Any, ...], dict[str, An
     return arguments, keywords
 
 
+def _of_dtypes(*dtypes: str) -> list[tuple[tuple[Any, ...], dict[str, Any]]]:
+    return [_of(axis=axis, dtype=dtype) for dtype in dtypes for axis in (None, 0)]
+
+
 # name: the arguments behind x, and the dtypes of x
 CASES: dict[str, tuple[Sequence[tuple[tuple[Any, ...], dict[str, Any]]], Sequence[str]]] = {
-    **{name: ([_of(), *_kept()], ("f8", "i8", "?")) for name in ("sum", "prod")},
-    **{name: ([_of(), *_kept()], ("f4", "f8")) for name in ("mean", "var", "std")},
+    **{
+        name: ([_of(), *_kept(), *_of_dtypes("f8")], ("f8", "i8", "?"))
+        for name in ("sum", "prod")
+    },
+    "mean": ([_of(), *_kept(), *_of_dtypes("f4", "f8")], ("f4", "f8")),
+    **{
+        name: ([_of(), *_kept(), _of(correction=1), _of(axis=0, correction=2)], ("f4", "f8"))
+        for name in ("var", "std")
+    },
     "max": ([_of(), *_kept()], ("f4", "i4", "u1")),
     "min": ([_of(), *_kept()], ("f4", "i4", "u1")),
     **{name: ([_of(), *_kept()], DTYPES) for name in ("any", "all")},

@@ -64,12 +64,12 @@ _METHODS = {
 # Functions under the names that numpy's arguments have, as far as graphc's mean the same.
 
 
-def _sum(a: Any, axis: Any = None, *, keepdims: bool = False) -> Node:
-    return build.sum(a, axis, keepdims)
+def _sum(a: Any, axis: Any = None, dtype: object = None, *, keepdims: bool = False) -> Node:
+    return build.sum(a, axis, keepdims, dtype=dtype)
 
 
-def _mean(a: Any, axis: Any = None, *, keepdims: bool = False) -> Node:
-    return build.mean(a, axis, keepdims)
+def _mean(a: Any, axis: Any = None, dtype: object = None, *, keepdims: bool = False) -> Node:
+    return build.mean(a, axis, keepdims, dtype=dtype)
 
 
 def _max(a: Any, axis: Any = None, *, keepdims: bool = False) -> Node:
@@ -88,8 +88,8 @@ def _argmin(a: Any, axis: Any = None, *, keepdims: bool = False) -> Node:
     return build.argmin(a, axis, keepdims)
 
 
-def _prod(a: Any, axis: Any = None, *, keepdims: bool = False) -> Node:
-    return build.prod(a, axis, keepdims)
+def _prod(a: Any, axis: Any = None, dtype: object = None, *, keepdims: bool = False) -> Node:
+    return build.prod(a, axis, keepdims, dtype=dtype)
 
 
 def _any(a: Any, axis: Any = None, *, keepdims: bool = False) -> Node:
@@ -100,12 +100,26 @@ def _all(a: Any, axis: Any = None, *, keepdims: bool = False) -> Node:
     return build.all(a, axis, keepdims)
 
 
-def _var(a: Any, axis: Any = None, *, ddof: int = 0, keepdims: bool = False) -> Node:
-    return build.var(a, axis, ddof, keepdims)
+def _var(
+    a: Any,
+    axis: Any = None,
+    *,
+    ddof: int = 0,
+    keepdims: bool = False,
+    correction: int | None = None,
+) -> Node:
+    return build.var(a, axis, ddof, keepdims, correction=correction)
 
 
-def _std(a: Any, axis: Any = None, *, ddof: int = 0, keepdims: bool = False) -> Node:
-    return build.std(a, axis, ddof, keepdims)
+def _std(
+    a: Any,
+    axis: Any = None,
+    *,
+    ddof: int = 0,
+    keepdims: bool = False,
+    correction: int | None = None,
+) -> Node:
+    return build.std(a, axis, ddof, keepdims, correction=correction)
 
 
 def _reshape(a: Any, shape: Any) -> Node:
