@@ -40,7 +40,7 @@ from graphc.errors import (
 )
 from graphc.functions.function import Function, function
 from graphc.functions.minimize import Minimum, minimize
-from graphc.instead import missing_name
+from graphc.instead import missing_name, refuse_name
 from graphc.ir.dims import Dim
 from graphc.ir.functions.activations import (
     gelu,
@@ -410,10 +410,12 @@ __all__ = [
 for _module in (
     callbacks, data, init, loggers, losses, metrics, nn, optim, random, schedules,
 ):  # fmt: skip
-    sys.modules[f"{__name__}.{_module.__name__.rpartition('.')[2]}"] = _module
+    _name = _module.__name__.rpartition(".")[2]
+    sys.modules[f"{__name__}.{_name}"] = _module
     # Completion shows what users may use, and not what a module is made of.
     vars(_module)["__dir__"] = partial(sorted, _module.__all__)
-del _module
+    vars(_module)["__getattr__"] = partial(refuse_name, _name)
+del _module, _name
 
 
 def __dir__() -> list[str]:

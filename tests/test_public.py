@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 import graphc as gc
-from graphc.instead import INSTEAD
+from graphc.instead import INSTEAD, INSTEAD_IN
 from graphc.ir.op import Op
 from graphc.ir.ops.elementwise import elementwise as ops
 
@@ -143,8 +143,18 @@ def test_names_of_other_libraries_say_what_there_is() -> None:
         gc.float32  # noqa: B018
     with pytest.raises(AttributeError, match=r"no attribute 'nothing'$"):
         gc.nothing  # noqa: B018
+    with pytest.raises(
+        AttributeError, match=r"^module 'graphc\.nn' has .*; instead: gc\.nn\.Dense$"
+    ):
+        gc.nn.Linear  # noqa: B018
+    with pytest.raises(
+        AttributeError, match=r"^module 'graphc\.optim' has no attribute 'nothing'$"
+    ):
+        gc.optim.nothing  # noqa: B018
     assert not INSTEAD.keys() & set(gc.__all__)
-    for text in INSTEAD.values():
+    for module, names in INSTEAD_IN.items():
+        assert not names.keys() & set(PUBLIC[f"gc.{module}"].__all__)
+    for text in [*INSTEAD.values(), *(t for names in INSTEAD_IN.values() for t in names.values())]:
         for dotted in NAME.findall(text):
             value: Any = gc
             for part in dotted.split(".")[1:]:

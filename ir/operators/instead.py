@@ -21,5 +21,11 @@ INSTEAD_OF_FUNCTIONS = {
     "fmax": "gc.maximum(x, y)", "fmin": "gc.minimum(x, y)", "fabs": "gc.abs(x)",
     "float_power": "gc.power(x, y)",
     "allclose": NO_VALUE, "isclose": NO_VALUE, "array_equal": NO_VALUE, "array2string": NO_VALUE,
+    "trace": "gc.sum(gc.diagonal(x))", "diag": "gc.diagonal(x)", "diff": "x[1:] - x[:-1]",
+    "fmod": "x - y * gc.trunc(x / y)", "matrix_transpose": "gc.swapaxes(x, -1, -2)",
+    "unstack": "[x[i] for i in range(len(x))]", "nansum": "gc.sum(gc.nan_to_num(x))",
+    "heaviside": "gc.where(x == 0, value, gc.cast(x > 0, x.dtype))",
+    "cbrt": "gc.sign(x) * gc.power(gc.abs(x), 1 / 3)", "deg2rad": "x * (np.pi / 180)",
+    "rad2deg": "x * (180 / np.pi)",
     "save": NO_VALUE, "copy": "x itself, since a tensor never changes",
 }  # fmt: skip
