@@ -229,13 +229,21 @@ def microkernel(
     return Microkernel(name, dtype, rows, columns, lanes, made, indices is not None)
 
 
-def multiply_step(text: MicrokernelText, rows: int, segments: Sequence[VectorSegment]) -> None:
-    """In a step of the depth: every accumulator and the product that is added to it."""
+def multiply_step(
+    text: MicrokernelText,
+    rows: int,
+    segments: Sequence[VectorSegment],
+    row_starts: Sequence[int] = (),
+) -> None:
+    """In a step of the depth: every accumulator and the product that is added to it.
+
+    row_starts: where the rows of a begin, in elements; none where that is known in `%a_row0`, ...
+    """
     for q, segment in enumerate(segments):
         text.element(f"%b{q}_at", "%b_k", segment.start)
         text.load(f"%b{q}", f"%b{q}_at", segment)
     for r in range(rows):
-        text.element(f"%a{r}_at", "%a_k", f"%a_row{r}")
+        text.element(f"%a{r}_at", "%a_k", row_starts[r] if row_starts else f"%a_row{r}")
         text.add(f"%a{r} = load {text.scalar}, ptr %a{r}_at, align {text.align}")
         for width in sorted({segment.lanes for segment in segments}):
             text.splat(f"%a{r}x{width}", f"%a{r}", width)

@@ -31,6 +31,7 @@ from graphc.kernels.products.contraction import (
 )
 from graphc.kernels.products.copy_microkernel import copy_microkernel
 from graphc.kernels.products.microkernel import Indices, transpose_microkernel
+from graphc.kernels.products.tile_places import digits_of_tile, row_digits
 from graphc.kernels.products.tile_sums import DEPTH_START, DEPTH_STEPS
 from graphc.kernels.products.window_microkernel import ENTRIES_AN_AXIS
 
@@ -72,6 +73,8 @@ class OperandBlocks:
         self.right = right
         self.left_block, self.right_panel = f"{prefix}left_block", f"{prefix}right_panel"
         self.places = f"{prefix}places"
+        # Those of the rows of a tile, where all tiles have the same.
+        self.row_digits = digits_of_tile(contraction, tiling)
         self.row, self.column = ("j", "i") if tiling.swapped else ("i", "j")
         self.batch_indices = tuple(f"b{axis}" for axis in range(len(contraction.batch)))
         self.microkernels: dict[str, Microkernel] = {}
@@ -246,9 +249,7 @@ class OperandBlocks:
             tile = (f"((row_start - block_start) // {self.tiling.rows})", self._copied_tile)
             into.assign(self.left_block, advanced("left_values", flat_index(tile)))
         elif left.is_windowed:
-            start = flat_index(*self._batch_terms(left), offset=left.offset)
-            into.assign(self.left_block, advanced(left.buffer, start))
-            self._find_rows_of_windows(into)
+            self._find_windows(into)
         elif self.left is None:
             terms = self._batch_terms(left)
             if not _runs_along(left.indices, "rows"):
@@ -286,22 +287,34 @@ class OperandBlocks:
         if not self.contraction.left.is_windowed:
             return
         entries = [each for digit in self.outer_depth for each in (digit.extent, digit.stride)]
-        into.add(Stack(self.places, "i64", len(entries) + self.tiling.rows))
+        rows = 0 if self.row_digits else self.tiling.rows
+        into.add(Stack(self.places, "i64", max(len(entries) + rows, 1)))
         for number, entry in enumerate(entries):
             into.assign(Element(self.places, str(number)), str(entry))
 
-    def _find_rows_of_windows(self, into: Block) -> None:
-        """Where each row of a tile begins: the first by division, the others by counting on."""
+    def _find_windows(self, into: Block) -> None:
+        """Where the rows of a tile begin: the first by division, the others by counting on, unless
+        the microkernel knows how far behind it they are."""
         left = self.contraction.left
-        digits = left.row_digits or (Digit(self.contraction.rows, left.row_stride),)
+        digits = row_digits(self.contraction)
         terms: list[tuple[str, int]] = []
         after = 1
         for number, digit in reversed([*enumerate(digits)]):
             value = "row_start" if after == 1 else f"row_start // {after}"
             value += f" % {digit.extent}" if number else ""
+            after *= digit.extent
+            # A tile of whole lines begins with one.
+            if self.row_digits and self.tiling.rows % after == 0:
+                continue
             into.assign(f"digit{number}", value)
             terms.insert(0, (f"digit{number}", digit.stride))
-            after *= digit.extent
+        before = self._batch_terms(left)
+        if self.row_digits:
+            start = flat_index(*before, *terms, offset=left.offset)
+            into.assign(self.left_block, advanced(left.buffer, start))
+            return
+        start = flat_index(*before, offset=left.offset)
+        into.assign(self.left_block, advanced(left.buffer, start))
         into.assign("place", flat_index(*terms))
         first = len(self.outer_depth) * ENTRIES_AN_AXIS
         row = Element(self.places, flat_index(("r", 1), offset=first))

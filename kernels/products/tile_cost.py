@@ -17,6 +17,7 @@ from graphc.kernels.products.contraction import (
     parts_of,
 )
 from graphc.kernels.products.microkernel import ITEM_BYTES, vector_segments
+from graphc.kernels.products.tile_places import digits_of_tile
 
 HALVED_VECTOR_BYTES = 64
 FAR_STEP_CYCLES = 1  # a step of depth whose row of the panel is not in the first cache, ...
@@ -36,6 +37,9 @@ LANE_SUM_CYCLES = 8  # adding up the lanes of one accumulator
 TRANSPOSE_CYCLES = 1.0  # an element packed by transposing in registers
 COPY_CYCLES = 1.5  # an element packed one by one
 PLACE_CYCLES = 3  # to find a row of windows
+# To load an element of a row whose distance from the first is part of the code; else that is
+# loaded, too.
+KNOWN_PLACE_LOAD_CYCLES = 0.5
 TURN_CYCLES = 4  # from the end of a line of a window to the next
 RUN_CYCLES = 10  # the loop over a row that is computed while it is packed
 SCALAR_REST = 4  # times what an element of a vector takes: one behind the last whole vector
@@ -53,7 +57,7 @@ def estimated_cycles(contraction: Contraction, tiling: Tiling) -> float:
                 tile = _outer_cycles(contraction, rows, columns, tiling)
             else:
                 tile = _inner_cycles(contraction, rows, columns, tiling)
-            tile += _window_cycles(contraction, rows)
+            tile += _window_cycles(contraction, rows, tiling)
             epilogue = rows * _epilogue_cycles(contraction, columns, tiling)
             cycles += panels * blocks * (tile + epilogue + MACHINE.call_cycles)
         if tiling.packing != "none":
@@ -122,7 +126,10 @@ def _outer_cycles(contraction: Contraction, rows: int, columns: int, tiling: Til
         MACHINE.narrow_fma_cycles if halved and segment.lanes < tiling.lanes else 1.0
         for segment in segments
     )
-    narrow, loads = has_narrow_vectors(contraction.dtype, tiling.lanes), rows + len(segments)
+    narrow = has_narrow_vectors(contraction.dtype, tiling.lanes)
+    loads = rows + len(segments)
+    if digits_of_tile(contraction, tiling):
+        loads = ceil(rows * KNOWN_PLACE_LOAD_CYCLES) + len(segments)
     if narrow:
         step = max(rows * fma, NARROW_LOAD_CYCLES * loads, NARROW_STEP_CYCLES)
     else:
@@ -186,13 +193,14 @@ def _page_cycles(depth: int, step_bytes: int) -> float:
     return FAR_PAGE_CYCLES * pages if depth * pages > MACHINE.near_pages else 0.0
 
 
-def _window_cycles(contraction: Contraction, rows: int) -> float:
+def _window_cycles(contraction: Contraction, rows: int, tiling: Tiling) -> float:
     """To find the rows of a tile in windows, and to go on from line to line of them."""
     left = contraction.left
     if not left.is_windowed:
         return 0.0
     inner = left.column_digits[-1].extent if left.column_digits else contraction.depth
-    return rows * PLACE_CYCLES + contraction.depth / max(inner, 1) * TURN_CYCLES
+    places = 1 if digits_of_tile(contraction, tiling) else rows
+    return places * PLACE_CYCLES + contraction.depth / max(inner, 1) * TURN_CYCLES
 
 
 def _inner_cycles(contraction: Contraction, rows: int, columns: int, tiling: Tiling) -> float:

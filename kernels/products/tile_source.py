@@ -377,7 +377,8 @@ class _Writer:
         dtype, tiling = self.contraction.dtype, self.tiling
         if self.contraction.left.is_windowed:
             outer_axes = len(self.operands.outer_depth)
-            return window_microkernel(dtype, rows, columns, tiling.lanes, outer_axes)
+            digits = self.operands.row_digits
+            return window_microkernel(dtype, rows, columns, tiling.lanes, outer_axes, digits)
         make = microkernel if tiling.form == "outer" else inner_microkernel
         return make(dtype, rows, columns, tiling.lanes, self.operands.indices())
 

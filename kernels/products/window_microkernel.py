@@ -2,7 +2,9 @@
 
 The address of an element is f(row) + g(depth), where the rows of a tile are positions of a window,
 which stand in lines of an image, and the depth goes through the lines of a window. So a convolution
-reads its windows where they are.
+reads its windows where they are. Where all tiles have their rows at the same distances from their
+first one, these distances are part of the code: there are more rows than registers for addresses,
+so a distance that is not known costs a load beside that of the element.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from graphc.ir.lowering import Digit
 from graphc.kernels.loops.language.source import Microkernel
 from graphc.kernels.products.microkernel import (
     MicrokernelText,
@@ -39,16 +42,24 @@ class _Turn:
 
 
 def window_microkernel(
-    dtype: str, rows: int, columns: int, lanes: int, outer_axes: int
+    dtype: str,
+    rows: int,
+    columns: int,
+    lanes: int,
+    outer_axes: int,
+    row_digits: tuple[Digit, ...] = (),
 ) -> Microkernel:
     """c[r, q] = sum over the steps k of the depth of a[r, k] * b[k, q], for r < rows and
     q < columns.
 
     The depth is `outer_axes` axes around one of `depth` steps, whose stride is a_depth_stride. What
     `places` holds, as i64: for each outer axis, the innermost first, how many steps it has and how
-    far each leads, in elements of a; then where each row begins. b's rows stand b_depth_stride
-    apart, in the order of the steps. `a_row_stride` and `ahead` are not read. The rest, and Raises,
-    is as `microkernel` has it.
+    far each leads, in elements of a; then where each row begins, unless `row_digits` say that. b's
+    rows stand b_depth_stride apart, in the order of the steps. `a_row_stride` and `ahead` are not
+    read. The rest, and Raises, is as `microkernel` has it.
+
+    row_digits: how rows are counted from the first one on, which is at `a`, the slowest digit
+    first.
     """
     check_tile(dtype, rows, columns, lanes)
     text = MicrokernelText(dtype)
@@ -61,8 +72,10 @@ def window_microkernel(
     for turn in turns:
         _entry(text, f"{turn.counter}_count", ENTRIES_AN_AXIS * turn.number)
         _entry(text, f"{turn.base}_step", ENTRIES_AN_AXIS * turn.number + 1)
-    for r in range(rows):
-        _entry(text, f"%a_row{r}", ENTRIES_AN_AXIS * outer_axes + r)
+    starts = row_starts(row_digits)[:rows] if row_digits else []
+    if not row_digits:
+        for r in range(rows):
+            _entry(text, f"%a_row{r}", ENTRIES_AN_AXIS * outer_axes + r)
     text.add("%any = icmp ne i64 %depth, 0")
     text.add("br i1 %any, label %step, label %done")
 
@@ -77,13 +90,13 @@ def window_microkernel(
         # An axis begins anew where one further out takes a step, and stays inside of it.
         counters = [_after(turn, other, turn.counter, "0") for other in turns]
         _merge(text, f"i64 {turn.counter}", "0", turn.counter, counters, again)
-        starts = [_after(turn, other, turn.base, f"{other.base}_next") for other in turns]
-        _merge(text, f"ptr {turn.base}", "%a", turn.base, starts, again)
+        lines = [_after(turn, other, turn.base, f"{other.base}_next") for other in turns]
+        _merge(text, f"ptr {turn.base}", "%a", turn.base, lines, again)
     for r, q in accumulators:
         following = f"%next_c{r}_{q}"
         zero, name = "zeroinitializer", f"{kinds[r, q]} %c{r}_{q}"
         _merge(text, name, zero, following, [following] * len(turns), again)
-    multiply_step(text, rows, segments)
+    multiply_step(text, rows, segments, starts)
     for operand in "ab":
         text.element(f"%next_{operand}_k", f"%{operand}_k", f"%{operand}_depth_stride")
     text.add("%next_k = add i64 %k, 1")
@@ -101,8 +114,23 @@ def window_microkernel(
     store_rows(text, rows, segments)
     text.add("ret void")
     name = f"window_microkernel_{dtype}_{rows}x{columns}_in_{outer_axes + 1}"
+    name += _suffix(row_digits)
     made = text.function(name, "b_depth_stride", "places")
     return Microkernel(name, dtype, rows, columns, lanes, made, is_indexed=True)
+
+
+def row_starts(digits: tuple[Digit, ...]) -> list[int]:
+    """Where each of the rows that the digits count begins, in elements from the first one."""
+    places = [0]
+    for digit in digits:
+        places = [place + n * digit.stride for place in places for n in range(digit.extent)]
+    return places
+
+
+def _suffix(row_digits: tuple[Digit, ...]) -> str:
+    """The distances of rows in a name."""
+    counted = [f"{digit.extent}x{digit.stride}" for digit in row_digits]
+    return f"_of_{'_'.join(counted)}".replace("-", "m") if counted else ""
 
 
 def _entry(text: MicrokernelText, result: str, number: int) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from graphc.ir.lowering import Digit
 from graphc.ir.op import Array
 from graphc.kernels.loops.language.source import Microkernel
 from graphc.kernels.native.llvm import compile_ir, default_target
@@ -145,6 +146,27 @@ def test_products_of_windows(outer: tuple[int, ...], dtype: str, side: Side) -> 
         c = guarded(np.full((ROWS, stride), np.nan, FUNCTIONS[dtype]), side)
         call(inner, a, 0, 2 * ROWS, b, columns, c, stride, places, 0)
         np.testing.assert_array_equal(c[:, :columns], taken.T @ w)
+
+
+@pytest.mark.parametrize("side", SIDES)
+@pytest.mark.parametrize("dtype", FUNCTIONS)
+@pytest.mark.parametrize("rows", [6, 4])
+def test_products_of_windows_whose_rows_are_known(rows: int, dtype: str, side: Side) -> None:
+    """Two lines of three, in reverse; a tile may end within the second."""
+    lanes, rng, columns, depth = lanes_of(dtype), np.random.default_rng(4), 5, 4
+    digits = (Digit(2, 10), Digit(3, -2))
+    call = _caller(window_microkernel(dtype, rows, columns, lanes, 1, digits))
+    stride = padded_columns(dtype, columns, lanes)
+    starts = np.array([4, 2, 0, 14, 12, 10])[:rows]
+    # Two turns of `depth` steps, which read every element between the first and the last of a row.
+    x = _whole_numbers(rng, dtype, starts.max() + 2 * depth)
+    taken = np.stack([x[start : start + 2 * depth] for start in starts])
+    w = _whole_numbers(rng, dtype, 2 * depth, columns)
+    places = guarded(np.array([2, depth], np.int64), side, writable=False)
+    a, b = (guarded(each, side, writable=False) for each in (x, w))
+    c = guarded(np.full((rows, stride), np.nan, FUNCTIONS[dtype]), side)
+    call(depth, a[starts[0] :], 0, 1, b, columns, c, stride, places, 0)
+    np.testing.assert_array_equal(c[:, :columns], taken @ w)
 
 
 @pytest.mark.parametrize("side", SIDES)

@@ -20,7 +20,7 @@ from graphc.kernels.products.contraction import LONGEST_WINDOWED_DEPTH, MOST_DIG
 from graphc.kernels.products.tiling import Tilings
 
 # An element of windows that is copied, stored and loaded again.
-COPIED_ELEMENT_CYCLES = 0.6
+COPIED_ELEMENT_CYCLES = 0.4
 
 
 def reading_windows(product: Node, tilings: Tilings) -> Node:
