@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
 from graphc.declare.functional.loop_states import by_count, by_slices
 from graphc.declare.hyperparameters import as_count
@@ -52,39 +53,17 @@ def generate(
     those of another shape, and as `gc.random.sample_logits` does.
     """
     count = as_count("generate: length", length, 1)
-    known = _check(prompt, given, count)
     last = None if end is None else as_integer(end)
-    graph = prompt.graph
-    batch, n = prompt.shape
-    places = graph.iota((count,), i32)
-    is_given = places < (n if given is None else given)
-    rest = build.broadcast_to(graph.constant(0, i32), (batch, count - known))
-    start = build.concatenate([prompt, rest], 1)
-    start = ops.where(is_given, start, 0 if last is None else last)
     room = count if window is None else as_count("generate: window", window, 1)
-    caches: list[_CarriedCache] = []
-
-    def step(carries: Sequence[Node]) -> list[Node]:
-        tokens, position, ended = carries
-        cache = _CarriedCache(min(room, count), position)
-        caches.append(cache)
-        token = build.sum(ops.where(ops.equal(places, position), tokens, 0), 1, keepdims=True)
-        scores = scores_of(token, cache)
-        drawn = _drawn(scores, prompt, temperature, top_k, top_p)
-        is_next = ops.logical_and(ops.equal(places, position + 1), ops.logical_not(is_given))
-        if last is not None:
-            drawn = ops.where(ended, last, drawn)
-            behind = build.any(is_next)
-            ended = ops.logical_or(ended, ops.logical_and(behind, ops.equal(drawn, last)))
-        tokens = ops.where(is_next, build.expand_dims(drawn, 1), tokens)
-        return [tokens, position + 1, ended]
-
-    none = build.broadcast_to(graph.constant(False), (batch,))
-    carries = [start, graph.constant(0, i32), none]
+    start, is_given = _start(prompt, given, count, 0 if last is None else last)
+    graph = prompt.graph
+    none_ended = build.broadcast_to(graph.constant(False), prompt.shape[:1])
+    carries = [start, graph.constant(0, i32), none_ended]
+    one = _Step(scores_of, is_given, min(room, count), temperature, top_k, top_p, last)
     if last is None:
-        complete = _with_caches(by_slices(graph, count - 1), caches)
+        complete = _with_caches(by_slices(graph, count - 1), one.caches)
         (tokens, *_), _ = loops.scan(
-            lambda given, _: (step(given), []), carries, [], count - 1, complete=complete
+            lambda given, _: (one(given), []), carries, [], count - 1, complete=complete
         )
         return tokens
 
@@ -92,7 +71,60 @@ def generate(
         _, position, ended = carries
         return ops.logical_and(position < count - 1, build.any(ops.logical_not(ended)))
 
-    return loops.while_loop(holds, step, carries, _with_caches(by_count(graph), caches))[0]
+    return loops.while_loop(holds, one, carries, _with_caches(by_count(graph), one.caches))[0]
+
+
+def _start(prompt: Node, given: Node | None, count: int, filling: int) -> tuple[Node, Node]:
+    """The tokens before the first step, [batch, count], and which places are given, [count]."""
+    known = _check(prompt, given, count)
+    graph = prompt.graph
+    is_given = graph.iota((count,), i32) < (known if given is None else given)
+    rest = build.broadcast_to(graph.constant(0, i32), (prompt.shape[0], count - known))
+    return ops.where(is_given, build.concatenate([prompt, rest], 1), filling), is_given
+
+
+@dataclass
+class _Step:
+    """One more token of each text: what the loop carries is the tokens, the place that is read,
+    and which texts have ended.
+
+    is_given: the places of the prompt, [count]. room: how many tokens a cache has. last: the token
+    that ends a text. caches: those that have been made, one for each time that it is called.
+    """
+
+    scores_of: Callable[[Node, KeyValueCache], Node]
+    is_given: Node
+    room: int
+    temperature: float
+    top_k: int | None
+    top_p: float | None
+    last: int | None
+    caches: list[_CarriedCache] = field(default_factory=list)
+
+    def __call__(self, carries: Sequence[Node]) -> list[Node]:
+        tokens, position, ended = carries
+        places = tokens.graph.iota((tokens.shape[1],), i32)
+        token = build.sum(ops.where(ops.equal(places, position), tokens, 0), 1, keepdims=True)
+        drawn = self._drawn(token, position)
+        is_next = ops.logical_and(ops.equal(places, position + 1), ops.logical_not(self.is_given))
+        if self.last is not None:
+            drawn = ops.where(ended, self.last, drawn)
+            at_end = ops.logical_and(build.any(is_next), ops.equal(drawn, self.last))
+            ended = ops.logical_or(ended, at_end)
+        tokens = ops.where(is_next, build.expand_dims(drawn, 1), tokens)
+        return [tokens, position + 1, ended]
+
+    def _drawn(self, token: Node, position: Node) -> Node:
+        """The token that follows each text's, [batch, 1], at a position: [batch]."""
+        cache = _CarriedCache(self.room, position)
+        self.caches.append(cache)
+        scores = self.scores_of(token, cache)
+        if not isinstance(scores, Node):
+            raise TypeError(_located(f"scores of the next token expected, not {shown(scores)}"))
+        if scores.shape[:2] != (token.shape[0], 1) or scores.rank != 3:
+            raise ShapeError(_located(f"scores [batch, 1, tokens] expected, not {scores.type}"))
+        rows = scores[:, 0]
+        return build.cast(sample_logits(rows, self.temperature, self.top_k, self.top_p), i32)
 
 
 def _check(prompt: Node, given: Node | None, length: int) -> int:
@@ -109,17 +141,6 @@ def _check(prompt: Node, given: Node | None, length: int) -> int:
         problem = f"a prompt of 1 to {length} tokens expected, not {prompt.type}"
         raise ShapeError(_located(problem))
     return extent
-
-
-def _drawn(
-    scores: Node, prompt: Node, temperature: float, top_k: int | None, top_p: float | None
-) -> Node:
-    """The next token of each text, [batch]."""
-    if not isinstance(scores, Node):
-        raise TypeError(_located(f"scores of the next token expected, not {shown(scores)}"))
-    if scores.shape[:2] != (prompt.shape[0], 1) or scores.rank != 3:
-        raise ShapeError(_located(f"scores [batch, 1, tokens] expected, not {scores.type}"))
-    return build.cast(sample_logits(scores[:, 0], temperature, top_k, top_p), i32)
 
 
 class _CarriedCache(KeyValueCache):
