@@ -73,8 +73,10 @@ class KernelProfile:
     one, the median over all rounds; share: of the sum of all kernels.
     threads: that call it. thread_nanoseconds: in the kernel, by thread; wait_nanoseconds: for
     other threads behind it, the mean over all threads of the step.
-    calls: in one step. bytes: read and written at the least. flops: two for each multiply-add of a
-    product, one for any other element; dtype: "f32" or "f64", that of the arithmetic.
+    calls: in one step, counted: in a loop one for each of its steps, the mean where they differ.
+    Times, bytes and flops are those of all calls.
+    bytes: read and written at the least. flops: two for each multiply-add of a product, one for any
+    other element; dtype: "f32" or "f64", that of the arithmetic.
     roofline_share: the least time on this machine over the time measured; bound: what sets the
     least time, "compute" or a level of memory. See graphc.profiling.roofline.
     ops: names of the ops computed, in order. saving: None for an unfused kernel, and for one that
@@ -88,7 +90,7 @@ class KernelProfile:
     threads: int
     thread_nanoseconds: tuple[float, ...]
     wait_nanoseconds: float
-    calls: int
+    calls: float
     bytes: int
     flops: int
     dtype: str

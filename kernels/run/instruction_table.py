@@ -29,7 +29,7 @@ from graphc.kernels.run.memory import aligned_empty
 from graphc.kernels.run.pool import ThreadPool
 
 # Words of a %Record, and of the memory that threads must not share when they write.
-_RECORD_WORDS = 4
+_RECORD_WORDS = 5
 _LINE_WORDS = 16
 
 # The low bits of a walk's result hold the status, the rest the row.
@@ -87,6 +87,7 @@ class Timing:
                  instruction, over all walks; 0 without a pool
     spans        int64 (threads, instructions, 2): when the thread started the kernel in the last
                  walk and when that was done; 0, 0 for a kernel that it does not call
+    calls        int64 (instructions,): of the instruction's kernel by one thread, over all walks
     end          when the last walk was over on all threads
     nanoseconds  wall time of the whole call; some 300 of them are the call from Python
     repeats      walks
@@ -95,6 +96,7 @@ class Timing:
     busy: NDArray[np.int64]
     waits: NDArray[np.int64]
     spans: NDArray[np.int64]
+    calls: NDArray[np.int64]
     end: int
     nanoseconds: int
     repeats: int
@@ -279,7 +281,8 @@ class InstructionTable:
         padded = -(-words // _LINE_WORDS) * _LINE_WORDS
         memory = aligned_empty(POINTER_BYTES * self.threads * padded, POINTER_BYTES * _LINE_WORDS)
         memory[:] = 0
-        return memory.view(np.int64).reshape(self.threads, -1, _RECORD_WORDS)
+        own = memory.view(np.int64).reshape(self.threads, padded)[:, :words]
+        return own.reshape(self.threads, len(self) + 1, _RECORD_WORDS)
 
     @contextmanager
     def _stepping(self, steps: Sequence[int]) -> Iterator[None]:
@@ -310,13 +313,14 @@ class InstructionTable:
 
 def _timing(records: NDArray[np.int64], nanoseconds: int, repeats: int) -> Timing:
     """records: int64 (threads, rows + 1, words), as %Record says."""
-    busy, waits_before, starts, ends = np.moveaxis(records, -1, 0)
+    busy, waits_before, starts, ends, calls = np.moveaxis(records, -1, 0)
     # What stands before a row, or behind the last one, was waited for behind the row before it.
     waits = waits_before[:, 1:].copy()
     if waits.size:
         waits[:, 0] += waits_before[:, 0]
     spans = np.stack([starts[:, :-1], np.where(starts[:, :-1], ends[:, :-1], 0)], -1)
-    return Timing(busy[:, :-1].copy(), waits, spans, int(ends.max()), nanoseconds, repeats)
+    by_row = calls[:, :-1].max(0)
+    return Timing(busy[:, :-1].copy(), waits, spans, by_row, int(ends.max()), nanoseconds, repeats)
 
 
 def _check(

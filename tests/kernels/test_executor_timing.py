@@ -98,6 +98,14 @@ def test_timing_without_progress_is_an_error(executor: Executor) -> None:
 
 def test_cycles_are_those_of_the_first_thread_and_its_waits() -> None:
     busy, waits = int64(200, 100).reshape(1, 2), int64(100, 0).reshape(1, 2)
-    timing = Timing(busy, waits, np.zeros((1, 2, 2), np.int64), 0, nanoseconds=2000, repeats=4)
+    timing = Timing(
+        busy,
+        waits,
+        np.zeros((1, 2, 2), np.int64),
+        np.ones(2, np.int64),
+        0,
+        nanoseconds=2000,
+        repeats=4,
+    )
     assert timing.cycles.tolist() == [300, 100]
     assert timing.nanoseconds_per_cycle == 5.0

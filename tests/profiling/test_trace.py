@@ -78,7 +78,8 @@ def test_a_timeline_from_stamps() -> None:
     """Thread 0 runs kernels 0 and 1, thread 1 kernel 0 alone; they meet before kernel 1."""
     spans = np.array([[[100, 130], [150, 170]], [[110, 148], [0, 0]]])
     busy, waits = np.zeros((2, 2), np.int64), np.zeros((2, 2), np.int64)
-    timing = Timing(busy, waits, spans, end=180, nanoseconds=1, repeats=1)
+    calls = np.ones(2, np.int64)
+    timing = Timing(busy, waits, spans, calls, end=180, nanoseconds=1, repeats=1)
     assert timeline(timing, 0.5) == (
         Slice(0, 0, 0, 15),
         Slice(0, None, 15, 25),

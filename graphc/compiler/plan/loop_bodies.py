@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from graphc.compiler.legalize.copies import legalize
@@ -41,14 +41,20 @@ class LoopPlan:
     loops: Mapping[Node, LoopPlan]
 
 
+def _again(x: Node, graph: Graph, declare: Callable[..., Node]) -> Node:
+    """An input of a body in another graph, at the user's line that it has."""
+    with graph.at(x.location):
+        return declare(x.name, x.shape, x.dtype)
+
+
 def step_of(loop: Node, tilings: Tilings) -> LoopStep:
     """The step of a loop's node."""
     steps = Steps.of(loop)
     body: Program = steps.body
     carries, slices = steps.carries, steps.slices
     graph = Graph()
-    states = [graph.state(x.name, x.shape, x.dtype) for x in body.inputs[:carries]]
-    given = [graph.input(x.name, x.shape, x.dtype) for x in body.inputs[carries:]]
+    states = [_again(x, graph, graph.state) for x in body.inputs[:carries]]
+    given = [_again(x, graph, graph.input) for x in body.inputs[carries:]]
     values = [value for _, value in body.outputs]
     made = copy_values(values, dict(zip(body.inputs, [*states, *given], strict=True)), graph)
     stacked = []

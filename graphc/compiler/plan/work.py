@@ -36,10 +36,15 @@ class Work:
     dtype: str
 
 
-def work_of(instruction: PlannedInstruction) -> Work:
-    """That of a call as often as it is made; what a call works on stays as large."""
-    once, calls = _work_of_a_call(instruction), instruction.repeats
-    return replace(once, bytes=calls * once.bytes, flops=calls * once.flops)
+def work_of(instruction: PlannedInstruction, calls: float | None = None) -> Work:
+    """That of a call as often as it is made; what a call works on stays as large.
+
+    calls: how often, as counted in a run; the plan's number unless given, in which a loop whose
+    steps are open has one.
+    """
+    once = _work_of_a_call(instruction)
+    made = instruction.repeats if calls is None else calls
+    return replace(once, bytes=round(made * once.bytes), flops=round(made * once.flops))
 
 
 def _work_of_a_call(instruction: PlannedInstruction) -> Work:

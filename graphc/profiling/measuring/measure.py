@@ -137,7 +137,8 @@ def measure(
     tick = clock.nanoseconds_per_cycle()
     fused, unfused = both
     elapsed = [each.median(lambda timing: timing.cycles) * tick for each in both]
-    saved = savings(fused.program, unfused.program, elapsed[0].tolist(), elapsed[1].tolist())
+    calls = [each.median(lambda timing: timing.calls) for each in both]
+    saved = savings(fused.program, unfused.program, *(each.tolist() for each in (*elapsed, *calls)))
     ratios = [slow / fast for fast, slow in zip(fused.steps, unfused.steps, strict=True)]
     return DisplayedProfile(
         program=name,
@@ -175,6 +176,7 @@ def _step_profile(
     elapsed = measured.median(lambda timing: timing.cycles) * tick
     busy = measured.median(lambda timing: timing.busy) * tick
     waits = measured.median(lambda timing: timing.waits.mean(0)) * tick
+    calls = measured.median(lambda timing: timing.calls)
     total = float(elapsed.sum())
     together = loaded.table.threads
     kernels = []
@@ -183,6 +185,7 @@ def _step_profile(
         kernels.append(
             _kernel_profile(
                 instruction,
+                calls=float(calls[row]),
                 nanoseconds=float(elapsed[row]),
                 total=total,
                 thread_nanoseconds=tuple(busy[:threads, row].tolist()),
@@ -206,6 +209,7 @@ def _step_profile(
 def _kernel_profile(
     instruction: PlannedInstruction,
     *,
+    calls: float,
     nanoseconds: float,
     total: float,
     thread_nanoseconds: tuple[float, ...],
@@ -213,7 +217,7 @@ def _kernel_profile(
     roofline: Roofline,
     saving: Saving | None,
 ) -> KernelProfile:
-    nodes, work = nodes_of(instruction), work_of(instruction)
+    nodes, work = nodes_of(instruction), work_of(instruction, calls)
     roof = roofline.roof(work.bytes, work.working_set, work.flops, work.dtype)
     # A kernel that the clock did not see has no rates.
     rate = 1 / nanoseconds if nanoseconds else 0.0
@@ -225,7 +229,7 @@ def _kernel_profile(
         threads=len(thread_nanoseconds),
         thread_nanoseconds=thread_nanoseconds,
         wait_nanoseconds=wait_nanoseconds,
-        calls=1,
+        calls=calls,
         bytes=work.bytes,
         flops=work.flops,
         dtype=work.dtype,

@@ -17,8 +17,11 @@ def savings(
     unfused: LoadedProgram,
     fused_nanoseconds: Sequence[float],
     unfused_nanoseconds: Sequence[float],
+    fused_calls: Sequence[float],
+    unfused_calls: Sequence[float],
 ) -> list[Saving | None]:
-    """One a row of the fused program; None for rows that no op of their own has.
+    """One a row of the fused program; None for rows that no op of their own has. Times and calls
+    are those of the rows.
 
     Both programs were the same, node by node, when their nodes were grouped.
     """
@@ -39,7 +42,7 @@ def savings(
             continue
         rows = [row for node in group.nodes for row in charged.pop(node, [])]
         nanoseconds = sum(float(unfused_nanoseconds[row]) for row in rows)
-        moved = sum(work_of(unfused.plan.instructions[row]).bytes for row in rows)
+        moved = _moved(unfused, rows, unfused_calls)
         mine = own[group]
         kept = set(group.outputs)
         found.append(
@@ -48,7 +51,7 @@ def savings(
                 unfused_nanoseconds=nanoseconds,
                 unfused_bytes=moved,
                 nanoseconds=nanoseconds - sum(float(fused_nanoseconds[row]) for row in mine),
-                bytes=moved - sum(work_of(fused.plan.instructions[row]).bytes for row in mine),
+                bytes=moved - _moved(fused, mine, fused_calls),
                 intermediates=tuple(
                     Value(label(node), str(node.type), node.type.nbytes)
                     for node in group.nodes
@@ -57,6 +60,11 @@ def savings(
             )
         )
     return found
+
+
+def _moved(program: LoadedProgram, rows: Sequence[int], calls: Sequence[float]) -> int:
+    """The bytes of some rows."""
+    return sum(work_of(program.plan.instructions[row], calls[row]).bytes for row in rows)
 
 
 def _own_rows(instructions: Sequence[PlannedInstruction]) -> dict[object, list[int]]:

@@ -113,7 +113,7 @@ def _kernel_table(step: StepProfile, width: int) -> Iterator[Text]:
     figures = [
         column("us", (microseconds(k.nanoseconds) for k in kernels)),
         column("share", (percent(k.share) for k in kernels)),
-        column("calls", (str(k.calls) for k in kernels), 4),
+        column("calls", (f"{k.calls:.4g}" for k in kernels), 4),
         column("bytes", (scaled(k.bytes, "B") for k in kernels)),
         column("FLOPs", (scaled(k.flops) for k in kernels)),
         column("GB/s", (significant(k.gigabytes_per_second) for k in kernels)),
@@ -121,11 +121,17 @@ def _kernel_table(step: StepProfile, width: int) -> Iterator[Text]:
         column("roof", (roof(k.roofline_share, k.is_rough) for k in kernels)),
         column("bound", (k.bound for k in kernels), 2),
     ]
+    if any(k.calls > 1 for k in kernels):
+        figures.insert(3, column("us a call", (_of_a_call(k) for k in kernels), 4))
     if step.shared_kernels:
         figures.insert(2, column("wait us", (microseconds(k.wait_nanoseconds) for k in kernels), 1))
         figures.insert(3, column("threads", (str(k.threads) for k in kernels), 3))
     names = column("kernel", (k.name for k in kernels))
     return table(names, figures, [_details(kernel) for kernel in kernels], width)
+
+
+def _of_a_call(kernel: KernelProfile) -> str:
+    return microseconds(kernel.nanoseconds / max(kernel.calls, 1))
 
 
 def _details(kernel: KernelProfile) -> str:

@@ -62,9 +62,9 @@ _TYPES = """\
 %Table = type { ptr, i64, ptr, i64, ptr, i64, ptr, i64, ptr, i64, ptr, i64, i64, i64, i64 }
 ; What a thread's clock showed for a row: 0 cycles in its kernel and 1 cycles spent waiting for
 ; other threads before it, both summed over all walks; 2 when it started the kernel in the last
-; walk, and 3 when that was done. One more record than rows: its waits are those at the end of a
-; walk.
-%Record = type { i64, i64, i64, i64 }
+; walk, 3 when that was done, and 4 how often it called it, in all walks. One more record than rows:
+; its waits are those at the end of a walk.
+%Record = type { i64, i64, i64, i64, i64 }
 
 declare i64 @llvm.readcyclecounter()
 """
@@ -182,6 +182,10 @@ define internal i64 @record_kernel(ptr %records, i64 %row, i64 %clock) alwaysinl
   store i64 %clock, ptr %start.field
   %end.field = getelementptr %Record, ptr %records, i64 %row, i32 3
   store i64 %now, ptr %end.field
+  %calls.field = getelementptr %Record, ptr %records, i64 %row, i32 4
+  %calls.before = load i64, ptr %calls.field
+  %calls.after = add i64 %calls.before, 1
+  store i64 %calls.after, ptr %calls.field
   ret i64 %now
 }
 
