@@ -39,6 +39,10 @@ CASES: dict[str, tuple[bool, str, dict[str, tuple[float, float]]]] = {
     "text_classifier": (False, "--epochs 4", {"test accuracy, attention to pairs": (0.9, 1)}),
     "linear_regression": (False, "--features 10", {}),
     "gpt": (False, "--epochs 1 --length 80", {"bits a character": (2.5, 4.2)}),
+    "char_lstm": (False, "--epochs 1 --length 80", {"bits a character": (2, 4.2)}),
+    "neural_ode": (
+        True, "--epochs 10", {"error after 1 seconds": (0, 0.3), "error after 5 seconds": (0, 1.5)}
+    ),
     "sort": (False, "--steps 300", {"digits in their place": (0.5, 1)}),
     "vae": (True, "--epochs 5", {"bound": (20, 36)}),
     "forecast": (True, "--epochs 3", {"error 1 ahead": (0, 0.5), "error 14 ahead": (0, 1)}),
