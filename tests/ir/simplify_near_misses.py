@@ -20,21 +20,30 @@ from tests.ir.simplify_case import (
     Write,
     by_axis,
     constant,
+    swap,
 )
+from tests.ir.simplify_pooling_cases import rows
+from tests.ir.simplify_window_cases import added, placed
 
 
 @dataclass(frozen=True)
 class NearMiss:
-    """`write(*inputs)` stays what it is, since `why`."""
+    """`write(*inputs)` stays what it is, since `why`; with a `rule`, that one does not fire."""
 
     why: str
     write: Write
     shapes: tuple[tuple[Any, ...], ...] = (PAIRS,)
     dtypes: tuple[str, ...] = ()
+    rule: str = ""
 
 
 def shifted_sum(x: Node) -> Node:
     return by_axis(reduce.sum_, ops.exp(x - by_axis(reduce.max_, x, 1)), 1)
+
+
+def by_columns(x: Node, ct: Node) -> Node:
+    """The derivative by a kernel of 2 x 2, of the cotangent's channels as columns."""
+    return swap(rows(x)) @ build.reshape(ct, (-1, int(ct.shape[-1])))  # type: ignore[call-overload]
 
 
 def chosen(x: Node, labels: Node, s: Node, rest: float = 0) -> Node:
@@ -209,6 +218,31 @@ NEAR_MISSES = (
     NearMiss("a mask for each row", lambda r, ct, key: ops.where(
         r > 0, random.dropout(ct, key, rate=0.5), 0), ((4, 1), ROWS, ()),
              dtypes=("float", "float", "i64")),
+    NearMiss("elements of no window between those of one",
+             lambda x: added(x, (2, 6, 3), (3,), (2,)), ((2, 2, 2, 3),)),
+    NearMiss("elements of no window between windows",
+             lambda x: added(x, (2, 6, 3), (3,)), ((2, 2, 2, 3),)),
+    NearMiss("windows overlap", lambda x: added(x, (2, 5, 3), (2,)), ((2, 2, 3, 3),)),
+    NearMiss("what is not chosen is no zero",
+             lambda x, c: ops.where(c > 0, placed(x, (2, 9, 4), 0, 1, 0), 1),
+             ((2, 3, 4), (2, 9, 4))),
+    NearMiss("what is not chosen is -0.0",
+             lambda x, c: ops.where(c > 0, placed(x, (2, 9, 4), 0, 1, 0), -0.0),
+             ((2, 3, 4), (2, 9, 4))),
+    NearMiss("zeros stand among the columns too",
+             lambda x, ct: by_columns(x, placed(ct, (2, 4, 4, 5), 0, 1, 0, 1)),
+             ((2, 5, 5, 2), (2, 2, 4, 3)), rule="product_with_embedded"),
+    NearMiss("zeros stand among the images too",
+             lambda x, ct: by_columns(x, placed(ct, (2, 4, 4, 3), 1, 1, 0, 0)),
+             ((2, 5, 5, 2), (1, 2, 4, 3)), rule="product_with_embedded"),
+    NearMiss("zeros stand between the positions",
+             lambda x, ct: by_columns(x, movement.embed(
+                 ct, shape=(2, 4, 4, 3), starts=(0, 1, 0, 0), steps=(1, 2, 1, 1))),
+             ((2, 5, 5, 2), (2, 2, 4, 3)), rule="product_with_embedded"),
+    NearMiss("axes are split", lambda x, c: ops.where(
+        c > 0, build.reshape(ops.exp(x), (4, 3)), 0), ((2, 6), ROWS)),
+    NearMiss("what is not chosen of joined axes is no zero", lambda x, c: ops.where(
+        c > 0, build.reshape(ops.exp(x), (2, 12)), 1), ((2, 4, 3), (2, 12))),
     NearMiss("matmul of what it is", lambda x: contract.matmul(
         x, x, transpose_x=True, transpose_y=False), (ROWS,)),
 )  # fmt: skip

@@ -106,7 +106,8 @@ def test_near_misses_stay(case: NearMiss, dtype: str) -> None:
     written = case.write(*inputs)
     firings: list[Firing] = []
     program = rewrite(program_of(inputs, written), EVERY_RULE, firings.append)
-    assert program.roots == (written,), [firing.rule for firing in firings]
+    fired = [firing.rule for firing in firings]
+    assert case.rule not in fired if case.rule else program.roots[0] is written, fired
 
 
 def test_every_rule_has_a_case() -> None:
