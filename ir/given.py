@@ -36,6 +36,13 @@ def check_tensors(name: str, *values: object) -> None:
             raise TypeError(located(problem, callers_location()))
 
 
+def check_flag(name: str, value: object) -> None:
+    """Raises TypeError, which begins with `name`, unless `value` is True or False."""
+    if not isinstance(value, bool | np.bool_):
+        problem = f"{name}: True or False expected, not {shown(value)}"
+        raise TypeError(located(problem, callers_location()))
+
+
 def as_integer(value: Any) -> int:
     """A whole number of Python or of numpy. Raises TypeError for all else, True and 1.0 too."""
     if not isinstance(value, bool | np.bool_):

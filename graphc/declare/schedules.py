@@ -13,6 +13,7 @@ from itertools import pairwise
 from typing import Literal
 
 from graphc.declare.hyperparameters import check_number
+from graphc.ir.flags import checks_flags
 from graphc.ir.given import as_integer, is_one_of, shown
 from graphc.ir.types import each_of
 
@@ -134,6 +135,7 @@ def polynomial(rate: float, length: int, power: float = 1.0, floor: float = 0.0)
     )
 
 
+@checks_flags
 def one_cycle(
     max_rate: float,
     length: int,

@@ -28,6 +28,7 @@ from graphc.functions.mode import Mode, check_options
 from graphc.functions.program import Updates, described, open_dimensions, program_of
 from graphc.functions.sizes import size_text, warn_of_many
 from graphc.ir.dims import Dim
+from graphc.ir.flags import checks_flags
 from graphc.ir.given import as_integer
 from graphc.ir.graph import Node
 from graphc.ir.op import Array
@@ -46,6 +47,7 @@ _Key = tuple[tuple[int, ...], tuple[str, ...]]
 _IN_PLACE = 0x0001 | 0x0100
 
 
+@checks_flags
 def function(
     inputs: Node | Sequence[Node],
     outputs: Nodes,
@@ -213,6 +215,7 @@ class Function:
         with self._gate.entered(loaded, self.program.name):
             self._run(loaded, values, times)
 
+    @checks_flags
     def row_loop(
         self,
         arrays: Sequence[Any],

@@ -6,8 +6,8 @@ import math
 import numbers
 from collections.abc import Collection
 
-from graphc.declare.hyperparameters import check_flag, check_number, integer_of
-from graphc.ir.given import is_one_of, shown
+from graphc.declare.hyperparameters import check_number, integer_of
+from graphc.ir.given import check_flag, is_one_of, shown
 
 
 def check_count(estimator: str, name: str, value: object) -> None:

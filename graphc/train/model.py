@@ -17,6 +17,7 @@ from graphc.functions.function import Function
 from graphc.functions.mode import Mode, check_options
 from graphc.functions.program import Updates
 from graphc.inspect.summary import print_memory, print_summary
+from graphc.ir.flags import checks_flags
 from graphc.ir.graph import Node
 from graphc.train.callbacks.callback import Callback
 from graphc.train.callbacks.history import History
@@ -96,6 +97,7 @@ class Model(ModelParts):
 
     # --- compiling ---------------------------------------------------------------------------
 
+    @checks_flags
     def compile(
         self,
         optimizer: Optimizer | None = None,
@@ -175,6 +177,7 @@ class Model(ModelParts):
 
     # --- running -----------------------------------------------------------------------------
 
+    @checks_flags
     def fit(
         self,
         x: Any,
@@ -234,6 +237,7 @@ class Model(ModelParts):
         )
         return training_of(self, self._functions, given, validation, how).run()
 
+    @checks_flags
     def evaluate(
         self,
         x: Any,
@@ -285,6 +289,7 @@ class Model(ModelParts):
         batch. Raises as `fit` does."""
         return self.predict_function(*matched(self.inputs, x, "x"))
 
+    @checks_flags
     def predict(self, x: Any, batch_size: int | None = None, *, use_ema: bool = False) -> Any:
         """The outputs for all rows, in the structure of the outputs. Raises as `fit` does.
 
@@ -295,6 +300,7 @@ class Model(ModelParts):
         run = self._functions_by(use_ema).predict
         return predict_rows(run, self.inputs, self.outputs, x, rows)
 
+    @checks_flags
     def predict_classes(
         self, x: Any, batch_size: int | None = None, *, use_ema: bool = False
     ) -> Array:
@@ -340,6 +346,7 @@ class Model(ModelParts):
 
     # --- saving ------------------------------------------------------------------------------
 
+    @checks_flags
     def save(self, path: str | os.PathLike[str], weights_only: bool = False) -> None:
         """Writes the model, which `gc.load_model` reads, with the values of all states, as
         safetensors: `model.save("digits.safetensors")`. `weights_only` writes the weights alone.
@@ -358,6 +365,7 @@ class Model(ModelParts):
             stored = stored_model(content, self.variables, self.states)
         stored.write(path)
 
+    @checks_flags
     def load(
         self, path: str | os.PathLike[str], weights_only: bool = False, allow_nan: bool = False
     ) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 from graphc.ir.argument_checks import problem_with
 from graphc.ir.dims import Extent
 from graphc.ir.errors import DTypeError, ShapeError
+from graphc.ir.flags import checks_flags
 from graphc.ir.functions.arrays.shaping import expand_dims, reshaped
 from graphc.ir.functions.reductions import max as greatest_of
 from graphc.ir.functions.reductions import softmax
@@ -25,6 +26,7 @@ from graphc.ir.types import i32
 HEADS = -3
 
 
+@checks_flags
 def attention(
     q: Any,
     k: Any,
@@ -76,6 +78,7 @@ def attention(
     return reshaped(result, (*result.shape[:-4], *result_shape[HEADS:]))
 
 
+@checks_flags
 def attention_weights(
     q: Any,
     k: Any,

@@ -13,6 +13,7 @@ from graphc.ir.argument_checks import (
 )
 from graphc.ir.dims import Dim, Extent
 from graphc.ir.errors import DTypeError, ShapeError
+from graphc.ir.flags import checks_flags
 from graphc.ir.functions.arrays.shaping import broadcast_to as broadcast_to
 from graphc.ir.functions.arrays.shaping import concatenate as concatenate
 from graphc.ir.functions.arrays.shaping import expand as expand
@@ -186,6 +187,7 @@ def _labels(labels: Any, x: Any) -> Node:
 # --- products --------------------------------------------------------------------------------
 
 
+@checks_flags
 def matmul(x: Any, y: Any, transpose_x: bool = False, transpose_y: bool = False) -> Node:
     """The matrix product, sum_k x_ik y_kj, over the last two axes; axes before them are a batch and
     broadcast.

@@ -6,6 +6,7 @@ from typing import Any
 
 from graphc.ir.argument_checks import axis_of, integer_of, problem_with
 from graphc.ir.errors import DTypeError
+from graphc.ir.flags import checks_flags
 from graphc.ir.functions.arrays.shaping import reshape
 from graphc.ir.functions.arrays.taking import indices_along
 from graphc.ir.functions.build import cast
@@ -56,6 +57,7 @@ def _summable(x: Node, dtype: object, name: str) -> Node:
         raise DTypeError(problem_with(name, x, str(error))) from None
 
 
+@checks_flags
 def sort(x: Any, axis: int | None = -1, *, descending: bool = False) -> Node:
     """The elements in order along `axis`, of x's shape and dtype; all in a row for None.
 
@@ -69,6 +71,7 @@ def sort(x: Any, axis: int | None = -1, *, descending: bool = False) -> Node:
     return ordered.sort(x, axis=axis, descending=descending)
 
 
+@checks_flags
 def argsort(x: Any, axis: int | None = -1, *, descending: bool = False) -> Node:
     """The indices (i64) of the elements in order along `axis`, of x's shape; of all elements in a
     row for None.
@@ -83,6 +86,7 @@ def argsort(x: Any, axis: int | None = -1, *, descending: bool = False) -> Node:
     return ordered.argsort(x, axis=axis, descending=descending)
 
 
+@checks_flags
 def top_k(x: Any, k: int, axis: int = -1, largest: bool = True) -> tuple[Node, Node]:
     """The k greatest elements along `axis`, the greatest first, and their indices (i64): both have
     x's shape with k in the place of the axis. The least k, the least first, unless `largest`.

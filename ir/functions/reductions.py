@@ -7,6 +7,7 @@ from typing import Any
 
 from graphc.ir.argument_checks import axes_of, integer_of, problem_with
 from graphc.ir.errors import DTypeError
+from graphc.ir.flags import checks_flags
 from graphc.ir.functions.arrays.shaping import reshaped, squeeze
 from graphc.ir.functions.truth import truth_of
 from graphc.ir.op import Node
@@ -19,6 +20,7 @@ from graphc.ir.types import as_dtype, f32, i32, i64
 Axis = int | Iterable[int] | None
 
 
+@checks_flags
 def sum(x: Any, axis: Axis = None, keepdims: bool = False, *, dtype: object = None) -> Node:
     """sum x_i over `axis`: an axis, several, or None for all. It is of x's dtype, of bools, whose
     sum is their count, and of bytes an i64, and with `dtype` the sum of x cast to that. Raises
@@ -30,6 +32,7 @@ def sum(x: Any, axis: Axis = None, keepdims: bool = False, *, dtype: object = No
     return _reduced(reduce.sum_, _counted(x, dtype), axes, keepdims)
 
 
+@checks_flags
 def prod(x: Any, axis: Axis = None, keepdims: bool = False, *, dtype: object = None) -> Node:
     """The product of the elements over `axis`, as `sum`; of no elements it is 1. Its derivative is
     that of the formula where elements are 0, too, and so is the second one, which takes time and
@@ -49,6 +52,7 @@ def _counted(x: Any, dtype: object) -> Any:
     return x if x.dtype.has_arithmetic else ops.cast(x, dtype=i64)
 
 
+@checks_flags
 def max(x: Any, axis: Axis = None, keepdims: bool = False) -> Node:
     """The greatest element over `axis`: an axis, several, or None for all; its derivative goes to
     that element, and equal ones share it. Of bools it is `any`. Raises ShapeError for an axis that
@@ -60,6 +64,7 @@ def max(x: Any, axis: Axis = None, keepdims: bool = False) -> Node:
     return _reduced(reduce.any_ if x.dtype.is_bool else reduce.max_, x, axes, keepdims)
 
 
+@checks_flags
 def min(x: Any, axis: Axis = None, keepdims: bool = False) -> Node:
     """The least element over `axis`; of bools it is `all`. The rest is as `max` has it, and Raises
     as that does.
@@ -70,6 +75,7 @@ def min(x: Any, axis: Axis = None, keepdims: bool = False) -> Node:
     return _reduced(reduce.all_ if x.dtype.is_bool else reduce.min_, x, axes, keepdims)
 
 
+@checks_flags
 def any(x: Any, axis: Axis = None, keepdims: bool = False) -> Node:
     """Whether an element over `axis` is True, or for numbers other than 0 (NaN is): bools. False of
     no elements. Raises ShapeError for an axis that x has not.
@@ -80,6 +86,7 @@ def any(x: Any, axis: Axis = None, keepdims: bool = False) -> Node:
     return _reduced(reduce.any_, truth_of(x), axes, keepdims)
 
 
+@checks_flags
 def all(x: Any, axis: Axis = None, keepdims: bool = False) -> Node:
     """Whether all elements over `axis` are True, or for numbers other than 0: bools. True of no
     elements. Raises ShapeError for an axis that x has not.
@@ -95,6 +102,7 @@ def _shared(x: Any) -> Any:
     return x if x.dtype.has_arithmetic else ops.cast(x, dtype=f32)
 
 
+@checks_flags
 def mean(x: Any, axis: Axis = None, keepdims: bool = False, *, dtype: object = None) -> Node:
     """sum x_i / n over `axis`: an axis, several, or None for all; of bools (the share of True) and
     of bytes an f32, with `dtype` the mean of x cast to that. Raises DTypeError for i32 and i64,
@@ -110,6 +118,7 @@ def mean(x: Any, axis: Axis = None, keepdims: bool = False, *, dtype: object = N
     return total / x.graph.extent(tuple(x.shape[a] for a in axes), x.dtype)
 
 
+@checks_flags
 def var(
     x: Any,
     axis: Axis = None,
@@ -130,6 +139,7 @@ def var(
     return _without(statistics.var(_shared(x), axes=axes, ddof=ddof), axes, keepdims)
 
 
+@checks_flags
 def std(
     x: Any,
     axis: Axis = None,
@@ -166,6 +176,7 @@ def _without(reduced: Any, axes: tuple[int, ...], keepdims: bool) -> Node:
 # --- along axes ------------------------------------------------------------------------------
 
 
+@checks_flags
 def argmax(x: Any, axis: Axis = None, keepdims: bool = False) -> Node:
     """The index (i64) of the greatest element along `axis`, the first where several are equal: x's
     shape without that axis. Along several axes, or all for None, it is that of their elements in
@@ -176,6 +187,7 @@ def argmax(x: Any, axis: Axis = None, keepdims: bool = False) -> Node:
     return _place(composite.argmax, x, axis, keepdims)
 
 
+@checks_flags
 def argmin(x: Any, axis: Axis = None, keepdims: bool = False) -> Node:
     """The index (i64) of the least element along `axis`; the rest is as `argmax` has it, and Raises
     as that does.
@@ -193,6 +205,7 @@ def _place(op: Any, x: Any, axis: Axis, keepdims: bool) -> Node:
     return _without(reshaped(index, kept), axes, keepdims)
 
 
+@checks_flags
 def logsumexp(x: Any, axis: Axis = -1, keepdims: bool = False) -> Node:
     """log(sum(exp(x))) along `axis`, an axis, several, or None for all, without overflow; of
     infinities as the formula says. Raises DTypeError unless x is of floats, ShapeError for an axis

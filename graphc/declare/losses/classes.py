@@ -16,6 +16,7 @@ from graphc.declare.losses.checks import (
 from graphc.declare.losses.focus import modulation
 from graphc.errors import DTypeError, ShapeError
 from graphc.ir.dims import Dim
+from graphc.ir.flags import checks_flags
 from graphc.ir.functions import build
 from graphc.ir.given import check_tensors
 from graphc.ir.graph import Node
@@ -144,6 +145,7 @@ def negative_log_likelihood(
     return _reduce_counted(losses, is_counted, reduction)
 
 
+@checks_flags
 def kl_divergence(
     log_probabilities: Node,
     targets: Node,

@@ -6,6 +6,7 @@ import math
 
 from graphc.declare.hyperparameters import check_number
 from graphc.declare.losses.checks import Reduction, check_like, reduce_losses
+from graphc.ir.flags import checks_flags
 from graphc.ir.graph import Node
 from graphc.ir.ops.elementwise import elementwise as ops
 
@@ -63,6 +64,7 @@ def log_cosh(predictions: Node, targets: Node, reduction: Reduction = "mean") ->
     return reduce_losses(ops.log_cosh(predictions - targets), reduction)
 
 
+@checks_flags
 def gaussian_nll(
     predictions: Node,
     targets: Node,
@@ -92,6 +94,7 @@ def gaussian_nll(
     return reduce_losses(losses, reduction)
 
 
+@checks_flags
 def poisson_nll(
     predictions: Node,
     targets: Node,

@@ -11,6 +11,7 @@ from graphc.declare.losses.checks import (
     reduce_losses,
 )
 from graphc.errors import DTypeError, ShapeError
+from graphc.ir.flags import checks_flags
 from graphc.ir.functions import build
 from graphc.ir.given import check_tensors
 from graphc.ir.graph import Node
@@ -63,6 +64,7 @@ def cosine_embedding(
     return reduce_losses(losses, reduction)
 
 
+@checks_flags
 def triplet_margin(
     anchors: Node,
     positives: Node,
@@ -99,6 +101,7 @@ def triplet_margin(
     return reduce_losses(ops.relu(near - far + margin), reduction)
 
 
+@checks_flags
 def info_nce(
     queries: Node,
     keys: Node,

@@ -11,7 +11,7 @@ from graphc.declare.nn.activations import ActivationLike, as_activation
 from graphc.declare.nn.layer import Layer
 from graphc.errors import ShapeError
 from graphc.ir.functions import build
-from graphc.ir.given import as_array
+from graphc.ir.given import as_array, check_flag
 from graphc.ir.graph import Node
 from graphc.ir.location import callers_location, located
 from graphc.ir.types import shape_text
@@ -27,6 +27,7 @@ class _Affine(Layer):
         self, use_bias: bool, kernel_init: object, bias_init: object, name: str | None
     ) -> None:
         super().__init__(name)
+        check_flag(f"{self.kind}: use_bias", use_bias)
         self.use_bias = use_bias
         self.kernel_init = kernel_init
         self.bias_init = bias_init

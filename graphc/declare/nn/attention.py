@@ -14,6 +14,7 @@ from graphc.ir.functions import build
 from graphc.ir.functions.arrays import joining
 from graphc.ir.functions.attention import attention as attention
 from graphc.ir.functions.attention import attention_weights as attention_weights
+from graphc.ir.given import check_flag
 from graphc.ir.graph import Node
 from graphc.ir.location import callers_location, located
 from graphc.ir.ops.elementwise import elementwise as ops
@@ -66,6 +67,7 @@ class MultiHeadAttention(Layer):
         self.output_dim = None if output_dim is None else self._count(output_dim, "feature")
         self.dropout = Dropout(dropout)
         self.rotary = rotary
+        check_flag(f"{self.kind}: use_bias", use_bias)
         self.use_bias = use_bias
         self.kernel_init, self.bias_init = kernel_init, bias_init
         self.query = self._dense(self.num_heads * self.key_dim, "query")

@@ -15,7 +15,7 @@ from graphc.ir.functions.spatial.convolution import (
     separable_conv,
 )
 from graphc.ir.functions.spatial.window_arguments import CHANNELS_FIRST, Each, Padding
-from graphc.ir.given import is_one_of
+from graphc.ir.given import check_flag, is_one_of
 from graphc.ir.graph import Node
 from graphc.ir.location import callers_location, located
 from graphc.ir.types import is_several
@@ -47,6 +47,7 @@ class Convolution(Layer):
         self.data_format = data_format
         self.dilation_rate = dilation_rate
         self.activation = as_activation(self.kind, activation)
+        check_flag(f"{self.kind}: use_bias", use_bias)
         self.use_bias = use_bias
         self.bias_init = bias_init
         if not use_bias:

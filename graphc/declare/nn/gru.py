@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from graphc.declare.hyperparameters import check_flag
 from graphc.declare.init import glorot_uniform, orthogonal, zeros
 from graphc.declare.nn.activations import ActivationLike, as_activation
 from graphc.declare.nn.layer import short_form
 from graphc.declare.nn.recurrent import Gated
 from graphc.ir.functions import build
+from graphc.ir.given import check_flag
 from graphc.ir.graph import Node
 
 

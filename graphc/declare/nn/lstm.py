@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from graphc.declare.hyperparameters import check_flag
 from graphc.declare.init import Initializer, as_initializer, glorot_uniform, orthogonal, zeros
 from graphc.declare.nn.activations import ActivationLike, as_activation
 from graphc.declare.nn.layer import short_form
 from graphc.declare.nn.recurrent import Gated
 from graphc.ir.functions import build
+from graphc.ir.given import check_flag
 from graphc.ir.graph import Node
 from graphc.ir.op import Array
 from graphc.ir.types import DType

@@ -9,6 +9,7 @@ from graphc.declare.init import ones, zeros
 from graphc.declare.nn.layer import Layer
 from graphc.errors import ShapeError
 from graphc.ir.functions import build
+from graphc.ir.given import check_flag
 from graphc.ir.graph import Node
 from graphc.ir.ops.elementwise import elementwise as ops
 from graphc.ir.types import Shape, normalize_axes
@@ -32,6 +33,8 @@ class Normalization(Layer):
         super().__init__(name)
         check_number(f"{self.kind}: epsilon", epsilon, least=0)
         self.epsilon = epsilon
+        check_flag(f"{self.kind}: center", center)
+        check_flag(f"{self.kind}: scale", scale)
         self.center, self.scale = center, scale
         self.beta_init, self.gamma_init = beta_init, gamma_init
         if not center:

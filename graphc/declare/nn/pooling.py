@@ -15,7 +15,7 @@ from graphc.ir.functions.spatial.window_arguments import (
     is_channels_first,
     spatial_axes,
 )
-from graphc.ir.given import is_one_of
+from graphc.ir.given import check_flag, is_one_of
 from graphc.ir.graph import Node
 
 
@@ -140,6 +140,7 @@ class _GlobalPooling(_Pooling):
         """Raises TypeError for a name that is no text. Calls raise ShapeError for a tensor of other
         axes."""
         super().__init__(data_format, name)
+        check_flag(f"{self.kind}: keepdims", keepdims)
         self.keepdims = keepdims
 
     def _axes(self, x: Node) -> tuple[int, ...]:

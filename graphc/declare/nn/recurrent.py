@@ -12,7 +12,6 @@ from collections.abc import Callable, Sequence
 from typing import Any, Self
 
 from graphc.declare.functional.loops import scan
-from graphc.declare.hyperparameters import check_flag
 from graphc.declare.init import glorot_uniform, orthogonal, zeros
 from graphc.declare.nn.activations import ActivationLike, as_activation
 from graphc.declare.nn.layer import Layer, short_form
@@ -21,7 +20,7 @@ from graphc.ir.attributes import as_rate
 from graphc.ir.functions import build
 from graphc.ir.functions.arrays.joining import flip
 from graphc.ir.functions.ordering import cumsum
-from graphc.ir.given import is_tensor, shown
+from graphc.ir.given import check_flag, is_tensor, shown
 from graphc.ir.graph import Node
 from graphc.ir.location import callers_location, located
 from graphc.ir.ops import random

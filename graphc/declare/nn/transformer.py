@@ -13,6 +13,7 @@ from graphc.declare.nn.layer import Layer
 from graphc.declare.nn.normalization import LayerNorm
 from graphc.declare.nn.shaping import Dropout
 from graphc.errors import ShapeError
+from graphc.ir.given import check_flag
 from graphc.ir.graph import Node
 
 
@@ -40,6 +41,7 @@ class _TransformerBlock(Layer):
         self.intermediate_dim = self._count(intermediate_dim, "unit")
         self.num_heads = self._count(num_heads, "head")
         self.num_kv_heads = num_kv_heads
+        check_flag(f"{self.kind}: normalize_first", normalize_first)
         self.normalize_first = normalize_first
         self.activation = as_activation(self.kind, activation)
         self.rotary = rotary

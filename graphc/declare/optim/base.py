@@ -13,7 +13,7 @@ import numpy as np
 from graphc.declare.functional.derivatives import grad
 from graphc.declare.graphs.graph import graph_of, parameters_of
 from graphc.declare.graphs.training_forms import training_updates
-from graphc.declare.hyperparameters import as_count, check_flag, check_number
+from graphc.declare.hyperparameters import as_count, check_number
 from graphc.declare.optim.accumulation import Accumulation, accumulation
 from graphc.declare.optim.clipping import clip
 from graphc.declare.optim.given import checked_gradients, checked_parameters
@@ -28,6 +28,7 @@ from graphc.declare.optim.groups import (
 from graphc.declare.optim.slots import Slots, widest
 from graphc.errors import GraphError
 from graphc.ir.functions import build
+from graphc.ir.given import check_flag
 from graphc.ir.graph import Node
 from graphc.ir.ops.elementwise import elementwise as ops
 from graphc.ir.types import DType

@@ -15,6 +15,7 @@ import numpy as np
 from graphc.declare.hyperparameters import check_number
 from graphc.declare.schedules import Schedule
 from graphc.files.whole_file import check_writable
+from graphc.ir.flags import checks_flags
 from graphc.ir.given import as_path, is_one_of, shown
 from graphc.train.callbacks.callback import Callback, Logs
 from graphc.train.callbacks.logged import EPOCH, LOSS
@@ -68,6 +69,7 @@ class EarlyStopping(Callback):
     None. Raises ValueError for a patience or `min_delta` that is negative, NaN or infinite.
     """
 
+    @checks_flags
     def __init__(
         self,
         monitor: str = "val_loss",
@@ -117,6 +119,7 @@ class ModelCheckpoint(Callback):
     with ValueError or OSError, when the path is no such template or could not be written to.
     """
 
+    @checks_flags
     def __init__(
         self,
         path: str | os.PathLike[str],

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Any, TextIO
 
 from graphc.errors import missing_extra
+from graphc.ir.flags import checks_flags
 from graphc.ir.given import as_path
 from graphc.train.callbacks.callback import Callback, Logs
 from graphc.train.callbacks.logged import EPOCH
@@ -28,6 +29,7 @@ class CSVLogger(Callback):
     stays as it was.
     """
 
+    @checks_flags
     def __init__(self, path: str | os.PathLike[str], append: bool = False) -> None:
         self.path = as_path(path)
         self.append = append

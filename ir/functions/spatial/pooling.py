@@ -11,6 +11,7 @@ import numpy as np
 from graphc.ir.argument_checks import problem_with
 from graphc.ir.dims import Extent
 from graphc.ir.errors import DTypeError, ShapeError
+from graphc.ir.flags import checks_flags
 from graphc.ir.functions import build
 from graphc.ir.functions.arrays.shaping import reshaped
 from graphc.ir.functions.spatial.window_arguments import (
@@ -60,6 +61,7 @@ def max_pool(
     return _reduced(max_, found, axes)
 
 
+@checks_flags
 def average_pool(
     x: Any,
     pool_size: Each,

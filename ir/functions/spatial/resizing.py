@@ -14,6 +14,7 @@ import numpy as np
 from graphc.ir.argument_checks import integer_of, problem_with
 from graphc.ir.dims import Extent
 from graphc.ir.errors import DTypeError, ShapeError
+from graphc.ir.flags import checks_flags
 from graphc.ir.functions.arrays.shaping import broadcast_to, reshaped, transpose
 from graphc.ir.functions.arrays.taking import take
 from graphc.ir.functions.spatial.window_arguments import (
@@ -34,6 +35,7 @@ NEAREST, BILINEAR = "nearest", "bilinear"
 METHODS = (NEAREST, BILINEAR)
 
 
+@checks_flags
 def resize(
     x: Any,
     size: Each,
