@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from graphc.errors import DataError
-from graphc.ir.given import as_integer, shown
+from graphc.ir.given import as_integer
 from graphc.ir.types import DType
 
 
@@ -29,12 +29,6 @@ def check_number(
         raise ValueError(f"{name}: at least {least:g} expected, not {value}")
 
 
-def check_flag(name: str, value: object) -> None:
-    """Raises TypeError unless `value` is True or False."""
-    if not isinstance(value, bool | np.bool_):
-        raise TypeError(f"{name}: True or False expected, not {shown(value)}")
-
-
 def integer_of(name: str, value: object) -> int:
     """The argument `name` as an integer. Raises TypeError for what is none."""
     try:
@@ -51,6 +45,17 @@ def as_count(name: str, value: Any, least: int) -> int:
         raise DataError(str(error)) from None
     if number < least:
         raise DataError(f"{name}: at least {least} expected, not {number}")
+    return number
+
+
+def as_seed(seed: Any) -> int:
+    """Raises TypeError for a seed that is no integer, ValueError for one below 0."""
+    try:
+        number = as_integer(seed)
+    except TypeError as error:
+        raise TypeError(f"seed: {error}") from None
+    if number < 0:
+        raise ValueError(f"seed: at least 0 expected, not {number}")
     return number
 
 

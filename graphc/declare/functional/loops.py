@@ -11,6 +11,7 @@ from graphc.declare.graphs.forms import Form, Nodes, form_of, in_form, listed
 from graphc.declare.hyperparameters import as_count
 from graphc.errors import DTypeError, GraphError, ShapeError
 from graphc.ir.dims import Dim, Extent
+from graphc.ir.flags import checks_flags
 from graphc.ir.functions.build import broadcast_to
 from graphc.ir.given import as_integer, is_tensor, shown
 from graphc.ir.graph import Node
@@ -20,6 +21,7 @@ from graphc.ir.programs import loops
 from graphc.ir.types import as_shape, shape_text
 
 
+@checks_flags
 def scan(
     body: Callable[..., Any],
     carry: Nodes,
@@ -51,9 +53,10 @@ def scan(
         last, all_steps = gc.scan(step, start, sequence)
 
     Raises ShapeError where lengths differ or none is given, and where a carry changes its shape,
-    DTypeError where it changes its dtype, TypeError for a body that does not return a pair, and
-    DataError for a `checkpoint` that is no integer of at least 1.
+    DTypeError where it changes its dtype, TypeError for a body that is no function or does not
+    return a pair, and DataError for a `checkpoint` that is no integer of at least 1.
     """
+    _check_function("body", body)
     carries, stacks = _tensors("carry", carry), _tensors("inputs", inputs)
     if not carries:
         raise _error("a carry of one tensor at least expected", TypeError)
@@ -97,7 +100,8 @@ def fori_loop(lower: int, upper: int, body: Callable[..., Any], carry: Nodes) ->
 
     Raises TypeError for bounds that are no integers, and as `gc.scan` does.
     """
-    first, behind = as_integer(lower), as_integer(upper)
+    _check_function("body", body)
+    first, behind = _bound("lower", lower), _bound("upper", upper)
     carries = _tensors("carry", carry)
     if not carries:
         raise _error("a carry of one tensor at least expected", TypeError)
@@ -139,6 +143,8 @@ def while_loop(
     bool [] and for a carry that changes its type, and DataError for a `max_steps` that is no
     integer of at least 0.
     """
+    _check_function("cond", cond)
+    _check_function("body", body)
     carries = _tensors("carry", carry)
     if not carries:
         raise _error("a carry of one tensor at least expected", TypeError)
@@ -165,6 +171,18 @@ def while_loop(
     complete = by_count(carries[0].graph)
     last = loops.while_loop(condition, step, [*carries, *count], complete)
     return in_form(form, last[:counted])
+
+
+def _check_function(role: str, value: Any) -> None:
+    if not callable(value):
+        raise _error(f"{role}: a function expected, not {shown(value)}", TypeError)
+
+
+def _bound(role: str, value: Any) -> int:
+    try:
+        return as_integer(value)
+    except TypeError as error:
+        raise _error(f"{role}: {error}", TypeError) from None
 
 
 def _tensors(role: str, values: Any) -> list[Node]:

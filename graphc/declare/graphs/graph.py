@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from graphc.declare.graphs.variables import Variables
+from graphc.declare.hyperparameters import as_seed
 from graphc.declare.init import Initializer, RandomKey, as_initializer, glorot_uniform
 from graphc.display.table import counted, html_table
 from graphc.errors import GraphError
-from graphc.ir.given import as_array, as_integer, check_tensors, is_tensor, shown
+from graphc.ir.given import as_array, check_tensors, is_tensor, shown
 from graphc.ir.graph import Graph as NodeGraph
 from graphc.ir.graph import Node, default_dtype, topological
 from graphc.ir.location import Location, callers_location, located, name_is_taken
@@ -48,7 +49,7 @@ class Graph(NodeGraph):
         """Raises TypeError for a seed that is no integer."""
         super().__init__()
         self.initializers: dict[str, Initializer] = {}
-        self.variables = Variables(self, _as_seed(seed))
+        self.variables = Variables(self, as_seed(seed))
         self.streams: set[str] = set()
         self._training_steps: dict[tuple[str, int], TrainingStep] = {}
         self._scopes: set[str] = set()
@@ -293,16 +294,6 @@ def _initializer(name: str, init: object) -> Initializer:
         return as_initializer(init)
     except (TypeError, ValueError) as error:
         raise TypeError(located(f"{name}: init: {error}", callers_location())) from None
-
-
-def _as_seed(seed: int) -> int:
-    try:
-        number = as_integer(seed)
-    except TypeError as error:
-        raise TypeError(f"seed: {error}") from None
-    if number < 0:
-        raise ValueError(f"seed: at least 0 expected, not {number}")
-    return number
 
 
 def graph_of(node: Node) -> Graph:

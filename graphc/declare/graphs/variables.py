@@ -11,13 +11,15 @@ from typing import Any, Protocol
 import numpy as np
 
 from graphc.declare.graphs.flat import joined, parted
+from graphc.declare.hyperparameters import as_seed
 from graphc.declare.init import Initializer
 from graphc.display.table import counted
 from graphc.errors import DTypeError, VariableError
 from graphc.files.value_files import escaped, listed_names, read_values, shown_path, write_values
-from graphc.ir.given import as_array
+from graphc.ir.flags import checks_flags
+from graphc.ir.given import as_array, shown
 from graphc.ir.graph import Node, check_fits
-from graphc.ir.types import DType, TensorType, as_dtype
+from graphc.ir.types import DType, TensorType, as_dtype, is_several
 from graphc.kernels.host.forks import RenewedLock
 from graphc.kernels.run.gate import Gate, Use
 from graphc.kernels.run.memory import aligned_empty
@@ -92,7 +94,7 @@ class Variables:
         """The arrays themselves of several values by name, of states that are all declared at one
         moment. Raises as `variables[key]` does."""
         with self.graph.declaring.lock:
-            return {name: self.storage(name) for name in names}
+            return {name: self.storage(name) for name in _several(names)}
 
     def copied(self, arrays: Mapping[str, Array]) -> dict[str, Array]:
         """Copies of arrays that `storages` gave, all of one moment."""
@@ -142,12 +144,11 @@ class Variables:
         """Sets every value to its initial one, in place, with another seed when one is given.
 
         names: the states, or their names, that are set; all of them unless given. Raises
-        VariableError for an unknown one.
+        VariableError for an unknown one, TypeError or ValueError for a seed that is none.
         """
-        wanted = self if names is None else names
-        states = [self._state(name) for name in wanted]
+        states = [self._state(name) for name in (self if names is None else _several(names))]
         if seed is not None:
-            self.seed = seed
+            self.seed = as_seed(seed)
         self._write_all(
             {s: self._initial_value(s) for s in states if s.name in self.graph.initializers}
         )
@@ -196,9 +197,11 @@ class Variables:
         link leads to what is written. Raises VariableError for an unknown name, OSError when the
         file cannot be written.
         """
-        wanted = list(self) if names is None else [self._state(key).name for key in names]
+        given = self if names is None else _several(names)
+        wanted = [self._state(key).name for key in given]
         write_values(path, self.read(wanted))
 
+    @checks_flags
     def load(
         self,
         path: str | os.PathLike[str],
@@ -215,7 +218,7 @@ class Variables:
         when it cannot be read.
         """
         found = read_values(path)
-        wanted = list(self) if names is None else list(names)
+        wanted = list(self if names is None else _several(names))
         states = {name: self._state(name) for name in wanted}
         try:
             _check_names(set(wanted), set(found), allow_others)
@@ -230,6 +233,8 @@ class Variables:
             if key.graph is not self.graph or key.attributes.get("name") not in self.graph.states:
                 raise VariableError(f"{key!r} is no state of this graph")
             return key
+        if not isinstance(key, str):
+            raise VariableError(f"a state or its name expected, not {shown(key)}")
         state = self.graph.states.get(key)
         if state is None:
             known = ", ".join(map(escaped, self.graph.states)) or "none"
@@ -261,6 +266,15 @@ class Variables:
         digest = hashlib.sha256(name.encode()).digest()
         words = tuple(int(word) for word in np.frombuffer(digest, "<u4"))
         return np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=words))
+
+
+def _several(names: Any) -> Iterable[Any]:
+    """Names, or states, that are gone through. Raises VariableError for one alone, whose letters
+    would be."""
+    if isinstance(names, str) or not is_several(names):
+        raise VariableError(f"several states or their names expected, not {shown(names)}")
+    found: Iterable[Any] = names
+    return found
 
 
 def aligned_array(type: TensorType) -> Array:

@@ -10,7 +10,9 @@ import numpy as np
 
 from graphc.declare.hyperparameters import as_count
 from graphc.errors import DataError
-from graphc.ir.given import shown
+from graphc.ir.flags import checks_flags
+from graphc.ir.given import as_array, shown
+from graphc.ir.types import is_several
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Side = Literal["pre", "post"]
@@ -38,6 +40,8 @@ def pad_sequences(
     for name, side in (("padding", padding), ("truncating", truncating)):
         if side not in ("pre", "post"):
             raise ValueError(f"pad_sequences: {name}: 'pre' or 'post' expected, not {side!r}")
+    if not is_several(sequences) or isinstance(sequences, str):
+        raise DataError(f"pad_sequences: sequences of numbers expected, not {shown(sequences)}")
     arrays = [_as_sequence("pad_sequences", sequence, dtype) for sequence in sequences]
     lengths = [len(array) for array in arrays]
     length = max(lengths, default=0) if maxlen is None else as_count("maxlen", maxlen, 1)
@@ -45,7 +49,12 @@ def pad_sequences(
     if len(inner) > 1:
         shapes = " and ".join(sorted(map(str, inner)))
         raise DataError(f"pad_sequences: elements of one shape expected, not {shapes}")
-    result = np.full((len(arrays), length, *inner.pop()), value, dtype)  # type: ignore[call-overload]
+    shape = (len(arrays), length, *inner.pop())
+    try:
+        result = np.full(shape, value, dtype)  # type: ignore[call-overload]
+    except (TypeError, ValueError, OverflowError, MemoryError) as error:
+        problem = f"no array {shape} of {shown(value)} can be made: {error}"
+        raise DataError(f"pad_sequences: {problem}") from None
     for row, array in zip(result, arrays, strict=True):
         kept = array[-length:] if truncating == "pre" else array[:length]
         if not len(kept):
@@ -59,12 +68,13 @@ def pad_sequences(
 
 def _as_sequence(function: str, given: Any, dtype: object = None) -> Array:
     """The array of one sequence. Raises DataError for a lone number and for what are no numbers."""
+    problem = f"{function}: sequences of numbers expected, not {shown(given)}"
     try:
-        array = np.asarray(given, dtype)  # type: ignore[call-overload]
-    except (TypeError, ValueError):
-        array = None
-    if array is None or array.ndim == 0 or array.dtype.kind not in "biuf":
-        raise DataError(f"{function}: sequences of numbers expected, not {shown(given)}")
+        array = np.asarray(as_array(given), dtype)  # type: ignore[call-overload]
+    except (TypeError, ValueError, OverflowError) as error:
+        raise DataError(f"{problem}: {error}") from None
+    if array.ndim == 0:
+        raise DataError(problem)
     return np.asarray(array)
 
 
@@ -82,7 +92,10 @@ def timeseries_windows(
 
     Raises DataError for a series that is shorter than a window.
     """
-    series = np.asarray(data)
+    try:
+        series = as_array(data)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"timeseries_windows: {error}") from None
     length = as_count("sequence_length", sequence_length, 1)
     stride = as_count("sequence_stride", sequence_stride, 1)
     rate = as_count("sampling_rate", sampling_rate, 1)
@@ -112,6 +125,7 @@ class BucketedBatches:
     sequence longer than all boundaries, and for a negative seed.
     """
 
+    @checks_flags
     def __init__(
         self,
         x: Sequence[Any],
