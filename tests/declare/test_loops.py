@@ -112,6 +112,30 @@ def test_a_derivative_through_kept_carries() -> None:
     np.testing.assert_allclose(slopes[2], slopes[0], rtol=1e-6)
 
 
+@pytest.mark.parametrize("checkpoint", [1, 2, 3, 4, 5])
+def test_kept_carries_change_no_output(checkpoint: int) -> None:
+    """Of five steps, some parts are whole and some steps are left, at either end."""
+    x = gc.Graph().input("x", (5, 3))
+    outputs = [
+        gc.scan(
+            lambda h, row: (0.5 * h + row, {"both": h * row, "row": row}),
+            x[0],
+            x,
+            reverse=reverse,
+            checkpoint=kept,
+        )
+        for reverse in (False, True)
+        for kept in (None, checkpoint)
+    ]
+    given = np.arange(15, dtype=np.float32).reshape(5, 3)
+    flat = [each for last, made in outputs for each in (last, made["both"], made["row"])]
+    found = gc.function(x, flat, mode="reference")(given)
+    for plain, kept in ((0, 3), (6, 9)):
+        for number in range(3):
+            np.testing.assert_array_equal(found[kept + number], found[plain + number])
+    np.testing.assert_array_equal(found[8], given)
+
+
 def _drawn_by_step(make: Callable[[gc.Graph, gc.Node], Any]) -> set[float]:
     """What a draw of one uniform number in each of four steps gives, added up by place."""
     graph = gc.Graph(seed=3)

@@ -208,6 +208,18 @@ def test_ignoring_no_label_changes_no_bit(dtype):
     assert focal == focal_without
 
 
+def test_where_all_labels_are_ignored_nothing_is_lost(mode):
+    graph, inputs, given, outputs = gc.Graph(), [], [], []
+    for case, (loss, (z, t)) in COUNTED.items():
+        own = inputs_of(graph, case, (z, t))
+        inputs += own
+        given += [z, np.full_like(t, -1)]
+        value = loss(*own, ignore_index=-1)
+        outputs += [value, gc.grad(value, own[0])]
+    for found in gc.function(inputs, outputs, mode=mode)(*given):
+        np.testing.assert_array_equal(found, np.zeros_like(found))
+
+
 def test_labels_that_are_neither_in_range_nor_ignored(mode):
     graph = gc.Graph()
     z, t = inputs_of(graph, "range", (Z, LABELS))

@@ -109,6 +109,23 @@ def test_muon_moves_a_matrix_and_its_transpose_alike():
     assert (values > 0.6).all() and (values < 1.3).all()
 
 
+@pytest.mark.parametrize(
+    ("shape", "original", "like_adamw"),
+    [((2, 8), 1.0, 8.0), ((8, 2), 2.0, 8.0), ((3, 3), 1.0, 3.0)],
+)
+def test_muons_steps_grow_with_the_shape(shape, original, like_adamw):
+    """By the root of rows over columns, of tall matrices alone, or of the greater of both."""
+    start = np.random.default_rng(7).normal(size=shape)
+    sizes = {}
+    for adjust, steps in (("original", 0), ("match_rms_adamw", 0)):
+        muon = Muon(0.1, 0.0, adjust_lr_fn=adjust, ns_steps=steps)
+        moved = start - run_of(muon, {"w": start}, 1)["w"]
+        # Without iterations what it moves by has the length 1.
+        sizes[adjust] = np.linalg.norm(moved) / 0.1
+    assert sizes["original"] == pytest.approx(original)
+    assert sizes["match_rms_adamw"] == pytest.approx(0.2 * math.sqrt(like_adamw))
+
+
 @pytest.mark.parametrize(("dtype", "scale"), [("f32", 1e30), ("f32", 1e-30), ("f64", 1e300)])
 def test_muon_at_any_scale(dtype, scale):
     """The direction alone counts, though squares overflow, and all steps are of one size."""

@@ -302,3 +302,20 @@ def test_what_cannot_be_learnt_is_refused() -> None:
         )
     with pytest.raises(ValueError, match="classes not in"):
         MLPClassifier(**shared, warm_start=True).fit(X, CLASSES).fit(X, np.full(ROWS, "z"))
+
+
+def test_of_equal_scores_the_first_counts() -> None:
+    """What is held out is right from the first epoch on; its weights are those of that epoch."""
+    x = np.array([[-1.0, -1.0], [1.0, 1.0]]).repeat(20, axis=0)
+    y = np.array([0, 1]).repeat(20)
+    found = []
+    for epochs in (4, 8):
+        model = MLPClassifier(
+            (4,), max_iter=epochs, early_stopping=True, n_iter_no_change=20, random_state=1,
+            learning_rate_init=0.1, mode="reference",
+        )  # fmt: skip
+        model.fit(x, y)
+        assert model.validation_scores_[3:] == [1.0] * (epochs - 3)
+        found.append(model.coefs_)
+    for first, later in zip(*found, strict=True):
+        np.testing.assert_array_equal(first, later)

@@ -63,6 +63,20 @@ def test_schedule(model, per):
     assert rates == ([1 / 8] * 4 if per == "epoch" else [4 / 8, 5 / 8, 6 / 8, 7 / 8])
 
 
+def test_a_schedule_counts_updates_of_several_batches():
+    """Gradients go on being added up from epoch to epoch, and so do updates."""
+    model = line_model("reference")
+    model.compile(gc.optim.SGD(0.1, gradient_accumulation_steps=3), mode="reference")
+    asked = []
+
+    def rate(update):
+        asked.append(update)
+        return 0.1
+
+    model.fit(X, Y, epochs=3, batch_size=6, callbacks=[LearningRateSchedule(rate, "step")])
+    assert asked == [batch // 3 for batch in range(3 * 4)]
+
+
 def test_nan_is_named_and_nothing_is_updated(model):
     x = X.copy()
     x[8] = np.nan
