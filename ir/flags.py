@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
-from inspect import signature
+from inspect import Parameter, signature
 from typing import ParamSpec, TypeVar
 
 from graphc.ir.given import check_flag
@@ -16,11 +16,16 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
+def is_flag(parameter: Parameter) -> bool:
+    """Whether True and False are all that is meant: it is one of them unless given, and no number
+    may stand there too."""
+    return isinstance(parameter.default, bool) and parameter.annotation in (bool, "bool")
+
+
 def checks_flags(function: Callable[P, R]) -> Callable[P, R]:
-    """The function, which raises TypeError where a parameter whose default is True or False is
-    given anything else."""
+    """The function, which raises TypeError where a flag is given anything but True or False."""
     parameters = signature(function).parameters.values()
-    flags = [(n, each.name) for n, each in enumerate(parameters) if isinstance(each.default, bool)]
+    flags = [(n, each.name) for n, each in enumerate(parameters) if is_flag(each)]
     called = function.__qualname__.removesuffix(".__init__")
 
     @wraps(function)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import graphc as gc
+from graphc.ir.flags import is_flag
 
 MODULES = (
     gc,
@@ -44,7 +45,7 @@ def _flags() -> Iterator[tuple[str, Callable[..., Any], str]]:
         except (TypeError, ValueError):
             continue
         for each in parameters:
-            if isinstance(each.default, bool):
+            if is_flag(each):
                 yield name, found, each.name
 
 

@@ -14,7 +14,7 @@ import pytest
 
 import graphc as gc
 from graphc.declare.graphs.variables import Variables
-from graphc.profiling import profile as profiling
+from graphc.profiling.measuring import profile as profiling
 from tests.train.straight_line import X, Y, line_model
 
 SECONDS = 60.0
