@@ -6,6 +6,7 @@ from graphc.ir.graph import Program
 from graphc.ir.rewriting import (
     rules_algebra,
     rules_backward,
+    rules_batched_products,
     rules_movement,
     rules_pooling,
     rules_stable,
@@ -20,6 +21,7 @@ from graphc.ir.rewriting.unread import drop_unread
 PRIMITIVE_RULES: tuple[Rule, ...] = (
     *rules_movement.RULES,
     *rules_algebra.RULES,
+    *rules_batched_products.RULES,
     *rules_movement.SPLIT_ROW_RULES,
 )
 
@@ -33,7 +35,11 @@ RULES: tuple[Rule, ...] = (
     *rules_algebra.RULES,
 )
 
-EVERY_RULE: tuple[Rule, ...] = (*RULES, *rules_movement.SPLIT_ROW_RULES)
+EVERY_RULE: tuple[Rule, ...] = (
+    *RULES,
+    *rules_batched_products.RULES,
+    *rules_movement.SPLIT_ROW_RULES,
+)
 
 
 def simplify(program: Program, on_fire: OnFire | None = None) -> Program:

@@ -37,12 +37,13 @@ def _added_up(rows: int, x_columns: int, y_columns: int, **flags: bool) -> gc.Fu
         (1024, (8, 4), (8, 8, 4)),
         (1000, (8, 4), (8, 4)),
         (4000, (20, 20), (8, 20, 20)),
-        # Fewer blocks, each with as many rows as the result.
         (1800, (300, 20), (6, 300, 20)),
         (65536, (16, 16), (128, 16, 16)),
-        # No block would have as many rows as the result.
-        (1024, (256, 256), (256, 256)),
-        (1024, (300, 4), (300, 4)),
+        (1024, (256, 256), (8, 256, 256)),
+        (1024, (300, 4), (8, 300, 4)),
+        # The results of eight blocks would take more memory than the operands.
+        (1024, (256, 257), (256, 257)),
+        # A result that the second cache does not hold beside as much again.
         (4096, (512, 256), (512, 256)),
         # A prime number.
         (1031, (8, 4), (8, 4)),

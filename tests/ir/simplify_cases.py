@@ -7,6 +7,7 @@ from tests.ir import (
     simplify_backward_cases,
     simplify_movement_cases,
     simplify_pooling_cases,
+    simplify_product_cases,
     simplify_stable_cases,
     simplify_window_cases,
 )
@@ -19,4 +20,5 @@ CASES: tuple[Case, ...] = (
     *simplify_backward_cases.CASES,
     *simplify_window_cases.CASES,
     *simplify_pooling_cases.CASES,
+    *simplify_product_cases.CASES,
 )

@@ -57,6 +57,26 @@ def centred_sum(t: Node, x: Node, scale: Node, axis: int = 0, count: int = 4) ->
 
 NEAR_MISSES = (
     NearMiss(
+        "rows of a transposed batch do not follow each other",
+        lambda x, y: build.transpose(x, (1, 0, 2)) @ y,
+        ((2, 3, 4), (4, 5)),
+    ),
+    NearMiss("a matrix for each of the batch", lambda x, y: x @ y, ((2, 3, 4), (2, 4, 5))),
+    NearMiss(
+        "a batch that is added up in part",
+        lambda x, y: by_axis(
+            reduce.sum_, contract.matmul(x, y, transpose_x=True, transpose_y=False), 0
+        ),
+        ((2, 3, 3, 4), (2, 3, 3, 5)),
+    ),
+    NearMiss(
+        "one of the factors is the same for the whole batch",
+        lambda x, y: by_axis(
+            reduce.sum_, contract.matmul(x, y, transpose_x=True, transpose_y=False), 0
+        ),
+        ((2, 3, 4), (1, 3, 5)),
+    ),
+    NearMiss(
         "a scale for each row",
         lambda t, x, s: centred_sum(t, x, s, 0, 5),
         ((5, 3), (5, 3), (5, 1)),

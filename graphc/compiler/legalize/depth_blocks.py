@@ -124,15 +124,14 @@ def _part(operand: Node, axis: int, first: int, last: int) -> Node:
 def _blocks_of_rows(product: Node, rows: int) -> _Cut | None:
     """How the rows are cut that x^T y adds up; None where they are not.
 
-    A block has as many rows at least as the result has rows or columns: so the results of all
-    blocks take less memory than the operands.
+    The results of all blocks take no more memory than the operands.
     """
     # Threads that share the tiles of a larger result each have enough to do with what they fetch.
     largest = MACHINE.second_cache_share_bytes
     if rows < FEWEST_ROWS or not 0 < product.type.nbytes <= largest:
         return None
     least = max(FEWEST_BLOCKS, ceil(rows / BLOCK_ROWS))
-    most = rows // max(product.type.dims)
+    most = sum(x.type.size for x in product.operands) // product.type.size
     blocks = even_cut(rows, range(least, min(2 * least, most) + 1))
     return None if blocks is None else _Cut(blocks, rows // blocks)
 
