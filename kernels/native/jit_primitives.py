@@ -242,9 +242,15 @@ def _call_llvm(
     signed: str | None = None,
     unsigned: str | None = None,
     flags: tuple[str, ...] = (),
+    is_reduction: bool = False,
 ) -> Any:
     """The LLVM intrinsic `floats`, with `flags`, and those for integers with and without a sign
-    where there are any."""
+    where there are any.
+
+    is_reduction: the second operand is accumulated in the first. It is frozen, which changes no
+    value: of an extreme of elements that are selected, the others having the neutral element, LLVM
+    would otherwise make a selection of extremes, in which its vectorizer finds no reduction.
+    """
 
     def typed(*operands: types.Type) -> Any:
         name = _intrinsic_for(operands[0])
@@ -256,6 +262,8 @@ def _call_llvm(
             values = list(values)
             if name == "abs":
                 values.append(ir.IntType(1)(0))
+            if is_reduction:
+                values[1] = _frozen(builder, values[1])
             function_type = ir.FunctionType(kind, [value.type for value in values])
             symbol = f"llvm.{name}.{kind.intrinsic_name}"
             function = cgutils.get_or_insert_function(builder.module, function_type, symbol)
@@ -269,6 +277,14 @@ def _call_llvm(
         return floats if _is_float(kind) else None
 
     return _INTRINSIC_OF_ARITY[arity](typed)
+
+
+def _frozen(builder: ir.IRBuilder, value: ir.Value) -> ir.Value:
+    """The value, by an instruction through which LLVM moves no selection."""
+    # The builder has no method for it.
+    frozen = ir.Instruction(builder.block, value.type, "freeze", (value,))
+    builder._insert(frozen)
+    return frozen
 
 
 def _call_vector_math(name: str, arity: int, of_integers: Callable[..., Any] | None = None) -> Any:
@@ -379,8 +395,8 @@ def kernel_namespace() -> dict[str, Any]:
         "unit_interval": _unary(type_unit_interval),
         "add_reassoc": _reduce("fadd", "add"),
         "multiply_reassoc": _reduce("fmul", "mul"),
-        "minimum_reassoc": _call_llvm("minimum", 2, "smin", "umin", EXTREME_FLAGS),
-        "maximum_reassoc": _call_llvm("maximum", 2, "smax", "umax", EXTREME_FLAGS),
+        "minimum_reassoc": _call_llvm("minimum", 2, "smin", "umin", EXTREME_FLAGS, True),
+        "maximum_reassoc": _call_llvm("maximum", 2, "smax", "umax", EXTREME_FLAGS, True),
     }
     of_integers = {name: typed_integer_function(lower) for name, lower in INTEGER_FUNCTIONS.items()}
     namespace |= {name: _binary(typed) for name, typed in of_integers.items()}

@@ -90,6 +90,15 @@ def softmax(rows: int = 64, columns: int = 1000) -> gc.Function:
     return gc.function([x], gc.softmax(x))
 
 
+def cross_entropy(rows: int = 64, classes: int = 1000) -> gc.Function:
+    """The gradient of scores by which labels are predicted, and the loss."""
+    graph = gc.Graph()
+    scores = graph.parameter("scores", (rows, classes))
+    labels = graph.input("labels", (rows,), "i32")
+    loss = gc.losses.softmax_cross_entropy(scores, labels)
+    return gc.function([labels], [loss, gc.grad(loss, scores)])
+
+
 def relu_chain(rows: int = 64, columns: int = 1000) -> gc.Function:
     graph = gc.Graph()
     x = graph.input("x", (rows, columns))

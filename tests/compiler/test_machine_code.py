@@ -24,6 +24,7 @@ from tests.compiler import networks
 WHOLE: dict[str, Callable[[], gc.Function]] = {
     "elementwise workload": lambda: networks.elementwise_workload(64, 1024),
     "softmax": lambda: networks.softmax(64, 1024),
+    "cross entropy": lambda: networks.cross_entropy(64, 1024),
     "relu chain": lambda: networks.relu_chain(64, 1024),
     "scaled bytes": lambda: networks.scaled_bytes(64, 1024),
     "layer normalization": lambda: networks.layer_normalization(64, 1024),
