@@ -51,12 +51,14 @@ class KeyValueCache:
         """All keys and values so far, [..., length, features], of those of the present token."""
         return self._with(layer, "keys", k), self._with(layer, "values", v)
 
-    def _with(self, layer: Layer, name: str, row: Node) -> Node:
-        if row.shape[-2] != 1:
+    def _with(self, layer: Layer, name: str, row: Node, axis: int = -2) -> Node:
+        """What is kept of a layer, with the present token at its place along `axis`."""
+        if row.shape[axis] != 1:
             raise ShapeError(_located(f"one token a call expected, not {row.type}"))
-        shape = (*row.shape[:-2], self.length, row.shape[-1])
-        before = self._before(layer, name, TensorType(row.dtype, shape))
-        after = scatter_set(before, build.reshape(self._place, (1,)), row, axis=-2)
+        shape = list(row.shape)
+        shape[axis] = self.length
+        before = self._before(layer, name, TensorType(row.dtype, tuple(shape)))
+        after = scatter_set(before, build.reshape(self._place, (1,)), row, axis=axis)
         self._keep(before, after)
         return after
 

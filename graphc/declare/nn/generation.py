@@ -12,6 +12,7 @@ from graphc.declare.nn.layer import Layer
 from graphc.declare.random import sample_logits
 from graphc.errors import DTypeError, ShapeError
 from graphc.ir.functions import build
+from graphc.ir.functions.shaping import swapaxes
 from graphc.ir.given import as_integer, check_tensors, shown
 from graphc.ir.graph import Node
 from graphc.ir.location import callers_location, located
@@ -149,6 +150,12 @@ class _CarriedCache(KeyValueCache):
     def __init__(self, length: int, position: Node) -> None:
         super().__init__(length, position)
         self.carries: list[tuple[Node, Node, Node]] = []
+
+    def extended(self, layer: Layer, k: Node, v: Node) -> tuple[Node, Node]:
+        """As that of any cache; keys are carried as columns, [..., features, length], so that the
+        scores of one query go along memory."""
+        columns = self._with(layer, "keys", swapaxes(k, -1, -2), axis=-1)
+        return swapaxes(columns, -1, -2), self._with(layer, "values", v)
 
     def _before(self, layer: Layer, name: str, of: TensorType) -> Node:
         graph = self.position.graph
