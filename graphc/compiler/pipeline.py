@@ -15,7 +15,7 @@ from graphc.compiler.fusion.prologues import fuse_prologues
 from graphc.compiler.fusion.recompute import Recomputation
 from graphc.compiler.fusion.row_epilogues import fuse_row_epilogues
 from graphc.compiler.fusion.tiles import with_tiles
-from graphc.compiler.legalize import attention_blocks, depth_blocks
+from graphc.compiler.legalize import attention_blocks, depth_blocks, window_sums
 from graphc.compiler.legalize.constants import load_many_constants
 from graphc.compiler.legalize.copies import legalize
 from graphc.compiler.legalize.row_inputs import take_rows
@@ -125,6 +125,14 @@ def cut_attentions(state: Rewriting) -> Rewriting:
     return replace(state, program=program, firings=tuple(firings))
 
 
+def add_up_windows(state: Rewriting) -> Rewriting:
+    """Products of windows that hold mostly zeros, or fill few lanes, become sums of windows."""
+    firings = list(state.firings)
+    rules = window_sums.rules(state.tilings)
+    program = deeply(lambda part: rewrite(part, rules, firings.append))(state.program)
+    return replace(state, program=program, firings=tuple(firings))
+
+
 def expand_program(state: Rewriting) -> Rewriting:
     """Ops that exist for the sake of rewriting become primitives."""
     return replace(state, program=deeply(expand_composites)(state.program))
@@ -216,6 +224,9 @@ PASSES: tuple[tuple[str, Pass], ...] = (
     ("guard", guard_program),
     # Before expansion, which makes the blocks.
     ("attention", cut_attentions),
+    # After simplification, which makes windows among zeros and leaves out what nothing reads;
+    # before expansion, which says how windows are added up.
+    ("window-sums", add_up_windows),
     ("expand", expand_program),
     # Again, since expansion makes constants, casts and reshapes side by side.
     ("simplify-primitives", simplify_primitives),

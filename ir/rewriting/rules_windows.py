@@ -94,7 +94,7 @@ def _windows_among_zeros(ct: Node, axes: list[_Axis]) -> Node:
     )
 
 
-def _reversed(x: Node, axes: tuple[int, ...]) -> Node:
+def reversed_along(x: Node, axes: tuple[int, ...]) -> Node:
     """x from its end to its beginning along `axes`."""
     extents = static_shape(tuple(x.shape[axis] for axis in axes))
     starts, steps = [0] * x.rank, [1] * x.rank
@@ -174,7 +174,7 @@ def _columns(kernel: Node, axes: list[_Axis]) -> Node:
     split = [extent for each in axes for extent in (each.taps, each.phases)]
     kernel = build.reshape(kernel, (*split, channels, filters))
     taps, phases = range(0, 2 * spatial, 2), range(1, 2 * spatial, 2)
-    kernel = _reversed(kernel, tuple(taps))
+    kernel = reversed_along(kernel, tuple(taps))
     kernel = build.transpose(kernel, (*taps, 2 * spatial + 1, *phases, 2 * spatial))
     columns = math.prod(each.phases for each in axes) * channels
     return build.reshape(kernel, (-1, columns))
@@ -225,7 +225,7 @@ def add_windows_of_channels(node: Node) -> Node | None:
     positions = (node.shape[0], *(each.positions for each in axes), node.shape[-1])
     elements = tuple(range(2, parts.rank - 1, 2))
     window = tuple(n for each in axes for n in (1, each.size))
-    reverse = _reversed(
+    reverse = reversed_along(
         build.reshape(kernel, (*window, node.shape[-1])), tuple(axis - 1 for axis in elements)
     )
     slid = _windows_among_zeros(build.reshape(ct, positions), axes)

@@ -115,6 +115,27 @@ def test_a_step_of_convolutions_stores_no_windows() -> None:
     assert all(any(n is group.contraction for group in products) for n in slid)
 
 
+@pytest.mark.parametrize(("channels", "size", "is_added"), [(6, 5, True), (32, 3, False)])
+def test_what_a_large_window_gives_to_few_channels_is_added_up(
+    channels: int, size: int, is_added: bool
+) -> None:
+    """Rather than multiplied with zeros in vectors that are mostly empty; with the same bits on two
+    threads."""
+    graph = gc.Graph()
+    x = graph.input("x", (8, 14, 14, channels))
+    kernel = graph.input("kernel", (size, size, channels, 16))
+    program = _program(gc.grad(gc.sum(gc.square(gc.conv(x, kernel))), x))
+    made = compilation(program, {})
+    rules = {firing.rule for firing in made.firings}
+    assert ("product_of_windows_among_zeros" in rules) == is_added
+    inputs, _ = _values(program)
+    ((name, wanted),) = run_program(program, inputs, {})[0].items()
+    one, two = (run_on_threads(program, inputs, threads, 512)[name] for threads in (1, 2))
+    assert one.tobytes() == two.tobytes()
+    terms, scale = size**4 * channels * 16, float(np.abs(wanted).max())
+    assert_close(one, wanted, DTYPES["f32"], reduction_length=terms, scale=scale)
+
+
 def _views(node: gc.Node) -> list[gc.Node]:
     """The views through which the node reads its operands."""
     found, waiting = [], list(node.operands)

@@ -34,15 +34,16 @@ def reading_windows(product: Node, tilings: Tilings) -> Node:
         return product
     with product.graph.at(product.location):
         made = product.graph.apply(product.op, (windows, y), product.attributes)
-    if not _is_readable(made):
+    if not reads_windows(made):
         return product
     copied = x.type.size * COPIED_ELEMENT_CYCLES
-    if _cycles(made, tilings) > _cycles(product, tilings) + copied:
+    if product_cycles(made, tilings) > product_cycles(product, tilings) + copied:
         return product
     return made
 
 
-def _cycles(product: Node, tilings: Tilings) -> float:
+def product_cycles(product: Node, tilings: Tilings) -> float:
+    """The estimated cycles of a product alone."""
     made = contraction_candidate(ContractionNodes(product, (), (product,)))
     assert not isinstance(made, Refusal)
     return tilings.choose(made.shape).cycles
@@ -63,7 +64,7 @@ def _without_copy(operand: Node) -> Node | None:
     return found
 
 
-def _is_readable(product: Node) -> bool:
+def reads_windows(product: Node) -> bool:
     """Whether a microkernel of windows can read the product's first operand."""
     x, y = product.operands
     at = digits_in_memory(x)
