@@ -12,7 +12,9 @@ from math import prod
 from graphc.ir.functions import build
 from graphc.ir.graph import Node
 from graphc.ir.lowering import View
-from graphc.ir.ops import contract, movement, reduce
+from graphc.ir.ops import contract
+from graphc.ir.ops.movement import movement
+from graphc.ir.ops.reductions import reduce
 from graphc.ir.rewriting.rewrite import SUM_ULPS, Rule, rule
 from graphc.ir.types import static_shape
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from graphc.ir.functions import build
-from graphc.ir.ops import contract, reduce
+from graphc.ir.ops import contract
+from graphc.ir.ops.reductions import reduce
 from tests.ir.simplify_case import Case, by_axis, swap
 
 CASES: tuple[Case, ...] = (

@@ -12,7 +12,7 @@ from graphc.declare.nn.layer import Layer
 from graphc.declare.random import sample_logits
 from graphc.errors import DTypeError, ShapeError
 from graphc.ir.functions import build
-from graphc.ir.functions.shaping import swapaxes
+from graphc.ir.functions.arrays.shaping import swapaxes
 from graphc.ir.given import as_integer, check_tensors, shown
 from graphc.ir.graph import Node
 from graphc.ir.location import callers_location, located
