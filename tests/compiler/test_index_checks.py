@@ -141,6 +141,24 @@ def test_elements_that_a_repeated_part_leaves_out_may_be_anything(mode: Any) -> 
     np.testing.assert_array_equal(function(given, rows), rows[[[0, 3, 1]] * 2])
 
 
+@pytest.mark.parametrize("given", [True, False])
+@pytest.mark.parametrize("mode", ["reference", "compiled"])
+def test_one_index_of_several_tables_is_in_range_of_each(mode: Any, given: bool) -> None:
+    """Whichever of them is the shorter, of indices that are given and of those of a kernel."""
+    for classes in ((5, 9), (9, 5), (9, 5, 7)):
+        graph = gc.Graph()
+        i = graph.input("i", (3,), "i32")
+        tables = [np.arange(3.0 * n, dtype="f4").reshape(3, n) for n in classes]
+        at = i if given else i * 2 - i
+        taken = [gc.pick(graph.constant(table), at) for table in tables]
+        function = gc.function(i, taken, mode=mode)
+        for found, table in zip(function(np.array([4, 0, 3], "i4")), tables, strict=True):
+            np.testing.assert_array_equal(found, table[[0, 1, 2], [4, 0, 3]])
+        for wrong in (5, -1):
+            with pytest.raises(IndexError, match="outside 0 to"):
+                function(np.array([0, wrong, 1], "i4"))
+
+
 def test_a_model_takes_elements_that_index_nothing_as_they_are() -> None:
     graph = gc.Graph()
     pairs = graph.input("pairs", ("batch", 2), "i32")

@@ -11,6 +11,9 @@ from graphc.kernels.loops.language.statements import Block, Call, Element, assig
 from graphc.kernels.loops.rewrites.block_sums import Terms, cut_of
 from graphc.kernels.loops.rewrites.pairwise import PairwiseStack, entries_of, steps_of_block
 from graphc.kernels.nests.access import Loop
+from graphc.kernels.products.contraction import Tiling
+from graphc.kernels.products.tile_sums import tile_sums
+from tests.kernels.contractions import plain
 
 STACK = PairwiseStack("top", "number", "carry")
 MERGED = Block.of(
@@ -67,3 +70,15 @@ def test_blocks_are_even_and_of_whole_multiples(extent: int, most: int, multiple
     steps = steps_of_block(extent, most, multiple)
     assert steps < most + multiple and (steps % multiple == 0 or steps < multiple)
     assert -(-extent // steps) <= -(-extent // most)
+
+
+@pytest.mark.parametrize("depth", [1025, 1536, 1537, 2048, 3585, 3586, 4000, 7680, 7681, 8192])
+def test_a_tile_has_room_for_the_sums_of_all_blocks(depth: int) -> None:
+    contraction, _ = plain("f32", 6, depth, 32)
+    sums = tile_sums(contraction, Tiling("outer", False, 6, 32, 16, "none", 6), 192)
+    assert sums is not None
+    lines = sums.around(Block(), "192", "tile", "e").lines
+    (loop,) = (line for line in lines if "range(0, " in line)
+    _, end, steps = map(int, loop.partition("range(")[2].rstrip("):").split(", "))
+    assert end == depth
+    assert sums.stack_elements == 192 * entries_of(len(range(0, depth, steps)))
