@@ -9,6 +9,8 @@ from dataclasses import replace
 import pytest
 
 import graphc as gc
+from graphc.compiler.options import Options
+from graphc.compiler.pipeline import compile_program
 from graphc.compiler.plan.arena import Arena
 from graphc.compiler.plan.planning import check_scratch
 from graphc.compiler.plan.sharing import SURELY_SHARED_CYCLES, Sharing, share
@@ -227,3 +229,17 @@ def test_scratch_memory_that_is_not_proven_is_refused(part: ScratchParts | None,
 )
 def test_parts_of_threads_and_of_blocks_are_apart(part: ScratchParts) -> None:
     check_scratch(replace(kernel([A], [B]), scratch=(SCRATCH,), parts=(part,)), threads=3)
+
+
+@pytest.mark.parametrize("threads", [2, 3])
+def test_threads_meet_behind_a_loop_of_one_thread(threads: int) -> None:
+    """What is shared behind it reads its result, which the first thread makes alone."""
+    graph = gc.Graph()
+    x, h = graph.input("x", (1 << 20,)), graph.input("h", (3,))
+    last, _ = gc.scan(lambda c, _: (0.5 * c + h, None), h, length=4)
+    function = gc.function([x, h], gc.tanh(x) * gc.sum(last), mode="reference")
+    plan = compile_program(function.program, Options({}, True, 512, threads)).plan
+    rows = plan.instructions
+    end = next(number for number, row in enumerate(rows) if row.ends is not None)
+    assert not rows[end].shared and rows[end + 1].barrier
+    assert any(row.shared for row in rows[end + 1 :])
