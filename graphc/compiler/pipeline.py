@@ -198,7 +198,10 @@ def _plan_loop(loop: Node, state: Rewriting) -> LoopPlan:
     grouped = group_nodes(Rewriting(state.options, step.program, state.tilings))
     # Carries are gone with the run that an index stops.
     inner = _scheduled(grouped, outlast_stops=False)
-    return LoopPlan(replace(step, program=inner.program), inner.schedule, inner.loops)
+    return LoopPlan(
+        replace(step, program=inner.program), step.program, inner.groups, inner.decisions,
+        inner.recomputed, inner.schedule, inner.loops,
+    )  # fmt: skip
 
 
 def plan_instructions(state: Scheduled) -> Compilation:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from graphc.compiler.fusion.decision import Decision
@@ -11,12 +11,14 @@ from graphc.compiler.fusion.fuse import group_each
 from graphc.compiler.fusion.recompute import Recomputation
 from graphc.compiler.load.native import native
 from graphc.compiler.pipeline import Compilation, Trace, compile_program
+from graphc.compiler.plan.loop_bodies import LoopPlan
 from graphc.compiler.plan.planning import Plan, bytes_moved
 from graphc.functions.function import Function
 from graphc.functions.variants import options_of
 from graphc.inspect.explain_cache import CachedEntry, cached_entries
 from graphc.inspect.explain_storage import buffers_of, computing_kernels
 from graphc.inspect.explanation import (
+    ExplainedLoop,
     Explanation,
     FusionDecision,
     RecomputedValue,
@@ -26,6 +28,7 @@ from graphc.inspect.explanation import (
 )
 from graphc.inspect.wording import described, reason_of
 from graphc.ir.graph import Node, Program
+from graphc.ir.ops.region import Steps
 from graphc.ir.rewriting.rewrite import Firing
 from graphc.kernels.groups.group import Candidate, ContractionGroup
 from graphc.kernels.native.cache import NO_ENTRY
@@ -64,7 +67,7 @@ def compiled_for_explaining(step: Function, dimensions: dict[str, int]) -> Expla
 def explain(made: Explained) -> Explanation:
     """Everything that was decided. Reads the disk cache's directory and compiles nothing."""
     compilation, plan = made.compilation, made.plan
-    decisions = [_fusion(decision, plan) for decision in compilation.decisions]
+    fusions, refusals = _fusions(compilation.decisions, plan)
     return Explanation(
         program=compilation.program.name,
         dimensions=dict(compilation.options.bindings),
@@ -74,9 +77,10 @@ def explain(made: Explained) -> Explanation:
         ops=len(made.unfused),
         bytes_unfused=sum(map(bytes_moved, made.unfused)),
         bytes_fused=sum(map(bytes_moved, compilation.groups)),
-        fusions=tuple(each for each in decisions if each.fused),
-        refusals=tuple(each for each in decisions if not each.fused),
+        fusions=fusions,
+        refusals=refusals,
         recomputed=tuple(_recomputed(each, plan) for each in compilation.recomputed),
+        loops=tuple(_loops(compilation.loops, plan)),
         rewrites=rewrites_of(compilation.firings),
         buffers=tuple(buffers_of(compilation)),
         arena_bytes=plan.arena.nbytes,
@@ -89,6 +93,34 @@ def explain(made: Explained) -> Explanation:
 
 
 # --- fusion ----------------------------------------------------------------------------------
+
+
+def _fusions(
+    decisions: Sequence[Decision], plan: Plan
+) -> tuple[tuple[FusionDecision, ...], tuple[FusionDecision, ...]]:
+    """The kernels that became one, and those that did not."""
+    made = [_fusion(decision, plan) for decision in decisions]
+    fused = tuple(each for each in made if each.fused)
+    return fused, tuple(each for each in made if not each.fused)
+
+
+def _loops(loops: Mapping[Node, LoopPlan], plan: Plan) -> Iterator[ExplainedLoop]:
+    for loop, made in loops.items():
+        unfused = group_each(made.ungrouped)
+        fusions, refusals = _fusions(made.decisions, plan)
+        length = Steps.of(loop).length
+        yield ExplainedLoop(
+            loop=described(loop),
+            steps=length if isinstance(length, int) else None,
+            kernels=len(made.groups),
+            ops=len(unfused),
+            bytes_unfused=sum(map(bytes_moved, unfused)),
+            bytes_fused=sum(map(bytes_moved, made.groups)),
+            fusions=fusions,
+            refusals=refusals,
+            recomputed=tuple(_recomputed(each, plan) for each in made.recomputed),
+        )
+        yield from _loops(made.loops, plan)
 
 
 def _fusion(decision: Decision, plan: Plan) -> FusionDecision:

@@ -9,9 +9,11 @@ from typing import TypeVar
 from rich.console import Console
 from rich.text import Text
 
+from graphc.display.table import counted
 from graphc.inspect.explain_value import Neighbour, ValueExplanation
 from graphc.inspect.explanation import (
     ExplainedBuffer,
+    ExplainedLoop,
     Explanation,
     FusionDecision,
     RecomputedValue,
@@ -34,8 +36,9 @@ def print_explanation(explained: Explanation, console: Console, whole: bool = Fa
         f"{explained.program}{f', {sizes}' if sizes else ''}: {explained.ops} ops in "
         f"{len(explained.kernels)} kernels, {explained.vector_bits}-bit vectors"
     )
+    which = "kernels outside of loops" if explained.loops else "kernels"
     out.line(
-        f"kernels move {explained.bytes_fused:,} bytes; with a kernel an op they would move "
+        f"{which} move {explained.bytes_fused:,} bytes; with a kernel an op they would move "
         f"{explained.bytes_unfused:,}, {ratio:.1f} times as many"
     )
     fusions, refusals = explained.fusions, explained.refusals
@@ -49,6 +52,8 @@ def print_explanation(explained: Explanation, console: Console, whole: bool = Fa
         out.entries(recomputed, _recomputed_lines)
     out.heading(f"not fused: {len(refusals)} pairs of kernels that share a value")
     out.entries(refusals, _fusion_lines)
+    for loop in explained.loops:
+        _print_loop(loop, out)
     out.heading(f"rewrites: {sum(rewrite.times for rewrite in explained.rewrites)}")
     out.entries(explained.rewrites, _rewrite_lines)
     out.heading(
@@ -65,6 +70,22 @@ def print_explanation(explained: Explanation, console: Console, whole: bool = Fa
     out.entries(missing, lambda each: (f"{each.kind} {each.name}: {each.reason}",))
     if not whole:
         out.line("--all shows every decision with its reason, --why NAME those about one value")
+
+
+def _print_loop(loop: ExplainedLoop, out: _Writer) -> None:
+    ratio = loop.bytes_unfused / max(loop.bytes_fused, 1)
+    in_all = "" if loop.steps is None else f", {loop.steps * loop.bytes_fused:,} in all"
+    count = "as many steps as its condition holds" if loop.steps is None else f"{loop.steps} steps"
+    of_one = f"{counted(loop.ops, 'op')} in {counted(loop.kernels, 'kernel')}"
+    out.heading(f"{loop.loop}: {count}, each of {of_one}")
+    out.line(
+        f"a step moves {loop.bytes_fused:,} bytes{in_all}; with a kernel an op it would move "
+        f"{loop.bytes_unfused:,}, {ratio:.1f} times as many"
+    )
+    out.line(f"fused in a step: {len(loop.fusions)}; not fused: {len(loop.refusals)}")
+    out.entries(loop.fusions, _fusion_lines)
+    out.entries(loop.recomputed, _recomputed_lines)
+    out.entries(loop.refusals, _fusion_lines)
 
 
 def print_values(values: Sequence[ValueExplanation], console: Console) -> None:

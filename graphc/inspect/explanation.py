@@ -92,12 +92,33 @@ class TileChoice:
 
 
 @dataclass(frozen=True)
+class ExplainedLoop:
+    """What was decided about the steps of a loop, whose kernels are made once.
+
+    loop: with the user's line. steps: how many there are, None where a condition says in the run.
+    kernels: how many a step has, loops in it as one. Bytes and decisions are those of one step, as
+    those of an Explanation are of the program without what its loops do.
+    """
+
+    loop: str
+    steps: int | None
+    kernels: int
+    ops: int
+    bytes_unfused: int
+    bytes_fused: int
+    fusions: tuple[FusionDecision, ...]
+    refusals: tuple[FusionDecision, ...]
+    recomputed: tuple[RecomputedValue, ...]
+
+
+@dataclass(frozen=True)
 class Explanation:
     """What was decided about a program, each decision with its reason.
 
     kernels: in the order in which they run. bytes_unfused, bytes_fused: what all kernels read and
     write at the least, with a kernel an op and as they are. arena_bytes holds values_bytes of
-    temporaries, which share memory.
+    temporaries, which share memory. loops: what their steps do besides, each loop before those in
+    it.
     """
 
     program: str
@@ -111,6 +132,7 @@ class Explanation:
     fusions: tuple[FusionDecision, ...]
     refusals: tuple[FusionDecision, ...]
     recomputed: tuple[RecomputedValue, ...]
+    loops: tuple[ExplainedLoop, ...]
     rewrites: tuple[Rewrite, ...]
     buffers: tuple[ExplainedBuffer, ...]
     arena_bytes: int

@@ -189,6 +189,23 @@ def test_unknown_kind_of_debugging_is_refused(net):
         net.fit(_batch(None), debug="inf")
 
 
+def test_a_while_loop_names_the_step():
+    """5, log 5, log log 5 = 0.48 and a negative number, of which there is no logarithm."""
+    x = gc.Graph().input("x", (4,))
+
+    def body(carry):
+        count, value = carry
+        return [count + 1, gc.log(value)]
+
+    start = [x.graph.constant(0, "i32"), x]
+    _, last = gc.while_loop(lambda carry: carry[0] < 8, body, start)
+    function = gc.function(x, last)
+    report = find_nan(function.program, {}, [np.full(4, 5, np.float32)])
+    assert (report.first.op, report.first.steps) == ("log", (3,))
+    assert report.first.location.line == _line(body) + 2
+    assert "log in step 3 at test_nan_search.py" in str(report)
+
+
 def test_a_loop_names_the_step():
     """Of a body the op, the user's line and the step, from 0, in either direction."""
     graph = gc.Graph()

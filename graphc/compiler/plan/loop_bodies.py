@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from graphc.compiler.fusion.decision import Decision
+from graphc.compiler.fusion.recompute import Recomputation
 from graphc.compiler.legalize.copies import legalize
 from graphc.compiler.plan.schedule import Schedule
 from graphc.ir.graph import Graph, Node, Program
 from graphc.ir.ops.region import Steps
 from graphc.ir.programs.loops import copy_values, unused
+from graphc.kernels.groups.group import Group
 from graphc.kernels.products.tiling import Tilings
 
 
@@ -34,9 +37,17 @@ class LoopStep:
 
 @dataclass(frozen=True, eq=False)
 class LoopPlan:
-    """A step in kernels: their order, and the loops in them."""
+    """A step in kernels: their order, and the loops in them.
+
+    ungrouped: the step's program before its nodes were grouped. groups, decisions, recomputed: what
+        fusion made of it, as of a program of its own.
+    """
 
     step: LoopStep
+    ungrouped: Program
+    groups: tuple[Group, ...]
+    decisions: tuple[Decision, ...]
+    recomputed: tuple[Recomputation, ...]
     schedule: Schedule
     loops: Mapping[Node, LoopPlan]
 
