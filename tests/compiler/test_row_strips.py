@@ -197,3 +197,18 @@ def test_random_graphs(monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
 def test_source(golden: Any) -> None:
     source = _kernel(_program(lambda x: gc.softmax(x, axis=1), (3, 8, 200)))
     golden(re.sub(r"(test_row_strips\.py):\d+", r"\1", source.text))
+
+
+@pytest.mark.parametrize("dtype", ["f32", "f64"])
+def test_rows_of_two_loops_are_kept_element_by_element(dtype: str) -> None:
+    """What a pass keeps for the next stands in a strip by both counters of a row."""
+    graph = gc.Graph()
+    x = graph.input("x", (3, 2, 4, 64), dtype)
+    e = gc.exp(gc.tanh(x))
+    step = gc.function(x, e / gc.sum(e, (0, 2), keepdims=True))
+    given = np.random.default_rng(0).normal(size=(3, 2, 4, 64)).astype(x.dtype.numpy)
+    (row,) = step.loaded().plan.instructions
+    assert "(j * 4 + j1) * 64 + i1 - strip" in row.source.text
+    expected = np.exp(np.tanh(given))
+    expected /= expected.sum((0, 2), keepdims=True)
+    np.testing.assert_allclose(step(given), expected, rtol=1e-5)
