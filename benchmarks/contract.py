@@ -20,7 +20,8 @@ from statistics import median
 import numpy as np
 
 from benchmarks.measure import Repeated, interleaved_medians, seconds_each, write_json
-from graphc.kernels.loops.language.statements import Block, Element, assigned, printed
+from graphc.kernels.loops.language.expressions import Element, Name
+from graphc.kernels.loops.language.statements import Block, assigned, printed
 from graphc.kernels.native.jit import KernelCompiler
 from graphc.kernels.native.llvm import CompiledKernel
 from graphc.kernels.products.contraction import Contraction, MatrixAccess, Tiling
@@ -77,8 +78,8 @@ class Row:
 
 
 def _store_result(columns: int) -> Callable[..., Block]:
-    def epilogue(*, batch_indices: tuple[str, ...], row: str, column: str, value: str) -> Block:
-        return Block.of(assigned(Element("y", f"{row} * {columns} + {column}"), value))
+    def epilogue(*, batch_indices: tuple[Name, ...], row: Name, column: Name, value: Name) -> Block:
+        return Block.of(assigned(Element(Name("y"), row * columns + column), value))
 
     return epilogue
 

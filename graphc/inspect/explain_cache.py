@@ -42,7 +42,7 @@ def cached_entries(
     yield _entry(PLAN, declared.name, digest, machine.plans, stored)
     yield _entry(KERNEL, "executor", EXECUTOR_DIGEST, machine.cache, stored)
     for row in plan.instructions:
-        if not row.source.text:
+        if not row.source.statements:
             continue  # of a loop, whose kernels are the executor's
         yield _entry(KERNEL, row.name, kernel_digest(row.source), machine.cache, stored)
 

@@ -304,7 +304,7 @@ def _machine_code(plan: Plan, stage: Stage, kernel: str | None) -> StageText:
     shown: dict[str, str] = {}
     texts: list[str] = []
     for row in _chosen(plan.instructions, kernel):
-        if not row.source.text:
+        if not row.source.statements:
             continue  # the rows around the steps of a loop have no code of their own
         first = shown.setdefault(kernel_digest(row.source), row.name)
         heading = _code_heading(row.source, stage)

@@ -1,4 +1,4 @@
-"""From a contraction group to numba source: tiles of a product with what goes before and after."""
+"""From a contraction group to its kernel: tiles of a product with what goes before and after."""
 
 from __future__ import annotations
 
@@ -9,18 +9,19 @@ from graphc.ir.lowering import Strided
 from graphc.ir.types import row_major_strides
 from graphc.kernels.groups.group import ContractionGroup
 from graphc.kernels.loops.language.element_lines import ElementLines
+from graphc.kernels.loops.language.expressions import Element, Expression, Name, texts
+from graphc.kernels.loops.language.indices import THREAD
 from graphc.kernels.loops.language.source import (
     RESERVED,
-    THREAD_SHARE,
     Arguments,
     KernelSource,
     OwnRows,
     ScratchParts,
     Storage,
     StorageOf,
-    function_text,
+    function_statements,
 )
-from graphc.kernels.loops.language.statements import Block, Comment, Element
+from graphc.kernels.loops.language.statements import Block, Comment
 from graphc.kernels.loops.thread_blocks import element_cost
 from graphc.kernels.machine import MACHINE
 from graphc.kernels.nests.access import Loop, place_in_memory
@@ -28,7 +29,6 @@ from graphc.kernels.nests.names import Names
 from graphc.kernels.nests.node_kinds import external_operands, loaded_operands, viewed
 from graphc.kernels.products.block_reductions import BlockReductions
 from graphc.kernels.products.contraction import (
-    RESERVED_NAMES,
     Contraction,
     MatrixAccess,
     has_narrow_vectors,
@@ -38,8 +38,14 @@ from graphc.kernels.products.prologue import prologue_of
 from graphc.kernels.products.row_epilogue import RowEpilogue
 from graphc.kernels.products.tile_epilogue import FarOperands
 from graphc.kernels.products.tile_source import contraction_source
+from graphc.kernels.products.variables import (
+    CHAIN,
+    RESERVED_NAMES,
+    SCRATCH,
+    TILE_COLUMN,
+    batch_indices,
+)
 
-SCRATCH = "scratch"
 # What stands for the buffer of an operand that is in none.
 COMPUTED = "computed"
 
@@ -49,7 +55,7 @@ def emit_contraction(
 ) -> KernelSource:
     """The kernel of a matrix product and its epilogue, for at most `threads` threads."""
     product, tiling = group.contraction, group.tiling
-    names = Names({*RESERVED, *RESERVED_NAMES, name, *(f"b{axis}" for axis in range(product.rank))})
+    names = Names({*RESERVED, *RESERVED_NAMES, name, *texts(*batch_indices(product.rank))})
     arguments = Arguments(names)
     for value in (*external_operands(group.nodes), *group.outputs):
         arguments.name(storage_of(value))
@@ -73,9 +79,8 @@ def emit_contraction(
     scratch: tuple[Storage, ...] = ()
     parts: tuple[ScratchParts, ...] = ()
     if made.scratch:
-        scratch = (Storage(SCRATCH, product.dtype, made.scratch * threads, product),)
-        thread, _ = THREAD_SHARE
-        parts = (ScratchParts(scratch[0], thread, threads, made.scratch, made.arrays),)
+        scratch = (Storage(SCRATCH.text, product.dtype, made.scratch * threads, product),)
+        parts = (ScratchParts(scratch[0], THREAD, threads, made.scratch, made.arrays),)
         arguments.reserve(scratch[0], SCRATCH)
     body = Block()
     body.add(Comment(tiling.reason))
@@ -85,7 +90,7 @@ def emit_contraction(
     body.add(*made.statements)
     return KernelSource(
         name,
-        function_text(name, arguments, body),
+        function_statements(arguments, body),
         arguments.storages,
         scratch,
         made.microkernels,
@@ -112,12 +117,12 @@ def _contraction_in_buffers(
         gathered = group.gathers[position]
         if gathered is None:
             operand = group.contraction.operands[position]
-            return replace(access, buffer=arguments.name(storage_of(viewed(operand))))
+            return replace(access, buffer=arguments.name(storage_of(viewed(operand))).text)
         assert access.indices is not None
-        chosen = arguments.name(storage_of(viewed(gathered.indices)))
+        chosen = arguments.name(storage_of(viewed(gathered.indices))).text
         return replace(
             access,
-            buffer=arguments.name(storage_of(viewed(gathered.table))),
+            buffer=arguments.name(storage_of(viewed(gathered.table))).text,
             indices=replace(access.indices, buffer=chosen),
         )
 
@@ -190,18 +195,18 @@ class _Epilogue:
     reductions: BlockReductions | None
 
     def __call__(
-        self, *, batch_indices: tuple[str, ...], row: str, column: str, value: str
+        self, *, batch_indices: tuple[Name, ...], row: Name, column: Name, value: Name
     ) -> Block:
         """The scalar statements for one element; called once for each form of tile."""
         product = self.group.contraction
-        known: dict[object, str] = {product: value}
+        known: dict[object, Expression] = {product: value}
         lines = self._lines((*batch_indices, row, column), known)
         for node in self.group.epilogue:
             lines.named(node)
         if self.reductions is not None:
             for node in self.group.reductions:
-                value = lines.known[viewed(node.operands[0])]
-                self.reductions.accumulate(lines.block, node, "chain + q", value)
+                reduced = lines.known[viewed(node.operands[0])]
+                self.reductions.accumulate(lines.block, node, CHAIN + TILE_COLUMN, reduced)
         for node in self.group.outputs:
             if is_among(node, self.group.reductions):
                 continue
@@ -234,17 +239,17 @@ class _Epilogue:
         if not found:
             return None
 
-        def elements(*, batch_indices: tuple[str, ...], row: str, column: str) -> list[Element]:
+        def elements(*, batch_indices: tuple[Name, ...], row: Name, column: Name) -> list[Element]:
             lines = self._lines((*batch_indices, row, column), {})
             return [lines.place(node, *where) for node, where in found.items()]
 
         return elements
 
-    def _lines(self, variables: tuple[str, ...], known: dict[object, str]) -> ElementLines:
+    def _lines(self, variables: tuple[Name, ...], known: dict[object, Expression]) -> ElementLines:
         """Of an element of the product, by the variables along its axes."""
         product = self.group.contraction
         loops = [
-            Loop(variable, extent, (axis,))
+            Loop(variable.text, extent, (axis,))
             for variable, extent, axis in zip(
                 variables, product.type.dims, self.group.domain.axes[product], strict=True
             )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from graphc.ir.graph import Node, is_among
 from graphc.kernels.loops.kernel_function import BLOCK, new_function
+from graphc.kernels.loops.language.expressions import Element, Expression, Name, applied
+from graphc.kernels.loops.language.indices import THREAD
 from graphc.kernels.loops.language.scalar import (
     combined,
     combined_in_order,
@@ -11,8 +13,8 @@ from graphc.kernels.loops.language.scalar import (
     neutral_element,
     rounds,
 )
-from graphc.kernels.loops.language.source import THREAD_SHARE, ScratchParts, Storage, StorageOf
-from graphc.kernels.loops.language.statements import Block, Element, Stack, Target
+from graphc.kernels.loops.language.source import ScratchParts, Storage, StorageOf
+from graphc.kernels.loops.language.statements import Block, Stack, Target
 from graphc.kernels.loops.rewrites.block_sums import (
     ONE_AFTER_THE_OTHER,
     SHORT_ROWS,
@@ -76,7 +78,7 @@ class Accumulators:
         self.block_start, self.block_end = Block(), Block()
         self.rows = {level: Block() for level in range(-1, nest.passes)}
         self.accumulators: dict[Node, Target] = {}
-        self.row_parts: dict[Node, str] = {}
+        self.row_parts: dict[Node, Name] = {}
         self.scratch: dict[Node, Storage] = {}
         self.parts: list[ScratchParts] = []
         self.row_blocks: list[Storage] = []
@@ -96,16 +98,15 @@ class Accumulators:
         padded = -(-size // MACHINE.line_bytes) * MACHINE.line_bytes
         sharing = self.threads if self.blocks > 1 else 1
         storage = Storage(name, node.dtype, padded * sharing, node, keeps_row)
-        thread, _ = THREAD_SHARE
-        parts = ScratchParts(storage, thread, sharing, padded, ((0, size),))
+        parts = ScratchParts(storage, THREAD, sharing, padded, ((0, size),))
         self.parts.append(parts)
         buffer = self._written(storage)
         if sharing > 1:
-            self.main.prologue.assign(buffer, f"advance({buffer}, {parts.start()})")
+            self.main.prologue.assign(buffer, applied("advance", buffer, parts.start()))
         return storage
 
     @property
-    def _kept_index(self) -> str:
+    def _kept_index(self) -> Expression:
         """The index of the current element in what is kept of a row, or of a strip of rows."""
         if self.strips is None:
             return self.loops.row_index
@@ -114,13 +115,13 @@ class Accumulators:
     def _row_variable(self, node: Node, name: str) -> Target:
         """What holds a value that each row has once: a variable, or an element for each row of a
         strip."""
-        variable = self.main.names.unique(name)
+        variable = Name(self.main.names.unique(name))
         if self.strips is None:
             return variable
         self.main.prologue.add(self.strips.declaration(variable, node))
         return Element(variable, self.strips.index)
 
-    def _written(self, storage: Storage) -> str:
+    def _written(self, storage: Storage) -> Name:
         self.function.writes.append(storage)
         return self.function.arguments.name(storage)
 
@@ -152,9 +153,9 @@ class Accumulators:
             return False
         return self.loops.steps_by_one(innermost)
 
-    def _entries(self, node: Node, count: int) -> str:
+    def _entries(self, node: Node, count: int) -> Name:
         """An array on the stack for a sum's blocks."""
-        entries = self.main.names.unique(f"{label(node)}_blocks")
+        entries = Name(self.main.names.unique(f"{label(node)}_blocks"))
         self.main.prologue.add(Stack(entries, dtype_name(node.dtype), count))
         return entries
 
@@ -168,14 +169,15 @@ class Accumulators:
         if kind is Reduces.ROW and self.strips is not None:
             self._begin_in_strips(node, pass_sums)
             return
-        variable = self.accumulators[node] = self.main.names.unique(label(node))
+        variable = self.accumulators[node] = Name(self.main.names.unique(label(node)))
         if kind is Reduces.ROW:
             self._begin_variable(node, variable, pass_sums, self.rows[level - 1])
             return
         row_sums = self.row_sums if rounds(node) else None
         self._begin_variable(node, variable, row_sums, self.block_start)
         if self.domain.operand_span(node, 0) & frozenset(self.nest.inner):
-            part = self.row_parts[node] = self.main.names.unique(f"{variable}_of_row")
+            part = Name(self.main.names.unique(f"{variable.text}_of_row"))
+            self.row_parts[node] = part
             self._begin_variable(node, part, pass_sums, self.rows[level - 1])
         if self.has_partials:
             partial = self._written(self._accumulator_storage(node))
@@ -235,28 +237,32 @@ class Accumulators:
             self.scratch[node] = storage
         return self.scratch[node]
 
-    def _accumulator_index(self, node: Node) -> str:
+    def _accumulator_index(self, node: Node) -> Expression:
         if self.has_partials:
             in_block = self.function is self.main
-            start = f"{BLOCK} * {self.loops.row_size} + " if in_block else ""
-            return f"{start}{self.loops.row_index}"
+            return self._index_in_block if in_block else self.loops.row_index
         if is_among(node, self.nest.outputs):
             return self.loops.result_index(node)
         return self.loops.row_index
 
-    def _accumulate(self, node: Node, value: str, block: Block) -> None:
+    @property
+    def _index_in_block(self) -> Expression:
+        """The index of the current element of a row in what each block has of such a row."""
+        return BLOCK * self.loops.row_size + self.loops.row_index
+
+    def _accumulate(self, node: Node, value: Expression, block: Block) -> None:
         if node not in self.accumulators:
             buffer = self.main.arguments.name(self._accumulator_storage(node))
             target: Target = Element(buffer, self._accumulator_index(node))
         elif node in self.row_parts:
             total, target = self.accumulators[node], self.row_parts[node]
             level = self.nest.roles[node].level
-            added = combined(node, str(total), str(target))
+            added = combined(node, total, target)
             self.rows[level].accumulate(total, added)
         else:
             target = self.accumulators[node]
         step = combined if self.strips is None else combined_in_order
-        block.accumulate(target, step(node, str(target), value), node)
+        block.accumulate(target, step(node, target, value), node)
 
     def _emit_partials(self) -> None:
         """Adds up what the blocks have accumulated: rows into the first block's row."""
@@ -266,16 +272,15 @@ class Accumulators:
             buffer = self._written(self._accumulator_storage(node))
             body = Block()
             if self.nest.roles[node].inner:
-                index = self.loops.row_index
-                other = f"{buffer}[{BLOCK} * {self.loops.row_size} + {index}]"
+                other = Element(buffer, self._index_in_block)
                 element = Block()
-                target = Element(buffer, index)
-                element.accumulate(target, combined(node, str(target), other))
+                target = Element(buffer, self.loops.row_index)
+                element.accumulate(target, combined(node, target, other))
                 wrap_in_loops(body, self.loops.inner, element)
-                self.function.prologue.loop(BLOCK, f"1, {self.blocks}", body)
+                self.function.prologue.loop(BLOCK, (1, self.blocks), body)
             else:
-                total = self.function.names.unique(label(node))
+                total = Name(self.function.names.unique(label(node)))
                 self.accumulators[node] = total
-                body.accumulate(total, combined(node, total, f"{buffer}[{BLOCK}]"))
+                body.accumulate(total, combined(node, total, Element(buffer, BLOCK)))
                 self.function.prologue.assign(total, neutral_element(node), node)
                 self.function.prologue.loop(BLOCK, self.blocks, body)

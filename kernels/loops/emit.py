@@ -1,4 +1,4 @@
-"""From a planned loop nest to numba source text."""
+"""From a planned loop nest to the statements of its kernels."""
 
 from __future__ import annotations
 
@@ -6,15 +6,10 @@ from graphc.ir.graph import Node
 from graphc.ir.lowering import Reduction
 from graphc.kernels.loops.accumulators import Accumulators
 from graphc.kernels.loops.kernel_function import BLOCK, KernelFunction
-from graphc.kernels.loops.language.source import (
-    THREAD_SHARE,
-    KernelSource,
-    Share,
-    StorageOf,
-    function_text,
-    share_limits,
-)
-from graphc.kernels.loops.language.statements import Block, Element, LoopKind, Target, loops_in
+from graphc.kernels.loops.language.expressions import Element, Expression, Name, of
+from graphc.kernels.loops.language.indices import THREAD_SHARE, Share, share_limits
+from graphc.kernels.loops.language.source import KernelSource, StorageOf, function_statements
+from graphc.kernels.loops.language.statements import Block, LoopKind, Target, loops_in
 from graphc.kernels.loops.language.values import ValueWriter
 from graphc.kernels.loops.rewrites.loops import wrap_in_loops
 from graphc.kernels.loops.rewrites.passes import (
@@ -96,7 +91,7 @@ class _LoopEmitter(Accumulators, ValueWriter[_Place]):
         storages = function.arguments.storages
         return KernelSource(
             function.name,
-            function_text(function.name, function.arguments, body),
+            function_statements(function.arguments, body),
             storages,
             tuple(s for s in (*self.scratch.values(), *self.row_blocks) if s in storages),
             writes=tuple(dict.fromkeys(function.writes)),
@@ -139,17 +134,17 @@ class _LoopEmitter(Accumulators, ValueWriter[_Place]):
             block = Block()
             for node in made:
                 value = self.value(node, (block, level))
-                buffer = self.main.names.unique(f"{label(node)}_{STRIP_START}")
+                buffer = Name(self.main.names.unique(f"{label(node)}_{STRIP_START.text}"))
                 self.main.prologue.add(strip_declaration(buffer, node))
                 block.store_last(Element(buffer, self._strip_index), value)
                 staged.kept[node] = buffer
             staged.blocks.append(block)
 
     @property
-    def _strip_index(self) -> str:
-        return f"{self.loops.row_index} - {STRIP_START}"
+    def _strip_index(self) -> Expression:
+        return self.loops.row_index - STRIP_START
 
-    def _strip_of(self, node: Node, level: int) -> str | None:
+    def _strip_of(self, node: Node, level: int) -> Name | None:
         """The buffer of a value that a stage of the pass keeps for later ones."""
         return self.stages[level].kept.get(node) if level in range(self.nest.passes) else None
 
@@ -169,7 +164,7 @@ class _LoopEmitter(Accumulators, ValueWriter[_Place]):
             role, kind = self.nest.roles[node], self.nest.reduces.get(node)
             if kind is Reduces.ROWS:
                 if not role.inner:
-                    self._store(node, str(self.accumulators[node]), self.finish)
+                    self._store(node, self.accumulators[node], self.finish)
                 elif self.has_partials:
                     self._store(
                         node, self.value(node, (self.finish_inner, level)), self.finish_inner
@@ -180,7 +175,7 @@ class _LoopEmitter(Accumulators, ValueWriter[_Place]):
             elif role.phase is Phase.FINISH:
                 self._store(node, self.value(node, (self.finish, level)), self.finish)
 
-    def _store(self, node: Node, value: str, block: Block) -> None:
+    def _store(self, node: Node, value: Expression, block: Block) -> None:
         buffer = self._written(self.storage_of(node))
         block.store_last(Element(buffer, self.loops.result_index(node)), value)
 
@@ -191,7 +186,7 @@ class _LoopEmitter(Accumulators, ValueWriter[_Place]):
             # Loops of fixed length: how LLVM regroups a sum must not depend on a thread's share.
             blocks = Block()
             blocks.extend(self.block_start)
-            self._nest_rows(blocks, (BLOCK, str(self.blocks)))
+            self._nest_rows(blocks, (BLOCK, of(self.blocks)))
             blocks.extend(self.block_end)
             whole.loop(BLOCK, share_limits(THREAD_SHARE, self.blocks), blocks)
             return whole
@@ -241,7 +236,7 @@ class _LoopEmitter(Accumulators, ValueWriter[_Place]):
 
     # --- values ----------------------------------------------------------------------------
 
-    def loaded(self, node: Node, position: int, place: _Place) -> str:
+    def loaded(self, node: Node, position: int, place: _Place) -> Expression:
         block, _ = place
         operand = node.operands[position]
         span = self.domain.operand_span(node, position)
@@ -252,9 +247,10 @@ class _LoopEmitter(Accumulators, ValueWriter[_Place]):
         key = (id(block), element)
         if key not in self.function.known:
             name = f"{label(viewed(operand))}_value"
-            self.function.known[key] = self._variable_in(block, viewed(operand), name)
-            block.assign(self.function.known[key], element, node)
-        return str(self.function.known[key])
+            target = self._variable_in(block, viewed(operand), name)
+            block.assign(target, element, node)
+            self.function.known[key] = target
+        return self.function.known[key]
 
     def _block_of(self, level: int, varies_by_row: bool) -> Block:
         """Where a value that does not vary within a row is computed."""
@@ -267,23 +263,23 @@ class _LoopEmitter(Accumulators, ValueWriter[_Place]):
         home = self._computed_at(node, *place)
         return None if home is None or (id(home[0]), node) in self.function.known else home
 
-    def found(self, node: Node, place: _Place) -> str:
+    def found(self, node: Node, place: _Place) -> Expression:
         """A value of the group: computed before, or kept from an earlier pass."""
         block, level = place
         home = self._computed_at(node, block, level)
         if home is not None:
-            return str(self.function.known[id(home[0]), node])
+            return self.function.known[id(home[0]), node]
         if node in self.accumulators:
-            return str(self.accumulators[node])
+            return self.accumulators[node]
         if node in self.nest.reduces:
             storage, index = self._accumulator_storage(node), self._accumulator_index(node)
         elif strip := self._strip_of(node, level):
-            return self._named(node, f"{strip}[{self._strip_index}]", block, (id(block), node))
+            return self._named(node, Element(strip, self._strip_index), block, (id(block), node))
         elif node in self.scratch:
             storage, index = self.scratch[node], self._kept_index
         else:
             storage, index = self.storage_of(node), self.loops.result_index(node)
-        element = f"{self.function.arguments.name(storage)}[{index}]"
+        element = Element(self.function.arguments.name(storage), index)
         return self._named(node, element, block, (id(block), node))
 
     def _computed_at(self, node: Node, block: Block, level: int) -> tuple[Block, int] | None:
@@ -301,27 +297,30 @@ class _LoopEmitter(Accumulators, ValueWriter[_Place]):
             return self.finish, level
         return self._block_of(role.level, bool(self.domain.span(node))), role.level
 
-    def index(self, node: Node, position: int | None) -> str:
+    def index(self, node: Node, position: int | None) -> Expression:
         if position is None:
             return self.loops.result_index(node)
         return self.loops.operand_index(node, position)
 
-    def remember(self, node: Node, expression: str, place: _Place) -> None:
+    def remember(self, node: Node, expression: Expression, place: _Place) -> None:
         self.function.known[id(place[0]), node] = expression
 
-    def assign(self, node: Node, expression: str, place: _Place) -> None:
+    def assign(self, node: Node, expression: Expression, place: _Place) -> None:
         if isinstance(node.op.lowering, Reduction) and reduced_axes(node, self.domain):
             raise AssertionError(f"{node!r} has no accumulator")
         self._named(node, expression, place[0], (id(place[0]), node))
 
-    def _named(self, node: Node, expression: str, block: Block, key: tuple[int, object]) -> str:
+    def _named(
+        self, node: Node, expression: Expression, block: Block, key: tuple[int, object]
+    ) -> Expression:
         if key not in self.function.known:
-            self.function.known[key] = self._variable_in(block, node, label(node))
-            block.assign(self.function.known[key], expression, node)
-        return str(self.function.known[key])
+            target = self._variable_in(block, node, label(node))
+            block.assign(target, expression, node)
+            self.function.known[key] = target
+        return self.function.known[key]
 
     def _variable_in(self, block: Block, node: Node, name: str) -> Target:
         """What holds a value that `block` computes."""
         if any(block is row for row in self.rows.values()):
             return self._row_variable(node, name)
-        return self.function.names.unique(name)
+        return Name(self.function.names.unique(name))

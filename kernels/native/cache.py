@@ -106,6 +106,7 @@ CODE_GENERATORS = (
         KERNELS / "loops" / "language" / f"{name}.py"
         for name in (
             "exchanges",
+            "expressions",
             "scalar",
         )
     ),

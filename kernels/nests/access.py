@@ -1,4 +1,4 @@
-"""Where a kernel reads and writes: buffers, strides along loop axes, and index expressions."""
+"""Where a kernel reads and writes: buffers, and strides along loop axes."""
 
 from __future__ import annotations
 
@@ -135,15 +135,3 @@ def merge_axes(
 
 def _is_even(slow: int, fast: int, extents: Sequence[int], accesses: Sequence[Access]) -> bool:
     return all(a.strides[slow] == a.strides[fast] * extents[fast] for a in accesses)
-
-
-def index_expression(access: Access, loops: Sequence[Loop]) -> str:
-    """The index of the current element: `i * 64 + j`."""
-    terms = []
-    for loop in loops:
-        stride = access.strides[loop.axes[-1]]
-        if stride and loop.extent != 1:
-            terms.append(loop.variable if stride == 1 else f"{loop.variable} * {stride}")
-    if access.offset or not terms:
-        terms.append(str(access.offset))
-    return " + ".join(terms)

@@ -1,4 +1,4 @@
-"""From an op in scan order to numba source: lines are gone along, or sorted."""
+"""From an op in scan order to its kernel: lines are gone along, or sorted."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from graphc.ir.graph import Node
 from graphc.ir.lowering import Cumulative, Sorting, Strided
 from graphc.ir.types import row_major_strides
-from graphc.kernels.loops.language.scalar import dtype_name, number
+from graphc.kernels.loops.language.expressions import Expression, Formula, Name, texts
+from graphc.kernels.loops.language.scalar import cast, dtype_name, number
 from graphc.kernels.loops.language.source import (
     RESERVED,
     Arguments,
     KernelSource,
     StorageOf,
-    function_text,
+    function_statements,
 )
 from graphc.kernels.loops.language.statements import Block, Comment
 from graphc.kernels.nests.access import place_in_memory
@@ -29,7 +30,7 @@ COLUMNS_AT_A_TIME = 64
 # The estimated cycles of one core for an element of a cumulative op.
 CUMULATIVE_CYCLES = 1.5
 
-_VARIABLES = {GROUP, FIRST, LINES, LINE, PLACE, *cumulative.VARIABLES, *SORTING_VARIABLES}
+_VARIABLES = texts(GROUP, FIRST, LINES, LINE, PLACE) | cumulative.VARIABLES | SORTING_VARIABLES
 
 
 def emit_ordered(
@@ -60,7 +61,7 @@ def emit_ordered(
             count, cycles = made.groups, made.cycles
     return KernelSource(
         name,
-        function_text(name, arguments, block),
+        function_statements(arguments, block),
         arguments.storages,
         scratch=made.scratch,
         writes=(storage_of(node), *made.scratch),
@@ -81,7 +82,7 @@ def _whole(node: Node) -> Strided:
     return Strided(0, row_major_strides(node.type.dims))
 
 
-def _cumulative(node: Node, lowering: Cumulative, buffers: Sequence[str], block: Block) -> int:
+def _cumulative(node: Node, lowering: Cumulative, buffers: Sequence[Name], block: Block) -> int:
     """Appends the loops of a cumulative op; how many groups of lines there are."""
     axis, length = node.attributes["axis"], node.type.dims[node.attributes["axis"]]
     places = [*map(_place, node.operands), _whole(node)]
@@ -96,12 +97,16 @@ def _cumulative(node: Node, lowering: Cumulative, buffers: Sequence[str], block:
     begins = [0 if backwards is None else length - 1] * len(arrays)
     link = arrays[1] if len(arrays) > 2 else None
     # Between an element and the one before it stands the later of the two places.
-    link_back = " - 1" if backwards is not None else ""
+    links_back = 1 if backwards is not None else 0
+    template = lowering.step.format(carry="{0}", x="{1}", y="{2}")
 
-    def step(carry: str, place: str, line: str) -> str:
-        y_element = "" if link is None else link.at(f"{place}{link_back}", line)
-        text = lowering.step.format(carry=carry, x=x.at(place, line), y=y_element)
-        return text if node.dtype.is_float else f"{dtype_name(node.dtype)}({text})"
+    def step(carry: Expression, place: Expression, line: Expression) -> Expression:
+        operands = [carry, x.element(place, line)]
+        if link is not None:
+            before = place - links_back if links_back else place
+            operands.append(link.element(before, line))
+        made = Formula(template, tuple(operands))
+        return made if node.dtype.is_float else cast(node.dtype, made)
 
     zero = number(-0.0 if node.dtype.is_float else 0, node.dtype)
     steps = cumulative.Step(dtype_name(node.dtype), zero, step)

@@ -10,12 +10,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from graphc.ir.lowering import Strided
-from graphc.kernels.loops.language.source import THREAD_SHARE, flat_index, share_limits
-from graphc.kernels.loops.language.statements import Block, Element
+from graphc.kernels.loops.language.expressions import Element, Expression, Name, of
+from graphc.kernels.loops.language.indices import THREAD_SHARE, ZERO, flat_index, share_limits
+from graphc.kernels.loops.language.statements import Block
 from graphc.kernels.loops.rewrites.loops import INNER_VARIABLES
 from graphc.kernels.nests.access import Access, Loop, merge_axes
 
-GROUP, FIRST, LINES, LINE, PLACE = "group", "first", "lines", "line", "i"
+GROUP, FIRST, LINES, LINE, PLACE = map(Name, ("group", "first", "lines", "line", "i"))
 
 
 @dataclass(frozen=True)
@@ -25,26 +26,19 @@ class LineArray:
     apart: elements from one line of the group to the next. step: from one element to the next.
     """
 
-    buffer: str
-    start: str
+    buffer: Name
+    start: Name
     apart: int
     step: int
 
-    def at(self, place: str, line: str = LINE) -> str:
-        """Source of an element of a line of the group."""
-        return str(self.element(place, line))
-
-    def element(self, place: str, line: str = LINE) -> Element:
+    def element(self, place: Expression, line: Expression = LINE) -> Element:
         """An element of a line of the group."""
-        first = self.start if line == "0" else f"{self.start} + {flat_index((line, self.apart))}"
-        index = first if place == "0" else f"{first} + {_scaled(place, self.step)}"
+        index: Expression = self.start
+        if line != ZERO:
+            index = index + flat_index((line, self.apart))
+        if place != ZERO:
+            index = index + (place if self.step == 1 else place * self.step)
         return Element(self.buffer, index)
-
-
-def _scaled(place: str, step: int) -> str:
-    if step == 1:
-        return place
-    return f"{place} * {step}" if place.isidentifier() or place.isdigit() else f"({place}) * {step}"
 
 
 @dataclass(frozen=True)
@@ -70,18 +64,18 @@ class LineGroups:
         return math.ceil(self.beside / self.width)
 
     @property
-    def lines(self) -> str:
-        """Source of how many lines a group has."""
+    def lines(self) -> Expression:
+        """How many lines a group has."""
         if self.beside <= self.width:
-            return str(self.beside)
-        return LINES if self.beside % self.width else str(self.width)
+            return of(self.beside)
+        return LINES if self.beside % self.width else of(self.width)
 
-    def array(self, number: int, buffer: str, *, backwards: int | None = None) -> LineArray:
+    def array(self, number: int, buffer: Name, *, backwards: int | None = None) -> LineArray:
         """Array `number`; backwards: how many elements a line has that is gone through from its
         end."""
         step = self.accesses[number].strides[self.axis]
         step = step if backwards is None else -step
-        return LineArray(buffer, f"{buffer}_start", self.apart[number], step)
+        return LineArray(buffer, Name(f"{buffer.text}_start"), self.apart[number], step)
 
     def wrap(self, into: Block, arrays: Sequence[tuple[LineArray, int]], body: Block) -> None:
         """Appends `body` in a loop over the thread's share of the groups.
@@ -89,27 +83,28 @@ class LineGroups:
         arrays: with the element of a line at which each begins.
         """
         around = Block()
-        tile = GROUP if not self.around else f"{GROUP} % {self._tiles}"
+        tile = GROUP if not self.around else GROUP % self._tiles
         if self._tiles > 1:
-            around.assign(FIRST, f"{tile} * {self.width}")
+            around.assign(FIRST, tile * self.width)
         if self.lines == LINES:
             last = self.beside - self.width
             rest = self.beside % self.width
-            around.assign(LINES, f"{self.width} if {FIRST} <= {last} else {rest}")
+            around.assign(LINES, of(self.width).when(FIRST.at_most(last), rest))
         for number, (array, begins) in enumerate(arrays):
             around.assign(array.start, self._start(number, begins))
         around.extend(body)
         limits = share_limits(THREAD_SHARE, self.count)
         into.loop(GROUP, limits, around)
 
-    def _start(self, number: int, begins: int) -> str:
+    def _start(self, number: int, begins: int) -> Expression:
         access = self.accesses[number]
+        terms: list[tuple[Expression, int]]
         terms = [(FIRST, self.apart[number])] if self._tiles > 1 else []
         inside = self._tiles
         for loop in reversed(self.around):
-            digit = GROUP if inside == 1 else f"{GROUP} // {inside}"
+            digit = GROUP if inside == 1 else GROUP // inside
             if loop is not self.around[0]:
-                digit = f"{digit} % {loop.extent}"
+                digit = digit % loop.extent
             terms.append((digit, access.strides[loop.axes[-1]]))
             inside *= loop.extent
         return flat_index(*terms, offset=access.offset + begins * access.strides[self.axis])

@@ -14,16 +14,21 @@ from dataclasses import dataclass
 from graphc.ir.graph import Node
 from graphc.ir.lowering import Sorting, Strided
 from graphc.ir.types import DType, i32, i64
-from graphc.kernels.loops.language.scalar import number
-from graphc.kernels.loops.language.source import THREAD_SHARE, Arguments, ScratchParts, Storage
-from graphc.kernels.loops.language.statements import (
-    Block,
-    Call,
+from graphc.kernels.loops.language.expressions import (
     Element,
-    Stack,
-    Statement,
-    assigned,
+    Expression,
+    Infix,
+    Name,
+    Operand,
+    Parenthesized,
+    applied,
+    of,
+    texts,
 )
+from graphc.kernels.loops.language.indices import THREAD, ZERO
+from graphc.kernels.loops.language.scalar import number
+from graphc.kernels.loops.language.source import Arguments, ScratchParts, Storage
+from graphc.kernels.loops.language.statements import Block, Call, Stack, Statement, assigned
 from graphc.kernels.machine import lanes_of
 from graphc.kernels.nests.names import label
 from graphc.kernels.ordered.lines import LINE, PLACE, LineArray, line_groups
@@ -31,9 +36,9 @@ from graphc.kernels.ordered.radix_sort import RADIX_VARIABLES, Digits, Line, rad
 from graphc.kernels.ordered.selection import BEST_PLACES, SELECTION_VARIABLES, select_first
 from graphc.kernels.ordered.sorting_network import NETWORK_VARIABLES, padded, sorting_network
 
-KEYS, PLACES, LINE_KEYS = "keys", "places", "line_keys"
+KEYS, PLACES, LINE_KEYS = Name("keys"), Name("places"), Name("line_keys")
 SORTING_VARIABLES = (
-    RADIX_VARIABLES | SELECTION_VARIABLES | NETWORK_VARIABLES | {KEYS, PLACES, LINE_KEYS}
+    RADIX_VARIABLES | SELECTION_VARIABLES | NETWORK_VARIABLES | texts(KEYS, PLACES, LINE_KEYS)
 )
 
 # A network has longest lines of so many elements, and of so many where lanes stay empty.
@@ -92,36 +97,40 @@ class Keys:
         is_byte = self.dtype.itemsize == 1
         return Digits(low, low + (8 if is_byte else 8 * self.bare.itemsize), signed=not is_byte)
 
-    def alone(self, element: str) -> str:
-        """Source of the key of an element, without a place."""
+    def alone(self, element: Expression) -> Expression:
+        """The key of an element, without a place."""
         if self.dtype.is_float:
-            same_zeros = f"{element} + {number(0.0, self.dtype)}" if self.places else element
-            key = f"order_key({same_zeros})"
+            zero = number(0.0, self.dtype)
+            key: Expression = applied(
+                "order_key", Infix("+", element, zero) if self.places else element
+            )
         else:
-            key = element if self.dtype == self.bare else f"cast_{self.bare}({element})"
-        return f"cast_{self.bare}(~{key})" if self.descending else key
+            key = element if self.dtype == self.bare else applied(f"cast_{self.bare}", element)
+        return applied(f"cast_{self.bare}", ~key) if self.descending else key
 
-    def of(self, element: str, place: str) -> str:
-        """Source of the key that is sorted."""
+    def of(self, element: Expression, place: Expression) -> Expression:
+        """The key that is sorted."""
         key = self.alone(element)
-        return f"(cast_i64({key}) << {PLACE_BITS}) | ({place})" if self.holds_place else key
+        if not self.holds_place:
+            return key
+        return (applied("cast_i64", key) << PLACE_BITS) | Parenthesized(place)
 
-    def result(self, key: str) -> str:
-        """Source of what the result has of a key, or of the place beside it."""
+    def result(self, key: Expression) -> Expression:
+        """What the result has of a key, or of the place beside it."""
         if self.holds_place:
-            return f"{key} & {(1 << PLACE_BITS) - 1}"
+            return key & ((1 << PLACE_BITS) - 1)
         if self.places:
             return key
-        bare = f"cast_{self.bare}(~{key})" if self.descending else key
+        bare = applied(f"cast_{self.bare}", ~key) if self.descending else key
         if self.dtype.is_float:
-            return f"float_of_key({bare})"
-        return bare if self.dtype == self.bare else f"cast_{self.dtype}({bare})"
+            return applied("float_of_key", bare)
+        return bare if self.dtype == self.bare else applied(f"cast_{self.dtype}", bare)
 
 
 def sorted_lines(
     node: Node,
     places: Sequence[Strided],
-    buffers: Sequence[str],
+    buffers: Sequence[Name],
     arguments: Arguments,
     block: Block,
     vector_bits: int,
@@ -158,7 +167,7 @@ def _in_network(
     arrays: Sequence[LineArray],
     extents: tuple[int, int],
     lanes: int,
-    lines: str,
+    lines: Expression,
 ) -> None:
     """Appends what sorts a group of lines in the lanes of vectors."""
     x, y = arrays
@@ -172,48 +181,48 @@ def _in_network(
     has_lines = x.apart != 1 or y.apart != 1
     if has_lines:
         into.add(Stack(LINE_KEYS, keys.stored.name, rows * lanes))
-    key = keys.of(x.at(PLACE), PLACE)
+    key = keys.of(x.element(PLACE), PLACE)
     if x.apart == 1:
-        beside = Element(KEYS, f"{PLACE} * {lanes} + {LINE}")
+        beside = Element(KEYS, PLACE * lanes + LINE)
         _each(into, PLACE, length, LINE, lines, assigned(beside, key))
     else:
-        along = Element(LINE_KEYS, f"{LINE} * {rows} + {PLACE}")
+        along = Element(LINE_KEYS, LINE * rows + PLACE)
         _each(into, LINE, lines, PLACE, length, assigned(along, key))
-        target, source = (KEYS, f"{PLACE} * {lanes}", lanes), (LINE_KEYS, PLACE, rows)
+        target, source = (KEYS, PLACE * lanes, lanes), (LINE_KEYS, PLACE, rows)
         _transposed(into, rows, lanes, target, source)
     if keys.has_places_beside:
-        place = Element(PLACES, f"{PLACE} * {lanes} + {LINE}")
+        place = Element(PLACES, PLACE * lanes + LINE)
         _each(into, PLACE, sorted_length, LINE, lanes, assigned(place, PLACE))
     if sorted_length > length:
         greatest = (1 << (8 * keys.stored.itemsize - 1)) - 1
-        rest = Block.of(assigned(Element(KEYS, PLACE), str(greatest)))
-        into.loop(PLACE, f"{length * lanes}, {sorted_length * lanes}", rest)
+        rest = Block.of(assigned(Element(KEYS, PLACE), greatest))
+        into.loop(PLACE, (length * lanes, sorted_length * lanes), rest)
 
-    def call(name: str, at: Sequence[str], *others: int) -> Call:
+    def call(name: str, at: Sequence[Expression], *others: int) -> Call:
         buffers = (KEYS, PLACES) if keys.has_places_beside else (KEYS,)
-        indices = [i if i == "0" else f"({i}) * {lanes}" for i in at]
+        indices = [i if i == ZERO else Parenthesized(i) * lanes for i in at]
         primitive = f"{name}_pairs" if keys.has_places_beside else name
-        return Call(primitive, (*buffers, *indices, *map(str, others), str(lanes)))
+        return Call(primitive, (*buffers, *indices, *map(of, (*others, lanes))))
 
     sorting_network(into, sorted_length, call)
     made = PLACES if keys.has_places_beside else KEYS
     if y.apart == 1:
-        element = f"{made}[{PLACE} * {lanes} + {LINE}]"
+        element = Element(made, PLACE * lanes + LINE)
         stored = assigned(y.element(PLACE), keys.result(element))
         _each(into, PLACE, kept, LINE, lines, stored)
         return
-    target, source = (LINE_KEYS, PLACE, rows), (made, f"{PLACE} * {lanes}", lanes)
-    _transposed(into, -(-kept // lanes) * lanes, lanes, target, source)
-    element = f"{LINE_KEYS}[{LINE} * {rows} + {PLACE}]"
+    extent = -(-kept // lanes) * lanes
+    _transposed(into, extent, lanes, (LINE_KEYS, PLACE, rows), (made, PLACE * lanes, lanes))
+    element = Element(LINE_KEYS, LINE * rows + PLACE)
     _each(into, LINE, lines, PLACE, kept, assigned(y.element(PLACE), keys.result(element)))
 
 
 def _each(
     into: Block,
-    outer: str,
-    outer_extent: str | int,
-    inner: str,
-    inner_extent: str | int,
+    outer: Name,
+    outer_extent: Operand,
+    inner: Name,
+    inner_extent: Operand,
     statement: Statement,
 ) -> None:
     body = Block()
@@ -225,14 +234,15 @@ def _transposed(
     into: Block,
     extent: int,
     lanes: int,
-    target: tuple[str, str, int],
-    source: tuple[str, str, int],
+    target: tuple[Name, Expression, int],
+    source: tuple[Name, Expression, int],
 ) -> None:
     """Appends the transposition of blocks of keys. target, source: buffer, index, and elements from
     one row to the next."""
-    arguments = (*map(str, target), *map(str, source), str(lanes))
+    places = ((buffer, index, of(apart)) for buffer, index, apart in (target, source))
+    arguments = (*(each for place in places for each in place), of(lanes))
     block = Block.of(Call("transpose_block", arguments))
-    into.loop(PLACE, f"0, {extent}, {lanes}", block)
+    into.loop(PLACE, (0, extent, lanes), block)
 
 
 def _selected(
@@ -240,8 +250,8 @@ def _selected(
 ) -> None:
     x, y = arrays
     length, kept = extents
-    select_first(into, length, kept, keys.alone(x.at(PLACE, "0")), str(keys.bare))
-    stored = Block.of(assigned(y.element(PLACE, "0"), Element(BEST_PLACES, PLACE)))
+    select_first(into, length, kept, keys.alone(x.element(PLACE, ZERO)), str(keys.bare))
+    stored = Block.of(assigned(y.element(PLACE, ZERO), Element(BEST_PLACES, PLACE)))
     into.loop(PLACE, kept, stored)
 
 
@@ -260,18 +270,18 @@ def _by_digits(
     wanted = [(KEYS, stored), *([(PLACES, i64)] if keys.has_places_beside else [])]
     storages, parts, names = [], [], []
     for kind, dtype in wanted:
-        storage = Storage(f"{label(node)}_{kind}", dtype, 2 * length * threads, node)
-        part = ScratchParts(storage, THREAD_SHARE[0], threads, 2 * length, ((0, 2 * length),))
+        storage = Storage(f"{label(node)}_{kind.text}", dtype, 2 * length * threads, node)
+        part = ScratchParts(storage, THREAD, threads, 2 * length, ((0, 2 * length),))
         name = arguments.name(storage)
-        into.assign(kind, f"advance({name}, {part.start()})")
+        into.assign(kind, applied("advance", name, part.start()))
         storages.append(storage)
         parts.append(part)
         names.append(kind)
     line = Line(
         length,
-        lambda place: keys.of(x.at(place, "0"), place),
+        lambda place: keys.of(x.element(place, ZERO), place),
         tuple(names),
-        lambda place, found: assigned(y.element(place, "0"), keys.result(found)),
+        lambda place, found: assigned(y.element(place, ZERO), keys.result(found)),
     )
     radix_sort(into, keys.digits, line, kept)
     return SortedLines(scratch=tuple(storages), parts=tuple(parts))

@@ -15,10 +15,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from graphc.kernels.loops.language.exchanges import BLOCK_SIZE, MOST_IN_REGISTERS
+from graphc.kernels.loops.language.expressions import Name, of, texts
+from graphc.kernels.loops.language.indices import ZERO
 from graphc.kernels.loops.language.statements import Block, Call, Statement
 
-BEGIN, PAIR = "begin", "pair"
-NETWORK_VARIABLES = frozenset({BEGIN, PAIR})
+BEGIN, PAIR = Name("begin"), Name("pair")
+NETWORK_VARIABLES = texts(BEGIN, PAIR)
 
 # The call of an exchanging primitive: of its name, the places of elements, and what other arguments
 # it has.
@@ -36,9 +38,9 @@ def sorting_network(into: Block, length: int, call: Calling) -> None:
     """Appends what sorts lines of `length` elements, a padded number."""
     if length <= MOST_IN_REGISTERS:
         if length > 1:
-            into.add(call("sort_few", ["0"], length))
+            into.add(call("sort_few", [ZERO], length))
         return
-    blocks = f"0, {length}, {BLOCK_SIZE}"
+    blocks = (0, length, BLOCK_SIZE)
     into.loop(BEGIN, blocks, Block.of(call("sort_few", [BEGIN], BLOCK_SIZE)))
     half = BLOCK_SIZE
     while half < length:
@@ -55,21 +57,21 @@ def sorting_network(into: Block, length: int, call: Calling) -> None:
 
 def _mirrored(into: Block, length: int, half: int, call: Calling) -> None:
     """The first two steps of a merger: first with last, then at half the distance of halves."""
-    low, high = f"{BEGIN} + {PAIR}", f"{BEGIN} + {2 * half - 1} - {PAIR}"
+    low, high = BEGIN + PAIR, BEGIN + (2 * half - 1) - PAIR
     stride = half // 2
-    four = [low, f"{low} + {stride}", f"{high} - {stride}", high]
+    four = [low, low + stride, high - stride, high]
     _each_pair(into, length, 2 * half, stride, call("exchange_mirrored", four))
     whole = length // (2 * half) * 2 * half
     places = range(whole + 2 * half - length, half)
-    mirror = [f"{whole} + {PAIR}", f"{whole + 2 * half - 1} - {PAIR}"]
+    mirror = [of(whole) + PAIR, of(whole + 2 * half - 1) - PAIR]
     _pairs(into, places, call("exchange", mirror))
     _rest(into, length, whole, stride, call)
 
 
 def _two_strides(into: Block, length: int, stride: int, call: Calling) -> None:
     """Two steps of a merger: at distance `stride`, then at half of it."""
-    low = f"{BEGIN} + {PAIR}"
-    four = [f"{low} + {k * stride // 2}" if k else low for k in range(4)]
+    low = BEGIN + PAIR
+    four = [low + (k * stride // 2) if k else low for k in range(4)]
     _each_pair(into, length, 2 * stride, stride // 2, call("exchange_four", four))
     whole = length // (2 * stride) * 2 * stride
     _rest(into, length, whole, stride, call)
@@ -77,8 +79,8 @@ def _two_strides(into: Block, length: int, stride: int, call: Calling) -> None:
 
 
 def _one_stride(into: Block, length: int, stride: int, call: Calling) -> None:
-    low = f"{BEGIN} + {PAIR}"
-    _each_pair(into, length, 2 * stride, stride, call("exchange", [low, f"{low} + {stride}"]))
+    low = BEGIN + PAIR
+    _each_pair(into, length, 2 * stride, stride, call("exchange", [low, low + stride]))
     _rest(into, length, length // (2 * stride) * 2 * stride, stride, call)
 
 
@@ -88,16 +90,16 @@ def _each_pair(into: Block, length: int, block: int, pairs: int, statement: Stat
     body = Block()
     body.loop(PAIR, pairs, Block.of(statement))
     if whole:
-        into.loop(BEGIN, f"0, {whole}, {block}", body)
+        into.loop(BEGIN, (0, whole, block), body)
 
 
 def _pairs(into: Block, places: range, statement: Statement) -> None:
     if places:
-        into.loop(PAIR, f"{places.start}, {places.stop}", Block.of(statement))
+        into.loop(PAIR, (places.start, places.stop), Block.of(statement))
 
 
 def _rest(into: Block, length: int, whole: int, stride: int, call: Calling) -> None:
     """The exchanges at a distance in what is left behind the last whole block."""
-    statement = call("exchange", [PAIR, f"{PAIR} + {stride}"])
+    statement = call("exchange", [PAIR, PAIR + stride])
     for begin in range(whole, length, 2 * stride):
         _pairs(into, range(begin, min(begin + stride, length - stride)), statement)

@@ -6,33 +6,18 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from graphc.ir.lowering import Digit
+from graphc.kernels.loops.language.expressions import texts
 from graphc.kernels.machine import MACHINE
 from graphc.kernels.products.microkernel import ITEM_BYTES, padded_columns
+from graphc.kernels.products.variables import RESERVED_NAMES, batch_indices
 
 Form = Literal["outer", "inner"]
 Packing = Literal["none", "transpose", "copy"]
 Along = Literal["rows", "columns"]
 
 
-# That rows or columns of windows are counted by: image, line and position, or one axis more.
-MOST_DIGITS = 4
 # Windows are not cut along their depth, so that an accumulator adds up all of it.
 LONGEST_WINDOWED_DEPTH = 1024
-
-# Names that the generated lines use: no buffer may be called so, `scratch` apart.
-RESERVED_NAMES = frozenset(
-    (
-        *("arguments", "thread", "threads", "task", "row_chunk", "column_panel"),
-        *("scratch", "packed", "tile", "left_block", "right_panel"),
-        *("rest_left_block", "rest_right_panel"),
-        *("left_values", "right_values", "packed_panel", "block_start", "block_end"),
-        *("row_start", "row_end", "column_start", "block_rows", "panel_columns"),
-        *("block", "chain"),
-        *("depth_start", "depth_steps", "tile_blocks", "top", "block_number", "carry", "e"),
-        *("i", "j", "k", "r", "q", "acc"),
-        *("places", "rest_places", "place", *(f"digit{number}" for number in range(MOST_DIGITS))),
-    )
-)
 
 
 @dataclass(frozen=True)
@@ -122,8 +107,7 @@ class Contraction:
                     f"operand {access.buffer!r} has {len(access.batch_strides)} batch strides, "
                     f"the contraction {len(self.batch)} batch dimensions"
                 )
-            batch_indices = [f"b{axis}" for axis in range(len(self.batch))]
-            if access.buffer in RESERVED_NAMES or access.buffer in batch_indices:
+            if access.buffer in RESERVED_NAMES | texts(*batch_indices(len(self.batch))):
                 raise ValueError(f"operand named {access.buffer!r}, which generated source uses")
 
 

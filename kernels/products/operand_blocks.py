@@ -11,11 +11,20 @@ from dataclasses import dataclass
 from math import ceil
 
 from graphc.ir.lowering import Digit
-from graphc.kernels.loops.language.source import Microkernel, advanced, flat_index
+from graphc.kernels.loops.language.expressions import (
+    Element,
+    Expression,
+    Name,
+    Operand,
+    Parenthesized,
+    of,
+)
+from graphc.kernels.loops.language.indices import ZERO, advanced, flat_index
+from graphc.kernels.loops.language.source import Microkernel
 from graphc.kernels.loops.language.statements import (
     Block,
     Call,
-    Element,
+    Limits,
     Stack,
     Statement,
     assigned,
@@ -32,7 +41,31 @@ from graphc.kernels.products.contraction import (
 from graphc.kernels.products.copy_microkernel import copy_microkernel
 from graphc.kernels.products.microkernel import Indices, transpose_microkernel
 from graphc.kernels.products.tile_places import digits_of_tile, row_digits
-from graphc.kernels.products.tile_sums import DEPTH_START, DEPTH_STEPS
+from graphc.kernels.products.variables import (
+    BLOCK_END,
+    BLOCK_ROWS,
+    BLOCK_START,
+    COLUMN,
+    COLUMN_PANEL,
+    COLUMN_START,
+    DEPTH,
+    DEPTH_START,
+    DEPTH_STEPS,
+    DIGITS,
+    LEFT_VALUES,
+    PACKED,
+    PACKED_PANEL,
+    PLACE,
+    RIGHT_VALUES,
+    ROW,
+    ROW_START,
+    TILE_COLUMN,
+    TILE_ROW,
+    batch_indices,
+    left_block,
+    right_panel,
+    window_places,
+)
 from graphc.kernels.products.window_microkernel import ENTRIES_AN_AXIS
 
 # Steps of the depth that are copied of all tiles before the next: their lines, each in another
@@ -49,7 +82,7 @@ class Prologue:
     """
 
     statements: tuple[Statement, ...]
-    value: str
+    value: Expression
 
 
 class OperandBlocks:
@@ -71,12 +104,12 @@ class OperandBlocks:
         self.tiling = tiling
         self.left = left
         self.right = right
-        self.left_block, self.right_panel = f"{prefix}left_block", f"{prefix}right_panel"
-        self.places = f"{prefix}places"
+        self.left_block, self.right_panel = left_block(prefix), right_panel(prefix)
+        self.places = window_places(prefix)
         # Those of the rows of a tile, where all tiles have the same.
         self.row_digits = digits_of_tile(contraction, tiling)
-        self.row, self.column = ("j", "i") if tiling.swapped else ("i", "j")
-        self.batch_indices = tuple(f"b{axis}" for axis in range(len(contraction.batch)))
+        self.row, self.column = (COLUMN, ROW) if tiling.swapped else (ROW, COLUMN)
+        self.batch_indices = batch_indices(len(contraction.batch))
         self.microkernels: dict[str, Microkernel] = {}
         length, count = contraction.depth, tiling.columns
         if tiling.form == "outer":
@@ -89,19 +122,19 @@ class OperandBlocks:
         """Whether a panel of the right operand is put into scratch."""
         return self.tiling.packing != "none"
 
-    def scratch(self) -> dict[str, int]:
+    def scratch(self) -> dict[Name, int]:
         """The elements of each array that a thread packs or computes operands into."""
         contraction, tiling = self.contraction, self.tiling
-        arrays: dict[str, int] = {}
+        arrays: dict[Name, int] = {}
         if self.packs:
             panels = ceil(contraction.columns / tiling.columns) if tiling.left_first else 1
-            arrays["packed"] = panels * self.panel_size
+            arrays[PACKED] = panels * self.panel_size
         if self.right is not None and tiling.packing == "transpose":
-            arrays["right_values"] = contraction.depth * tiling.columns
+            arrays[RIGHT_VALUES] = contraction.depth * tiling.columns
         if self.left is not None:
-            arrays["left_values"] = contraction.depth * tiling.left_rows
+            arrays[LEFT_VALUES] = contraction.depth * tiling.left_rows
         if tiling.left_copied:
-            arrays["left_values"] = tiling.left_rows // tiling.rows * self._copied_tile
+            arrays[LEFT_VALUES] = tiling.left_rows // tiling.rows * self._copied_tile
         return arrays
 
     @property
@@ -118,14 +151,14 @@ class OperandBlocks:
         right = self.contraction.right
         terms = self._batch_terms(right)
         if not _runs_along(right.indices, "columns"):
-            terms.append(("column_start", right.column_stride))
+            terms.append((COLUMN_START, right.column_stride))
         start = flat_index(*terms, offset=right.offset)
-        into.assign(self.right_panel, advanced(right.buffer, start))
+        into.assign(self.right_panel, advanced(Name(right.buffer), start))
 
     def find_packed_panel(self, into: Block) -> None:
         """The panel in scratch, where that holds all of them."""
-        start = flat_index(("column_panel", self.panel_size))
-        into.assign("packed_panel", advanced("packed", start))
+        start = flat_index((COLUMN_PANEL, self.panel_size))
+        into.assign(PACKED_PANEL, advanced(PACKED, start))
 
     def pack(self, into: Block, columns: int) -> None:
         """Fills the packed panel with rows, or columns for the inner form, contiguous and
@@ -136,82 +169,85 @@ class OperandBlocks:
             self._transpose(into, columns)
             return
         right, stride, depth = self.contraction.right, self.packed_stride, self.contraction.depth
-        loops, place = [("k", depth), ("q", columns)], f"k * {stride} + q"
+        loops, place = [(DEPTH, depth), (TILE_COLUMN, columns)], DEPTH * stride + TILE_COLUMN
         if self.tiling.form == "inner":
-            loops, place = loops[::-1], f"q * {stride} + k"
+            loops, place = loops[::-1], TILE_COLUMN * stride + DEPTH
         target = Element(self._packed, place)
         if self.right is not None:
             self._compute_right(into, self.right, loops, target)
             return
-        row, column, indices = "k", "q", right.indices
+        row: Expression = DEPTH
+        column: Expression = TILE_COLUMN
+        indices = right.indices
         if indices is not None:
             if indices.along == "rows":
-                row = f"{indices.buffer}[{flat_index(('k', 1), offset=indices.offset)}]"
+                row = Element(Name(indices.buffer), flat_index((DEPTH, 1), offset=indices.offset))
             else:
-                place = flat_index(("column_start", 1), ("q", 1), offset=indices.offset)
-                column = f"{indices.buffer}[{place}]"
+                chosen = flat_index((COLUMN_START, 1), (TILE_COLUMN, 1), offset=indices.offset)
+                column = Element(Name(indices.buffer), chosen)
         element = flat_index((row, right.row_stride), (column, right.column_stride))
         copied = assigned(target, Element(self.right_panel, element))
         into.extend(_nested(loops, Block.of(copied)))
 
-    def panel_read(self, depth_start: str) -> tuple[str, str]:
+    def panel_read(self, depth_start: Name | None) -> tuple[Expression, ...]:
         """The panel as arguments of a microkernel: where, and the stride of its rows or, for the
-        inner form, columns. depth_start: the first row that it reads, "" for 0."""
+        inner form, columns. depth_start: the first row that it reads, None for 0."""
         is_outer = self.tiling.form == "outer"
         if self.packs:
             step = self.packed_stride if is_outer else 1
-            return _from(self._packed, depth_start, step), str(self.packed_stride)
+            return _from(self._packed, depth_start, step), of(self.packed_stride)
         right = self.contraction.right
         stride = right.row_stride if is_outer else right.column_stride
         step = 0 if _runs_along(right.indices, "rows") else right.row_stride
-        return _from(self.right_panel, depth_start, step), str(stride)
+        return _from(self.right_panel, depth_start, step), of(stride)
 
     @property
-    def _packed(self) -> str:
-        return "packed_panel" if self.tiling.left_first else "packed"
+    def _packed(self) -> Name:
+        return PACKED_PANEL if self.tiling.left_first else PACKED
 
     def _transpose(self, into: Block, columns: int) -> None:
         right, depth, lanes = self.contraction.right, self.contraction.depth, self.tiling.lanes
         panel, column_stride = self.right_panel, right.column_stride
         if self.right is not None:
-            panel, column_stride = "right_values", depth
-            target = Element(panel, f"q * {column_stride} + k")
-            self._compute_right(into, self.right, [("q", columns), ("k", depth)], target)
+            panel, column_stride = RIGHT_VALUES, depth
+            target = Element(panel, TILE_COLUMN * column_stride + DEPTH)
+            loops = [(TILE_COLUMN, columns), (DEPTH, depth)]
+            self._compute_right(into, self.right, loops, target)
         while lanes > depth:
             lanes //= 2
         kernel = transpose_microkernel(self.contraction.dtype, columns, lanes)
         self.microkernels[kernel.name] = kernel
-        panels = (panel, str(column_stride), str(right.row_stride), panel, "0")
-        arguments = (str(depth), *panels, self._packed, str(self.packed_stride))
-        into.add(Call(kernel.name, arguments))
+        read = (panel, column_stride, right.row_stride, panel, 0)
+        into.add(called(kernel, depth, *read, self._packed, self.packed_stride))
 
     def _compute_right(
-        self, into: Block, prologue: Prologue, loops: Sequence[tuple[str, int]], target: Element
+        self, into: Block, prologue: Prologue, loops: Sequence[tuple[Name, int]], target: Element
     ) -> None:
-        column = assigned(self.column, "column_start + q")
+        column = assigned(self.column, COLUMN_START + TILE_COLUMN)
         element = Block.of(column, *prologue.statements, assigned(target, prologue.value))
         into.extend(_nested(loops, element))
 
     # --- the left operand ------------------------------------------------------------------------
 
-    def compute_left(self, end: str) -> Block:
+    def compute_left(self, end: Expression) -> Block:
         """The block of left from row `block_start` on, of rows up to `end`."""
         assert self.left is not None
         contraction, rows = self.contraction, self.tiling.left_rows
         values = left_as_read(contraction, self.tiling)
-        clipped = f"block_start + {rows} if block_start <= {end} - {rows} else {end}"
-        loops: list[tuple[str, int | str]]
-        loops = [("r", "block_end - block_start"), ("k", contraction.depth)]
+        loops: list[tuple[Name, Limits]]
+        loops = [(TILE_ROW, BLOCK_END - BLOCK_START), (DEPTH, contraction.depth)]
         if values.row_stride == 1:
             loops.reverse()
-        place = flat_index(("r", values.row_stride), ("k", values.column_stride))
-        row = assigned(self.row, "block_start + r")
-        value = assigned(Element("left_values", place), self.left.value)
-        body = Block.of(assigned("block_end", clipped))
+        place = flat_index((TILE_ROW, values.row_stride), (DEPTH, values.column_stride))
+        row = assigned(self.row, BLOCK_START + TILE_ROW)
+        value = assigned(Element(LEFT_VALUES, place), self.left.value)
+        body = Block.of(end_of_block(rows, end))
         body.extend(_nested(loops, Block.of(row, *self.left.statements, value)))
         return body
 
-    def copy_left(self, into: Block, start: str, end: str, sizes: Sequence[int]) -> None:
+    def copy_left(
+        self, into: Block, start: Expression, end: Expression, sizes: Sequence[int]
+    ) -> None:
         """Copies the rows of left from `start` to `end`, a tile's behind the one before; a tile has
         as many rows as one of the sizes says, which are those of `tile_calls`.
 
@@ -220,53 +256,56 @@ class OperandBlocks:
         """
         left, rows, depth = self.contraction.left, self.tiling.rows, self.contraction.depth
         step = left_as_read(self.contraction, self.tiling).column_stride
-        terms = [*self._batch_terms(left), ("row_start", 1), (DEPTH_START, left.column_stride)]
-        source = advanced(left.buffer, flat_index(*terms, offset=left.offset))
-        tile = (f"((row_start - block_start) // {rows})", self._copied_tile)
-        target = advanced("left_values", flat_index(tile, (DEPTH_START, step)))
+        terms = [*self._batch_terms(left), (ROW_START, 1), (DEPTH_START, left.column_stride)]
+        source = advanced(Name(left.buffer), flat_index(*terms, offset=left.offset))
+        target = advanced(LEFT_VALUES, flat_index(self._copied_place, (DEPTH_START, step)))
 
         def call(size: int) -> Call:
             kernel = copy_microkernel(self.contraction.dtype, size, self.tiling.lanes)
             self.microkernels[kernel.name] = kernel
-            operands = (source, "1", str(left.column_stride), source, "0")
-            return Call(kernel.name, (DEPTH_STEPS, *operands, target, str(step)))
+            read = (source, 1, left.column_stride, source, 0)
+            return called(kernel, DEPTH_STEPS, *read, target, step)
 
         tile_rows, some = Block(), Block()
         if len(sizes) > 1:
             tile_rows.add(rows_of_tile(rows, end))
         tile_rows.extend(tile_calls(sizes, call))
-        last = f"{depth} - {DEPTH_START}"
-        fits = f"{DEPTH_START} <= {depth - COPIED_STEPS}"
-        into.assign("block_start", start)
-        some.assign(DEPTH_STEPS, f"{COPIED_STEPS} if {fits} else {last}")
-        some.loop("row_start", f"block_start, {end}, {rows}", tile_rows)
-        into.loop(DEPTH_START, f"0, {depth}, {COPIED_STEPS}", some)
+        fits = DEPTH_START.at_most(depth - COPIED_STEPS)
+        into.assign(BLOCK_START, start)
+        some.assign(DEPTH_STEPS, of(COPIED_STEPS).when(fits, of(depth) - DEPTH_START))
+        some.loop(ROW_START, (BLOCK_START, end, rows), tile_rows)
+        into.loop(DEPTH_START, (0, depth, COPIED_STEPS), some)
+
+    @property
+    def _copied_place(self) -> tuple[Expression, int]:
+        """Where the copied rows of a tile begin."""
+        tile = Parenthesized((ROW_START - BLOCK_START) // self.tiling.rows)
+        return tile, self._copied_tile
 
     def find_left_block(self, into: Block) -> None:
         """The rows of left from `row_start` on."""
         left = self.contraction.left
         if self.tiling.left_copied:
-            tile = (f"((row_start - block_start) // {self.tiling.rows})", self._copied_tile)
-            into.assign(self.left_block, advanced("left_values", flat_index(tile)))
+            into.assign(self.left_block, advanced(LEFT_VALUES, flat_index(self._copied_place)))
         elif left.is_windowed:
             self._find_windows(into)
         elif self.left is None:
             terms = self._batch_terms(left)
             if not _runs_along(left.indices, "rows"):
-                terms.append(("row_start", left.row_stride))
+                terms.append((ROW_START, left.row_stride))
             index = flat_index(*terms, offset=left.offset)
-            into.assign(self.left_block, advanced(left.buffer, index))
+            into.assign(self.left_block, advanced(Name(left.buffer), index))
         else:
             row_stride = left_as_read(self.contraction, self.tiling).row_stride
-            index = flat_index(("(row_start - block_start)", row_stride))
-            into.assign(self.left_block, advanced("left_values", index))
+            index = flat_index((Parenthesized(ROW_START - BLOCK_START), row_stride))
+            into.assign(self.left_block, advanced(LEFT_VALUES, index))
 
-    def left_read(self, depth_start: str) -> tuple[str, str, str]:
-        """The block of left as arguments of a microkernel, from a column on, "" for 0."""
+    def left_read(self, depth_start: Name | None) -> tuple[Expression, ...]:
+        """The block of left as arguments of a microkernel, from a column on, None for 0."""
         left = left_as_read(self.contraction, self.tiling)
         step = 0 if _runs_along(left.indices, "columns") else left.column_stride
         block = _from(self.left_block, depth_start, step)
-        return block, str(left.row_stride), str(left.column_stride)
+        return block, of(left.row_stride), of(left.column_stride)
 
     # --- windows ---------------------------------------------------------------------------------
 
@@ -290,37 +329,36 @@ class OperandBlocks:
         rows = 0 if self.row_digits else self.tiling.rows
         into.add(Stack(self.places, "i64", max(len(entries) + rows, 1)))
         for number, entry in enumerate(entries):
-            into.assign(Element(self.places, str(number)), str(entry))
+            into.assign(Element(self.places, of(number)), entry)
 
     def _find_windows(self, into: Block) -> None:
         """Where the rows of a tile begin: the first by division, the others by counting on, unless
         the microkernel knows how far behind it they are."""
         left = self.contraction.left
         digits = row_digits(self.contraction)
-        terms: list[tuple[str, int]] = []
+        terms: list[tuple[Expression, int]] = []
         after = 1
         for number, digit in reversed([*enumerate(digits)]):
-            value = "row_start" if after == 1 else f"row_start // {after}"
-            value += f" % {digit.extent}" if number else ""
+            value = ROW_START if after == 1 else ROW_START // after
             after *= digit.extent
             # A tile of whole lines begins with one.
             if self.row_digits and self.tiling.rows % after == 0:
                 continue
-            into.assign(f"digit{number}", value)
-            terms.insert(0, (f"digit{number}", digit.stride))
-        before = self._batch_terms(left)
+            into.assign(DIGITS[number], value % digit.extent if number else value)
+            terms.insert(0, (DIGITS[number], digit.stride))
+        before, buffer = self._batch_terms(left), Name(left.buffer)
         if self.row_digits:
             start = flat_index(*before, *terms, offset=left.offset)
-            into.assign(self.left_block, advanced(left.buffer, start))
+            into.assign(self.left_block, advanced(buffer, start))
             return
         start = flat_index(*before, offset=left.offset)
-        into.assign(self.left_block, advanced(left.buffer, start))
-        into.assign("place", flat_index(*terms))
+        into.assign(self.left_block, advanced(buffer, start))
+        into.assign(PLACE, flat_index(*terms))
         first = len(self.outer_depth) * ENTRIES_AN_AXIS
-        row = Element(self.places, flat_index(("r", 1), offset=first))
-        counted = Block.of(assigned(row, "place"), increased("place", str(digits[-1].stride)))
+        row = Element(self.places, flat_index((TILE_ROW, 1), offset=first))
+        counted = Block.of(assigned(row, PLACE), increased(PLACE, digits[-1].stride))
         counted.extend(_counted_on(digits))
-        into.loop("r", self.tiling.rows, counted)
+        into.loop(TILE_ROW, self.tiling.rows, counted)
 
     # --- rows by index ---------------------------------------------------------------------------
 
@@ -333,37 +371,48 @@ class OperandBlocks:
             return Indices("b_depth", right.dtype)
         return None
 
-    def indices_read(self, depth_start: str) -> list[str]:
+    def indices_read(self, depth_start: Name | None) -> list[Expression]:
         """The indices as arguments of a microkernel, those along the depth from there on."""
         if self.contraction.left.is_windowed:
-            return [self.places, "0"]
+            return [self.places, ZERO]
         if self.indices() is None:
             return []
         left = self.contraction.left.indices
         found = left or self.contraction.right.indices
         assert found is not None
         if not _runs_along(left, "rows"):
-            terms = [(depth_start, 1)] if depth_start else []
-            return [advanced(found.buffer, flat_index(*terms, offset=found.offset)), "0"]
+            start = flat_index(*_terms(depth_start, 1), offset=found.offset)
+            return [advanced(Name(found.buffer), start), ZERO]
         rows = self.tiling.rows
         following = self.contraction.rows - 2 * rows
-        place = flat_index(("row_start", 1), offset=found.offset)
-        return [advanced(found.buffer, place), f"{rows} if row_start <= {following} else 0"]
+        place = flat_index((ROW_START, 1), offset=found.offset)
+        ahead = of(rows).when(ROW_START.at_most(following), 0)
+        return [advanced(Name(found.buffer), place), ahead]
 
-    def _batch_terms(self, access: MatrixAccess) -> list[tuple[str, int]]:
+    def _batch_terms(self, access: MatrixAccess) -> list[tuple[Expression, int]]:
         return [*zip(self.batch_indices, access.batch_strides, strict=True)]
 
 
-def rows_of_tile(rows: int, end: str) -> Statement:
+def called(kernel: Microkernel, *arguments: Operand) -> Call:
+    """The call of a microkernel."""
+    return Call(kernel.name, tuple(map(of, arguments)))
+
+
+def end_of_block(rows: int, end: Expression) -> Statement:
+    """Where the block from `block_start` on ends, of blocks of `rows` rows up to `end`."""
+    return assigned(BLOCK_END, (BLOCK_START + rows).when(BLOCK_START.at_most(end - rows), end))
+
+
+def rows_of_tile(rows: int, end: Expression) -> Statement:
     """How many rows the tile from `row_start` on has, of tiles of `rows` rows up to `end`."""
-    return assigned("block_rows", f"{rows} if row_start <= {end} - {rows} else {end} - row_start")
+    return assigned(BLOCK_ROWS, of(rows).when(ROW_START.at_most(end - rows), end - ROW_START))
 
 
 def tile_calls(sizes: Sequence[int], call: Callable[[int], Call]) -> Block:
     """The call for as many rows as a tile has: one of the sizes, and `block_rows` if there are
     several."""
     calls = Block()
-    *cases, last = ((f"block_rows == {size}", Block.of(call(size))) for size in sizes)
+    *cases, last = ((BLOCK_ROWS.equals(size), Block.of(call(size))) for size in sizes)
     calls.choose(cases, last[1])
     return calls
 
@@ -373,23 +422,27 @@ def _counted_on(digits: Sequence[Digit]) -> Block:
     counted, last = Block(), len(digits) - 1
     if last:
         beyond = digits[-2].stride - digits[-1].extent * digits[-1].stride
-        carried = Block.of(assigned(f"digit{last}", "0"), increased("place", str(beyond)))
+        carried = Block.of(assigned(DIGITS[last], 0), increased(PLACE, beyond))
         carried.extend(_counted_on(digits[:-1]))
-        counted.add(increased(f"digit{last}", "1"))
-        counted.branch(f"digit{last} == {digits[-1].extent}", carried)
+        counted.add(increased(DIGITS[last], 1))
+        counted.branch(DIGITS[last].equals(digits[-1].extent), carried)
     return counted
 
 
-def _from(buffer: str, depth_start: str, step: int) -> str:
+def _from(buffer: Name, depth_start: Name | None, step: int) -> Expression:
     """The buffer from a place along the depth on, which has such a stride in it."""
-    return advanced(buffer, flat_index((depth_start, step))) if depth_start else buffer
+    return advanced(buffer, flat_index(*_terms(depth_start, step)))
+
+
+def _terms(depth_start: Name | None, step: int) -> list[tuple[Expression, int]]:
+    return [] if depth_start is None else [(depth_start, step)]
 
 
 def _runs_along(indices: RowIndices | None, along: str) -> bool:
     return indices is not None and indices.along == along
 
 
-def _nested(loops: Sequence[tuple[str, int | str]], body: Block) -> Block:
+def _nested(loops: Sequence[tuple[Name, Limits]], body: Block) -> Block:
     """`body` inside loops over ranges, the outermost first."""
     for variable, limits in reversed(loops):
         around = Block()

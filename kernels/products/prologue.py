@@ -16,9 +16,7 @@ from graphc.kernels.nests.names import Names
 from graphc.kernels.nests.node_kinds import contracted_axes, is_view, loaded_operands, viewed
 from graphc.kernels.nests.refusal import NoProduct, Refusal
 from graphc.kernels.products.operand_blocks import Prologue
-
-ROW_VARIABLES = ("i", "j")
-DEPTH_VARIABLE = "k"
+from graphc.kernels.products.variables import COLUMN, DEPTH, ROW, batch_indices
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,11 +84,11 @@ def prologue_of(
 ) -> Prologue:
     """What computes an element of operand number `position` of a product of `result_rank` axes."""
     rank = chain.operand.rank
-    variables = [f"b{axis + result_rank - rank}" for axis in range(rank)]
-    variables[chain.free_axis] = ROW_VARIABLES[position]
-    variables[chain.depth_axis] = DEPTH_VARIABLE
+    variables = [*batch_indices(result_rank)[result_rank - rank :]]
+    variables[chain.free_axis] = (ROW, COLUMN)[position]
+    variables[chain.depth_axis] = DEPTH
     loops = [
-        Loop(variable, extent, (axis,))
+        Loop(variable.text, extent, (axis,))
         for variable, extent, axis in zip(
             variables, chain.operand.type.dims, chain.axes, strict=True
         )

@@ -12,6 +12,8 @@ from collections.abc import Iterable
 from graphc.ir.graph import Node
 from graphc.ir.lowering import Strided
 from graphc.ir.types import row_major_strides
+from graphc.kernels.loops.language.expressions import Element, Expression, Name
+from graphc.kernels.loops.language.indices import index_expression
 from graphc.kernels.loops.language.scalar import (
     combined_in_order,
     dtype_name,
@@ -19,15 +21,24 @@ from graphc.kernels.loops.language.scalar import (
     number,
 )
 from graphc.kernels.loops.language.source import Arguments, Microkernel, StorageOf
-from graphc.kernels.loops.language.statements import Block, Call, Element, Stack
+from graphc.kernels.loops.language.statements import Block, Call, Limits, Stack
 from graphc.kernels.loops.language.values import ValueWriter
 from graphc.kernels.loops.rewrites.passes import pass_sinks, values_kept_between_passes
-from graphc.kernels.nests.access import Loop, access_along, index_expression, place_in_memory
+from graphc.kernels.nests.access import Loop, access_along, place_in_memory
 from graphc.kernels.nests.loopnest import LoopNest, Phase, Reduces, plan_loops
 from graphc.kernels.nests.names import Names, label
 from graphc.kernels.nests.node_kinds import is_contraction, viewed
 from graphc.kernels.nests.refusal import NoProduct, Refusal
 from graphc.kernels.products.microkernel import ITEM_BYTES, transpose_microkernel
+from graphc.kernels.products.operand_blocks import called
+from graphc.kernels.products.variables import (
+    BLOCK_END,
+    BLOCK_START,
+    COLUMN,
+    ROW,
+    TILE,
+    TILE_ROW,
+)
 
 # Of a value of a block of rows: a few of them stay in the first cache.
 BLOCK_BYTES = 6 * 1024
@@ -69,7 +80,8 @@ class RowEpilogue:
         self.product = next(node for node in nest.nodes if is_contraction(node))
         self.columns = self.product.type.dims[1]
         self.microkernels: dict[str, Microkernel] = {}
-        self._loops = (Loop("i", nest.domain.extents[0], (0,)), Loop("j", self.columns, (1,)))
+        rows = nest.domain.extents[0]
+        self._loops = (Loop(ROW.text, rows, (0,)), Loop(COLUMN.text, self.columns, (1,)))
 
     def rows_at_once(self, tile_rows: int, task_rows: int, lanes: int) -> int:
         """The rows of a block, of tasks of so many rows: whole tiles, with few lanes empty."""
@@ -94,7 +106,7 @@ class RowEpilogue:
         body = writer.block()
         return writer.declared, body
 
-    def index(self, place: Strided, axes: tuple[int | None, ...]) -> str:
+    def index(self, place: Strided, axes: tuple[int | None, ...]) -> Expression:
         return index_expression(access_along("", place, axes, 2), self._loops)
 
 
@@ -117,9 +129,9 @@ class _BlockWriter(ValueWriter[Block]):
         self.tile_stride = tile_stride
         self.declared = Block()
         self.loads = Block()
-        self.arrays: dict[Node, str] = {}
-        self.operands: dict[tuple[Node, str], str] = {}
-        self.made: dict[Node, str] = {}
+        self.arrays: dict[Node, Name] = {}
+        self.operands: dict[tuple[Node, Expression], Name] = {}
+        self.made: dict[Node, Expression] = {}
         self.asks_for_row = False
 
     def block(self) -> Block:
@@ -127,7 +139,7 @@ class _BlockWriter(ValueWriter[Block]):
         if self.padded > self.rows:
             start, end = self.rows * self.tile_stride, self.padded * self.tile_stride
             zero = number(0, product.dtype)
-            self._set("tile", f"{start}, {end}", zero)
+            self._set(TILE, (start, end), zero)
         self.arrays[product] = self._array(product, f"{label(product)}_columns", by_element=True)
         body = Block()
         self._turn_tile(body)
@@ -142,36 +154,40 @@ class _BlockWriter(ValueWriter[Block]):
         whole.extend(body)
         return whole
 
-    def _array(self, node: Node, name: str, *, by_element: bool) -> str:
-        array = self.owner.names.unique(name)
+    def _array(self, node: Node, name: str, *, by_element: bool) -> Name:
+        array = Name(self.owner.names.unique(name))
         size = self.padded * self.owner.columns if by_element else self.padded
         self.declared.add(Stack(array, dtype_name(node.dtype), size))
         return array
 
-    def _set(self, array: str, limits: str, value: str) -> None:
+    @property
+    def _element(self) -> Expression:
+        """Where the element of a row and column stands in an array."""
+        return COLUMN * self.padded + TILE_ROW
+
+    def _set(self, array: Name, limits: Limits, value: Expression) -> None:
         """Elements of an array that no row is behind, before all tiles."""
         element = Block()
-        element.assign(Element(array, "r"), value)
-        self.declared.loop("r", limits, element)
+        element.assign(Element(array, TILE_ROW), value)
+        self.declared.loop(TILE_ROW, limits, element)
 
     # --- between rows and columns --------------------------------------------------------------
 
     def _turn_tile(self, body: Block) -> None:
         """A column of the tile after the other."""
-        body.add(self._turned("tile", self.tile_stride, self.arrays[self.owner.product]))
+        body.add(self._turned(TILE, self.tile_stride, self.arrays[self.owner.product]))
 
-    def _turned(self, rowwise: str, stride: int, columnwise: str) -> Call:
+    def _turned(self, rowwise: Name, stride: int, columnwise: Name) -> Call:
         lanes, columns = self.lanes, self.owner.columns
         while lanes > columns:
             lanes //= 2
         kernel = self._microkernel(self.padded, lanes)
-        panel = (rowwise, str(stride), "1", rowwise, "0")
-        return Call(kernel, (str(columns), *panel, columnwise, str(self.padded)))
+        return called(kernel, columns, rowwise, stride, 1, rowwise, 0, columnwise, self.padded)
 
-    def _microkernel(self, columns: int, lanes: int) -> str:
+    def _microkernel(self, columns: int, lanes: int) -> Microkernel:
         kernel = transpose_microkernel(self.owner.product.dtype.name, columns, lanes)
         self.owner.microkernels[kernel.name] = kernel
-        return kernel.name
+        return kernel
 
     def _store(self, body: Block) -> None:
         """The outputs. They come last: a state may be overwritten in place."""
@@ -181,30 +197,30 @@ class _BlockWriter(ValueWriter[Block]):
             target = Element(self.owner.arguments.name(self.owner.storage_of(node)), index)
             array, row = self.arrays[node], Block()
             if not self.nest.roles[node].inner:
-                row.assign(target, f"{array}[r]")
+                row.assign(target, Element(array, TILE_ROW))
                 self._each_row(body, row)
                 continue
-            value = f"{array}[j * {self.padded} + r]"
+            value = Element(array, self._element)
             if node.dtype == self.owner.product.dtype:
                 stride = _padded(self.owner.columns, self.lanes)
-                rowwise = self.owner.names.unique(f"{label(node)}_rows")
+                rowwise = Name(self.owner.names.unique(f"{label(node)}_rows"))
                 size = stride * self.padded
                 self.declared.add(Stack(rowwise, dtype_name(node.dtype), size))
                 kernel = self._microkernel(self.owner.columns, self.lanes)
-                source = (array, str(self.padded), "1", array, "0")
-                body.add(Call(kernel, (str(self.padded), *source, rowwise, str(stride))))
-                value = f"{rowwise}[r * {stride} + j]"
+                read = (array, self.padded, 1, array, 0)
+                body.add(called(kernel, self.padded, *read, rowwise, stride))
+                value = Element(rowwise, TILE_ROW * stride + COLUMN)
             element = Block()
             element.assign(target, value)
-            row.loop("j", self.owner.columns, element)
+            row.loop(COLUMN, self.owner.columns, element)
             self._each_row(body, row)
 
     def _each_row(self, body: Block, row: Block) -> None:
         """Statements for every row that there is, and no other."""
         numbered = Block()
-        numbered.assign("i", "block_start + r")
+        numbered.assign(ROW, BLOCK_START + TILE_ROW)
         numbered.extend(row)
-        body.loop("r", "block_end - block_start", numbered)
+        body.loop(TILE_ROW, BLOCK_END - BLOCK_START, numbered)
 
     # --- passes --------------------------------------------------------------------------------
 
@@ -216,26 +232,26 @@ class _BlockWriter(ValueWriter[Block]):
         for node in wanted:
             if node in self.nest.reduces:
                 self.arrays[node] = self._array(node, label(node), by_element=False)
-                target = Element(self.arrays[node], "r")
+                target = Element(self.arrays[node], TILE_ROW)
                 start.assign(target, neutral_element(node), node)
                 value = self.operand(node, 0, lines)
-                lines.accumulate(target, combined_in_order(node, str(target), value), node)
+                lines.accumulate(target, combined_in_order(node, target, value), node)
             elif node is not self.owner.product:
                 value = self.value(node, lines)
                 name = f"{label(node)}_columns"
                 self.arrays[node] = self._array(node, name, by_element=True)
-                lines.assign(Element(self.arrays[node], f"j * {self.padded} + r"), value, node)
-        body.loop("r", self.padded, start)
+                lines.assign(Element(self.arrays[node], self._element), value, node)
+        body.loop(TILE_ROW, self.padded, start)
         if lines.whole:
             inner = Block()
-            inner.loop("r", self.padded, self._with_row(lines))
-            body.loop("j", self.owner.columns, inner)
+            inner.loop(TILE_ROW, self.padded, self._with_row(lines))
+            body.loop(COLUMN, self.owner.columns, inner)
 
     def _with_row(self, lines: Block) -> Block:
         """With the number of the row, where a line asks for it."""
         asked = Block()
         if self.asks_for_row:
-            asked.assign("i", "block_start + r")
+            asked.assign(ROW, BLOCK_START + TILE_ROW)
         asked.extend(lines)
         return asked
 
@@ -249,8 +265,8 @@ class _BlockWriter(ValueWriter[Block]):
                 continue
             value = self.value(node, lines)
             self.arrays[node] = self._array(node, label(node), by_element=False)
-            lines.assign(Element(self.arrays[node], "r"), value, node)
-        body.loop("r", self.padded, self._with_row(lines))
+            lines.assign(Element(self.arrays[node], TILE_ROW), value, node)
+        body.loop(TILE_ROW, self.padded, self._with_row(lines))
 
     # --- values --------------------------------------------------------------------------------
 
@@ -260,14 +276,14 @@ class _BlockWriter(ValueWriter[Block]):
     def home(self, node: Node, place: Block) -> Block | None:
         return None if node in self.made or node in self.arrays else place
 
-    def found(self, node: Node, place: Block) -> str:
+    def found(self, node: Node, place: Block) -> Expression:
         if node not in self.made:
             inner = self.nest.roles[node].inner
-            index = f"j * {self.padded} + r" if inner else "r"
-            self.assign(node, f"{self.arrays[node]}[{index}]", place)
+            index = self._element if inner else TILE_ROW
+            self.assign(node, Element(self.arrays[node], index), place)
         return self.made[node]
 
-    def index(self, node: Node, position: int | None) -> str:
+    def index(self, node: Node, position: int | None) -> Expression:
         domain = self.nest.domain
         if position is None:
             place: Strided | None = Strided(0, row_major_strides(node.type.dims))
@@ -279,25 +295,26 @@ class _BlockWriter(ValueWriter[Block]):
         self.asks_for_row |= 0 in axes
         return self.owner.index(place, axes)
 
-    def remember(self, node: Node, expression: str, place: Block) -> None:
+    def remember(self, node: Node, expression: Expression, place: Block) -> None:
         self.made[node] = expression
 
-    def assign(self, node: Node, expression: str, place: Block) -> None:
-        self.made[node] = self.owner.names.unique(label(node))
-        place.assign(self.made[node], expression, node)
+    def assign(self, node: Node, expression: Expression, place: Block) -> None:
+        name = Name(self.owner.names.unique(label(node)))
+        place.assign(name, expression, node)
+        self.made[node] = name
 
-    def loaded(self, node: Node, position: int, place: Block) -> str:
+    def loaded(self, node: Node, position: int, place: Block) -> Expression:
         operand = node.operands[position]
         base, at = viewed(operand), place_in_memory(operand)
         assert at is not None
         axes = self.nest.domain.operand_axes[node, position]
         index = self.owner.index(at, axes)
         if 0 not in axes:
-            return f"{self.owner.arguments.name(self.owner.storage_of(base))}[{index}]"
+            return Element(self.owner.arguments.name(self.owner.storage_of(base)), index)
         array = self._array_of(base, index, by_element=1 in axes)
-        return f"{array}[j * {self.padded} + r]" if 1 in axes else f"{array}[r]"
+        return Element(array, self._element if 1 in axes else TILE_ROW)
 
-    def _array_of(self, base: Node, index: str, *, by_element: bool) -> str:
+    def _array_of(self, base: Node, index: Expression, *, by_element: bool) -> Name:
         """The array that holds an operand for the rows of a block. There are no rows behind them
         to be read, though what the lanes behind hold is computed, too."""
         if (base, index) in self.operands:
@@ -305,19 +322,19 @@ class _BlockWriter(ValueWriter[Block]):
         name = f"{label(base)}_columns" if by_element else f"{label(base)}_of_rows"
         array = self._array(base, name, by_element=by_element)
         self.operands[base, index] = array
-        source = f"{self.owner.arguments.name(self.owner.storage_of(base))}[{index}]"
+        source = Element(self.owner.arguments.name(self.owner.storage_of(base)), index)
         zero = number(0, base.dtype)
         if not by_element:
             if self.padded > self.rows:
-                self._set(array, f"{self.rows}, {self.padded}", zero)
+                self._set(array, (self.rows, self.padded), zero)
             row = Block()
-            row.assign(Element(array, "r"), source)
+            row.assign(Element(array, TILE_ROW), source)
             self._each_row(self.loads, row)
             return array
         size = self.padded * self.owner.columns
-        self._set(array, str(size), zero)
+        self._set(array, size, zero)
         element, row = Block(), Block()
-        element.assign(Element(array, f"j * {self.padded} + r"), source)
-        row.loop("j", self.owner.columns, element)
+        element.assign(Element(array, self._element), source)
+        row.loop(COLUMN, self.owner.columns, element)
         self._each_row(self.loads, row)
         return array

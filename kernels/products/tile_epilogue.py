@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Protocol, runtime_checkable
 
+from graphc.kernels.loops.language.expressions import Element, Expression, Name
 from graphc.kernels.loops.language.source import Microkernel
-from graphc.kernels.loops.language.statements import Block, Element, Stack
+from graphc.kernels.loops.language.statements import Block, Stack
 
 # Steps of an accumulation that are under way at once: one waits for what the last has stored.
 CHAINS = 4
@@ -18,7 +19,7 @@ class Epilogue(Protocol):
     """
 
     def __call__(
-        self, *, batch_indices: tuple[str, ...], row: str, column: str, value: str
+        self, *, batch_indices: tuple[Name, ...], row: Name, column: Name, value: Name
     ) -> Block: ...
 
 
@@ -26,7 +27,7 @@ class FarOperands(Protocol):
     """Where the epilogue reads what does not fit the caches: the elements in a row and column."""
 
     def __call__(
-        self, *, batch_indices: tuple[str, ...], row: str, column: str
+        self, *, batch_indices: tuple[Name, ...], row: Name, column: Name
     ) -> list[Element]: ...
 
 
@@ -39,17 +40,17 @@ class RowReductions(Protocol):
 
     def declared(self, elements: int) -> list[Stack]: ...
 
-    def begun(self, *, element: str) -> Block:
+    def begun(self, *, element: Expression) -> Block:
         """Sets an element to the neutral one."""
         ...
 
     def ended(
         self,
         *,
-        batch_indices: tuple[str, ...],
-        block: str,
-        column: str,
-        elements: tuple[str, ...],
+        batch_indices: tuple[Name, ...],
+        block: Name,
+        column: Name,
+        elements: tuple[Expression, ...],
     ) -> Block:
         """Stores the result of a block and column, of which `elements` are the parts."""
         ...

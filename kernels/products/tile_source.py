@@ -14,12 +14,19 @@ from dataclasses import dataclass
 from itertools import accumulate
 from math import ceil, prod
 
-from graphc.kernels.loops.language.source import THREAD_SHARE, Microkernel, flat_index, share_limits
+from graphc.kernels.loops.language.expressions import Element, Expression, Name, applied, of
+from graphc.kernels.loops.language.indices import (
+    THREAD,
+    THREAD_SHARE,
+    ZERO,
+    flat_index,
+    share_limits,
+)
+from graphc.kernels.loops.language.source import Microkernel
 from graphc.kernels.loops.language.statements import (
     Block,
     Call,
     Comment,
-    Element,
     Prefetch,
     Stack,
     Statement,
@@ -38,6 +45,8 @@ from graphc.kernels.products.microkernel import ITEM_BYTES, microkernel, padded_
 from graphc.kernels.products.operand_blocks import (
     OperandBlocks,
     Prologue,
+    called,
+    end_of_block,
     rows_of_tile,
     tile_calls,
 )
@@ -48,7 +57,33 @@ from graphc.kernels.products.tile_epilogue import (
     RowReductions,
     WholeRows,
 )
-from graphc.kernels.products.tile_sums import DEPTH_START, DEPTH_STEPS, TILE_BLOCKS, tile_sums
+from graphc.kernels.products.tile_sums import tile_sums
+from graphc.kernels.products.variables import (
+    ACCUMULATED,
+    BLOCK_END,
+    BLOCK_ROWS,
+    BLOCK_START,
+    CHAIN,
+    COLUMN,
+    COLUMN_PANEL,
+    COLUMN_START,
+    DEPTH_START,
+    DEPTH_STEPS,
+    PANEL_COLUMNS,
+    REDUCED_BLOCK,
+    REST_PREFIX,
+    ROW,
+    ROW_CHUNK,
+    ROW_END,
+    ROW_START,
+    SCRATCH,
+    TASK,
+    TILE,
+    TILE_BLOCKS,
+    TILE_COLUMN,
+    TILE_ELEMENT,
+    TILE_ROW,
+)
 from graphc.kernels.products.window_microkernel import window_microkernel
 
 
@@ -107,22 +142,22 @@ def _joined(writers: Sequence[_Writer], reductions: RowReductions | None) -> Con
     """Parts of the columns one behind the other, with the same memory for tiles and panels."""
     splits = any(writer.tasks > 1 for writer in writers)
     dtype = writers[0].contraction.dtype
-    whole = Block.of(Stack("tile", dtype, max(writer.tile_elements for writer in writers)))
+    whole = Block.of(Stack(TILE, dtype, max(writer.tile_elements for writer in writers)))
     blocks = [writer.sums.stack_elements for writer in writers if writer.sums is not None]
     if blocks:
         whole.add(Stack(TILE_BLOCKS, dtype, max(blocks)))
     if reductions is not None:
         width = max(writer.tile_stride for writer in writers)
         whole.add(*reductions.declared(CHAINS * width))
-    arrays: dict[str, int] = {}
+    arrays: dict[Name, int] = {}
     for writer in writers:
         for name, size in writer.operands.scratch().items():
             arrays[name] = max(size, arrays.get(name, 0))
     scratch, ends = sum(arrays.values()), accumulate(arrays.values())
     placed = tuple((end - size, size) for end, size in zip(ends, arrays.values(), strict=True))
     for name, (start, _) in zip(arrays, placed, strict=True):
-        index = flat_index((THREAD_SHARE[0], scratch), offset=start)
-        whole.assign(name, f"advance(scratch, {index})")
+        index = flat_index((THREAD, scratch), offset=start)
+        whole.assign(name, applied("advance", SCRATCH, index))
     microkernels: dict[str, Microkernel] = {}
     for writer in writers:
         if writer.first_column:
@@ -158,8 +193,7 @@ class _Writer:
         self.far_operands = None if tiling.swapped else far_operands
         self.first_column = first_column
         left, right = prologues[::-1] if tiling.swapped else prologues
-        # A variable has one type, which says what buffer it points into.
-        prefix = "rest_" if first_column else ""
+        prefix = REST_PREFIX if first_column else ""
         self.operands = OperandBlocks(contraction, tiling, left, right, prefix)
         self.microkernels: dict[str, Microkernel] = {}
         # Of a product that is computed transposed and cut by its rows, each chunk has panels.
@@ -205,16 +239,16 @@ class _Writer:
         else:
             self._each_width(task, self._panel)
         if self.tiling.by_rows:
-            into.loop("row_chunk", share_limits(THREAD_SHARE, self.chunks), task)
+            into.loop(ROW_CHUNK, share_limits(THREAD_SHARE, self.chunks), task)
         else:
-            into.loop("task", share_limits(THREAD_SHARE, self.tasks) if splits else 1, task)
+            into.loop(TASK, share_limits(THREAD_SHARE, self.tasks) if splits else 1, task)
 
     def _task_of_all_panels(self, into: Block) -> None:
         """The rows of a chunk, block by block, each against all panels of columns."""
         if self.operands.packs:
             self._each_panel(into, self.operands.pack)
 
-        def tiles(block: Block, start: str, end: str) -> None:
+        def tiles(block: Block, start: Expression, end: Expression) -> None:
             self._each_panel(
                 block,
                 lambda panel, columns: self._tiles(panel, columns, start, end),
@@ -229,16 +263,16 @@ class _Writer:
         """The loop over panels of columns."""
         panel = Block()
         self._each_width(panel, write, is_packed)
-        into.loop("column_panel", self.panels, panel)
+        into.loop(COLUMN_PANEL, self.panels, panel)
 
     def _each_width(
         self, into: Block, write: Callable[[Block, int], None], is_packed: bool = False
     ) -> None:
         """What is done with a panel of so many columns; the last one may be narrower."""
-        terms = [("column_panel", self.tiling.columns)]
+        terms: list[tuple[Expression, int]] = [(COLUMN_PANEL, self.tiling.columns)]
         if self.cuts_panels:
-            terms.insert(0, ("row_chunk", self.tiling.rows_per_task))
-        into.assign("column_start", flat_index(*terms))
+            terms.insert(0, (ROW_CHUNK, self.tiling.rows_per_task))
+        into.assign(COLUMN_START, flat_index(*terms))
         if is_packed:
             self.operands.find_packed_panel(into)
         else:
@@ -253,7 +287,7 @@ class _Writer:
         if rest:
             write(last, rest)
         if full and rest:
-            into.branch(f"column_panel < {full}", whole, last)
+            into.branch(COLUMN_PANEL.below(full), whole, last)
         else:
             into.extend(whole)
             into.extend(last)
@@ -264,27 +298,24 @@ class _Writer:
         last = columns % chunk
         widths = [min(chunk, columns), *([last] if last else [])]
         sizes = [size for width in widths for size, _ in parts_of(width, self.tiling.columns)]
-        end = f"row_chunk * {chunk} + {chunk}"
-        if last:
-            end += f" if row_chunk < {columns // chunk} else {columns}"
-        into.assign("row_end", end)
+        into.assign(ROW_END, _end_of_chunk(chunk, columns))
         width = self.tiling.columns
-        fits = f"column_start <= row_end - {width}"
-        into.assign("panel_columns", f"{width} if {fits} else row_end - column_start")
+        fits = COLUMN_START.at_most(ROW_END - width)
+        into.assign(PANEL_COLUMNS, of(width).when(fits, ROW_END - COLUMN_START))
         cases = []
         for size in dict.fromkeys(sizes):
-            cases.append((f"panel_columns == {size}", Block()))
+            cases.append((PANEL_COLUMNS.equals(size), Block()))
             write(cases[-1][1], size)
         into.choose(cases)
 
     def _task_indices(self, into: Block) -> None:
         """Which chunk of rows, panel of columns and matrix of the batch a task is."""
-        named = [("row_chunk", self.chunks), ("column_panel", self.panel_tasks)]
+        named = [(ROW_CHUNK, self.chunks), (COLUMN_PANEL, self.panel_tasks)]
         axes = [*zip(self.operands.batch_indices, self.contraction.batch, strict=True)]
         after = 1
         for name, extent in [*named, *reversed(axes)]:
-            quotient = "task" if after == 1 else f"task // {after}"
-            into.assign(name, f"{quotient} % {extent}" if extent > 1 else "0")
+            quotient = TASK if after == 1 else TASK // after
+            into.assign(name, quotient % extent if extent > 1 else ZERO)
             after *= extent
 
     def _panel(self, into: Block, columns: int) -> None:
@@ -295,18 +326,17 @@ class _Writer:
             into, lambda block, start, end: self._tiles(block, columns, start, end)
         )
 
-    def _task_limits(self, into: Block) -> tuple[str, str]:
+    def _task_limits(self, into: Block) -> tuple[Expression, Expression]:
         """The first row of a task, and the end of its rows."""
         rows, task_rows = self.contraction.rows, self.task_rows
         if task_rows >= rows:
-            return "0", str(rows)
-        last = f"row_chunk * {task_rows} + {task_rows}"
-        if rows % task_rows:
-            last += f" if row_chunk < {rows // task_rows} else {rows}"
-        into.assign("row_end", last)
-        return f"row_chunk * {task_rows}", "row_end"
+            return ZERO, of(rows)
+        into.assign(ROW_END, _end_of_chunk(task_rows, rows))
+        return ROW_CHUNK * task_rows, ROW_END
 
-    def _each_row_block(self, into: Block, write: Callable[[Block, str, str], None]) -> None:
+    def _each_row_block(
+        self, into: Block, write: Callable[[Block, Expression, Expression], None]
+    ) -> None:
         """What is done with the rows of a task from a first to an end, block by block where left is
         computed."""
         start, end = self._task_limits(into)
@@ -314,41 +344,48 @@ class _Writer:
             write(into, start, end)
             return
         block = self.operands.compute_left(end)
-        write(block, "block_start", "block_end")
-        into.loop("block_start", f"{start}, {end}, {self.tiling.left_rows}", block)
+        write(block, BLOCK_START, BLOCK_END)
+        into.loop(BLOCK_START, (start, end, self.tiling.left_rows), block)
 
-    def _tiles(self, into: Block, columns: int, start: str, end: str) -> None:
+    def _tiles(self, into: Block, columns: int, start: Expression, end: Expression) -> None:
         """Every tile of these rows against one panel of `columns` columns."""
-        if self.whole_rows and start != "block_start":
+        if self.whole_rows and start != BLOCK_START:
             self._blocks_of_whole_rows(into, columns, start, end)
             return
         block, tile = self.tiling.rows, Block()
         self.operands.find_left_block(tile)
         sizes = self._block_sizes()
-        rows = str(sizes[0])
+        rows = of(sizes[0])
         if len(sizes) > 1:
-            rows = "block_rows"
+            rows = BLOCK_ROWS
             tile.add(rows_of_tile(block, end))
         calls = tile_calls(sizes, lambda size: self._call(size, columns))
         if self.sums is not None:
-            offset = "(row_start - block_start) * " if self.whole_rows else ""
-            index = f"{offset}{self.tile_stride} + e" if self.whole_rows else "e"
-            calls = self.sums.around(calls, f"{rows} * {self.tile_stride}", "tile", index)
+            index: Expression = TILE_ELEMENT
+            if self.whole_rows:
+                index = self._place_in_block + TILE_ELEMENT
+            calls = self.sums.around(calls, rows * self.tile_stride, TILE, index)
         if self.far_operands is not None:
             self._ask_ahead(tile, rows, columns, self.far_operands)
         tile.extend(calls)
         if not self.whole_rows:
             self._finish(tile, rows, columns)
-        into.loop("row_start", f"{start}, {end}, {block}", tile)
+        into.loop(ROW_START, (start, end, block), tile)
 
-    def _blocks_of_whole_rows(self, into: Block, columns: int, start: str, end: str) -> None:
+    @property
+    def _place_in_block(self) -> Expression:
+        """Where the rows of a tile begin in a block of whole rows."""
+        return (ROW_START - BLOCK_START) * self.tile_stride
+
+    def _blocks_of_whole_rows(
+        self, into: Block, columns: int, start: Expression, end: Expression
+    ) -> None:
         """Blocks of rows of all columns: all tiles of one, then its epilogue."""
-        rows, block = self.whole_rows, Block()
-        last = f"block_start + {rows} if block_start <= {end} - {rows} else {end}"
-        block.assign("block_end", last)
-        self._tiles(block, columns, "block_start", "block_end")
+        rows = self.whole_rows
+        block = Block.of(end_of_block(rows, end))
+        self._tiles(block, columns, BLOCK_START, BLOCK_END)
         block.extend(self.whole_rows_end)
-        into.loop("block_start", f"{start}, {end}, {rows}", block)
+        into.loop(BLOCK_START, (start, end, rows), block)
 
     def _block_sizes(self) -> list[int]:
         """The numbers of rows that a tile may have: whole ones first, then what ends a chunk."""
@@ -363,15 +400,14 @@ class _Writer:
         tiling, operands = self.tiling, self.operands
         kernel = self._microkernel(rows, columns)
         self.microkernels[kernel.name] = kernel
-        depth, start = str(operands.inner_steps), ""
-        tile = "tile"
+        depth, start = of(operands.inner_steps), None
+        tile: Expression = TILE
         if self.sums is not None:
             depth, start, tile = DEPTH_STEPS, DEPTH_START, self.sums.target
         elif self.whole_rows > tiling.rows:
-            tile = f"advance(tile, (row_start - block_start) * {self.tile_stride})"
+            tile = applied("advance", TILE, self._place_in_block)
         read = (*operands.left_read(start), *operands.panel_read(start))
-        result = (tile, str(self.tile_stride))
-        return Call(kernel.name, (depth, *read, *result, *operands.indices_read(start)))
+        return called(kernel, depth, *read, tile, self.tile_stride, *operands.indices_read(start))
 
     def _microkernel(self, rows: int, columns: int) -> Microkernel:
         dtype, tiling = self.contraction.dtype, self.tiling
@@ -382,59 +418,72 @@ class _Writer:
         make = microkernel if tiling.form == "outer" else inner_microkernel
         return make(dtype, rows, columns, tiling.lanes, self.operands.indices())
 
-    def _ask_ahead(self, into: Block, rows: str, columns: int, far_operands: FarOperands) -> None:
+    def _ask_ahead(
+        self, into: Block, rows: Expression, columns: int, far_operands: FarOperands
+    ) -> None:
         """Asks for the cache lines that the epilogue will read: rows of a panel stand far apart,
         so that no processor foresees them."""
         row = Block()
-        self._index_of(row, self.operands.row, "row_start", "r")
+        self._index_of(row, self.operands.row, ROW_START, TILE_ROW)
         line = MACHINE.line_bytes // ITEM_BYTES[self.contraction.dtype]
         for first in range(0, columns, line):
-            start = flat_index(("column_start", 1), offset=self.first_column + first)
+            start = flat_index((COLUMN_START, 1), offset=self.first_column + first)
             row.assign(self.operands.column, start)
             indices = self.operands.batch_indices
-            row.add(*map(Prefetch, far_operands(batch_indices=indices, row="i", column="j")))
-        into.loop("r", rows, row)
+            row.add(*map(Prefetch, far_operands(batch_indices=indices, row=ROW, column=COLUMN)))
+        into.loop(TILE_ROW, rows, row)
 
-    def _finish(self, into: Block, rows: str, columns: int) -> None:
+    def _finish(self, into: Block, rows: Expression, columns: int) -> None:
         """Runs the epilogue over the finished tile."""
         assert not isinstance(self.epilogue, WholeRows)
         row, element = Block(), Block()
-        self._index_of(row, self.operands.row, "row_start", "r")
+        self._index_of(row, self.operands.row, ROW_START, TILE_ROW)
         self._begin_block(row)
-        self._index_of(element, self.operands.column, "column_start", "q")
-        element.assign("acc", Element("tile", flat_index(("r", self.tile_stride), ("q", 1))))
-        indices = self.operands.batch_indices
-        element.extend(self.epilogue(batch_indices=indices, row="i", column="j", value="acc"))
-        row.loop("q", columns, element)
+        self._index_of(element, self.operands.column, COLUMN_START, TILE_COLUMN)
+        place = flat_index((TILE_ROW, self.tile_stride), (TILE_COLUMN, 1))
+        element.assign(ACCUMULATED, Element(TILE, place))
+        made = self.epilogue(
+            batch_indices=self.operands.batch_indices, row=ROW, column=COLUMN, value=ACCUMULATED
+        )
+        element.extend(made)
+        row.loop(TILE_COLUMN, columns, element)
         self._end_block(row, columns)
-        into.loop("r", rows, row)
+        into.loop(TILE_ROW, rows, row)
 
-    def _index_of(self, into: Block, variable: str, start: str, step: str) -> None:
-        """The row `i` or column `j` of the result."""
-        offset = self.first_column if variable == "j" else 0
+    def _index_of(self, into: Block, variable: Name, start: Name, step: Name) -> None:
+        """The row or column of the result."""
+        offset = self.first_column if variable == COLUMN else 0
         into.assign(variable, flat_index((start, 1), (step, 1), offset=offset))
 
     def _begin_block(self, into: Block) -> None:
         """Before a row of the tile: where it is added to, neutral elements for a block's first."""
-        if self.reductions is None:
+        block = self.contraction.block
+        if self.reductions is None or block is None:
             return
-        into.assign("chain", f"i % {CHAINS} * {self.tile_stride}")
-        first = Block()
-        first.loop("q", CHAINS * self.tile_stride, self.reductions.begun(element="q"))
-        into.branch(f"i % {self.contraction.block} == 0", first)
+        into.assign(CHAIN, ROW % CHAINS * self.tile_stride)
+        begun, first = self.reductions.begun(element=TILE_COLUMN), Block()
+        first.loop(TILE_COLUMN, CHAINS * self.tile_stride, begun)
+        into.branch((ROW % block).equals(0), first)
 
     def _end_block(self, into: Block, columns: int) -> None:
         """After a row of the tile: the results of its block, if it is the last."""
         block = self.contraction.block
         if self.reductions is None or block is None:
             return
-        parts = [flat_index(("q", 1), offset=part * self.tile_stride) for part in range(CHAINS)]
+        strides = range(0, CHAINS * self.tile_stride, self.tile_stride)
+        parts = [flat_index((TILE_COLUMN, 1), offset=stride) for stride in strides]
         indices = self.operands.batch_indices
-        last, element = Block.of(assigned("block", f"i // {block}")), Block()
-        self._index_of(element, "j", "column_start", "q")
+        last, element = Block.of(assigned(REDUCED_BLOCK, ROW // block)), Block()
+        self._index_of(element, COLUMN, COLUMN_START, TILE_COLUMN)
         ended = self.reductions.ended(
-            batch_indices=indices, block="block", column="j", elements=tuple(parts)
+            batch_indices=indices, block=REDUCED_BLOCK, column=COLUMN, elements=tuple(parts)
         )
         element.extend(ended)
-        last.loop("q", columns, element)
-        into.branch(f"i % {block} == {block - 1}", last)
+        last.loop(TILE_COLUMN, columns, element)
+        into.branch((ROW % block).equals(block - 1), last)
+
+
+def _end_of_chunk(chunk: int, extent: int) -> Expression:
+    """Where the chunk of a task ends; the last one of an extent may be shorter."""
+    end = ROW_CHUNK * chunk + chunk
+    return end.when(ROW_CHUNK.below(extent // chunk), extent) if extent % chunk else end

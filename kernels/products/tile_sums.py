@@ -5,9 +5,19 @@ What blocks leave is added up in pairs (`kernels/loops/rewrites/pairwise.py`).
 
 from __future__ import annotations
 
-from graphc.kernels.loops.language.statements import Block, Element, assigned, increased
+from graphc.kernels.loops.language.expressions import Element, Expression, Name, applied, of
+from graphc.kernels.loops.language.statements import Block, assigned, increased
 from graphc.kernels.loops.rewrites.pairwise import PairwiseStack, entries_of, steps_of_block
 from graphc.kernels.products.contraction import Contraction, Tiling
+from graphc.kernels.products.variables import (
+    BLOCK_NUMBER,
+    CARRY,
+    DEPTH_START,
+    DEPTH_STEPS,
+    TILE_BLOCKS,
+    TILE_ELEMENT,
+    TOP,
+)
 
 # Steps of a block that an accumulator adds up one after the other. The tile is then loaded, added
 # and stored: more often would show.
@@ -17,9 +27,7 @@ FEWEST_BLOCKS = 2
 # Of which a block's steps are a multiple, so that vectors along the depth are whole.
 MULTIPLE = 64
 
-DEPTH_START, DEPTH_STEPS = "depth_start", "depth_steps"
-TILE_BLOCKS = "tile_blocks"
-_STACK = PairwiseStack("top", "block_number", "carry")
+_STACK = PairwiseStack(TOP, BLOCK_NUMBER, CARRY)
 
 
 def tile_sums(contraction: Contraction, tiling: Tiling, elements: int) -> TileSums | None:
@@ -40,27 +48,27 @@ class TileSums:
         self._steps = steps
         self._elements = elements
         # Where microkernels store a block.
-        self.target = f"advance({TILE_BLOCKS}, {_STACK.top} * {elements})"
+        self.target = applied("advance", TILE_BLOCKS, TOP * elements)
 
     @property
     def stack_elements(self) -> int:
         return entries_of(-(-self._depth // self._steps)) * self._elements
 
-    def around(self, calls: Block, size: str, tile: str, index: str) -> Block:
+    def around(self, calls: Block, size: Expression, tile: Name, index: Expression) -> Block:
         """The tile, at `index` of `tile`, of which so many elements are computed. calls: of the
         microkernels, of a block."""
         depth, steps = self._depth, self._steps
-        rest = f"{depth} - {DEPTH_START}"
-        upper = Element(TILE_BLOCKS, f"{_STACK.top} * {self._elements} + e")
-        lower = Element(TILE_BLOCKS, f"({_STACK.top} - 1) * {self._elements} + e")
+        upper = Element(TILE_BLOCKS, TOP * self._elements + TILE_ELEMENT)
+        lower = Element(TILE_BLOCKS, (TOP - 1) * self._elements + TILE_ELEMENT)
         whole, block, merged = Block(), Block(), Block()
-        merged.loop("e", size, Block.of(increased(lower, upper)))
-        block.assign(DEPTH_STEPS, f"{steps} if {DEPTH_START} <= {depth - steps} else {rest}")
+        merged.loop(TILE_ELEMENT, size, Block.of(increased(lower, upper)))
+        fits = DEPTH_START.at_most(depth - steps)
+        block.assign(DEPTH_STEPS, of(steps).when(fits, of(depth) - DEPTH_START))
         block.extend(calls)
         block.extend(_STACK.pushed(merged))
         whole.extend(_STACK.begun())
-        whole.loop(DEPTH_START, f"0, {depth}, {steps}", block)
+        whole.loop(DEPTH_START, (0, depth, steps), block)
         whole.extend(_STACK.joined(merged))
-        stored = assigned(Element(tile, index), Element(TILE_BLOCKS, "e"))
-        whole.loop("e", size, Block.of(stored))
+        stored = assigned(Element(tile, index), Element(TILE_BLOCKS, TILE_ELEMENT))
+        whole.loop(TILE_ELEMENT, size, Block.of(stored))
         return whole

@@ -12,10 +12,15 @@ from pathlib import Path
 import pytest
 
 from graphc.compiler.load.native import Native
+from graphc.ir.types import f32
+from graphc.kernels.loops.language.expressions import Element, Name, of
+from graphc.kernels.loops.language.scalar import number
 from graphc.kernels.loops.language.source import KernelSource, kernel_digest
+from graphc.kernels.loops.language.statements import increased
 from graphc.kernels.native.cache import DiskCache, this_build
 from graphc.kernels.native.jit import KernelCompiler
 from graphc.kernels.native.llvm import default_target
+from tests.small_kernels import small_kernel
 
 PASSES = "graphc.compiler.pipeline"
 
@@ -115,13 +120,8 @@ def test_an_unwritable_cache_warns_and_compiles(tmp_path: Path, uncached: str) -
 
 
 def kernel(name: str, buffer: str, unroll: bool = True) -> KernelSource:
-    text = (
-        f"def {name}(arguments, thread, threads):\n"
-        f"    {buffer} = buffer(arguments, 0, 1, f32)\n"
-        f"    {buffer}[0] = {buffer}[0] + f32(1.0)\n"
-        f"    return 0\n"
-    )
-    return KernelSource(name, text, (), unroll=unroll)
+    first = increased(Element(Name(buffer), of(0)), number(1, f32))
+    return small_kernel(name, first, buffer=buffer, unroll=unroll)
 
 
 @pytest.fixture

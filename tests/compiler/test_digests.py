@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import enum
 import itertools
+import math
 from collections.abc import Iterator
 from dataclasses import fields, replace
 from typing import Any
@@ -20,7 +21,10 @@ from graphc.ir.attributes import Literal
 from graphc.ir.graph import Node, Program
 from graphc.ir.ops import OPS
 from graphc.ir.types import DType, bool_, f32, f64, i64, u8
+from graphc.kernels.loops.language.expressions import Name
+from graphc.kernels.loops.language.scalar import number
 from graphc.kernels.loops.language.source import KernelSource, kernel_digest
+from graphc.kernels.loops.language.statements import Return, assigned
 from graphc.kernels.products.microkernel import microkernel
 from tests.compiler.execution import VECTOR_BITS
 from tests.ops.cases import CASES, apply_case
@@ -195,17 +199,21 @@ def test_every_field_of_a_plan_comes_back() -> None:
 
 # --- kernels ---------------------------------------------------------------------------------
 
-SOURCE = KernelSource("kernel", "def kernel(arguments, thread, threads):\n    return 0\n", ())
+SOURCE = KernelSource("kernel", (Return(0),), ())
 
 
-@pytest.mark.parametrize("line", ["x = {}", "y = f32({})", "z = -{} + inf"])
-@pytest.mark.parametrize("number", [0.1, 1e-45, 2.0**-1074, 1e300, 3])
-def test_every_bit_of_a_number_is_part_of_a_kernel(line: str, number: float) -> None:
+@pytest.mark.parametrize("dtype", [f32, f64])
+@pytest.mark.parametrize("is_term", [True, False])
+@pytest.mark.parametrize("value", [0.1, 1e-45, 2.0**-1074, 1e300, 3])
+def test_every_bit_of_a_number_is_part_of_a_kernel(
+    dtype: DType, is_term: bool, value: float
+) -> None:
     def digest(value: float) -> str:
-        text = SOURCE.text.replace("return", line.format(repr(value)) + "\n    return")
-        return kernel_digest(replace(SOURCE, text=text))
+        constant = number(value, dtype)
+        made = number(math.inf, dtype) + constant if is_term else constant
+        return kernel_digest(replace(SOURCE, statements=(assigned(Name("x"), made), Return(0))))
 
-    digests = [digest(each) for each in (number, *others(number))]
+    digests = [digest(each) for each in (value, *others(value))]
     assert len(set(digests)) == len(digests)
 
 

@@ -10,7 +10,9 @@ import pytest
 
 import graphc as gc
 from graphc.compiler.load.native import native
+from graphc.kernels.loops.language.expressions import Element, Name, applied
 from graphc.kernels.loops.language.source import KernelSource
+from tests.small_kernels import kernel_of_each
 
 
 @pytest.fixture(params=["compiled", "reference"])
@@ -281,14 +283,9 @@ def test_two_threads_call_one_function() -> None:
     assert graph.variables["count"] == 3 * calls
 
 
-def _kernel(name: str, buffer: str, comment: str) -> KernelSource:
-    text = f"""def {name}(arguments, thread, threads):
-    {buffer} = buffer(arguments, 0, 1, f32)
-    for j in range(8):  # {comment}
-        {buffer}[j] = exp({buffer}[j])
-    return 0
-"""
-    return KernelSource(name, text, ())
+def _kernel(name: str, buffer: str, comment: str, count: int = 8) -> KernelSource:
+    value = applied("exp", Element(Name(buffer), Name("i")))
+    return kernel_of_each(name, count, value, buffer, comment)
 
 
 def test_equal_kernels_are_compiled_once() -> None:
@@ -296,8 +293,7 @@ def test_equal_kernels_are_compiled_once() -> None:
     one = native().compile(_kernel("first", "x", "mine.py:1"))
     other = native().compile(_kernel("second", "weights", "yours.py:2"))
     assert one.address == other.address
-    longer = _kernel("third", "x", "mine.py:1").text.replace("range(8)", "range(9)")
-    different = native().compile(KernelSource("third", longer, ()))
+    different = native().compile(_kernel("third", "x", "mine.py:1", count=9))
     assert different.address != one.address
 
 

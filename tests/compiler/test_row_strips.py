@@ -44,7 +44,7 @@ def _loops(program: Program) -> list[str]:
 def _has_strips(program: Program) -> bool:
     """Whether some kernel of the program runs over rows in strips."""
     instructions = compilation(program).plan.instructions
-    return any(row_strips.STRIP_NUMBER in each.source.text for each in instructions)
+    return any(row_strips.STRIP_NUMBER.text in each.source.text for each in instructions)
 
 
 # --- which loops ------------------------------------------------------------------------------

@@ -15,6 +15,8 @@ from graphc.compiler.plan.arena import Arena
 from graphc.compiler.plan.planning import check_scratch
 from graphc.compiler.plan.sharing import SURELY_SHARED_CYCLES, Sharing, share
 from graphc.ir.types import f32
+from graphc.kernels.loops.kernel_function import BLOCK
+from graphc.kernels.loops.language.indices import THREAD
 from graphc.kernels.loops.language.source import KernelSource, OwnRows, ScratchParts, Storage
 from tests.compiler.execution import compilation
 
@@ -37,7 +39,7 @@ def kernel(
 ) -> KernelSource:
     return KernelSource(
         "kernel",
-        "",
+        (),
         (*reads, *writes),
         writes=tuple(writes),
         splits=splits,
@@ -207,11 +209,11 @@ SCRATCH = Storage("scratch", f32, 48)
     ("part", "flaw"),
     [
         (None, "no parts"),
-        (ScratchParts(SCRATCH, "thread", 2, 16, ((0, 16),)), "2 parts for 3 threads"),
-        (ScratchParts(SCRATCH, "thread", 4, 16, ((0, 16),)), "4 parts of 16 in 48 elements"),
-        (ScratchParts(SCRATCH, "block", 4, 16, ((0, 16),)), "4 parts of 16 in 48 elements"),
-        (ScratchParts(SCRATCH, "thread", 3, 16, ((0, 17),)), "arrays of 17 elements in parts of"),
-        (ScratchParts(SCRATCH, "thread", 3, 16, ((8, 8), (0, 9))), "two arrays at element 8"),
+        (ScratchParts(SCRATCH, THREAD, 2, 16, ((0, 16),)), "2 parts for 3 threads"),
+        (ScratchParts(SCRATCH, THREAD, 4, 16, ((0, 16),)), "4 parts of 16 in 48 elements"),
+        (ScratchParts(SCRATCH, BLOCK, 4, 16, ((0, 16),)), "4 parts of 16 in 48 elements"),
+        (ScratchParts(SCRATCH, THREAD, 3, 16, ((0, 17),)), "arrays of 17 elements in parts of"),
+        (ScratchParts(SCRATCH, THREAD, 3, 16, ((8, 8), (0, 9))), "two arrays at element 8"),
     ],
 )
 def test_scratch_memory_that_is_not_proven_is_refused(part: ScratchParts | None, flaw: str) -> None:
@@ -223,8 +225,8 @@ def test_scratch_memory_that_is_not_proven_is_refused(part: ScratchParts | None,
 @pytest.mark.parametrize(
     "part",
     [
-        ScratchParts(SCRATCH, "thread", 3, 16, ((7, 9), (0, 7))),
-        ScratchParts(SCRATCH, "block", 2, 16, ((0, 16),)),
+        ScratchParts(SCRATCH, THREAD, 3, 16, ((7, 9), (0, 7))),
+        ScratchParts(SCRATCH, BLOCK, 2, 16, ((0, 16),)),
     ],
 )
 def test_parts_of_threads_and_of_blocks_are_apart(part: ScratchParts) -> None:

@@ -185,7 +185,7 @@ def test_what_threads_share_has_the_same_bits_in_any_order(
 def test_strips_are_cut_into_uneven_shares(small_shares: None) -> None:
     for declare in (_strips, _strips_of_batches):
         rows = Walked(declare(gc.Graph()).program, 3, seed=0).program.plan.instructions
-        assert any(row.shared and STRIP_NUMBER in row.source.text for row in rows)
+        assert any(row.shared and STRIP_NUMBER.text in row.source.text for row in rows)
 
 
 # --- scratch memory ------------------------------------------------------------------------------

@@ -30,7 +30,7 @@ def _kernel(program: Program) -> KernelSource:
 def _has_tiles(program: Program) -> bool:
     """Whether some kernel of the program runs in tiles."""
     instructions = compilation(program).plan.instructions
-    return any(transposed_tiles.TILE_ROW in each.source.text for each in instructions)
+    return any(transposed_tiles.TILE_ROW.text in each.source.text for each in instructions)
 
 
 def _moved(x: gc.Node) -> gc.Node:

@@ -7,16 +7,21 @@ from numba.core.errors import NumbaError
 
 from graphc.compiler.load.kernel_code import WantedKernel
 from graphc.compiler.load.native import Native
-from graphc.kernels.loops.language.source import KernelSource, kernel_digest
+from graphc.kernels.loops.language.expressions import (
+    Element,
+    Expression,
+    Name,
+    applied,
+    expression_text,
+)
+from graphc.kernels.loops.language.source import kernel_digest
 from graphc.kernels.native.llvm import default_target
+from tests.small_kernels import kernel_of_each
 
-SOURCE = """
-def {name}(args, thread, threads):
-    x = buffer(args, 0, 1, f32)
-    for i in range({count}):
-        x[i] = {value}
-    return 0
-"""
+ELEMENT = Element(Name("x"), Name("i"))
+EXPONENTIAL = applied("exp", ELEMENT)
+# Of another dtype than the buffer.
+ONE, TWO = (applied("f64", value) for value in (1, 2))
 
 
 @pytest.fixture(autouse=True)
@@ -24,8 +29,8 @@ def _two_processors(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("graphc.compiler.load.native.available_processors", lambda: 2)
 
 
-def _wanted(name: str, count: int = 8, value: str = "exp(x[i])") -> WantedKernel:
-    source = KernelSource(name, SOURCE.format(name=name, count=count, value=value), ())
+def _wanted(name: str, count: int = 8, value: Expression = EXPONENTIAL) -> WantedKernel:
+    source = kernel_of_each(name, count, value)
     return WantedKernel(name, kernel_digest(source), lambda: source)
 
 
@@ -38,10 +43,10 @@ def test_together_they_are_what_they_are_one_by_one() -> None:
     assert together[0] is together[2]
 
 
-@pytest.mark.parametrize("value", ["f64(1)", "unknown(x[i])"])
-def test_an_error_names_the_first_kernel_that_has_one(value: str) -> None:
+@pytest.mark.parametrize("value", [ONE, applied("unknown", ELEMENT)], ids=expression_text)
+def test_an_error_names_the_first_kernel_that_has_one(value: Expression) -> None:
     native = Native(default_target(), None)
-    wanted = [_wanted("fine"), _wanted("broken", value=value), _wanted("worse", value="f64(2)")]
+    wanted = [_wanted("fine"), _wanted("broken", value=value), _wanted("worse", value=TWO)]
     with pytest.raises(NumbaError) as raised:
         native.kernels(wanted)
     assert raised.value.__notes__ == ["while compiling kernel broken of <graphc broken>"]

@@ -7,14 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from graphc.kernels.loops.language.statements import (
-    INDENT,
-    Block,
-    Element,
-    Statement,
-    assigned,
-    printed,
-)
+from graphc.ir.types import DTYPES
+from graphc.kernels.loops.language.expressions import Element, Expression, Infix, Name
+from graphc.kernels.loops.language.source import KernelSource, buffer_argument
+from graphc.kernels.loops.language.statements import Block, Return, Statement, assigned
 from graphc.kernels.native.jit import KernelCompiler
 from graphc.kernels.native.llvm import CompiledKernel
 from graphc.kernels.products.contraction import Contraction, MatrixAccess, Tiling
@@ -30,26 +26,26 @@ SENTINEL = 12345.0
 def add_bias(columns: int, rows: int, batch: tuple[int, ...]) -> Callable[..., Block]:
     """Epilogue y[b, i, j] = acc + bias[j] for contiguous y."""
 
-    def epilogue(*, batch_indices: tuple[str, ...], row: str, column: str, value: str) -> Block:
-        index, stride = [f"{row} * {columns}", column], rows * columns
+    def epilogue(*, batch_indices: tuple[Name, ...], row: Name, column: Name, value: Name) -> Block:
+        index: Expression = row * columns + column
+        stride = rows * columns
         for name, extent in reversed([*zip(batch_indices, batch, strict=True)]):
-            index.append(f"{name} * {stride}")
+            index = index + name * stride
             stride *= extent
-        shifted = assigned("shifted", f"{value} + bias[{column}]")
-        return Block.of(shifted, assigned(Element("y", " + ".join(index)), "shifted"))
+        shifted = Name("shifted")
+        sum_ = Infix("+", value, Element(Name("bias"), column))
+        return Block.of(assigned(shifted, sum_), assigned(Element(Name("y"), index), shifted))
 
     return epilogue
 
 
 def kernel_text(dtypes: Mapping[str, str], statements: Sequence[Statement]) -> str:
     """A whole kernel around a contraction's statements. dtypes: of the buffers, in their order."""
-    lines = [
-        f"{name} = buffer(arguments, {number}, {len(dtypes)}, {dtype})"
+    declared = [
+        assigned(Name(name), buffer_argument(number, len(dtypes), DTYPES[dtype]))
         for number, (name, dtype) in enumerate(dtypes.items())
     ]
-    lines += [*printed(statements), "return 0"]
-    body = [INDENT + line for line in lines]
-    return "\n".join(["def contraction(arguments, thread, threads):", *body, ""])
+    return KernelSource("contraction", (*declared, *statements, Return(0)), ()).text
 
 
 def compile_contraction(

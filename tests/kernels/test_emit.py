@@ -1,8 +1,9 @@
-"""Loops, indices and source lines of kernels, part by part."""
+"""Loops, indices and expressions of kernels, part by part."""
 
 from __future__ import annotations
 
-import ast
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,14 +13,22 @@ from graphc.ir.graph import Graph, Node
 from graphc.ir.lowering import Strided
 from graphc.ir.ops.elementwise import elementwise as ops
 from graphc.ir.ops.reductions.reduce import greatest
-from graphc.ir.types import bool_, f32, f64, i32, i64
+from graphc.ir.types import DType, bool_, f32, f64, i32, i64
+from graphc.kernels.loops.language.expressions import (
+    Element,
+    Expression,
+    Name,
+    applied,
+    expression_text,
+)
+from graphc.kernels.loops.language.indices import index_expression
 from graphc.kernels.loops.language.scalar import number, scalar_expression
-from graphc.kernels.loops.language.source import KernelSource, canonical_text
+from graphc.kernels.loops.language.source import KernelSource, kernel_digest
+from graphc.kernels.loops.language.statements import Block, Comment, assigned
 from graphc.kernels.nests.access import (
     Access,
     Loop,
     access_along,
-    index_expression,
     merge_axes,
     place_in_memory,
 )
@@ -28,6 +37,7 @@ from graphc.kernels.nests.loopnest import LoopNest, Phase, Reduces, plan_loops
 from graphc.kernels.nests.names import Names
 from graphc.kernels.nests.node_kinds import viewed
 from graphc.kernels.nests.refusal import NoLoops, Refusal
+from tests.small_kernels import small_kernel
 
 J = ("j", "j1", "j2")
 
@@ -35,18 +45,22 @@ J = ("j", "j1", "j2")
 # --- indices ---------------------------------------------------------------------------------
 
 
+def _index_text(access: Access, loops: Sequence[Loop]) -> str:
+    return expression_text(index_expression(access, loops))
+
+
 def test_contiguous_axes_are_one_loop() -> None:
     accesses = [Access("x", 0, (12, 4, 1)), Access("y", 5, (24, 8, 2))]
     (loop,) = merge_axes((0, 1, 2), (2, 3, 4), accesses, J)
     assert (loop.extent, loop.axes) == (24, (0, 1, 2))
-    assert [index_expression(access, [loop]) for access in accesses] == ["j", "j * 2 + 5"]
+    assert [_index_text(access, [loop]) for access in accesses] == ["j", "j * 2 + 5"]
 
 
 def test_a_transposed_access_keeps_axes_apart() -> None:
     accesses = [Access("x", 0, (3, 1)), Access("y", 0, (1, 2))]
     loops = merge_axes((0, 1), (2, 3), accesses, J)
     assert [loop.extent for loop in loops] == [2, 3]
-    assert [index_expression(access, loops) for access in accesses] == ["j * 3 + j1", "j + j1 * 2"]
+    assert [_index_text(access, loops) for access in accesses] == ["j * 3 + j1", "j + j1 * 2"]
 
 
 def test_a_broadcast_axis_merges_only_with_its_like() -> None:
@@ -63,9 +77,9 @@ def test_an_axis_whose_index_is_a_value_stays_alone() -> None:
 
 
 def test_index_of_one_element() -> None:
-    assert index_expression(Access("x", 0, (0,)), [Loop("j", 5, (0,))]) == "0"
-    assert index_expression(Access("x", 7, (3,)), [Loop("j", 1, (0,))]) == "7"
-    assert index_expression(Access("x", 4, (-1,)), [Loop("j", 5, (0,))]) == "j * -1 + 4"
+    assert _index_text(Access("x", 0, (0,)), [Loop("j", 5, (0,))]) == "0"
+    assert _index_text(Access("x", 7, (3,)), [Loop("j", 1, (0,))]) == "7"
+    assert _index_text(Access("x", 4, (-1,)), [Loop("j", 5, (0,))]) == "j * -1 + 4"
 
 
 def test_access_adds_strides_of_axes_on_one_loop() -> None:
@@ -167,20 +181,28 @@ def test_dropping_an_extent_of_one_is_not() -> None:
 
 
 def test_numbers_have_the_kernels_dtype() -> None:
-    assert number(0.5, f32) == "f32(0.5)"
-    assert number(float("-inf"), f64) == "f64(-inf)"
-    assert number(float("nan"), f32) == "f32(nan)"
-    assert number(-3, i32) == "i32(-3)"
-    assert number(True, bool_) == "True"
+    numbers = [
+        (0.5, f32, "f32(0.5)"),
+        (float("-inf"), f64, "f64(-inf)"),
+        (float("nan"), f32, "f32(nan)"),
+        (-3, i32, "i32(-3)"),
+        (True, bool_, "True"),
+    ]
+    for value, dtype, text in numbers:
+        assert expression_text(number(value, dtype)) == text
 
 
 def test_integers_are_cut_back_to_their_width() -> None:
     x = Graph().input("x", (3,), i32)
-    assert scalar_expression(x + x, ["a", "b"]) == "i32(a + b)"
-    assert scalar_expression(ops.maximum(x, x), ["a", "b"]) == "maximum(a, b)"
     y = x.graph.input("y", (3,), f32)
-    assert scalar_expression(y + y, ["a", "b"]) == "a + b"
-    assert scalar_expression(build.cast(y, i64), ["a"]) == "cast_i64(a)"
+    made = [x + x, ops.maximum(x, x), y + y, build.cast(y, i64)]
+    texts = [_scalar_text(node) for node in made]
+    assert texts == ["i32(a + b)", "maximum(a, b)", "a + b", "cast_i64(a)"]
+
+
+def _scalar_text(node: Node) -> str:
+    operands = [Name(name) for name, _ in zip("abc", node.operands, strict=False)]
+    return expression_text(scalar_expression(node, operands))
 
 
 def test_names_stay_apart_from_what_source_uses() -> None:
@@ -190,20 +212,37 @@ def test_names_stay_apart_from_what_source_uses() -> None:
     ]  # fmt: skip
 
 
-def _source(text: str) -> KernelSource:
-    return KernelSource("kernel", text, ())
+X, Y, Z = map(Name, "xyz")
 
 
-def test_canonical_text_leaves_out_names_and_comments() -> None:
-    one = "def first(arguments, thread, threads):\n    x = exp(f32(1.0))  # a.py:1\n    return 0\n"
-    other = "def second(arguments, thread, threads):\n    y = exp(f32(1.0))\n    return 0\n"
-    assert canonical_text(_source(one)) == canonical_text(_source(other))
-    ast.parse(canonical_text(_source(one)))
-    for changed in ("exp", "log"), ("1.0", "2.0"), ("f32", "f64"):
-        assert canonical_text(_source(one)) != canonical_text(_source(other.replace(*changed)))
+def _kernel_of_exponential(
+    name: str, variable: Name, function: str = "exp", value: float = 1.0, dtype: DType = f32
+) -> KernelSource:
+    made = applied(function, number(value, dtype))
+    return small_kernel(name, Comment(f"of {name}"), assigned(variable, made), buffer=f"{name}_x")
 
 
-def test_canonical_text_keeps_different_values_apart() -> None:
-    one = "def k(arguments, thread, threads):\n    x = 1\n    y = 2\n    z = x - y\n    return z\n"
-    other = one.replace("x - y", "y - x")
-    assert canonical_text(_source(one)) != canonical_text(_source(other))
+def test_a_digest_leaves_out_names_and_comments() -> None:
+    one = kernel_digest(_kernel_of_exponential("first", Y))
+    assert one == kernel_digest(_kernel_of_exponential("second", Z))
+    changes: list[dict[str, Any]] = [{"function": "log"}, {"value": 2.0}, {"dtype": f64}]
+    for changed in changes:
+        assert one != kernel_digest(_kernel_of_exponential("first", Y, **changed))
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (Y - Z, Z - Y),
+        (Y, Z),
+        (Element(Y, Z), Element(Z, Y)),
+        (Name("thread") * 2, Name("threads") * 2),
+        (Y.when(Y.below(Z), Z), Z.when(Y.below(Z), Y)),
+    ],
+)
+def test_a_digest_keeps_different_values_apart(one: Expression, other: Expression) -> None:
+    digests = set()
+    for value in (one, other):
+        block = Block.of(assigned(Y, 1), assigned(Z, 2), assigned(X, value))
+        digests.add(kernel_digest(small_kernel("k", *block.whole, buffer="b")))
+    assert len(digests) == 2

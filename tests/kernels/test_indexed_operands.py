@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 
 from graphc.ir.op import Array
-from graphc.kernels.loops.language.statements import Block, Element, assigned
+from graphc.kernels.loops.language.expressions import Element, Name
+from graphc.kernels.loops.language.statements import Block, assigned
 from graphc.kernels.native.jit import KernelCompiler
 from graphc.kernels.native.llvm import CompiledKernel
 from graphc.kernels.products.contraction import (
@@ -77,8 +78,8 @@ def _tilings(contraction: Contraction, bits: int) -> list[Tiling]:
 def _kernel(
     compiler: KernelCompiler, contraction: Contraction, tiling: Tiling
 ) -> tuple[CompiledKernel, int]:
-    def epilogue(*, batch_indices: tuple[str, ...], row: str, column: str, value: str) -> Block:
-        return Block.of(assigned(Element("y", f"{row} * {contraction.columns} + {column}"), value))
+    def epilogue(*, batch_indices: tuple[Name, ...], row: Name, column: Name, value: Name) -> Block:
+        return Block.of(assigned(Element(Name("y"), row * contraction.columns + column), value))
 
     source = contraction_source(contraction, tiling, epilogue)
     kernel = compiler.compile_kernel(

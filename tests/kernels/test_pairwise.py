@@ -7,29 +7,43 @@ from typing import Any
 
 import pytest
 
-from graphc.kernels.loops.language.statements import Block, Call, Element, assigned, increased
+from graphc.kernels.loops.language.expressions import (
+    Element,
+    Name,
+    applied,
+    expression_text,
+    of,
+)
+from graphc.kernels.loops.language.statements import (
+    Block,
+    Call,
+    assigned,
+    increased,
+    loops_in,
+)
 from graphc.kernels.loops.rewrites.block_sums import Terms, cut_of
 from graphc.kernels.loops.rewrites.pairwise import PairwiseStack, entries_of, steps_of_block
 from graphc.kernels.nests.access import Loop
 from graphc.kernels.products.contraction import Tiling
 from graphc.kernels.products.tile_sums import tile_sums
+from graphc.kernels.products.variables import DEPTH_START, TILE, TILE_ELEMENT
 from tests.kernels.contractions import plain
 
-STACK = PairwiseStack("top", "number", "carry")
-MERGED = Block.of(
-    Call("merges.append", ("(entries[top - 1], entries[top])",)),
-    increased(Element("entries", "top - 1"), Element("entries", "top")),
-)
+STACK = PairwiseStack(Name("top"), Name("number"), Name("carry"))
+ENTRIES, BLOCK = Name("entries"), Name("block")
+LOWER, UPPER = Element(ENTRIES, STACK.top - 1), Element(ENTRIES, STACK.top)
+MERGED = Block.of(Call("merges.append", (applied("pair", LOWER, UPPER),)), increased(LOWER, UPPER))
 
 
 def _summed(blocks: int) -> dict[str, Any]:
     """The variables after the lines for blocks of 1, 2, 4, ..., which no two sums share."""
-    pushed = Block.of(assigned(Element("entries", "top"), "1 << block"))
+    pushed = Block.of(assigned(UPPER, of(1) << BLOCK))
     pushed.extend(STACK.pushed(MERGED))
     whole = STACK.begun()
-    whole.loop("block", blocks, pushed)
+    whole.loop(BLOCK, blocks, pushed)
     whole.extend(STACK.joined(MERGED))
     found: dict[str, Any] = {"entries": [0] * entries_of(blocks), "merges": []}
+    found["pair"] = lambda *values: values
     exec("\n".join(whole.lines), found)
     return found
 
@@ -77,8 +91,8 @@ def test_a_tile_has_room_for_the_sums_of_all_blocks(depth: int) -> None:
     contraction, _ = plain("f32", 6, depth, 32)
     sums = tile_sums(contraction, Tiling("outer", False, 6, 32, 16, "none", 6), 192)
     assert sums is not None
-    lines = sums.around(Block(), "192", "tile", "e").lines
-    (loop,) = (line for line in lines if "range(0, " in line)
-    _, end, steps = map(int, loop.partition("range(")[2].rstrip("):").split(", "))
+    around = sums.around(Block(), of(192), TILE, TILE_ELEMENT)
+    (loop,) = (loop for loop in loops_in(around.whole) if loop.variable == DEPTH_START)
+    _, end, steps = (int(expression_text(each)) for each in loop.limits)
     assert end == depth
     assert sums.stack_elements == 192 * entries_of(len(range(0, depth, steps)))

@@ -13,6 +13,7 @@ from graphc.kernels.loops.language.exchanges import (
     MOST_IN_REGISTERS,
     odd_even_merge_sort,
 )
+from graphc.kernels.loops.language.expressions import Constant, applied
 from graphc.kernels.loops.language.statements import Block, Call
 from graphc.kernels.ordered.sorting_network import padded, sorting_network
 
@@ -32,7 +33,9 @@ def _run(length: int, lines: Any) -> None:
     sorting_network(
         block,
         length,
-        lambda name, at, *others: Call("call", (repr(name), f"[{', '.join(at)}]", str(others))),
+        lambda name, at, *others: Call(
+            "call", (Constant(repr(name)), applied("places", *at), Constant(str(others)))
+        ),
     )
 
     def call(name: str, places: list[int], others: tuple[int, ...]) -> None:
@@ -44,7 +47,7 @@ def _run(length: int, lines: Any) -> None:
             assert 0 <= at[0] < at[1] < length
             lines[:, at] = np.sort(lines[:, at], axis=1)
 
-    exec("\n".join(block.lines), {"call": call})
+    exec("\n".join(block.lines), {"call": call, "places": lambda *at: [*at]})
 
 
 @pytest.mark.parametrize("length", [17, 24, 32, 40, 64, 72, 100, 127, 128, 136, 257, 1000])

@@ -16,8 +16,9 @@ from graphc.kernels.groups.contraction_candidate import ContractionNodes, contra
 from graphc.kernels.nests.access import digits_in_memory, place_in_memory
 from graphc.kernels.nests.node_kinds import contracted_axes, is_contraction, is_view
 from graphc.kernels.nests.refusal import Refusal
-from graphc.kernels.products.contraction import LONGEST_WINDOWED_DEPTH, MOST_DIGITS
+from graphc.kernels.products.contraction import LONGEST_WINDOWED_DEPTH
 from graphc.kernels.products.tiling import Tilings
+from graphc.kernels.products.variables import MOST_DIGITS
 
 # An element of windows that is copied, stored and loaded again.
 COPIED_ELEMENT_CYCLES = 0.4

@@ -33,7 +33,7 @@ def executable_of(compilation: Compilation) -> Executable:
     rows = tuple(
         Row(
             row.name,
-            kernel_digest(row.source) if row.source.text else "",
+            kernel_digest(row.source) if row.source.statements else "",
             tuple(numbers[storage] for storage in row.source.arguments),
             row.shared,
             row.barrier,

@@ -124,8 +124,8 @@ class _Emission:
         arguments = tuple(dict.fromkeys([*(each.whole for each in slices), *outside]))
         planned = _planned_loop(group.node, tuple(slices), storages)
         name = self.names.unique(LOOP_NAME)
-        begin = KernelSource(name, "", arguments, scratch)
-        end = KernelSource(self.names.unique(f"end_{name}"), "", arguments)
+        begin = KernelSource(name, (), arguments, scratch)
+        end = KernelSource(self.names.unique(f"end_{name}"), (), arguments)
         return [
             PlannedInstruction(begin, group, begins=planned),
             *rows,

@@ -1,4 +1,4 @@
-"""Source lines that compute one element of elementwise ops at given indices."""
+"""Statements that compute one element of elementwise ops at given indices."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ from dataclasses import dataclass, field
 
 from graphc.ir.graph import Node
 from graphc.ir.lowering import Strided
+from graphc.kernels.loops.language.expressions import Element, Expression, Name
+from graphc.kernels.loops.language.indices import index_expression
 from graphc.kernels.loops.language.source import Arguments, StorageOf
-from graphc.kernels.loops.language.statements import Block, Element
+from graphc.kernels.loops.language.statements import Block
 from graphc.kernels.loops.language.values import ValueWriter
 from graphc.kernels.nests.access import (
     Access,
     Loop,
     access_along,
-    index_expression,
     place_in_memory,
 )
 from graphc.kernels.nests.domain import Domain
@@ -24,7 +25,7 @@ from graphc.kernels.nests.node_kinds import viewed
 
 @dataclass(frozen=True, eq=False)
 class ElementLines(ValueWriter[None]):
-    """The lines of one element; each value is loaded or computed once, under a name of its own.
+    """The statements of an element; each value is loaded or computed once, under a name of its own.
 
     loops: the variables along the loop axes of `domain`. names: gives those of the values; known:
     what is at hand has them already.
@@ -35,11 +36,11 @@ class ElementLines(ValueWriter[None]):
     storage_of: StorageOf
     arguments: Arguments
     names: Names
-    known: dict[object, str]
+    known: dict[object, Expression]
     block: Block = field(default_factory=Block)
 
-    def named(self, node: Node) -> str:
-        """The name of the node's element, whose operands are at hand or in memory."""
+    def named(self, node: Node) -> Expression:
+        """The node's element by its name, whose operands are at hand or in memory."""
         self.compute(node, None)
         return self.known[node]
 
@@ -48,7 +49,7 @@ class ElementLines(ValueWriter[None]):
         buffer = self.arguments.name(self.storage_of(viewed(node)))
         return Element(buffer, self._index(place, axes))
 
-    def _index(self, place: Strided, axes: tuple[int | None, ...]) -> str:
+    def _index(self, place: Strided, axes: tuple[int | None, ...]) -> Expression:
         access: Access = access_along("", place, axes, len(self.domain.extents))
         return index_expression(access, self.loops)
 
@@ -58,28 +59,30 @@ class ElementLines(ValueWriter[None]):
     def home(self, node: Node, place: None) -> None:
         return None
 
-    def found(self, node: Node, place: None) -> str:
+    def found(self, node: Node, place: None) -> Expression:
         return self.known[node]
 
-    def loaded(self, node: Node, position: int, place: None) -> str:
+    def loaded(self, node: Node, position: int, place: None) -> Expression:
         operand = node.operands[position]
         at = place_in_memory(operand)
         assert at is not None
         element = self.place(operand, at, self.domain.operand_axes[node, position])
         if element not in self.known:
-            self.known[element] = self.names.unique(f"{label(viewed(operand))}_value")
-            self.block.assign(self.known[element], element, node)
+            name = Name(self.names.unique(f"{label(viewed(operand))}_value"))
+            self.block.assign(name, element, node)
+            self.known[element] = name
         return self.known[element]
 
-    def index(self, node: Node, position: int | None) -> str:
+    def index(self, node: Node, position: int | None) -> Expression:
         assert position is not None
         at = place_in_memory(node.operands[position])
         assert at is not None
         return self._index(at, self.domain.operand_axes[node, position])
 
-    def remember(self, node: Node, expression: str, place: None) -> None:
+    def remember(self, node: Node, expression: Expression, place: None) -> None:
         self.known[node] = expression
 
-    def assign(self, node: Node, expression: str, place: None) -> None:
-        self.known[node] = self.names.unique(label(node))
-        self.block.assign(self.known[node], expression, node)
+    def assign(self, node: Node, expression: Expression, place: None) -> None:
+        name = Name(self.names.unique(label(node)))
+        self.block.assign(name, expression, node)
+        self.known[node] = name

@@ -1,4 +1,4 @@
-"""One elementwise op as one line of source."""
+"""One elementwise op, or one step of a reduction, as an expression."""
 
 from __future__ import annotations
 
@@ -8,22 +8,24 @@ from collections.abc import Sequence
 from graphc.ir.graph import Node
 from graphc.ir.lowering import Reduction, Scalar
 from graphc.ir.types import DType
+from graphc.kernels.loops.language.expressions import (
+    Applied,
+    Constant,
+    Expression,
+    Formula,
+    Infix,
+    applied,
+)
 
 # A template that is one call gives its operands' dtype; operators on integers give i64.
 _ONE_CALL = re.compile(r"[\w{}]+\([^()]*\)")
 
 OPERAND_NAMES = ("x", "y", "z")
+# What a formula has for them.
+_OPERAND_PLACES = {name: f"{{{place}}}" for place, name in enumerate(OPERAND_NAMES)}
 
-# One step of a reduction that LLVM may not regroup, by the combining primitive. Extremes it may:
-# their order does not matter.
-_IN_ORDER = {
-    "add": "{x} + {y}",
-    "multiply": "{x} * {y}",
-    "or": "{x} | {y}",
-    "and": "{x} & {y}",
-    "maximum": "maximum_reassoc({x}, {y})",
-    "minimum": "minimum_reassoc({x}, {y})",
-}
+# The operators of reductions' steps that LLVM may not regroup, by the combining primitive.
+_OPERATORS = {"add": "+", "multiply": "*", "or": "|", "and": "&"}
 
 
 def dtype_name(dtype: DType) -> str:
@@ -31,26 +33,30 @@ def dtype_name(dtype: DType) -> str:
     return "bool_" if dtype.is_bool else dtype.name
 
 
-def number(value: float | int | bool, dtype: DType) -> str:
+def number(value: float | int | bool, dtype: DType) -> Expression:
     """A constant of `dtype`. A bare Python float would turn an f32 kernel into f64."""
     if dtype.is_bool:
-        return str(bool(value))
-    if dtype.is_float:
-        return f"{dtype.name}({float(value)!r})"
-    return f"{dtype.name}({int(value)})"
+        return Constant(str(bool(value)))
+    bare = repr(float(value)) if dtype.is_float else str(int(value))
+    return Applied(dtype.name, (Constant(bare),))
 
 
-def constant(node: Node) -> str:
-    """A scalar constant node as source."""
+def constant(node: Node) -> Expression:
+    """A scalar constant node."""
     return number(node.attributes["value"].array.item(), node.dtype)
 
 
-def index_value(node: Node, index: str) -> str:
+def cast(dtype: DType, value: Expression) -> Expression:
+    """The value as one of `dtype`."""
+    return Applied(dtype_name(dtype), (value,))
+
+
+def index_value(node: Node, index: Expression) -> Expression:
     """The element of an index at place `index`, which is its value."""
-    return f"{dtype_name(node.dtype)}({index})"
+    return cast(node.dtype, index)
 
 
-def scalar_expression(node: Node, operands: Sequence[str]) -> str:
+def scalar_expression(node: Node, operands: Sequence[Expression]) -> Expression:
     """The op's template filled in. Integers are cut back to their width: numba widens them."""
     lowering = node.op.lowering
     assert isinstance(lowering, Scalar)
@@ -58,17 +64,14 @@ def scalar_expression(node: Node, operands: Sequence[str]) -> str:
         name: value if isinstance(value, float | int) else str(value)
         for name, value in node.attributes.items()
     }
-    expression = lowering.template.format(
-        T=dtype_name(node.dtype),
-        **dict(zip(OPERAND_NAMES, operands, strict=False)),
-        **attributes,
-    )
+    template = lowering.template.format(T=dtype_name(node.dtype), **_OPERAND_PLACES, **attributes)
+    expression = Formula(template, tuple(operands))
     if node.dtype.is_integer and not _ONE_CALL.fullmatch(lowering.template):
-        return f"{dtype_name(node.dtype)}({expression})"
+        return cast(node.dtype, expression)
     return expression
 
 
-def neutral_element(node: Node) -> str:
+def neutral_element(node: Node) -> Expression:
     """What the reduction's accumulator starts at."""
     lowering = node.op.lowering
     assert isinstance(lowering, Reduction)
@@ -82,24 +85,29 @@ def rounds(node: Node) -> bool:
     return node.dtype.is_float and lowering.combine not in ("maximum", "minimum")
 
 
-def reduction_of_one(node: Node, value: str) -> str:
+def reduction_of_one(node: Node, value: Expression) -> Expression:
     """The reduction of one element: itself, but for -0.0, since a sum begins at 0."""
     return combined_in_order(node, neutral_element(node), value) if rounds(node) else value
 
 
-def combined(node: Node, accumulator: str, value: str) -> str:
+def combined(node: Node, accumulator: Expression, value: Expression) -> Expression:
     """The reduction's accumulator with one more value in it; LLVM may regroup the steps."""
     lowering = node.op.lowering
     assert isinstance(lowering, Reduction)
     if node.dtype.is_bool:
         # LLVM regroups the steps of bools as they are.
         return combined_in_order(node, accumulator, value)
-    return f"{lowering.combine}_reassoc({accumulator}, {value})"
+    return applied(f"{lowering.combine}_reassoc", accumulator, value)
 
 
-def combined_in_order(node: Node, accumulator: str, value: str) -> str:
+def combined_in_order(node: Node, accumulator: Expression, value: Expression) -> Expression:
     """The same where the steps must stay in their order."""
     lowering = node.op.lowering
     assert isinstance(lowering, Reduction)
-    expression = _IN_ORDER[lowering.combine].format(x=accumulator, y=value)
-    return f"{dtype_name(node.dtype)}({expression})" if node.dtype.is_integer else expression
+    operator = _OPERATORS.get(lowering.combine)
+    if operator is None:
+        # The order of extremes does not matter.
+        expression: Expression = applied(f"{lowering.combine}_reassoc", accumulator, value)
+    else:
+        expression = Infix(operator, accumulator, value)
+    return cast(node.dtype, expression) if node.dtype.is_integer else expression

@@ -1,17 +1,33 @@
-"""Kernel source text: storage that kernels read and write, and blocks of lines."""
+"""A kernel as emitters leave it: its statements, and the storage that it reads and writes."""
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from graphc.ir.graph import Node
 from graphc.ir.types import DTYPES, DType
 from graphc.kernels.host.cache_entry import source_digest
 from graphc.kernels.loops.language.exchanges import EXCHANGES
+from graphc.kernels.loops.language.expressions import (
+    Constant,
+    Expression,
+    Name,
+    applied,
+    texts,
+)
+from graphc.kernels.loops.language.indices import THREAD, THREADS, flat_index
 from graphc.kernels.loops.language.scalar import dtype_name
-from graphc.kernels.loops.language.statements import INDENT, Block
+from graphc.kernels.loops.language.statements import (
+    INDENT,
+    Block,
+    Let,
+    Return,
+    Statement,
+    canonical_lines,
+    printed,
+)
 from graphc.kernels.mathematics.arithmetic import primitives
 from graphc.kernels.mathematics.vecmath import VECTOR_MATH
 from graphc.kernels.nests.names import Names
@@ -19,9 +35,12 @@ from graphc.kernels.nests.names import Names
 # More buffers than this in one kernel leave too few address registers.
 MOST_BUFFERS = 30
 
+# Of every kernel.
+PARAMETERS = (Name("arguments"), THREAD, THREADS)
+
 # What kernel source already uses: its parameters, the primitives and the vector math.
 RESERVED = frozenset(
-    {"arguments", "thread", "threads", "buffer", "buffer_in_run", "stack", "advance", "prefetch"}
+    {*texts(*PARAMETERS), "buffer", "buffer_in_run", "stack", "advance", "prefetch"}
     | {"transpose_block"}
     | {f"{name}{rest}" for name in (*EXCHANGES, "sort_few") for rest in ("", "_pairs")}
     | {"range"}
@@ -65,18 +84,18 @@ class ScratchParts:
     """
 
     storage: Storage
-    owner: str
+    owner: Name
     count: int
     stride: int
     arrays: tuple[tuple[int, int], ...]
 
-    def start(self, array: int = 0) -> str:
-        """Source of the index where an array of the owner's part begins."""
+    def start(self, array: int = 0) -> Expression:
+        """The index where an array of the owner's part begins."""
         return flat_index((self.owner, self.stride), offset=self.arrays[array][0])
 
     def flaw(self, threads: int) -> str | None:
         """Why so many threads may meet in this memory; None where they cannot."""
-        if self.owner == THREAD_SHARE[0] and self.count < threads:
+        if self.owner == THREAD and self.count < threads:
             return f"{self.count} parts for {threads} threads"
         if self.count * self.stride > self.storage.size:
             return f"{self.count} parts of {self.stride} in {self.storage.size} elements"
@@ -119,7 +138,8 @@ class Microkernel:
 
 @dataclass(frozen=True)
 class KernelSource:
-    """A kernel as text: arguments in order, and which of them live only while it runs.
+    """A kernel: its statements, none of one that does nothing, arguments in order, and which of
+    them live only while it runs.
 
     unroll: whether short loops are unrolled whole, so that the loop around them is vectorised: good
     for rows of a few classes, bad for the tiles of a product.
@@ -134,7 +154,7 @@ class KernelSource:
     """
 
     name: str
-    text: str
+    statements: tuple[Statement, ...]
     arguments: tuple[Storage, ...]
     scratch: tuple[Storage, ...] = ()
     microkernels: tuple[Microkernel, ...] = ()
@@ -148,22 +168,31 @@ class KernelSource:
     can_stop: bool = False
     indexes: bool = False
 
+    @cached_property
+    def text(self) -> str:
+        """The whole function: `def name(arguments, thread, threads)`. "" where there is none."""
+        if not self.statements:
+            return ""
+        parameters = ", ".join(each.text for each in PARAMETERS)
+        lines = [INDENT + line for line in printed(self.statements)]
+        return "\n".join([f"def {self.name}({parameters}):", *lines, ""])
+
 
 class Arguments:
     """The buffers that a kernel uses, named as it comes to use them."""
 
     def __init__(self, names: Names) -> None:
         self._names = names
-        self._by_storage: dict[Storage, str] = {}
+        self._by_storage: dict[Storage, Name] = {}
         self._in_runs: set[Storage] = set()
 
-    def name(self, storage: Storage) -> str:
+    def name(self, storage: Storage) -> Name:
         """The variable that holds `storage`, which becomes an argument if it is not one yet."""
         if storage not in self._by_storage:
-            self._by_storage[storage] = self._names.unique(storage.name)
+            self._by_storage[storage] = Name(self._names.unique(storage.name))
         return self._by_storage[storage]
 
-    def reserve(self, storage: Storage, name: str) -> None:
+    def reserve(self, storage: Storage, name: Name) -> None:
         """Makes `storage` an argument under a name that the source already uses for it."""
         self._by_storage[storage] = name
 
@@ -172,7 +201,7 @@ class Arguments:
         number of the first. None of them is an argument yet."""
         first = len(self._by_storage)
         assert self._by_storage.keys().isdisjoint(storages)
-        self._by_storage |= dict.fromkeys(storages, "")
+        self._by_storage |= dict.fromkeys(storages, Name(""))
         self._in_runs |= set(storages)
         return first
 
@@ -180,64 +209,23 @@ class Arguments:
     def storages(self) -> tuple[Storage, ...]:
         return tuple(self._by_storage)
 
-    def declarations(self) -> list[str]:
+    def declarations(self) -> list[Statement]:
         count = len(self._by_storage)
         return [
-            f"{name} = buffer(arguments, {number}, {count}, {dtype_name(storage.dtype)})"
+            Let(name, buffer_argument(number, count, storage.dtype))
             for number, (storage, name) in enumerate(self._by_storage.items())
             if storage not in self._in_runs
         ]
 
 
-# The name of a share among equal ones, and how many there are, as they stand in source.
-Share = tuple[str, str]
-THREAD_SHARE: Share = ("thread", "threads")
+def buffer_argument(number: int, count: int, dtype: DType) -> Expression:
+    """The buffer that is argument `number` of `count`."""
+    return applied("buffer", PARAMETERS[0], number, count, Constant(dtype_name(dtype)))
 
 
-def share_limits(share: Share, extent: int) -> str:
-    """The range of a share of `extent`: as even as can be, together all of it."""
-    part, count = share
-    return f"{part} * {extent} // {count}, ({part} + 1) * {extent} // {count}"
-
-
-def flat_index(*terms: tuple[str, int], offset: int = 0) -> str:
-    """Source of offset + sum of name * stride, without what is zero."""
-    parts = [name if stride == 1 else f"{name} * {stride}" for name, stride in terms if stride != 0]
-    if offset or not parts:
-        parts.append(str(offset))
-    return " + ".join(parts)
-
-
-def advanced(buffer: str, index: str) -> str:
-    """Source of the buffer from an element on."""
-    return buffer if index == "0" else f"advance({buffer}, {index})"
-
-
-def function_text(name: str, arguments: Arguments, body: Block) -> str:
-    """The whole kernel: `def name(arguments, thread, threads)`, buffers, body, status 0."""
-    lines = [f"def {name}(arguments, thread, threads):"]
-    lines += [INDENT + line for line in (*arguments.declarations(), *body.lines, "return 0")]
-    return "\n".join(lines) + "\n"
-
-
-def canonical_text(source: KernelSource) -> str:
-    """The kernel's text without comments, its own names numbered in order of appearance.
-
-    Kernels of equal canonical text, with equal microkernels, are the same machine code.
-    """
-    tree = ast.parse(source.text)
-    kept = RESERVED | {kernel.name for kernel in source.microkernels}
-    numbered: dict[str, str] = {}
-
-    def canonical(name: str) -> str:
-        return name if name in kept else numbered.setdefault(name, f"v{len(numbered)}")
-
-    for part in ast.walk(tree):
-        if isinstance(part, ast.Name):
-            part.id = canonical(part.id)
-        elif isinstance(part, ast.FunctionDef):
-            part.name = canonical(part.name)
-    return ast.unparse(tree)
+def function_statements(arguments: Arguments, body: Block) -> tuple[Statement, ...]:
+    """What a whole kernel does: it finds its buffers, and says that it did not stop."""
+    return (*arguments.declarations(), *body.whole, Return(0))
 
 
 def kernel_digest(source: KernelSource) -> str:
@@ -245,4 +233,5 @@ def kernel_digest(source: KernelSource) -> str:
     the same."""
     flags = (f"unroll={source.unroll}", f"long_rows={source.long_rows}")
     microkernels = (kernel.llvm_ir for kernel in source.microkernels)
-    return source_digest([canonical_text(source), *flags, *microkernels])
+    lines = canonical_lines(source.statements, PARAMETERS)
+    return source_digest(["\n".join(lines), *flags, *microkernels])

@@ -1,8 +1,8 @@
 """Loops as data, between a nest and its text.
 
 A kernel's body is a tree of the statements below. Emitters build it block by block and put loops
-around blocks; what later stages ask of a kernel's loops they read from the tree. Expressions are
-source text. `printed` gives the lines that Numba compiles and people read.
+around blocks; what later stages ask of a kernel's loops they read from the tree. `printed` gives
+the lines that Numba compiles and people read.
 """
 
 from __future__ import annotations
@@ -13,6 +13,16 @@ from dataclasses import dataclass, field
 
 from graphc.ir.graph import Node
 from graphc.ir.location import Location
+from graphc.kernels.loops.language.expressions import (
+    Element,
+    Expression,
+    Infix,
+    Name,
+    Naming,
+    Operand,
+    expression_text,
+    of,
+)
 
 INDENT = "    "
 
@@ -30,27 +40,18 @@ class LoopKind(enum.Enum):
     ROW = "row"
 
 
-@dataclass(frozen=True)
-class Element:
-    """An element of a buffer; as text what is loaded."""
-
-    buffer: str
-    index: str
-
-    def __str__(self) -> str:
-        return f"{self.buffer}[{self.index}]"
-
-
 # What a statement assigns to: a variable, or an element of memory.
-Target = str | Element
+Target = Name | Element
+# The range of a loop: its end, or start and end, or these and the step.
+Limits = Operand | tuple[Operand, ...]
 
 
 @dataclass(frozen=True)
 class Let:
     """name = value. location: the user's line, where it stands beside."""
 
-    name: str
-    value: str
+    name: Name
+    value: Expression
     location: Location | None = None
 
 
@@ -59,7 +60,7 @@ class Store:
     """element = value"""
 
     element: Element
-    value: str
+    value: Expression
     location: Location | None = None
 
 
@@ -68,7 +69,7 @@ class Accumulate:
     """target = value, which is the target with one more term in it."""
 
     target: Target
-    value: str
+    value: Expression
     location: Location | None = None
 
 
@@ -76,7 +77,7 @@ class Accumulate:
 class Stack:
     """name = stack(dtype, count): an array in the kernel's frame."""
 
-    name: str
+    name: Name
     dtype: str
     count: int
 
@@ -86,7 +87,7 @@ class Call:
     """function(arguments)"""
 
     function: str
-    arguments: tuple[str, ...]
+    arguments: tuple[Expression, ...]
 
 
 @dataclass(frozen=True)
@@ -105,9 +106,9 @@ class Comment:
 
 @dataclass(frozen=True)
 class Return:
-    """return value: what the kernel says to the executor."""
+    """return status: what the kernel says to the executor."""
 
-    value: str
+    status: int
 
 
 @dataclass(frozen=True)
@@ -119,8 +120,8 @@ class Break:
 class For:
     """for variable in range(limits): body"""
 
-    variable: str
-    limits: str
+    variable: Name
+    limits: tuple[Expression, ...]
     body: tuple[Statement, ...]
     kind: LoopKind = LoopKind.PLAIN
 
@@ -129,7 +130,7 @@ class For:
 class If:
     """if condition: body, else otherwise"""
 
-    condition: str
+    condition: Expression
     body: tuple[Statement, ...]
     otherwise: tuple[Statement, ...] = ()
 
@@ -138,24 +139,24 @@ class If:
 class While:
     """while condition: body"""
 
-    condition: str
+    condition: Expression
     body: tuple[Statement, ...]
 
 
-Simple = Let | Store | Accumulate | Stack | Call | Prefetch | Comment | Return | Break
-Statement = Simple | For | If | While
+_OneLine = Let | Store | Accumulate | Stack | Call | Prefetch | Return | Break
+Statement = _OneLine | Comment | For | If | While
 
 
-def assigned(target: Target, value: str | Element) -> Let | Store:
+def assigned(target: Target, value: Operand) -> Let | Store:
     """target = value"""
     if isinstance(target, Element):
-        return Store(target, str(value))
-    return Let(target, str(value))
+        return Store(target, of(value))
+    return Let(target, of(value))
 
 
-def increased(target: Target, term: str | Element) -> Accumulate:
+def increased(target: Target, term: Operand) -> Accumulate:
     """target = target + term"""
-    return Accumulate(target, f"{target} + {term}")
+    return Accumulate(target, Infix("+", target, of(term)))
 
 
 def loops_in(statements: Sequence[Statement]) -> Iterator[For]:
@@ -204,34 +205,37 @@ class Block:
     def add(self, *statements: Statement) -> None:
         self.statements += statements
 
-    def assign(self, target: Target, value: str | Element, node: Node | None = None) -> None:
+    def assign(self, target: Target, value: Operand, node: Node | None = None) -> None:
         """Appends an assignment; the user's line stands beside the first that comes from it."""
         location = self._shown(node)
         if isinstance(target, Element):
-            self.add(Store(target, str(value), location))
+            self.add(Store(target, of(value), location))
         else:
-            self.add(Let(target, str(value), location))
+            self.add(Let(target, of(value), location))
 
-    def accumulate(self, target: Target, value: str, node: Node | None = None) -> None:
+    def accumulate(self, target: Target, value: Expression, node: Node | None = None) -> None:
         """Appends an accumulation: `value` is the target with one more term in it."""
         self.add(Accumulate(target, value, self._shown(node)))
 
-    def store_last(self, element: Element, value: str) -> None:
+    def store_last(self, element: Element, value: Expression) -> None:
         """Appends a store to those that come last."""
         self.stores.append(Store(element, value))
 
     def loop(
-        self, variable: str, limits: str | int, body: Block, kind: LoopKind = LoopKind.PLAIN
+        self, variable: Name, limits: Limits, body: Block, kind: LoopKind = LoopKind.PLAIN
     ) -> None:
         """Appends a loop around `body`; nothing when the body is empty."""
-        self._nest(lambda inside: For(variable, str(limits), inside, kind), body)
+        range_ = tuple(map(of, limits)) if isinstance(limits, tuple) else (of(limits),)
+        self._nest(lambda inside: For(variable, range_, inside, kind), body)
 
-    def branch(self, condition: str, body: Block, otherwise: Block | None = None) -> None:
+    def branch(self, condition: Expression, body: Block, otherwise: Block | None = None) -> None:
         """Appends `body` under a condition; nothing when it is empty."""
         other = () if otherwise is None else otherwise.whole
         self._nest(lambda inside: If(condition, inside, other), body)
 
-    def choose(self, cases: Sequence[tuple[str, Block]], otherwise: Block | None = None) -> None:
+    def choose(
+        self, cases: Sequence[tuple[Expression, Block]], otherwise: Block | None = None
+    ) -> None:
         """Appends the first of the cases whose condition holds, or `otherwise`."""
         for condition, body in reversed(cases):
             chosen = Block()
@@ -240,7 +244,7 @@ class Block:
         if otherwise is not None:
             self.extend(otherwise)
 
-    def repeat(self, condition: str, body: Block) -> None:
+    def repeat(self, condition: Expression, body: Block) -> None:
         """Appends `body` as long as a condition holds; nothing when it is empty."""
         self._nest(lambda inside: While(condition, inside), body)
 
@@ -262,62 +266,92 @@ class Block:
 
 def printed(statements: Sequence[Statement]) -> list[str]:
     """The lines of statements, those inside of loops and branches indented."""
-    lines: list[str] = []
-    for statement in statements:
+    return _Printer().lines(statements)
+
+
+def canonical_lines(statements: Sequence[Statement], parameters: Sequence[Name]) -> list[str]:
+    """The lines without comments, the names numbered, first the parameters', then in their order.
+
+    Kernels that differ in nothing but names and comments have the same.
+    """
+    numbered = {each.text: f"v{number}" for number, each in enumerate(parameters)}
+
+    def named(name: str) -> str:
+        return numbered.setdefault(name, f"v{len(numbered)}")
+
+    return _Printer(named, comments=False).lines(statements)
+
+
+@dataclass(frozen=True)
+class _Printer:
+    """Prints statements. named: what a variable is called in the text."""
+
+    named: Naming = str
+    comments: bool = True
+
+    def lines(self, statements: Sequence[Statement]) -> list[str]:
+        lines: list[str] = []
+        for statement in statements:
+            match statement:
+                case For(variable, limits, body):
+                    name = self.named(variable.text)
+                    lines.append(f"for {name} in range({self._listed(limits)}):")
+                case If():
+                    lines += self._branches(statement)
+                    continue
+                case While(condition, body):
+                    lines.append(f"while {self._text(condition)}:")
+                case Comment(text):
+                    if self.comments:
+                        lines.append(f"# {text}")
+                    continue
+                case _:
+                    lines.append(self._line(statement))
+                    continue
+            lines += self._inside(body)
+        return lines
+
+    def _branches(self, statement: If) -> list[str]:
+        lines = [f"if {self._text(statement.condition)}:", *self._inside(statement.body)]
+        match statement.otherwise:
+            case ():
+                return lines
+            case (If() as other,):
+                first, *rest = self._branches(other)
+                return [*lines, f"el{first}", *rest]
+            case others:
+                return [*lines, "else:", *self._inside(others)]
+
+    def _inside(self, statements: Sequence[Statement]) -> list[str]:
+        return [INDENT + line for line in self.lines(statements)]
+
+    def _line(self, statement: _OneLine) -> str:
         match statement:
-            case For(variable, limits, body):
-                lines.append(f"for {variable} in range({limits}):")
-            case If():
-                lines += _branches(statement)
-                continue
-            case While(condition, body):
-                lines.append(f"while {condition}:")
-            case _:
-                lines.append(_line(statement))
-                continue
-        lines += _inside(body)
-    return lines
+            case Let(target, value, location):
+                return self._assignment(target, value, location)
+            case Store(target, value, location):
+                return self._assignment(target, value, location)
+            case Accumulate(target, value, location):
+                return self._assignment(target, value, location)
+            case Stack(name, dtype, count):
+                return f"{self.named(name.text)} = stack({dtype}, {count})"
+            case Call(function, arguments):
+                return f"{function}({self._listed(arguments)})"
+            case Prefetch(element):
+                return f"prefetch({self._listed((element.buffer, element.index))})"
+            case Return(status):
+                return f"return {status}"
+            case Break():
+                return "break"
 
+    def _assignment(self, target: Target, value: Expression, location: Location | None) -> str:
+        line = f"{self._text(target)} = {self._text(value)}"
+        if location is None or not location.text or not self.comments:
+            return line
+        return f"{line}  # {location}: {location.text}"
 
-def _branches(statement: If) -> list[str]:
-    lines = [f"if {statement.condition}:", *_inside(statement.body)]
-    match statement.otherwise:
-        case ():
-            return lines
-        case (If() as other,):
-            first, *rest = _branches(other)
-            return [*lines, f"el{first}", *rest]
-        case others:
-            return [*lines, "else:", *_inside(others)]
+    def _text(self, expression: Expression) -> str:
+        return expression_text(expression, self.named)
 
-
-def _inside(statements: Sequence[Statement]) -> list[str]:
-    return [INDENT + line for line in printed(statements)]
-
-
-def _line(statement: Simple) -> str:
-    match statement:
-        case Let(target, value, location):
-            return _with_location(f"{target} = {value}", location)
-        case Store(element, value, location):
-            return _with_location(f"{element} = {value}", location)
-        case Accumulate(target, value, location):
-            return _with_location(f"{target} = {value}", location)
-        case Stack(name, dtype, count):
-            return f"{name} = stack({dtype}, {count})"
-        case Call(function, arguments):
-            return f"{function}({', '.join(arguments)})"
-        case Prefetch(element):
-            return f"prefetch({element.buffer}, {element.index})"
-        case Comment(text):
-            return f"# {text}"
-        case Return(value):
-            return f"return {value}"
-        case Break():
-            return "break"
-
-
-def _with_location(line: str, location: Location | None) -> str:
-    if location is None or not location.text:
-        return line
-    return f"{line}  # {location}: {location.text}"
+    def _listed(self, expressions: Sequence[Expression]) -> str:
+        return ", ".join([self._text(each) for each in expressions])

@@ -7,6 +7,7 @@ from typing import Generic, TypeVar
 
 from graphc.ir.graph import Node
 from graphc.ir.lowering import Reduction
+from graphc.kernels.loops.language.expressions import Expression
 from graphc.kernels.loops.language.scalar import (
     constant,
     index_value,
@@ -32,26 +33,26 @@ class ValueWriter(ABC, Generic[Place]):
         """Where a value is to be computed that `place` reads; None where it is at hand or kept."""
 
     @abstractmethod
-    def found(self, node: Node, place: Place) -> str:
+    def found(self, node: Node, place: Place) -> Expression:
         """The value at `place`, where it is at hand, or is kept and read from there."""
 
     @abstractmethod
-    def loaded(self, node: Node, position: int, place: Place) -> str:
+    def loaded(self, node: Node, position: int, place: Place) -> Expression:
         """An operand that stands in memory."""
 
     @abstractmethod
-    def index(self, node: Node, position: int | None) -> str:
+    def index(self, node: Node, position: int | None) -> Expression:
         """The index of the current element of an operand, or of the node itself."""
 
     @abstractmethod
-    def remember(self, node: Node, expression: str, place: Place) -> None:
+    def remember(self, node: Node, expression: Expression, place: Place) -> None:
         """The value is this expression wherever `place` reads it."""
 
     @abstractmethod
-    def assign(self, node: Node, expression: str, place: Place) -> None:
+    def assign(self, node: Node, expression: Expression, place: Place) -> None:
         """Appends the assignment of the value to a name of its own, and remembers it."""
 
-    def value(self, node: Node, place: Place) -> str:
+    def value(self, node: Node, place: Place) -> Expression:
         """A value as `place` reads it; iterative, so that the length of a chain of ops is bounded
         by memory and not by Python's stack."""
         stack = [(node, place)]
@@ -79,7 +80,7 @@ class ValueWriter(ABC, Generic[Place]):
         else:
             self.assign(node, scalar_expression(node, operands), home)
 
-    def operand(self, node: Node, position: int, place: Place) -> str:
+    def operand(self, node: Node, position: int, place: Place) -> Expression:
         """Operand number `position` as `place` reads it."""
         base = viewed(node.operands[position])
         if self.is_made(base):

@@ -1,4 +1,4 @@
-"""From an op that indexes to numba source: slices chosen by indices, or put at them."""
+"""Kernels of ops that index: slices chosen by indices, or put at them."""
 
 from __future__ import annotations
 
@@ -7,23 +7,20 @@ import math
 from graphc.ir.graph import Node
 from graphc.ir.lowering import RegionCopy, Scatter, Strided
 from graphc.ir.types import row_major_strides
-from graphc.kernels.loops.language.scalar import number
-from graphc.kernels.loops.language.source import (
-    THREAD_SHARE,
-    Arguments,
-    KernelSource,
-    StorageOf,
-    flat_index,
-)
-from graphc.kernels.loops.language.statements import (
-    Block,
+from graphc.kernels.loops.language.expressions import (
     Element,
-    Statement,
-    assigned,
-    increased,
+    Expression,
+    Name,
+    applied,
+    both,
 )
+from graphc.kernels.loops.language.indices import THREAD_SHARE, flat_index, share_limits
+from graphc.kernels.loops.language.scalar import number
+from graphc.kernels.loops.language.source import Arguments, KernelSource, StorageOf
+from graphc.kernels.loops.language.statements import Block, Statement, assigned, increased
 from graphc.kernels.loops.movement.movement_loops import (
     FIRST_ROW,
+    INDEX,
     ROWS_END,
     MovementLoops,
     emit_region,
@@ -74,7 +71,7 @@ def _emit_gather(node: Node, storage_of: StorageOf, arguments: Arguments, block:
         node.type.dims,
         [whole_place(node), sliced, chosen],
         lambda at: assigned(
-            Element(target, at[0]), Element(source, f"{at[1]} + {index}[{at[2]}] * {stride}")
+            Element(target, at[0]), Element(source, at[1] + Element(index, at[2]) * stride)
         ),
         THREAD_SHARE if node.type.size > 1 else None,
     )
@@ -110,14 +107,15 @@ def _emit_scatter_by_rows(
     source = arguments.name(storage_of(viewed(x)))
     index = arguments.name(storage_of(viewed(indices)))
     rows, width = node.type.dims[0], math.prod(node.type.dims[1:])
-    part, count = THREAD_SHARE
-    block.assign(FIRST_ROW, f"{part} * {rows} // {count}")
-    block.assign(ROWS_END, f"({part} + 1) * {rows} // {count}")
-    row = INNER_VARIABLES[0]
+    for variable, limit in zip(
+        (FIRST_ROW, ROWS_END), share_limits(THREAD_SHARE, rows), strict=True
+    ):
+        block.assign(variable, limit)
+    row = Name(INNER_VARIABLES[0])
     if not changes_base(node):
         zero = Block()
         zero.assign(Element(target, row), number(0, node.dtype))
-        limits = f"{flat_index((FIRST_ROW, width))}, {flat_index((ROWS_END, width))}"
+        limits = flat_index((FIRST_ROW, width)), flat_index((ROWS_END, width))
         block.loop(row, limits, zero)
     rank, place, extents = indices.rank, operand_place(x), x.type.dims
     slices = MovementLoops.over(
@@ -127,13 +125,13 @@ def _emit_scatter_by_rows(
     inside = [Strided(0, row_major_strides(extents[rank:])), _part(place, rank, x.rank)]
     elements = MovementLoops.over(extents[rank:], inside, left)
     (chosen, first), (offset, step) = slices.indices, elements.indices
-    element = Element(target, f"index * {width} + {offset}")
+    element = Element(target, INDEX * width + offset)
     adding = Block()
     adding.branch(
-        f"{FIRST_ROW} <= index and index < {ROWS_END}",
-        elements.around(Block.of(_put(node, element, Element(source, f"{first} + {step}")))),
+        both(FIRST_ROW.at_most(INDEX), INDEX.below(ROWS_END)),
+        elements.around(Block.of(_put(node, element, Element(source, first + step)))),
     )
-    slice_ = Block.of(assigned("index", f"i64({index}[{chosen}])"))
+    slice_ = Block.of(assigned(INDEX, applied("i64", Element(index, chosen))))
     slice_.extend(adding)
     block.extend(slices.around(slice_))
 
@@ -162,8 +160,8 @@ def _emit_scatter(node: Node, storage_of: StorageOf, arguments: Arguments, block
     sliced, chosen = _split(result, axis, operand_place(indices))
     stride = result.strides[axis]
 
-    def statement(at: list[str]) -> Statement:
-        element = Element(target, f"{at[0]} + {index}[{at[1]}] * {stride}")
+    def statement(at: list[Expression]) -> Statement:
+        element = Element(target, at[0] + Element(index, at[1]) * stride)
         return _put(node, element, Element(source, at[2]))
 
     nested_loops(block, x.type.dims, [sliced, chosen, operand_place(x)], statement)

@@ -1,4 +1,4 @@
-"""From a movement group to numba source: copies of regions, and slices moved by index."""
+"""From a movement op to its kernels: copies of regions, and slices moved by index."""
 
 from __future__ import annotations
 
@@ -10,29 +10,43 @@ from dataclasses import replace
 
 from graphc.ir.graph import Node
 from graphc.ir.lowering import Assemble, Gather, RegionCopy, Scatter, Strided
-from graphc.kernels.loops.language.scalar import dtype_name, number
+from graphc.kernels.loops.language.expressions import (
+    Constant,
+    Element,
+    Expression,
+    Name,
+    applied,
+    either,
+    of,
+    texts,
+)
+from graphc.kernels.loops.language.indices import (
+    THREAD_SHARE,
+    Share,
+    advanced,
+    flat_index,
+    share_limits,
+)
+from graphc.kernels.loops.language.scalar import cast, dtype_name, number
 from graphc.kernels.loops.language.source import (
     MOST_BUFFERS,
+    PARAMETERS,
     RESERVED,
-    THREAD_SHARE,
     Arguments,
     KernelSource,
     OwnRows,
-    Share,
     Storage,
     StorageOf,
-    advanced,
-    flat_index,
-    function_text,
-    share_limits,
+    function_statements,
 )
-from graphc.kernels.loops.language.statements import Block, Element, LoopKind, Return, assigned
+from graphc.kernels.loops.language.statements import Block, LoopKind, Return, assigned
 from graphc.kernels.loops.movement.emit_indexed import (
     MOVED_ELEMENT_CYCLES,
     gather_kernel,
     scatter_kernel,
 )
 from graphc.kernels.loops.movement.movement_loops import (
+    INDEX,
     ROW,
     ROW_SOURCE,
     ROW_TARGET,
@@ -50,7 +64,8 @@ from graphc.kernels.nests.names import Names
 from graphc.kernels.nests.node_kinds import viewed
 
 # What checks of indices use besides.
-_CHECK_VARIABLES = ("least", "greatest", "index", "row_chunk", "start", "end")
+_LEAST, _GREATEST, _CHUNK = Name("least"), Name("greatest"), Name("row_chunk")
+_START, _END = Name("start"), Name("end")
 
 # From how many operands on there is a loop over them, which compiles in a fraction of the time.
 LEAST_RUN = 8
@@ -142,7 +157,7 @@ def _emit_row_by_row(node: Node, storage_of: StorageOf, arguments: Arguments, bl
     source = arguments.name(storage_of(viewed(operand)))
     rows, width = node.type.dims[0], math.prod(node.type.dims[1:])
     place, row = operand_place(operand), Block()
-    element = INNER_VARIABLES[0]
+    element = Name(INNER_VARIABLES[0])
     cleared = Element(target, flat_index((ROW, width), (element, 1)))
     zero = Block.of(assigned(cleared, number(0, node.dtype)))
     row.loop(element, width, zero, LoopKind.ROW)
@@ -202,7 +217,7 @@ def _emit_run(
     copies: Sequence[RegionCopy],
     step: int,
     share: Share | None,
-    target: str,
+    target: Name,
     storage_of: StorageOf,
     arguments: Arguments,
     block: Block,
@@ -210,17 +225,15 @@ def _emit_run(
     """A loop over operands of one type, whose regions in the target stand `step` apart."""
     operands = [node.operands[copy.operand] for copy in copies]
     first = arguments.run([storage_of(viewed(operand)) for operand in operands])
-    dtype = dtype_name(node.dtype)
+    dtype = Constant(dtype_name(node.dtype))
     count = first + len(copies)
-    buffer = f"buffer_in_run(arguments, {first}, {RUN}, {count}, {dtype})"
+    buffer = applied("buffer_in_run", PARAMETERS[0], first, RUN, count, dtype)
     each = Block.of(assigned(RUN_SOURCE, buffer))
     nested_loops(
         each,
         operands[0].type.dims,
         [copies[0].region, operand_place(operands[0])],
-        lambda at: assigned(
-            Element(target, f"{at[0]} + {RUN} * {step}"), Element(RUN_SOURCE, at[1])
-        ),
+        lambda at: assigned(Element(target, at[0] + RUN * step), Element(RUN_SOURCE, at[1])),
     )
     block.loop(RUN, len(copies) if share is None else share_limits(share, len(copies)), each)
 
@@ -237,27 +250,28 @@ def emit_range_check(
     given: where they come from; the kernel copies them then, and checks what it has copied.
     reader: the rows of a kernel that reads the copy by its own rows; the check is cut like it.
     """
-    names = Names({*RESERVED, *INNER_VARIABLES, *_CHECK_VARIABLES, name})
+    variables = texts(_LEAST, _GREATEST, INDEX, _CHUNK, _START, _END)
+    names = Names({*RESERVED, *INNER_VARIABLES, *variables, name})
     arguments = Arguments(names)
     source = arguments.name(given or indices)
-    cast = dtype_name(indices.dtype)
+    zero, place = cast(indices.dtype, of(0)), Name(INNER_VARIABLES[0])
     element = Block()
-    element.assign("index", Element(source, "j"))
-    element.accumulate("least", "minimum_reassoc(least, index)")
-    element.accumulate("greatest", "maximum_reassoc(greatest, index)")
+    element.assign(INDEX, Element(source, place))
+    element.accumulate(_LEAST, applied("minimum_reassoc", _LEAST, INDEX))
+    element.accumulate(_GREATEST, applied("maximum_reassoc", _GREATEST, INDEX))
     if given is not None:
-        element.store_last(Element(arguments.name(indices), "j"), "index")
-    block = Block.of(assigned("least", f"{cast}(0)"), assigned("greatest", f"{cast}(0)"))
+        element.store_last(Element(arguments.name(indices), place), INDEX)
+    block = Block.of(assigned(_LEAST, zero), assigned(_GREATEST, zero))
     if reader is None:
-        block.loop("j", indices.size, element)
+        block.loop(place, indices.size, element)
     else:
         block.extend(_in_chunks(indices.size, reader, element))
     if indices.size:
-        stop = Block.of(Return(str(INDEX_OUT_OF_RANGE)))
-        block.branch(f"least < 0 or greatest >= {limit}", stop)
+        stop = Block.of(Return(INDEX_OUT_OF_RANGE))
+        block.branch(either(_LEAST.below(0), _GREATEST.at_least(limit)), stop)
     return KernelSource(
         name,
-        function_text(name, arguments, block),
+        function_statements(arguments, block),
         arguments.storages,
         writes=() if given is None else (indices,),
         splits=reader is not None,
@@ -270,12 +284,12 @@ def _in_chunks(size: int, rows: OwnRows, element: Block) -> Block:
     """The loop over the elements of those chunks of rows that are the thread's."""
     chunk = rows.rows_per_chunk * (size // rows.rows)
     chunks = -(-size // chunk)
-    end = f"start + {chunk}"
+    end: Expression = _START + chunk
     if size % chunk:
-        end += f" if row_chunk < {chunks - 1} else {size}"
+        end = end.when(_CHUNK.below(chunks - 1), size)
     own, block = Block(), Block()
-    own.assign("start", f"row_chunk * {chunk}")
-    own.assign("end", end)
-    own.loop("j", "start, end", element)
-    block.loop("row_chunk", share_limits(THREAD_SHARE, chunks), own)
+    own.assign(_START, _CHUNK * chunk)
+    own.assign(_END, end)
+    own.loop(Name(INNER_VARIABLES[0]), (_START, _END), element)
+    block.loop(_CHUNK, share_limits(THREAD_SHARE, chunks), own)
     return block

@@ -8,41 +8,43 @@ from dataclasses import dataclass
 from graphc.ir.graph import Node
 from graphc.ir.lowering import RegionCopy, Strided
 from graphc.ir.types import row_major_strides
+from graphc.kernels.loops.language.expressions import Element, Expression, Name, texts
+from graphc.kernels.loops.language.indices import Share, index_expression, share_limits
 from graphc.kernels.loops.language.scalar import number
 from graphc.kernels.loops.language.source import (
     RESERVED,
     Arguments,
     KernelSource,
-    Share,
     StorageOf,
-    function_text,
-    share_limits,
+    function_statements,
 )
 from graphc.kernels.loops.language.statements import (
     Block,
     Comment,
-    Element,
+    Limits,
     LoopKind,
     Statement,
     assigned,
     innermost_loops,
 )
 from graphc.kernels.loops.rewrites.loops import INNER_VARIABLES
-from graphc.kernels.nests.access import Access, Loop, index_expression, merge_axes, place_in_memory
+from graphc.kernels.nests.access import Access, Loop, merge_axes, place_in_memory
 from graphc.kernels.nests.names import Names
 from graphc.kernels.nests.node_kinds import viewed
 
-StatementAt = Callable[[list[str]], Statement]
+StatementAt = Callable[[list[Expression]], Statement]
 
 # Shorter rows are unrolled whole, so that the loop over rows is vectorised.
 LONG_ROW = 64
 
 # Names in loops over operands.
-RUN, RUN_SOURCE = "number", "source"
+RUN, RUN_SOURCE = Name("number"), Name("source")
 # The rows of a result that a thread adds to.
-FIRST_ROW, ROWS_END = "first_row", "rows_end"
+FIRST_ROW, ROWS_END = Name("first_row"), Name("rows_end")
 # A row of a result, and where it and its operand's begin.
-ROW, ROW_TARGET, ROW_SOURCE = "row", "row_target", "row_source"
+ROW, ROW_TARGET, ROW_SOURCE = Name("row"), Name("row_target"), Name("row_source")
+# An index that was read.
+INDEX = Name("index")
 
 
 def movement_kernel(
@@ -55,16 +57,15 @@ def movement_kernel(
 ) -> KernelSource:
     """The kernel of the lines that `emit` makes. shared_cycles: what it takes on one thread, of a
     kernel that threads may share."""
-    reserved = {*RESERVED, *INNER_VARIABLES, RUN, RUN_SOURCE, "index", FIRST_ROW, ROWS_END, name}
-    reserved |= {ROW, ROW_TARGET, ROW_SOURCE}
-    arguments = Arguments(Names(reserved))
+    variables = texts(RUN, RUN_SOURCE, INDEX, FIRST_ROW, ROWS_END, ROW, ROW_TARGET, ROW_SOURCE)
+    arguments = Arguments(Names({*RESERVED, *INNER_VARIABLES, *variables, name}))
     block = Block()
     if node.location is not None and node.location.text:
         block.add(Comment(f"{node.location}: {node.location.text}"))
     emit(node, storage_of, arguments, block)
     return KernelSource(
         name,
-        function_text(name, arguments, block),
+        function_statements(arguments, block),
         arguments.storages,
         unroll=any(loop.kind is not LoopKind.ROW for loop in innermost_loops(block.whole)),
         writes=(storage_of(node),),
@@ -90,7 +91,7 @@ class MovementLoops:
     """Loops, and in them the index of an element of each of some places."""
 
     loops: tuple[Loop, ...]
-    indices: tuple[str, ...]
+    indices: tuple[Expression, ...]
 
     @classmethod
     def over(
@@ -110,12 +111,12 @@ class MovementLoops:
         """
         counted = [loop for loop in self.loops if loop.extent != 1]
         for loop in reversed(counted):
-            limits = str(loop.extent)
+            limits: Limits = loop.extent
             if share is not None and loop is counted[0]:
                 limits = share_limits(share, loop.extent)
             is_row = loop is counted[-1] and loop.extent >= LONG_ROW
             around = Block()
-            around.loop(loop.variable, limits, body, long_row if is_row else LoopKind.PLAIN)
+            around.loop(Name(loop.variable), limits, body, long_row if is_row else LoopKind.PLAIN)
             body = around
         return body
 
@@ -133,7 +134,7 @@ def nested_loops(
     block.extend(loops.around(element, share, LoopKind.ROW))
 
 
-def emit_zero(node: Node, target: str, block: Block) -> None:
+def emit_zero(node: Node, target: Name, block: Block) -> None:
     zero = number(0, node.dtype)
     nested_loops(
         block,
@@ -146,7 +147,7 @@ def emit_zero(node: Node, target: str, block: Block) -> None:
 def emit_region(
     node: Node,
     copy: RegionCopy,
-    target: str,
+    target: Name,
     storage_of: StorageOf,
     arguments: Arguments,
     block: Block,

@@ -12,8 +12,16 @@ from functools import partial
 from math import ceil, prod
 
 from graphc.ir.graph import Node
+from graphc.kernels.loops.language.expressions import (
+    Element,
+    Expression,
+    Name,
+    Operand,
+    Parenthesized,
+)
+from graphc.kernels.loops.language.indices import ZERO, flat_index
 from graphc.kernels.loops.language.scalar import combined_in_order, neutral_element
-from graphc.kernels.loops.language.statements import Block, Element, Target
+from graphc.kernels.loops.language.statements import Block, Target
 from graphc.kernels.loops.rewrites.pairwise import PairwiseStack, entries_of, steps_of_block
 from graphc.kernels.nests.access import Loop
 from graphc.kernels.nests.names import Names
@@ -84,7 +92,7 @@ class Elements:
     """
 
     size: int
-    index: str
+    index: Expression
     wrap: Callable[[Block, Block], None]
 
 
@@ -104,7 +112,9 @@ class BlockSums:
     after: Block = field(default_factory=Block)
 
     def __post_init__(self) -> None:
-        unique = self.names.unique
+        def unique(wanted: str) -> Name:
+            return Name(self.names.unique(wanted))
+
         self.stack = PairwiseStack(unique("top"), unique("block_number"), unique("carry"))
         variable = self.cut.loop.variable
         self._start, self._end = unique(f"{variable}_start"), unique(f"{variable}_end")
@@ -115,17 +125,17 @@ class BlockSums:
         return entries_of(self.cut.blocks)
 
     def accumulate(
-        self, node: Node, target: Target, entries: str, elements: Elements | None = None
+        self, node: Node, target: Target, entries: Name, elements: Elements | None = None
     ) -> None:
         """`target` holds the sum of a block's terms, and behind the loop that of all.
 
         entries: an array of `entries` sums. elements: of a target that is an element of an array.
         """
         top = self.stack.top
-        size, index = (1, "0") if elements is None else (elements.size, elements.index)
+        size, index = (1, ZERO) if elements is None else (elements.size, elements.index)
         place = partial(_place, entries, size, index)
 
-        def assign(into: Block, to: Target, value: str | Element, of: Node | None = None) -> None:
+        def assign(into: Block, to: Target, value: Operand, of: Node | None = None) -> None:
             if elements is None:
                 into.assign(to, value, of)
                 return
@@ -134,12 +144,18 @@ class BlockSums:
             elements.wrap(into, body)
 
         assign(self.block_start, target, neutral_element(node), node)
-        assign(self.block_end, place(top), str(target))
-        lower, upper = place(f"({top} - 1)"), place(top)
-        assign(self.merged, lower, combined_in_order(node, str(lower), str(upper)))
-        assign(self.after, target, place("0"))
+        assign(self.block_end, place(top), target)
+        # In parentheses also where it stands alone.
+        lower, upper = place(Parenthesized(top - 1)), place(top)
+        assign(self.merged, lower, combined_in_order(node, lower, upper))
+        assign(self.after, target, place(ZERO))
 
-    def wrap(self, into: Block, limits: str, steps: Callable[[Block, str], None]) -> None:
+    def wrap(
+        self,
+        into: Block,
+        limits: tuple[Expression, Expression],
+        steps: Callable[[Block, tuple[Expression, Expression]], None],
+    ) -> None:
         """Appends the cut loop, whose range has these limits. steps: appends the loop over the
         range that it is given, a block's.
 
@@ -153,14 +169,14 @@ class BlockSums:
                                            put the sum on the stack, add up in pairs
         """
         start, end, size = self._start, self._end, self.cut.steps
-        first, last = limits.split(", ")
+        first, last = limits
         block = Block()
-        block.assign(end, f"{start} + {size} if {start} <= {last} - {size} else {last}")
+        block.assign(end, (start + size).when(start.at_most(last - size), last))
         block.extend(self.block_start)
-        steps(block, f"{start}, {end}")
+        steps(block, (start, end))
         block.extend(self.block_end)
         block.extend(self.stack.pushed(self.merged))
-        into.loop(start, f"{first}, {last}, {size}", block)
+        into.loop(start, (first, last, size), block)
 
     def begin(self, into: Block) -> None:
         """Appends what comes before all loops over a sum's terms."""
@@ -172,8 +188,7 @@ class BlockSums:
         into.extend(self.after)
 
 
-def _place(entries: str, size: int, index: str, entry: str) -> Element:
+def _place(entries: Name, size: int, index: Expression, entry: Expression) -> Element:
     """The element of an entry of the stack."""
-    terms = [entry if size == 1 else f"{entry} * {size}"] if entry != "0" else []
-    terms += [index] if index != "0" or not terms else []
-    return Element(entries, " + ".join(terms))
+    terms = [(each, stride) for each, stride in ((entry, size), (index, 1)) if each != ZERO]
+    return Element(entries, flat_index(*terms))

@@ -9,14 +9,20 @@ from functools import partial
 from graphc.ir.graph import Node
 from graphc.ir.lowering import Strided
 from graphc.ir.types import row_major_strides
-from graphc.kernels.loops.language.source import Share, share_limits
-from graphc.kernels.loops.language.statements import Block
+from graphc.kernels.loops.language.expressions import Expression, Name, of
+from graphc.kernels.loops.language.indices import (
+    ZERO,
+    Share,
+    flat_index,
+    index_expression,
+    share_limits,
+)
+from graphc.kernels.loops.language.statements import Block, Limits
 from graphc.kernels.loops.rewrites.block_sums import BlockSums
 from graphc.kernels.nests.access import (
     Access,
     Loop,
     access_along,
-    index_expression,
     merge_axes,
     place_in_memory,
 )
@@ -33,7 +39,7 @@ INNER_VARIABLES = ("j", *(f"j{number}" for number in range(1, MOST_LOOPS)))
 class Loops:
     """Loops over rows and over the elements of a row, outermost first.
 
-    The indices are source text in terms of the loops' variables.
+    The indices are in terms of the loops' variables.
     """
 
     nest: LoopNest
@@ -52,17 +58,13 @@ class Loops:
         return loops[0] if len(loops) == 1 else None
 
     @property
-    def row_index(self) -> str:
+    def row_index(self) -> Expression:
         """The index of the current element within its row."""
         strides = row_major_strides([loop.extent for loop in self.inner])
-        terms = [
-            loop.variable if stride == 1 else f"{loop.variable} * {stride}"
-            for loop, stride in zip(self.inner, strides, strict=True)
-            if loop.extent != 1
-        ]
-        return " + ".join(terms) or "0"
+        loops = zip(self.inner, strides, strict=True)
+        return flat_index(*((Name(x.variable), stride) for x, stride in loops if x.extent != 1))
 
-    def operand_index(self, node: Node, position: int) -> str:
+    def operand_index(self, node: Node, position: int) -> Expression:
         """The index of the current element of an operand in the buffer of the value it views."""
         return self._index(_operand_access(self.nest, node, position))
 
@@ -83,11 +85,11 @@ class Loops:
             for access in _accesses(self.nest)
         )
 
-    def result_index(self, node: Node) -> str:
+    def result_index(self, node: Node) -> Expression:
         """The index of the current element of a value that is stored whole."""
         return self._index(_result_access(self.nest, node))
 
-    def _index(self, access: Access) -> str:
+    def _index(self, access: Access) -> Expression:
         return index_expression(access, (*self.outer, *self.inner))
 
 
@@ -131,20 +133,27 @@ def wrap_in_loops(
     for loop in reversed(loops):
         if loop.extent != 1:
             is_cut = share is not None and loop is loops[0]
-            limits = share_limits(share, loop.extent) if share and is_cut else f"0, {loop.extent}"
+            limits = share_limits(share, loop.extent) if share and is_cut else whole_range(loop)
             around = Block()
             if sums is not None and sums.cut.loop is loop:
                 sums.wrap(around, limits, partial(_nest_loop, loop=loop, body=body))
             else:
-                _nest_loop(around, limits.removeprefix("0, "), loop, body)
+                _nest_loop(around, limits, loop, body)
             body = around
     into.extend(body)
     if sums is not None:
         sums.end(into)
 
 
-def _nest_loop(into: Block, limits: str, loop: Loop, body: Block) -> None:
-    into.loop(loop.variable, limits, body)
+def whole_range(loop: Loop) -> tuple[Expression, Expression]:
+    """The limits of a loop that no share cuts."""
+    return ZERO, of(loop.extent)
+
+
+def _nest_loop(into: Block, limits: tuple[Expression, Expression], loop: Loop, body: Block) -> None:
+    start, end = limits
+    shown: Limits = end if start == ZERO else limits
+    into.loop(Name(loop.variable), shown, body)
 
 
 def _is_addressed(nest: LoopNest, operand: Node) -> bool:

@@ -11,7 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import ceil
 
-from graphc.kernels.loops.language.statements import Block
+from graphc.kernels.loops.language.expressions import Name
+from graphc.kernels.loops.language.statements import Block, increased
 
 
 def steps_of_block(extent: int, most: int, multiple: int) -> int:
@@ -36,15 +37,15 @@ class PairwiseStack:
         it while entries are merged.
     """
 
-    top: str
-    number: str
-    carry: str
+    top: Name
+    number: Name
+    carry: Name
 
     def begun(self) -> Block:
         """Before the first block."""
         block = Block()
-        block.assign(self.number, "0")
-        block.assign(self.top, "0")
+        block.assign(self.number, 0)
+        block.assign(self.top, 0)
         return block
 
     def pushed(self, merged: Block) -> Block:
@@ -52,21 +53,20 @@ class PairwiseStack:
         before it."""
         block, carried = Block(), self._merge(merged)
         block.assign(self.carry, self.number)
-        carried.assign(self.carry, f"{self.carry} >> 1")
-        block.repeat(f"{self.carry} & 1", carried)
-        block.assign(self.top, f"{self.top} + 1")
-        block.assign(self.number, f"{self.number} + 1")
+        carried.assign(self.carry, self.carry >> 1)
+        block.repeat(self.carry & 1, carried)
+        block.add(increased(self.top, 1), increased(self.number, 1))
         return block
 
     def joined(self, merged: Block) -> Block:
         """Behind the last block: the first entry becomes the sum of all."""
         block = Block()
-        block.assign(self.top, f"{self.top} - 1")
-        block.repeat(f"{self.top} > 0", self._merge(merged))
+        block.assign(self.top, self.top - 1)
+        block.repeat(self.top.above(0), self._merge(merged))
         return block
 
     def _merge(self, merged: Block) -> Block:
         block = Block()
         block.extend(merged)
-        block.assign(self.top, f"{self.top} - 1")
+        block.assign(self.top, self.top - 1)
         return block

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from graphc.kernels.loops.language.source import Share
+from graphc.kernels.loops.language.indices import Share
 from graphc.kernels.loops.language.statements import Block
 from graphc.kernels.loops.rewrites.block_sums import BlockSums
 from graphc.kernels.loops.rewrites.loops import Loops, wrap_in_loops

@@ -12,8 +12,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from graphc.ir.graph import Node
+from graphc.kernels.loops.language.expressions import Expression, Name, of
+from graphc.kernels.loops.language.indices import Share, share_limits
 from graphc.kernels.loops.language.scalar import dtype_name
-from graphc.kernels.loops.language.source import Share, share_limits
 from graphc.kernels.loops.language.statements import Block, Stack
 from graphc.kernels.loops.rewrites.loops import Loops
 from graphc.kernels.loops.rewrites.stages import STRIP, STRIP_END, STRIP_START
@@ -33,7 +34,7 @@ STRIPS_TO_SHARE = 16
 # Values that a row has once each take a buffer on the stack.
 MOST_ROW_VALUES = 64
 
-STRIP_NUMBER = "strip_number"
+STRIP_NUMBER = Name("strip_number")
 
 
 @dataclass(frozen=True)
@@ -53,22 +54,26 @@ class RowStrips:
         return -(-self.loop.extent // self.width)
 
     @property
-    def index(self) -> str:
+    def variable(self) -> Name:
+        """Of the loop over rows."""
+        return Name(self.loop.variable)
+
+    @property
+    def index(self) -> Expression:
         """The place of the current row in its strip."""
-        return f"{self.loop.variable} - {STRIP_START}"
+        return self.variable - STRIP_START
 
-    def index_within(self, row_index: str) -> str:
+    def index_within(self, row_index: Expression) -> Expression:
         """The place of a row's element in an array of the strip: [elements of a row, rows]."""
-        element = f"({row_index})" if "+" in row_index else row_index
-        return f"{element} * {self.width} + {self.index}"
+        return row_index * self.width + self.index
 
-    def declaration(self, buffer: str, node: Node) -> Stack:
+    def declaration(self, buffer: Name, node: Node) -> Stack:
         """What makes a buffer with a value's element for each row of a strip."""
         return Stack(buffer, dtype_name(node.dtype), self.width)
 
     def wrap_in_rows(self, into: Block, body: Block) -> None:
         """Appends `body` in a loop over the rows of a strip."""
-        into.loop(self.loop.variable, f"{STRIP_START}, {STRIP_END}", body)
+        into.loop(self.variable, (STRIP_START, STRIP_END), body)
 
     def wrap_in_strips(self, into: Block, body: Block, share: Share | None) -> None:
         """Appends `body`, which runs over the rows of a strip, in a loop over strips, or over a
@@ -82,12 +87,12 @@ class RowStrips:
                                            for i in range(strip, strip_end):
                                                row
         """
-        limits = share_limits(share, self.count) if share else str(self.count)
+        limits = share_limits(share, self.count) if share else self.count
         strip = Block()
-        strip.assign(STRIP_START, f"{STRIP_NUMBER} * {self.width}")
-        end, extent = f"{STRIP_START} + {self.width}", self.loop.extent
-        if extent % self.width:
-            end = f"{end} if {end} < {extent} else {extent}"
+        strip.assign(STRIP_START, STRIP_NUMBER * self.width)
+        end, extent = STRIP_START + self.width, of(self.loop.extent)
+        if self.loop.extent % self.width:
+            end = end.when(end.below(extent), extent)
         strip.assign(STRIP_END, end)
         strip.extend(body)
         into.loop(STRIP_NUMBER, limits, strip)

@@ -12,11 +12,12 @@ from dataclasses import dataclass, field
 
 from graphc.ir.graph import Node
 from graphc.ir.lowering import Scalar
+from graphc.kernels.loops.language.expressions import Element, Expression, Name
+from graphc.kernels.loops.language.indices import Share, share_limits
 from graphc.kernels.loops.language.scalar import dtype_name
-from graphc.kernels.loops.language.source import Share, share_limits
-from graphc.kernels.loops.language.statements import Block, Element, LoopKind, Prefetch, Stack
+from graphc.kernels.loops.language.statements import Block, LoopKind, Prefetch, Stack
 from graphc.kernels.loops.rewrites.block_sums import BlockSums
-from graphc.kernels.loops.rewrites.loops import Loops
+from graphc.kernels.loops.rewrites.loops import Loops, whole_range
 from graphc.kernels.loops.rewrites.passes import RECOMPUTE_COST, is_inner_value
 from graphc.kernels.machine import MACHINE
 from graphc.kernels.nests.access import Loop
@@ -27,7 +28,7 @@ from graphc.kernels.nests.node_kinds import loaded_operands, viewed
 # ahead by itself is not outrun by a loop that does little with it.
 STRIP = 128
 # The variable that holds a strip's first element, and the one behind its last.
-STRIP_START, STRIP_END = "strip", "strip_end"
+STRIP_START, STRIP_END = Name("strip"), Name("strip_end")
 # The cost of an op from which on it is vector math.
 VECTOR_MATH_COST = 12
 # How far ahead operands that come from beyond the second cache are asked for: half a page.
@@ -39,7 +40,7 @@ class StagedPass:
     """The blocks of a pass's stages but the last, and the buffers of the values that they keep."""
 
     blocks: list[Block] = field(default_factory=list)
-    kept: dict[Node, str] = field(default_factory=dict)
+    kept: dict[Node, Name] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ def stages_of_pass(
     )
 
 
-def strip_declaration(buffer: str, node: Node) -> Stack:
+def strip_declaration(buffer: Name, node: Node) -> Stack:
     """What makes a strip's buffer for a value."""
     return Stack(buffer, dtype_name(node.dtype), STRIP)
 
@@ -103,12 +104,12 @@ def wrap_in_strips(
 
     share: of the loop's extent; all of it without. sums: what the stages accumulate in blocks.
     """
-    limits = share_limits(share, loop.extent) if share else f"0, {loop.extent}"
+    limits = share_limits(share, loop.extent) if share else whole_range(loop)
     is_even = share is None and loop.extent % STRIP == 0
     # A block of few steps, which are added one after the other, may end inside of a strip.
     is_even &= sums is None or sums.cut.steps % STRIP == 0
 
-    def strips(into: Block, limits: str) -> None:
+    def strips(into: Block, limits: tuple[Expression, Expression]) -> None:
         _nest_strips(into, loop, stages, prefetches, limits, is_even)
 
     if sums is None:
@@ -124,26 +125,25 @@ def _nest_strips(
     loop: Loop,
     stages: Sequence[Block],
     prefetches: Sequence[FarOperand],
-    limits: str,
+    limits: tuple[Expression, Expression],
     is_even: bool,
 ) -> None:
     """Appends the loop over strips between limits. is_even: whether strips are all whole."""
-    strip = Block()
-    end = f"{STRIP_START} + {STRIP}"
+    strip, variable = Block(), Name(loop.variable)
+    first, last = limits
+    end = STRIP_START + STRIP
     if not is_even:
-        last = limits.split(", ")[1]
-        strip.assign(STRIP_END, f"{end} if {end} < {last} else {last}")
+        strip.assign(STRIP_END, end.when(end.below(last), last))
         end = STRIP_END
     for each in prefetches:
         ahead = BYTES_AHEAD // each.itemsize
-        first, behind = f"{STRIP_START} + {ahead}", f"{STRIP_START} + {ahead + STRIP}"
         body = Block()
         body.add(Prefetch(each.element))
         line = MACHINE.line_bytes // each.itemsize
-        strip.loop(loop.variable, f"{first}, {behind}, {line}", body)
+        strip.loop(variable, (STRIP_START + ahead, STRIP_START + (ahead + STRIP), line), body)
     for stage in stages:
-        strip.loop(loop.variable, f"{STRIP_START}, {end}", stage)
-    into.loop(STRIP_START, f"{limits}, {STRIP}", strip, LoopKind.STRIPS)
+        strip.loop(variable, (STRIP_START, end), stage)
+    into.loop(STRIP_START, (first, last, STRIP), strip, LoopKind.STRIPS)
 
 
 def prefetched_operands(nest: LoopNest, loops: Loops) -> dict[Node, tuple[Node, int]]:

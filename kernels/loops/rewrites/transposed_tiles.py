@@ -10,7 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from graphc.ir.lowering import Scalar
-from graphc.kernels.loops.language.source import Share, share_limits
+from graphc.kernels.loops.language.expressions import Expression, Name
+from graphc.kernels.loops.language.indices import Share, share_limits
 from graphc.kernels.loops.language.statements import Block, LoopKind
 from graphc.kernels.loops.rewrites.loops import Loops, wrap_in_loops
 from graphc.kernels.loops.rewrites.stages import VECTOR_MATH_COST
@@ -23,7 +24,7 @@ TILE = 8
 # The lines that shorter rows stand across stay in the nearest cache anyway.
 SHORTEST_ROW = 32
 
-TILE_ROW, TILE_COLUMN = "tile_row", "tile_column"
+TILE_ROW, TILE_COLUMN = Name("tile_row"), Name("tile_column")
 
 
 @dataclass(frozen=True)
@@ -56,19 +57,19 @@ class TransposedTiles:
         """
         inside = Block()
         inside.extend(row)
-        inside.loop(self.elements.variable, _within(TILE_COLUMN), element, LoopKind.TILE)
+        inside.loop(Name(self.elements.variable), _within(TILE_COLUMN), element, LoopKind.TILE)
         tile, tiles, around = Block(), Block(), Block()
-        tile.loop(self.rows.variable, _within(TILE_ROW), inside, LoopKind.TILE)
+        tile.loop(Name(self.rows.variable), _within(TILE_ROW), inside, LoopKind.TILE)
         tiles.loop(TILE_COLUMN, self.elements.extent // TILE, tile)
         is_cut = share is not None and not self.outer
-        limits = share_limits(share, self.count) if share and is_cut else str(self.count)
+        limits = share_limits(share, self.count) if share and is_cut else self.count
         around.loop(TILE_ROW, limits, tiles)
         wrap_in_loops(into, self.outer, around, share)
 
 
-def _within(tile: str) -> str:
+def _within(tile: Name) -> tuple[Expression, Expression]:
     """The range of a tile's rows or elements."""
-    return f"{tile} * {TILE}, {tile} * {TILE} + {TILE}"
+    return tile * TILE, tile * TILE + TILE
 
 
 def transposed_tiles(nest: LoopNest, loops: Loops) -> TransposedTiles | None:
