@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/installed
 # What the benchmarks compare with. PyTensor pins an older numba, so it cannot share graphc's.
 PEERS_VENV := .venv-peers
-PEERS      := torch==2.13.0 numpy jax pytensor
+PEERS      := torch==2.13.0 numpy jax pytensor onnxruntime onnx
 
 # Both ends of the range of numba in pyproject.toml, each with its llvmlite.
 NUMBAS := numba==0.66.0/llvmlite==0.48.0 numba==0.68.1/llvmlite==0.50.0

@@ -19,6 +19,7 @@ BENCHMARKS: dict[str, tuple[str, ...]] = {
     "steps": (),
     "contract": (),
     "generation": ("--rounds", "3"),
+    "predict": (),
     "estimators": ("--rounds", "5", "--seeds", "2"),
     "busy": ("--workloads", "S,A,E", "--seconds", "2"),
     "ulp": ("--all", "--stride", "1021"),

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 import graphc as gc
+from benchmarks.peers.problem import Problem
 from benchmarks.workload import ADAM_RATE, DATA_SEED, Array, Optimizer, Workload, product_flops
 
 LENET_RATE, LENET_BATCH, LENET5_BATCH = 0.05, 64, 128
@@ -22,12 +24,26 @@ SPEECH_FEATURES, SPEECH_FILTERS, SPEECH_BLOCKS, KEYWORDS = (49, 10, 1), 64, 4, 1
 
 def lenet() -> Workload:
     """Two convolutions of 3 x 3, each with its pooling, and two dense layers."""
-    x, t, arrays = _images(LENET_BATCH, DIGIT_PIXELS, DIGITS)
-    flops = _Flops(LENET_BATCH)
+    return _lenet(LENET_BATCH)[0]
+
+
+def lenet_prediction() -> tuple[gc.Node, gc.Node, Problem]:
+    """One image [1, height, width, channels], the scores of its classes that lenet gives, and the
+    same for a peer."""
+    work, logits = _lenet(1)
+    problem = work.problem()
+    return work.inputs[0], logits, replace(problem, arrays=problem.arrays[:1])
+
+
+def _lenet(batch: int) -> tuple[Workload, gc.Node]:
+    """The workload, and the scores that its loss is made of."""
+    x, t, arrays = _images(batch, DIGIT_PIXELS, DIGITS)
+    flops = _Flops(batch)
     hidden = gc.max_pool(flops.conv(x, 16, 3, activation="relu"), 2)
     hidden = gc.max_pool(flops.conv(hidden, 32, 3, activation="relu"), 2)
     logits = flops.dense(gc.nn.flatten(hidden), (128, DIGITS))
-    return _classifier("lenet", x, t, logits, gc.optim.SGD(LENET_RATE), arrays, flops)
+    optimizer = gc.optim.SGD(LENET_RATE)
+    return _classifier("lenet", x, t, logits, optimizer, arrays, flops), logits
 
 
 def lenet5() -> Workload:

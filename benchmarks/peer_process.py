@@ -13,12 +13,21 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from benchmarks.peers.problem import Problem
+import numpy as np
+
+from benchmarks.peers.problem import Array, Problem
 
 ROOT = Path(__file__).resolve().parent.parent
 # What `make peers` builds.
 PEERS_PYTHON = ROOT / ".venv-peers" / "bin" / "python"
 PEERS = ("torch", "torch-compile", "jax", "jax-scan", "pytensor")
+# Those that predict alone.
+PREDICTING_PEERS = (
+    "onnxruntime-predict",
+    "torch-predict",
+    "torch-compile-predict",
+    "jax-predict",
+)
 QUIT_SECONDS = 10
 QUOTED_LINES = 12
 
@@ -81,6 +90,10 @@ class PeerProcess:
     def loss_after(self, steps: int) -> float:
         """The loss of the last of `steps` steps from the initial weights."""
         return float(self._ask(do="loss", steps=steps)["loss"])
+
+    def outputs(self) -> Array:
+        """What it predicts, where a prediction has been prepared: scores [rows, classes]."""
+        return np.array(self._ask(do="outputs")["outputs"])
 
     def seconds_each(self, steps: int) -> float:
         """Seconds of one of `steps` steps, as the peer measures them."""

@@ -16,11 +16,13 @@ NO_PADDING: Sides = ((0, 0), (0, 0))
 
 
 def lenet(parameters: Parameters, arrays: Sequence[jax.Array]) -> jax.Array:
-    return _pooled_twice(parameters, arrays, padding=0)
+    x, t = arrays
+    return _cross_entropy(pooled_twice(parameters, x, padding=0), t)
 
 
 def lenet5(parameters: Parameters, arrays: Sequence[jax.Array]) -> jax.Array:
-    return _pooled_twice(parameters, arrays, padding=2)
+    x, t = arrays
+    return _cross_entropy(pooled_twice(parameters, x, padding=2), t)
 
 
 def resnet8(parameters: Parameters, arrays: Sequence[jax.Array]) -> jax.Array:
@@ -52,13 +54,13 @@ def dscnn(parameters: Parameters, arrays: Sequence[jax.Array]) -> jax.Array:
     return _cross_entropy(hidden.mean((1, 2)) @ kernel + bias, t)
 
 
-def _pooled_twice(parameters: Parameters, arrays: Sequence[jax.Array], padding: int) -> jax.Array:
-    x, t = arrays
+def pooled_twice(parameters: Parameters, x: jax.Array, padding: int = 0) -> jax.Array:
+    """The scores of images."""
     first, first_bias, second, second_bias, *dense = parameters
     sides: Sides = ((padding, padding), (padding, padding))
     x = _max_pool(jax.nn.relu(_conv(x, first, padding=sides) + first_bias))
     x = _max_pool(jax.nn.relu(_conv(x, second) + second_bias))
-    return _cross_entropy(layers(x.reshape(len(x), -1), dense, jax.nn.relu), t)
+    return layers(x.reshape(len(x), -1), dense, jax.nn.relu)
 
 
 def _conv(

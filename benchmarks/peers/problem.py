@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -119,6 +119,7 @@ class Problem:
             )
 
 
+@runtime_checkable
 class Step(Protocol):
     """A training step of one system on one problem."""
 
@@ -131,4 +132,18 @@ class Step(Protocol):
         ...
 
 
-Prepare = Callable[[Problem], Step]
+@runtime_checkable
+class Prediction(Protocol):
+    """What one system predicts of a problem's first array by its parameters; of the loss the
+    network counts alone, and there are no other arrays."""
+
+    def outputs(self) -> Array:
+        """The scores [rows, classes], channels last or first alike."""
+        ...
+
+    def run(self, count: int) -> object:
+        """Predicts `count` times, and waits for each result before the next begins."""
+        ...
+
+
+Prepare = Callable[[Problem], Step | Prediction]

@@ -2,6 +2,7 @@
 
     {"do": "prepare", "problem": PATH}  compiles and warms up      -> {"seconds": preparation}
     {"do": "loss", "steps": N}          from the initial weights   -> {"loss": of the last step}
+    {"do": "outputs"}                   of a prediction            -> {"outputs": a row's scores}
     {"do": "round", "steps": N}         goes on from where it is   -> {"seconds": of all N steps}
     {"do": "quit"}                      ends the process           -> nothing
 
@@ -15,11 +16,12 @@ import json
 import time
 import traceback
 from collections.abc import Iterable
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TextIO
 
-from benchmarks.peers.problem import Prepare, Problem, Step
+from benchmarks.peers.problem import Prediction, Prepare, Problem, Step
 
 # Worker threads may wait actively for some time after their work, OpenBLAS and OpenMP do.
 QUIET_SECONDS = 0.004
@@ -55,15 +57,31 @@ def load(system: str, threads: int) -> tuple[str, Prepare]:
             from benchmarks.peers.pytensor_peer import pytensor_step
 
             return "pytensor", pytensor_step
+        case "torch-predict" | "torch-compile-predict":
+            from benchmarks.peers import torch_peer, torch_prediction
+
+            torch_peer.set_threads(threads)
+            if system == "torch-predict":
+                return "torch", torch_prediction.eager_prediction
+            return "torch", torch_prediction.compiled_prediction
+        case "jax-predict":
+            from benchmarks.peers.jax_prediction import jax_prediction
+
+            return "jax", jax_prediction
+        case "onnxruntime-predict":
+            from benchmarks.peers.onnx_prediction import onnx_prediction
+
+            return "onnxruntime", partial(onnx_prediction, threads=threads)
     raise ValueError(f"no system {system!r}")
 
 
 class Server:
-    """The step in preparation and the counts that it has run: some systems compile for each."""
+    """The step or prediction at hand, and the counts that it has run: some systems compile for
+    each."""
 
     def __init__(self, prepare: Prepare) -> None:
         self._prepare = prepare
-        self._step: Step | None = None
+        self._step: Step | Prediction | None = None
         self._counts: set[int] = set()
 
     def answer(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -73,6 +91,8 @@ class Server:
                 return {"seconds": self.prepare(Path(request["problem"]))}
             case "loss":
                 return {"loss": self.loss(request["steps"])}
+            case "outputs":
+                return {"outputs": self.outputs()}
             case "round":
                 return {"seconds": self.round(request["steps"])}
         raise ValueError(f"no request {request}")
@@ -85,15 +105,24 @@ class Server:
         self._step = self._prepare(Problem.load(path))
         return time.perf_counter() - start
 
-    def prepared(self) -> Step:
+    def prepared(self) -> Step | Prediction:
         if self._step is None:
             raise ValueError("nothing has been prepared")
         return self._step
 
     def loss(self, steps: int) -> float:
         step = self.prepared()
+        if not isinstance(step, Step):
+            raise ValueError("a prediction has no loss")
         step.reset()
         return step.run(steps)
+
+    def outputs(self) -> list[list[float]]:
+        prediction = self.prepared()
+        if not isinstance(prediction, Prediction):
+            raise ValueError("a training step predicts nothing")
+        found: list[list[float]] = prediction.outputs().tolist()
+        return found
 
     def round(self, steps: int) -> float:
         step = self.prepared()

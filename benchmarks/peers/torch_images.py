@@ -14,11 +14,13 @@ from benchmarks.peers.torch_layers import Layer, layers
 
 
 def lenet(parameters: Sequence[Tensor], layer: Layer, arrays: Sequence[Tensor]) -> Tensor:
-    return _pooled_twice(parameters, layer, arrays, padding=0)
+    x, t = arrays
+    return functional.cross_entropy(pooled_twice(parameters, layer, x, padding=0), t)
 
 
 def lenet5(parameters: Sequence[Tensor], layer: Layer, arrays: Sequence[Tensor]) -> Tensor:
-    return _pooled_twice(parameters, layer, arrays, padding=2)
+    x, t = arrays
+    return functional.cross_entropy(pooled_twice(parameters, layer, x, padding=2), t)
 
 
 def resnet8(parameters: Sequence[Tensor], layer: Layer, arrays: Sequence[Tensor]) -> Tensor:
@@ -50,16 +52,14 @@ def dscnn(parameters: Sequence[Tensor], layer: Layer, arrays: Sequence[Tensor]) 
     return functional.cross_entropy(layer(hidden.mean((2, 3)), kernel, bias), t)
 
 
-def _pooled_twice(
-    parameters: Sequence[Tensor], layer: Layer, arrays: Sequence[Tensor], padding: int
-) -> Tensor:
-    x, t = arrays
+def pooled_twice(parameters: Sequence[Tensor], layer: Layer, x: Tensor, padding: int = 0) -> Tensor:
+    """The scores of images."""
     first, first_bias, second, second_bias, *dense = parameters
     x = functional.relu(functional.conv2d(x, first, first_bias, padding=padding))
     x = functional.max_pool2d(x, 2)
     x = functional.max_pool2d(functional.relu(functional.conv2d(x, second, second_bias)), 2)
     flat = x.permute(0, 2, 3, 1).flatten(1)
-    return functional.cross_entropy(layers(flat, dense, layer, torch.relu), t)
+    return layers(flat, dense, layer, torch.relu)
 
 
 def _normalised(

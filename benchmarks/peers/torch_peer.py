@@ -8,19 +8,17 @@ choice of matrix kernels by measurement.
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from benchmarks.peers.fastest import fastest
 from benchmarks.peers.problem import BETAS, EPSILON, Array, Problem, Step
 from benchmarks.peers.torch_losses import LOSSES, READ_BY_ROWS
 
 COMPILE_OPTIONS: dict[str, str | int | bool] = {"cpp_wrapper": True, "max_autotune": True}
-TRIALS = 7
-TRIAL_SECONDS = 0.02
 IMAGE_RANK = 4  # of images and of the kernels of convolutions over them
 
 
@@ -72,25 +70,6 @@ def layouts(problem: Problem) -> tuple[Layout, ...]:
     has_kernels = any(array.ndim == 2 for array in problem.parameters)
     has_kernels = has_kernels and problem.loss not in READ_BY_ROWS
     return (Layout(False), Layout(True)) if has_kernels else (Layout(False),)
-
-
-def fastest(steps: list[TorchStep]) -> Step:
-    """The step with the shortest of its trials, which take turns."""
-    if len(steps) == 1:
-        return steps[0]
-    shortest = [float("inf")] * len(steps)
-    counts = [max(1, round(TRIAL_SECONDS / seconds(step, 1))) for step in steps]
-    for _ in range(TRIALS):
-        for number, step in enumerate(steps):
-            shortest[number] = min(shortest[number], seconds(step, counts[number]))
-    return steps[shortest.index(min(shortest))]
-
-
-def seconds(step: Step, count: int) -> float:
-    """Of one of `count` steps."""
-    start = time.perf_counter()
-    step.run(count)
-    return (time.perf_counter() - start) / count
 
 
 class TorchStep:
