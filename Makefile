@@ -10,7 +10,7 @@ PEERS      := torch==2.13.0 numpy jax pytensor onnxruntime onnx
 # Both ends of the range of numba in pyproject.toml, each with its llvmlite.
 NUMBAS := numba==0.66.0/llvmlite==0.48.0 numba==0.68.1/llvmlite==0.50.0
 # What tells that numba is understood: every op, golden texts, machine code, a training.
-NUMBA_TESTS ?= tests/ops tests/compiler/test_golden.py tests/compiler/test_machine_code.py \
+NUMBA_TESTS ?= tests/ops tests/compiler/texts/test_golden.py tests/compiler/texts/test_machine_code.py \
 	tests/train/test_training.py
 
 .PHONY: demo test test-fast test-long test-widths test-estimators test-numba lint types bench peers clean

@@ -26,7 +26,7 @@ import click
 from benchmarks.measure import Repeated, calls, print_table, repetitions_in, timer, write_json
 from benchmarks.sequences import lstm, transformer
 from benchmarks.steps import chosen, native_loop
-from benchmarks.workloads import NAMES, Workload, workload
+from benchmarks.workloads.workloads import NAMES, Workload, workload
 from graphc.kernels.host.thread_count import default_threads
 
 SEQUENCES: Mapping[str, Callable[[], Workload]] = {"G": transformer, "R": lstm}

@@ -25,7 +25,7 @@ from graphc.kernels.loops.language.statements import Block, assigned, printed
 from graphc.kernels.native.jit import KernelCompiler
 from graphc.kernels.native.llvm import CompiledKernel
 from graphc.kernels.products.contraction import Contraction, MatrixAccess, Tiling
-from graphc.kernels.products.microkernel import microkernel
+from graphc.kernels.products.microkernels.microkernel import microkernel
 from graphc.kernels.products.tile_source import contraction_source
 from graphc.kernels.products.tiling import choose_tiling
 

@@ -15,7 +15,7 @@ import numpy as np
 
 import graphc as gc
 from benchmarks.measure import calls, interleaved_medians, print_table, write_json
-from benchmarks.workloads import ELEMENTWISE_ROWS, elementwise
+from benchmarks.workloads.workloads import ELEMENTWISE_ROWS, elementwise
 from graphc.compiler.plan.planning import Plan
 from graphc.kernels.groups.group import LoopGroup
 

@@ -24,7 +24,7 @@ from benchmarks.measure import (
     seconds_each,
     write_json,
 )
-from benchmarks.workloads import workload
+from benchmarks.workloads.workloads import workload
 from graphc.kernels.native.llvm import compile_ir
 from graphc.kernels.run.executor import Executor, MachineCode, compile_executor
 from graphc.kernels.run.instruction_table import Instruction, InstructionTable

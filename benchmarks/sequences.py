@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 import graphc as gc
-from benchmarks.workloads import DATA_SEED, LEARNING_RATE, Workload
+from benchmarks.workloads.workloads import DATA_SEED, LEARNING_RATE, Workload
 
 BATCH = 8
 VOCABULARY = 64

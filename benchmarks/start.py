@@ -21,7 +21,7 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from benchmarks.workloads import LAYERED
+from benchmarks.workloads.workloads import LAYERED
 
 ROUNDS = 7
 NAMES = ("A", "B")

@@ -40,7 +40,7 @@ from benchmarks.measure import (
     write_json,
 )
 from benchmarks.peer_process import PEERS, PEERS_PYTHON, Peers, started
-from benchmarks.workloads import ELEMENTWISE_ROWS, NAMES, Workload, workload
+from benchmarks.workloads.workloads import ELEMENTWISE_ROWS, NAMES, Workload, workload
 from graphc.compiler.load.native import native
 from graphc.functions.function import Function
 

@@ -167,6 +167,7 @@ ROOMS = (
     "graphc.kernels.loops",
     "graphc.kernels.loops.movement",
     "graphc.kernels.ordered",
+    "graphc.kernels.products.microkernels",
     "graphc.kernels.products",
     "graphc.kernels.groups",
     "graphc.kernels.native",

@@ -8,7 +8,7 @@ from typing import Literal
 from graphc.ir.lowering import Digit
 from graphc.kernels.loops.language.expressions import texts
 from graphc.kernels.machine import MACHINE
-from graphc.kernels.products.microkernel import ITEM_BYTES, padded_columns
+from graphc.kernels.products.microkernels.microkernel import ITEM_BYTES, padded_columns
 from graphc.kernels.products.variables import RESERVED_NAMES, batch_indices
 
 Form = Literal["outer", "inner"]

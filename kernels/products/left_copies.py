@@ -14,7 +14,7 @@ from math import ceil, prod
 from graphc.kernels.machine import MACHINE
 from graphc.kernels.nests.row_blocks import rounded_to_blocks
 from graphc.kernels.products.contraction import Contraction, Tiling, has_narrow_vectors
-from graphc.kernels.products.microkernel import ITEM_BYTES, padded_columns
+from graphc.kernels.products.microkernels.microkernel import ITEM_BYTES, padded_columns
 
 # What a task may copy: it is read in order for each panel, so the second cache need not hold it.
 MOST_COPIED_BYTES = 4 * MACHINE.second_cache_bytes

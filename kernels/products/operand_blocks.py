@@ -38,8 +38,9 @@ from graphc.kernels.products.contraction import (
     Tiling,
     left_as_read,
 )
-from graphc.kernels.products.copy_microkernel import copy_microkernel
-from graphc.kernels.products.microkernel import Indices, transpose_microkernel
+from graphc.kernels.products.microkernels.copy_microkernel import copy_microkernel
+from graphc.kernels.products.microkernels.microkernel import Indices, transpose_microkernel
+from graphc.kernels.products.microkernels.window_microkernel import ENTRIES_AN_AXIS
 from graphc.kernels.products.tile_places import digits_of_tile, row_digits
 from graphc.kernels.products.variables import (
     BLOCK_END,
@@ -66,7 +67,6 @@ from graphc.kernels.products.variables import (
     right_panel,
     window_places,
 )
-from graphc.kernels.products.window_microkernel import ENTRIES_AN_AXIS
 
 # Steps of the depth that are copied of all tiles before the next: their lines, each in another
 # page, may compete for the ways of one set of the first cache.

@@ -16,7 +16,7 @@ from graphc.kernels.products.contraction import (
     left_as_read,
     parts_of,
 )
-from graphc.kernels.products.microkernel import ITEM_BYTES, vector_segments
+from graphc.kernels.products.microkernels.microkernel import ITEM_BYTES, vector_segments
 from graphc.kernels.products.tile_places import digits_of_tile
 
 HALVED_VECTOR_BYTES = 64

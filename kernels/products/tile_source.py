@@ -40,8 +40,9 @@ from graphc.kernels.products.contraction import (
     oriented,
     parts_of,
 )
-from graphc.kernels.products.inner_microkernel import inner_microkernel
-from graphc.kernels.products.microkernel import ITEM_BYTES, microkernel, padded_columns
+from graphc.kernels.products.microkernels.inner_microkernel import inner_microkernel
+from graphc.kernels.products.microkernels.microkernel import ITEM_BYTES, microkernel, padded_columns
+from graphc.kernels.products.microkernels.window_microkernel import window_microkernel
 from graphc.kernels.products.operand_blocks import (
     OperandBlocks,
     Prologue,
@@ -84,7 +85,6 @@ from graphc.kernels.products.variables import (
     TILE_ELEMENT,
     TILE_ROW,
 )
-from graphc.kernels.products.window_microkernel import window_microkernel
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,11 @@ from graphc.kernels.products.contraction import (
     parts_of,
 )
 from graphc.kernels.products.left_copies import may_copy_left, most_copied_rows, with_copied_tasks
-from graphc.kernels.products.microkernel import ITEM_BYTES, smallest_lanes, vector_segments
+from graphc.kernels.products.microkernels.microkernel import (
+    ITEM_BYTES,
+    smallest_lanes,
+    vector_segments,
+)
 from graphc.kernels.products.tile_cost import estimated_cycles, packing_cycles
 
 MOST_VECTORS = 16  # in a row of a tile

@@ -27,7 +27,7 @@ from benchmarks.peers.numpy_peer import LOSSES, numpy_step
 from benchmarks.peers.problem import Array, Problem
 from benchmarks.peers.server import Server, serve
 from benchmarks.steps import TOLERANCE, check_agreement, chosen
-from benchmarks.workloads import workload
+from benchmarks.workloads.workloads import workload
 
 STEPS = 20
 RANDOM_SEED = 3

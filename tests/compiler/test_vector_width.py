@@ -29,8 +29,8 @@ from graphc.kernels.native.machine_code import inner_loops
 from graphc.testing.tolerance import assert_close
 from tests.compiler import networks
 from tests.compiler.execution import run_loaded
-from tests.compiler.test_random_graphs import compare
-from tests.kernels.test_vecmath import (
+from tests.compiler.values.test_random_graphs import compare
+from tests.kernels.mathematics.test_vecmath import (
     BY_SCALAR,
     REFERENCES,
     UNARY,

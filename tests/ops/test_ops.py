@@ -30,7 +30,7 @@ from graphc.ir.types import (
 from graphc.testing import checks
 from graphc.testing.cases import Case, ErrorCase
 from graphc.testing.tolerance import assert_close
-from tests.ops.cases import (
+from tests.ops.cases.cases import (
     CASES,
     ERRORS,
     apply_case,
@@ -39,7 +39,7 @@ from tests.ops.cases import (
     every_case,
     every_case_and_dtype,
 )
-from tests.ops.random_cases import bits_of, fraction_of
+from tests.ops.cases.random_cases import bits_of, fraction_of
 
 TESTS = Path(__file__).parent
 
@@ -47,7 +47,7 @@ FIRST_ORDER = [case for case in every_case() if case.gradient and differentiable
 SECOND_ORDER = [case for case in FIRST_ORDER if case.smooth]
 # Ops whose derivative is zero wherever it exists.
 STEPS = ("sign",)
-# Its derivative is what the user says, whatever its values are: tests/ir/test_custom_vjp.py.
+# Its derivative is what the user says, whatever its values are: tests/ir/derive/test_custom_vjp.py.
 STATED = ("custom_vjp",)
 # Their derivatives are those of their bodies: tests/ir/test_loops.py.
 OF_BODIES = ("scan", "while_loop", "result")

@@ -11,7 +11,7 @@ import pytest
 
 import graphc as gc
 from graphc.ir.types import DType, f32, f64
-from tests.compiler.test_slopes import LARGEST_ERROR_ULP, WIDE, errors_in_ulp
+from tests.compiler.values.test_slopes import LARGEST_ERROR_ULP, WIDE, errors_in_ulp
 
 Exact = Callable[..., Any]
 POINTS = 2048

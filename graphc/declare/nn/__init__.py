@@ -5,13 +5,10 @@
 
 from graphc.declare.nn.activations import Activation, activation
 from graphc.declare.nn.affine import Dense, MaskedDense, Maxout, dense, masked_dense, maxout
-from graphc.declare.nn.attention import (
-    MultiHeadAttention,
-    attention,
-    attention_weights,
-    multi_head_attention,
-)
-from graphc.declare.nn.augmentation import (
+from graphc.declare.nn.batch_norm import BatchNorm, batch_norm
+from graphc.declare.nn.composition import Residual, Sequential, residual, sequential
+from graphc.declare.nn.embedding import Embedding, embedding
+from graphc.declare.nn.images.augmentation import (
     RandomBrightness,
     RandomContrast,
     RandomCrop,
@@ -25,11 +22,7 @@ from graphc.declare.nn.augmentation import (
     random_flip,
     random_translation,
 )
-from graphc.declare.nn.batch_norm import BatchNorm, batch_norm
-from graphc.declare.nn.bidirectional import Bidirectional, bidirectional
-from graphc.declare.nn.cache import KeyValueCache
-from graphc.declare.nn.composition import Residual, Sequential, residual, sequential
-from graphc.declare.nn.convolution import (
+from graphc.declare.nn.images.convolution import (
     Conv1D,
     Conv1DTranspose,
     Conv2D,
@@ -51,34 +44,7 @@ from graphc.declare.nn.convolution import (
     separable_conv1d,
     separable_conv2d,
 )
-from graphc.declare.nn.embedding import Embedding, embedding
-from graphc.declare.nn.generation import generate
-from graphc.declare.nn.gru import GRU, gru
-from graphc.declare.nn.keras_layouts import weights_from_keras, weights_to_keras
-from graphc.declare.nn.layer import Layer
-from graphc.declare.nn.layer_norm_lstm import LayerNormLSTM, layer_norm_lstm
-from graphc.declare.nn.lstm import LSTM, lstm
-from graphc.declare.nn.noise import (
-    AlphaDropout,
-    GaussianDropout,
-    GaussianNoise,
-    SpatialDropout1D,
-    SpatialDropout2D,
-    alpha_dropout,
-    gaussian_dropout,
-    gaussian_noise,
-    spatial_dropout1d,
-    spatial_dropout2d,
-)
-from graphc.declare.nn.normalization import (
-    GroupNorm,
-    LayerNorm,
-    RMSNorm,
-    group_norm,
-    layer_norm,
-    rms_norm,
-)
-from graphc.declare.nn.pooling import (
+from graphc.declare.nn.images.pooling import (
     AdaptiveAveragePooling1D,
     AdaptiveAveragePooling2D,
     AdaptiveAveragePooling3D,
@@ -116,14 +82,7 @@ from graphc.declare.nn.pooling import (
     max_pool2d,
     max_pool3d,
 )
-from graphc.declare.nn.positions import (
-    PositionEmbedding,
-    RotaryEmbedding,
-    SinePositionEncoding,
-    alibi_bias,
-)
-from graphc.declare.nn.recurrent import SimpleRNN, simple_rnn
-from graphc.declare.nn.resizing import (
+from graphc.declare.nn.images.resizing import (
     Permute,
     Reshape,
     UpSampling1D,
@@ -141,14 +100,55 @@ from graphc.declare.nn.resizing import (
     zero_padding2d,
     zero_padding3d,
 )
-from graphc.declare.nn.shaping import Dropout, Flatten, dropout, flatten
-from graphc.declare.nn.torch_layouts import weights_from_torch, weights_to_torch
-from graphc.declare.nn.transformer import (
+from graphc.declare.nn.layer import Layer
+from graphc.declare.nn.layouts.keras_layouts import weights_from_keras, weights_to_keras
+from graphc.declare.nn.layouts.torch_layouts import weights_from_torch, weights_to_torch
+from graphc.declare.nn.noise import (
+    AlphaDropout,
+    GaussianDropout,
+    GaussianNoise,
+    SpatialDropout1D,
+    SpatialDropout2D,
+    alpha_dropout,
+    gaussian_dropout,
+    gaussian_noise,
+    spatial_dropout1d,
+    spatial_dropout2d,
+)
+from graphc.declare.nn.normalization import (
+    GroupNorm,
+    LayerNorm,
+    RMSNorm,
+    group_norm,
+    layer_norm,
+    rms_norm,
+)
+from graphc.declare.nn.sequences.attention import (
+    MultiHeadAttention,
+    attention,
+    attention_weights,
+    multi_head_attention,
+)
+from graphc.declare.nn.sequences.bidirectional import Bidirectional, bidirectional
+from graphc.declare.nn.sequences.cache import KeyValueCache
+from graphc.declare.nn.sequences.generation import generate
+from graphc.declare.nn.sequences.gru import GRU, gru
+from graphc.declare.nn.sequences.layer_norm_lstm import LayerNormLSTM, layer_norm_lstm
+from graphc.declare.nn.sequences.lstm import LSTM, lstm
+from graphc.declare.nn.sequences.positions import (
+    PositionEmbedding,
+    RotaryEmbedding,
+    SinePositionEncoding,
+    alibi_bias,
+)
+from graphc.declare.nn.sequences.recurrent import SimpleRNN, simple_rnn
+from graphc.declare.nn.sequences.transformer import (
     TransformerDecoderBlock,
     TransformerEncoderBlock,
     transformer_decoder_block,
     transformer_encoder_block,
 )
+from graphc.declare.nn.shaping import Dropout, Flatten, dropout, flatten
 
 __all__ = [
     "GRU",

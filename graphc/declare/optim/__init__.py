@@ -7,16 +7,16 @@ constants, since 1 - beta must be exact also in f32. What a parameter's step is 
 the parameter's dtype: a variable is as wide as the widest parameter.
 """
 
-from graphc.declare.optim.adafactor import Adafactor
-from graphc.declare.optim.adam import Adam, AdamW
-from graphc.declare.optim.adam_variants import Adamax, NAdam, RAdam
-from graphc.declare.optim.adaptive import Adadelta, Adagrad, RMSprop
 from graphc.declare.optim.base import Optimizer
 from graphc.declare.optim.lbfgs import LBFGS
-from graphc.declare.optim.lion import Lion
 from graphc.declare.optim.lookahead import Lookahead
-from graphc.declare.optim.muon import Muon
-from graphc.declare.optim.sgd import SGD
+from graphc.declare.optim.rules.adafactor import Adafactor
+from graphc.declare.optim.rules.adam import Adam, AdamW
+from graphc.declare.optim.rules.adam_variants import Adamax, NAdam, RAdam
+from graphc.declare.optim.rules.adaptive import Adadelta, Adagrad, RMSprop
+from graphc.declare.optim.rules.lion import Lion
+from graphc.declare.optim.rules.muon import Muon
+from graphc.declare.optim.rules.sgd import SGD
 from graphc.declare.optim.slots import Slots
 
 __all__ = [

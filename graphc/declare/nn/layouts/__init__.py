@@ -1,0 +1,1 @@
+"""Weights of layers as PyTorch and Keras lay them out."""

@@ -1,0 +1,1 @@
+"""Layers of sequences: recurrence, attention, positions, generation."""

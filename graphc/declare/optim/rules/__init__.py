@@ -1,0 +1,1 @@
+"""The rules of update: what an optimizer makes of a gradient."""

@@ -1,0 +1,1 @@
+"""The microkernels of products and what feeds them: copied, transposed and windowed operands."""
