@@ -19,7 +19,6 @@ import click
 import numpy as np
 
 import graphc as gc
-from benchmarks.image_workloads import lenet_prediction
 from benchmarks.measure import (
     ROUNDS,
     Timer,
@@ -37,6 +36,7 @@ from benchmarks.peer_process import (
     started,
 )
 from benchmarks.peers.problem import Array
+from benchmarks.workloads.image_workloads import lenet_prediction
 
 SECONDS_A_ROUND = 0.05
 # Of scores, between systems.

@@ -12,7 +12,6 @@ import pytest
 from click.testing import CliRunner
 
 import graphc as gc
-from benchmarks.image_workloads import lenet_prediction
 from benchmarks.peer_process import (
     PEERS_PYTHON,
     PREDICTING_PEERS,
@@ -21,6 +20,7 @@ from benchmarks.peer_process import (
     PeerProcess,
 )
 from benchmarks.predict import TOLERANCE, check_agreement, main
+from benchmarks.workloads.image_workloads import lenet_prediction
 
 
 def test_without_peers_graphc_stands_alone(tmp_path: Path) -> None:
