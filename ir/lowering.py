@@ -18,11 +18,13 @@ class Scalar:
 
     In `template`, `{x}`, `{y}`, `{z}` are the operands, `{T}` casts to the result's dtype and
     attributes stand under their own names. `cost` counts about one per vector instruction; it
-    decides what is cheap enough to be computed twice.
+    decides what is cheap enough to be computed twice. `is_product`: of its two operands, so that
+    to add it to a sum may be one operation, which rounds once.
     """
 
     template: str
     cost: int
+    is_product: bool = False
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from graphc.ir.graph import Node, is_among
 from graphc.kernels.loops.kernel_function import BLOCK, new_function
 from graphc.kernels.loops.language.expressions import Element, Expression, Name, applied
@@ -12,6 +14,7 @@ from graphc.kernels.loops.language.scalar import (
     dtype_name,
     neutral_element,
     rounds,
+    with_product,
 )
 from graphc.kernels.loops.language.source import ScratchParts, Storage, StorageOf
 from graphc.kernels.loops.language.statements import Block, Stack, Target
@@ -25,7 +28,8 @@ from graphc.kernels.loops.rewrites.block_sums import (
 )
 from graphc.kernels.loops.rewrites.loops import loops_of, wrap_in_loops
 from graphc.kernels.loops.rewrites.passes import pass_sinks
-from graphc.kernels.loops.rewrites.row_strips import row_strips
+from graphc.kernels.loops.rewrites.register_blocks import register_block
+from graphc.kernels.loops.rewrites.row_strips import RowStrips, row_strips
 from graphc.kernels.loops.rewrites.stages import (
     STRIP,
 )
@@ -84,12 +88,14 @@ class Accumulators:
         self.row_blocks: list[Storage] = []
         self.row_sums = self._row_sums()
         self.pass_sums = [self._pass_sums(level) for level in range(nest.passes)]
+        if self.strips is not None:
+            self.strips = self._in_registers(self.strips)
 
     # --- memory ----------------------------------------------------------------------------
 
     def _keep_row(self, node: Node) -> None:
         """Memory for a row of a value, or a strip of them, for each thread that has its own."""
-        size = self.loops.row_size * (self.strips.width if self.strips else 1)
+        size = self.loops.row_size * (self.strips.size if self.strips else 1)
         self.scratch[node] = self._of_each_thread(node, f"{label(node)}_row", size, keeps_row=True)
 
     def _of_each_thread(self, node: Node, name: str, size: int, keeps_row: bool = False) -> Storage:
@@ -145,6 +151,12 @@ class Accumulators:
         shares = 1 if self.loops.outer else self.blocks
         cut = cut_of(self.loops.inner, terms, STRIP, shares)
         return None if cut is None else BlockSums(cut, self.main.names)
+
+    def _in_registers(self, strips: RowStrips) -> RowStrips:
+        """The strips with short loops inside of that over their rows."""
+        sums = self.pass_sums[0]
+        cut = None if sums is None else sums.cut
+        return replace(strips, registers=register_block(self.loops, strips.outer, cut))
 
     def _has_vectors(self, loops: tuple[Loop, ...]) -> bool:
         """Whether the innermost of a row's loops runs over elements side by side, and many."""
@@ -202,7 +214,7 @@ class Accumulators:
             before = self.rows[self.nest.roles[node].level - 1]
             before.assign(target, neutral_element(node), node)
             return
-        elements = Elements(self.strips.width, self.strips.index, self.strips.wrap_in_rows)
+        elements = Elements(self.strips.size, self.strips.index, self.strips.wrap_in_rows)
         entries = self._entries(node, sums.entries * elements.size)
         sums.accumulate(node, target, entries, elements)
 
@@ -263,6 +275,13 @@ class Accumulators:
             target = self.accumulators[node]
         step = combined if self.strips is None else combined_in_order
         block.accumulate(target, step(node, target, value), node)
+
+    def _accumulate_product(
+        self, node: Node, factors: tuple[Expression, Expression], block: Block
+    ) -> None:
+        """The same of a product, for a sum whose terms stay in their order."""
+        target = self.accumulators[node]
+        block.accumulate(target, with_product(target, *factors), node)
 
     def _emit_partials(self) -> None:
         """Adds up what the blocks have accumulated: rows into the first block's row."""

@@ -18,6 +18,7 @@ from graphc.kernels.loops.rewrites.passes import (
     row_sinks,
     values_kept_between_passes,
 )
+from graphc.kernels.loops.rewrites.register_blocks import NO_BLOCK, product_of_sum
 from graphc.kernels.loops.rewrites.row_nest import RowPass, nest_rows, nest_strips
 from graphc.kernels.loops.rewrites.stages import (
     STRIP_START,
@@ -111,7 +112,7 @@ class _LoopEmitter(Accumulators, ValueWriter[_Place]):
         self._emit_stages(level, wanted, kept)
         for node in wanted:
             if node in self.nest.reduces:
-                self._accumulate(node, self.operand(node, 0, (block, level)), block)
+                self._emit_term(node, (block, level))
                 continue
             value = self.value(node, (block, level))
             if node in kept:
@@ -119,6 +120,16 @@ class _LoopEmitter(Accumulators, ValueWriter[_Place]):
                 block.assign(Element(buffer, self._kept_index), value)
             if node in sinks:
                 self._store(node, value, block)
+
+    def _emit_term(self, node: Node, place: _Place) -> None:
+        """Adds the current element to a sum; a product that nothing else reads in one operation."""
+        has_registers = self.strips is not None and self.strips.registers != NO_BLOCK
+        product = product_of_sum(self.nest, node) if has_registers else None
+        if product is None:
+            self._accumulate(node, self.operand(node, 0, place), place[0])
+        else:
+            factors = (self.operand(product, 0, place), self.operand(product, 1, place))
+            self._accumulate_product(node, factors, place[0])
 
     def _emit_stages(self, level: int, wanted: list[Node], kept: dict[Node, int]) -> None:
         """The stages before the last, which is the pass's own block."""

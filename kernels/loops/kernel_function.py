@@ -8,6 +8,7 @@ from graphc.kernels.loops.language.expressions import Expression, Name, texts
 from graphc.kernels.loops.language.source import RESERVED, Arguments, Storage
 from graphc.kernels.loops.language.statements import Block
 from graphc.kernels.loops.rewrites.loops import INNER_VARIABLES, OUTER_VARIABLES
+from graphc.kernels.loops.rewrites.parts import first_step
 from graphc.kernels.loops.rewrites.row_strips import STRIP_NUMBER
 from graphc.kernels.loops.rewrites.stages import STRIP_END, STRIP_START
 from graphc.kernels.loops.rewrites.transposed_tiles import TILE_COLUMN, TILE_ROW
@@ -35,5 +36,7 @@ class KernelFunction:
 def new_function(name: str) -> KernelFunction:
     """An empty function whose names are none that loops and primitives have."""
     cuts = texts(BLOCK, STRIP_NUMBER, STRIP_START, STRIP_END, TILE_ROW, TILE_COLUMN)
-    names = Names({*RESERVED, *OUTER_VARIABLES, *INNER_VARIABLES, *cuts, name})
+    loops = (*OUTER_VARIABLES, *INNER_VARIABLES)
+    parts = texts(*map(first_step, loops))
+    names = Names({*RESERVED, *loops, *parts, *cuts, name})
     return KernelFunction(name, names, Arguments(names))

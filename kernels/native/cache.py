@@ -124,6 +124,7 @@ CODE_GENERATORS = (
             "jit_target",
             "jit_threefry",
             "llvm",
+            "loop_hints",
         )
     ),
     # The constants of random numbers.

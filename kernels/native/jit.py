@@ -36,6 +36,7 @@ from graphc.kernels.native.jit_primitives import (
 )
 from graphc.kernels.native.jit_target import TARGET_NAME, KernelLowering, KernelText, kernel_target
 from graphc.kernels.native.llvm import CompiledKernel, Target, build, default_target, host_target
+from graphc.kernels.native.loop_hints import unroll_marked
 
 # numba's state must be whole in a forked child.
 await_before_fork(Awaited.NUMBA, global_compiler_lock)
@@ -243,7 +244,7 @@ class KernelCompiler:
 
         With it come the functions of vector math that it calls, those with a branch by symbol.
         """
-        module = llvm.parse_assembly(kernel.llvm_ir)
+        module = llvm.parse_assembly(unroll_marked(kernel.llvm_ir))
         called, late = self._called_vector_math(module)
         if called or late:
             text = interleave_long_loops(str(module), VECTOR_MATH_PREFIX, kernel.long_rows, late)

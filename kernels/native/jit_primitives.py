@@ -34,6 +34,7 @@ from graphc.kernels.native.jit_integers import INTEGER_FUNCTIONS, typed_integer_
 from graphc.kernels.native.jit_lowering import registry as loops_and_quotients
 from graphc.kernels.native.jit_target import TARGET_NAME, KernelTargetDescriptor
 from graphc.kernels.native.jit_threefry import type_unit_interval, typed_threefry
+from graphc.kernels.native.loop_hints import UNROLLED_MARKER
 
 STACK_ALIGNMENT_BYTES = 64
 VECTOR_MATH_PREFIX = "graphc."
@@ -211,6 +212,19 @@ def _advance(typing_context: Any, buffer: Any, offset: Any) -> Any:
 
 
 @intrinsic
+def _unrolled(typing_context: Any) -> Any:
+    """`unrolled()`: the loop around it, however long its code gets. `kernels/native/loop_hints.py`
+    makes a hint of the call."""
+
+    def lower(context: Any, builder: Any, sig: Any, values: Any) -> Any:
+        marker = ir.FunctionType(ir.VoidType(), [])
+        builder.call(cgutils.get_or_insert_function(builder.module, marker, UNROLLED_MARKER), [])
+        return context.get_dummy_value()
+
+    return types.none(), lower
+
+
+@intrinsic
 def _prefetch(typing_context: Any, buffer: Any, index: Any) -> Any:
     """`prefetch(x, index)`: asks for the cache line of an element, which need not exist."""
     if not isinstance(buffer, BufferType):
@@ -371,6 +385,7 @@ def kernel_namespace() -> dict[str, Any]:
         "stack": _stack,
         "advance": _advance,
         "prefetch": _prefetch,
+        "unrolled": _unrolled,
         "select": _ternary(_type_select),
         "fma": _call_llvm("fmuladd", 3),
         "round_even": _call_llvm("roundeven", 1),

@@ -38,7 +38,7 @@ subtract: Op = elementwise(
 )  # fmt: skip
 multiply: Op = elementwise(
     "multiply", 2, np.multiply, "{x} * {y}", accepts=accepts_numbers, commutative=True,
-    formula="x * y", vjp=[lambda ct, r, x, y: ct * y, lambda ct, r, x, y: ct * x],
+    is_product=True, formula="x * y", vjp=[lambda ct, r, x, y: ct * y, lambda ct, r, x, y: ct * x],
 )  # fmt: skip
 divide: Op = elementwise(
     "divide", 2, np.divide, "{x} / {y}", cost=DIVISION,

@@ -85,6 +85,7 @@ def elementwise(
     commutative: bool = False,
     conditions: tuple[int, ...] = (),
     logit: int | None = None,
+    is_product: bool = False,
     formula: str = "",
 ) -> Op:
     """An elementwise op: numpy function, scalar template (or what it is made of) and VJP rules.
@@ -98,7 +99,7 @@ def elementwise(
         infer=_infer_same(accepts, result),
         reference=as_reference(reference),
         vjp=vjp,
-        lowering=Scalar(scalar, cost) if isinstance(scalar, str) else scalar,
+        lowering=Scalar(scalar, cost, is_product) if isinstance(scalar, str) else scalar,
         commutative=commutative,
         conditions=conditions,
         logit=logit,

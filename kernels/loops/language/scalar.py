@@ -85,6 +85,13 @@ def rounds(node: Node) -> bool:
     return node.dtype.is_float and lowering.combine not in ("maximum", "minimum")
 
 
+def sums_floats(node: Node) -> bool:
+    """Whether a reduction adds up floats, of which a product may be added in one operation."""
+    lowering = node.op.lowering
+    assert isinstance(lowering, Reduction)
+    return node.dtype.is_float and lowering.combine == "add"
+
+
 def reduction_of_one(node: Node, value: Expression) -> Expression:
     """The reduction of one element: itself, but for -0.0, since a sum begins at 0."""
     return combined_in_order(node, neutral_element(node), value) if rounds(node) else value
@@ -111,3 +118,8 @@ def combined_in_order(node: Node, accumulator: Expression, value: Expression) ->
     else:
         expression = Infix(operator, accumulator, value)
     return cast(node.dtype, expression) if node.dtype.is_integer else expression
+
+
+def with_product(accumulator: Expression, first: Expression, second: Expression) -> Expression:
+    """A sum of floats with one more product in it, rounded once."""
+    return applied("fma", first, second, accumulator)

@@ -21,6 +21,7 @@ from graphc.kernels.loops.language.indices import THREAD, THREADS, flat_index
 from graphc.kernels.loops.language.scalar import dtype_name
 from graphc.kernels.loops.language.statements import (
     INDENT,
+    UNROLLED,
     Block,
     Let,
     Return,
@@ -41,7 +42,7 @@ PARAMETERS = (Name("arguments"), THREAD, THREADS)
 # What kernel source already uses: its parameters, the primitives and the vector math.
 RESERVED = frozenset(
     {*texts(*PARAMETERS), "buffer", "buffer_in_run", "stack", "advance", "prefetch"}
-    | {"transpose_block"}
+    | {UNROLLED, "transpose_block"}
     | {f"{name}{rest}" for name in (*EXCHANGES, "sort_few") for rest in ("", "_pairs")}
     | {"range"}
     | {"inf", "nan"}

@@ -25,6 +25,8 @@ from graphc.kernels.loops.language.expressions import (
 )
 
 INDENT = "    "
+# What a loop that LLVM unrolls whole calls first.
+UNROLLED = "unrolled"
 
 
 class LoopKind(enum.Enum):
@@ -38,6 +40,8 @@ class LoopKind(enum.Enum):
     # Over a row of many elements, in vectors: unrolled whole, several rows are a block of code that
     # LLVM takes seconds to schedule.
     ROW = "row"
+    # Of few steps, all unrolled, so that the loop around it is vectorised.
+    UNROLLED = "unrolled"
 
 
 # What a statement assigns to: a variable, or an element of memory.
@@ -293,9 +297,11 @@ class _Printer:
         lines: list[str] = []
         for statement in statements:
             match statement:
-                case For(variable, limits, body):
+                case For(variable, limits, body, kind):
                     name = self.named(variable.text)
                     lines.append(f"for {name} in range({self._listed(limits)}):")
+                    if kind is LoopKind.UNROLLED:
+                        lines.append(f"{INDENT}{UNROLLED}()")
                 case If():
                     lines += self._branches(statement)
                     continue

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -19,6 +20,7 @@ from graphc.kernels.loops.language.indices import (
 )
 from graphc.kernels.loops.language.statements import Block, Limits
 from graphc.kernels.loops.rewrites.block_sums import BlockSums
+from graphc.kernels.loops.rewrites.parts import Part
 from graphc.kernels.nests.access import (
     Access,
     Loop,
@@ -78,6 +80,12 @@ class Loops:
         """Whether along the loop all that is read or stored steps by one element or by none."""
         return all(a.strides[loop.axes[-1]] in (0, 1) for a in _accesses(self.nest))
 
+    def is_read_again(self, node: Node, position: int, loop: Loop) -> bool:
+        """Whether an operand in memory has the same elements for all steps of the loop."""
+        if not _is_addressed(self.nest, node.operands[position]):
+            return False
+        return _operand_access(self.nest, node, position).strides[loop.axes[-1]] == 0
+
     def is_transposed(self, rows: Loop, elements: Loop) -> bool:
         """Whether something steps by one element from row to row, and by more along a row."""
         return any(
@@ -123,22 +131,27 @@ def wrap_in_loops(
     body: Block,
     share: Share | None = None,
     sums: BlockSums | None = None,
+    inside: Sequence[Part] = (),
 ) -> None:
     """Appends `body` inside `loops`; with a share, the outermost runs over that of its extent.
 
-    sums: what one of the loops accumulates in blocks.
+    sums: what one of the loops accumulates in blocks. inside: parts of loops that `body` has
+    inside; whole ones have no loop here, others one over parts.
     """
     if sums is not None:
         sums.begin(into)
+    parts = {part.loop: part for part in inside}
     for loop in reversed(loops):
-        if loop.extent != 1:
+        part = parts.get(loop)
+        if loop.extent != 1 and (part is None or not part.is_whole):
             is_cut = share is not None and loop is loops[0]
             limits = share_limits(share, loop.extent) if share and is_cut else whole_range(loop)
             around = Block()
+            nest = partial(_nest_loop, loop=loop, part=part, body=body)
             if sums is not None and sums.cut.loop is loop:
-                sums.wrap(around, limits, partial(_nest_loop, loop=loop, body=body))
+                sums.wrap(around, limits, nest)
             else:
-                _nest_loop(around, limits, loop, body)
+                nest(around, limits)
             body = around
     into.extend(body)
     if sums is not None:
@@ -150,7 +163,12 @@ def whole_range(loop: Loop) -> tuple[Expression, Expression]:
     return ZERO, of(loop.extent)
 
 
-def _nest_loop(into: Block, limits: tuple[Expression, Expression], loop: Loop, body: Block) -> None:
+def _nest_loop(
+    into: Block, limits: tuple[Expression, Expression], loop: Loop, part: Part | None, body: Block
+) -> None:
+    if part is not None:
+        part.wrap_around(into, limits, body)
+        return
     start, end = limits
     shown: Limits = end if start == ZERO else limits
     into.loop(Name(loop.variable), shown, body)

@@ -9,6 +9,7 @@ from graphc.kernels.loops.language.indices import Share
 from graphc.kernels.loops.language.statements import Block
 from graphc.kernels.loops.rewrites.block_sums import BlockSums
 from graphc.kernels.loops.rewrites.loops import Loops, wrap_in_loops
+from graphc.kernels.loops.rewrites.parts import wrap_in_parts
 from graphc.kernels.loops.rewrites.row_strips import RowStrips
 from graphc.kernels.loops.rewrites.stages import FarOperand, wrap_in_strips
 
@@ -93,13 +94,26 @@ def nest_strips(
             behind                         element
                                    for i in range(strip, strip_end):
                                        behind
+
+    Short loops run inside of that over the strip's rows; where the whole row does, that is one
+    loop, and `before` and `behind` are in it too.
     """
     strip, around = Block(), Block()
-    strips.wrap_in_rows(strip, before)
-    for each in passes:
-        element = Block()
-        strips.wrap_in_rows(element, each.stages[-1])
-        wrap_in_loops(strip, loops.inner, element, sums=each.sums)
-        strips.wrap_in_rows(strip, each.row)
+    if strips.has_whole_rows(loops):
+        (each,) = passes
+        row = Block()
+        row.extend(before)
+        wrap_in_parts(row, strips.registers.elements, each.stages[-1])
+        row.extend(each.row)
+        strips.wrap_in_rows(strip, row)
+    else:
+        strips.wrap_in_rows(strip, before)
+        for each in passes:
+            element = Block()
+            strips.wrap_in_elements(element, each.stages[-1])
+            wrap_in_loops(
+                strip, loops.inner, element, sums=each.sums, inside=strips.registers.elements
+            )
+            strips.wrap_in_rows(strip, each.row)
     strips.wrap_in_strips(around, strip, None if strips.outer else share)
-    wrap_in_loops(into, strips.outer, around, share)
+    wrap_in_loops(into, strips.outer, around, share, inside=strips.registers.rows)

@@ -9,14 +9,19 @@ the strip, so that results have the same bits at any number of threads.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from graphc.ir.graph import Node
-from graphc.kernels.loops.language.expressions import Expression, Name, of
+from graphc.ir.types import row_major_strides
+from graphc.kernels.loops.language.expressions import Expression, Name, of, total
 from graphc.kernels.loops.language.indices import Share, share_limits
 from graphc.kernels.loops.language.scalar import dtype_name
 from graphc.kernels.loops.language.statements import Block, Stack
 from graphc.kernels.loops.rewrites.loops import Loops
+from graphc.kernels.loops.rewrites.parts import Part, wrap_in_parts
+from graphc.kernels.loops.rewrites.register_blocks import NO_BLOCK, RegisterBlock
 from graphc.kernels.loops.rewrites.stages import STRIP, STRIP_END, STRIP_START
 from graphc.kernels.machine import MACHINE
 from graphc.kernels.nests.access import Loop
@@ -41,17 +46,24 @@ STRIP_NUMBER = Name("strip_number")
 class RowStrips:
     """Strips of `width` rows along the innermost of the loops over rows.
 
-    outer: the loops around it.
+    outer: the loops around it. registers: short loops inside of that over a strip, some of `outer`
+    among them; a strip then has so many times its rows.
     """
 
     outer: tuple[Loop, ...]
     loop: Loop
     width: int
+    registers: RegisterBlock = NO_BLOCK
 
     @property
     def count(self) -> int:
         """The steps of the loop over strips."""
         return -(-self.loop.extent // self.width)
+
+    @property
+    def size(self) -> int:
+        """The rows of a strip."""
+        return self.width * self.registers.row_count
 
     @property
     def variable(self) -> Name:
@@ -61,19 +73,37 @@ class RowStrips:
     @property
     def index(self) -> Expression:
         """The place of the current row in its strip."""
-        return self.variable - STRIP_START
+        parts = self.registers.rows
+        strides = row_major_strides([*(part.steps for part in parts), self.width])
+        places = (part.place * stride for part, stride in zip(parts, strides, strict=False))
+        return total(*places, self.variable - STRIP_START)
 
     def index_within(self, row_index: Expression) -> Expression:
         """The place of a row's element in an array of the strip: [elements of a row, rows]."""
-        return row_index * self.width + self.index
+        return row_index * self.size + self.index
+
+    def has_whole_rows(self, loops: Loops) -> bool:
+        """Whether the loop over a strip has all elements of its rows inside."""
+        taken = math.prod(part.steps for part in self.registers.elements)
+        return bool(self.registers.elements) and taken == loops.row_size
 
     def declaration(self, buffer: Name, node: Node) -> Stack:
         """What makes a buffer with a value's element for each row of a strip."""
-        return Stack(buffer, dtype_name(node.dtype), self.width)
+        return Stack(buffer, dtype_name(node.dtype), self.size)
 
     def wrap_in_rows(self, into: Block, body: Block) -> None:
-        """Appends `body` in a loop over the rows of a strip."""
-        into.loop(self.variable, (STRIP_START, STRIP_END), body)
+        """Appends `body` in loops over the rows of a strip."""
+        self._wrap(into, self.registers.rows, body)
+
+    def wrap_in_elements(self, into: Block, body: Block) -> None:
+        """Appends `body` in loops over the rows of a strip and those elements of each that are
+        taken at once."""
+        self._wrap(into, (*self.registers.elements, *self.registers.rows), body)
+
+    def _wrap(self, into: Block, parts: Sequence[Part], body: Block) -> None:
+        inside = Block()
+        wrap_in_parts(inside, parts, body)
+        into.loop(self.variable, (STRIP_START, STRIP_END), inside)
 
     def wrap_in_strips(self, into: Block, body: Block, share: Share | None) -> None:
         """Appends `body`, which runs over the rows of a strip, in a loop over strips, or over a

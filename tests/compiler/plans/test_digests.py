@@ -21,10 +21,10 @@ from graphc.ir.attributes import Literal
 from graphc.ir.graph import Node, Program
 from graphc.ir.ops import OPS
 from graphc.ir.types import DType, bool_, f32, f64, i64, u8
-from graphc.kernels.loops.language.expressions import Name
+from graphc.kernels.loops.language.expressions import Name, of
 from graphc.kernels.loops.language.scalar import number
 from graphc.kernels.loops.language.source import KernelSource, kernel_digest
-from graphc.kernels.loops.language.statements import Return, assigned
+from graphc.kernels.loops.language.statements import For, LoopKind, Return, assigned
 from graphc.kernels.products.microkernels.microkernel import microkernel
 from tests.compiler.execution import VECTOR_BITS
 from tests.ops.cases.cases import CASES, apply_case
@@ -228,3 +228,12 @@ def test_every_flag_and_microkernel_is_part_of_a_kernel() -> None:
         for found in several
     }
     assert len(digests) == 4 * len(several)
+
+
+def test_whether_a_loop_is_unrolled_is_part_of_a_kernel() -> None:
+    body = (assigned(Name("x"), Name("i")),)
+    kernels = [
+        replace(SOURCE, statements=(For(Name("i"), (of(9),), body, kind), Return(0)))
+        for kind in (LoopKind.PLAIN, LoopKind.UNROLLED)
+    ]
+    assert len(set(map(kernel_digest, kernels))) == 2

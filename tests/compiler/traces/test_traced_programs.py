@@ -27,7 +27,14 @@ from graphc.ir.graph import Program
 from graphc.ir.reference import run_program
 from graphc.kernels.groups import emit_contraction
 from graphc.kernels.loops import accumulators, thread_blocks
-from graphc.kernels.loops.rewrites import block_sums, passes, row_strips, stages, transposed_tiles
+from graphc.kernels.loops.rewrites import (
+    block_sums,
+    passes,
+    register_blocks,
+    row_strips,
+    stages,
+    transposed_tiles,
+)
 from graphc.kernels.machine import MACHINE
 from graphc.kernels.nests import loopnest, row_blocks
 from graphc.kernels.products import row_epilogue, tile_sums, tiling
@@ -65,6 +72,8 @@ def _draw_constants(monkeypatch: pytest.MonkeyPatch, rng: random.Random) -> None
     draw_machine(row_strips, line_bytes=rng.choice((2, 4)))
     for name in ("FEWEST_ROWS", "SHORTEST_ROW", "NARROWEST", "STRIP"):
         draw(row_strips, name, 2, 4)
+    draw(register_blocks, "MOST_OPERATIONS", 8, 24, 96)
+    draw(register_blocks, "MOST_SUMS", 2, 4, 12)
     draw(transposed_tiles, "TILE", 2, 4)
     draw(transposed_tiles, "SHORTEST_ROW", 2)
     terms = (block_sums.Terms(2, 4), block_sums.Terms(3, 3))

@@ -195,6 +195,7 @@ def _namespace() -> dict[str, Any]:
         "stack": _stack,
         "advance": lambda pointer, offset: pointer.advanced(offset),
         "prefetch": lambda pointer, index: None,
+        "unrolled": lambda: None,
         "transpose_block": _transpose_block,
         **{name: _exchanging(name, 1) for name in (*EXCHANGES, "sort_few")},
         **{f"{name}_pairs": _exchanging(name, 2) for name in (*EXCHANGES, "sort_few")},

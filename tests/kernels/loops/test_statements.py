@@ -76,6 +76,12 @@ def test_every_statement_is_printed_as_it_reads() -> None:
     assert _block().lines == PRINTED.splitlines()
 
 
+def test_an_unrolled_loop_says_so_first() -> None:
+    block = Block()
+    block.loop(ROW, 4, Block.of(assigned(X, ROW)), LoopKind.UNROLLED)
+    assert block.lines == ["for i in range(4):", "    unrolled()", "    x = i"]
+
+
 def test_choices_are_printed_as_one_chain() -> None:
     cases = [(X.equals(number), Block.of(assigned(Y, number))) for number in range(3)]
     whole, nested = Block(), Block()
