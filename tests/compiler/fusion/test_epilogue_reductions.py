@@ -49,7 +49,9 @@ def _reductions(shape: tuple[int, ...], dtype: str) -> Program:
     """Of tanh(x w): the norm, sums of columns, and each column's largest magnitude."""
     graph = gc.Graph()
     *batch, rows, columns = shape
-    x, w = graph.input("x", (*batch, rows, DEPTH), dtype), graph.input("w", (DEPTH, columns), dtype)
+    x = graph.input("x", (*batch, rows, DEPTH), dtype)
+    # A matrix for each of the batch: with one for all, the batch would be rows.
+    w = graph.input("w", (*batch, DEPTH, columns), dtype)
     value = gc.tanh(gc.matmul(x, w))
     outputs = {
         "norm": gc.sqrt(gc.sum(gc.square(value))),
