@@ -7,6 +7,7 @@ from graphc.ir.rewriting import (
     rules_algebra,
     rules_backward,
     rules_batched_products,
+    rules_channels,
     rules_movement,
     rules_pooling,
     rules_stable,
@@ -19,6 +20,7 @@ from graphc.ir.rewriting.unread import drop_unread
 # These hold for primitives alone and make no composite op: safe after composites are expanded,
 # whose expansions the stable forms would fold up again.
 PRIMITIVE_RULES: tuple[Rule, ...] = (
+    *rules_channels.RULES,
     *rules_movement.RULES,
     *rules_algebra.RULES,
     *rules_batched_products.RULES,
@@ -29,6 +31,7 @@ PRIMITIVE_RULES: tuple[Rule, ...] = (
 RULES: tuple[Rule, ...] = (
     *rules_stable.RULES,
     *rules_backward.RULES,
+    *rules_channels.RULES,
     *rules_windows.RULES,
     *rules_pooling.RULES,
     *rules_movement.RULES,

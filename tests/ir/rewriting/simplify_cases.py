@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.ir.rewriting import (
     simplify_algebra_cases,
     simplify_backward_cases,
+    simplify_channel_cases,
     simplify_movement_cases,
     simplify_pooling_cases,
     simplify_product_cases,
@@ -20,5 +21,6 @@ CASES: tuple[Case, ...] = (
     *simplify_backward_cases.CASES,
     *simplify_window_cases.CASES,
     *simplify_pooling_cases.CASES,
+    *simplify_channel_cases.CASES,
     *simplify_product_cases.CASES,
 )

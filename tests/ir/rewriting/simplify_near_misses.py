@@ -12,6 +12,7 @@ from graphc.ir.ops import composite, contract, random
 from graphc.ir.ops.elementwise import elementwise as ops
 from graphc.ir.ops.movement import movement
 from graphc.ir.ops.reductions import reduce
+from graphc.ir.rewriting.rules_channels import first, last
 from tests.ir.rewriting.simplify_case import (
     PAIRS,
     ROWS,
@@ -22,6 +23,7 @@ from tests.ir.rewriting.simplify_case import (
     constant,
     swap,
 )
+from tests.ir.rewriting.simplify_channel_cases import IMAGES, IMAGES_FIRST, ROWS_OF_STEPS, pairs
 from tests.ir.rewriting.simplify_pooling_cases import rows
 from tests.ir.rewriting.simplify_window_cases import added, placed
 
@@ -83,6 +85,30 @@ NEAR_MISSES = (
     ),
     NearMiss("a mean of rows", lambda t, x, s: centred_sum(t, x, s, 1, 3), (ROWS, ROWS, (3,))),
     NearMiss("no mean", lambda t, x, s: centred_sum(t, x, s, 0, 3), (ROWS, ROWS, (3,))),
+    NearMiss("last(x) stays where it is", lambda x: ops.exp(last(x)), (IMAGES_FIRST,)),
+    NearMiss("other axes change places", lambda x: ops.exp(build.transpose(x, (0, 1, 3, 2))),
+             (IMAGES,)),
+    NearMiss("y would be transposed, and first(y) is last(y)",
+             lambda x, y: first(x) * y, (ROWS_OF_STEPS, (2, 3, 4))),
+    NearMiss("the transposed operand is broadcast", lambda x, y: first(x) * y,
+             ((1, *IMAGES[1:]), IMAGES_FIRST)),
+    NearMiss("more elements stand beside channels",
+             lambda x, y: first(x) * y, (IMAGES, (7, *IMAGES_FIRST))),
+    NearMiss("channels pass two axes", first, (IMAGES,)),
+    NearMiss("a transposed matrix, which a product takes", lambda x: first(x) @ x,
+             ((2, 4, 1),), rule="transpose_of_single"),
+    NearMiss("channels are joined with what stands behind them",
+             lambda x: build.reshape(first(x), (2, 60)), (IMAGES,)),
+    NearMiss("channels are split", lambda x: build.reshape(first(x), (2, 1, 3, 4, 5)), (IMAGES,)),
+    NearMiss("rows of matrices are split",
+             lambda x: build.reshape(first(x), (2, 3, 2, 2)), (ROWS_OF_STEPS,)),
+    NearMiss("windows of channels", lambda x: pairs(first(x), 1), (IMAGES,)),
+    NearMiss("windows of images", lambda x: pairs(first(x), 0, 2), (IMAGES,)),
+    NearMiss("windows of channels are added up",
+             lambda x: added(first(x), (2, 3, 6, 5), (1, 1)), ((2, 2, 5, 2, 5, 2),),
+             rule="add_windows_of_first"),
+    NearMiss("one of the parts is not transposed",
+             lambda x, y: build.concatenate([first(x), y], 1), (IMAGES, IMAGES_FIRST)),
     NearMiss("-0.0 + 0.0 is 0.0", lambda x: x + 0.0),
     NearMiss("-0.0 - -0.0 is 0.0", lambda x: x - -0.0),
     NearMiss("0.0 - 0.0 is not -0.0", lambda x: 0.0 - x),
