@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from graphc.compiler.fusion.decision import Decision
@@ -19,6 +19,7 @@ from graphc.compiler.legalize import attention_blocks, depth_blocks, window_sums
 from graphc.compiler.legalize.constants import load_many_constants
 from graphc.compiler.legalize.copies import legalize
 from graphc.compiler.legalize.row_inputs import take_rows
+from graphc.compiler.legalize.windowed_products import WindowsRead
 from graphc.compiler.options import Options
 from graphc.compiler.plan.loop_bodies import LoopPlan, step_of
 from graphc.compiler.plan.planning import Plan, plan
@@ -41,12 +42,14 @@ class Rewriting:
     """A program while passes rewrite it.
 
     tilings: those of its products, as far as passes have asked for them. firings: of the rules.
+    windows: of each product whose operand has no strides how it is read.
     """
 
     options: Options
     program: Program
     tilings: Tilings
     firings: tuple[Firing, ...] = ()
+    windows: Mapping[Node, WindowsRead] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -152,7 +155,8 @@ def load_constants(state: Rewriting) -> Rewriting:
 
 def legalize_program(state: Rewriting) -> Rewriting:
     """Copies where strides cannot express a view or a value has no memory of its own."""
-    return replace(state, program=legalize(state.program, state.tilings))
+    legal = legalize(state.program, state.tilings)
+    return replace(state, program=legal.program, windows=legal.windows)
 
 
 def group_nodes(state: Rewriting) -> Grouped:
@@ -171,8 +175,9 @@ def group_nodes(state: Rewriting) -> Grouped:
     made = fuse_row_epilogues(cut.program, made, tilings)
     # Last, since tiles do not change any more.
     made = fuse_gathers(cut.program, made, tilings, threads)
+    windows = {cut.became.get(product, product): read for product, read in state.windows.items()}
     return Grouped(
-        **_fields(replace(state, program=cut.program)),
+        **_fields(replace(state, program=cut.program, windows=windows)),
         became=cut.became,
         groups=with_tiles(made.groups, tilings, threads),
         decisions=made.decisions,
@@ -195,11 +200,14 @@ def _scheduled(state: Grouped, outlast_stops: bool) -> Scheduled:
 def _plan_loop(loop: Node, state: Rewriting) -> LoopPlan:
     """The kernels of a step and their order, as of a program of its own."""
     step = step_of(loop, state.tilings)
-    grouped = group_nodes(Rewriting(state.options, step.program, state.tilings))
+    grouped = group_nodes(
+        Rewriting(state.options, step.program, state.tilings, windows=step.windows)
+    )
     # Carries are gone with the run that an index stops.
     inner = _scheduled(grouped, outlast_stops=False)
     return LoopPlan(
-        replace(step, program=inner.program), step.program, inner.groups, inner.decisions,
+        replace(step, program=inner.program, windows=inner.windows), step.program, inner.groups,
+        inner.decisions,
         inner.recomputed, inner.schedule, inner.loops,
     )  # fmt: skip
 

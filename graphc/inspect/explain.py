@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from graphc.compiler.fusion.decision import Decision
 from graphc.compiler.fusion.fuse import group_each
 from graphc.compiler.fusion.recompute import Recomputation
+from graphc.compiler.legalize.windowed_products import WindowsRead
 from graphc.compiler.load.native import native
 from graphc.compiler.pipeline import Compilation, Trace, compile_program
 from graphc.compiler.plan.loop_bodies import LoopPlan
@@ -25,8 +26,9 @@ from graphc.inspect.explanation import (
     Rewrite,
     TileAlternative,
     TileChoice,
+    WindowsChoice,
 )
-from graphc.inspect.wording import described, reason_of
+from graphc.inspect.wording import described, reason_of, windows_text
 from graphc.ir.graph import Node, Program
 from graphc.ir.ops.region import Steps
 from graphc.ir.rewriting.rewrite import Firing
@@ -201,7 +203,29 @@ def tile_choice(kernel: str, group: ContractionGroup, compilation: Compilation) 
         reason += "; cut by rows, so that a thread goes on with rows that it has computed itself"
     others = _alternatives(group, tiling, compilation.tilings)
     line = str(product.location or "")
-    return TileChoice(kernel, f"{types} = {product.type}", line, reason, others)
+    read = _windows_read(product, compilation.windows, compilation.loops)
+    windows = None if read is None else _windows_choice(read)
+    return TileChoice(kernel, f"{types} = {product.type}", line, reason, others, windows)
+
+
+def _windows_read(
+    product: Node, windows: Mapping[Node, WindowsRead], loops: Mapping[Node, LoopPlan]
+) -> WindowsRead | None:
+    """What was decided about the product's windows, in whichever loop it is."""
+    if product in windows:
+        return windows[product]
+    inner = (_windows_read(product, each.step.windows, each.loops) for each in loops.values())
+    return next((read for read in inner if read is not None), None)
+
+
+def _windows_choice(read: WindowsRead) -> WindowsChoice:
+    return WindowsChoice(
+        read.refusal is not None,
+        read.copied_bytes,
+        read.in_place_cycles,
+        read.copied_cycles,
+        windows_text(read),
+    )
 
 
 def _alternatives(

@@ -178,6 +178,8 @@ def _rewrite_lines(rewrite: Rewrite) -> Sequence[str]:
 
 def _tile_lines(tile: TileChoice) -> Sequence[str]:
     lines = [f"{tile.kernel}: {tile.product}  {tile.line}", f"{INDENT}{tile.reason}"]
+    if tile.windows is not None:
+        lines.append(f"{INDENT}{tile.windows.reason}")
     others = [f"{each.tile} ({each.slower:+.0%})" for each in tile.alternatives]
     if others:
         lines.append(f"{INDENT}not taken, by estimated cycles: {'; '.join(others)}")

@@ -78,10 +78,26 @@ class TileAlternative:
 
 
 @dataclass(frozen=True)
+class WindowsChoice:
+    """Whether a product reads a copy of windows, or windows where they stand, and why.
+
+    copied_bytes: what the copy takes, or would. in_place_cycles, copied_cycles: the estimates of
+    both ways, the copy itself among them; None where windows cannot be read where they stand.
+    """
+
+    copied: bool
+    copied_bytes: int
+    in_place_cycles: float | None
+    copied_cycles: float | None
+    reason: str
+
+
+@dataclass(frozen=True)
 class TileChoice:
     """How a matrix product is cut. product: the types of operands and result.
 
-    alternatives: the next best tile, and the best of each other form and packing.
+    alternatives: the next best tile, and the best of each other form and packing. windows: how they
+    are read, None where the operands have strides.
     """
 
     kernel: str
@@ -89,6 +105,7 @@ class TileChoice:
     line: str
     reason: str
     alternatives: tuple[TileAlternative, ...]
+    windows: WindowsChoice | None = None
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,11 @@ import numpy as np
 
 import graphc as gc
 from graphc.compiler.fusion.decision import Decision, Gain, NotFused, RowsInCache
+from graphc.compiler.legalize.windowed_products import WindowsCopied
 from graphc.inspect.wording import REFUSALS, reason_of, refusal_text
 from graphc.kernels.nests.refusal import NoLoops, NoProduct, Refusal
 
-REASONS = (*NoLoops, *NoProduct, *NotFused)
+REASONS = (*NoLoops, *NoProduct, *NotFused, *WindowsCopied)
 
 
 def _values(count: int) -> tuple[gc.Node, ...]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from dataclasses import dataclass
 from itertools import count
 
-from graphc.compiler.legalize.windowed_products import reading_windows
+from graphc.compiler.legalize.windowed_products import WindowsRead, reading_windows
 from graphc.ir.graph import Node, Program, are_same, rebuild
 from graphc.ir.lowering import Strided
 from graphc.ir.ops import leaf, region
@@ -26,7 +28,16 @@ from graphc.kernels.nests.node_kinds import (
 from graphc.kernels.products.tiling import Tilings
 
 
-def legalize(program: Program, tilings: Tilings) -> Program:
+@dataclass(frozen=True, eq=False)
+class Legalized:
+    """A program that kernels can compute. windows: of each product whose operand has no strides
+    how it is read."""
+
+    program: Program
+    windows: Mapping[Node, WindowsRead]
+
+
+def legalize(program: Program, tilings: Tilings) -> Legalized:
     """The program with copies where they are needed.
 
     After it every view has strides in the memory of a stored value, or is of windows that a product
@@ -35,9 +46,15 @@ def legalize(program: Program, tilings: Tilings) -> Program:
     that their carries begin with are nobody else's. Every output and update is a value that a
     kernel computes; those of updates are computed for one state alone and are no views.
     """
-    made = rebuild(
-        program.roots, lambda node, operands: reading_windows(_legal(node, operands), tilings)
-    )
+    windows: dict[Node, WindowsRead] = {}
+
+    def make(node: Node, operands: tuple[Node, ...]) -> Node:
+        made, read = reading_windows(_legal(node, operands), tilings)
+        if read is not None:
+            windows[made] = read
+        return made
+
+    made = rebuild(program.roots, make)
     program = program.map_roots(made.__getitem__)
     outputs = tuple((name, _owned(value)) for name, value in program.outputs)
     taken: set[Node] = set()
@@ -46,7 +63,8 @@ def legalize(program: Program, tilings: Tilings) -> Program:
         owned = _unshared(value, taken)
         taken.add(owned)
         updates.append((state, owned))
-    return _with_own_carries(Program(program.name, program.inputs, outputs, tuple(updates)))
+    program = Program(program.name, program.inputs, outputs, tuple(updates))
+    return _with_own_carries(Legalized(program, windows))
 
 
 def _legal(node: Node, operands: tuple[Node, ...]) -> Node:
@@ -65,10 +83,11 @@ def _legal(node: Node, operands: tuple[Node, ...]) -> Node:
     return node
 
 
-def _with_own_carries(program: Program) -> Program:
+def _with_own_carries(legal: Legalized) -> Legalized:
     """The program in which carries of loops begin with copies, over which the loops write."""
+    program = legal.program
     if not any(is_region(node) for node in program.nodes):
-        return program
+        return legal
     numbers = count()
 
     def make(node: Node, operands: tuple[Node, ...]) -> Node:
@@ -80,7 +99,8 @@ def _with_own_carries(program: Program) -> Program:
         return applied(node, (*started, *operands[carries:]))
 
     made = rebuild(program.roots, make)
-    return program.map_roots(made.__getitem__)
+    windows = {made.get(product, product): read for product, read in legal.windows.items()}
+    return Legalized(program.map_roots(made.__getitem__), windows)
 
 
 def _is_whole(value: Node) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from graphc.compiler.legalize.windowed_products import product_cycles, reads_windows
+from graphc.compiler.legalize.windowed_products import product_cycles, refused_windows
 from graphc.ir.graph import Node
 from graphc.ir.ops import contract, elementwise
 from graphc.ir.ops.windows import add_windows
@@ -50,7 +50,7 @@ def _readable(product: Node) -> Node | None:
         made = elementwise.copy(y)
         product = product.graph.apply(product.op, (x, made), product.attributes)
     is_matrix = place_in_memory(x) is not None
-    return product if is_matrix or reads_windows(product) else None
+    return product if is_matrix or refused_windows(product) is None else None
 
 
 def _product_below(after: Node) -> Node:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from graphc.compiler.fusion.decision import Decision
 from graphc.compiler.fusion.recompute import Recomputation
 from graphc.compiler.legalize.copies import legalize
+from graphc.compiler.legalize.windowed_products import WindowsRead
 from graphc.compiler.plan.schedule import Schedule
 from graphc.ir.graph import Graph, Node, Program
 from graphc.ir.ops.region import Steps
@@ -26,6 +27,7 @@ class LoopStep:
     carries: of each carry its state, None where no step reads or writes it.
     stacked: of each stacked value its state.
     slices, values: the inputs, in the order of the loop's operands.
+    windows: of each product whose operand has no strides how it is read.
     """
 
     program: Program
@@ -33,6 +35,7 @@ class LoopStep:
     stacked: tuple[Node, ...]
     slices: tuple[Node, ...]
     values: tuple[Node, ...]
+    windows: Mapping[Node, WindowsRead]
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,10 +79,12 @@ def step_of(loop: Node, tilings: Tilings) -> LoopStep:
     program = Program(
         body.name, tuple(given), (), tuple((s, value) for s, value in updates if s is not value)
     )
+    legal = legalize(program, tilings)
     return LoopStep(
-        legalize(program, tilings),
+        legal.program,
         tuple(states),
         tuple(stacked),
         tuple(given[:slices]),
         tuple(given[slices:]),
+        legal.windows,
     )
