@@ -63,19 +63,6 @@ def _keeps_elements(shape: Shape, axes: tuple[int, ...]) -> bool:
     return longer == sorted(longer)
 
 
-@rule(movement.transpose)
-def transpose_of_single(node: Node) -> Node | None:
-    """first(x) = reshape(x), last(x) = reshape(x) where channels or what they pass are one element
-
-    With one spatial axis x is a batch of matrices, whose transpose a product reads as it is.
-    """
-    (x,) = node.operands
-    axes = node.attributes["axes"]
-    if node.rank <= LEAST_RANK or axes not in (_to_first(node.rank), _to_last(node.rank)):
-        return None
-    return build.reshape(x, node.shape) if _keeps_elements(x.shape, axes) else None
-
-
 @rule(*_ELEMENTWISE)
 def draw_out_first(node: Node) -> Node | None:
     """f(first(x), y) = first(f(x, last(y)))
@@ -106,6 +93,16 @@ def _with_channels_last(x: Node, rank: int) -> Node | None:
 
 
 # --- movement --------------------------------------------------------------------------------
+
+
+@rule(movement.reshape)
+def reshape_of_single(node: Node) -> Node | None:
+    """reshape(first(x)) = reshape(x) where channels or what they pass are one element"""
+    (moved,) = node.operands
+    x = _behind_first(moved)
+    if x is None or not _keeps_elements(x.shape, moved.attributes["axes"]):
+        return None
+    return build.reshape(x, node.shape)
 
 
 @rule(movement.reshape)
@@ -213,8 +210,8 @@ def _reduced(node: Node) -> Node | None:
 
 
 RULES: tuple[Rule, ...] = (
-    transpose_of_single,
     draw_out_first,
+    reshape_of_single,
     reshape_of_first,
     slice_of_first,
     embed_of_first,

@@ -95,8 +95,6 @@ NEAR_MISSES = (
     NearMiss("more elements stand beside channels",
              lambda x, y: first(x) * y, (IMAGES, (7, *IMAGES_FIRST))),
     NearMiss("channels pass two axes", first, (IMAGES,)),
-    NearMiss("a transposed matrix, which a product takes", lambda x: first(x) @ x,
-             ((2, 4, 1),), rule="transpose_of_single"),
     NearMiss("channels are joined with what stands behind them",
              lambda x: build.reshape(first(x), (2, 60)), (IMAGES,)),
     NearMiss("channels are split", lambda x: build.reshape(first(x), (2, 1, 3, 4, 5)), (IMAGES,)),
