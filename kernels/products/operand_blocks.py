@@ -6,16 +6,14 @@ computed stands in a thread's part of `scratch`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil
 
-from graphc.ir.lowering import Digit
 from graphc.kernels.loops.language.expressions import (
     Element,
     Expression,
     Name,
-    Operand,
     Parenthesized,
     of,
 )
@@ -25,10 +23,8 @@ from graphc.kernels.loops.language.statements import (
     Block,
     Call,
     Limits,
-    Stack,
     Statement,
     assigned,
-    increased,
 )
 from graphc.kernels.machine import MACHINE
 from graphc.kernels.products.contraction import (
@@ -40,11 +36,11 @@ from graphc.kernels.products.contraction import (
 )
 from graphc.kernels.products.microkernels.copy_microkernel import copy_microkernel
 from graphc.kernels.products.microkernels.microkernel import Indices, transpose_microkernel
-from graphc.kernels.products.microkernels.window_microkernel import ENTRIES_AN_AXIS
-from graphc.kernels.products.tile_places import digits_of_tile, row_digits
+from graphc.kernels.products.tile_calls import called, end_of_block, rows_of_tile, tile_calls
+from graphc.kernels.products.tile_places import digits_of_tile
+from graphc.kernels.products.tile_windows import WindowPlaces
 from graphc.kernels.products.variables import (
     BLOCK_END,
-    BLOCK_ROWS,
     BLOCK_START,
     COLUMN,
     COLUMN_PANEL,
@@ -52,11 +48,9 @@ from graphc.kernels.products.variables import (
     DEPTH,
     DEPTH_START,
     DEPTH_STEPS,
-    DIGITS,
     LEFT_VALUES,
     PACKED,
     PACKED_PANEL,
-    PLACE,
     RIGHT_VALUES,
     ROW,
     ROW_START,
@@ -105,9 +99,10 @@ class OperandBlocks:
         self.left = left
         self.right = right
         self.left_block, self.right_panel = left_block(prefix), right_panel(prefix)
-        self.places = window_places(prefix)
-        # Those of the rows of a tile, where all tiles have the same.
-        self.row_digits = digits_of_tile(contraction, tiling)
+        self.windows: WindowPlaces | None = None
+        if contraction.left.is_windowed:
+            digits = digits_of_tile(contraction, tiling)
+            self.windows = WindowPlaces(contraction, tiling.rows, window_places(prefix), digits)
         self.row, self.column = (COLUMN, ROW) if tiling.swapped else (ROW, COLUMN)
         self.batch_indices = batch_indices(len(contraction.batch))
         self.microkernels: dict[str, Microkernel] = {}
@@ -287,8 +282,9 @@ class OperandBlocks:
         left = self.contraction.left
         if self.tiling.left_copied:
             into.assign(self.left_block, advanced(LEFT_VALUES, flat_index(self._copied_place)))
-        elif left.is_windowed:
-            self._find_windows(into)
+        elif self.windows is not None:
+            before = self._batch_terms(left)
+            self.windows.find(into, self.left_block, before)
         elif self.left is None:
             terms = self._batch_terms(left)
             if not _runs_along(left.indices, "rows"):
@@ -307,13 +303,6 @@ class OperandBlocks:
         block = _from(self.left_block, depth_start, step)
         return block, of(left.row_stride), of(left.column_stride)
 
-    # --- windows ---------------------------------------------------------------------------------
-
-    @property
-    def outer_depth(self) -> tuple[Digit, ...]:
-        """The axes of left's depth around the innermost, the nearest to it first."""
-        return self.contraction.left.column_digits[-2::-1]
-
     @property
     def inner_steps(self) -> int:
         """The steps of the innermost axis of the depth."""
@@ -321,44 +310,9 @@ class OperandBlocks:
         return digits[-1].extent if digits else self.contraction.depth
 
     def declare_places(self, into: Block) -> None:
-        """What a microkernel is told of windows: the outer axes of the depth, which are set here,
-        and where the rows of a tile begin."""
-        if not self.contraction.left.is_windowed:
-            return
-        entries = [each for digit in self.outer_depth for each in (digit.extent, digit.stride)]
-        rows = 0 if self.row_digits else self.tiling.rows
-        into.add(Stack(self.places, "i64", max(len(entries) + rows, 1)))
-        for number, entry in enumerate(entries):
-            into.assign(Element(self.places, of(number)), entry)
-
-    def _find_windows(self, into: Block) -> None:
-        """Where the rows of a tile begin: the first by division, the others by counting on, unless
-        the microkernel knows how far behind it they are."""
-        left = self.contraction.left
-        digits = row_digits(self.contraction)
-        terms: list[tuple[Expression, int]] = []
-        after = 1
-        for number, digit in reversed([*enumerate(digits)]):
-            value = ROW_START if after == 1 else ROW_START // after
-            after *= digit.extent
-            # A tile of whole lines begins with one.
-            if self.row_digits and self.tiling.rows % after == 0:
-                continue
-            into.assign(DIGITS[number], value % digit.extent if number else value)
-            terms.insert(0, (DIGITS[number], digit.stride))
-        before, buffer = self._batch_terms(left), Name(left.buffer)
-        if self.row_digits:
-            start = flat_index(*before, *terms, offset=left.offset)
-            into.assign(self.left_block, advanced(buffer, start))
-            return
-        start = flat_index(*before, offset=left.offset)
-        into.assign(self.left_block, advanced(buffer, start))
-        into.assign(PLACE, flat_index(*terms))
-        first = len(self.outer_depth) * ENTRIES_AN_AXIS
-        row = Element(self.places, flat_index((TILE_ROW, 1), offset=first))
-        counted = Block.of(assigned(row, PLACE), increased(PLACE, digits[-1].stride))
-        counted.extend(_counted_on(digits))
-        into.loop(TILE_ROW, self.tiling.rows, counted)
+        """What microkernels are told of windows, before all tiles."""
+        if self.windows is not None:
+            self.windows.declare(into)
 
     # --- rows by index ---------------------------------------------------------------------------
 
@@ -373,8 +327,8 @@ class OperandBlocks:
 
     def indices_read(self, depth_start: Name | None) -> list[Expression]:
         """The indices as arguments of a microkernel, those along the depth from there on."""
-        if self.contraction.left.is_windowed:
-            return [self.places, ZERO]
+        if self.windows is not None:
+            return [self.windows.table, ZERO]
         if self.indices() is None:
             return []
         left = self.contraction.left.indices
@@ -391,42 +345,6 @@ class OperandBlocks:
 
     def _batch_terms(self, access: MatrixAccess) -> list[tuple[Expression, int]]:
         return [*zip(self.batch_indices, access.batch_strides, strict=True)]
-
-
-def called(kernel: Microkernel, *arguments: Operand) -> Call:
-    """The call of a microkernel."""
-    return Call(kernel.name, tuple(map(of, arguments)))
-
-
-def end_of_block(rows: int, end: Expression) -> Statement:
-    """Where the block from `block_start` on ends, of blocks of `rows` rows up to `end`."""
-    return assigned(BLOCK_END, (BLOCK_START + rows).when(BLOCK_START.at_most(end - rows), end))
-
-
-def rows_of_tile(rows: int, end: Expression) -> Statement:
-    """How many rows the tile from `row_start` on has, of tiles of `rows` rows up to `end`."""
-    return assigned(BLOCK_ROWS, of(rows).when(ROW_START.at_most(end - rows), end - ROW_START))
-
-
-def tile_calls(sizes: Sequence[int], call: Callable[[int], Call]) -> Block:
-    """The call for as many rows as a tile has: one of the sizes, and `block_rows` if there are
-    several."""
-    calls = Block()
-    *cases, last = ((BLOCK_ROWS.equals(size), Block.of(call(size))) for size in sizes)
-    calls.choose(cases, last[1])
-    return calls
-
-
-def _counted_on(digits: Sequence[Digit]) -> Block:
-    """One more in the last digit, and what is carried to those before it."""
-    counted, last = Block(), len(digits) - 1
-    if last:
-        beyond = digits[-2].stride - digits[-1].extent * digits[-1].stride
-        carried = Block.of(assigned(DIGITS[last], 0), increased(PLACE, beyond))
-        carried.extend(_counted_on(digits[:-1]))
-        counted.add(increased(DIGITS[last], 1))
-        counted.branch(DIGITS[last].equals(digits[-1].extent), carried)
-    return counted
 
 
 def _from(buffer: Name, depth_start: Name | None, step: int) -> Expression:

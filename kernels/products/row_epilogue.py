@@ -30,7 +30,7 @@ from graphc.kernels.nests.names import Names, label
 from graphc.kernels.nests.node_kinds import is_contraction, viewed
 from graphc.kernels.nests.refusal import NoProduct, Refusal
 from graphc.kernels.products.microkernels.microkernel import ITEM_BYTES, transpose_microkernel
-from graphc.kernels.products.operand_blocks import called
+from graphc.kernels.products.tile_calls import called
 from graphc.kernels.products.variables import (
     BLOCK_END,
     BLOCK_START,

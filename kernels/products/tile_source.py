@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 from math import ceil, prod
 
-from graphc.kernels.loops.language.expressions import Element, Expression, Name, applied, of
+from graphc.kernels.loops.language.expressions import Expression, Name, applied, of
 from graphc.kernels.loops.language.indices import (
     THREAD,
     THREAD_SHARE,
@@ -27,12 +27,9 @@ from graphc.kernels.loops.language.statements import (
     Block,
     Call,
     Comment,
-    Prefetch,
     Stack,
     Statement,
-    assigned,
 )
-from graphc.kernels.machine import MACHINE
 from graphc.kernels.products.contraction import (
     Contraction,
     Tiling,
@@ -41,16 +38,11 @@ from graphc.kernels.products.contraction import (
     parts_of,
 )
 from graphc.kernels.products.microkernels.inner_microkernel import inner_microkernel
-from graphc.kernels.products.microkernels.microkernel import ITEM_BYTES, microkernel, padded_columns
+from graphc.kernels.products.microkernels.microkernel import microkernel, padded_columns
 from graphc.kernels.products.microkernels.window_microkernel import window_microkernel
-from graphc.kernels.products.operand_blocks import (
-    OperandBlocks,
-    Prologue,
-    called,
-    end_of_block,
-    rows_of_tile,
-    tile_calls,
-)
+from graphc.kernels.products.operand_blocks import OperandBlocks, Prologue
+from graphc.kernels.products.tile_calls import called, end_of_block, rows_of_tile, tile_calls
+from graphc.kernels.products.tile_end import TileEnd
 from graphc.kernels.products.tile_epilogue import (
     CHAINS,
     Epilogue,
@@ -60,20 +52,15 @@ from graphc.kernels.products.tile_epilogue import (
 )
 from graphc.kernels.products.tile_sums import tile_sums
 from graphc.kernels.products.variables import (
-    ACCUMULATED,
     BLOCK_END,
     BLOCK_ROWS,
     BLOCK_START,
-    CHAIN,
-    COLUMN,
     COLUMN_PANEL,
     COLUMN_START,
     DEPTH_START,
     DEPTH_STEPS,
     PANEL_COLUMNS,
-    REDUCED_BLOCK,
     REST_PREFIX,
-    ROW,
     ROW_CHUNK,
     ROW_END,
     ROW_START,
@@ -81,9 +68,7 @@ from graphc.kernels.products.variables import (
     TASK,
     TILE,
     TILE_BLOCKS,
-    TILE_COLUMN,
     TILE_ELEMENT,
-    TILE_ROW,
 )
 
 
@@ -188,9 +173,6 @@ class _Writer:
         self.contraction = contraction
         self.tiling = tiling
         self.epilogue = epilogue
-        self.reductions = reductions
-        # Of a tile that is computed transposed, elements that follow each other stand apart.
-        self.far_operands = None if tiling.swapped else far_operands
         self.first_column = first_column
         left, right = prologues[::-1] if tiling.swapped else prologues
         prefix = REST_PREFIX if first_column else ""
@@ -213,7 +195,22 @@ class _Writer:
         # Of an epilogue of whole rows: how many there are at once, and what finishes them.
         self.whole_rows = 0
         self.whole_rows_end = Block()
-        if isinstance(epilogue, WholeRows):
+        self.tile_end: TileEnd | None = None
+        if not isinstance(epilogue, WholeRows):
+            self.tile_end = TileEnd(
+                contraction.dtype,
+                self.operands.batch_indices,
+                self.operands.row,
+                self.operands.column,
+                first_column,
+                self.tile_stride,
+                contraction.block,
+                epilogue,
+                reductions,
+                # Of a tile that is computed transposed, elements that follow each other are apart.
+                None if tiling.swapped else far_operands,
+            )
+        else:
             task_rows, lanes = min(self.task_rows, contraction.rows), tiling.lanes
             self.whole_rows = epilogue.rows_at_once(tiling.rows, task_rows, lanes)
             self.tile_elements = ceil(self.whole_rows / lanes) * lanes * self.tile_stride
@@ -365,11 +362,11 @@ class _Writer:
             if self.whole_rows:
                 index = self._place_in_block + TILE_ELEMENT
             calls = self.sums.around(calls, rows * self.tile_stride, TILE, index)
-        if self.far_operands is not None:
-            self._ask_ahead(tile, rows, columns, self.far_operands)
+        if self.tile_end is not None:
+            self.tile_end.ask_ahead(tile, rows, columns)
         tile.extend(calls)
-        if not self.whole_rows:
-            self._finish(tile, rows, columns)
+        if self.tile_end is not None:
+            self.tile_end.finish(tile, rows, columns)
         into.loop(ROW_START, (start, end, block), tile)
 
     @property
@@ -411,76 +408,12 @@ class _Writer:
 
     def _microkernel(self, rows: int, columns: int) -> Microkernel:
         dtype, tiling = self.contraction.dtype, self.tiling
-        if self.contraction.left.is_windowed:
-            outer_axes = len(self.operands.outer_depth)
-            digits = self.operands.row_digits
+        windows = self.operands.windows
+        if windows is not None:
+            outer_axes, digits = len(windows.outer_depth), windows.tile_digits
             return window_microkernel(dtype, rows, columns, tiling.lanes, outer_axes, digits)
         make = microkernel if tiling.form == "outer" else inner_microkernel
         return make(dtype, rows, columns, tiling.lanes, self.operands.indices())
-
-    def _ask_ahead(
-        self, into: Block, rows: Expression, columns: int, far_operands: FarOperands
-    ) -> None:
-        """Asks for the cache lines that the epilogue will read: rows of a panel stand far apart,
-        so that no processor foresees them."""
-        row = Block()
-        self._index_of(row, self.operands.row, ROW_START, TILE_ROW)
-        line = MACHINE.line_bytes // ITEM_BYTES[self.contraction.dtype]
-        for first in range(0, columns, line):
-            start = flat_index((COLUMN_START, 1), offset=self.first_column + first)
-            row.assign(self.operands.column, start)
-            indices = self.operands.batch_indices
-            row.add(*map(Prefetch, far_operands(batch_indices=indices, row=ROW, column=COLUMN)))
-        into.loop(TILE_ROW, rows, row)
-
-    def _finish(self, into: Block, rows: Expression, columns: int) -> None:
-        """Runs the epilogue over the finished tile."""
-        assert not isinstance(self.epilogue, WholeRows)
-        row, element = Block(), Block()
-        self._index_of(row, self.operands.row, ROW_START, TILE_ROW)
-        self._begin_block(row)
-        self._index_of(element, self.operands.column, COLUMN_START, TILE_COLUMN)
-        place = flat_index((TILE_ROW, self.tile_stride), (TILE_COLUMN, 1))
-        element.assign(ACCUMULATED, Element(TILE, place))
-        made = self.epilogue(
-            batch_indices=self.operands.batch_indices, row=ROW, column=COLUMN, value=ACCUMULATED
-        )
-        element.extend(made)
-        row.loop(TILE_COLUMN, columns, element)
-        self._end_block(row, columns)
-        into.loop(TILE_ROW, rows, row)
-
-    def _index_of(self, into: Block, variable: Name, start: Name, step: Name) -> None:
-        """The row or column of the result."""
-        offset = self.first_column if variable == COLUMN else 0
-        into.assign(variable, flat_index((start, 1), (step, 1), offset=offset))
-
-    def _begin_block(self, into: Block) -> None:
-        """Before a row of the tile: where it is added to, neutral elements for a block's first."""
-        block = self.contraction.block
-        if self.reductions is None or block is None:
-            return
-        into.assign(CHAIN, ROW % CHAINS * self.tile_stride)
-        begun, first = self.reductions.begun(element=TILE_COLUMN), Block()
-        first.loop(TILE_COLUMN, CHAINS * self.tile_stride, begun)
-        into.branch((ROW % block).equals(0), first)
-
-    def _end_block(self, into: Block, columns: int) -> None:
-        """After a row of the tile: the results of its block, if it is the last."""
-        block = self.contraction.block
-        if self.reductions is None or block is None:
-            return
-        strides = range(0, CHAINS * self.tile_stride, self.tile_stride)
-        parts = [flat_index((TILE_COLUMN, 1), offset=stride) for stride in strides]
-        indices = self.operands.batch_indices
-        last, element = Block.of(assigned(REDUCED_BLOCK, ROW // block)), Block()
-        self._index_of(element, COLUMN, COLUMN_START, TILE_COLUMN)
-        ended = self.reductions.ended(
-            batch_indices=indices, block=REDUCED_BLOCK, column=COLUMN, elements=tuple(parts)
-        )
-        element.extend(ended)
-        last.loop(TILE_COLUMN, columns, element)
-        into.branch((ROW % block).equals(block - 1), last)
 
 
 def _end_of_chunk(chunk: int, extent: int) -> Expression:
