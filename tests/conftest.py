@@ -35,11 +35,11 @@ FIRST = (
 )
 
 
-# Rooms whose tests compile kernels for each case. Of a test with many cases each third is in
+# Rooms whose tests compile kernels for each case. Of a test with many cases each fourth is in
 # `make test`, and `make test-long` has the others.
 COMPILING = ("cli", "compiler", "declare", "functions", "kernels", "profiling", "sklearn", "train")
 MANY_CASES = 6
-KEPT_OF = 3
+KEPT_OF = 4
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -64,7 +64,7 @@ class Draws:
         self.reference = gc.function([], nodes, mode="reference")()
 
 
-@pytest.fixture(scope="module", params=["f32", "f64"])
+@pytest.fixture(scope="module", params=["f32", pytest.param("f64", marks=pytest.mark.long)])
 def drawn(request: pytest.FixtureRequest) -> Draws:
     return Draws(request.param)
 
