@@ -68,16 +68,8 @@ def window_microkernel(
     kinds = {(r, q): text.vector(segments[q].lanes) for r, q in accumulators}
     turns = [_Turn(number) for number in range(outer_axes)]
 
-    text.label("entry")
-    for turn in turns:
-        _entry(text, f"{turn.counter}_count", ENTRIES_AN_AXIS * turn.number)
-        _entry(text, f"{turn.base}_step", ENTRIES_AN_AXIS * turn.number + 1)
     starts = row_starts(row_digits)[:rows] if row_digits else []
-    if not row_digits:
-        for r in range(rows):
-            _entry(text, f"%a_row{r}", ENTRIES_AN_AXIS * outer_axes + r)
-    text.add("%any = icmp ne i64 %depth, 0")
-    text.add("br i1 %any, label %step, label %done")
+    _enter(text, turns, 0 if row_digits else rows)
 
     text.label("step")
     # Where a step comes from: the entry, the step before, or a turn of an outer axis.
@@ -86,12 +78,7 @@ def window_microkernel(
     bases = [f"{turn.base}_next" for turn in turns]
     _merge(text, "ptr %a_k", "%a", "%next_a_k", bases, again)
     _merge(text, "ptr %b_k", "%b", "%next_b_k", ["%next_b_k"] * len(turns), again)
-    for turn in turns:
-        # An axis begins anew where one further out takes a step, and stays inside of it.
-        counters = [_after(turn, other, turn.counter, "0") for other in turns]
-        _merge(text, f"i64 {turn.counter}", "0", turn.counter, counters, again)
-        lines = [_after(turn, other, turn.base, f"{other.base}_next") for other in turns]
-        _merge(text, f"ptr {turn.base}", "%a", turn.base, lines, again)
+    _merge_turns(text, turns, again)
     for r, q in accumulators:
         following = f"%next_c{r}_{q}"
         zero, name = "zeroinitializer", f"{kinds[r, q]} %c{r}_{q}"
@@ -117,6 +104,28 @@ def window_microkernel(
     name += _suffix(row_digits)
     made = text.function(name, "b_depth_stride", "places")
     return Microkernel(name, dtype, rows, columns, lanes, made, is_indexed=True)
+
+
+def _enter(text: MicrokernelText, turns: Sequence[_Turn], rows: int) -> None:
+    """Reads what `places` holds of the outer axes, and where so many rows begin."""
+    text.label("entry")
+    for turn in turns:
+        _entry(text, f"{turn.counter}_count", ENTRIES_AN_AXIS * turn.number)
+        _entry(text, f"{turn.base}_step", ENTRIES_AN_AXIS * turn.number + 1)
+    for r in range(rows):
+        _entry(text, f"%a_row{r}", ENTRIES_AN_AXIS * len(turns) + r)
+    text.add("%any = icmp ne i64 %depth, 0")
+    text.add("br i1 %any, label %step, label %done")
+
+
+def _merge_turns(text: MicrokernelText, turns: Sequence[_Turn], again: Sequence[str]) -> None:
+    """The counters of the outer axes and where their steps begin, by where a step comes from."""
+    for turn in turns:
+        # An axis begins anew where one further out takes a step, and stays inside of it.
+        counters = [_after(turn, other, turn.counter, "0") for other in turns]
+        _merge(text, f"i64 {turn.counter}", "0", turn.counter, counters, again)
+        lines = [_after(turn, other, turn.base, f"{other.base}_next") for other in turns]
+        _merge(text, f"ptr {turn.base}", "%a", turn.base, lines, again)
 
 
 def row_starts(digits: tuple[Digit, ...]) -> list[int]:
