@@ -21,9 +21,11 @@ from graphc.kernels.run.instruction_table import InstructionTable, KernelStopped
 # beside it.
 SURELY_SHARED_NANOSECONDS = 1_000_000
 # One thread goes on alone when the calling thread has waited for threads without processors for so
-# long, and for this share of the time besides.
+# long, and for this share of the time besides. A long walk takes one thread about twice as long: so
+# much of its time may be lost, and two threads are still quicker.
 HELD_UP_NANOSECONDS = 1_000_000
 HELD_UP_SHARE = 0.1
+HELD_UP_SHARE_OF_LONG = 0.3
 # After such a time the other way is tried for the first time, then each time after twice as long,
 # until trials take no more than this share of the time.
 FIRST_TRIAL_NANOSECONDS = 1_000_000
@@ -31,7 +33,8 @@ TRIAL_SHARE = 0.01
 # A trial compares so many measurements, each of at least this time if there are enough walks.
 TRIAL_MEASUREMENTS = 3
 MEASUREMENT_NANOSECONDS = 50_000
-# Of calls that make a single walk one in so many is measured: clocks and sums take a microsecond.
+# Of calls that make a single walk one in so many is measured, unless they take longer together than
+# a portion: clocks and sums take a microsecond.
 CALLS_A_MEASUREMENT = 16
 # Otherwise walks are measured in such portions, and made in such ones where they are long.
 PORTION_NANOSECONDS = 5_000_000
@@ -78,7 +81,7 @@ class ThreadChoice:
         usual = _median(self._usual)
         if not self._is_known():
             return self.alone, min(left, _fitting(MEASUREMENT_NANOSECONDS, usual))
-        if usual >= SURELY_SHARED_NANOSECONDS and not self.alone:
+        if self._is_surely_shared(usual):
             return False, min(left, _fitting(LONG_PORTION_NANOSECONDS, usual))
         if self._trial is None and self._nanoseconds_since >= self._pause:
             self._trial, self._is_first_of_trial = [], True
@@ -96,7 +99,12 @@ class ThreadChoice:
     def bearable(self, walks: int) -> int:
         """Nanoseconds for which the calling thread may be held up by the end of so many walks."""
         usual = _median(self._usual) if self._usual else 0.0
-        return HELD_UP_NANOSECONDS + int(HELD_UP_SHARE * walks * usual)
+        return HELD_UP_NANOSECONDS + self.forgivable(walks * usual)
+
+    def forgivable(self, nanoseconds: float) -> int:
+        """How much of so much time threads may lose and still be quicker than one."""
+        is_long = bool(self._usual) and self._is_surely_shared(_median(self._usual))
+        return int((HELD_UP_SHARE_OF_LONG if is_long else HELD_UP_SHARE) * nanoseconds)
 
     def held_up(self, nanoseconds: int) -> None:
         """The calling thread has been held up for so long, which is more than it bears."""
@@ -136,6 +144,10 @@ class ThreadChoice:
                 self._usual = deque(self._trial, TRIAL_MEASUREMENTS)
             self._end_trial(is_better)
 
+    def _is_surely_shared(self, usual: float) -> bool:
+        """Whether walks of such a time are shared without a question."""
+        return usual >= SURELY_SHARED_NANOSECONDS and not self.alone
+
     def _is_known(self) -> bool:
         """Whether there are measurements enough to compare with."""
         return len(self._usual) == TRIAL_MEASUREMENTS
@@ -170,6 +182,8 @@ class Choice(Protocol):
     def next_walks(self, left: int) -> tuple[bool, int]: ...
 
     def bearable(self, walks: int) -> int: ...
+
+    def forgivable(self, nanoseconds: float) -> int: ...
 
     def held_up(self, nanoseconds: int) -> None: ...
 
@@ -221,7 +235,7 @@ class TableRunner:
             if is_held_up:
                 self._held_up(choice)
                 continue
-            self._forgive(nanoseconds)
+            self._forgive(choice.forgivable(nanoseconds))
             choice.report(walks, max(nanoseconds - (self.table.held - held), 1))
             if completed < walks:
                 return
@@ -240,8 +254,9 @@ class TableRunner:
             self._held_up(choice)
             return
         nanoseconds = time.perf_counter_ns() - begin
-        stands_for = CALLS_A_MEASUREMENT if choice.is_settled else 1
-        self._forgive(stands_for * nanoseconds)
+        most = min(CALLS_A_MEASUREMENT, _fitting(PORTION_NANOSECONDS, nanoseconds))
+        stands_for = most if choice.is_settled else 1
+        self._forgive(choice.forgivable(stands_for * nanoseconds))
         choice.report(1, max(nanoseconds - (self.table.held - held), 1), stands_for)
         self._unmeasured = stands_for - 1
 
@@ -251,9 +266,9 @@ class TableRunner:
         self._unmeasured = 0
 
     def _forgive(self, nanoseconds: int) -> None:
-        """Of so much time a share may be lost."""
+        """So much may be lost without a consequence."""
         if self.table.held:
-            self.table.held = max(0, self.table.held - int(HELD_UP_SHARE * nanoseconds))
+            self.table.held = max(0, self.table.held - nanoseconds)
 
 
 def _advanced(addresses: Sequence[int], steps: Sequence[int], walks: int) -> list[int]:

@@ -251,6 +251,9 @@ def test_a_late_thread_in_a_call_that_is_not_measured_is_noticed(delayed: Delaye
         def bearable(self, walks: int) -> int:
             return BEARABLE
 
+        def forgivable(self, nanoseconds: float) -> int:
+            return 0
+
         def held_up(self, nanoseconds: int) -> None:
             assert nanoseconds > BEARABLE
             self.times += 1

@@ -1,5 +1,7 @@
 """One thread or all: what is chosen for given times, and that portions make one run."""
 
+import ctypes
+
 import numpy as np
 import pytest
 
@@ -10,12 +12,17 @@ from graphc.kernels.run.pool import ThreadPool
 from graphc.kernels.run.thread_choice import (
     CALLS_A_MEASUREMENT,
     FIRST_TRIAL_NANOSECONDS,
+    HELD_UP_NANOSECONDS,
+    HELD_UP_SHARE,
+    HELD_UP_SHARE_OF_LONG,
+    PORTION_NANOSECONDS,
     SURELY_SHARED_NANOSECONDS,
     TRIAL_SHARE,
     TableRunner,
     ThreadChoice,
 )
 from tests.kernels.run.executor_kernels import KERNELS_IR
+from tests.kernels.run.pool_kernels import KERNELS_IR as POOL_KERNELS_IR
 
 SECOND = 1_000_000_000
 COLD = 40
@@ -103,6 +110,17 @@ def test_a_cold_first_walk_and_a_single_slow_one_change_nothing() -> None:
     assert not choice.alone
 
 
+def test_long_walks_bear_that_threads_lose_some_time() -> None:
+    short = Machine(together=10_000, alone=20_000)
+    long = Machine(together=SURELY_SHARED_NANOSECONDS, alone=2 * SURELY_SHARED_NANOSECONDS)
+    for machine in (short, long):
+        machine.walk(20 * SURELY_SHARED_NANOSECONDS)
+    assert short.choice.forgivable(SECOND) == HELD_UP_SHARE * SECOND
+    assert long.choice.forgivable(SECOND) == HELD_UP_SHARE_OF_LONG * SECOND
+    usual = SURELY_SHARED_NANOSECONDS
+    assert long.choice.bearable(4) == HELD_UP_NANOSECONDS + 4 * HELD_UP_SHARE_OF_LONG * usual
+
+
 def test_no_trial_comes_before_its_time() -> None:
     machine = Machine(together=10_000, alone=1)
     machine.walk(FIRST_TRIAL_NANOSECONDS - 20_000, at_once=1)
@@ -121,6 +139,9 @@ class Portions:
         return self.portions.pop(0)
 
     def bearable(self, walks: int) -> int:
+        return SECOND
+
+    def forgivable(self, nanoseconds: float) -> int:
         return SECOND
 
     def held_up(self, nanoseconds: int) -> None:
@@ -172,14 +193,17 @@ def test_a_stop_word_ends_all_portions(executor: Executor, kernels: MachineCode)
     assert choice.portions == [(True, 1)]
 
 
+class Settled(Portions):
+    """As written down, with nothing to find out."""
+
+    is_settled = True
+    stood_for = 0
+
+    def report(self, walks: int, nanoseconds: float, stands_for: int = 1) -> None:
+        self.stood_for += stands_for
+
+
 def test_of_single_calls_one_in_many_is_measured(executor: Executor, kernels: MachineCode) -> None:
-    class Settled(Portions):
-        is_settled = True
-        stood_for = 0
-
-        def report(self, walks: int, nanoseconds: float, stands_for: int = 1) -> None:
-            self.stood_for += stands_for
-
     seen = np.zeros(2, np.int64)
     rows = [Instruction("write", kernels.address("write_thread"), (0,))]
     table = InstructionTable(executor, rows, [0], external=(0,), pool=ThreadPool(executor, 2))
@@ -191,3 +215,17 @@ def test_of_single_calls_one_in_many_is_measured(executor: Executor, kernels: Ma
     runner.run((seen.ctypes.data,))
     assert seen[1] == 2
     assert choice.stood_for == 2 * CALLS_A_MEASUREMENT
+
+
+def test_long_calls_are_all_measured(executor: Executor) -> None:
+    usleep = ctypes.cast(ctypes.CDLL(None).usleep, ctypes.c_void_p).value
+    sleep = np.array([0, usleep, PORTION_NANOSECONDS // 1000], np.int64)
+    kernels = compile_ir(POOL_KERNELS_IR)
+    rows = [Instruction("sleep", kernels.address("call_in_thread"), (0,), solo=True)]
+    table = InstructionTable(executor, rows, [0], external=(0,), pool=ThreadPool(executor, 2))
+    choice = Settled((False, 1), (True, 1), (False, 1))
+    runner = TableRunner(table, choice)
+    for _ in range(3):
+        runner.run((sleep.ctypes.data,))
+    assert choice.portions == []
+    assert choice.stood_for == 3
