@@ -185,7 +185,7 @@ class Tilings:
 
 
 def _of_any_buffers(contraction: Contraction) -> Contraction:
-    """The contraction without the names of its buffers, which no tiling depends on."""
+    """The contraction without its buffers and where they begin, on which no tiling depends."""
     left, right = map(_of_any_buffer, (contraction.left, contraction.right))
     return replace(contraction, left=left, right=right)
 
@@ -193,8 +193,8 @@ def _of_any_buffers(contraction: Contraction) -> Contraction:
 def _of_any_buffer(access: MatrixAccess) -> MatrixAccess:
     indices = access.indices
     if indices is not None:
-        indices = replace(indices, buffer="")
-    return replace(access, buffer="", indices=indices)
+        indices = replace(indices, buffer="", offset=0)
+    return replace(access, buffer="", offset=0, indices=indices)
 
 
 def rows_of_share(contraction: Contraction, threads: int) -> int | None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from bisect import insort_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 
 from graphc.kernels.loops.language.source import Storage
 from graphc.kernels.machine import MACHINE
@@ -69,17 +71,18 @@ def plan_arena(ranges: Sequence[LiveRange], threads: int = 1) -> Arena:
     """
     nbytes = sum(_place_bytes(live.storage.nbytes) for live in ranges)
     reuses = threads == 1 or nbytes > NO_REUSE_BYTES
+    # By their beginnings.
     placed: list[tuple[int, int, LiveRange]] = []
     offsets: dict[Storage, int] = {}
     for live in sorted(ranges, key=lambda r: (-r.storage.nbytes, r.first)):
         size = _place_bytes(live.storage.nbytes)
         offset = 0
-        for start, end, other in sorted(placed, key=lambda item: item[0]):
+        for start, end, other in placed:
             if not reuses or live.overlaps(other):
                 if start - offset >= size:
                     break
                 offset = max(offset, end)
-        placed.append((offset, offset + size, live))
+        insort_right(placed, (offset, offset + size, live), key=itemgetter(0))
         offsets[live.storage] = offset
     return Arena(tuple(ranges), offsets, max((end for _, end, _ in placed), default=0))
 

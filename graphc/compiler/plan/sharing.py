@@ -151,10 +151,13 @@ class _Conflicts:
         # also when both are shared. As numbers, since a long step asks for many of them.
         self._before = [0] * len(sources)
         self._beyond_own_rows = [0] * len(sources)
-        for earlier, later in self._candidates():
-            conflict, beyond_own_rows = self._conflict(earlier, later)
-            self._before[later] |= conflict << earlier
-            self._beyond_own_rows[later] |= beyond_own_rows << earlier
+        for earlier, later in self._awaited_checks():
+            self._before[later] |= 1 << earlier
+            self._beyond_own_rows[later] |= 1 << earlier
+        for earlier, later, in_own_rows in self._meetings():
+            self._before[later] |= 1 << earlier
+            if not in_own_rows:
+                self._beyond_own_rows[later] |= 1 << earlier
 
     def barriers(self, shared: Sequence[bool]) -> list[bool]:
         """For each kernel whether all threads must have finished those before it.
@@ -176,35 +179,34 @@ class _Conflicts:
             flags.append(meets)
         return flags
 
-    def _candidates(self) -> set[tuple[int, int]]:
-        """Pairs of kernels, in their order, that may have a conflict."""
+    def _meetings(self) -> Iterator[tuple[int, int, bool]]:
+        """Two kernels in their order, for each memory that one writes and both touch, and whether
+        a thread that shares both touches it in its own rows alone."""
         users: dict[Storage, list[int]] = {}
+        writers: dict[Storage, list[int]] = {}
         for number, source in enumerate(self._sources):
             for storage in source.arguments:
                 users.setdefault(storage, []).append(number)
-        found: set[tuple[int, int]] = set()
+                if storage in source.writes:
+                    writers.setdefault(storage, []).append(number)
         for one, other in _overlapping_pairs(users, self._arena):
-            for storage, beside in ((one, other), (other, one)):
-                writers = (n for n in users[storage] if storage in self._sources[n].writes)
-                found |= {(min(w, n), max(w, n)) for w in writers for n in users[beside] if w != n}
-        checks = (n for n, source in enumerate(self._sources) if source.can_stop)
-        found |= {(check, n) for check in checks for n in range(check + 1, len(self._sources))}
-        return found
+            for storage, beside in {(one, other), (other, one)}:
+                for writer in writers.get(storage, ()):
+                    for user in users[beside]:
+                        if user != writer:
+                            earlier, later = sorted((writer, user))
+                            yield earlier, later, one is other and self._is_own(one, earlier, later)
 
-    def _conflict(self, earlier: int, later: int) -> tuple[bool, bool]:
-        """Whether there is memory that one writes and both touch, and whether any of it may be
-        touched by different threads when both kernels are shared."""
-        first, second = self._sources[earlier], self._sources[later]
-        if first.can_stop and self._must_await(first, second):
-            return True, True
-        own = _common_rows(first, second)
-        overlapping = [
-            one is other and one in own
-            for one in first.arguments
-            for other in second.arguments
-            if (one in first.writes or other in second.writes) and _overlap(one, other, self._arena)
-        ]
-        return bool(overlapping), not all(overlapping)
+    def _is_own(self, storage: Storage, earlier: int, later: int) -> bool:
+        return storage in _common_rows(self._sources[earlier], self._sources[later])
+
+    def _awaited_checks(self) -> Iterator[tuple[int, int]]:
+        """Checks of indices, each with the kernels that wait for it."""
+        for number, check in enumerate(self._sources):
+            if check.can_stop:
+                for later in range(number + 1, len(self._sources)):
+                    if self._must_await(check, self._sources[later]):
+                        yield number, later
 
     def _must_await(self, check: KernelSource, later: KernelSource) -> bool:
         lasting = (storage not in self._arena.offsets for storage in later.writes)
@@ -236,13 +238,3 @@ def _overlapping_pairs(
             if arena.offsets[other] >= arena.offsets[one] + one.nbytes:
                 break
             yield one, other
-
-
-def _overlap(one: Storage, other: Storage, arena: Arena) -> bool:
-    """Whether the two share memory: temporaries may stand at the same place of the arena."""
-    if one is other:
-        return True
-    if one not in arena.offsets or other not in arena.offsets:
-        return False
-    start, other_start = arena.offsets[one], arena.offsets[other]
-    return start < other_start + other.nbytes and other_start < start + one.nbytes
