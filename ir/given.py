@@ -66,12 +66,13 @@ def is_one_of(value: object, choices: Collection[str]) -> bool:
 
 
 def as_path(value: Any) -> str:
-    """A path as text. Raises TypeError for what is none."""
-    if isinstance(value, str | os.PathLike):
-        path = os.fspath(value)
-        if isinstance(path, str):
-            return path
-    raise TypeError(f"a path expected, not {shown(value)}")
+    """A path as text. Raises TypeError for what is none, ValueError where it holds a zero byte."""
+    if not isinstance(value, str | bytes | os.PathLike):
+        raise TypeError(f"a path expected, not {shown(value)}")
+    path = os.fsdecode(value)
+    if "\0" in path:
+        raise ValueError(f"a path has no zero byte, as {shown(path)} has")
+    return path
 
 
 def as_array(value: Any) -> Array:

@@ -6,7 +6,6 @@ import json
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,9 @@ import safetensors.numpy
 
 from graphc.errors import VariableError
 from graphc.files.whole_file import write_whole
+from graphc.ir.given import as_integer, as_path
 from graphc.ir.types import DType, bool_, f32, f64, i32, i64, u8
+from graphc.kernels.host.regular_file import open_regular
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -26,7 +27,11 @@ DTYPES: Mapping[str, DType] = {
 
 # Under this name the metadata lists, as JSON, the tensors that are no values of states.
 ARRAYS = "graphc.arrays"
+# What the format has in every file: the length of its header, metadata in it, and the greatest
+# header that is read.
 _LENGTH_BYTES = 8
+METADATA = "__metadata__"
+MOST_HEADER_BYTES = 100_000_000
 
 # A message names so many values and counts the others.
 MOST_NAMES_SHOWN = 12
@@ -89,12 +94,11 @@ def read_values(path: str | os.PathLike[str]) -> dict[str, StoredValue]:
 def read_file(path: str | os.PathLike[str]) -> StoredFile:
     """What the file holds. Raises OSError where it cannot be read, VariableError where it is no
     safetensors file, and where it lacks what its metadata lists."""
-    data = Path(path).read_bytes()
+    data = _contents(path)
     try:
         found = safetensors.deserialize(data)
     except safetensors.SafetensorError as error:
-        problem = f"{shown_path(path)} is no safetensors file: {escaped(str(error))}"
-        raise VariableError(problem) from None
+        raise _no_safetensors(path, escaped(str(error))) from None
     values = {
         name: StoredValue(name, str(each["dtype"]), tuple(each["shape"]), each["data"])
         for name, each in found
@@ -108,12 +112,41 @@ def read_file(path: str | os.PathLike[str]) -> StoredFile:
     return StoredFile(values, arrays, metadata)
 
 
+def _contents(path: str | os.PathLike[str]) -> bytes:
+    """All of the file, which is read only if it is as long as its header says."""
+    with open_regular(as_path(path)) as file:
+        size = os.fstat(file.fileno()).st_size
+        start = file.read(_LENGTH_BYTES)
+        length = int.from_bytes(start, "little")
+        if length > min(size - _LENGTH_BYTES, MOST_HEADER_BYTES):
+            raise _no_safetensors(path, f"a header of {length} bytes, and the file has {size}")
+        header = file.read(length)
+        end = _LENGTH_BYTES + length + _data_bytes(header)
+        if end != size:
+            raise _no_safetensors(path, f"{end} bytes expected by its header, and it has {size}")
+        return start + header + file.read(size)
+
+
+def _data_bytes(header: bytes) -> int:
+    """How many bytes follow the header; 0 for one that cannot be read, which is refused later."""
+    try:
+        entries = json.loads(header)
+        ends = [each["data_offsets"][1] for name, each in entries.items() if name != METADATA]
+        return max(map(as_integer, ends), default=0)
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        return 0
+
+
+def _no_safetensors(path: str | os.PathLike[str], problem: str) -> VariableError:
+    return VariableError(f"{shown_path(path)} is no safetensors file: {problem}")
+
+
 def _metadata(data: bytes) -> dict[str, str]:
     """That of a file which safetensors has read: texts by name. The header, which is JSON, begins
     with its length."""
     length = int.from_bytes(data[:_LENGTH_BYTES], "little")
     header = json.loads(data[_LENGTH_BYTES : _LENGTH_BYTES + length])
-    return dict(header.get("__metadata__") or {})
+    return dict(header.get(METADATA) or {})
 
 
 def escaped(text: str) -> str:

@@ -12,7 +12,10 @@ import errno
 import os
 import stat
 from collections.abc import Iterator
+from io import RawIOBase
 from pathlib import Path
+
+from graphc.ir.given import as_path
 
 try:
     import fcntl
@@ -43,12 +46,10 @@ def write_whole(path: str | os.PathLike[str], data: bytes) -> None:
     )
     try:
         # Closing gives up the lock: after the renaming.
-        with open(descriptor, "wb") as file:
+        with open(descriptor, "wb", buffering=0) as file:
             if old is not None:
                 _take_over(file.fileno(), target, old)
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+            _put(file, data, target)
             if fcntl is not None:
                 os.replace(partial, target)
         if fcntl is None:
@@ -58,6 +59,17 @@ def write_whole(path: str | os.PathLike[str], data: bytes) -> None:
             os.unlink(partial)
         raise
     _flush_folder(target.parent)
+
+
+def _put(file: RawIOBase, data: bytes, target: Path) -> None:
+    """Has the data on disk. The OSError of a full disk names the file that was to be written."""
+    left = memoryview(data)
+    try:
+        while left:
+            left = left[file.write(left) or 0 :]
+        os.fsync(file.fileno())
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(target)) from None
 
 
 def check_writable(path: str | os.PathLike[str]) -> None:
@@ -77,7 +89,7 @@ def check_folder(folder: str | os.PathLike[str]) -> None:
 
 def _target(path: str | os.PathLike[str]) -> tuple[Path, os.stat_result | None]:
     """The file to replace, which is no link, and its status; None where there is no such file."""
-    given = os.fsdecode(path)
+    given = as_path(path)
     if not os.path.basename(given):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), given)
     target = Path(os.path.realpath(given))

@@ -30,6 +30,7 @@ from graphc.kernels.host.cache_entry import (
     files_digest,
 )
 from graphc.kernels.host.forks import IMPORTS
+from graphc.kernels.host.regular_file import open_regular
 from graphc.kernels.host.settings import SettingError
 
 if TYPE_CHECKING:
@@ -167,12 +168,8 @@ def check_owner(found: os.stat_result) -> None:
 def _read(path: Path) -> bytes:
     """The whole file. Raises OSError, or RefusedError, before a byte is read, for what is no file,
     for one that others may have written, and for one that is larger than entries get."""
-    # O_NONBLOCK: a pipe in the place of a file would be waited for.
-    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-    with open(os.open(path, flags), "rb") as file:
+    with open_regular(path) as file:
         found = os.fstat(file.fileno())
-        if not stat.S_ISREG(found.st_mode):
-            raise RefusedError("no regular file")
         check_owner(found)
         if found.st_size > LARGEST_ENTRY_BYTES:
             raise RefusedError(f"{found.st_size:,} bytes, more than an entry may have")

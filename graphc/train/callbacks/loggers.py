@@ -5,14 +5,18 @@ from __future__ import annotations
 import csv
 import io
 import os
+import stat
 import time
 import warnings
 from collections.abc import Sequence
-from typing import Any, TextIO
+from io import FileIO
+from typing import Any
 
 from graphc.errors import missing_extra
+from graphc.files.whole_file import NEW_FILE_MODE
 from graphc.ir.flags import checks_flags
 from graphc.ir.given import as_path
+from graphc.kernels.host.regular_file import open_regular
 from graphc.train.callbacks.callback import Callback, Logs
 from graphc.train.callbacks.logged import EPOCH
 from graphc.train.callbacks.plots import plot_curves
@@ -25,25 +29,31 @@ class CSVLogger(Callback):
 
     append: rows are added to a file of the same columns, as when training goes on; a last line that
     has no end, which a killed process leaves, is removed with a warning. Training does not begin,
-    with OSError or ValueError, when the file cannot be written or its columns are others: then it
-    stays as it was.
+    with OSError or ValueError, when the file cannot be written or its columns are others. Until it
+    has begun the file stays as it was.
     """
 
     @checks_flags
     def __init__(self, path: str | os.PathLike[str], append: bool = False) -> None:
         self.path = as_path(path)
         self.append = append
-        self._file: TextIO | None = None
+        self._file: FileIO | None = None
         self._columns: list[str] = []
+        # Of what the file has, so many bytes stay.
+        self._kept = 0
+        self._is_begun = False
 
     def on_train_begin(self) -> None:
         wanted = [EPOCH, *self.model.logged_names]
-        found = _columns_to_go_on(self.path, wanted) if self.append else []
+        found, self._kept = _columns_to_go_on(self.path, wanted) if self.append else ([], 0)
         self._columns = found or wanted
-        # newline="": the csv module writes line ends itself.
-        self._file = open(self.path, "a" if found else "w", newline="", encoding="utf-8")  # noqa: SIM115
-        if not found:
-            self._write(self._columns)
+        self._file = _opened(self.path)
+        self._is_begun = False
+
+    def on_epoch_begin(self, epoch: int) -> None:
+        # Not before: another callback may refuse the training, and the file stays as it was.
+        if not self._is_begun:
+            self._begin()
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
         row = {EPOCH: epoch, **logs}
@@ -54,35 +64,53 @@ class CSVLogger(Callback):
             self._file.close()
             self._file = None
 
+    def _begin(self) -> None:
+        assert self._file is not None
+        self._is_begun = True
+        if stat.S_ISREG(os.fstat(self._file.fileno()).st_mode):
+            self._file.truncate(self._kept)
+        if not self._kept:
+            self._write(self._columns)
+
     def _write(self, row: Sequence[object]) -> None:
         assert self._file is not None
-        self._file.write(_line(row))
-        self._file.flush()
+        left = memoryview(_line(row).encode())
+        while left:
+            left = left[self._file.write(left) or 0 :]
 
 
-def _columns_to_go_on(path: str, wanted: Sequence[str]) -> list[str]:
-    """The columns of a CSV file to which rows may now be added; none where it has no row.
+def _opened(path: str) -> FileIO:
+    """The file, at whose end is written; it is made unless it is there. A pipe that nobody reads is
+    not waited for (OSError)."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0)
+    no_waiting = getattr(os, "O_NONBLOCK", 0)
+    descriptor = os.open(path, flags | getattr(os, "O_CLOEXEC", 0) | no_waiting, NEW_FILE_MODE)
+    if no_waiting:
+        os.set_blocking(descriptor, True)
+    return FileIO(descriptor, "a")
 
-    Raises ValueError, with the file as it was, for other columns than those wanted, in any order.
+
+def _columns_to_go_on(path: str, wanted: Sequence[str]) -> tuple[list[str], int]:
+    """The columns of a CSV file to which rows may now be added, none where it has no row, and how
+    many bytes of it are whole lines.
+
+    Raises ValueError for other columns than those wanted, in any order.
     """
     if not os.path.exists(path):
-        return []
-    with open(path, "r+b") as file:
+        return [], 0
+    with open_regular(path) as file:
         content = file.read()
-        end = content.rfind(b"\n") + 1
-        whole, torn = (part.decode(errors="replace") for part in (content[:end], content[end:]))
-        columns = next(csv.reader(whole.splitlines()), [])
-        # A first line that has no end is a torn one only if it begins as it would.
-        is_own = sorted(columns) == sorted(wanted) if columns else _line(wanted).startswith(torn)
-        if not is_own:
-            found = columns or next(csv.reader([torn]))
-            raise ValueError(f"{path} has the columns {found}, not {list(wanted)}")
-        if torn:
-            warnings.warn(
-                f"{path}: its last line, {torn!r}, has no end and is removed", stacklevel=2
-            )
-            file.truncate(end)
-    return columns
+    end = content.rfind(b"\n") + 1
+    whole, torn = (part.decode(errors="replace") for part in (content[:end], content[end:]))
+    columns = next(csv.reader(whole.splitlines()), [])
+    # A first line that has no end is a torn one only if it begins as it would.
+    is_own = sorted(columns) == sorted(wanted) if columns else _line(wanted).startswith(torn)
+    if not is_own:
+        found = columns or next(csv.reader([torn]))
+        raise ValueError(f"{path} has the columns {found}, not {list(wanted)}")
+    if torn:
+        warnings.warn(f"{path}: its last line, {torn!r}, has no end and is removed", stacklevel=2)
+    return columns, end if columns else 0
 
 
 def _line(row: Sequence[object]) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from graphc.errors import DataError
+from graphc.kernels.host.regular_file import open_regular
 from graphc.train.data.sequences import BucketedBatches, pad_sequences, timeseries_windows
 from graphc.train.data.texts import TextVectorization
 
@@ -62,7 +63,8 @@ def read_idx(path: PathLike) -> Array:
 
 
 def _contents(path: PathLike) -> bytes:
-    data = Path(path).read_bytes()
+    with open_regular(path) as file:
+        data = file.read()
     if not data.startswith(GZIP_MAGIC):
         return data
     try:

@@ -2,8 +2,10 @@
 
 import contextlib
 import csv
+import os
 import struct
 import sys
+import warnings
 
 import numpy as np
 import pytest
@@ -162,3 +164,41 @@ def test_missing_library_names_the_extra(monkeypatch, tmp_path, module, use):
     monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(MissingExtraError, match=r"pip install '\.\[(plot|tensorboard)\]'"):
         use(tmp_path)
+
+
+class _Refusal(gc.callbacks.Callback):
+    def on_train_begin(self):
+        raise OSError("refused")
+
+
+@pytest.mark.parametrize("append", [False, True])
+def test_csv_stays_as_it_was_when_training_is_refused(model, tmp_path, append):
+    path = tmp_path / "log.csv"
+    path.write_text("epoch,loss\n0,1.0\n1,")
+    logger = CSVLogger(path, append=append)
+    with pytest.raises(OSError, match="refused"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model.fit(X, Y, callbacks=[logger, _Refusal()])
+    assert path.read_text() == "epoch,loss\n0,1.0\n1,"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
+def test_csv_goes_to_a_pipe_that_somebody_reads(model, tmp_path):
+    pipe = tmp_path / "log.csv"
+    os.mkfifo(pipe)
+    for append in (False, True):
+        with pytest.raises(OSError, match="log"):
+            model.fit(X, Y, callbacks=[CSVLogger(pipe, append=append)])
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    model.fit(X, Y, epochs=2, callbacks=[CSVLogger(pipe)])
+    assert os.read(reader, 1000).decode().splitlines()[0] == "epoch,loss"
+    os.close(reader)
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no full device here")
+def test_csv_on_a_full_disk_is_given_up_once(model, capsys):
+    logger = CSVLogger("/dev/full")
+    with pytest.raises(OSError, match="No space left") as caught:
+        model.fit(X, Y, callbacks=[logger], verbose=0)
+    assert not getattr(caught.value, "__notes__", [])
+    assert logger._file is None
