@@ -22,12 +22,12 @@ import numpy as np
 from benchmarks.measure import Repeated, interleaved_medians, seconds_each, write_json
 from graphc.kernels.loops.language.expressions import Element, Name
 from graphc.kernels.loops.language.statements import Block, assigned, printed
-from graphc.kernels.native.jit import KernelCompiler
+from graphc.kernels.native.jit.kernel_compiler import KernelCompiler
 from graphc.kernels.native.llvm import CompiledKernel
 from graphc.kernels.products.contraction import Contraction, MatrixAccess, Tiling
 from graphc.kernels.products.microkernels.microkernel import microkernel
-from graphc.kernels.products.tile_source import contraction_source
-from graphc.kernels.products.tiling import choose_tiling
+from graphc.kernels.products.tiles.tile_source import contraction_source
+from graphc.kernels.products.tilings.tiling import choose_tiling
 
 NUMPY_DTYPES: dict[str, type[np.floating]] = {"f32": np.float32, "f64": np.float64}
 ROUNDS = 9

@@ -78,7 +78,7 @@ class TorchWriter:
     """A process that writes when it is asked to."""
 
     def __init__(self, python: str, tokens: int, threads: int) -> None:
-        command = [python, "-m", "benchmarks.peers.torch_generation", str(tokens), str(threads)]
+        command = [python, "-m", "benchmarks.peers.in_torch.generation", str(tokens), str(threads)]
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )

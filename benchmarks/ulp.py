@@ -27,7 +27,7 @@ from scipy import special
 import graphc as gc
 from benchmarks.measure import print_table, write_json
 from graphc.ir.ops.elementwise import elementwise
-from graphc.kernels.native.jit import KernelCompiler
+from graphc.kernels.native.jit.kernel_compiler import KernelCompiler
 from graphc.kernels.native.llvm import CompiledKernel
 
 INPUTS = 2**32

@@ -23,7 +23,7 @@ import numpy as np
 
 from benchmarks.measure import print_table, write_json
 from benchmarks.ulp import CHUNK, array_function, compile_unary
-from graphc.kernels.native.jit import KernelCompiler
+from graphc.kernels.native.jit.kernel_compiler import KernelCompiler
 
 # mpmath takes tens to hundreds of microseconds a value.
 MULTIPLE_PRECISION_STRIDE = 128

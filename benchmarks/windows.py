@@ -208,7 +208,7 @@ def torch_answers(
         for (source, _), of_program, arrays in zip(paths, problems, values, strict=True):
             described = json.dumps([asdict(problem) for problem in of_program])
             np.savez(source, problems=np.array(described), **arrays)
-        script = ROOT / "benchmarks" / "peers" / "torch_windows.py"
+        script = ROOT / "benchmarks" / "peers" / "in_torch" / "windows.py"
         listed = [str(path) for pair in paths for path in pair]
         subprocess.run([str(PEERS_PYTHON), str(script), *listed], check=True)
         return [_arrays_in(target) for _, target in paths]

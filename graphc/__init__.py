@@ -124,7 +124,7 @@ from graphc.ir.functions.spatial.resizing import pixel_shuffle, pixel_unshuffle,
 from graphc.ir.functions.spatial.sliding_windows import sliding_window_view
 from graphc.ir.functions.truth import logical_and, logical_not, logical_or, logical_xor
 from graphc.ir.graph import Node
-from graphc.ir.op import Op
+from graphc.ir.nodes.op import Op
 from graphc.ir.ops.elementwise.activations import mish, silu, softsign
 from graphc.ir.ops.elementwise.bitwise import left_shift, right_shift
 from graphc.ir.ops.elementwise.elementwise import absolute as abs

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from graphc.ir.location import Location
+from graphc.ir.nodes.location import Location
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from graphc.ir.arguments.given import as_integer, shown
 from graphc.ir.errors import ShapeError
-from graphc.ir.given import as_integer, shown
 from graphc.ir.lazy import Lazy
 
 # A product of names, sorted; () is 1. A polynomial has a factor other than 0 for each.

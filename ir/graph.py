@@ -12,14 +12,14 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from graphc.ir.attributes import Literal
+from graphc.ir.arguments.given import as_array, shown
 from graphc.ir.dims import Dim
 from graphc.ir.errors import DTypeError, ForeignTensorError, GraphError, ShapeError
 from graphc.ir.functions.as_numpy import node_functions as functions_of_nodes
-from graphc.ir.given import as_array, shown
-from graphc.ir.location import Location, callers_location, located, name_is_taken
-from graphc.ir.op import LONE_BOOL, Array, GraphOfNodes, Op
-from graphc.ir.op import Node as Node
+from graphc.ir.nodes.attributes import Literal
+from graphc.ir.nodes.location import Location, callers_location, located, name_is_taken
+from graphc.ir.nodes.op import LONE_BOOL, Array, GraphOfNodes, Op
+from graphc.ir.nodes.op import Node as Node
 from graphc.ir.ops import leaf
 from graphc.ir.types import DType, Shape, as_dtype, bool_, f32, f64, static_shape
 

@@ -11,8 +11,8 @@ import numpy as np
 from graphc.ir.dims import Extent
 from graphc.ir.errors import GraphError
 from graphc.ir.graph import Node, Program, topological
-from graphc.ir.lowering import Region
-from graphc.ir.op import Array
+from graphc.ir.nodes.lowering import Region
+from graphc.ir.nodes.op import Array
 from graphc.ir.ops import leaf
 from graphc.ir.ops.movement.indexed import as_given
 from graphc.ir.ops.region import Steps

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from graphc.ir.arguments.given import as_integer, is_tensor, shown
 from graphc.ir.dims import Dim, Extent
 from graphc.ir.errors import DTypeError, ShapeError
-from graphc.ir.given import as_integer, is_tensor, shown
 from graphc.ir.lazy import Lazy
 
 

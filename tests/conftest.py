@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from graphc.ir.operators.operators import Operators
+from graphc.ir.nodes.operators.operators import Operators
 from tests.browser import browser, open_page
 
 # One browser a worker: a second one in the same process would not start.

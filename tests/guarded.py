@@ -18,7 +18,7 @@ from graphc.compiler.load.compiled import CompiledProgram
 from graphc.compiler.load.executable import Buffer, BufferRole
 from graphc.compiler.load.kernel_code import KernelCode
 from graphc.compiler.load.native import LoadedProgram
-from graphc.ir.op import Array
+from graphc.ir.nodes.op import Array
 
 PAGE = mmap.PAGESIZE
 NO_ACCESS, READ_ONLY, READ_WRITE = 0, 1, 3

@@ -12,7 +12,7 @@ import numpy as np
 from graphc.ir.derive.autodiff import gradients
 from graphc.ir.functions import build
 from graphc.ir.graph import Graph, Node, Program, topological
-from graphc.ir.op import Array
+from graphc.ir.nodes.op import Array
 from graphc.ir.ops import composite, leaf, windows
 from graphc.ir.ops.elementwise import elementwise as ops
 from graphc.ir.types import DType, f32, f64

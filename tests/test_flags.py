@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import graphc as gc
-from graphc.ir.flags import is_flag
+from graphc.ir.arguments.flags import is_flag
 
 MODULES = (
     gc,

@@ -14,7 +14,7 @@ import pytest
 
 import graphc as gc
 from graphc.instead import INSTEAD, INSTEAD_IN
-from graphc.ir.op import Op
+from graphc.ir.nodes.op import Op
 from graphc.ir.ops.elementwise import elementwise as ops
 
 ROOT = Path(__file__).parent.parent

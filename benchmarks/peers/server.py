@@ -44,28 +44,28 @@ def load(system: str, threads: int) -> tuple[str, Prepare]:
 
             return "numpy", numpy_step
         case "torch" | "torch-compile":
-            from benchmarks.peers import torch_peer
+            from benchmarks.peers.in_torch.peer import compiled_step, eager_step, set_threads
 
-            torch_peer.set_threads(threads)
-            compiled = system == "torch-compile"
-            return "torch", torch_peer.compiled_step if compiled else torch_peer.eager_step
+            set_threads(threads)
+            return "torch", compiled_step if system == "torch-compile" else eager_step
         case "jax" | "jax-scan":
-            from benchmarks.peers import jax_peer
+            from benchmarks.peers.in_jax.peer import called_step, scanned_step
 
-            return "jax", jax_peer.scanned_step if system == "jax-scan" else jax_peer.called_step
+            return "jax", scanned_step if system == "jax-scan" else called_step
         case "pytensor":
             from benchmarks.peers.pytensor_peer import pytensor_step
 
             return "pytensor", pytensor_step
         case "torch-predict" | "torch-compile-predict":
-            from benchmarks.peers import torch_peer, torch_prediction
+            from benchmarks.peers.in_torch import prediction
+            from benchmarks.peers.in_torch.peer import set_threads
 
-            torch_peer.set_threads(threads)
+            set_threads(threads)
             if system == "torch-predict":
-                return "torch", torch_prediction.eager_prediction
-            return "torch", torch_prediction.compiled_prediction
+                return "torch", prediction.eager_prediction
+            return "torch", prediction.compiled_prediction
         case "jax-predict":
-            from benchmarks.peers.jax_prediction import jax_prediction
+            from benchmarks.peers.in_jax.prediction import jax_prediction
 
             return "jax", jax_prediction
         case "onnxruntime-predict":

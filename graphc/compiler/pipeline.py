@@ -28,13 +28,13 @@ from graphc.ir.graph import Node, Program
 from graphc.ir.programs.guard import guard_indices
 from graphc.ir.programs.lower import deeply, expand_composites, specialize, with_bodies
 from graphc.ir.programs.verify import verify
-from graphc.ir.rewriting.loop_rules import simplify_loops
+from graphc.ir.rewriting.loops.rules import simplify_loops
 from graphc.ir.rewriting.rewrite import Firing, rewrite
 from graphc.ir.rewriting.row_updates import update_rows
 from graphc.ir.rewriting.simplify import simplify
 from graphc.ir.rewriting.simplify import simplify_primitives as simplified_primitives
 from graphc.kernels.groups.group import Group, RegionGroup
-from graphc.kernels.products.tiling import Tilings
+from graphc.kernels.products.tilings.tiling import Tilings
 
 
 @dataclass(frozen=True, eq=False)

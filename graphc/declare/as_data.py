@@ -13,9 +13,9 @@ from graphc.declare.init import Extents, Given, Initializer
 from graphc.declare.optim import Optimizer
 from graphc.errors import VariableError
 from graphc.files.plain_data import Part
-from graphc.ir.given import is_tensor, shown
+from graphc.ir.arguments.given import is_tensor, shown
 from graphc.ir.graph import Node
-from graphc.ir.op import Array
+from graphc.ir.nodes.op import Array
 from graphc.ir.types import DType
 
 OPTIMIZERS: Mapping[str, type[Optimizer]] = {

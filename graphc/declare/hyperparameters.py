@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from graphc.errors import DataError
-from graphc.ir.given import as_integer
+from graphc.ir.arguments.given import as_integer
 from graphc.ir.types import DType
 
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from graphc.declare.hyperparameters import check_number
 from graphc.errors import ShapeError
-from graphc.ir.given import as_array, as_number, is_one_of, shown
+from graphc.ir.arguments.given import as_array, as_number, is_one_of, shown
 from graphc.ir.types import DType
 
 __all__ = [

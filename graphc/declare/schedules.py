@@ -13,8 +13,8 @@ from itertools import pairwise
 from typing import Literal
 
 from graphc.declare.hyperparameters import check_number
-from graphc.ir.flags import checks_flags
-from graphc.ir.given import as_integer, is_one_of, shown
+from graphc.ir.arguments.flags import checks_flags
+from graphc.ir.arguments.given import as_integer, is_one_of, shown
 from graphc.ir.types import each_of
 
 __all__ = [

@@ -11,8 +11,8 @@ from graphc.drawing.labels import is_scalar_constant, symbol, value_lines
 from graphc.drawing.layers import layers_of, parts_of
 from graphc.drawing.values import Values
 from graphc.ir.graph import Node, Program
-from graphc.ir.location import Location
-from graphc.ir.op import Array
+from graphc.ir.nodes.location import Location
+from graphc.ir.nodes.op import Array
 from graphc.ir.ops import leaf
 from graphc.kernels.nests.node_kinds import is_view
 

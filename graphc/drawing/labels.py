@@ -7,8 +7,8 @@ import re
 import numpy as np
 
 from graphc.ir.graph import Node
-from graphc.ir.lowering import Scalar
-from graphc.ir.op import Array
+from graphc.ir.nodes.lowering import Scalar
+from graphc.ir.nodes.op import Array
 from graphc.ir.ops import leaf
 from graphc.kernels.nests.names import label
 

@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterable, Mapping
 
 from graphc.drawing.boxes import Part
 from graphc.ir.graph import Node, Program, topological
-from graphc.ir.location import Location
+from graphc.ir.nodes.location import Location
 from graphc.ir.ops import leaf
 
 # A file, and the name of a function in it.

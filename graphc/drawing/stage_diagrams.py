@@ -20,7 +20,7 @@ from graphc.functions.random_inputs import random_inputs
 from graphc.functions.variants import as_function, check_extents, options_of
 from graphc.inspect.stage import Stage
 from graphc.ir.graph import Node, Program
-from graphc.ir.op import Array
+from graphc.ir.nodes.op import Array
 from graphc.ir.programs.lower import specialize
 
 STAGES = (Stage.DECLARED, Stage.BACKWARD, Stage.SIMPLIFIED, Stage.FUSED, Stage.PLAN)

@@ -10,7 +10,7 @@ import numpy as np
 from graphc.ir.derive.autodiff import vector_jacobian_product
 from graphc.ir.errors import GraphError
 from graphc.ir.graph import Graph, Node, Program, topological
-from graphc.ir.op import Array
+from graphc.ir.nodes.op import Array
 from graphc.ir.ops import leaf
 from graphc.ir.reference import evaluate
 from graphc.ir.types import TupleType

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from graphc.errors import ModelFileError
-from graphc.ir.given import shown
+from graphc.ir.arguments.given import shown
 
 
 @dataclass(frozen=True)

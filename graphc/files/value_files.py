@@ -14,7 +14,7 @@ import safetensors.numpy
 
 from graphc.errors import VariableError
 from graphc.files.whole_file import write_whole
-from graphc.ir.given import as_integer, as_path
+from graphc.ir.arguments.given import as_integer, as_path
 from graphc.ir.types import DType, bool_, f32, f64, i32, i64, u8
 from graphc.kernels.host.regular_file import open_regular
 

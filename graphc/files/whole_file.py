@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from io import RawIOBase
 from pathlib import Path
 
-from graphc.ir.given import as_path
+from graphc.ir.arguments.given import as_path
 
 try:
     import fcntl

@@ -10,11 +10,11 @@ import numpy as np
 
 from graphc.declare.graphs.variables import converts
 from graphc.errors import DataError, DTypeError, GraphError
+from graphc.ir.arguments.given import as_array
 from graphc.ir.dims import Dim, bindings_of
-from graphc.ir.given import as_array
 from graphc.ir.graph import Node, check_fits, topological
-from graphc.ir.location import located
-from graphc.ir.lowering import View
+from graphc.ir.nodes.location import located
+from graphc.ir.nodes.lowering import View
 from graphc.ir.ops import leaf
 from graphc.ir.ops.elementwise import elementwise
 from graphc.ir.ops.movement.indexed import as_given

@@ -27,11 +27,11 @@ from graphc.functions.arrays import as_input, check_labels, misfit, solved_exten
 from graphc.functions.mode import Mode, check_options
 from graphc.functions.program import Updates, described, open_dimensions, program_of
 from graphc.functions.sizes import size_text, warn_of_many
+from graphc.ir.arguments.flags import checks_flags
+from graphc.ir.arguments.given import as_integer
 from graphc.ir.dims import Dim
-from graphc.ir.flags import checks_flags
-from graphc.ir.given import as_integer
 from graphc.ir.graph import Node
-from graphc.ir.op import Array
+from graphc.ir.nodes.op import Array
 from graphc.ir.programs.custom_vjp import without_custom_vjp
 from graphc.ir.programs.cut import cut_at_inputs
 from graphc.ir.reference import run_program

@@ -16,9 +16,9 @@ from graphc.declare.optim import LBFGS
 from graphc.errors import DataError, GraphError, missing_extra
 from graphc.functions.function import function
 from graphc.functions.mode import Mode
-from graphc.ir.given import check_tensors, shown
+from graphc.ir.arguments.given import check_tensors, shown
 from graphc.ir.graph import Node, topological
-from graphc.ir.location import callers_location, located
+from graphc.ir.nodes.location import callers_location, located
 from graphc.ir.ops import leaf
 from graphc.ir.types import each_of
 

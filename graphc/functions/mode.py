@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from graphc.declare.hyperparameters import as_count
-from graphc.ir.given import is_one_of, shown
+from graphc.ir.arguments.given import is_one_of, shown
 
 Mode = Literal["compiled", "reference"]
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from graphc.declare.graphs.forms import Nodes, listed
 from graphc.display.table import counted
+from graphc.ir.arguments.given import shown
 from graphc.ir.errors import ForeignTensorError, GraphError
-from graphc.ir.given import shown
 from graphc.ir.graph import Node, Program, is_among, topological
 from graphc.ir.ops import leaf
 from graphc.ir.programs.cut import needed_nodes

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from graphc.errors import ManySizesWarning
-from graphc.ir.location import warn_at_callers_line
+from graphc.ir.nodes.location import warn_at_callers_line
 
 # The size with which a function has many.
 MANY = 5

@@ -37,7 +37,7 @@ from graphc.kernels.native.cache import NO_ENTRY
 from graphc.kernels.nests.names import label
 from graphc.kernels.nests.node_kinds import matrix_axes
 from graphc.kernels.products.contraction import Tiling
-from graphc.kernels.products.tiling import Tilings
+from graphc.kernels.products.tilings.tiling import Tilings
 
 
 @dataclass(frozen=True, eq=False)

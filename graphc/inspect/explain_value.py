@@ -23,7 +23,7 @@ from graphc.inspect.explanation import TileChoice
 from graphc.inspect.stage_text import labels_of
 from graphc.inspect.wording import described, reason_of
 from graphc.ir.graph import Node
-from graphc.ir.lowering import Composite
+from graphc.ir.nodes.lowering import Composite
 from graphc.ir.ops import leaf
 from graphc.ir.text.parsing import value_labels
 from graphc.kernels.groups.group import ContractionGroup

@@ -21,8 +21,8 @@ from graphc.compiler.pipeline import (
 )
 from graphc.inspect.wording import described
 from graphc.ir.graph import Node, Program, is_among
-from graphc.ir.lowering import Scalar
-from graphc.ir.op import Array
+from graphc.ir.nodes.lowering import Scalar
+from graphc.ir.nodes.op import Array
 from graphc.ir.ops import leaf
 from graphc.ir.ops.region import start
 from graphc.ir.reference import evaluate, steps_of

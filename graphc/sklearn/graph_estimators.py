@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from graphc.declare.optim import Adam, Optimizer
-from graphc.ir.given import shown
+from graphc.ir.arguments.given import shown
 from graphc.ir.types import DType
 from graphc.sklearn.base import NetworkEstimator
 from graphc.sklearn.heads import Head

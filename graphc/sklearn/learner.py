@@ -16,10 +16,10 @@ from graphc.declare.optim import Optimizer
 from graphc.errors import ShapeError
 from graphc.functions.function import Function, function
 from graphc.functions.mode import Mode
+from graphc.ir.arguments.given import is_tensor, shown
 from graphc.ir.functions import build
-from graphc.ir.given import is_tensor, shown
 from graphc.ir.graph import Node
-from graphc.ir.location import located
+from graphc.ir.nodes.location import located
 from graphc.ir.ops.elementwise import elementwise as ops
 from graphc.ir.types import DType
 from graphc.sklearn.heads import Head

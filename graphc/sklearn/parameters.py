@@ -7,7 +7,7 @@ import numbers
 from collections.abc import Collection
 
 from graphc.declare.hyperparameters import check_number, integer_of
-from graphc.ir.given import check_flag, is_one_of, shown
+from graphc.ir.arguments.given import check_flag, is_one_of, shown
 
 
 def check_count(estimator: str, name: str, value: object) -> None:

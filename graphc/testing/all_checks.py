@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 
-from graphc.ir.given import shown
-from graphc.ir.lowering import Composite
-from graphc.ir.op import Op
+from graphc.ir.arguments.given import shown
+from graphc.ir.nodes.lowering import Composite
+from graphc.ir.nodes.op import Op
 from graphc.testing import checks
 from graphc.testing.cases import Case, ErrorCase, differentiable
 

@@ -12,7 +12,7 @@ import numpy as np
 from graphc.ir.derive.autodiff import gradients
 from graphc.ir.functions import build
 from graphc.ir.graph import Graph, Node, Program
-from graphc.ir.op import Array, Op
+from graphc.ir.nodes.op import Array, Op
 from graphc.ir.ops import OPS
 from graphc.ir.types import DType, as_dtype, bind_shape, f32, f64, static_shape
 

@@ -13,8 +13,8 @@ from graphc.compiler.options import Options
 from graphc.ir.derive.autodiff import gradients
 from graphc.ir.functions import build
 from graphc.ir.graph import Graph, Node, Program
-from graphc.ir.lowering import Composite
-from graphc.ir.op import Array
+from graphc.ir.nodes.lowering import Composite
+from graphc.ir.nodes.op import Array
 from graphc.ir.programs.lower import specialize
 from graphc.ir.reference import evaluate, run_program
 from graphc.ir.text.parsing import parse_program, print_program

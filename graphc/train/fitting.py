@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Literal
 
-from graphc.ir.given import is_one_of, shown
-from graphc.ir.op import Array
+from graphc.ir.arguments.given import is_one_of, shown
+from graphc.ir.nodes.op import Array
 from graphc.train.callbacks.callback import Callback, TrainedModel, check_callbacks
 from graphc.train.callbacks.logged import VALIDATION
 from graphc.train.callbacks.progress import Verbosity, make_reporter

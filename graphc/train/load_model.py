@@ -10,9 +10,9 @@ from graphc.declare.optim import Optimizer
 from graphc.errors import ModelFileError, VariableError
 from graphc.files.value_files import read_file, shown_path
 from graphc.functions.mode import Mode, check_options
-from graphc.ir.flags import checks_flags
-from graphc.ir.given import shown
-from graphc.ir.op import Op
+from graphc.ir.arguments.flags import checks_flags
+from graphc.ir.arguments.given import shown
+from graphc.ir.nodes.op import Op
 from graphc.train.files.model_file import read_model
 from graphc.train.model import Model
 from graphc.train.model_functions import HowToRun

@@ -17,7 +17,7 @@ from graphc.functions.function import Function
 from graphc.functions.mode import Mode, check_options
 from graphc.functions.program import Updates
 from graphc.inspect.summary import print_memory, print_summary
-from graphc.ir.flags import checks_flags
+from graphc.ir.arguments.flags import checks_flags
 from graphc.ir.graph import Node
 from graphc.train.callbacks.callback import Callback
 from graphc.train.callbacks.history import History

@@ -12,9 +12,9 @@ from graphc.ir.derive.steps import as_constant, steps_of_floats
 from graphc.ir.errors import GraphError, NotDifferentiableError
 from graphc.ir.functions import build
 from graphc.ir.graph import Node, depends_on, topological
-from graphc.ir.location import callers_location, located
-from graphc.ir.lowering import Region, Result
-from graphc.ir.op import NonDifferentiable, Stopped
+from graphc.ir.nodes.location import callers_location, located
+from graphc.ir.nodes.lowering import Region, Result
+from graphc.ir.nodes.op import NonDifferentiable, Stopped
 from graphc.ir.ops import region
 from graphc.ir.ops.movement import indexed, movement
 from graphc.ir.ops.reductions import reduce

@@ -12,8 +12,8 @@ from typing import Any
 from graphc.ir.derive.autodiff import vector_jacobian_product
 from graphc.ir.errors import GraphError
 from graphc.ir.graph import Graph, Node, Program, topological
-from graphc.ir.lowering import Composite, Scalar
-from graphc.ir.op import Op, Vjp
+from graphc.ir.nodes.lowering import Composite, Scalar
+from graphc.ir.nodes.op import Op, Vjp
 from graphc.ir.ops import OPS
 from graphc.ir.ops.custom import substituted
 from graphc.ir.programs.custom_vjp import formal_of

@@ -8,7 +8,7 @@ from graphc.ir.derive.autodiff import vector_jacobian_product
 from graphc.ir.errors import NotDifferentiableError
 from graphc.ir.functions.build import broadcast_to
 from graphc.ir.graph import Node, depends_on, topological
-from graphc.ir.location import callers_location, located
+from graphc.ir.nodes.location import callers_location, located
 from graphc.ir.programs.custom_vjp import formal_of
 
 

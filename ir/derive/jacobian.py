@@ -10,8 +10,8 @@ from graphc.ir.derive.forward import jacobian_vector_product
 from graphc.ir.errors import GraphError
 from graphc.ir.functions import build
 from graphc.ir.graph import Node, depends_on
-from graphc.ir.location import callers_location, located
-from graphc.ir.lowering import Scalar
+from graphc.ir.nodes.location import callers_location, located
+from graphc.ir.nodes.lowering import Scalar
 from graphc.ir.programs.batching import NoBatchingRuleError, batched
 from graphc.ir.programs.custom_vjp import formal_of
 from graphc.ir.types import TensorType

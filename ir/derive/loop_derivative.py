@@ -9,7 +9,7 @@ from typing import Any
 from graphc.ir.derive.steps import as_constant
 from graphc.ir.functions.build import broadcast_to
 from graphc.ir.graph import Graph, Node, Program, depends_on, topological
-from graphc.ir.lowering import LoopIndex, Scalar, View
+from graphc.ir.nodes.lowering import LoopIndex, Scalar, View
 from graphc.ir.ops import leaf, region
 from graphc.ir.programs.loops import CARRY, SLICE, VALUE, apply_scan, body_of, copy_values, unused
 from graphc.ir.rewriting.simplify import simplify

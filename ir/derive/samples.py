@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from graphc.ir.attributes import AXES, AXIS
 from graphc.ir.derive.autodiff import accumulate, sum_to_shape, vector_jacobian_product
 from graphc.ir.dims import Extent, quotient_of
 from graphc.ir.errors import GraphError
 from graphc.ir.functions import build
 from graphc.ir.graph import Node, depends_on, topological
-from graphc.ir.location import callers_location, located
-from graphc.ir.lowering import (
+from graphc.ir.nodes.attributes import AXES, AXIS
+from graphc.ir.nodes.location import callers_location, located
+from graphc.ir.nodes.lowering import (
     Assemble,
     Composite,
     Contract,

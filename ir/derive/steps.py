@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from graphc.ir.graph import Node
-from graphc.ir.lowering import Region
+from graphc.ir.nodes.lowering import Region
 from graphc.ir.ops.elementwise.elementwise import stop_gradient
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from graphc.ir.argument_checks import axis_of, problem_with
+from graphc.ir.arguments.checks import axis_of, problem_with
+from graphc.ir.arguments.given import check_tensors, is_one_of, shown
 from graphc.ir.dims import Dim
 from graphc.ir.errors import ShapeError
-from graphc.ir.given import check_tensors, is_one_of, shown
-from graphc.ir.op import Node
+from graphc.ir.nodes.op import Node
 from graphc.ir.ops.elementwise import elementwise as ops
 from graphc.ir.ops.elementwise import special
 

@@ -7,15 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from graphc.ir.argument_checks import problem_with
+from graphc.ir.arguments.checks import problem_with
+from graphc.ir.arguments.flags import checks_flags
+from graphc.ir.arguments.given import as_array, as_number, check_tensors, is_tensor
 from graphc.ir.dims import Extent
 from graphc.ir.errors import DTypeError, ShapeError
-from graphc.ir.flags import checks_flags
 from graphc.ir.functions.arrays.shaping import expand_dims, reshaped
 from graphc.ir.functions.reductions import max as greatest_of
 from graphc.ir.functions.reductions import softmax
-from graphc.ir.given import as_array, as_number, check_tensors, is_tensor
-from graphc.ir.op import Node
+from graphc.ir.nodes.op import Node
 from graphc.ir.ops import attention as records
 from graphc.ir.ops import contract
 from graphc.ir.ops.composite import positions

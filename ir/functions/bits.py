@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from graphc.ir.given import is_tensor
-from graphc.ir.op import Node, Op
+from graphc.ir.arguments.given import is_tensor
+from graphc.ir.nodes.op import Node, Op
 from graphc.ir.ops.elementwise import bitwise
 from graphc.ir.ops.elementwise import elementwise as ops
 

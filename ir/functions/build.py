@@ -6,14 +6,15 @@ from typing import Any
 
 import numpy as np
 
-from graphc.ir.argument_checks import (
+from graphc.ir.arguments.checks import (
     axis_of,
     integer_of,
     problem_with,
 )
+from graphc.ir.arguments.flags import checks_flags
+from graphc.ir.arguments.given import as_array, check_tensors, is_tensor
 from graphc.ir.dims import Dim, Extent
 from graphc.ir.errors import DTypeError, ShapeError
-from graphc.ir.flags import checks_flags
 from graphc.ir.functions.arrays.shaping import broadcast_to as broadcast_to
 from graphc.ir.functions.arrays.shaping import concatenate as concatenate
 from graphc.ir.functions.arrays.shaping import expand as expand
@@ -41,9 +42,8 @@ from graphc.ir.functions.reductions import softmax as softmax
 from graphc.ir.functions.reductions import std as std
 from graphc.ir.functions.reductions import sum as sum
 from graphc.ir.functions.reductions import var as var
-from graphc.ir.given import as_array, check_tensors, is_tensor
-from graphc.ir.location import callers_location, located
-from graphc.ir.op import Node
+from graphc.ir.nodes.location import callers_location, located
+from graphc.ir.nodes.op import Node
 from graphc.ir.ops import composite, contract
 from graphc.ir.ops.elementwise import elementwise as ops
 from graphc.ir.ops.movement import movement

@@ -9,14 +9,14 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from graphc.ir.arguments.given import check_tensors, is_tensor
 from graphc.ir.dims import Extent
 from graphc.ir.errors import DTypeError, ShapeError
 from graphc.ir.functions import build
 from graphc.ir.functions.arrays.filling import diagonal
 from graphc.ir.functions.arrays.shaping import broadcast_to, expand_dims, reshaped
-from graphc.ir.given import check_tensors, is_tensor
-from graphc.ir.location import callers_location, located
-from graphc.ir.op import Node
+from graphc.ir.nodes.location import callers_location, located
+from graphc.ir.nodes.op import Node
 from graphc.ir.ops import contract
 from graphc.ir.ops.elementwise import elementwise as ops
 from graphc.ir.ops.movement import movement

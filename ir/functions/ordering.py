@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from graphc.ir.argument_checks import axis_of, integer_of, problem_with
+from graphc.ir.arguments.checks import axis_of, integer_of, problem_with
+from graphc.ir.arguments.flags import checks_flags
+from graphc.ir.arguments.given import check_tensors
 from graphc.ir.errors import DTypeError
-from graphc.ir.flags import checks_flags
 from graphc.ir.functions.arrays.shaping import reshape
 from graphc.ir.functions.arrays.taking import indices_along
 from graphc.ir.functions.build import cast
-from graphc.ir.given import check_tensors
-from graphc.ir.op import Node
+from graphc.ir.nodes.op import Node
 from graphc.ir.ops import ordered
 from graphc.ir.types import as_dtype, i64
 

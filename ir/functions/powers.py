@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from graphc.ir.argument_checks import problem_with
+from graphc.ir.arguments.checks import problem_with
+from graphc.ir.arguments.given import as_integer, check_tensors, is_tensor, shown
 from graphc.ir.errors import DTypeError
-from graphc.ir.given import as_integer, check_tensors, is_tensor, shown
-from graphc.ir.op import Node
+from graphc.ir.nodes.op import Node
 from graphc.ir.ops.elementwise import elementwise as ops
 from graphc.ir.ops.movement import movement
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from graphc.ir.argument_checks import axes_of, integer_of, problem_with
+from graphc.ir.arguments.checks import axes_of, integer_of, problem_with
+from graphc.ir.arguments.flags import checks_flags
 from graphc.ir.errors import DTypeError
-from graphc.ir.flags import checks_flags
 from graphc.ir.functions.arrays.shaping import reshaped, squeeze
 from graphc.ir.functions.truth import truth_of
-from graphc.ir.op import Node
+from graphc.ir.nodes.op import Node
 from graphc.ir.ops import composite
 from graphc.ir.ops.elementwise import elementwise as ops
 from graphc.ir.ops.movement.merging import merge

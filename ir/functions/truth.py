@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from graphc.ir.given import as_array, is_tensor
-from graphc.ir.op import Node
+from graphc.ir.arguments.given import as_array, is_tensor
+from graphc.ir.nodes.op import Node
 from graphc.ir.ops.elementwise import elementwise as ops
 
 

@@ -4,7 +4,7 @@ import copyreg
 from collections.abc import Mapping
 from typing import Any
 
-from graphc.ir.op import Op
+from graphc.ir.nodes.op import Op
 from graphc.ir.ops import (
     attention,
     composite,

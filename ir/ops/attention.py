@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from graphc.ir.attributes import BOOL, COUNT, FLOAT
 from graphc.ir.errors import DTypeError, ShapeError
-from graphc.ir.lowering import Composite
-from graphc.ir.op import Array, Op
+from graphc.ir.nodes.attributes import BOOL, COUNT, FLOAT
+from graphc.ir.nodes.lowering import Composite
+from graphc.ir.nodes.op import Array, Op
 from graphc.ir.ops.attention_blocks import (
     BIAS,
     KEY,

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from graphc.ir.attributes import AXES, AXIS, DTYPE, EXTENT
 from graphc.ir.dims import Extent
 from graphc.ir.errors import DTypeError, ShapeError
-from graphc.ir.lowering import Composite
-from graphc.ir.op import Array, NonDifferentiable, Op
+from graphc.ir.nodes.attributes import AXES, AXIS, DTYPE, EXTENT
+from graphc.ir.nodes.lowering import Composite
+from graphc.ir.nodes.op import Array, NonDifferentiable, Op
 from graphc.ir.ops.elementwise.elementwise import (
     absolute,
     cast,

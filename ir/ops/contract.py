@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from graphc.ir.attributes import BOOL
 from graphc.ir.errors import DTypeError, ShapeError
-from graphc.ir.lowering import Contract, ContractedAxes
-from graphc.ir.op import Array, Op
+from graphc.ir.nodes.attributes import BOOL
+from graphc.ir.nodes.lowering import Contract, ContractedAxes
+from graphc.ir.nodes.op import Array, Op
 from graphc.ir.types import TensorType, broadcast_shapes
 
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from graphc.ir.attributes import DTYPE, INT, SHAPE
 from graphc.ir.errors import DTypeError, ShapeError
-from graphc.ir.lowering import Composite, Leaf
-from graphc.ir.op import Array, Op
+from graphc.ir.nodes.attributes import DTYPE, INT, SHAPE
+from graphc.ir.nodes.lowering import Composite, Leaf
+from graphc.ir.nodes.op import Array, Op
 from graphc.ir.types import DType, Shape, TensorType, static_shape
 
 # Operands of custom_vjp before the pairs of argument and cotangent.

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from graphc.ir.attributes import BOOL, DTYPE, LITERAL, SHAPE, STRING, Literal
 from graphc.ir.errors import GraphError, ShapeError
-from graphc.ir.lowering import Leaf, LoopIndex
-from graphc.ir.op import Array, Op
+from graphc.ir.nodes.attributes import BOOL, DTYPE, LITERAL, SHAPE, STRING, Literal
+from graphc.ir.nodes.lowering import Leaf, LoopIndex
+from graphc.ir.nodes.op import Array, Op
 from graphc.ir.types import DType, Shape, TensorType, as_dtype, shape_text, static_shape
 
 

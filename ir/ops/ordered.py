@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from graphc.ir.attributes import AXIS, BOOL, COUNT
 from graphc.ir.dims import Extent
 from graphc.ir.errors import DTypeError, ShapeError
-from graphc.ir.lowering import Composite, Cumulative, Sorting
-from graphc.ir.op import Array, NonDifferentiable, Op
+from graphc.ir.nodes.attributes import AXIS, BOOL, COUNT
+from graphc.ir.nodes.lowering import Composite, Cumulative, Sorting
+from graphc.ir.nodes.op import Array, NonDifferentiable, Op
 from graphc.ir.ops.elementwise.elementwise import cast, stop_gradient
 from graphc.ir.ops.elementwise.references import float_of_key, order_key
 from graphc.ir.ops.movement.indexed import scatter_add, take

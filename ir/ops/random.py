@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from graphc.ir.attributes import DTYPE, RATE
 from graphc.ir.errors import DTypeError, ShapeError
-from graphc.ir.lowering import Composite, Scalar
-from graphc.ir.op import Array, NonDifferentiable, Op
+from graphc.ir.nodes.attributes import DTYPE, RATE
+from graphc.ir.nodes.lowering import Composite, Scalar
+from graphc.ir.nodes.op import Array, NonDifferentiable, Op
 from graphc.ir.ops.elementwise.elementwise import greater_equal, where
 from graphc.ir.types import DType, TensorType, broadcast_shapes, f32, f64, i32, i64
 

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from graphc.ir.attributes import BOOL, COUNT, EXTENT, AttributeKind
 from graphc.ir.dims import Extent
 from graphc.ir.errors import DTypeError, GraphError, ShapeError
-from graphc.ir.lowering import Region, Result, Scalar
-from graphc.ir.op import Node, NonDifferentiable, Op
+from graphc.ir.nodes.attributes import BOOL, COUNT, EXTENT, AttributeKind
+from graphc.ir.nodes.lowering import Region, Result, Scalar
+from graphc.ir.nodes.op import Node, NonDifferentiable, Op
 from graphc.ir.types import TensorType, TupleType, bool_, shape_text
 
 

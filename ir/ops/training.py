@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from graphc.ir.errors import DTypeError, ShapeError
-from graphc.ir.lowering import Composite
-from graphc.ir.op import Op, Stopped
+from graphc.ir.nodes.lowering import Composite
+from graphc.ir.nodes.op import Op, Stopped
 from graphc.ir.types import TensorType, shape_text
 
 

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from graphc.ir.attributes import AXES, NUMBERS, SHAPE
 from graphc.ir.dims import Extent
 from graphc.ir.errors import ShapeError
-from graphc.ir.lowering import Composite, Strided, View
-from graphc.ir.op import Array, Op
+from graphc.ir.nodes.attributes import AXES, NUMBERS, SHAPE
+from graphc.ir.nodes.lowering import Composite, Strided, View
+from graphc.ir.nodes.op import Array, Op
 from graphc.ir.ops.movement.movement import embed, reshape, slice_
 from graphc.ir.ops.reductions.reduce import sum_
 from graphc.ir.types import Shape, TensorType, check_arithmetic, normalize_axes, static_shape

@@ -9,8 +9,8 @@ from graphc.ir.dims import Extent
 from graphc.ir.errors import GraphError
 from graphc.ir.functions import build
 from graphc.ir.graph import Node, topological
-from graphc.ir.location import located
-from graphc.ir.lowering import (
+from graphc.ir.nodes.location import located
+from graphc.ir.nodes.lowering import (
     Assemble,
     Composite,
     Contract,

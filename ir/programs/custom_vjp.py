@@ -6,13 +6,13 @@ import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from graphc.ir.arguments.given import is_tensor, shown
 from graphc.ir.errors import DTypeError, GraphError, ShapeError
 from graphc.ir.functions.build import broadcast_to
-from graphc.ir.given import is_tensor, shown
 from graphc.ir.graph import Node, Program, rebuild, topological
-from graphc.ir.location import callers_location, located
-from graphc.ir.lowering import Region
-from graphc.ir.op import GraphOfNodes, Stopped
+from graphc.ir.nodes.location import callers_location, located
+from graphc.ir.nodes.lowering import Region
+from graphc.ir.nodes.op import GraphOfNodes, Stopped
 from graphc.ir.ops import custom, leaf
 from graphc.ir.programs.lower import applied
 from graphc.ir.types import TensorType, is_several

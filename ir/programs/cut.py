@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable
 
 from graphc.ir.errors import GraphError
 from graphc.ir.graph import Graph, Node, Program
-from graphc.ir.location import located
+from graphc.ir.nodes.location import located
 from graphc.ir.ops import leaf
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from graphc.ir.graph import Node, Program, rebuild
-from graphc.ir.lowering import Region
+from graphc.ir.nodes.lowering import Region
 from graphc.ir.ops.training import training_form
 from graphc.ir.programs.lower import applied
 

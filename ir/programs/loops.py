@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from graphc.ir.dims import Extent
 from graphc.ir.functions.build import concatenate, reshape
 from graphc.ir.graph import Graph, Node, Program, depends_on, topological
-from graphc.ir.lowering import View
-from graphc.ir.op import GraphOfNodes
+from graphc.ir.nodes.lowering import View
+from graphc.ir.nodes.op import GraphOfNodes
 from graphc.ir.ops import custom, leaf, region
 from graphc.ir.ops.custom import substituted
 from graphc.ir.programs.custom_vjp import formal_of

@@ -7,8 +7,8 @@ from typing import Any
 
 from graphc.ir.errors import ShapeError
 from graphc.ir.graph import Graph, Node, Program, are_same, rebuild
-from graphc.ir.location import located
-from graphc.ir.lowering import Composite, Region
+from graphc.ir.nodes.location import located
+from graphc.ir.nodes.lowering import Composite, Region
 from graphc.ir.ops import leaf
 from graphc.ir.types import static_shape
 

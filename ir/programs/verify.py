@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable
 
 from graphc.ir.errors import DTypeError, GraphError, ShapeError
 from graphc.ir.graph import Node, Program, is_among
-from graphc.ir.location import located
-from graphc.ir.lowering import Composite, Region, Result, Scalar
-from graphc.ir.op import Op
+from graphc.ir.nodes.location import located
+from graphc.ir.nodes.lowering import Composite, Region, Result, Scalar
+from graphc.ir.nodes.op import Op
 from graphc.ir.ops import OPS, leaf
 from graphc.ir.types import Shape, TupleType, named_dimensions
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from graphc.ir.graph import Node, are_same
-from graphc.ir.op import Op
+from graphc.ir.nodes.op import Op
 from graphc.ir.ops import leaf
 from graphc.ir.ops.elementwise import elementwise as ops
 from graphc.ir.ops.movement import movement

@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from graphc.ir.attributes import DTYPE, INT, SHAPE
 from graphc.ir.errors import GraphError
 from graphc.ir.graph import Node, Program, are_same, rebuild
-from graphc.ir.location import Location, located
-from graphc.ir.lowering import Leaf
-from graphc.ir.op import Array, Op
+from graphc.ir.nodes.attributes import DTYPE, INT, SHAPE
+from graphc.ir.nodes.location import Location, located
+from graphc.ir.nodes.lowering import Leaf
+from graphc.ir.nodes.op import Array, Op
 from graphc.ir.types import DType, Shape, TensorType
 
 # A right-hand side may hold values that are rewritten in turn; more of them nested than this means

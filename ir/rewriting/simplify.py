@@ -3,45 +3,45 @@
 from __future__ import annotations
 
 from graphc.ir.graph import Program
-from graphc.ir.rewriting import (
-    rules_algebra,
-    rules_backward,
-    rules_batched_products,
-    rules_channels,
-    rules_movement,
-    rules_pooling,
-    rules_stable,
-    rules_windows,
-)
 from graphc.ir.rewriting.rewrite import OnFire, Rule, rewrite
+from graphc.ir.rewriting.rules import (
+    algebra,
+    backward,
+    batched_products,
+    channels,
+    movement,
+    pooling,
+    stable,
+    windows,
+)
 from graphc.ir.rewriting.scaled_products import fold_scales
 from graphc.ir.rewriting.unread import drop_unread
 
 # These hold for primitives alone and make no composite op: safe after composites are expanded,
 # whose expansions the stable forms would fold up again.
 PRIMITIVE_RULES: tuple[Rule, ...] = (
-    *rules_channels.RULES,
-    *rules_movement.RULES,
-    *rules_algebra.RULES,
-    *rules_batched_products.RULES,
-    *rules_movement.SPLIT_ROW_RULES,
+    *channels.RULES,
+    *movement.RULES,
+    *algebra.RULES,
+    *batched_products.RULES,
+    *movement.SPLIT_ROW_RULES,
 )
 
 # Stable forms come before algebra: at one node the first rule that fits is taken.
 RULES: tuple[Rule, ...] = (
-    *rules_stable.RULES,
-    *rules_backward.RULES,
-    *rules_channels.RULES,
-    *rules_windows.RULES,
-    *rules_pooling.RULES,
-    *rules_movement.RULES,
-    *rules_algebra.RULES,
+    *stable.RULES,
+    *backward.RULES,
+    *channels.RULES,
+    *windows.RULES,
+    *pooling.RULES,
+    *movement.RULES,
+    *algebra.RULES,
 )
 
 EVERY_RULE: tuple[Rule, ...] = (
     *RULES,
-    *rules_batched_products.RULES,
-    *rules_movement.SPLIT_ROW_RULES,
+    *batched_products.RULES,
+    *movement.SPLIT_ROW_RULES,
 )
 
 

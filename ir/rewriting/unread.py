@@ -11,12 +11,12 @@ from collections.abc import Callable, Mapping
 
 from graphc.ir.dims import Dim
 from graphc.ir.graph import Node, Program, rebuild
-from graphc.ir.lowering import Scalar
+from graphc.ir.nodes.lowering import Scalar
 from graphc.ir.ops.movement import movement
 from graphc.ir.ops.windows import reach, windows
 from graphc.ir.rewriting.match import operand_of
 from graphc.ir.rewriting.rewrite import Firing, OnFire
-from graphc.ir.rewriting.rules_windows import slice_of_convolution
+from graphc.ir.rewriting.rules.windows import slice_of_convolution
 from graphc.ir.types import static_shape
 
 # Of each axis the first element that somebody reads, and that behind the last.

@@ -1,7 +1,7 @@
 """Products of windows among zeros as products of less, whose results are added up.
 
 The cotangent of a convolution's input is a product of windows over the cotangent of its results
-among zeros (`rules_windows.py`). The larger a window is beside an image, the more of what these
+among zeros (`rules/windows.py`). The larger a window is beside an image, the more of what these
 windows hold is zeros; and where the input has few channels, the product has few columns, which fill
 no vector. Along one axis the elements of windows may be columns instead: each position gives what
 it adds to every element of its window.
@@ -20,7 +20,7 @@ from graphc.ir.ops import contract, movement
 from graphc.ir.ops.windows import add_windows, windows
 from graphc.ir.rewriting.match import operand_of
 from graphc.ir.rewriting.rewrite import SUM_ULPS, rule
-from graphc.ir.rewriting.rules_windows import reversed_along, windows_of_rows
+from graphc.ir.rewriting.rules.windows import reversed_along, windows_of_rows
 from graphc.ir.types import static_shape
 
 

@@ -22,10 +22,10 @@ import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from graphc.ir.attributes import Literal
 from graphc.ir.graph import Graph, Node
-from graphc.ir.location import Location
-from graphc.ir.op import Array, Op
+from graphc.ir.nodes.attributes import Literal
+from graphc.ir.nodes.location import Location
+from graphc.ir.nodes.op import Array, Op
 from graphc.ir.ops import OPS, leaf
 from graphc.ir.text.parsing import (
     INDENT,

@@ -32,12 +32,12 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, ClassVar
 
-from graphc.ir.attributes import SHAPE, Literal
+from graphc.ir.arguments.given import shown
 from graphc.ir.errors import GraphError
-from graphc.ir.given import shown
 from graphc.ir.graph import Graph, Node, Program
-from graphc.ir.location import Location
-from graphc.ir.op import Op
+from graphc.ir.nodes.attributes import SHAPE, Literal
+from graphc.ir.nodes.location import Location
+from graphc.ir.nodes.op import Op
 from graphc.ir.ops import OPS, leaf
 from graphc.ir.ops.region import PROGRAM
 from graphc.ir.text.printing import BARE_NAME, printed_attributes

@@ -6,10 +6,10 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from graphc.ir.attributes import Literal
 from graphc.ir.graph import Node, Program, is_among, topological
-from graphc.ir.location import Location
-from graphc.ir.op import Op
+from graphc.ir.nodes.attributes import Literal
+from graphc.ir.nodes.location import Location
+from graphc.ir.nodes.op import Op
 from graphc.ir.ops import leaf
 from graphc.ir.ops.region import PROGRAM
 from graphc.ir.types import f32

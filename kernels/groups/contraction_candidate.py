@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from graphc.ir.graph import Node, is_among
-from graphc.ir.lowering import Reduction
+from graphc.ir.nodes.lowering import Reduction
 from graphc.kernels.groups.group import ContractionCandidate
 from graphc.kernels.nests.access import digits_in_memory, place_in_memory
 from graphc.kernels.nests.domain import Domain, common_domain
@@ -16,9 +16,9 @@ from graphc.kernels.nests.node_kinds import contracted_axes, matrix_axes, viewed
 from graphc.kernels.nests.refusal import NoProduct, Refusal
 from graphc.kernels.nests.row_blocks import rows_of_block
 from graphc.kernels.products.contraction import Contraction, MatrixAccess
-from graphc.kernels.products.gathered_rows import GatheredRows, gathered_rows
-from graphc.kernels.products.prologue import OperandChain, operand_chain
-from graphc.kernels.products.row_epilogue import plan_rows
+from graphc.kernels.products.epilogues.row_epilogue import plan_rows
+from graphc.kernels.products.operands.gathered_rows import GatheredRows, gathered_rows
+from graphc.kernels.products.operands.prologue import OperandChain, operand_chain
 
 
 @dataclass(frozen=True, eq=False)

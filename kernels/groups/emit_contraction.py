@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from graphc.ir.graph import Node, is_among
-from graphc.ir.lowering import Strided
+from graphc.ir.nodes.lowering import Strided
 from graphc.ir.types import row_major_strides
 from graphc.kernels.groups.group import ContractionGroup
 from graphc.kernels.loops.language.element_lines import ElementLines
@@ -27,17 +27,17 @@ from graphc.kernels.machine import MACHINE
 from graphc.kernels.nests.access import Loop, place_in_memory
 from graphc.kernels.nests.names import Names
 from graphc.kernels.nests.node_kinds import external_operands, loaded_operands, viewed
-from graphc.kernels.products.block_reductions import BlockReductions
 from graphc.kernels.products.contraction import (
     Contraction,
     MatrixAccess,
     has_narrow_vectors,
 )
-from graphc.kernels.products.operand_blocks import Prologue
-from graphc.kernels.products.prologue import prologue_of
-from graphc.kernels.products.row_epilogue import RowEpilogue
-from graphc.kernels.products.tile_epilogue import FarOperands
-from graphc.kernels.products.tile_source import contraction_source
+from graphc.kernels.products.epilogues.block_reductions import BlockReductions
+from graphc.kernels.products.epilogues.row_epilogue import RowEpilogue
+from graphc.kernels.products.epilogues.tile_epilogue import FarOperands
+from graphc.kernels.products.operands.operand_blocks import Prologue
+from graphc.kernels.products.operands.prologue import prologue_of
+from graphc.kernels.products.tiles.tile_source import contraction_source
 from graphc.kernels.products.variables import (
     CHAIN,
     RESERVED_NAMES,

@@ -9,12 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from graphc.ir.graph import Node
-from graphc.ir.lowering import Gather
+from graphc.ir.nodes.lowering import Gather
 from graphc.kernels.nests.domain import Domain
 from graphc.kernels.nests.loopnest import LoopNest
 from graphc.kernels.products.contraction import Contraction, Tiling
-from graphc.kernels.products.gathered_rows import GatheredRows
-from graphc.kernels.products.prologue import OperandChain
+from graphc.kernels.products.operands.gathered_rows import GatheredRows
+from graphc.kernels.products.operands.prologue import OperandChain
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +42,7 @@ class ContractionCandidate:
         epilogue's values.
     domain: the loops over the product's elements that the epilogue shares.
     row_nest: the passes over rows of an epilogue that reduces whole ones
-        (`kernels/products/row_epilogue.py`); None of another.
+        (`kernels/products/epilogues/row_epilogue.py`); None of another.
     chains, gathers: of each operand how the prologue makes it, and the rows that it gathers.
     shape: the product as tilings see it, whose operands are called left and right.
     """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from graphc.ir.graph import Node
-from graphc.ir.lowering import Reduction
+from graphc.ir.nodes.lowering import Reduction
 from graphc.kernels.loops.accumulators import Accumulators
 from graphc.kernels.loops.kernel_function import BLOCK, KernelFunction
 from graphc.kernels.loops.language.expressions import Element, Expression, Name, of

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from graphc.ir.graph import Node
-from graphc.ir.lowering import Scalar
+from graphc.ir.nodes.lowering import Scalar
 from graphc.kernels.loops.rewrites.row_strips import RowStrips
 from graphc.kernels.loops.rewrites.transposed_tiles import TransposedTiles
 from graphc.kernels.machine import MACHINE

@@ -116,16 +116,21 @@ CODE_GENERATORS = (
         KERNELS / "native" / f"{name}.py"
         for name in (
             "interleave",
-            "jit",
-            "jit_conversions",
-            "jit_exchanges",
-            "jit_integers",
-            "jit_lowering",
-            "jit_primitives",
-            "jit_target",
-            "jit_threefry",
             "llvm",
             "loop_hints",
+        )
+    ),
+    *(
+        KERNELS / "native" / "jit" / f"{name}.py"
+        for name in (
+            "conversions",
+            "exchanges",
+            "integers",
+            "kernel_compiler",
+            "lowering",
+            "primitives",
+            "target",
+            "threefry",
         )
     ),
     # The constants of random numbers.

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from graphc.ir.graph import Node
-from graphc.ir.lowering import Digit, Digits, Strided, View
+from graphc.ir.nodes.lowering import Digit, Digits, Strided, View
 from graphc.ir.types import row_major_strides
 from graphc.kernels.nests.node_kinds import is_view
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from graphc.ir.graph import Node
-from graphc.ir.lowering import View
+from graphc.ir.nodes.lowering import View
 from graphc.kernels.nests.node_kinds import is_inline, is_loop_node, is_view, viewed
 from graphc.kernels.nests.refusal import NoLoops, Refusal
 

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from graphc.ir.graph import Node
-from graphc.ir.lowering import Reduction, Scalar
+from graphc.ir.nodes.lowering import Reduction, Scalar
 from graphc.ir.types import row_major_strides
 from graphc.kernels.nests.access import place_in_memory
 from graphc.kernels.nests.domain import Domain, common_domain

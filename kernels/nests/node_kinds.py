@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator
 
 from graphc.ir.graph import Node
-from graphc.ir.lowering import (
+from graphc.ir.nodes.lowering import (
     Assemble,
     Contract,
     ContractedAxes,

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from math import ceil
 
 from graphc.ir.graph import Node
-from graphc.ir.lowering import Reduction
+from graphc.ir.nodes.lowering import Reduction
 from graphc.ir.ops.movement import movement
 
 # A block of fewer rows leaves partial results that are hardly smaller than what they are made of.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from graphc.ir.graph import Node
-from graphc.ir.lowering import Cumulative, Sorting, Strided
+from graphc.ir.nodes.lowering import Cumulative, Sorting, Strided
 from graphc.ir.types import row_major_strides
 from graphc.kernels.loops.language.expressions import Expression, Formula, Name, texts
 from graphc.kernels.loops.language.scalar import cast, dtype_name, number

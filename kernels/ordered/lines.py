@@ -9,7 +9,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from graphc.ir.lowering import Strided
+from graphc.ir.nodes.lowering import Strided
 from graphc.kernels.loops.language.expressions import Element, Expression, Name, of
 from graphc.kernels.loops.language.indices import THREAD_SHARE, ZERO, flat_index, share_limits
 from graphc.kernels.loops.language.statements import Block

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from graphc.ir.graph import Node
-from graphc.ir.lowering import Sorting, Strided
+from graphc.ir.nodes.lowering import Sorting, Strided
 from graphc.ir.types import DType, i32, i64
 from graphc.kernels.loops.language.expressions import (
     Element,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from graphc.ir.lowering import Digit
+from graphc.ir.nodes.lowering import Digit
 from graphc.kernels.loops.language.expressions import texts
 from graphc.kernels.machine import MACHINE
 from graphc.kernels.products.microkernels.microkernel import ITEM_BYTES, padded_columns

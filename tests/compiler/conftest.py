@@ -2,7 +2,7 @@
 
 import pytest
 
-from graphc.kernels.products import tiling
+from graphc.kernels.products.tilings import tiling
 from tests.compiler.execution import Machine
 
 

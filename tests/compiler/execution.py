@@ -14,7 +14,7 @@ from graphc.compiler.options import Options
 from graphc.compiler.pipeline import Compilation, compile_program
 from graphc.inspect.wording import reason_of
 from graphc.ir.graph import Program
-from graphc.ir.op import Array
+from graphc.ir.nodes.op import Array
 from graphc.kernels.run.memory import data_address
 from tests.guarded import SIDES, GuardedProgram, Side, guarded, guarded_states
 

@@ -18,7 +18,7 @@ from graphc.compiler.pipeline import compile_program
 from graphc.compiler.plan import sharing
 from graphc.ir.functions import build
 from graphc.ir.graph import Graph, Program
-from graphc.ir.op import Array
+from graphc.ir.nodes.op import Array
 from graphc.ir.ops import OPS
 from graphc.ir.reference import run_program
 from graphc.ir.types import DType, f32, f64

@@ -11,7 +11,7 @@ import pytest
 import graphc as gc
 from graphc.compiler.options import Options
 from graphc.compiler.pipeline import compile_program
-from graphc.ir.location import Location
+from graphc.ir.nodes.location import Location
 from graphc.ir.text.parsing import print_program
 
 

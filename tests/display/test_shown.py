@@ -9,7 +9,7 @@ import pytest
 
 import graphc as gc
 from graphc.display.table import html_table
-from graphc.ir.location import Location
+from graphc.ir.nodes.location import Location
 
 
 def net() -> gc.Model:

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from graphc.ir.attributes import PLACES, SHAPE
 from graphc.ir.dims import Dim, bindings_of, is_natural, quotient_of
 from graphc.ir.errors import ShapeError
+from graphc.ir.nodes.attributes import PLACES, SHAPE
 
 N: Any = Dim("n")
 M: Any = Dim("m")

@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from graphc.ir.attributes import Literal
 from graphc.ir.derive.autodiff import gradients
 from graphc.ir.dims import Dim
 from graphc.ir.errors import DTypeError, ForeignTensorError, GraphError, ShapeError
@@ -21,9 +20,10 @@ from graphc.ir.graph import (
     topological,
     users,
 )
-from graphc.ir.location import callers_location
-from graphc.ir.lowering import Leaf
-from graphc.ir.op import Op
+from graphc.ir.nodes.attributes import Literal
+from graphc.ir.nodes.location import callers_location
+from graphc.ir.nodes.lowering import Leaf
+from graphc.ir.nodes.op import Op
 from graphc.ir.ops import OPS, random
 from graphc.ir.ops.elementwise import elementwise as ops
 from graphc.ir.reference import evaluate, run_program

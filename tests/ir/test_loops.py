@@ -12,7 +12,7 @@ from graphc.ir.dims import Dim
 from graphc.ir.errors import GraphError, NotDifferentiableError
 from graphc.ir.functions import build
 from graphc.ir.graph import Graph, Node, Program, topological
-from graphc.ir.op import Array
+from graphc.ir.nodes.op import Array
 from graphc.ir.ops import leaf
 from graphc.ir.ops.elementwise.elementwise import tanh
 from graphc.ir.programs import loops
@@ -20,7 +20,7 @@ from graphc.ir.programs.batching import NoBatchingRuleError, batched
 from graphc.ir.programs.lower import specialize
 from graphc.ir.programs.verify import verify
 from graphc.ir.reference import evaluate, run_program
-from graphc.ir.rewriting.loop_rules import simplify_loops
+from graphc.ir.rewriting.loops.rules import simplify_loops
 from graphc.ir.text.graph_text import print_nodes, read_nodes
 from graphc.ir.text.parsing import parse_program, print_program
 from tests.random_loops import LoopNet, random_net, random_while, written_out

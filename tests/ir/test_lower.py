@@ -15,7 +15,7 @@ from graphc.ir.functions import build
 from graphc.ir.functions.attention import attention
 from graphc.ir.functions.ordering import argsort, take_along_axis
 from graphc.ir.graph import Graph, Node, Program
-from graphc.ir.lowering import Composite
+from graphc.ir.nodes.lowering import Composite
 from graphc.ir.ops import OPS, leaf, random, training, windows
 from graphc.ir.ops.elementwise import elementwise as ops
 from graphc.ir.ops.elementwise import log_sums

@@ -10,7 +10,7 @@ import pytest
 
 from graphc.ir.derive.autodiff import gradients
 from graphc.ir.graph import Program
-from graphc.ir.lowering import Composite
+from graphc.ir.nodes.lowering import Composite
 from graphc.ir.programs.lower import expand_composites, specialize
 from graphc.ir.programs.verify import verify
 from graphc.ir.reference import evaluate

@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import pytest
 
-from graphc.ir.attributes import AXIS
 from graphc.ir.errors import GraphError
 from graphc.ir.functions import build
 from graphc.ir.graph import Graph, Node, Program
+from graphc.ir.nodes.attributes import AXIS
 from graphc.ir.ops import composite, leaf, region
 from graphc.ir.ops.elementwise import elementwise as ops
 from graphc.ir.programs import loops

@@ -18,7 +18,7 @@ from graphc.ir.ops import OPS
 from graphc.ir.programs.verify import verify
 from graphc.ir.text.parsing import parse_program, print_program
 from graphc.testing import Case, ErrorCase, Operand, check_op, integers, uniform
-from tests.ops.cases.custom_ops import hypotenuse, rms, rolled, swish
+from tests.ops.cases.custom.custom_ops import hypotenuse, rms, rolled, swish
 
 X = Operand((3, 4))
 OPEN = Operand(("batch", 4))

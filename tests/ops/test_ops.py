@@ -12,8 +12,8 @@ from graphc.ir.derive.autodiff import gradients
 from graphc.ir.errors import DTypeError, NotDifferentiableError, ShapeError
 from graphc.ir.functions import build
 from graphc.ir.graph import Graph, Node
-from graphc.ir.lowering import Assemble, Composite, Scalar, Strided, View
-from graphc.ir.op import Array, NonDifferentiable
+from graphc.ir.nodes.lowering import Assemble, Composite, Scalar, Strided, View
+from graphc.ir.nodes.op import Array, NonDifferentiable
 from graphc.ir.ops import OPS
 from graphc.ir.ops.elementwise import references, special_references
 from graphc.ir.reference import evaluate

@@ -10,8 +10,8 @@ import pytest
 import graphc as gc
 from graphc.ir.derive.autodiff import vector_jacobian_product
 from graphc.ir.graph import Graph, Node
-from graphc.ir.lowering import Region, Result
-from graphc.ir.op import Stopped
+from graphc.ir.nodes.lowering import Region, Result
+from graphc.ir.nodes.op import Stopped
 from graphc.ir.ops import OPS
 from graphc.ir.reference import evaluate
 from graphc.ir.types import DType, as_dtype, f32, f64

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from graphc.compiler.fusion.fuse import Fused, fuse
 from graphc.compiler.fusion.grouping import Uses, uses_of
 from graphc.ir.graph import Node, Program, are_same, is_among, rebuild
-from graphc.ir.lowering import Reduction, Scalar
+from graphc.ir.nodes.lowering import Reduction, Scalar
 from graphc.kernels.groups.group import ContractionCandidate
 from graphc.kernels.machine import MACHINE
 from graphc.kernels.nests.node_kinds import is_contraction, reads_memory, viewed

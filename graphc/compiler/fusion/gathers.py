@@ -26,7 +26,7 @@ from graphc.kernels.machine import MACHINE
 from graphc.kernels.nests.node_kinds import viewed
 from graphc.kernels.nests.refusal import Refusal
 from graphc.kernels.products.contraction import oriented, reads_by_index
-from graphc.kernels.products.tiling import Tilings
+from graphc.kernels.products.tilings.tiling import Tilings
 
 # Measured: to read rows beyond the second cache so often, each from another place, costs as much as
 # to copy them once.

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from graphc.compiler.fusion.decision import NotFused
 from graphc.ir.graph import Node, Program, is_among
-from graphc.ir.lowering import Scalar
+from graphc.ir.nodes.lowering import Scalar
 from graphc.ir.ops import leaf
 from graphc.ir.ops.movement.indexed import in_range
 from graphc.kernels.groups.contraction_candidate import ContractionNodes, contraction_candidate

@@ -23,7 +23,7 @@ from graphc.compiler.fusion.partition import Partition
 from graphc.compiler.fusion.recompute import Recomputation
 from graphc.compiler.fusion.traffic import traffic
 from graphc.ir.graph import Node, Program, is_among
-from graphc.ir.lowering import Scalar
+from graphc.ir.nodes.lowering import Scalar
 from graphc.kernels.groups.contraction_candidate import candidate_nodes, contraction_candidate
 from graphc.kernels.groups.group import (
     Candidate,
@@ -37,7 +37,7 @@ from graphc.kernels.loops.thread_blocks import element_cost
 from graphc.kernels.machine import MACHINE
 from graphc.kernels.nests.node_kinds import is_inline, viewed
 from graphc.kernels.nests.refusal import Refusal
-from graphc.kernels.products.tiling import Tilings
+from graphc.kernels.products.tilings.tiling import Tilings
 
 
 def fuse_prologues(program: Program, fused: Fused, tilings: Tilings) -> Fused:

@@ -9,7 +9,7 @@ from graphc.compiler.fusion.grouping import Uses, group_storing, needed_for, too
 from graphc.compiler.fusion.partition import Partition
 from graphc.compiler.fusion.traffic import traffic
 from graphc.ir.graph import Node, is_among
-from graphc.ir.lowering import Scalar
+from graphc.ir.nodes.lowering import Scalar
 from graphc.kernels.groups.group import Candidate
 from graphc.kernels.nests.node_kinds import external_operands
 from graphc.kernels.nests.refusal import Refusal

@@ -29,7 +29,7 @@ from graphc.kernels.machine import MACHINE, lanes_of
 from graphc.kernels.nests.loopnest import Reduces
 from graphc.kernels.nests.node_kinds import external_operands, viewed
 from graphc.kernels.nests.refusal import Refusal
-from graphc.kernels.products.tiling import Tilings, has_whole_rows
+from graphc.kernels.products.tilings.tiling import Tilings, has_whole_rows
 
 ROW_CYCLES = 15  # of a row whose reductions need no loop of their own
 

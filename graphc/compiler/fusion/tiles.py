@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import fields
 
 from graphc.kernels.groups.group import Candidate, ContractionCandidate, ContractionGroup, Group
-from graphc.kernels.products.tiling import Tilings
+from graphc.kernels.products.tilings.tiling import Tilings
 
 
 def with_tiles(groups: Iterable[Candidate], tilings: Tilings, threads: int) -> tuple[Group, ...]:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable
 
 from graphc.compiler.fusion.grouping import inside_order
 from graphc.ir.graph import Node
-from graphc.ir.lowering import Gather
+from graphc.ir.nodes.lowering import Gather
 from graphc.kernels.nests.node_kinds import external_operands, viewed
 
 

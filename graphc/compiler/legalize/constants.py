@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from graphc.ir.graph import Node, Program, rebuild
-from graphc.ir.lowering import Scalar
+from graphc.ir.nodes.lowering import Scalar
 from graphc.ir.ops import leaf
 from graphc.ir.ops.movement import movement
 from graphc.ir.types import TensorType

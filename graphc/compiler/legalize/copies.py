@@ -9,7 +9,7 @@ from itertools import count
 
 from graphc.compiler.legalize.windowed_products import WindowsRead, reading_windows
 from graphc.ir.graph import Node, Program, are_same, rebuild
-from graphc.ir.lowering import Strided
+from graphc.ir.nodes.lowering import Strided
 from graphc.ir.ops import leaf, region
 from graphc.ir.ops.elementwise import elementwise
 from graphc.ir.ops.movement.indexed import in_range
@@ -25,7 +25,7 @@ from graphc.kernels.nests.node_kinds import (
     reads_memory,
     viewed,
 )
-from graphc.kernels.products.tiling import Tilings
+from graphc.kernels.products.tilings.tiling import Tilings
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from graphc.ir.graph import Node, Program, are_same, is_among, rebuild
-from graphc.ir.op import Array
+from graphc.ir.nodes.op import Array
 from graphc.ir.ops import leaf
 from graphc.ir.ops.movement import indexed
 from graphc.kernels.nests.node_kinds import is_contraction, is_view, viewed

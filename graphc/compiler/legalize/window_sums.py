@@ -16,7 +16,7 @@ from graphc.ir.ops.windows import add_windows
 from graphc.ir.rewriting.rewrite import Rule
 from graphc.ir.rewriting.window_sums import product_of_windows_among_zeros
 from graphc.kernels.nests.access import place_in_memory
-from graphc.kernels.products.tiling import Tilings
+from graphc.kernels.products.tilings.tiling import Tilings
 
 # An element of windows among zeros that is stored and added up; a little more than was measured.
 ADDED_ELEMENT_CYCLES = 0.6

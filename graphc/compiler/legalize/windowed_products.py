@@ -19,7 +19,7 @@ from graphc.kernels.nests.access import digits_in_memory, place_in_memory
 from graphc.kernels.nests.node_kinds import contracted_axes, is_contraction, is_view
 from graphc.kernels.nests.refusal import Refusal
 from graphc.kernels.products.contraction import LONGEST_WINDOWED_DEPTH
-from graphc.kernels.products.tiling import Tilings
+from graphc.kernels.products.tilings.tiling import Tilings
 from graphc.kernels.products.variables import MOST_DIGITS
 
 # An element of windows that is copied, stored and loaded again.

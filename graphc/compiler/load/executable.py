@@ -6,7 +6,7 @@ import enum
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from graphc.ir.attributes import Literal
+from graphc.ir.nodes.attributes import Literal
 from graphc.ir.types import DType
 
 

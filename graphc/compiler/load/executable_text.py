@@ -18,7 +18,7 @@ from graphc.compiler.load.executable import (
     Row,
     SlicedBuffer,
 )
-from graphc.ir.attributes import Literal
+from graphc.ir.nodes.attributes import Literal
 from graphc.ir.types import DTYPES
 
 # The parts of an entry on disk.

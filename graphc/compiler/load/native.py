@@ -16,7 +16,7 @@ from graphc.compiler.load.plan_cache import plan_cache
 from graphc.compiler.load.two_stages import in_two_stages
 from graphc.display.announcement import Announcer, Work
 from graphc.ir.lazy import Lazy
-from graphc.ir.op import Array
+from graphc.ir.nodes.op import Array
 from graphc.kernels.host.cache_entry import Entry, source_digest
 from graphc.kernels.host.forks import IMPORTS, RenewedLock
 from graphc.kernels.host.thread_count import available_processors
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from graphc.compiler.pipeline import Compilation
     from graphc.compiler.plan.planning import Plan
     from graphc.kernels.loops.language.source import KernelSource
-    from graphc.kernels.native.jit import KernelCompiler
+    from graphc.kernels.native.jit.kernel_compiler import KernelCompiler
     from graphc.kernels.native.llvm import CompiledKernel, NativeModule, Target
 
 # One of the functions that the executor's machine code defines.
@@ -75,7 +75,7 @@ class Native:
         # Not by the lock of the executor, which another thread makes meanwhile.
         with IMPORTS:
             if self._compiler is None:
-                from graphc.kernels.native.jit import KernelCompiler
+                from graphc.kernels.native.jit.kernel_compiler import KernelCompiler
 
                 self._compiler = KernelCompiler(self.vector_bits)
             return self._compiler

@@ -23,10 +23,10 @@ from graphc.compiler.load.executable import Executable
 from graphc.compiler.load.executable_text import read_executable, write_executable
 from graphc.compiler.load.plan_memory import plan_memory
 from graphc.compiler.options import Options
-from graphc.ir.attributes import Literal
 from graphc.ir.derive.custom_op import content_of, is_built_in
 from graphc.ir.graph import Node, Program, topological
-from graphc.ir.lowering import Region
+from graphc.ir.nodes.attributes import Literal
+from graphc.ir.nodes.lowering import Region
 from graphc.ir.ops.region import PROGRAM
 from graphc.kernels.host.cache_entry import DamagedError, Entry, files_digest, source_digest
 from graphc.kernels.host.forks import IMPORTS

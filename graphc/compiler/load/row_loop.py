@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from graphc.compiler.load.native import LoadedProgram, native
-from graphc.ir.op import Array
+from graphc.ir.nodes.op import Array
 from graphc.kernels.run.gate import Gate
 from graphc.kernels.run.instruction_table import Instruction, InstructionTable, KernelStopped
 from graphc.kernels.run.memory import aligned_empty, data_address

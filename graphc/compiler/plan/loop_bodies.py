@@ -14,7 +14,7 @@ from graphc.ir.graph import Graph, Node, Program
 from graphc.ir.ops.region import Steps
 from graphc.ir.programs.loops import copy_values, unused
 from graphc.kernels.groups.group import Group
-from graphc.kernels.products.tiling import Tilings
+from graphc.kernels.products.tilings.tiling import Tilings
 
 
 @dataclass(frozen=True, eq=False)

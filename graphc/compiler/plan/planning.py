@@ -16,7 +16,7 @@ from graphc.compiler.plan.planned import Storages as Storages
 from graphc.compiler.plan.schedule import Schedule
 from graphc.compiler.plan.sharing import share_rows
 from graphc.ir.graph import Node, Program, is_among
-from graphc.ir.lowering import Gather
+from graphc.ir.nodes.lowering import Gather
 from graphc.ir.ops import leaf
 from graphc.ir.ops.movement.indexed import in_range
 from graphc.ir.ops.region import Steps

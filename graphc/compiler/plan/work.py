@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 
 from graphc.compiler.plan.planning import PlannedInstruction, bytes_moved, operations
 from graphc.ir.graph import Node
-from graphc.ir.location import Location
-from graphc.ir.lowering import Assemble
+from graphc.ir.nodes.location import Location
+from graphc.ir.nodes.lowering import Assemble
 from graphc.ir.types import f32, f64
 from graphc.kernels.groups.group import (
     ContractionGroup,

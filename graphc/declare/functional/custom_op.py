@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from graphc.ir.attributes import AXES, BOOL, DTYPE, FLOAT, INT, SHAPE, AttributeKind
+from graphc.ir.arguments.given import as_integer, is_one_of, shown
 from graphc.ir.derive.custom_op import derived_from_expansion, inferred_by_expansion
-from graphc.ir.given import as_integer, is_one_of, shown
 from graphc.ir.graph import Node
-from graphc.ir.lowering import Composite, Scalar
-from graphc.ir.op import Array, NonDifferentiable, Op, Vjp
+from graphc.ir.nodes.attributes import AXES, BOOL, DTYPE, FLOAT, INT, SHAPE, AttributeKind
+from graphc.ir.nodes.lowering import Composite, Scalar
+from graphc.ir.nodes.op import Array, NonDifferentiable, Op, Vjp
 from graphc.ir.ops import OPS
 from graphc.ir.ops.elementwise.elementwise_op import (
     ARITHMETIC,

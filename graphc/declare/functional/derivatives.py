@@ -8,14 +8,14 @@ from typing import Any, overload
 
 from graphc.declare.graphs.forms import Form, Nodes, form_of, in_form, listed
 from graphc.errors import GraphError
+from graphc.ir.arguments.given import check_tensors, shown
 from graphc.ir.derive import jacobian as whole
 from graphc.ir.derive import samples
 from graphc.ir.derive.autodiff import gradients, vector_jacobian_product
 from graphc.ir.derive.forward import jacobian_vector_product
 from graphc.ir.functions.build import broadcast_to
-from graphc.ir.given import check_tensors, shown
 from graphc.ir.graph import Node, is_among, topological
-from graphc.ir.location import callers_location, located
+from graphc.ir.nodes.location import callers_location, located
 from graphc.ir.programs.inference import inference_values
 from graphc.ir.rewriting.rewrite import rewrite_values
 from graphc.ir.rewriting.simplify import RULES

@@ -10,7 +10,7 @@ from graphc.declare.graphs.training_forms import training_form
 from graphc.declare.random.draws import KEY_DISTANCE
 from graphc.ir.dims import Extent
 from graphc.ir.graph import Node, topological
-from graphc.ir.op import GraphOfNodes
+from graphc.ir.nodes.op import GraphOfNodes
 from graphc.ir.ops import leaf, random
 from graphc.ir.ops.custom import substituted
 from graphc.ir.programs.custom_vjp import formal_of

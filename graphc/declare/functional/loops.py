@@ -10,12 +10,12 @@ from graphc.declare.functional.loop_states import by_count, by_slices
 from graphc.declare.graphs.forms import Form, Nodes, form_of, in_form, listed
 from graphc.declare.hyperparameters import as_count
 from graphc.errors import DTypeError, GraphError, ShapeError
+from graphc.ir.arguments.flags import checks_flags
+from graphc.ir.arguments.given import as_integer, is_tensor, shown
 from graphc.ir.dims import Dim, Extent
-from graphc.ir.flags import checks_flags
 from graphc.ir.functions.build import broadcast_to
-from graphc.ir.given import as_integer, is_tensor, shown
 from graphc.ir.graph import Node
-from graphc.ir.location import callers_location, located
+from graphc.ir.nodes.location import callers_location, located
 from graphc.ir.ops.elementwise.elementwise import logical_and
 from graphc.ir.programs import loops
 from graphc.ir.types import as_shape, shape_text

@@ -7,9 +7,9 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from graphc.ir.given import shown
+from graphc.ir.arguments.given import shown
 from graphc.ir.graph import Node
-from graphc.ir.op import Array
+from graphc.ir.nodes.op import Array
 from graphc.ir.types import is_several
 
 Nodes = Node | Sequence[Node] | Mapping[str, Node]

@@ -12,14 +12,14 @@ from graphc.declare.hyperparameters import as_seed
 from graphc.declare.init import Initializer, RandomKey, as_initializer, glorot_uniform
 from graphc.display.table import counted, html_table
 from graphc.errors import GraphError
-from graphc.ir.given import as_array, check_tensors, is_tensor, shown
+from graphc.ir.arguments.given import as_array, check_tensors, is_tensor, shown
 from graphc.ir.graph import Graph as NodeGraph
 from graphc.ir.graph import Node, default_dtype, topological
-from graphc.ir.location import Location, callers_location, located, name_is_taken
-from graphc.ir.op import Array, Op
+from graphc.ir.nodes.location import Location, callers_location, located, name_is_taken
+from graphc.ir.nodes.op import Array, Op
+from graphc.ir.nodes.scope import current_scope
 from graphc.ir.ops import leaf
 from graphc.ir.programs.custom_vjp import formal_of
-from graphc.ir.scope import current_scope
 from graphc.ir.text.graph_text import print_nodes, read_nodes
 from graphc.kernels.host.forks import RenewedLock
 

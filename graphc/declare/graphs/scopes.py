@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 
-from graphc.ir.given import shown
-from graphc.ir.location import callers_location, located
-from graphc.ir.scope import Scope, current_scope, inside
+from graphc.ir.arguments.given import shown
+from graphc.ir.nodes.location import callers_location, located
+from graphc.ir.nodes.scope import Scope, current_scope, inside
 
 
 def scope(name: str) -> AbstractContextManager[None]:

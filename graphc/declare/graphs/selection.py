@@ -8,9 +8,9 @@ from typing import Any
 
 from graphc.errors import GraphError
 from graphc.files.value_files import escaped
-from graphc.ir.given import is_tensor, shown
+from graphc.ir.arguments.given import is_tensor, shown
 from graphc.ir.graph import Node
-from graphc.ir.location import callers_location, located
+from graphc.ir.nodes.location import callers_location, located
 from graphc.ir.types import each_of
 
 # A name, a pattern of names as `fnmatch` has them, or the state itself.

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from graphc.declare.graphs.graph import graph_of
+from graphc.ir.arguments.given import check_tensors, is_tensor
 from graphc.ir.functions.build import lift
-from graphc.ir.given import check_tensors, is_tensor
 from graphc.ir.graph import Node, topological
 from graphc.ir.ops import leaf, training
 from graphc.ir.ops.custom import substituted

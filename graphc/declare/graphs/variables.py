@@ -16,8 +16,8 @@ from graphc.declare.init import Initializer
 from graphc.display.table import counted
 from graphc.errors import DTypeError, VariableError
 from graphc.files.value_files import escaped, listed_names, read_values, shown_path, write_values
-from graphc.ir.flags import checks_flags
-from graphc.ir.given import as_array, shown
+from graphc.ir.arguments.flags import checks_flags
+from graphc.ir.arguments.given import as_array, shown
 from graphc.ir.graph import Node, check_fits
 from graphc.ir.types import DType, TensorType, as_dtype, is_several
 from graphc.kernels.host.forks import RenewedLock

@@ -7,7 +7,7 @@ import numpy as np
 from graphc.declare.hyperparameters import check_number
 from graphc.declare.losses.checks import Reduction, check_like, check_share, reduce_losses
 from graphc.declare.losses.focus import modulation
-from graphc.ir.given import is_tensor
+from graphc.ir.arguments.given import is_tensor
 from graphc.ir.graph import Node
 from graphc.ir.ops.elementwise import elementwise as ops
 

@@ -9,10 +9,10 @@ import numpy as np
 
 from graphc.declare.hyperparameters import check_number, integer_of
 from graphc.errors import DTypeError, ShapeError
+from graphc.ir.arguments.given import check_tensors, is_one_of, is_tensor, shown
 from graphc.ir.functions import build
-from graphc.ir.given import check_tensors, is_one_of, is_tensor, shown
 from graphc.ir.graph import Node
-from graphc.ir.location import callers_location, located
+from graphc.ir.nodes.location import callers_location, located
 from graphc.ir.types import each_of
 
 Reduction = Literal["mean", "sum", "none"]

@@ -15,10 +15,10 @@ from graphc.declare.losses.checks import (
 )
 from graphc.declare.losses.focus import modulation
 from graphc.errors import DTypeError, ShapeError
+from graphc.ir.arguments.flags import checks_flags
+from graphc.ir.arguments.given import check_tensors
 from graphc.ir.dims import Dim
-from graphc.ir.flags import checks_flags
 from graphc.ir.functions import build
-from graphc.ir.given import check_tensors
 from graphc.ir.graph import Node
 from graphc.ir.ops.elementwise import elementwise as ops
 

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from graphc.declare.graphs.forms import listed
 from graphc.declare.hyperparameters import check_number
+from graphc.ir.arguments.given import check_tensors
 from graphc.ir.functions import build
-from graphc.ir.given import check_tensors
 from graphc.ir.graph import Node
-from graphc.ir.op import Op
+from graphc.ir.nodes.op import Op
 from graphc.ir.ops.elementwise import elementwise as ops
 from graphc.ir.types import is_several
 

@@ -6,7 +6,7 @@ import math
 
 from graphc.declare.hyperparameters import check_number
 from graphc.declare.losses.checks import Reduction, check_like, reduce_losses
-from graphc.ir.flags import checks_flags
+from graphc.ir.arguments.flags import checks_flags
 from graphc.ir.graph import Node
 from graphc.ir.ops.elementwise import elementwise as ops
 

@@ -11,9 +11,9 @@ from graphc.declare.losses.checks import (
     reduce_losses,
 )
 from graphc.errors import DTypeError, ShapeError
-from graphc.ir.flags import checks_flags
+from graphc.ir.arguments.flags import checks_flags
+from graphc.ir.arguments.given import check_tensors
 from graphc.ir.functions import build
-from graphc.ir.given import check_tensors
 from graphc.ir.graph import Node
 from graphc.ir.ops.elementwise import elementwise as ops
 from graphc.ir.types import i32, shape_text

@@ -19,9 +19,9 @@ from graphc.errors import GraphError
 from graphc.ir.dims import Dim
 from graphc.ir.functions import build
 from graphc.ir.graph import Node, depends_on, topological
-from graphc.ir.location import located
-from graphc.ir.lowering import Assemble, Contract, Gather, Reduction, View
-from graphc.ir.op import Op
+from graphc.ir.nodes.location import located
+from graphc.ir.nodes.lowering import Assemble, Contract, Gather, Reduction, View
+from graphc.ir.nodes.op import Op
 from graphc.ir.ops import leaf, training
 from graphc.ir.ops.elementwise import elementwise as ops
 from graphc.ir.ops.movement import movement

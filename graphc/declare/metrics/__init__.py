@@ -22,8 +22,8 @@ from graphc.declare.metrics.scores import (
 )
 from graphc.declare.metrics.set_metrics import AUC, R2, OfPredictions, SetMetric
 from graphc.errors import DataError
+from graphc.ir.arguments.given import as_array, as_integer
 from graphc.ir.functions import build
-from graphc.ir.given import as_array, as_integer
 from graphc.ir.graph import Node
 from graphc.ir.ops import composite
 from graphc.ir.ops.elementwise import elementwise as ops

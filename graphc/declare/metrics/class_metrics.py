@@ -25,8 +25,8 @@ from graphc.declare.metrics.scores import (
 )
 from graphc.declare.metrics.set_metrics import Array, Parts, SetMetric
 from graphc.errors import ShapeError
+from graphc.ir.arguments.given import is_one_of, shown
 from graphc.ir.functions import build
-from graphc.ir.given import is_one_of, shown
 from graphc.ir.graph import Node
 from graphc.ir.ops.elementwise import elementwise as ops
 from graphc.ir.types import f64, i32, i64

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from graphc.declare.losses.checks import check_several_classes, message_of
 from graphc.errors import DTypeError, ShapeError
+from graphc.ir.arguments.given import check_tensors
 from graphc.ir.functions import build
-from graphc.ir.given import check_tensors
 from graphc.ir.graph import Node
 from graphc.ir.ops.elementwise import elementwise as ops
 from graphc.ir.types import Shape, shape_text

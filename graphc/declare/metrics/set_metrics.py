@@ -16,11 +16,11 @@ import numpy as np
 from graphc.declare.losses.checks import check_like
 from graphc.declare.metrics.scores import HALF, check_floats, check_shape
 from graphc.errors import ShapeError
+from graphc.ir.arguments.given import check_tensors, is_one_of, shown
 from graphc.ir.functions import build
-from graphc.ir.given import check_tensors, is_one_of, shown
 from graphc.ir.graph import Node
 from graphc.ir.lazy import Lazy
-from graphc.ir.location import callers_location, located
+from graphc.ir.nodes.location import callers_location, located
 from graphc.ir.ops.elementwise import elementwise as ops
 from graphc.ir.types import f64
 

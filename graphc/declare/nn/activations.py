@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from graphc.declare.nn.layer import Layer
+from graphc.ir.arguments.given import shown
 from graphc.ir.functions import activations, build
-from graphc.ir.given import shown
 from graphc.ir.graph import Node
-from graphc.ir.location import callers_location, located
+from graphc.ir.nodes.location import callers_location, located
 from graphc.ir.ops.elementwise import activations as gates
 from graphc.ir.ops.elementwise import elementwise as ops
 

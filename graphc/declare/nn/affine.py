@@ -10,10 +10,10 @@ from graphc.declare.init import glorot_uniform, zeros
 from graphc.declare.nn.activations import ActivationLike, as_activation
 from graphc.declare.nn.layer import Layer
 from graphc.errors import ShapeError
+from graphc.ir.arguments.given import as_array, check_flag
 from graphc.ir.functions import build
-from graphc.ir.given import as_array, check_flag
 from graphc.ir.graph import Node
-from graphc.ir.location import callers_location, located
+from graphc.ir.nodes.location import callers_location, located
 from graphc.ir.types import shape_text
 
 

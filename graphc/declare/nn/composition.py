@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable
 
 from graphc.declare.nn.layer import Layer
 from graphc.errors import ShapeError
-from graphc.ir.given import is_tensor, shown
+from graphc.ir.arguments.given import is_tensor, shown
 from graphc.ir.graph import Node
-from graphc.ir.location import callers_location, located
+from graphc.ir.nodes.location import callers_location, located
 from graphc.ir.types import is_several
 
 AnyLayer = Callable[[Node], Node]

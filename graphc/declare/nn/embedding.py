@@ -9,10 +9,10 @@ import numpy as np
 from graphc.declare.init import Array, Extents, Initializer, Uniform, as_initializer
 from graphc.declare.nn.layer import Layer
 from graphc.errors import DTypeError, ShapeError
+from graphc.ir.arguments.given import as_integer
 from graphc.ir.functions import build
-from graphc.ir.given import as_integer
 from graphc.ir.graph import Node
-from graphc.ir.location import callers_location, located
+from graphc.ir.nodes.location import callers_location, located
 from graphc.ir.ops.elementwise import elementwise as ops
 from graphc.ir.ops.movement import indexed
 from graphc.ir.types import DType, as_dtype

@@ -14,10 +14,10 @@ from graphc.declare.graphs.graph import Graph, graph_of
 from graphc.declare.graphs.scopes import check_name
 from graphc.declare.init import glorot_uniform
 from graphc.errors import DTypeError, ForeignTensorError, GraphError, ShapeError
-from graphc.ir.given import as_array, as_integer, check_tensors
+from graphc.ir.arguments.given import as_array, as_integer, check_tensors
 from graphc.ir.graph import Node
-from graphc.ir.location import callers_location, located
-from graphc.ir.scope import Scope, current_scope, inside
+from graphc.ir.nodes.location import callers_location, located
+from graphc.ir.nodes.scope import Scope, current_scope, inside
 from graphc.ir.types import TensorType, as_dtype, as_shape, f32
 
 # The start of each word but the first in a name such as LayerNorm, RMSNorm or Conv2DTranspose.

@@ -8,8 +8,8 @@ from graphc.declare.hyperparameters import check_number
 from graphc.declare.init import ones, zeros
 from graphc.declare.nn.layer import Layer
 from graphc.errors import ShapeError
+from graphc.ir.arguments.given import check_flag
 from graphc.ir.functions import build
-from graphc.ir.given import check_flag
 from graphc.ir.graph import Node
 from graphc.ir.ops.elementwise import elementwise as ops
 from graphc.ir.types import Shape, normalize_axes

@@ -6,12 +6,12 @@ import math
 
 from graphc.declare.nn.layer import Layer
 from graphc.errors import DTypeError, GraphError, ShapeError
-from graphc.ir.attributes import as_rate
+from graphc.ir.arguments.given import check_tensors
 from graphc.ir.dims import Dim
 from graphc.ir.functions import build
-from graphc.ir.given import check_tensors
 from graphc.ir.graph import Node
-from graphc.ir.location import callers_location, located
+from graphc.ir.nodes.attributes import as_rate
+from graphc.ir.nodes.location import callers_location, located
 from graphc.ir.ops import random
 
 

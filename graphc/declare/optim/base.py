@@ -27,8 +27,8 @@ from graphc.declare.optim.groups import (
 )
 from graphc.declare.optim.slots import Slots, widest
 from graphc.errors import GraphError
+from graphc.ir.arguments.given import check_flag
 from graphc.ir.functions import build
-from graphc.ir.given import check_flag
 from graphc.ir.graph import Node
 from graphc.ir.ops.elementwise import elementwise as ops
 from graphc.ir.types import DType

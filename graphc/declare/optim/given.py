@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from graphc.errors import DTypeError, GraphError, ShapeError
-from graphc.ir.given import check_tensors, shown
+from graphc.ir.arguments.given import check_tensors, shown
 from graphc.ir.graph import Node
-from graphc.ir.location import callers_location, located
+from graphc.ir.nodes.location import callers_location, located
 from graphc.ir.ops import leaf
 from graphc.ir.types import each_of, is_several
 

@@ -15,7 +15,7 @@ from graphc.declare.graphs.selection import (
 )
 from graphc.errors import GraphError
 from graphc.files.value_files import escaped
-from graphc.ir.given import is_tensor, shown
+from graphc.ir.arguments.given import is_tensor, shown
 from graphc.ir.graph import Node
 from graphc.ir.types import is_several
 

@@ -10,8 +10,8 @@ from graphc.declare.hyperparameters import as_count, check_number
 from graphc.declare.optim.base import Optimizer
 from graphc.declare.optim.groups import Groups, Settings
 from graphc.declare.optim.slots import Slots
+from graphc.ir.arguments.given import shown
 from graphc.ir.functions import build
-from graphc.ir.given import shown
 from graphc.ir.graph import Node
 from graphc.ir.ops.elementwise import elementwise as ops
 from graphc.ir.types import DType, f64, i64

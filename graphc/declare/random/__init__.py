@@ -18,12 +18,12 @@ from graphc.declare.graphs.training_forms import training_updates
 from graphc.declare.hyperparameters import check_number, integer_of
 from graphc.declare.random import draws
 from graphc.errors import DTypeError, GraphError, ShapeError
+from graphc.ir.arguments.given import as_number, check_tensors, is_tensor, shown
 from graphc.ir.functions import build
 from graphc.ir.functions.ordering import argsort, cumsum, sort
 from graphc.ir.functions.ordering import top_k as greatest_of
-from graphc.ir.given import as_number, check_tensors, is_tensor, shown
 from graphc.ir.graph import Node
-from graphc.ir.location import callers_location, located
+from graphc.ir.nodes.location import callers_location, located
 from graphc.ir.ops import random
 from graphc.ir.ops.elementwise import elementwise as ops
 from graphc.ir.types import DType, Shape, as_dtype, as_shape, f32, f64, i32, i64

@@ -15,8 +15,8 @@ import numpy as np
 from graphc.declare.hyperparameters import check_number
 from graphc.declare.schedules import Schedule
 from graphc.files.whole_file import check_writable
-from graphc.ir.flags import checks_flags
-from graphc.ir.given import as_path, is_one_of, shown
+from graphc.ir.arguments.flags import checks_flags
+from graphc.ir.arguments.given import as_path, is_one_of, shown
 from graphc.train.callbacks.callback import Callback, Logs
 from graphc.train.callbacks.logged import EPOCH, LOSS
 

@@ -14,8 +14,8 @@ from typing import Any
 
 from graphc.errors import missing_extra
 from graphc.files.whole_file import NEW_FILE_MODE
-from graphc.ir.flags import checks_flags
-from graphc.ir.given import as_path
+from graphc.ir.arguments.flags import checks_flags
+from graphc.ir.arguments.given import as_path
 from graphc.kernels.host.regular_file import open_regular
 from graphc.train.callbacks.callback import Callback, Logs
 from graphc.train.callbacks.logged import EPOCH

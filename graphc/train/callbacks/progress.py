@@ -10,7 +10,7 @@ import numpy as np
 
 from graphc.display.announcement import terminal_in_use
 from graphc.display.notebook import NotebookBar, in_notebook
-from graphc.ir.given import shown
+from graphc.ir.arguments.given import shown
 
 # rich is imported where something is shown: a process that shows nothing starts without it.
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import numpy as np
 
 from graphc.declare.hyperparameters import as_count
 from graphc.errors import DataError
-from graphc.ir.given import shown
+from graphc.ir.arguments.given import shown
 
 Array = np.ndarray[Any, np.dtype[Any]]
 

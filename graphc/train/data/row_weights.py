@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from graphc.errors import DataError
-from graphc.ir.given import as_array, as_integer, as_number, shown
-from graphc.ir.op import Array
+from graphc.ir.arguments.given import as_array, as_integer, as_number, shown
+from graphc.ir.nodes.op import Array
 from graphc.train.network.network import Network
 
 ClassWeight = Mapping[int, float]

@@ -10,8 +10,8 @@ import numpy as np
 
 from graphc.declare.hyperparameters import as_count
 from graphc.errors import DataError
-from graphc.ir.flags import checks_flags
-from graphc.ir.given import as_array, shown
+from graphc.ir.arguments.flags import checks_flags
+from graphc.ir.arguments.given import as_array, shown
 from graphc.ir.types import is_several
 
 Array = np.ndarray[Any, np.dtype[Any]]

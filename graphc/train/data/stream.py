@@ -7,9 +7,9 @@ from typing import Any
 
 from graphc.declare.hyperparameters import as_count
 from graphc.errors import DataError
-from graphc.ir.given import shown
-from graphc.ir.location import warn_at_callers_line
-from graphc.ir.op import Array
+from graphc.ir.arguments.given import shown
+from graphc.ir.nodes.location import warn_at_callers_line
+from graphc.ir.nodes.op import Array
 from graphc.train.data.row_weights import ClassWeight
 from graphc.train.data.training_data import batch_arrays
 from graphc.train.network.network import Network

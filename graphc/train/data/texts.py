@@ -12,7 +12,7 @@ import numpy as np
 
 from graphc.declare.hyperparameters import as_count
 from graphc.errors import DataError
-from graphc.ir.given import shown
+from graphc.ir.arguments.given import shown
 from graphc.train.data.sequences import Array, pad_sequences
 
 # The first two numbers of every vocabulary: what fills a row up, and what stands for other symbols.

@@ -7,7 +7,7 @@ from typing import Any
 
 from graphc.errors import DataError
 from graphc.functions.arrays import check_labels, matched, row_count
-from graphc.ir.op import Array
+from graphc.ir.nodes.op import Array
 from graphc.train.data.row_weights import ClassWeight, weights_of_rows
 from graphc.train.network.network import Network
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from graphc.declare.metrics.set_metrics import SetMetric
-from graphc.ir.op import Array
+from graphc.ir.nodes.op import Array
 from graphc.train.callbacks.callback import Callback, TrainedModel
 from graphc.train.callbacks.history import History
 from graphc.train.callbacks.logged import VALIDATION

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from graphc.compiler.load.row_loop import RowLoop, RowOrder
 from graphc.functions.function import Function
-from graphc.ir.op import Array
+from graphc.ir.nodes.op import Array
 from graphc.train.data.batches import Batches
 
 # How long the native loop runs before progress is shown and an interrupt is noticed.

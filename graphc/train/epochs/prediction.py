@@ -14,8 +14,8 @@ from graphc.functions.arrays import check_labels, matched, row_count
 from graphc.functions.function import Function
 from graphc.ir.functions import build
 from graphc.ir.graph import Node, is_among, topological
-from graphc.ir.location import located
-from graphc.ir.op import Array
+from graphc.ir.nodes.location import located
+from graphc.ir.nodes.op import Array
 from graphc.ir.ops.elementwise import elementwise as ops
 from graphc.ir.ops.movement import movement
 from graphc.ir.rewriting.rewrite import rewrite_values

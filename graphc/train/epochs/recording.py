@@ -12,7 +12,7 @@ from graphc.declare.functional.derivatives import grad
 from graphc.functions.function import Function, function
 from graphc.ir.functions import build
 from graphc.ir.graph import Node, is_among, topological
-from graphc.ir.op import Array
+from graphc.ir.nodes.op import Array
 from graphc.ir.ops.elementwise import elementwise as ops
 from graphc.ir.types import f64
 from graphc.train.callbacks.logged import DEAD, NORMS, recorded_name

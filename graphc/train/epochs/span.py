@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from graphc.declare.hyperparameters import as_count
-from graphc.ir.op import Array
+from graphc.ir.nodes.op import Array
 from graphc.train.data.batches import fresh_seed, shuffled_rows
 
 

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from graphc.declare.metrics.set_metrics import SetMetric
 from graphc.functions.function import Function
-from graphc.ir.op import Array
+from graphc.ir.nodes.op import Array
 from graphc.train.callbacks.callback import Callback, TrainedModel, overrides
 from graphc.train.callbacks.logged import IS_FINITE
 from graphc.train.data.batches import Batches

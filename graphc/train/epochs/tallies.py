@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from graphc.declare.metrics.set_metrics import SetMetric
-from graphc.ir.op import Array
+from graphc.ir.nodes.op import Array
 from graphc.train.callbacks.logged import part_name
 from graphc.train.epochs.native_epochs import Steps
 

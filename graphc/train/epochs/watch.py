@@ -12,7 +12,7 @@ from graphc.errors import NotFiniteError
 from graphc.functions.function import Function
 from graphc.ir.functions import build
 from graphc.ir.graph import Node
-from graphc.ir.op import Array
+from graphc.ir.nodes.op import Array
 from graphc.ir.ops.elementwise import elementwise as ops
 from graphc.nan_report import NanReport
 from graphc.train.callbacks.logged import IS_FINITE, LOSS

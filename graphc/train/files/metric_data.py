@@ -12,7 +12,7 @@ from graphc.declare.as_data import as_data, from_data
 from graphc.declare.metrics.set_metrics import OfPredictions, SetMetric
 from graphc.files.plain_data import Part
 from graphc.ir.graph import Node
-from graphc.ir.op import Array
+from graphc.ir.nodes.op import Array
 from graphc.train.network.network import Metric
 
 METRICS: Mapping[str, Any] = {

@@ -20,9 +20,9 @@ from graphc.declare.optim import Optimizer
 from graphc.errors import GraphError, ModelFileError, VariableError
 from graphc.files.plain_data import Part, read_json
 from graphc.files.value_files import ARRAYS, StoredFile, write_values
-from graphc.ir.given import shown
+from graphc.ir.arguments.given import shown
 from graphc.ir.graph import Node, Program, topological
-from graphc.ir.op import Array, Op
+from graphc.ir.nodes.op import Array, Op
 from graphc.ir.ops import leaf
 from graphc.ir.programs.verify import verify
 from graphc.ir.text.graph_text import print_nodes, read_nodes

@@ -10,9 +10,9 @@ from graphc.declare.graphs.graph import Graph
 from graphc.declare.optim import Optimizer
 from graphc.declare.optim.slots import Slots
 from graphc.files.plain_data import Part
-from graphc.ir.given import shown
+from graphc.ir.arguments.given import shown
 from graphc.ir.graph import Node
-from graphc.ir.op import Array
+from graphc.ir.nodes.op import Array
 from graphc.ir.ops import leaf
 from graphc.ir.types import f32, f64
 from graphc.train.network.optimization import Optimization

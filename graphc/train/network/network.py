@@ -14,11 +14,11 @@ from graphc.declare.metrics.set_metrics import SetMetric
 from graphc.errors import GraphError
 from graphc.functions.arrays import batch_dimension
 from graphc.functions.function import Function
+from graphc.ir.arguments.given import check_tensors, shown
 from graphc.ir.dims import Dim
-from graphc.ir.given import check_tensors, shown
 from graphc.ir.graph import Node, is_among, topological
 from graphc.ir.lazy import Lazy
-from graphc.ir.location import callers_location, located
+from graphc.ir.nodes.location import callers_location, located
 from graphc.ir.ops import leaf
 from graphc.train.callbacks.logged import LOSS, check_metric_name, part_name
 from graphc.train.network.trained import chosen_parameters, further_updates

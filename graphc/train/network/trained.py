@@ -10,9 +10,9 @@ from graphc.declare.graphs.selection import selected
 from graphc.declare.graphs.training_forms import training_updates
 from graphc.errors import GraphError
 from graphc.files.value_files import listed_names
-from graphc.ir.given import is_tensor, shown
+from graphc.ir.arguments.given import is_tensor, shown
 from graphc.ir.graph import Node, is_among, topological
-from graphc.ir.location import callers_location, located
+from graphc.ir.nodes.location import callers_location, located
 from graphc.ir.ops import leaf
 from graphc.ir.types import each_of, is_several
 

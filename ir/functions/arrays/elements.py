@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from graphc.ir.argument_checks import integer_of, problem_with
+from graphc.ir.arguments.checks import integer_of, problem_with
+from graphc.ir.arguments.given import check_tensors, is_tensor
 from graphc.ir.dims import Dim
 from graphc.ir.errors import DTypeError
-from graphc.ir.given import check_tensors, is_tensor
-from graphc.ir.op import Node
+from graphc.ir.nodes.op import Node
 from graphc.ir.ops.elementwise import elementwise as ops
 from graphc.ir.ops.elementwise import limits, rounding
 from graphc.ir.ops.movement import movement

@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from graphc.ir.argument_checks import problem_with
+from graphc.ir.arguments.checks import problem_with
+from graphc.ir.arguments.given import as_array, as_integer, is_tensor, shown
 from graphc.ir.dims import Dim, Extent, is_natural
 from graphc.ir.errors import DTypeError, ShapeError
 from graphc.ir.functions.arrays.shaping import broadcast_to, reshaped, transpose
 from graphc.ir.functions.arrays.taking import indices_along
-from graphc.ir.given import as_array, as_integer, is_tensor, shown
-from graphc.ir.op import Node
+from graphc.ir.nodes.op import Node
 from graphc.ir.ops import composite
 from graphc.ir.ops.elementwise import elementwise as ops
 from graphc.ir.ops.movement import indexed, movement

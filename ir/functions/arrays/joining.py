@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from graphc.ir.argument_checks import axes_of, axis_of, integer_of, new_axis_of, problem_with
+from graphc.ir.arguments.checks import axes_of, axis_of, integer_of, new_axis_of, problem_with
+from graphc.ir.arguments.given import as_integer, check_tensors, is_tensor, shown
 from graphc.ir.dims import Dim, Extent, quotient_of
 from graphc.ir.errors import ShapeError
 from graphc.ir.functions.arrays.shaping import broadcast_to, concatenate, expand_dims, reshaped
-from graphc.ir.given import as_integer, check_tensors, is_tensor, shown
-from graphc.ir.location import callers_location, located
-from graphc.ir.op import Node
+from graphc.ir.nodes.location import callers_location, located
+from graphc.ir.nodes.op import Node
 from graphc.ir.ops.movement import indexed, movement
 from graphc.ir.types import each_of, is_several
 

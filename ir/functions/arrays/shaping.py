@@ -8,18 +8,18 @@ from typing import Any
 
 import numpy as np
 
-from graphc.ir.argument_checks import (
+from graphc.ir.arguments.checks import (
     axes_of,
     axis_of,
     new_axis_of,
     problem_with,
     shape_of,
 )
+from graphc.ir.arguments.given import check_tensors, is_tensor, shown
 from graphc.ir.dims import quotient_of
 from graphc.ir.errors import ShapeError
-from graphc.ir.given import check_tensors, is_tensor, shown
-from graphc.ir.location import callers_location, located
-from graphc.ir.op import Node
+from graphc.ir.nodes.location import callers_location, located
+from graphc.ir.nodes.op import Node
 from graphc.ir.ops.movement import movement
 from graphc.ir.types import Shape, each_of, is_several, normalize_axes, shape_text
 

@@ -9,13 +9,13 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from graphc.ir.arguments.given import is_tensor
 from graphc.ir.functions import bits, build, einsum, ordering, truth
 from graphc.ir.functions.arrays import elements, filling, joining, shaping
 from graphc.ir.functions.spatial.padding import pad
-from graphc.ir.given import is_tensor
-from graphc.ir.location import callers_location, located
-from graphc.ir.op import Node
-from graphc.ir.operators.instead import INSTEAD_OF_FUNCTIONS
+from graphc.ir.nodes.location import callers_location, located
+from graphc.ir.nodes.op import Node
+from graphc.ir.nodes.operators.instead import INSTEAD_OF_FUNCTIONS
 from graphc.ir.ops.elementwise import bitwise, log_sums, mathematics, rounding
 from graphc.ir.ops.elementwise import elementwise as ops
 

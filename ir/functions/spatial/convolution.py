@@ -10,7 +10,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from graphc.ir.argument_checks import problem_with
+from graphc.ir.arguments.checks import problem_with
+from graphc.ir.arguments.given import check_tensors, is_one_of, is_tensor
 from graphc.ir.dims import Extent
 from graphc.ir.errors import DTypeError, ShapeError
 from graphc.ir.functions.arrays.shaping import reshaped, transpose
@@ -30,8 +31,7 @@ from graphc.ir.functions.spatial.window_arguments import (
     with_channels_first,
     with_channels_last,
 )
-from graphc.ir.given import check_tensors, is_one_of, is_tensor
-from graphc.ir.op import Node
+from graphc.ir.nodes.op import Node
 from graphc.ir.ops import contract
 from graphc.ir.ops.movement import movement
 from graphc.ir.ops.reductions.reduce import sum_

@@ -6,7 +6,7 @@ from typing import Any
 
 from graphc.ir.functions.arrays.filling import full
 from graphc.ir.functions.arrays.shaping import reshaped
-from graphc.ir.op import Node
+from graphc.ir.nodes.op import Node
 from graphc.ir.ops.elementwise import elementwise as ops
 from graphc.ir.ops.elementwise.rounding import mod
 from graphc.ir.ops.movement import indexed

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from graphc.ir.argument_checks import axis_of, integer_of, problem_with
+from graphc.ir.arguments.checks import axis_of, integer_of, problem_with
+from graphc.ir.arguments.given import check_tensors, is_one_of, is_tensor, shown
 from graphc.ir.dims import Dim, Extent
 from graphc.ir.errors import ShapeError
 from graphc.ir.functions.arrays.shaping import broadcast_to, concatenate
-from graphc.ir.given import check_tensors, is_one_of, is_tensor, shown
-from graphc.ir.op import Node
+from graphc.ir.nodes.op import Node
 from graphc.ir.ops.composite import positions
 from graphc.ir.ops.elementwise import elementwise as ops
 from graphc.ir.ops.movement import movement

@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from graphc.ir.argument_checks import problem_with
+from graphc.ir.arguments.checks import problem_with
+from graphc.ir.arguments.flags import checks_flags
+from graphc.ir.arguments.given import is_one_of
 from graphc.ir.dims import Extent
 from graphc.ir.errors import DTypeError, ShapeError
-from graphc.ir.flags import checks_flags
 from graphc.ir.functions import build
 from graphc.ir.functions.arrays.shaping import reshaped
 from graphc.ir.functions.spatial.window_arguments import (
@@ -26,8 +27,7 @@ from graphc.ir.functions.spatial.window_arguments import (
     spatial_axes,
     windows_of,
 )
-from graphc.ir.given import is_one_of
-from graphc.ir.op import Node
+from graphc.ir.nodes.op import Node
 from graphc.ir.ops.elementwise.elementwise import logical_and
 from graphc.ir.ops.reductions.reduce import lowest, max_, sum_
 

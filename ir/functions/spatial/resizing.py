@@ -11,10 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from graphc.ir.argument_checks import integer_of, problem_with
+from graphc.ir.arguments.checks import integer_of, problem_with
+from graphc.ir.arguments.flags import checks_flags
+from graphc.ir.arguments.given import Array, is_one_of, shown
 from graphc.ir.dims import Extent
 from graphc.ir.errors import DTypeError, ShapeError
-from graphc.ir.flags import checks_flags
 from graphc.ir.functions.arrays.shaping import broadcast_to, reshaped, transpose
 from graphc.ir.functions.arrays.taking import take
 from graphc.ir.functions.spatial.window_arguments import (
@@ -27,8 +28,7 @@ from graphc.ir.functions.spatial.window_arguments import (
     with_channels_first,
     with_channels_last,
 )
-from graphc.ir.given import Array, is_one_of, shown
-from graphc.ir.op import Node
+from graphc.ir.nodes.op import Node
 from graphc.ir.ops.movement import movement
 
 NEAREST, BILINEAR = "nearest", "bilinear"

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from graphc.ir.argument_checks import axis_of, problem_with
+from graphc.ir.arguments.checks import axis_of, problem_with
+from graphc.ir.arguments.given import check_tensors
 from graphc.ir.errors import ShapeError
 from graphc.ir.functions.arrays.shaping import transpose
 from graphc.ir.functions.spatial.window_arguments import each_axis
-from graphc.ir.given import check_tensors
-from graphc.ir.op import Node
+from graphc.ir.nodes.op import Node
 from graphc.ir.ops.windows import windows
 from graphc.ir.types import is_several
 

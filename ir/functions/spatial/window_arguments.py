@@ -9,12 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from graphc.ir.argument_checks import problem_with
+from graphc.ir.arguments.checks import problem_with
+from graphc.ir.arguments.given import as_integer, check_tensors, is_one_of, shown
 from graphc.ir.dims import Extent
 from graphc.ir.errors import ShapeError
 from graphc.ir.functions.arrays.shaping import transpose
-from graphc.ir.given import as_integer, check_tensors, is_one_of, shown
-from graphc.ir.op import Node
+from graphc.ir.nodes.op import Node
 from graphc.ir.ops.movement import movement
 from graphc.ir.ops.windows import reach, windows
 from graphc.ir.types import is_several

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from graphc.ir.op import Op
+from graphc.ir.nodes.op import Op
 from graphc.ir.ops.elementwise import references
 from graphc.ir.ops.elementwise.elementwise import (
     absolute,

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from graphc.ir.op import NonDifferentiable, Op
+from graphc.ir.nodes.op import NonDifferentiable, Op
 from graphc.ir.ops.elementwise.elementwise_op import accepts_integers, elementwise
 
 _NO_SLOPE = NonDifferentiable("integers have no derivative")

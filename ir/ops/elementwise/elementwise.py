@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from graphc.ir.attributes import DTYPE, FLOAT
 from graphc.ir.errors import DTypeError
-from graphc.ir.lowering import Composite, Scalar
-from graphc.ir.op import NonDifferentiable, Op, Stopped
+from graphc.ir.nodes.attributes import DTYPE, FLOAT
+from graphc.ir.nodes.lowering import Composite, Scalar
+from graphc.ir.nodes.op import NonDifferentiable, Op, Stopped
 from graphc.ir.ops.elementwise import references
 from graphc.ir.ops.elementwise.elementwise_op import (
     ARITHMETIC,

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from graphc.ir.attributes import AttributeKind
 from graphc.ir.errors import DTypeError
-from graphc.ir.lowering import Composite, Scalar
-from graphc.ir.op import Array, Op, Vjp
+from graphc.ir.nodes.attributes import AttributeKind
+from graphc.ir.nodes.lowering import Composite, Scalar
+from graphc.ir.nodes.op import Array, Op, Vjp
 from graphc.ir.types import DType, TensorType, broadcast_shapes, check_arithmetic
 
 # Raises DTypeError for a dtype that the op does not take.

@@ -5,7 +5,7 @@ At a tie x passes its cotangent on, as torch.clamp has it; `maximum` and `minimu
 
 from __future__ import annotations
 
-from graphc.ir.op import Op
+from graphc.ir.nodes.op import Op
 from graphc.ir.ops.elementwise import references
 from graphc.ir.ops.elementwise.elementwise import (
     greater,

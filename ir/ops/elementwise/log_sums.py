@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from graphc.ir.lowering import Composite
-from graphc.ir.op import Op
+from graphc.ir.nodes.lowering import Composite
+from graphc.ir.nodes.op import Op
 from graphc.ir.ops.elementwise.elementwise import (
     absolute,
     equal,

@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 
-from graphc.ir.op import Op
+from graphc.ir.nodes.op import Op
 from graphc.ir.ops.elementwise.elementwise import equal, sqrt, square, stop_gradient, where
 from graphc.ir.ops.elementwise.elementwise_op import (
     DIVISION,

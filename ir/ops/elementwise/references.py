@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from graphc.ir.given import Array
+from graphc.ir.arguments.given import Array
 from graphc.ir.types import DType
 
 

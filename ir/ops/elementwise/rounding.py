@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from graphc.ir.op import Op
+from graphc.ir.nodes.op import Op
 from graphc.ir.ops.elementwise.elementwise_op import DIVISION, accepts_numbers, elementwise
 
 floor: Op = elementwise(

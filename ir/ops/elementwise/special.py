@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from graphc.ir.op import NonDifferentiable, Op
+from graphc.ir.nodes.op import NonDifferentiable, Op
 from graphc.ir.ops.elementwise import special_references as references
 from graphc.ir.ops.elementwise.elementwise import exp, square, weigh
 from graphc.ir.ops.elementwise.elementwise_op import LONG_POLYNOMIAL, POLYNOMIAL, elementwise

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from graphc.ir.given import Array
+from graphc.ir.arguments.given import Array
 
 # Where the asymptotic series of digamma and trigamma are exact to the last digit.
 _FAR = 12.0

@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from graphc.ir.attributes import AXIS, EXTENT, SHAPE
 from graphc.ir.dims import Extent
 from graphc.ir.errors import DTypeError, ShapeError
-from graphc.ir.lowering import Gather, Scalar, Scatter, View
-from graphc.ir.op import Array, NonDifferentiable, Op
+from graphc.ir.nodes.attributes import AXIS, EXTENT, SHAPE
+from graphc.ir.nodes.lowering import Gather, Scalar, Scatter, View
+from graphc.ir.nodes.op import Array, NonDifferentiable, Op
 from graphc.ir.ops.elementwise.elementwise import equal, where
 from graphc.ir.ops.elementwise.elementwise_op import ARITHMETIC
 from graphc.ir.ops.movement import movement

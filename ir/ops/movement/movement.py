@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from graphc.ir.attributes import AXIS, ORDER, PLACES, SHAPE, STEPS
 from graphc.ir.dims import Dim, Extent, is_natural
 from graphc.ir.errors import DTypeError, ShapeError
-from graphc.ir.lowering import Assemble, Digit, Digits, RegionCopy, Strided, View
-from graphc.ir.op import Array, Op
+from graphc.ir.nodes.attributes import AXIS, ORDER, PLACES, SHAPE, STEPS
+from graphc.ir.nodes.lowering import Assemble, Digit, Digits, RegionCopy, Strided, View
+from graphc.ir.nodes.op import Array, Op
 from graphc.ir.types import (
     Shape,
     TensorType,

@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from graphc.ir.attributes import AXIS
 from graphc.ir.dims import Dim, Extent
 from graphc.ir.errors import ShapeError
-from graphc.ir.lowering import Composite
-from graphc.ir.op import Array, Op
+from graphc.ir.nodes.attributes import AXIS
+from graphc.ir.nodes.lowering import Composite
+from graphc.ir.nodes.op import Array, Op
 from graphc.ir.ops.elementwise.elementwise import equal, where
 from graphc.ir.ops.movement import movement
 from graphc.ir.ops.movement.merging import merge

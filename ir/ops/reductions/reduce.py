@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from graphc.ir.attributes import AXES
 from graphc.ir.errors import DTypeError, ShapeError
-from graphc.ir.lowering import Composite, Reduction
-from graphc.ir.op import Array, NonDifferentiable, Op, Vjp
+from graphc.ir.nodes.attributes import AXES
+from graphc.ir.nodes.lowering import Composite, Reduction
+from graphc.ir.nodes.op import Array, NonDifferentiable, Op, Vjp
 from graphc.ir.ops.elementwise.elementwise import cast, equal, stop_gradient, where
 from graphc.ir.ops.movement.movement import broadcast_to
 from graphc.ir.types import DType, TensorType, check_arithmetic, normalize_axes, u8

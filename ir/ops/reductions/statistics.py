@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from graphc.ir.attributes import AXES, COUNT
 from graphc.ir.errors import DTypeError
-from graphc.ir.lowering import Composite
-from graphc.ir.op import Array, Op
+from graphc.ir.nodes.attributes import AXES, COUNT
+from graphc.ir.nodes.lowering import Composite
+from graphc.ir.nodes.op import Array, Op
 from graphc.ir.ops.elementwise.elementwise import equal, maximum, sqrt, square, stop_gradient, where
 from graphc.ir.ops.reductions.reduce import sum_
 from graphc.ir.types import TensorType

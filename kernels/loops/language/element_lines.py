@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from graphc.ir.graph import Node
-from graphc.ir.lowering import Strided
+from graphc.ir.nodes.lowering import Strided
 from graphc.kernels.loops.language.expressions import Element, Expression, Name
 from graphc.kernels.loops.language.indices import index_expression
 from graphc.kernels.loops.language.source import Arguments, StorageOf

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from graphc.ir.graph import Node
-from graphc.ir.lowering import Reduction, Scalar
+from graphc.ir.nodes.lowering import Reduction, Scalar
 from graphc.ir.types import DType
 from graphc.kernels.loops.language.expressions import (
     Applied,

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from graphc.ir.graph import Node
-from graphc.ir.location import Location
+from graphc.ir.nodes.location import Location
 from graphc.kernels.loops.language.expressions import (
     Element,
     Expression,

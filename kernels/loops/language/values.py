@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from typing import Generic, TypeVar
 
 from graphc.ir.graph import Node
-from graphc.ir.lowering import Reduction
+from graphc.ir.nodes.lowering import Reduction
 from graphc.kernels.loops.language.expressions import Expression
 from graphc.kernels.loops.language.scalar import (
     constant,

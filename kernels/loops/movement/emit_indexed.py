@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from graphc.ir.graph import Node
-from graphc.ir.lowering import RegionCopy, Scatter, Strided
+from graphc.ir.nodes.lowering import RegionCopy, Scatter, Strided
 from graphc.ir.types import row_major_strides
 from graphc.kernels.loops.language.expressions import (
     Element,

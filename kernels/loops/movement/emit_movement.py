@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from graphc.ir.graph import Node
-from graphc.ir.lowering import Assemble, Gather, RegionCopy, Scatter, Strided
+from graphc.ir.nodes.lowering import Assemble, Gather, RegionCopy, Scatter, Strided
 from graphc.kernels.loops.language.expressions import (
     Constant,
     Element,

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from graphc.ir.graph import Node
-from graphc.ir.lowering import RegionCopy, Strided
+from graphc.ir.nodes.lowering import RegionCopy, Strided
 from graphc.ir.types import row_major_strides
 from graphc.kernels.loops.language.expressions import Element, Expression, Name, texts
 from graphc.kernels.loops.language.indices import Share, index_expression, share_limits

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from graphc.ir.graph import Node
-from graphc.ir.lowering import Strided
+from graphc.ir.nodes.lowering import Strided
 from graphc.ir.types import row_major_strides
 from graphc.kernels.loops.language.expressions import Expression, Name, of
 from graphc.kernels.loops.language.indices import (

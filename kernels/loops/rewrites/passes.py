@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from graphc.ir.graph import Node, is_among
-from graphc.ir.lowering import Scalar
+from graphc.ir.nodes.lowering import Scalar
 from graphc.kernels.nests.loopnest import LoopNest, Phase, Reduces
 from graphc.kernels.nests.node_kinds import viewed
 

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from graphc.ir.graph import Node, is_among
-from graphc.ir.lowering import Scalar
+from graphc.ir.nodes.lowering import Scalar
 from graphc.kernels.loops.language.scalar import sums_floats
 from graphc.kernels.loops.rewrites.block_sums import Cut
 from graphc.kernels.loops.rewrites.loops import Loops

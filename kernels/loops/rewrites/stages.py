@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from graphc.ir.graph import Node
-from graphc.ir.lowering import Scalar
+from graphc.ir.nodes.lowering import Scalar
 from graphc.kernels.loops.language.expressions import Element, Expression, Name
 from graphc.kernels.loops.language.indices import Share, share_limits
 from graphc.kernels.loops.language.scalar import dtype_name

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from graphc.ir.lowering import Scalar
+from graphc.ir.nodes.lowering import Scalar
 from graphc.kernels.loops.language.expressions import Expression, Name
 from graphc.kernels.loops.language.indices import Share, share_limits
 from graphc.kernels.loops.language.statements import Block, LoopKind

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from graphc.ir.lowering import Digit
+from graphc.ir.nodes.lowering import Digit
 from graphc.kernels.loops.language.source import Microkernel
 from graphc.kernels.products.microkernels.microkernel import (
     MicrokernelText,

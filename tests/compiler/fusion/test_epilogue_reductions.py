@@ -22,8 +22,8 @@ from graphc.kernels.groups.group import ContractionGroup
 from graphc.kernels.machine import MACHINE
 from graphc.kernels.nests.node_kinds import viewed
 from graphc.kernels.nests.row_blocks import rounded_to_blocks, rows_of_block
-from graphc.kernels.products import tiling
-from graphc.kernels.products.tiling import Tilings
+from graphc.kernels.products.tilings import tiling
+from graphc.kernels.products.tilings.tiling import Tilings
 from graphc.testing.tolerance import assert_close
 from tests.compiler.execution import compilation, run_loaded, run_on_threads
 from tests.random_graphs import LARGEST

@@ -16,7 +16,7 @@ from graphc.compiler.load.native import LoadedProgram, native
 from graphc.compiler.pipeline import Options, compile_program
 from graphc.compiler.plan.planning import bytes_moved, operations
 from graphc.ir.graph import Program
-from graphc.ir.op import Array
+from graphc.ir.nodes.op import Array
 from graphc.ir.ops.movement.indexed import scatter_add, take
 from graphc.ir.reference import run_program
 from graphc.kernels.groups.group import ContractionGroup

@@ -16,7 +16,7 @@ from graphc.compiler.load.native import LoadedProgram, native
 from graphc.compiler.pipeline import Options, compile_program
 from graphc.inspect.wording import reason_of
 from graphc.ir.graph import Program, is_among
-from graphc.ir.op import Array
+from graphc.ir.nodes.op import Array
 from graphc.ir.reference import run_program
 from graphc.kernels.groups.group import ContractionGroup
 from graphc.kernels.machine import MACHINE

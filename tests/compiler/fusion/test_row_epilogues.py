@@ -17,11 +17,11 @@ from graphc.compiler.pipeline import Compilation, compile_program
 from graphc.compiler.plan import sharing
 from graphc.inspect.wording import reason_of
 from graphc.ir.graph import Program, is_among
-from graphc.ir.op import Array
+from graphc.ir.nodes.op import Array
 from graphc.ir.reference import run_program
 from graphc.kernels.groups.group import ContractionGroup
 from graphc.kernels.machine import MACHINE
-from graphc.kernels.products import row_epilogue
+from graphc.kernels.products.epilogues import row_epilogue
 from graphc.testing.tolerance import assert_close
 from tests.compiler.execution import compilation, run_loaded, run_on_threads
 

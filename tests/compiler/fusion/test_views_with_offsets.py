@@ -11,7 +11,7 @@ import pytest
 import graphc as gc
 from graphc.compiler.load.native import native
 from graphc.ir.graph import Node, Program
-from graphc.ir.op import Array
+from graphc.ir.nodes.op import Array
 from graphc.ir.ops.movement.indexed import index_add, scatter_add
 from graphc.ir.reference import run_program
 from graphc.kernels.groups.group import ContractionGroup

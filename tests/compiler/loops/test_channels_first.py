@@ -11,7 +11,7 @@ import pytest
 import graphc as gc
 from graphc.ir.graph import Program
 from graphc.ir.reference import run_program
-from graphc.ir.rewriting.rules_channels import first, last
+from graphc.ir.rewriting.rules.channels import first, last
 from graphc.ir.rewriting.simplify import simplify
 from tests.compiler.execution import Machine, compilation
 

@@ -9,7 +9,7 @@ import pytest
 
 import graphc as gc
 from graphc.compiler.load.native import native
-from graphc.ir.op import Array
+from graphc.ir.nodes.op import Array
 from graphc.ir.reference import run_program
 from graphc.ir.types import DTYPES
 from tests.compiler.execution import Machine, compilation, run_on_threads

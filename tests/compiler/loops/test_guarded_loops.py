@@ -13,7 +13,7 @@ import graphc as gc
 from graphc.compiler.load.compiled import CompiledProgram
 from graphc.compiler.load.kernel_code import KernelCode
 from graphc.compiler.plan import sharing
-from graphc.ir.op import Array
+from graphc.ir.nodes.op import Array
 from graphc.ir.types import TensorType
 from graphc.kernels.loops import thread_blocks
 from tests.guarded import SIDES, GuardedProgram, Side, guarded

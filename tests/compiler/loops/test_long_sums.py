@@ -12,7 +12,7 @@ import graphc as gc
 from graphc.compiler.load.native import native
 from graphc.compiler.options import Options
 from graphc.compiler.pipeline import compile_program
-from graphc.ir.op import Array
+from graphc.ir.nodes.op import Array
 from graphc.ir.types import DTYPES
 from tests.compiler.execution import compilation, run_on_threads
 

@@ -15,7 +15,7 @@ from graphc.inspect.stage import Stage
 from graphc.inspect.stage_text import stage_text
 from graphc.ir.functions import build
 from graphc.ir.graph import Graph, Node, Program
-from graphc.ir.op import Array
+from graphc.ir.nodes.op import Array
 from graphc.ir.programs import loops
 from graphc.ir.reference import run_program
 from tests.compiler.execution import Machine, assert_same_bits, run_on_threads

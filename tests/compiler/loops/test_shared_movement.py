@@ -11,7 +11,7 @@ import graphc as gc
 from graphc.compiler.load.native import native
 from graphc.compiler.options import Options
 from graphc.compiler.pipeline import compile_program
-from graphc.ir.op import Array
+from graphc.ir.nodes.op import Array
 
 THREADS = (1, 2, 3)
 # Of a table that is worth sharing, of slices of it, and of the indices that choose these.

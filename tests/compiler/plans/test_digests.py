@@ -17,8 +17,8 @@ from graphc.compiler.load.executable import Buffer, BufferRole, Executable, Outp
 from graphc.compiler.load.executable_text import read_executable, write_executable
 from graphc.compiler.load.plan_cache import program_digest
 from graphc.compiler.options import Options
-from graphc.ir.attributes import Literal
 from graphc.ir.graph import Node, Program
+from graphc.ir.nodes.attributes import Literal
 from graphc.ir.ops import OPS
 from graphc.ir.types import DType, bool_, f32, f64, i64, u8
 from graphc.kernels.loops.language.expressions import Name, of

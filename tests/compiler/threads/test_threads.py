@@ -14,7 +14,7 @@ from graphc.compiler.options import Options
 from graphc.compiler.pipeline import compile_program
 from graphc.compiler.plan import sharing
 from graphc.ir.graph import Program
-from graphc.ir.op import Array
+from graphc.ir.nodes.op import Array
 from graphc.ir.reference import run_program
 from graphc.kernels.loops import thread_blocks
 from graphc.kernels.loops.movement import emit_movement

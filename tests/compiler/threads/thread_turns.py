@@ -14,7 +14,7 @@ from graphc.compiler.load.native import LoadedProgram, native
 from graphc.compiler.options import Options
 from graphc.compiler.pipeline import compile_program
 from graphc.ir.graph import Node, Program
-from graphc.ir.op import Array
+from graphc.ir.nodes.op import Array
 from graphc.kernels.run.instruction_table import Instruction
 from graphc.kernels.run.memory import data_address
 

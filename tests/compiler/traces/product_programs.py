@@ -10,7 +10,7 @@ import numpy as np
 import graphc as gc
 from graphc.ir.functions import build
 from graphc.ir.graph import Graph, Node, Program
-from graphc.ir.op import Array
+from graphc.ir.nodes.op import Array
 
 # Less and more than a vector of any width, and one more than whole vectors.
 EXTENTS = (1, 2, 3, 5, 8, 9, 17, 21)

@@ -37,7 +37,9 @@ from graphc.kernels.loops.rewrites import (
 )
 from graphc.kernels.machine import MACHINE
 from graphc.kernels.nests import loopnest, row_blocks
-from graphc.kernels.products import row_epilogue, tile_sums, tiling
+from graphc.kernels.products.epilogues import row_epilogue
+from graphc.kernels.products.tiles import tile_sums
+from graphc.kernels.products.tilings import tiling
 from tests.compiler.traces.product_programs import chain_program, product_program, product_values
 from tests.compiler.traces.traced import Traced
 from tests.compiler.values.test_random_graphs import compare

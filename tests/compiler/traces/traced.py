@@ -20,8 +20,8 @@ from graphc.compiler.load.assemble import executable_of
 from graphc.compiler.load.executable import Buffer, BufferRole, Loop, Row
 from graphc.compiler.pipeline import Compilation
 from graphc.compiler.plan.planning import PlannedInstruction
-from graphc.ir.lowering import Scatter
-from graphc.ir.op import Array
+from graphc.ir.nodes.lowering import Scatter
+from graphc.ir.nodes.op import Array
 from graphc.ir.types import DTYPES
 from graphc.kernels.loops.language.exchanges import EXCHANGES, odd_even_merge_sort
 from graphc.kernels.loops.language.scalar import dtype_name

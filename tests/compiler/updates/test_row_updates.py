@@ -9,7 +9,7 @@ import pytest
 
 import graphc as gc
 from graphc.compiler.plan.planning import bytes_moved, operations
-from graphc.ir.op import Array
+from graphc.ir.nodes.op import Array
 from graphc.testing.tolerance import assert_close
 
 ROWS, WIDTH, BATCH, LENGTH = 300, 17, 16, 9

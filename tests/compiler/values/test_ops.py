@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import graphc as gc
-from graphc.ir.op import Array
+from graphc.ir.nodes.op import Array
 from graphc.ir.reference import run_program
 from graphc.ir.types import DTYPES, DType, f64
 from graphc.testing import checks

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from graphc.ir.graph import Program
-from graphc.ir.op import Array
+from graphc.ir.nodes.op import Array
 from graphc.ir.reference import run_program
 from graphc.testing.tolerance import assert_close
 from tests import random_graphs

@@ -17,7 +17,7 @@ from graphc.ir.derive.autodiff import (
 from graphc.ir.errors import GraphError, NotDifferentiableError
 from graphc.ir.functions import build
 from graphc.ir.graph import Graph, Node, is_among, topological
-from graphc.ir.op import NonDifferentiable
+from graphc.ir.nodes.op import NonDifferentiable
 from graphc.ir.ops import OPS, contract
 from graphc.ir.ops.elementwise import elementwise as ops
 from graphc.ir.ops.movement import indexed, movement

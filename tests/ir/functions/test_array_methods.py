@@ -17,7 +17,7 @@ from graphc.ir.dims import Dim
 from graphc.ir.functions.as_numpy import node_functions
 from graphc.ir.functions.as_numpy.numpy_functions import NAMES_OF_UFUNCS
 from graphc.ir.graph import Graph, Node
-from graphc.ir.operators import array_methods, operators
+from graphc.ir.nodes.operators import array_methods, operators
 from tests.ir.evaluation import value_of
 
 A = np.linspace(0.25, 2.75, 12).reshape(3, 4)

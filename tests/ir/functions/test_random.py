@@ -11,7 +11,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from graphc.ir.op import Array
+from graphc.ir.nodes.op import Array
 from graphc.ir.ops.random import bits_i32, bits_i64, fraction
 
 SIZE = 2**18

@@ -17,7 +17,7 @@ from graphc.ir.graph import Graph, Node, Program
 from graphc.ir.ops.elementwise.elementwise import tanh
 from graphc.ir.programs.loops import scan
 from graphc.ir.reference import run_program
-from graphc.ir.rewriting.loop_rules import simplify_loops
+from graphc.ir.rewriting.loops.rules import simplify_loops
 
 SIZE, STEPS = 3, 4
 SHAPE = (SIZE, SIZE)

@@ -16,8 +16,8 @@ from graphc.ir.reference import evaluate
 from graphc.ir.rewriting.rewrite import Firing, rewrite
 from graphc.ir.rewriting.simplify import EVERY_RULE
 from graphc.testing.tolerance import assert_close
-from tests.ir.rewriting.simplify_case import Case
-from tests.ir.rewriting.simplify_cases import CASES
+from tests.ir.rewriting.cases.case import Case
+from tests.ir.rewriting.cases.cases import CASES
 from tests.ir.rewriting.test_simplify import FLOATS, case_id, declare, moderate, program_of, special
 
 ULPS = {rule.name: rule.ulps for rule in EVERY_RULE}

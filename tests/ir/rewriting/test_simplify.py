@@ -19,9 +19,9 @@ from graphc.ir.rewriting.simplify import EVERY_RULE, PRIMITIVE_RULES, RULES, sim
 from graphc.ir.text.parsing import print_program
 from graphc.ir.types import bool_
 from graphc.testing.tolerance import assert_close
-from tests.ir.rewriting.simplify_case import PAIRS, Case
-from tests.ir.rewriting.simplify_cases import CASES
-from tests.ir.rewriting.simplify_near_misses import NEAR_MISSES, NearMiss
+from tests.ir.rewriting.cases.case import PAIRS, Case
+from tests.ir.rewriting.cases.cases import CASES
+from tests.ir.rewriting.cases.near_misses import NEAR_MISSES, NearMiss
 
 SPECIAL = (
     0.0, -0.0, 1.0, -1.0, 0.1, -3.0, 1e-40, -1e-40, 3e38, -3e38, 7.25, np.inf, -np.inf, np.nan,

@@ -10,7 +10,7 @@ import pytest
 
 from graphc.ir.functions import build
 from graphc.ir.graph import Graph, Node
-from graphc.ir.lowering import Strided
+from graphc.ir.nodes.lowering import Strided
 from graphc.ir.ops.elementwise import elementwise as ops
 from graphc.ir.ops.reductions.reduce import greatest
 from graphc.ir.types import DType, bool_, f32, f64, i32, i64

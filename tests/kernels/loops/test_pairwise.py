@@ -25,7 +25,7 @@ from graphc.kernels.loops.rewrites.block_sums import Terms, cut_of
 from graphc.kernels.loops.rewrites.pairwise import PairwiseStack, entries_of, steps_of_block
 from graphc.kernels.nests.access import Loop
 from graphc.kernels.products.contraction import Tiling
-from graphc.kernels.products.tile_sums import tile_sums
+from graphc.kernels.products.tiles.tile_sums import tile_sums
 from graphc.kernels.products.variables import DEPTH_START, TILE, TILE_ELEMENT
 from tests.kernels.products.contractions import plain
 

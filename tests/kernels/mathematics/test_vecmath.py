@@ -13,7 +13,7 @@ from graphc.kernels.host.vector_width import VECTOR_BITS
 from graphc.kernels.mathematics import vecmath
 from graphc.kernels.mathematics.math_ir import record_function, recordable
 from graphc.kernels.mathematics.vecmath import VECTOR_MATH
-from graphc.kernels.native.jit import KernelCompiler
+from graphc.kernels.native.jit.kernel_compiler import KernelCompiler
 from graphc.kernels.native.llvm import host_vector_bits
 from tests.kernels.mathematics.vecmath_values import REFERENCES, SPECIAL_VALUES
 

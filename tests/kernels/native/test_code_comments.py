@@ -9,7 +9,7 @@ from graphc.kernels.native.code_comments import (
     commented_llvm,
     user_lines,
 )
-from graphc.kernels.native.jit import KernelCompiler
+from graphc.kernels.native.jit.kernel_compiler import KernelCompiler
 
 SOURCE = """\
 def halve(arguments, thread, threads):

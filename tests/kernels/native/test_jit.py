@@ -11,8 +11,8 @@ from numba.core import types
 from numba.core.typing.templates import AbstractTemplate, Registry
 
 from graphc.kernels.mathematics.arithmetic import primitives
-from graphc.kernels.native.jit import KernelCompiler
-from graphc.kernels.native.jit_target import kernel_target
+from graphc.kernels.native.jit.kernel_compiler import KernelCompiler
+from graphc.kernels.native.jit.target import kernel_target
 from graphc.kernels.native.llvm import (
     CompiledKernel,
     compile_ir,

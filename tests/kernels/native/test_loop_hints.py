@@ -2,7 +2,7 @@
 
 import pytest
 
-from graphc.kernels.native.jit import KernelCompiler
+from graphc.kernels.native.jit.kernel_compiler import KernelCompiler
 from graphc.kernels.native.loop_hints import unroll_marked
 
 NESTED = """\

@@ -11,11 +11,11 @@ from graphc.ir.types import DTYPES
 from graphc.kernels.loops.language.expressions import Element, Expression, Infix, Name
 from graphc.kernels.loops.language.source import KernelSource, buffer_argument
 from graphc.kernels.loops.language.statements import Block, Return, Statement, assigned
-from graphc.kernels.native.jit import KernelCompiler
+from graphc.kernels.native.jit.kernel_compiler import KernelCompiler
 from graphc.kernels.native.llvm import CompiledKernel
 from graphc.kernels.products.contraction import Contraction, MatrixAccess, Tiling
-from graphc.kernels.products.tile_source import contraction_source
-from graphc.kernels.products.tiling import choose_tiling
+from graphc.kernels.products.tiles.tile_source import contraction_source
+from graphc.kernels.products.tilings.tiling import choose_tiling
 
 NUMPY_DTYPES: dict[str, type[np.floating]] = {"f32": np.float32, "f64": np.float64}
 BUFFERS = ("x", "w", "bias", "y", "scratch")

@@ -13,10 +13,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from graphc.ir.op import Array
+from graphc.ir.nodes.op import Array
 from graphc.kernels.loops.language.expressions import Element, Name
 from graphc.kernels.loops.language.statements import Block, assigned
-from graphc.kernels.native.jit import KernelCompiler
+from graphc.kernels.native.jit.kernel_compiler import KernelCompiler
 from graphc.kernels.native.llvm import CompiledKernel
 from graphc.kernels.products.contraction import (
     Along,
@@ -28,8 +28,8 @@ from graphc.kernels.products.contraction import (
     cut_columns,
     reads_by_index,
 )
-from graphc.kernels.products.tile_source import contraction_source
-from graphc.kernels.products.tiling import choose_tiling, ranked_tilings
+from graphc.kernels.products.tiles.tile_source import contraction_source
+from graphc.kernels.products.tilings.tiling import choose_tiling, ranked_tilings
 from tests.kernels.products.contractions import kernel_text
 
 BUFFERS = {"x": "f32", "w": "f32", "y": "f32", "scratch": "f32", "chosen": "i32"}

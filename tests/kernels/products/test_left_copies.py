@@ -7,12 +7,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from graphc.kernels.native.jit import KernelCompiler
+from graphc.kernels.native.jit.kernel_compiler import KernelCompiler
 from graphc.kernels.native.llvm import default_target
 from graphc.kernels.products.contraction import Contraction, MatrixAccess, Tiling
-from graphc.kernels.products.left_copies import MOST_COPIED_BYTES
 from graphc.kernels.products.microkernels.microkernel import ITEM_BYTES, padded_columns
-from graphc.kernels.products.tiling import choose_tiling, ranked_tilings
+from graphc.kernels.products.tilings.left_copies import MOST_COPIED_BYTES
+from graphc.kernels.products.tilings.tiling import choose_tiling, ranked_tilings
 from tests.kernels.products.contractions import check, compile_contraction, plain, run
 
 NARROW = (128, 256)

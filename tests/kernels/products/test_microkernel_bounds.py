@@ -12,8 +12,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from graphc.ir.lowering import Digit
-from graphc.ir.op import Array
+from graphc.ir.nodes.lowering import Digit
+from graphc.ir.nodes.op import Array
 from graphc.kernels.loops.language.source import Microkernel
 from graphc.kernels.native.llvm import compile_ir, default_target
 from graphc.kernels.products.microkernels.copy_microkernel import copy_microkernel

@@ -7,12 +7,12 @@ import re
 import pytest
 
 from graphc.kernels.loops.language.source import Microkernel
-from graphc.kernels.native.jit import KernelCompiler
+from graphc.kernels.native.jit.kernel_compiler import KernelCompiler
 from graphc.kernels.native.llvm import compile_ir, default_target, host_vector_bits
 from graphc.kernels.products.contraction import Contraction, Tiling
 from graphc.kernels.products.microkernels.inner_microkernel import inner_microkernel
 from graphc.kernels.products.microkernels.microkernel import microkernel
-from graphc.kernels.products.tiling import choose_tiling
+from graphc.kernels.products.tilings.tiling import choose_tiling
 from tests.kernels.products.contractions import compile_contraction, plain
 
 

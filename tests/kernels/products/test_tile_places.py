@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from graphc.ir.lowering import Digit
+from graphc.ir.nodes.lowering import Digit
 from graphc.kernels.products.contraction import Contraction, MatrixAccess, Tiling
 from graphc.kernels.products.microkernels.window_microkernel import row_starts
-from graphc.kernels.products.tile_places import digits_of_tile
+from graphc.kernels.products.tilings.tile_places import digits_of_tile
 
 # Images, lines and positions of rows, with what leads from one to the next.
 COUNTED = [

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from graphc.kernels.loops.language.statements import printed
-from graphc.kernels.native.jit import KernelCompiler
+from graphc.kernels.native.jit.kernel_compiler import KernelCompiler
 from graphc.kernels.native.llvm import host_vector_bits
 from graphc.kernels.products.contraction import Contraction, MatrixAccess, Tiling, column_parts
 from graphc.kernels.products.microkernels.inner_microkernel import inner_microkernel
@@ -19,8 +19,8 @@ from graphc.kernels.products.microkernels.microkernel import (
     microkernel,
     transpose_microkernel,
 )
-from graphc.kernels.products.tile_source import ContractionSource, contraction_source
-from graphc.kernels.products.tiling import choose_tiling
+from graphc.kernels.products.tiles.tile_source import ContractionSource, contraction_source
+from graphc.kernels.products.tilings.tiling import choose_tiling
 from tests.kernels.products.contractions import add_bias, check, compile_contraction, plain, run
 
 

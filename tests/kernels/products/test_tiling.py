@@ -11,8 +11,8 @@ import pytest
 
 from graphc.kernels.nests.row_blocks import rows_of_block
 from graphc.kernels.products.contraction import Contraction, Tiling, column_parts, oriented
-from graphc.kernels.products.tile_sums import tile_sums
-from graphc.kernels.products.tiling import choose_tiling, has_whole_rows, rows_of_share
+from graphc.kernels.products.tiles.tile_sums import tile_sums
+from graphc.kernels.products.tilings.tiling import choose_tiling, has_whole_rows, rows_of_share
 from tests.kernels.products.contractions import plain
 
 SHAPES = 45

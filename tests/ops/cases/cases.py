@@ -19,19 +19,19 @@ from graphc.testing.cases import (
     operand_names,
 )
 from tests.ops.cases.attention_cases import ATTENTION_CASES, ATTENTION_ERRORS
-from tests.ops.cases.bitwise_cases import BITWISE_CASES, BITWISE_ERRORS
-from tests.ops.cases.composite_cases import COMPOSITE_CASES
-from tests.ops.cases.custom_cases import CUSTOM_CASES, CUSTOM_ERRORS
-from tests.ops.cases.elementwise_cases import ELEMENTWISE_CASES
-from tests.ops.cases.elementwise_errors import ELEMENTWISE_ERRORS
+from tests.ops.cases.custom.custom_cases import CUSTOM_CASES, CUSTOM_ERRORS
+from tests.ops.cases.elementwise.bitwise_cases import BITWISE_CASES, BITWISE_ERRORS
+from tests.ops.cases.elementwise.elementwise_cases import ELEMENTWISE_CASES
+from tests.ops.cases.elementwise.elementwise_errors import ELEMENTWISE_ERRORS
+from tests.ops.cases.elementwise.math_cases import MATH_CASES, MATH_ERRORS
 from tests.ops.cases.loop_cases import LOOP_CASES, LOOP_ERRORS
-from tests.ops.cases.math_cases import MATH_CASES, MATH_ERRORS
-from tests.ops.cases.movement_cases import MOVEMENT_CASES
-from tests.ops.cases.ordered_cases import ORDERED_CASES, ORDERED_ERRORS
 from tests.ops.cases.random_cases import RANDOM_CASES, RANDOM_ERRORS
-from tests.ops.cases.statistics_cases import STATISTICS_CASES, STATISTICS_ERRORS
-from tests.ops.cases.tensor_cases import TENSOR_CASES
-from tests.ops.cases.tensor_errors import TENSOR_ERRORS
+from tests.ops.cases.tensors.composite_cases import COMPOSITE_CASES
+from tests.ops.cases.tensors.movement_cases import MOVEMENT_CASES
+from tests.ops.cases.tensors.ordered_cases import ORDERED_CASES, ORDERED_ERRORS
+from tests.ops.cases.tensors.statistics_cases import STATISTICS_CASES, STATISTICS_ERRORS
+from tests.ops.cases.tensors.tensor_cases import TENSOR_CASES
+from tests.ops.cases.tensors.tensor_errors import TENSOR_ERRORS
 from tests.ops.cases.training_cases import TRAINING_CASES, TRAINING_ERRORS
 from tests.ops.cases.window_cases import WINDOW_CASES, WINDOW_ERRORS
 

@@ -15,6 +15,7 @@ from graphc.declare.hyperparameters import check_number
 from graphc.declare.nn.layer import Layer, short_form
 from graphc.declare.random import draws
 from graphc.errors import DTypeError, ShapeError
+from graphc.ir.arguments.given import is_one_of, shown
 from graphc.ir.dims import Extent
 from graphc.ir.functions import build
 from graphc.ir.functions.arrays.elements import clip
@@ -27,9 +28,8 @@ from graphc.ir.functions.spatial.window_arguments import (
     with_channels_first,
     with_channels_last,
 )
-from graphc.ir.given import is_one_of, shown
 from graphc.ir.graph import Node
-from graphc.ir.location import callers_location, located
+from graphc.ir.nodes.location import callers_location, located
 from graphc.ir.ops.elementwise import elementwise as ops
 from graphc.ir.types import f32, i32, is_several
 

@@ -8,6 +8,7 @@ from graphc.declare.init import glorot_uniform, zeros
 from graphc.declare.nn.activations import ActivationLike, as_activation
 from graphc.declare.nn.layer import Layer, short_form
 from graphc.errors import ShapeError
+from graphc.ir.arguments.given import check_flag, is_one_of
 from graphc.ir.functions.spatial.convolution import (
     conv,
     conv_transpose,
@@ -15,9 +16,8 @@ from graphc.ir.functions.spatial.convolution import (
     separable_conv,
 )
 from graphc.ir.functions.spatial.window_arguments import CHANNELS_FIRST, Each, Padding
-from graphc.ir.given import check_flag, is_one_of
 from graphc.ir.graph import Node
-from graphc.ir.location import callers_location, located
+from graphc.ir.nodes.location import callers_location, located
 from graphc.ir.types import is_several
 
 

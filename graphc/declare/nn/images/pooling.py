@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from graphc.declare.nn.layer import Layer, short_form
 from graphc.errors import ShapeError
+from graphc.ir.arguments.given import check_flag, is_one_of
 from graphc.ir.functions import build
 from graphc.ir.functions.spatial import pooling
 from graphc.ir.functions.spatial.window_arguments import (
@@ -15,7 +16,6 @@ from graphc.ir.functions.spatial.window_arguments import (
     is_channels_first,
     spatial_axes,
 )
-from graphc.ir.given import check_flag, is_one_of
 from graphc.ir.graph import Node
 
 

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 from graphc.declare.nn.layer import Layer, short_form
 from graphc.errors import ShapeError
+from graphc.ir.arguments.given import as_integer, is_one_of, shown
 from graphc.ir.functions import build
 from graphc.ir.functions.spatial.resizing import METHODS, NEAREST, repeated, resize
 from graphc.ir.functions.spatial.window_arguments import (
@@ -19,9 +20,8 @@ from graphc.ir.functions.spatial.window_arguments import (
     padded,
     spatial_axes,
 )
-from graphc.ir.given import as_integer, is_one_of, shown
 from graphc.ir.graph import Node
-from graphc.ir.location import callers_location, located
+from graphc.ir.nodes.location import callers_location, located
 from graphc.ir.types import each_of
 
 

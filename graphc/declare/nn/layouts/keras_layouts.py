@@ -27,10 +27,10 @@ from graphc.declare.nn.sequences.bidirectional import Bidirectional
 from graphc.declare.nn.sequences.layer_norm_lstm import LayerNormLSTM
 from graphc.declare.nn.sequences.recurrent import Recurrent
 from graphc.errors import VariableError
-from graphc.ir.given import shown
+from graphc.ir.arguments.given import shown
 from graphc.ir.graph import Node
-from graphc.ir.location import callers_location, located
-from graphc.ir.op import Array
+from graphc.ir.nodes.location import callers_location, located
+from graphc.ir.nodes.op import Array
 
 
 def weights_from_keras(layer: Layer, weights: Sequence[Any]) -> dict[str, Array]:

@@ -11,10 +11,10 @@ import numpy as np
 from graphc.declare.graphs.variables import Variables
 from graphc.declare.nn.layer import Layer
 from graphc.errors import ShapeError, VariableError
-from graphc.ir.given import as_array, shown
+from graphc.ir.arguments.given import as_array, shown
 from graphc.ir.graph import Node
-from graphc.ir.location import callers_location, located
-from graphc.ir.op import Array
+from graphc.ir.nodes.location import callers_location, located
+from graphc.ir.nodes.op import Array
 from graphc.ir.types import shape_text
 
 Arrays = Sequence[Array]

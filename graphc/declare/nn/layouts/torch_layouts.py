@@ -31,10 +31,10 @@ from graphc.declare.nn.sequences.gru import GRU
 from graphc.declare.nn.sequences.lstm import LSTM
 from graphc.declare.nn.sequences.recurrent import Recurrent, SimpleRNN
 from graphc.declare.nn.sequences.transformer import TransformerDecoderBlock, TransformerEncoderBlock
-from graphc.ir.given import shown
+from graphc.ir.arguments.given import shown
 from graphc.ir.graph import Node
-from graphc.ir.location import callers_location, located
-from graphc.ir.op import Array
+from graphc.ir.nodes.location import callers_location, located
+from graphc.ir.nodes.op import Array
 
 # A number of batches that torch counts, and no layer here.
 COUNTER = "num_batches_tracked"

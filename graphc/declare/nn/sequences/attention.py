@@ -10,13 +10,13 @@ from graphc.declare.nn.layer import Layer
 from graphc.declare.nn.sequences.cache import KeyValueCache
 from graphc.declare.nn.shaping import Dropout
 from graphc.errors import ShapeError
+from graphc.ir.arguments.given import check_flag
 from graphc.ir.functions import build
 from graphc.ir.functions.arrays import joining
 from graphc.ir.functions.attention import attention as attention
 from graphc.ir.functions.attention import attention_weights as attention_weights
-from graphc.ir.given import check_flag
 from graphc.ir.graph import Node
-from graphc.ir.location import callers_location, located
+from graphc.ir.nodes.location import callers_location, located
 from graphc.ir.ops.elementwise import elementwise as ops
 
 # [..., tokens, heads, features] <-> [..., heads, tokens, features]

@@ -7,10 +7,10 @@ from typing import Any
 from graphc.declare.nn.layer import Layer, short_form
 from graphc.declare.nn.sequences.recurrent import Recurrent
 from graphc.errors import GraphError
+from graphc.ir.arguments.given import shown
 from graphc.ir.functions import build
-from graphc.ir.given import shown
 from graphc.ir.graph import Node
-from graphc.ir.location import callers_location, located
+from graphc.ir.nodes.location import callers_location, located
 
 MERGES = ("concat", "sum", "mul", "ave")
 

@@ -6,11 +6,11 @@ from graphc.declare.hyperparameters import as_count
 from graphc.declare.init import zeros
 from graphc.declare.nn.layer import Layer
 from graphc.errors import DTypeError, ShapeError
+from graphc.ir.arguments.given import check_tensors
 from graphc.ir.functions import build
 from graphc.ir.functions.arrays.taking import scatter_set
-from graphc.ir.given import check_tensors
 from graphc.ir.graph import Node
-from graphc.ir.location import callers_location, located
+from graphc.ir.nodes.location import callers_location, located
 from graphc.ir.ops.elementwise import elementwise as ops
 from graphc.ir.types import TensorType, i32
 

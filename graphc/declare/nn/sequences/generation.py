@@ -11,11 +11,11 @@ from graphc.declare.nn.layer import Layer
 from graphc.declare.nn.sequences.cache import KeyValueCache
 from graphc.declare.random import sample_logits
 from graphc.errors import DTypeError, ShapeError
+from graphc.ir.arguments.given import as_integer, check_tensors, shown
 from graphc.ir.functions import build
 from graphc.ir.functions.arrays.shaping import swapaxes
-from graphc.ir.given import as_integer, check_tensors, shown
 from graphc.ir.graph import Node
-from graphc.ir.location import callers_location, located
+from graphc.ir.nodes.location import callers_location, located
 from graphc.ir.ops.elementwise import elementwise as ops
 from graphc.ir.programs import loops
 from graphc.ir.programs.custom_vjp import formal_of

@@ -9,8 +9,8 @@ from graphc.declare.init import glorot_uniform, orthogonal, zeros
 from graphc.declare.nn.activations import ActivationLike, as_activation
 from graphc.declare.nn.layer import short_form
 from graphc.declare.nn.sequences.recurrent import Gated
+from graphc.ir.arguments.given import check_flag
 from graphc.ir.functions import build
-from graphc.ir.given import check_flag
 from graphc.ir.graph import Node
 
 

@@ -11,10 +11,10 @@ from graphc.declare.init import Initializer, as_initializer, glorot_uniform, ort
 from graphc.declare.nn.activations import ActivationLike, as_activation
 from graphc.declare.nn.layer import short_form
 from graphc.declare.nn.sequences.recurrent import Gated
+from graphc.ir.arguments.given import check_flag
 from graphc.ir.functions import build
-from graphc.ir.given import check_flag
 from graphc.ir.graph import Node
-from graphc.ir.op import Array
+from graphc.ir.nodes.op import Array
 from graphc.ir.types import DType
 
 

@@ -11,11 +11,11 @@ from graphc.declare.hyperparameters import check_number
 from graphc.declare.init import glorot_uniform
 from graphc.declare.nn.layer import Layer
 from graphc.errors import DTypeError, ShapeError
+from graphc.ir.arguments.given import is_tensor
 from graphc.ir.dims import Extent
 from graphc.ir.functions import build
 from graphc.ir.functions.arrays import filling
 from graphc.ir.functions.arrays.taking import take
-from graphc.ir.given import is_tensor
 from graphc.ir.graph import Node
 from graphc.ir.ops.elementwise import elementwise as ops
 from graphc.ir.ops.movement import movement

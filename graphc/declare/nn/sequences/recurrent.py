@@ -16,13 +16,13 @@ from graphc.declare.init import glorot_uniform, orthogonal, zeros
 from graphc.declare.nn.activations import ActivationLike, as_activation
 from graphc.declare.nn.layer import Layer, short_form
 from graphc.errors import DTypeError, GraphError, ShapeError
-from graphc.ir.attributes import as_rate
+from graphc.ir.arguments.given import check_flag, is_tensor, shown
 from graphc.ir.functions import build
 from graphc.ir.functions.arrays.joining import flip
 from graphc.ir.functions.ordering import cumsum
-from graphc.ir.given import check_flag, is_tensor, shown
 from graphc.ir.graph import Node
-from graphc.ir.location import callers_location, located
+from graphc.ir.nodes.attributes import as_rate
+from graphc.ir.nodes.location import callers_location, located
 from graphc.ir.ops import random
 from graphc.ir.ops.elementwise import elementwise as ops
 from graphc.ir.types import shape_text

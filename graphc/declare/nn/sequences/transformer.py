@@ -13,7 +13,7 @@ from graphc.declare.nn.sequences.attention import MultiHeadAttention
 from graphc.declare.nn.sequences.cache import KeyValueCache
 from graphc.declare.nn.shaping import Dropout
 from graphc.errors import ShapeError
-from graphc.ir.given import check_flag
+from graphc.ir.arguments.given import check_flag
 from graphc.ir.graph import Node
 
 

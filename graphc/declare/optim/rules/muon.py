@@ -11,8 +11,8 @@ from graphc.declare.optim.base import NO_NUMBER, Optimizer, decayed
 from graphc.declare.optim.clipping import greatest_magnitude
 from graphc.declare.optim.slots import Slots
 from graphc.errors import ShapeError
+from graphc.ir.arguments.given import is_one_of, shown
 from graphc.ir.functions import build
-from graphc.ir.given import is_one_of, shown
 from graphc.ir.graph import Node
 from graphc.ir.ops.elementwise import elementwise as ops
 from graphc.ir.types import f64

@@ -1,0 +1,1 @@
+"""What JAX is measured by: its steps, losses and predictions."""

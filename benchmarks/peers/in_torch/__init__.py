@@ -1,0 +1,1 @@
+"""What torch is measured by: its steps, losses and predictions."""

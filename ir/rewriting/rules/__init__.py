@@ -1,0 +1,1 @@
+"""The rules, by subject. Each function's docstring begins with its equation."""

@@ -1,0 +1,1 @@
+"""What Numba makes of kernel source: its primitives, its target, and the machine code."""

@@ -1,0 +1,479 @@
+"""The primitives of kernel source: how numba types them, and the LLVM IR that they become.
+
+`kernels/mathematics/arithmetic/primitives.py` says what they mean. None of them raises or promotes,
+and their LLVM IR needs no symbol of numba or of Python.
+"""
+
+import operator
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba.core import cgutils, types
+from numba.core.datamodel import models
+from numba.core.imputils import Registry as LoweringRegistry
+from numba.core.target_extension import target_override
+from numba.core.typing.templates import AbstractTemplate, signature
+from numba.core.typing.templates import Registry as TypingRegistry
+from numba.extending import intrinsic
+
+from graphc.ir.types import DTYPES
+from graphc.kernels.loops.language.scalar import dtype_name
+from graphc.kernels.mathematics import vecmath
+from graphc.kernels.native.jit.conversions import (
+    BITS,
+    FLOATS,
+    type_float_of_key,
+    type_order_key,
+    typed_bitcast,
+    typed_cast,
+)
+from graphc.kernels.native.jit.exchanges import exchange_primitives, transpose_primitive
+from graphc.kernels.native.jit.integers import INTEGER_FUNCTIONS, typed_integer_function
+from graphc.kernels.native.jit.lowering import registry as loops_and_quotients
+from graphc.kernels.native.jit.target import TARGET_NAME, KernelTargetDescriptor
+from graphc.kernels.native.jit.threefry import type_unit_interval, typed_threefry
+from graphc.kernels.native.loop_hints import UNROLLED_MARKER
+
+STACK_ALIGNMENT_BYTES = 64
+VECTOR_MATH_PREFIX = "graphc."
+# An accumulation may be regrouped; of extremes the sign of zero is open besides.
+REDUCTION_FLAGS = ("reassoc",)
+EXTREME_FLAGS = ("reassoc", "nsz")
+# The casts of kernel source.
+CASTS = {dtype_name(dtype): dtype.numpy.type for dtype in DTYPES.values()}
+
+# numba tries typing rules of a definite target before its many generic ones for x[i].
+_TRIED_FIRST = {"target": "cpu"}
+
+_typing = TypingRegistry()
+_lowering = LoweringRegistry()
+
+
+class BufferType(types.Type):
+    """A pointer to elements of one dtype; `scope` says which other buffers it cannot overlap.
+
+    Argument `scope` of `count` overlaps no other argument and nothing on the stack. A stack array
+    has count 0.
+    """
+
+    def __init__(self, dtype: types.Type, scope: int, count: int) -> None:
+        self.dtype = dtype
+        self.scope = scope
+        self.count = count
+        super().__init__(f"Buffer({dtype}, {scope} of {count})")
+
+
+def _memory_type(manager: Any, dtype: types.Type) -> ir.Type:
+    """How an element lies in memory: as in a register, but a bool takes a byte."""
+    return ir.IntType(8) if dtype == types.boolean else manager.lookup(dtype).get_value_type()
+
+
+class BufferModel(models.PrimitiveModel):
+    """A buffer is a bare pointer."""
+
+    def __init__(self, manager: Any, frontend_type: BufferType) -> None:
+        element = _memory_type(manager, frontend_type.dtype)
+        super().__init__(manager, frontend_type, element.as_pointer())
+
+
+def _mark_scope(builder: Any, access: Any, buffer: BufferType) -> None:
+    """Alias scopes in two domains: argument against argument, arguments against stack."""
+    module = builder.module
+    storage = module.add_metadata(["storage"])
+    arguments = module.add_metadata(["arguments", storage])
+    if buffer.count == 0:
+        stack_scope = module.add_metadata(["stack", storage])
+        scopes, others = [stack_scope], [arguments]
+    else:
+        kernel = module.add_metadata(["kernel"])
+        all_scopes = [module.add_metadata([f"argument{k}", kernel]) for k in range(buffer.count)]
+        scopes = [all_scopes[buffer.scope], arguments]
+        others = [scope for k, scope in enumerate(all_scopes) if k != buffer.scope]
+    access.set_metadata("alias.scope", module.add_metadata(scopes))
+    if others:
+        access.set_metadata("noalias", module.add_metadata(others))
+
+
+@_typing.register_global(operator.getitem)
+class _BufferLoad(AbstractTemplate):
+    """`x[i]`"""
+
+    metadata = _TRIED_FIRST
+
+    def generic(self, args: Any, kws: Any) -> Any:
+        buffer, index = args
+        if isinstance(buffer, BufferType) and isinstance(index, types.Integer):
+            return signature(buffer.dtype, buffer, types.intp)
+        return None
+
+
+@_typing.register_global(operator.setitem)
+class _BufferStore(AbstractTemplate):
+    """`x[i] = value`: the value has the buffer's dtype; integers of any width are cut to it."""
+
+    metadata = _TRIED_FIRST
+
+    def generic(self, args: Any, kws: Any) -> Any:
+        buffer, index, value = args
+        if not (isinstance(buffer, BufferType) and isinstance(index, types.Integer)):
+            return None
+        both_integers = isinstance(buffer.dtype, types.Integer) and isinstance(value, types.Integer)
+        if types.unliteral(value) != buffer.dtype and not both_integers:
+            return None
+        return signature(types.none, buffer, types.intp, buffer.dtype)
+
+
+@_lowering.lower(operator.getitem, BufferType, types.Integer)
+def _load_element(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+    buffer = sig.args[0]
+    loaded = builder.load(builder.gep(args[0], [args[1]]))
+    _mark_scope(builder, loaded, buffer)
+    if buffer.dtype == types.boolean:
+        return builder.icmp_unsigned("!=", loaded, loaded.type(0))
+    return loaded
+
+
+@_lowering.lower(operator.setitem, BufferType, types.Integer, types.Any)
+def _store_element(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+    buffer = sig.args[0]
+    pointer, index, value = args
+    if buffer.dtype == types.boolean:
+        value = builder.zext(value, ir.IntType(8))
+    _mark_scope(builder, builder.store(value, builder.gep(pointer, [index])), buffer)
+    return context.get_dummy_value()
+
+
+def install_buffers(target: KernelTargetDescriptor) -> None:
+    """Teaches a target to type and lower buffers."""
+    with target_override(TARGET_NAME):
+        target.target_context.refresh()
+        target.typing_context.install_registry(_typing)
+        target.target_context.install_registry(_lowering)
+        target.target_context.install_registry(loops_and_quotients)
+    target.target_context.data_model_manager.register(BufferType, BufferModel)
+
+
+@intrinsic(prefer_literal=True)
+def _buffer(typing_context: Any, args: Any, index: Any, count: Any, dtype: Any) -> Any:
+    """`buffer(args, index, count, dtype)`: pointer `index` of the kernel's `count` arguments."""
+    buffer = BufferType(dtype.dtype, index.literal_value, count.literal_value)
+
+    def lower(context: Any, builder: Any, sig: Any, values: Any) -> Any:
+        pointer = builder.load(builder.gep(values[0], [values[1]]))
+        return builder.bitcast(pointer, context.get_value_type(buffer))
+
+    return buffer(args, index, count, dtype), lower
+
+
+@intrinsic(prefer_literal=True)
+def _buffer_in_run(
+    typing_context: Any, args: Any, first: Any, number: Any, count: Any, dtype: Any
+) -> Any:
+    """`buffer_in_run(args, first, number, count, dtype)`: pointer `first + number` of the kernel's
+    `count` arguments, where only the number may vary. For aliases all are the first."""
+    buffer = BufferType(dtype.dtype, first.literal_value, count.literal_value)
+
+    def lower(context: Any, builder: Any, sig: Any, values: Any) -> Any:
+        place = builder.add(values[1], values[2])
+        pointer = builder.load(builder.gep(values[0], [place]))
+        return builder.bitcast(pointer, context.get_value_type(buffer))
+
+    return buffer(args, first, types.intp, count, dtype), lower
+
+
+@intrinsic(prefer_literal=True)
+def _stack(typing_context: Any, dtype: Any, count: Any) -> Any:
+    """`stack(dtype, count)`: an array of fixed size in the stack frame, one a call in source."""
+    buffer = BufferType(dtype.dtype, 0, 0)
+
+    def lower(context: Any, builder: Any, sig: Any, values: Any) -> Any:
+        element = _memory_type(context.data_model_manager, buffer.dtype)
+        # Not with numba's alloca_once, which sets the memory to zero at every call of the kernel.
+        with builder.goto_entry_block():
+            allocation = builder.alloca(ir.ArrayType(element, count.literal_value))
+        allocation.align = STACK_ALIGNMENT_BYTES
+        return builder.bitcast(allocation, element.as_pointer())
+
+    return buffer(dtype, count), lower
+
+
+@intrinsic
+def _advance(typing_context: Any, buffer: Any, offset: Any) -> Any:
+    """`advance(x, offset)`: the buffer that starts `offset` elements further."""
+    if not isinstance(buffer, BufferType):
+        return None
+
+    def lower(context: Any, builder: Any, sig: Any, values: Any) -> Any:
+        return builder.gep(values[0], [values[1]])
+
+    return buffer(buffer, types.intp), lower
+
+
+@intrinsic
+def _unrolled(typing_context: Any) -> Any:
+    """`unrolled()`: the loop around it, however long its code gets. `kernels/native/loop_hints.py`
+    makes a hint of the call."""
+
+    def lower(context: Any, builder: Any, sig: Any, values: Any) -> Any:
+        marker = ir.FunctionType(ir.VoidType(), [])
+        builder.call(cgutils.get_or_insert_function(builder.module, marker, UNROLLED_MARKER), [])
+        return context.get_dummy_value()
+
+    return types.none(), lower
+
+
+@intrinsic
+def _prefetch(typing_context: Any, buffer: Any, index: Any) -> Any:
+    """`prefetch(x, index)`: asks for the cache line of an element, which need not exist."""
+    if not isinstance(buffer, BufferType):
+        return None
+
+    def lower(context: Any, builder: Any, sig: Any, values: Any) -> Any:
+        flag = ir.IntType(32)
+        address = builder.bitcast(builder.gep(values[0], [values[1]]), ir.IntType(8).as_pointer())
+        function_type = ir.FunctionType(ir.VoidType(), [address.type, flag, flag, flag])
+        function = cgutils.get_or_insert_function(builder.module, function_type, "llvm.prefetch")
+        builder.call(function, [address, flag(0), flag(3), flag(1)])
+        return context.get_dummy_value()
+
+    return types.none(buffer, types.intp), lower
+
+
+def _is_float(kind: types.Type) -> bool:
+    return isinstance(kind, types.Float)
+
+
+def _same(*kinds: types.Type) -> bool:
+    """Whether all operands have one dtype: primitives never promote."""
+    return all(kind == kinds[0] for kind in kinds)
+
+
+def _call_llvm(
+    floats: str,
+    arity: int,
+    signed: str | None = None,
+    unsigned: str | None = None,
+    flags: tuple[str, ...] = (),
+    is_reduction: bool = False,
+) -> Any:
+    """The LLVM intrinsic `floats`, with `flags`, and those for integers with and without a sign
+    where there are any.
+
+    is_reduction: the second operand is accumulated in the first. It is frozen, which changes no
+    value: of an extreme of elements that are selected, the others having the neutral element, LLVM
+    would otherwise make a selection of extremes, in which its vectorizer finds no reduction.
+    """
+
+    def typed(*operands: types.Type) -> Any:
+        name = _intrinsic_for(operands[0])
+        if name is None or not _same(*operands):
+            return None
+
+        def lower(context: Any, builder: Any, sig: Any, values: Any) -> Any:
+            kind = values[0].type
+            values = list(values)
+            if name == "abs":
+                values.append(ir.IntType(1)(0))
+            if is_reduction:
+                values[1] = _frozen(builder, values[1])
+            function_type = ir.FunctionType(kind, [value.type for value in values])
+            symbol = f"llvm.{name}.{kind.intrinsic_name}"
+            function = cgutils.get_or_insert_function(builder.module, function_type, symbol)
+            return builder.call(function, values, fastmath=flags if name == floats else ())
+
+        return operands[0](*operands), lower
+
+    def _intrinsic_for(kind: types.Type) -> str | None:
+        if isinstance(kind, types.Integer):
+            return unsigned if kind in types.unsigned_domain else signed
+        return floats if _is_float(kind) else None
+
+    return _INTRINSIC_OF_ARITY[arity](typed)
+
+
+def _frozen(builder: ir.IRBuilder, value: ir.Value) -> ir.Value:
+    """The value, by an instruction through which LLVM moves no selection."""
+    # The builder has no method for it.
+    frozen = ir.Instruction(builder.block, value.type, "freeze", (value,))
+    builder._insert(frozen)
+    return frozen
+
+
+def _call_vector_math(name: str, arity: int, of_integers: Callable[..., Any] | None = None) -> Any:
+    """A call of the vector math function `name`, which is linked in and inlined later; of integers
+    what `of_integers` builds."""
+
+    def typed(*operands: Any) -> Any:
+        if of_integers is not None and isinstance(operands[0], types.Integer):
+            return of_integers(*operands)
+        if not _same(*operands) or not _is_float(operands[0]):
+            return None
+        symbol = f"{VECTOR_MATH_PREFIX}{name}.f{operands[0].bitwidth}"
+
+        def lower(context: Any, builder: Any, sig: Any, values: Any) -> Any:
+            kind = values[0].type
+            function_type = ir.FunctionType(kind, [kind] * arity)
+            function = cgutils.get_or_insert_function(builder.module, function_type, symbol)
+            return builder.call(function, values)
+
+        return operands[0](*operands), lower
+
+    return _INTRINSIC_OF_ARITY[arity](typed)
+
+
+def _reduce(float_instruction: str, integer_instruction: str) -> Any:
+    """An accumulation that LLVM may regroup."""
+
+    def typed(accumulator: types.Type, x: types.Type) -> Any:
+        if not _same(accumulator, x) or not isinstance(x, (types.Float, types.Integer)):
+            return None
+
+        def lower(context: Any, builder: Any, sig: Any, values: Any) -> Any:
+            if _is_float(x):
+                return getattr(builder, float_instruction)(*values, flags=REDUCTION_FLAGS)
+            return getattr(builder, integer_instruction)(*values)
+
+        return x(accumulator, x), lower
+
+    return _binary(typed)
+
+
+def _unary(typed: Callable[..., Any]) -> Any:
+    def typed_unary(typing_context: Any, x: Any) -> Any:
+        return typed(x)
+
+    return intrinsic(typed_unary)
+
+
+def _binary(typed: Callable[..., Any]) -> Any:
+    def typed_binary(typing_context: Any, x: Any, y: Any) -> Any:
+        return typed(x, y)
+
+    return intrinsic(typed_binary)
+
+
+def _ternary(typed: Callable[..., Any]) -> Any:
+    def typed_ternary(typing_context: Any, x: Any, y: Any, z: Any) -> Any:
+        return typed(x, y, z)
+
+    return intrinsic(typed_ternary)
+
+
+_INTRINSIC_OF_ARITY = {1: _unary, 2: _binary, 3: _ternary}
+
+
+def _type_select(condition: types.Type, x: types.Type, y: types.Type) -> Any:
+    if condition != types.boolean or not _same(x, y):
+        return None
+
+    def lower(context: Any, builder: Any, sig: Any, values: Any) -> Any:
+        return builder.select(*values)
+
+    return x(condition, x, y), lower
+
+
+def kernel_namespace() -> dict[str, Any]:
+    """The names that kernel source may use besides Python's own."""
+    namespace: dict[str, Any] = {
+        **CASTS,
+        "inf": np.inf,
+        "nan": np.nan,
+        "buffer": _buffer,
+        "buffer_in_run": _buffer_in_run,
+        "stack": _stack,
+        "advance": _advance,
+        "prefetch": _prefetch,
+        "unrolled": _unrolled,
+        "select": _ternary(_type_select),
+        "fma": _call_llvm("fmuladd", 3),
+        "round_even": _call_llvm("roundeven", 1),
+        "floor": _call_llvm("floor", 1),
+        "ceil": _call_llvm("ceil", 1),
+        "trunc": _call_llvm("trunc", 1),
+        "sqrt": _call_llvm("sqrt", 1),
+        "absolute": _call_llvm("fabs", 1, "abs"),
+        "minimum": _call_llvm("minimum", 2, "smin", "umin"),
+        "maximum": _call_llvm("maximum", 2, "smax", "umax"),
+        "copysign": _call_llvm("copysign", 2),
+        "bits_from_float": _unary(typed_bitcast(BITS)),
+        "float_from_bits": _unary(typed_bitcast(FLOATS)),
+        "order_key": _unary(type_order_key),
+        "float_of_key": _unary(type_float_of_key),
+        **exchange_primitives(BufferType, _mark_scope),
+        "transpose_block": transpose_primitive(BufferType, _mark_scope),
+        **{f"cast_{dtype}": _unary(typed_cast(dtype)) for dtype in DTYPES.values()},
+        "threefry_i32": _binary(typed_threefry(types.int32)),
+        "threefry_i64": _binary(typed_threefry(types.int64)),
+        "threefry_second": _binary(typed_threefry(types.int32, word=1)),
+        "unit_interval": _unary(type_unit_interval),
+        "add_reassoc": _reduce("fadd", "add"),
+        "multiply_reassoc": _reduce("fmul", "mul"),
+        "minimum_reassoc": _call_llvm("minimum", 2, "smin", "umin", EXTREME_FLAGS, True),
+        "maximum_reassoc": _call_llvm("maximum", 2, "smax", "umax", EXTREME_FLAGS, True),
+    }
+    of_integers = {name: typed_integer_function(lower) for name, lower in INTEGER_FUNCTIONS.items()}
+    namespace |= {name: _binary(typed) for name, typed in of_integers.items()}
+    for name, by_dtype in vecmath.VECTOR_MATH.items():
+        arity = by_dtype["f32"].__code__.co_argcount
+        namespace[name] = _call_vector_math(name, arity, of_integers.get(name))
+    return namespace
+
+
+def call_microkernel(symbol: str) -> Any:
+    """`name(depth, a, a_row_stride, a_depth_stride, b, b_stride, c, c_row_stride)` in source."""
+    lower = _call_symbol(symbol)
+
+    @intrinsic
+    def call(
+        typing_context: Any,
+        depth: Any,
+        a: Any,
+        a_row_stride: Any,
+        a_depth_stride: Any,
+        b: Any,
+        b_stride: Any,
+        c: Any,
+        c_row_stride: Any,
+    ) -> Any:
+        size = types.intp
+        return types.void(size, a, size, size, b, size, c, size), lower
+
+    return call
+
+
+def call_indexed_microkernel(symbol: str) -> Any:
+    """As `call_microkernel`, with `indices` and `ahead` behind the other arguments."""
+    lower = _call_symbol(symbol)
+
+    @intrinsic
+    def call(
+        typing_context: Any,
+        depth: Any,
+        a: Any,
+        a_row_stride: Any,
+        a_depth_stride: Any,
+        b: Any,
+        b_stride: Any,
+        c: Any,
+        c_row_stride: Any,
+        indices: Any,
+        ahead: Any,
+    ) -> Any:
+        size = types.intp
+        return types.void(size, a, size, size, b, size, c, size, indices, size), lower
+
+    return call
+
+
+def _call_symbol(symbol: str) -> Callable[..., Any]:
+    """The lowering of a call of a function that another module defines."""
+
+    def lower(context: Any, builder: Any, sig: Any, values: Any) -> Any:
+        function_type = ir.FunctionType(ir.VoidType(), [value.type for value in values])
+        function = cgutils.get_or_insert_function(builder.module, function_type, symbol)
+        builder.call(function, values)
+        return context.get_dummy_value()
+
+    return lower

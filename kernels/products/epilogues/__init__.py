@@ -1,0 +1,1 @@
+"""What a contraction's kernel does with its results: tiles, whole rows, blocks of rows."""

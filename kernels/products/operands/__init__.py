@@ -1,0 +1,1 @@
+"""What the tiles of a contraction read: in place, packed, gathered, computed, or windows."""

@@ -1,0 +1,128 @@
+"""A contraction's prologue: elementwise ops that make an operand while it is packed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from graphc.ir.graph import Node
+from graphc.ir.nodes.lowering import Scalar
+from graphc.kernels.loops.language.element_lines import ElementLines
+from graphc.kernels.loops.language.source import Arguments, StorageOf
+from graphc.kernels.loops.thread_blocks import element_cost
+from graphc.kernels.nests.access import Loop
+from graphc.kernels.nests.domain import Domain, common_domain, view_axes
+from graphc.kernels.nests.names import Names
+from graphc.kernels.nests.node_kinds import contracted_axes, is_view, loaded_operands, viewed
+from graphc.kernels.nests.refusal import NoProduct, Refusal
+from graphc.kernels.products.operands.operand_blocks import Prologue
+from graphc.kernels.products.variables import COLUMN, DEPTH, ROW, batch_indices
+
+
+@dataclass(frozen=True, eq=False)
+class OperandChain:
+    """The ops that make one operand of a product, operands first; the last makes what it views.
+
+    axes: for each axis of the operand, batch axes first, the loop axis of `domain`.
+    free_axis: the operand's axis that is one of the result; depth_axis: the one summed over.
+    """
+
+    operand: Node
+    nodes: tuple[Node, ...]
+    domain: Domain
+    axes: tuple[int | None, ...]
+    free_axis: int
+    depth_axis: int
+
+    @property
+    def value(self) -> Node:
+        return viewed(self.operand)
+
+    def reads(self) -> list[tuple[Node, tuple[int | None, ...]]]:
+        """What the chain reads of memory, as it sees it, and along which loop axes."""
+        return [
+            (node.operands[position], self.domain.operand_axes[node, position])
+            for node, position in loaded_operands(self.nodes)
+        ]
+
+    @property
+    def element_cycles(self) -> float:
+        """The arithmetic of one element, without loads and stores."""
+        return sum(element_cost(node) for node in self.nodes)
+
+
+def operand_chain(product: Node, position: int, prologue: Sequence[Node]) -> OperandChain | Refusal:
+    """How nodes of `prologue` make operand number `position`, which is one of them or views one;
+    or why a packed block of it cannot be computed."""
+    operand = product.operands[position]
+    value = viewed(operand)
+    nodes = _needed_for(value, prologue)
+    for node in nodes:
+        if not isinstance(node.op.lowering, Scalar):
+            return Refusal(NoProduct.MORE_THAN_AN_ELEMENT, (node,))
+    domain = common_domain(nodes)
+    if isinstance(domain, Refusal):
+        return domain
+    for node in nodes:
+        if domain.span(node) != domain.span(value):
+            return Refusal(NoProduct.AGAIN_FOR_ELEMENTS, (node, value))
+    axes = _axes_of_view(operand, domain)
+    if isinstance(axes, Refusal):
+        return axes
+    roles = contracted_axes(product, position)
+    (free,), (depth,) = roles.free, roles.depth
+    return OperandChain(operand, nodes, domain, axes, free, depth)
+
+
+def prologue_of(
+    chain: OperandChain,
+    position: int,
+    result_rank: int,
+    storage_of: StorageOf,
+    arguments: Arguments,
+    names: Names,
+) -> Prologue:
+    """What computes an element of operand number `position` of a product of `result_rank` axes."""
+    rank = chain.operand.rank
+    variables = [*batch_indices(result_rank)[result_rank - rank :]]
+    variables[chain.free_axis] = (ROW, COLUMN)[position]
+    variables[chain.depth_axis] = DEPTH
+    loops = [
+        Loop(variable.text, extent, (axis,))
+        for variable, extent, axis in zip(
+            variables, chain.operand.type.dims, chain.axes, strict=True
+        )
+        if axis is not None
+    ]
+    lines = ElementLines(chain.domain, loops, storage_of, arguments, names, {})
+    for node in chain.nodes:
+        lines.named(node)
+    return Prologue(lines.block.whole, lines.known[chain.value])
+
+
+def _needed_for(value: Node, nodes: Sequence[Node]) -> tuple[Node, ...]:
+    """Those of `nodes` that `value`, which is one of them, depends on, and itself."""
+    inside, needed = set(nodes), {value}
+    for node in sorted(inside, key=lambda node: -node.number):
+        if node in needed:
+            needed |= inside.intersection(map(viewed, node.operands))
+    return tuple(sorted(needed, key=lambda node: node.number))
+
+
+def _axes_of_view(operand: Node, domain: Domain) -> tuple[int | None, ...] | Refusal:
+    """The loop axis of each axis of a view, given those of what it views; None along an axis that
+    repeats elements or has an extent of 1."""
+    if not is_view(operand):
+        return domain.axes[operand]
+    below = operand.operands[0]
+    axes = _axes_of_view(below, domain)
+    if isinstance(axes, Refusal):
+        return axes
+    becomes = view_axes(operand)
+    if becomes is None:
+        return Refusal(NoProduct.ORDER_CHANGES, (operand, below.type))
+    found: list[int | None] = [None] * operand.rank
+    for axis, place in enumerate(becomes):
+        if below.type.dims[axis] != 1:
+            found[place] = axes[axis]
+    return tuple(found)

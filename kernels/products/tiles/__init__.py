@@ -1,0 +1,1 @@
+"""The statements of contractions: tasks, panels and tiles around a microkernel."""
