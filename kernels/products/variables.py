@@ -27,8 +27,10 @@ ROW, COLUMN, DEPTH = Name("i"), Name("j"), Name("k")
 TILE_ROW, TILE_COLUMN, TILE_ELEMENT = Name("r"), Name("q"), Name("e")
 # A finished element.
 ACCUMULATED = Name("acc")
-# Blocks of rows that are reduced: which, and where a row is added to.
+# Blocks of rows that are reduced: which, where in the tile it starts and ends, and where a row is
+# added to.
 REDUCED_BLOCK, CHAIN = Name("block"), Name("chain")
+REDUCED_START, REDUCED_END = Name("reduced_start"), Name("reduced_end")
 # The stack of sums of blocks of the depth.
 TOP, BLOCK_NUMBER, CARRY = Name("top"), Name("block_number"), Name("carry")
 # Where a row of windows begins, and the digits that it is counted by.
@@ -64,8 +66,8 @@ RESERVED_NAMES = texts(
     *(*PARAMETERS, TASK, ROW_CHUNK, COLUMN_PANEL, SCRATCH, PACKED, LEFT_VALUES, RIGHT_VALUES),
     *(PACKED_PANEL, TILE, TILE_BLOCKS, BLOCK_START, BLOCK_END, BLOCK_ROWS, ROW_START, ROW_END),
     *(COLUMN_START, PANEL_COLUMNS, DEPTH_START, DEPTH_STEPS, ROW, COLUMN, DEPTH, TILE_ROW),
-    *(TILE_COLUMN, TILE_ELEMENT, ACCUMULATED, REDUCED_BLOCK, CHAIN, TOP, BLOCK_NUMBER, CARRY),
-    *(PLACE, *DIGITS),
+    *(TILE_COLUMN, TILE_ELEMENT, ACCUMULATED, REDUCED_BLOCK, REDUCED_START, REDUCED_END, CHAIN),
+    *(TOP, BLOCK_NUMBER, CARRY, PLACE, *DIGITS),
     *(each(prefix) for each in (left_block, right_panel) for prefix in ("", REST_PREFIX)),
     *(window_places(prefix) for prefix in ("", REST_PREFIX)),
 )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from graphc.kernels.loops.language.expressions import Element, Expression, Name
 from graphc.kernels.loops.language.indices import flat_index
-from graphc.kernels.loops.language.statements import Block, Prefetch, assigned
+from graphc.kernels.loops.language.statements import Block, Prefetch
 from graphc.kernels.machine import MACHINE
 from graphc.kernels.products.epilogues.tile_epilogue import (
     CHAINS,
@@ -22,6 +22,8 @@ from graphc.kernels.products.variables import (
     COLUMN,
     COLUMN_START,
     REDUCED_BLOCK,
+    REDUCED_END,
+    REDUCED_START,
     ROW,
     ROW_START,
     TILE,
@@ -69,7 +71,7 @@ class TileEnd:
         """Runs the epilogue over the finished tile."""
         row, element = Block(), Block()
         self._index_of(row, self.row, ROW_START, TILE_ROW)
-        self._begin_block(row)
+        self._find_chain(row)
         self._index_of(element, self.column, COLUMN_START, TILE_COLUMN)
         place = flat_index((TILE_ROW, self.tile_stride), (TILE_COLUMN, 1))
         element.assign(ACCUMULATED, Element(TILE, place))
@@ -78,37 +80,52 @@ class TileEnd:
         )
         element.extend(made)
         row.loop(TILE_COLUMN, columns, element)
-        self._end_block(row, columns)
-        into.loop(TILE_ROW, rows, row)
+        self._each_row(into, rows, row, columns)
 
     def _index_of(self, into: Block, variable: Name, start: Name, step: Name) -> None:
         """The row or column of the result."""
         offset = self.first_column if variable == COLUMN else 0
         into.assign(variable, flat_index((start, 1), (step, 1), offset=offset))
 
-    def _begin_block(self, into: Block) -> None:
-        """Before a row of the tile: where it is added to, neutral elements for a block's first."""
-        block = self.block
-        if self.reductions is None or block is None:
-            return
-        into.assign(CHAIN, ROW % CHAINS * self.tile_stride)
-        begun, first = self.reductions.begun(element=TILE_COLUMN), Block()
-        first.loop(TILE_COLUMN, CHAINS * self.tile_stride, begun)
-        into.branch((ROW % block).equals(0), first)
+    def _find_chain(self, into: Block) -> None:
+        """Which of the parts a row is added to, where rows are reduced."""
+        if self.reductions is not None:
+            into.assign(CHAIN, ROW % CHAINS * self.tile_stride)
 
-    def _end_block(self, into: Block, columns: int) -> None:
-        """After a row of the tile: the results of its block, if it is the last."""
-        block = self.block
-        if self.reductions is None or block is None:
+    def _each_row(self, into: Block, rows: Expression, row: Block, columns: int) -> None:
+        """The loop over the tile's rows; where they are reduced, over those of a block at a time.
+
+        A tile may end one block, hold others whole and begin the next.
+        """
+        block, reductions = self.block, self.reductions
+        if reductions is None or block is None:
+            into.loop(TILE_ROW, rows, row)
             return
+        part, begun, ended = Block(), Block(), Block()
+        part.assign(REDUCED_START, REDUCED_BLOCK * block - ROW_START)
+        part.assign(REDUCED_END, REDUCED_START + block)
+        neutral = reductions.begun(element=TILE_COLUMN)
+        begun.loop(TILE_COLUMN, CHAINS * self.tile_stride, neutral)
+        part.branch(REDUCED_START.at_least(0), begun)
+        first = REDUCED_START.when(REDUCED_START.at_least(0), 0)
+        end = REDUCED_END.when(REDUCED_END.at_most(rows), rows)
+        part.loop(TILE_ROW, (first, end), row)
+        ended.loop(TILE_COLUMN, columns, self._ended(reductions))
+        part.branch(REDUCED_END.at_most(rows), ended)
+        blocks = ROW_START // block, (ROW_START + rows + (block - 1)) // block
+        into.loop(REDUCED_BLOCK, blocks, part)
+
+    def _ended(self, reductions: RowReductions) -> Block:
+        """A block's result in a column of the tile."""
         strides = range(0, CHAINS * self.tile_stride, self.tile_stride)
-        parts = [flat_index((TILE_COLUMN, 1), offset=stride) for stride in strides]
-        indices = self.batch_indices
-        last, element = Block.of(assigned(REDUCED_BLOCK, ROW // block)), Block()
+        parts = (flat_index((TILE_COLUMN, 1), offset=stride) for stride in strides)
+        element = Block()
         self._index_of(element, COLUMN, COLUMN_START, TILE_COLUMN)
-        ended = self.reductions.ended(
-            batch_indices=indices, block=REDUCED_BLOCK, column=COLUMN, elements=tuple(parts)
+        result = reductions.ended(
+            batch_indices=self.batch_indices,
+            block=REDUCED_BLOCK,
+            column=COLUMN,
+            elements=tuple(parts),
         )
-        element.extend(ended)
-        last.loop(TILE_COLUMN, columns, element)
-        into.branch((ROW % block).equals(block - 1), last)
+        element.extend(result)
+        return element
