@@ -17,6 +17,7 @@ ROOT = Path(__file__).parent.parent
 COMPILERS = {"numba", "llvmlite"}
 IMPORTERS = {
     Path("kernels/native/jit/kernel_compiler.py"): {"numba", "llvmlite"},
+    Path("kernels/native/jit/buffers.py"): {"numba", "llvmlite"},
     Path("kernels/native/jit/exchanges.py"): {"numba", "llvmlite"},
     Path("kernels/native/jit/conversions.py"): {"numba", "llvmlite"},
     Path("kernels/native/jit/integers.py"): {"numba", "llvmlite"},

@@ -123,6 +123,7 @@ CODE_GENERATORS = (
     *(
         KERNELS / "native" / "jit" / f"{name}.py"
         for name in (
+            "buffers",
             "conversions",
             "exchanges",
             "integers",

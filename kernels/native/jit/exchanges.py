@@ -5,8 +5,7 @@ Each loads all its vectors, and stores them when all exchanges are made.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 
 from llvmlite import ir
@@ -19,19 +18,19 @@ from graphc.kernels.loops.language.exchanges import (
     Pairs,
     odd_even_merge_sort,
 )
+from graphc.kernels.native.jit.buffers import BufferType, mark_scope
 
 # Of a buffer of keys and the address of its elements.
 Buffer = tuple[Any, Any]
-Mark = Callable[[Any, Any, Any], None]
 
 
 class _Vectors:
     """The vectors at some places of a buffer of keys, and of one of what goes with them."""
 
     def __init__(
-        self, builder: Any, buffers: Sequence[Buffer], places: Sequence[Any], lanes: int, mark: Mark
+        self, builder: Any, buffers: Sequence[Buffer], places: Sequence[Any], lanes: int
     ) -> None:
-        self.builder, self.buffers, self.mark = builder, buffers, mark
+        self.builder, self.buffers = builder, buffers
         self.addresses = [
             [self._address(pointer, place, lanes) for place in places] for _, pointer in buffers
         ]
@@ -48,7 +47,7 @@ class _Vectors:
 
     def _loaded(self, kind: Any, address: Any) -> Any:
         loaded = self.builder.load(address, align=_itemsize(address))
-        self.mark(self.builder, loaded, kind)
+        mark_scope(self.builder, loaded, kind)
         return loaded
 
     def exchange(self, i: int, j: int) -> None:
@@ -78,7 +77,7 @@ class _Vectors:
         ):
             for address, value in zip(addresses, values, strict=True):
                 stored = self.builder.store(value, address, align=_itemsize(address))
-                self.mark(self.builder, stored, kind)
+                mark_scope(self.builder, stored, kind)
 
 
 def _itemsize(address: Any) -> int:
@@ -88,9 +87,9 @@ def _itemsize(address: Any) -> int:
 
 def _lower(
     context: Any, builder: Any, buffers: Sequence[Buffer], places: Sequence[Any], lanes: int,
-    pairs: Pairs, mark: Mark,
+    pairs: Pairs,
 ) -> Any:  # fmt: skip
-    vectors = _Vectors(builder, buffers, places, lanes, mark)
+    vectors = _Vectors(builder, buffers, places, lanes)
     for i, j in pairs:
         vectors.exchange(i, j)
     vectors.store()
@@ -124,140 +123,125 @@ def _transposed(builder: Any, rows: list[Any]) -> list[Any]:
     return rows
 
 
-def transpose_primitive(buffer_type: type, mark: Mark) -> Any:
+@intrinsic(prefer_literal=True)
+def _transpose_block(
+    _: Any, y: Any, i: Any, y_apart: Any, x: Any, j: Any, x_apart: Any, lanes: Any
+) -> Any:
     """`transpose_block(y, i, y_apart, x, j, x_apart, lanes)`: the square block of `lanes` rows of x
     from element j on, `x_apart` apart, as rows of y, `y_apart` apart, that are its columns."""
     size: Any = types.intp
     none: Any = types.none
+    if not (isinstance(y, BufferType) and isinstance(x, BufferType)):
+        return None
+    count = lanes.literal_value
+
+    def lower(context: Any, builder: Any, sig: Any, values: Any) -> Any:
+        def rows_at(first: Any, apart: Any) -> list[Any]:
+            steps = [builder.mul(apart, apart.type(number)) for number in range(count)]
+            return [builder.add(first, step) for step in steps]
+
+        loaded = _Vectors(builder, [(x, values[3])], rows_at(*values[4:6]), count)
+        stored = _Vectors(builder, [(y, values[0])], rows_at(*values[1:3]), count)
+        stored.values = [_transposed(builder, loaded.values[0])]
+        stored.store()
+        return context.get_dummy_value()
+
+    return none(y, size, size, x, size, size, lanes), lower
+
+
+# --- exchanges -----------------------------------------------------------------------------------
+
+# In two forms each, with and without others that go with the keys: numba reads the number of
+# operands from a primitive's signature.
+
+
+def _typed(
+    buffers: Sequence[Any], places: int, rest: Sequence[Any], pairs: Pairs, lanes: Any,
+    count: int = 0,
+) -> Any:  # fmt: skip
+    """Signature and lowering, None for what are no buffers. `count` vectors of a block begin at
+    the one place, if that is not 0."""
+    if not all(isinstance(kind, BufferType) for kind in buffers):
+        return None
+    size: Any = types.intp
+    none: Any = types.none
+    width = lanes.literal_value
+
+    def lower(context: Any, builder: Any, sig: Any, values: Any) -> Any:
+        given = list(zip(buffers, values[: len(buffers)], strict=True))
+        at = list(values[len(buffers) : len(buffers) + places])
+        if count:
+            at = _block_places(builder, at[0], count, width)
+        return _lower(context, builder, given, at, width, pairs)
+
+    return none(*buffers, *(size,) * places, *rest, lanes), lower
+
+
+def _two(name: str) -> dict[str, Any]:
+    """`exchange(keys, i, j, lanes)`"""
+    pairs = EXCHANGES[name]
 
     @intrinsic(prefer_literal=True)
-    def transpose_block(
-        _: Any, y: Any, i: Any, y_apart: Any, x: Any, j: Any, x_apart: Any, lanes: Any
-    ) -> Any:
-        if not (isinstance(y, buffer_type) and isinstance(x, buffer_type)):
-            return None
-        count = lanes.literal_value
+    def alone(_: Any, keys: Any, i: Any, j: Any, lanes: Any) -> Any:
+        return _typed((keys,), 2, (), pairs, lanes)
 
-        def lower(context: Any, builder: Any, sig: Any, values: Any) -> Any:
-            def rows_at(first: Any, apart: Any) -> list[Any]:
-                steps = [builder.mul(apart, apart.type(number)) for number in range(count)]
-                return [builder.add(first, step) for step in steps]
+    @intrinsic(prefer_literal=True)
+    def paired(_: Any, keys: Any, others: Any, i: Any, j: Any, lanes: Any) -> Any:
+        return _typed((keys, others), 2, (), pairs, lanes)
 
-            loaded = _Vectors(builder, [(x, values[3])], rows_at(*values[4:6]), count, mark)
-            stored = _Vectors(builder, [(y, values[0])], rows_at(*values[1:3]), count, mark)
-            stored.values = [_transposed(builder, loaded.values[0])]
-            stored.store()
-            return context.get_dummy_value()
-
-        return none(y, size, size, x, size, size, lanes), lower
-
-    return transpose_block
+    return {name: alone, f"{name}_pairs": paired}
 
 
-@dataclass(frozen=True)
-class _Exchanges:
-    """Makes primitives of exchanges. buffer_type: of numba. mark: notes of an access to a buffer
-    what it cannot overlap.
+def _four(name: str) -> dict[str, Any]:
+    """`exchange_four(keys, i, j, k, m, lanes)`, and `exchange_mirrored`"""
+    pairs = EXCHANGES[name]
 
-    Each comes in two forms, of keys alone and of keys with others that go with them: numba reads
-    the number of operands from a primitive's signature.
-    """
+    @intrinsic(prefer_literal=True)
+    def alone(_: Any, keys: Any, i: Any, j: Any, k: Any, m: Any, lanes: Any) -> Any:
+        return _typed((keys,), 4, (), pairs, lanes)
 
-    buffer_type: type
-    mark: Mark
+    @intrinsic(prefer_literal=True)
+    def paired(_: Any, keys: Any, others: Any, i: Any, j: Any, k: Any, m: Any, lanes: Any) -> Any:
+        return _typed((keys, others), 4, (), pairs, lanes)
 
-    def typed(
-        self, buffers: Sequence[Any], places: int, rest: Sequence[Any], pairs: Pairs, lanes: Any,
-        count: int = 0,
-    ) -> Any:  # fmt: skip
-        """Signature and lowering, None for what are no buffers. `count` vectors of a block begin at
-        the one place, if that is not 0."""
-        if not all(isinstance(kind, self.buffer_type) for kind in buffers):
-            return None
-        size: Any = types.intp
-        none: Any = types.none
-        width = lanes.literal_value
-
-        def lower(context: Any, builder: Any, sig: Any, values: Any) -> Any:
-            given = list(zip(buffers, values[: len(buffers)], strict=True))
-            at = list(values[len(buffers) : len(buffers) + places])
-            if count:
-                at = _block_places(builder, at[0], count, width)
-            return _lower(context, builder, given, at, width, pairs, self.mark)
-
-        return none(*buffers, *(size,) * places, *rest, lanes), lower
-
-    def two(self, name: str) -> dict[str, Any]:
-        """`name(keys, i, j, lanes)`"""
-        pairs, typed = EXCHANGES[name], self.typed
-
-        @intrinsic(prefer_literal=True)
-        def alone(_: Any, keys: Any, i: Any, j: Any, lanes: Any) -> Any:
-            return typed((keys,), 2, (), pairs, lanes)
-
-        @intrinsic(prefer_literal=True)
-        def paired(_: Any, keys: Any, others: Any, i: Any, j: Any, lanes: Any) -> Any:
-            return typed((keys, others), 2, (), pairs, lanes)
-
-        return {name: alone, f"{name}_pairs": paired}
-
-    def four(self, name: str) -> dict[str, Any]:
-        """`name(keys, i, j, k, m, lanes)`"""
-        pairs, typed = EXCHANGES[name], self.typed
-
-        @intrinsic(prefer_literal=True)
-        def alone(_: Any, keys: Any, i: Any, j: Any, k: Any, m: Any, lanes: Any) -> Any:
-            return typed((keys,), 4, (), pairs, lanes)
-
-        @intrinsic(prefer_literal=True)
-        def paired(
-            _: Any, keys: Any, others: Any, i: Any, j: Any, k: Any, m: Any, lanes: Any
-        ) -> Any:
-            return typed((keys, others), 4, (), pairs, lanes)
-
-        return {name: alone, f"{name}_pairs": paired}
-
-    def block(self, name: str) -> dict[str, Any]:
-        """`name(keys, begin, lanes)`"""
-        pairs, typed = EXCHANGES[name], self.typed
-
-        @intrinsic(prefer_literal=True)
-        def alone(_: Any, keys: Any, begin: Any, lanes: Any) -> Any:
-            return typed((keys,), 1, (), pairs, lanes, BLOCK_SIZE)
-
-        @intrinsic(prefer_literal=True)
-        def paired(_: Any, keys: Any, others: Any, begin: Any, lanes: Any) -> Any:
-            return typed((keys, others), 1, (), pairs, lanes, BLOCK_SIZE)
-
-        return {name: alone, f"{name}_pairs": paired}
-
-    def few(self, name: str) -> dict[str, Any]:
-        """`name(keys, begin, count, lanes)`"""
-        typed = self.typed
-
-        @intrinsic(prefer_literal=True)
-        def alone(_: Any, keys: Any, begin: Any, count: Any, lanes: Any) -> Any:
-            number = count.literal_value
-            return typed((keys,), 1, (count,), odd_even_merge_sort(number), lanes, number)
-
-        @intrinsic(prefer_literal=True)
-        def paired(_: Any, keys: Any, others: Any, begin: Any, count: Any, lanes: Any) -> Any:
-            number = count.literal_value
-            return typed((keys, others), 1, (count,), odd_even_merge_sort(number), lanes, number)
-
-        return {name: alone, f"{name}_pairs": paired}
+    return {name: alone, f"{name}_pairs": paired}
 
 
-def exchange_primitives(buffer_type: type, mark: Mark) -> dict[str, Any]:
-    """The primitives by name. buffer_type: of numba. mark: notes of an access to a buffer what it
-    cannot overlap.
+def _block(name: str) -> dict[str, Any]:
+    """`merge_block(keys, begin, lanes)`"""
+    pairs = EXCHANGES[name]
 
-    `exchange(keys, i, j, lanes)`, `exchange_four(keys, i, j, k, m, lanes)`, `exchange_mirrored`
-    the same, `merge_block(keys, begin, lanes)` and `sort_few(keys, begin, count, lanes)`; under
-    names that end in `_pairs`, of keys and of others that go with them, `others` behind `keys`.
-    """
-    made = _Exchanges(buffer_type, mark)
-    return {
-        **made.two("exchange"), **made.four("exchange_four"), **made.four("exchange_mirrored"),
-        **made.block("merge_block"), **made.few("sort_few"),
-    }  # fmt: skip
+    @intrinsic(prefer_literal=True)
+    def alone(_: Any, keys: Any, begin: Any, lanes: Any) -> Any:
+        return _typed((keys,), 1, (), pairs, lanes, BLOCK_SIZE)
+
+    @intrinsic(prefer_literal=True)
+    def paired(_: Any, keys: Any, others: Any, begin: Any, lanes: Any) -> Any:
+        return _typed((keys, others), 1, (), pairs, lanes, BLOCK_SIZE)
+
+    return {name: alone, f"{name}_pairs": paired}
+
+
+def _few(name: str) -> dict[str, Any]:
+    """`sort_few(keys, begin, count, lanes)`"""
+
+    @intrinsic(prefer_literal=True)
+    def alone(_: Any, keys: Any, begin: Any, count: Any, lanes: Any) -> Any:
+        number = count.literal_value
+        return _typed((keys,), 1, (count,), odd_even_merge_sort(number), lanes, number)
+
+    @intrinsic(prefer_literal=True)
+    def paired(_: Any, keys: Any, others: Any, begin: Any, count: Any, lanes: Any) -> Any:
+        number = count.literal_value
+        return _typed((keys, others), 1, (count,), odd_even_merge_sort(number), lanes, number)
+
+    return {name: alone, f"{name}_pairs": paired}
+
+
+# Under its name each is of keys alone; under one that ends in `_pairs`, of keys and of others that
+# go with them, which stand behind the keys.
+EXCHANGE_PRIMITIVES: dict[str, Any] = {
+    **_two("exchange"), **_four("exchange_four"), **_four("exchange_mirrored"),
+    **_block("merge_block"), **_few("sort_few"),
+    "transpose_block": _transpose_block,
+}  # fmt: skip

@@ -27,11 +27,11 @@ from graphc.kernels.mathematics import vecmath
 from graphc.kernels.mathematics.math_ir import RecordedFunction, record_function, recordable
 from graphc.kernels.mathematics.vector_variants import Variant, called_variants, declare_variants
 from graphc.kernels.native.interleave import interleave_long_loops
+from graphc.kernels.native.jit.buffers import install_buffers
 from graphc.kernels.native.jit.primitives import (
     VECTOR_MATH_PREFIX,
     call_indexed_microkernel,
     call_microkernel,
-    install_buffers,
     kernel_namespace,
 )
 from graphc.kernels.native.jit.target import TARGET_NAME, KernelLowering, KernelText, kernel_target

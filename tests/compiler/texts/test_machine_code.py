@@ -13,7 +13,7 @@ from benchmarks.workloads import workloads
 from graphc.compiler.load.native import native
 from graphc.compiler.plan.planning import PlannedInstruction
 from graphc.kernels.groups.group import Group
-from graphc.kernels.native.jit import primitives
+from graphc.kernels.native.jit import buffers
 from graphc.kernels.native.llvm import CompiledKernel, compile_ir
 from graphc.kernels.native.machine_code import InnerLoop, inner_loops
 from graphc.kernels.products.microkernels.microkernel import microkernel
@@ -226,7 +226,7 @@ def test_too_large_a_tile_is_seen_to_spill() -> None:
 def test_without_alias_scopes_it_would_fail(monkeypatch: pytest.MonkeyPatch) -> None:
     """What the scopes are for: LLVM keeps a scalar loop for buffers that overlap."""
     (kernel,) = _kernels(networks.elementwise_workload(64, 1024))
-    monkeypatch.setattr(primitives, "_mark_scope", lambda builder, access, buffer: None)
+    monkeypatch.setattr(buffers, "mark_scope", lambda builder, access, buffer: None)
     compiler = native().compiler
     broken = compiler.compile_kernel(kernel.source, kernel.name, filename="<without scopes>")
     bits = native().vector_bits
