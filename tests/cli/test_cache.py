@@ -15,7 +15,8 @@ from click.testing import Result
 from graphc.compiler.load.native import Native
 from graphc.inspect.report import age
 from graphc.kernels.host.cache_entry import Entry, source_digest
-from graphc.kernels.native.cache import KERNEL, DiskCache, this_build
+from graphc.kernels.native.builds import this_build
+from graphc.kernels.native.cache import KERNEL, DiskCache
 from graphc.kernels.native.llvm import default_target
 
 Command = Callable[..., Result]

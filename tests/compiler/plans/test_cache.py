@@ -17,7 +17,8 @@ from graphc.kernels.loops.language.expressions import Element, Name, of
 from graphc.kernels.loops.language.scalar import number
 from graphc.kernels.loops.language.source import KernelSource, kernel_digest
 from graphc.kernels.loops.language.statements import increased
-from graphc.kernels.native.cache import DiskCache, this_build
+from graphc.kernels.native.builds import this_build
+from graphc.kernels.native.cache import DiskCache
 from graphc.kernels.native.jit.kernel_compiler import KernelCompiler
 from graphc.kernels.native.llvm import default_target
 from tests.small_kernels import small_kernel

@@ -34,7 +34,8 @@ from graphc.compiler.load.plan_cache import (
 from graphc.compiler.options import Options
 from graphc.ir.graph import Program
 from graphc.kernels.host.cache_entry import Entry
-from graphc.kernels.native.cache import CacheWarning, DiskCache, this_build
+from graphc.kernels.native.builds import this_build
+from graphc.kernels.native.cache import CacheWarning, DiskCache
 from graphc.kernels.native.llvm import default_target
 from tests.compiler import networks
 from tests.compiler.execution import VECTOR_BITS, compilation

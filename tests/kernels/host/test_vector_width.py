@@ -4,7 +4,8 @@ import pytest
 
 from graphc.kernels.host.cache_entry import entry_key, source_digest
 from graphc.kernels.host.vector_width import VECTOR_BITS, default_vector_bits
-from graphc.kernels.native.cache import KERNEL, this_build
+from graphc.kernels.native.builds import this_build
+from graphc.kernels.native.cache import KERNEL
 from graphc.kernels.native.llvm import default_target, host_target, host_vector_bits
 
 

@@ -24,16 +24,9 @@ from graphc.kernels.host.cache_entry import (
     files_digest,
     source_digest,
 )
-from graphc.kernels.native import cache
-from graphc.kernels.native.cache import (
-    CODE_GENERATORS,
-    KERNEL,
-    CacheWarning,
-    DiskCache,
-    cache_directory,
-    installed_version,
-    this_build,
-)
+from graphc.kernels.native import builds, cache
+from graphc.kernels.native.builds import CODE_GENERATORS, installed_version, this_build
+from graphc.kernels.native.cache import KERNEL, CacheWarning, DiskCache, cache_directory
 from graphc.kernels.native.llvm import Target
 from tests.test_imports import ROOT, imported_modules
 
@@ -389,7 +382,7 @@ def test_versions_are_those_installed() -> None:
 
 
 def test_no_cache_without_versions(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cache, "DISTRIBUTIONS", ("no-such-distribution",))
+    monkeypatch.setattr(builds, "DISTRIBUTIONS", ("no-such-distribution",))
     with pytest.warns(CacheWarning, match="no-such-distribution"):
         assert cache.open_cache(Target("cpu", "+avx", 256)) is None
 
