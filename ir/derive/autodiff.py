@@ -136,9 +136,11 @@ def contribution_to(node: Node, position: int, ct: Node, operands: Sequence[Node
     """What `node`, of cotangent `ct`, hands on to operand number `position`; None for nothing.
 
     operands: of the node, as the rule reads them. The result may be stretched as the op stretches
-    the operand.
+    the operand. Raises NotDifferentiableError where there is a derivative but no rule.
     """
     rule = node.op.vjp[0 if node.op.arity is None else position]
+    if isinstance(rule, NonDifferentiable) and rule.is_missing:
+        raise NotDifferentiableError(_message(f"{node.op.name}: {rule.reason}"))
     if not callable(rule):
         return None
     extra = {"position": position} if node.op.arity is None else {}

@@ -36,9 +36,14 @@ Reference = Callable[..., Array]
 
 @dataclass(frozen=True)
 class NonDifferentiable:
-    """In the place of a VJP: the operand has no derivative, and why."""
+    """In the place of a VJP: the operand has no derivative, and why.
+
+    is_missing: there is one, but graphc has no rule for it; so it is refused even where the operand
+    has others by other ways.
+    """
 
     reason: str
+    is_missing: bool = False
 
 
 @dataclass(frozen=True)

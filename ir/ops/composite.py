@@ -110,14 +110,17 @@ def _expand_logsumexp(x: Any, axes: tuple[int, ...]) -> Any:
 
 def _vjp_logsumexp(ct: Any, r: Any, x: Any, axes: tuple[int, ...]) -> Any:
     """ct * softmax(x); 0 where x is -inf, and beside an infinite element, which has it all."""
+    peak = reduce.greatest(x, axes=axes)
     if len(axes) == 1:
         weight = softmax(x, axis=axes[0])
     else:
-        e = exp(x - reduce.greatest(x, axes=axes))
+        e = exp(x - peak)
         weight = e / reduce.sum_(e, axes=axes)
     finite = where(equal(stop_gradient(x), float("-inf")), 0, ct * weight)
     is_infinite = equal(stop_gradient(r), float("inf"))
-    return where(is_infinite, reduce.route(ct, r, x, axes), finite)
+    # By the maximum, which r is there: elsewhere no element is r, and a share of none, though not
+    # chosen, would make the derivative of this one NaN.
+    return where(is_infinite, reduce.route(ct, peak, x, axes), finite)
 
 
 logsumexp: Op = Op(

@@ -14,12 +14,14 @@ from graphc.ir.derive.autodiff import (
     sum_to_shape,
     vector_jacobian_product,
 )
+from graphc.ir.derive.jacobian import jacobian
 from graphc.ir.errors import GraphError, NotDifferentiableError
 from graphc.ir.functions import build
 from graphc.ir.graph import Graph, Node, is_among, topological
 from graphc.ir.nodes.op import NonDifferentiable
 from graphc.ir.ops import OPS, contract
 from graphc.ir.ops.elementwise import elementwise as ops
+from graphc.ir.ops.elementwise import special
 from graphc.ir.ops.movement import indexed, movement
 from graphc.ir.ops.reductions import reduce
 from graphc.ir.types import broadcast_shapes, f64
@@ -394,3 +396,19 @@ def test_parameters_are_looked_for_together(monkeypatch: pytest.MonkeyPatch) -> 
         autodiff.gradients(loss, parameters)
         walks.append(len(calls))
     assert walks[0] == walks[1]
+
+
+def test_a_rule_that_is_missing_is_refused_beside_other_ways() -> None:
+    """The derivative of trigamma is not 0, so it may not be left out."""
+    x = Graph().input("x", (3,), "f64")
+    (slope,) = gradients(build.sum(special.digamma(x) * x), [x])
+    with pytest.raises(NotDifferentiableError, match="no polygamma function of order 2"):
+        gradients(build.sum(slope), [x])
+
+
+def test_second_derivative_of_a_product_with_logsumexp() -> None:
+    """The share of an infinite element, which there is not, leaves it alone."""
+    x = Graph().input("x", (4,), "f64")
+    (slope,) = gradients(build.sum(ops.square(build.logsumexp(x, 0))), [x])
+    at = {x: np.array([0.2, -0.4, 1.1, 0.3])}
+    assert_slope(value_at(jacobian(slope, x), at), differences(slope, x, at))
