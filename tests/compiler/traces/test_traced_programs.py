@@ -1,161 +1,31 @@
-"""Kernels traced as Python against the reference, with all that decides about them drawn at random.
-
-What is chosen for a shape depends on sizes, costs and the machine, so that most kernels are never
-made of shapes small enough for a test. Here constants are small and the choice among tilings is by
-chance: each run makes other kernels, and no kernel is compiled. A result may not depend on them, no
-access may be outside of a buffer, and no two threads may meet.
-"""
+"""Random programs traced as Python with random constants: products, chains of them, graphs."""
 
 from __future__ import annotations
 
-import random
-import zlib
-from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
-from typing import Any
 
-import numpy as np
 import pytest
 
-from graphc.compiler.fusion import epilogue_reductions, prologues, row_epilogues
-from graphc.compiler.legalize import depth_blocks
-from graphc.compiler.options import Options
-from graphc.compiler.pipeline import compile_program
-from graphc.compiler.plan import sharing
-from graphc.ir.graph import Program
-from graphc.ir.reference import run_program
-from graphc.kernels.groups import emit_contraction
-from graphc.kernels.loops import accumulators, thread_blocks
-from graphc.kernels.loops.rewrites import (
-    block_sums,
-    passes,
-    register_blocks,
-    row_strips,
-    stages,
-    transposed_tiles,
-)
-from graphc.kernels.machine import MACHINE
-from graphc.kernels.nests import loopnest, row_blocks
-from graphc.kernels.products.epilogues import row_epilogue
-from graphc.kernels.products.tiles import tile_sums
-from graphc.kernels.products.tilings import tiling
+from tests.compiler.traces.drawn import PROGRAMS_A_TEST, check_some
 from tests.compiler.traces.product_programs import chain_program, product_program, product_values
-from tests.compiler.traces.traced import Traced
-from tests.compiler.values.test_random_graphs import compare
 from tests.random_graphs import random_program, random_values
 
 PRODUCTS = 200
 CHAINS = 120
 PROGRAMS = 40
-PROGRAMS_A_TEST = 20
 STEPS = 6
-
-
-def _draw_constants(monkeypatch: pytest.MonkeyPatch, rng: random.Random) -> None:
-    """Small ones, so that a few elements have what thousands have otherwise."""
-
-    def draw(module: Any, name: str, *values: Any) -> None:
-        monkeypatch.setattr(module, name, rng.choice(values))
-
-    def draw_machine(module: Any, **changed: int | float) -> None:
-        monkeypatch.setattr(module, "MACHINE", replace(MACHINE, **changed))
-
-    draw(thread_blocks, "SMALLEST_BLOCK_CYCLES", 1)
-    draw(thread_blocks, "SMALLEST_BLOCK_ELEMENTS", 1, 8)
-    draw(sharing, "SURELY_SHARED_CYCLES", 0)
-    draw_machine(sharing, meeting_cycles=1)
-    strip = rng.choice((2, 3, 4))
-    for module in (stages, accumulators):
-        monkeypatch.setattr(module, "STRIP", strip)
-    draw(stages, "VECTOR_MATH_COST", 1, 12)
-    for module in (stages, emit_contraction, epilogue_reductions):
-        draw_machine(module, second_cache_bytes=0)
-    draw_machine(row_strips, line_bytes=rng.choice((2, 4)))
-    for name in ("FEWEST_ROWS", "SHORTEST_ROW", "NARROWEST", "STRIP"):
-        draw(row_strips, name, 2, 4)
-    draw(register_blocks, "MOST_OPERATIONS", 8, 24, 96)
-    draw(register_blocks, "MOST_SUMS", 2, 4, 12)
-    draw(transposed_tiles, "TILE", 2, 4)
-    draw(transposed_tiles, "SHORTEST_ROW", 2)
-    terms = (block_sums.Terms(2, 4), block_sums.Terms(3, 3))
-    for name in ("ONE_AFTER_THE_OTHER", "SHORT_ROWS"):
-        draw(accumulators, name, *terms)
-    draw(accumulators, "shared_by_lanes", *(lambda bits, each=each: each for each in terms))
-    draw(loopnest, "SHORT_ROW", 2, 64)
-    draw(loopnest, "LONG_ROW", 4, 1 << 16)
-    draw(passes, "RECOMPUTE_COST", 0, 8)
-    draw(row_blocks, "SMALLEST_BLOCK_ROWS", 1, 4)
-    draw(row_epilogue, "BLOCK_BYTES", 64, 256)
-    draw_machine(row_epilogues, meeting_cycles=rng.choice((10**12, 0)))
-    draw_machine(prologues, copied_element_cycles=1e12)
-    draw(tile_sums, "BLOCK_STEPS", 1, 2, 512)
-    draw(tile_sums, "MULTIPLE", 1, 2)
-    draw(depth_blocks, "FEWEST_ROWS", 4, 1024)
-    draw(depth_blocks, "BLOCK_ROWS", 2)
-    draw(depth_blocks, "FEWEST_BLOCKS", 2)
-    draw(depth_blocks, "GREAT_DEPTH", 8, 1 << 15)
-    draw(depth_blocks, "GREAT_BLOCK_DEPTH", 3)
-    draw(depth_blocks, "EVEN_BLOCKS", 2)
-    draw(tiling, "SMALLEST_TASK", 1)
-    draw(tiling, "SMALLEST_PACKED_ROWS", 1)
-    draw(tiling, "TASKS_WANTED", 2, 16)
-    draw(tiling, "LARGEST_BY_ROWS", 0, 1 << 22, 1 << 22)
-    draw(tiling, "PARTS_LIMIT", 1e12, 0.97, 0.0)
-    for name in ("BY_ROWS_LIMIT", "LARGE_BY_ROWS_LIMIT"):
-        draw(tiling, name, 1e12, 1e12, 1.0)
-    draw_machine(tiling, first_cache_bytes=rng.choice((128, 1 << 15)))
-    seed = rng.random()
-
-    def chance(estimated: Any) -> int:
-        # Tilings that are alike in all but their cost have one number.
-        _, tile, _ = estimated
-        found = (tile.form, tile.swapped, tile.rows, tile.columns, tile.packing, tile.left_rows)
-        return zlib.crc32(repr((seed, found, tile.left_first)).encode())
-
-    monkeypatch.setattr(tiling, "_cycles", chance)
-
-
-def _check(program: Program, values: Any, rng: random.Random, fuse: bool = True) -> None:
-    inputs, states = values
-    threads, bits = rng.choice((1, 2, 3)), rng.choice((128, 256, 512))
-    made = compile_program(program, Options({}, fuse, bits, threads))
-    traced = Traced(made, threads)
-    traced.run(inputs, states)
-    outputs, updates = run_program(program, inputs, states)
-    for name, wanted in outputs.items():
-        compare(traced.output(name), wanted, program)
-    for name, wanted in updates.items():
-        compare(traced.state(name), wanted, program)
-
-
-def _check_some(
-    monkeypatch: pytest.MonkeyPatch,
-    first: int,
-    declare: Callable[[int], Program],
-    draw_values: Callable[[Program, int], Any],
-) -> None:
-    for seed in range(first, first + PROGRAMS_A_TEST):
-        rng, program = random.Random(seed), declare(seed)
-        with monkeypatch.context() as patch, np.errstate(all="ignore"):
-            _draw_constants(patch, rng)
-            try:
-                _check(program, draw_values(program, seed), rng, fuse=rng.random() < 0.8)
-            except Exception as error:
-                error.add_note(f"of number {seed}")
-                raise
 
 
 @pytest.mark.parametrize("first", range(0, PRODUCTS, PROGRAMS_A_TEST))
 def test_products(monkeypatch: pytest.MonkeyPatch, first: int) -> None:
-    _check_some(monkeypatch, first, product_program, product_values)
+    check_some(monkeypatch, first, product_program, product_values)
 
 
 @pytest.mark.parametrize("first", range(0, CHAINS, PROGRAMS_A_TEST))
 def test_chains_of_products(monkeypatch: pytest.MonkeyPatch, first: int) -> None:
-    _check_some(monkeypatch, first, chain_program, product_values)
+    check_some(monkeypatch, first, chain_program, product_values)
 
 
 @pytest.mark.parametrize("first", range(0, PROGRAMS, PROGRAMS_A_TEST))
 def test_random_graphs(monkeypatch: pytest.MonkeyPatch, first: int) -> None:
-    _check_some(monkeypatch, first, partial(random_program, steps=STEPS), random_values)
+    check_some(monkeypatch, first, partial(random_program, steps=STEPS), random_values)

@@ -8,8 +8,7 @@ which are LLVM IR, are stood for by what their docstrings say that they read and
 from __future__ import annotations
 
 import functools
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from types import CodeType, MappingProxyType
 from typing import Any
@@ -25,10 +24,9 @@ from graphc.ir.nodes.op import Array
 from graphc.ir.types import DTYPES
 from graphc.kernels.loops.language.exchanges import EXCHANGES, odd_even_merge_sort
 from graphc.kernels.loops.language.scalar import dtype_name
-from graphc.kernels.loops.language.source import Microkernel
 from graphc.kernels.mathematics.arithmetic import primitives
 from graphc.kernels.mathematics.vecmath import VECTOR_MATH
-from graphc.kernels.products.microkernels.microkernel import padded_columns
+from tests.compiler.traces.traced_microkernels import traced_microkernel
 
 CHECK_FAILED = 1  # what a kernel that checks indices returns
 
@@ -58,11 +56,10 @@ class Space:
     written: Array = field(init=False)
 
     def __post_init__(self) -> None:
-        self.forget()
+        self.read, self.written = self.no_marks()
 
-    def forget(self) -> None:
-        self.read = np.zeros(self.memory.size, bool)
-        self.written = np.zeros(self.memory.size, bool)
+    def no_marks(self) -> tuple[Array, Array]:
+        return np.zeros(self.memory.size, bool), np.zeros(self.memory.size, bool)
 
 
 @dataclass(eq=False)
@@ -113,55 +110,6 @@ class Pointer:
             marks[first : first + size] = True
         else:
             marks[self.first_byte + place[..., np.newaxis] * size + np.arange(size)] = True
-
-
-# --- microkernels ----------------------------------------------------------------------------
-
-
-def _microkernel(kernel: Microkernel) -> Any:
-    """A function of the microkernel's arguments that touches and computes what it does."""
-    form = re.fullmatch(
-        r"(inner_|transpose_|copy_|)microkernel_\w+?_\d+x\d+(_by_|\w*)", kernel.name
-    )
-    assert form is not None, kernel.name
-    along = re.search(r"_(a_rows|a_depth|b_depth)_by_", kernel.name)
-    chosen = "" if along is None else along[1]
-
-    def chosen_by(indices: Any, places: Array, axis: str) -> Array:
-        return np.asarray(indices[places], np.int64) if axis == chosen else places
-
-    def call(
-        depth: int, a: Any, a_row: int, a_depth: int, b: Any, b_stride: int, c: Any, c_row: int,
-        indices: Any = None, ahead: int = 0,
-    ) -> None:  # fmt: skip
-        steps, rows, columns = map(np.arange, (depth, kernel.rows, kernel.columns))
-        if form[1] == "copy_":
-            padded = np.zeros((depth, padded_columns(kernel.dtype, kernel.rows, kernel.lanes)))
-            padded[:, : kernel.rows] = a[steps[:, None] * a_depth + rows]
-            c[steps[:, None] * c_row + np.arange(padded.shape[1])] = padded
-            return
-        if form[1] == "transpose_":
-            values = a[columns * a_row + steps[:, None]]
-            width = -(-kernel.columns // kernel.lanes) * kernel.lanes
-            padded = np.zeros((depth, width), values.dtype)
-            padded[:, : kernel.columns] = values
-            c[steps[:, None] * c_row + np.arange(width)] = padded
-            return
-        a_rows = chosen_by(indices, rows, "a_rows")[:, None] * a_row
-        if chosen == "a_rows" and ahead:
-            # What the next call reads is fetched.
-            indices[rows + int(ahead)]
-        a_steps = chosen_by(indices, steps, "a_depth") * (1 if form[1] else a_depth)
-        left = a[a_rows + a_steps]
-        if form[1] == "inner_":
-            right = b[steps[:, None] + columns * b_stride]
-        else:
-            b_steps = chosen_by(indices, steps, "b_depth")
-            right = b[b_steps[:, None] * b_stride + columns]
-        with np.errstate(all="ignore"):
-            c[rows[:, None] * c_row + columns] = left @ right
-
-    return call
 
 
 # --- kernels ---------------------------------------------------------------------------------
@@ -273,32 +221,60 @@ class Traced:
         self.arena = Space("arena", np.full(self.executable.arena_bytes, 0xFF, np.uint8))
 
     def run(self, inputs: Mapping[str, Array], states: Mapping[str, Array]) -> None:
-        """Runs the program once. Raises OutsideError, LostValueError or RaceError."""
+        """Runs the program once, up to the meeting behind a check of indices that failed.
+
+        Raises OutsideError, LostValueError or RaceError.
+        """
         given = {**inputs, **states}
         for number, buffer in enumerate(self.executable.buffers):
             if buffer.role not in (BufferRole.ARENA, BufferRole.SLICE):
                 self.spaces[number] = self._space(buffer, given)
-        turns = list(self._turns(0, len(self.executable.rows), {}))
-        for together in _between_meetings(turns):
-            self._run_together(together)
+        self.stopped = False
+        self._waiting: list[Turn] = []
+        self._forget()
+        for turn in self._turns(0, len(self.executable.rows), {}):
+            if turn.row.barrier:
+                self._meet()
+            if self.stopped:
+                return
+            self._waiting.append(turn)
+        self._meet()
 
     def _turns(self, begin: int, end: int, slices: Mapping[int, tuple[int, int]]) -> Iterator[Turn]:
         """The rows from `begin` to `end` in the order in which a thread gets to them."""
         loops: dict[int, Loop] = {loop.begin: loop for loop in self.executable.loops}
         number = begin
         while number < end:
-            yield Turn(self.executable.rows[number], self.instructions[number], slices)
+            row = self.executable.rows[number]
+            yield Turn(row, self.instructions[number], slices)
             loop = loops.get(number)
             number += 1
             if loop is None:
                 continue
-            for step in range(loop.length):
+            step = 0
+            while self._makes(loop, step, row.shared, slices):
                 moved = {
                     each.buffer: (each.whole, each.first + step * each.stride)
                     for each in loop.slices
                 }
                 yield from self._turns(number, loop.end + 1, {**slices, **moved})
+                step += 1
             number = loop.end + 1
+
+    def _makes(
+        self, loop: Loop, step: int, shared: bool, slices: Mapping[int, tuple[int, int]]
+    ) -> bool:
+        """Whether the step is made, which each thread that walks the loop asks for itself."""
+        if loop.condition is None:
+            return step < loop.length
+        self._catch_up()
+        if self.stopped:
+            return False
+        holds = self._pointer(loop.condition, False, slices)
+        for thread in range(self.threads if shared else 1):
+            self._mark_as(thread)
+            found = bool(holds[0])
+        return found
 
     def output(self, name: str) -> Array:
         """What the last run has left of an output."""
@@ -322,26 +298,42 @@ class Traced:
         flat = np.array(value, buffer.dtype.numpy).reshape(-1)
         return Space(buffer.name or "constant", flat.view(np.uint8))
 
-    def _run_together(self, turns: Sequence[Turn]) -> None:
-        spaces = [self.arena, *self.spaces.values()]
-        before: list[list[tuple[Array, Array]]] = []
-        for thread in range(self.threads):
-            for space in spaces:
-                space.forget()
-            for turn in turns:
-                if turn.row.kernel and (thread == 0 or turn.row.shared):
-                    self._run_kernel(turn, thread)
-            marks = [(space.read, space.written) for space in spaces]
-            for other in before:
-                for space, mine, theirs in zip(spaces, marks, other, strict=True):
-                    _check_race(space, mine, theirs)
-            before.append(marks)
+    def _meet(self) -> None:
+        """All threads have finished what they were to do, and none has touched what another one
+        wrote."""
+        self._catch_up()
+        for number, mine in enumerate(self._marks):
+            for theirs in self._marks[:number]:
+                for space, marks, others in zip(self._touched, mine, theirs, strict=True):
+                    _check_race(space, marks, others)
+        self._forget()
 
-    def _run_kernel(self, turn: Turn, thread: int) -> None:
+    def _catch_up(self) -> None:
+        """Each thread does what it is to do up to here; one that a check stops does no more."""
+        for thread in range(self.threads):
+            self._mark_as(thread)
+            for turn in self._waiting:
+                calls = turn.row.kernel and (thread == 0 or turn.row.shared)
+                if calls and self._run_kernel(turn, thread):
+                    self.stopped = True
+                    break
+        self._waiting.clear()
+
+    def _forget(self) -> None:
+        """Of each thread what it has read and written since the last meeting: nothing."""
+        self._touched = [self.arena, *self.spaces.values()]
+        self._marks = [[space.no_marks() for space in self._touched] for _ in range(self.threads)]
+
+    def _mark_as(self, thread: int) -> None:
+        for space, (read, written) in zip(self._touched, self._marks[thread], strict=True):
+            space.read, space.written = read, written
+
+    def _run_kernel(self, turn: Turn, thread: int) -> bool:
+        """Whether it stops the run."""
         row, instruction = turn.row, turn.instruction
         source = instruction.source
         names = _namespace()
-        names |= {kernel.name: _microkernel(kernel) for kernel in source.microkernels}
+        names |= {kernel.name: traced_microkernel(kernel) for kernel in source.microkernels}
         exec(_code(source.text, f"<{source.name}>"), names)
         adds = any(
             isinstance(node.op.lowering, Scatter)
@@ -351,6 +343,7 @@ class Traced:
         with np.errstate(all="ignore"):
             status = names[source.name](pointers, thread, self.threads if row.shared else 1)
         assert status in (0, CHECK_FAILED)
+        return bool(status)
 
     def _pointer(
         self, number: int, keeps: bool, slices: Mapping[int, tuple[int, int]] = MappingProxyType({})
@@ -367,16 +360,6 @@ class Traced:
         is_state = buffer.role in (BufferRole.STATE, BufferRole.PARAMETER)
         lost = np.zeros(elements.size, bool) if is_state and keeps else None
         return Pointer(space, elements, first, 0, lost)
-
-
-def _between_meetings(turns: Sequence[Turn]) -> Iterator[list[Turn]]:
-    together: list[Turn] = []
-    for turn in turns:
-        if turn.row.barrier and together:
-            yield together
-            together = []
-        together.append(turn)
-    yield together
 
 
 def _check_race(space: Space, one: tuple[Array, Array], other: tuple[Array, Array]) -> None:
