@@ -29,6 +29,9 @@ os.environ.setdefault("GRAPHC_THREADS", "1")
 FIRST = (
     "test_updates.py",
     "test_traced.py",
+    "test_traced_loops.py",
+    "test_traced_programs.py",
+    "test_traced_windows.py",
     "test_thread_orders.py",
     "test_sharing.py",
     "test_random_graphs.py",

@@ -40,25 +40,32 @@ def derivative_program(seed: int) -> Program:
 
 def while_program(seed: int) -> Program:
     """What a loop leaves whose steps are not counted; an output reads what it began with too."""
-    graph, first, last = random_while(seed) if seed % 2 else _counting(seed)
+    return _while_program(*random_while(seed))
+
+
+def counting_program(seed: int) -> Program:
+    """The same of a loop whose condition is made of a count alone: by no kernel that threads share.
+    What they share reads the count as it was, or as it is next, or not at all."""
+    return _while_program(*_counting(seed))
+
+
+def _while_program(graph: Graph, first: list[Node], last: list[Node]) -> Program:
     outputs = [(f"last{k}", value) for k, value in enumerate(last)]
     outputs.append(("both", last[0] + first[0]))
     return Program("while", tuple(graph.inputs.values()), tuple(outputs))
 
 
 def _counting(seed: int) -> tuple[Graph, list[Node], list[Node]]:
-    """A loop whose condition is made of a count alone: by no kernel that threads share. What they
-    share reads the count as it was, or as it is next, or not at all."""
     rng = random.Random(seed)
     graph = Graph()
-    x, count = graph.input("x", (rng.choice((3, 8)), 5), "f64"), graph.constant(0, "i32")
+    x, count = graph.input("x", (rng.choice((6, 8)), 5), "f64"), graph.constant(0, "i32")
 
     def step(given: Sequence[Node]) -> Sequence[Node]:
         value, before = given
         after = before + 1
-        by = rng.choice((None, before, after))
+        by = rng.choice((None, before, after, after))
         made = ops.tanh(value) if by is None else value * build.cast(by, "f64") * 0.5
-        return [made if rng.random() < 0.5 else made @ build.transpose(made) @ value, after]
+        return [made if rng.random() < 0.8 else made @ build.transpose(made) @ value, after]
 
     most = rng.choice((0, 1, 3))
     last = loops.while_loop(lambda given: given[1] < most, step, [x, count])
@@ -79,6 +86,9 @@ def state_program(seed: int) -> Program:
     kept = graph.state("kept", (width,), "f32", trainable=True)
     other = graph.state("other", (width,), "f32", trainable=True)
     stack = graph.state("stack", (length, width), "f32", trainable=True)
+    # Nothing in its next value depends on the loop, which an index may stop.
+    ticks = graph.state("ticks", (2,), "f32", trainable=False)
+    ticked = ticks * 0.5 + 1.0
     places = graph.input("places", (length + 2,), rng.choice(("i32", "i64", "u8")))
 
     def parts(whole: Node) -> Node:
@@ -126,7 +136,7 @@ def state_program(seed: int) -> Program:
         step, [start, kept], [parts(x), parts(places)], length, reverse=reverse
     )
     new = rng.choice((last, total, last + kept))
-    updates = [(kept, new), (other, rng.choice((new, last, kept)))]
+    updates = [(ticks, ticked), (kept, new), (other, rng.choice((new, last, kept)))]
     updates.append((stack, rng.choice((made, made[::-1], stack + made))))
     if rng.random() < 0.5:
         updates.append((table, table * 0.5 + last))

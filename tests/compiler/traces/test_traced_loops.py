@@ -12,6 +12,7 @@ from graphc.compiler.pipeline import compile_program
 from tests.compiler.traces.drawn import PROGRAMS_A_TEST, check_some, draw_constants
 from tests.compiler.traces.loop_programs import (
     TABLE_ROWS,
+    counting_program,
     derivative_program,
     loop_values,
     state_program,
@@ -21,6 +22,7 @@ from tests.compiler.traces.traced import Traced
 
 DERIVATIVES = 20
 WHILE_LOOPS = 20
+COUNTING_LOOPS = 60
 STATES = 60
 
 
@@ -32,6 +34,11 @@ def test_derivatives(monkeypatch: pytest.MonkeyPatch, first: int) -> None:
 @pytest.mark.parametrize("first", range(0, WHILE_LOOPS, PROGRAMS_A_TEST))
 def test_loops_whose_steps_are_not_counted(monkeypatch: pytest.MonkeyPatch, first: int) -> None:
     check_some(monkeypatch, first, while_program, loop_values)
+
+
+@pytest.mark.parametrize("first", range(0, COUNTING_LOOPS, PROGRAMS_A_TEST))
+def test_loops_that_count(monkeypatch: pytest.MonkeyPatch, first: int) -> None:
+    check_some(monkeypatch, first, counting_program, loop_values)
 
 
 @pytest.mark.parametrize("first", range(0, STATES, PROGRAMS_A_TEST))
