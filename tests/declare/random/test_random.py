@@ -6,6 +6,7 @@ exceed its bound.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -256,3 +257,40 @@ def test_parameters_are_numbers_or_tensors(function: str, name: str) -> None:
     right = np.int64(1) if function == "randint" and name == "low" else np.float32(0.5)
     if (function, name) != ("randint", "high"):
         draw(gc.Graph(), (3,), **{**others, name: right})
+
+
+def _gamma(graph: gc.Graph, shape: Any, dtype: str, **named: Any) -> gc.Node:
+    return gc.random.gamma(graph, shape, 2.5, dtype, **named)
+
+
+# The functions that have parameters with defaults: how it is called what moves numbers, and what
+# stretches them or says where they end.
+LOCATED = {
+    gc.random.uniform: ("low", "high"),
+    gc.random.normal: ("loc", "scale"),
+    gc.random.truncated_normal: ("loc", "scale"),
+    gc.random.gumbel: ("loc", "scale"),
+    gc.random.exponential: (None, "scale"),
+    _gamma: (None, "scale"),
+}
+
+
+def test_each_parameter_moves_the_numbers_of_the_stream_by_itself() -> None:
+    """As a number and as a tensor, with the other one's default beside it and without."""
+    for draw, (first, second) in LOCATED.items():
+        standard = _drawn(draw)
+        for start, end in itertools.product((None, 0.0, 1.0, -2.0), (None, 1.0, 3.0)):
+            if (start is not None and first is None) or (start == 1.0 and second == "high"):
+                continue
+            given = {first: start, second: end}
+            named = {key: value for key, value in given.items() if value is not None}
+            low, high = start or 0.0, end or 1.0
+            expected = low + standard * (high - low if second == "high" else high)
+            for wrap in (float, lambda value: np.full((3,), value)):
+                found = _drawn(draw, **{key: wrap(value) for key, value in named.items()})
+                np.testing.assert_allclose(found, expected, rtol=1e-14, atol=1e-14)
+
+
+def _drawn(draw: Any, **named: Any) -> Any:
+    graph = gc.Graph(seed=5)
+    return gc.function([], draw(graph, (4, 3), "f64", **named), mode="reference")()

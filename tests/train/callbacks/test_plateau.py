@@ -95,3 +95,13 @@ def test_functions_are_called_as_hooks():
     assert model.fit(X, X, epochs=2, callbacks=[ends]).history["loss"] == losses
     with pytest.raises(TypeError, match="on_epoch_end: a function expected"):
         gc.callbacks.LambdaCallback(on_epoch_end=3)
+
+
+def test_each_hook_is_called_where_it_is_the_only_one():
+    """Two epochs of two batches; a hook of batches alone asks for them."""
+    for what, count in (("train", 1), ("epoch", 2), ("batch", 4)):
+        for name in (f"on_{what}_begin", f"on_{what}_end"):
+            called = []
+            callback = gc.callbacks.LambdaCallback(**{name: lambda *x, into=called: into.append(x)})
+            line().fit(X, X, batch_size=2, epochs=2, callbacks=[callback])
+            assert len(called) == count, name
