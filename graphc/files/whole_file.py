@@ -11,7 +11,7 @@ import contextlib
 import errno
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from io import RawIOBase
 from pathlib import Path
 
@@ -41,12 +41,21 @@ def write_whole(path: str | os.PathLike[str], data: bytes) -> None:
     """
     target, old = _target(path)
     _sweep(target.parent)
-    partial, descriptor = _new_partial(
-        target.parent, NEW_FILE_MODE if old is None else PRIVATE_MODE
-    )
+    while not _written(_partial_name(target.parent), target, old, data):
+        pass
+    _flush_folder(target.parent)
+
+
+def _written(partial: Path, target: Path, old: os.stat_result | None, data: bytes) -> bool:
+    """Replaces the target by `partial`, which is made, with the data in it; not where somebody has
+    taken the partial file for a killed writer's before it could be locked."""
+    # An interrupt may come at any place: behind the making of the file, too.
     try:
+        opener = _opener(NEW_FILE_MODE if old is None else PRIVATE_MODE)
         # Closing gives up the lock: after the renaming.
-        with open(descriptor, "wb", buffering=0) as file:
+        with open(partial, "xb", buffering=0, opener=opener) as file:
+            if not _is_own(file):
+                return False
             if old is not None:
                 _take_over(file.fileno(), target, old)
             _put(file, data, target)
@@ -54,11 +63,13 @@ def write_whole(path: str | os.PathLike[str], data: bytes) -> None:
                 os.replace(partial, target)
         if fcntl is None:
             os.replace(partial, target)
+    except FileExistsError:
+        return False
     except BaseException:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(partial)
         raise
-    _flush_folder(target.parent)
+    return True
 
 
 def _put(file: RawIOBase, data: bytes, target: Path) -> None:
@@ -109,21 +120,22 @@ def _target(path: str | os.PathLike[str]) -> tuple[Path, os.stat_result | None]:
     return target, old
 
 
-def _new_partial(folder: Path, mode: int) -> tuple[Path, int]:
-    """A locked empty file of a name that nobody can foresee, and its descriptor."""
-    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | _NO_LINKS | getattr(os, "O_BINARY", 0)
-    while True:
-        partial = folder / f"{PARTIAL_PREFIX}{os.urandom(8).hex()}{PARTIAL_SUFFIX}"
-        try:
-            descriptor = os.open(partial, flags, mode)
-        except FileExistsError:
-            continue
-        # Between the two calls another writer may take it for a killed one's.
-        with contextlib.suppress(BlockingIOError):
-            _lock(descriptor)
-            if os.fstat(descriptor).st_nlink > 0:
-                return partial, descriptor
-        os.close(descriptor)
+def _partial_name(folder: Path) -> Path:
+    """A name that nobody can foresee."""
+    return folder / f"{PARTIAL_PREFIX}{os.urandom(8).hex()}{PARTIAL_SUFFIX}"
+
+
+def _opener(mode: int) -> Callable[[str, int], int]:
+    return lambda path, flags: os.open(path, flags | _NO_LINKS, mode)
+
+
+def _is_own(file: RawIOBase) -> bool:
+    """Locks the new file; False where another writer holds it or has removed it."""
+    try:
+        _lock(file.fileno())
+    except BlockingIOError:
+        return False
+    return os.fstat(file.fileno()).st_nlink > 0
 
 
 def _lock(descriptor: int) -> bool:

@@ -11,10 +11,10 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from graphc.files import whole_file
 from graphc.files.whole_file import PARTIAL_PREFIX, PARTIAL_SUFFIX, check_writable, write_whole
 
 LONGEST_NAME = 255
@@ -216,15 +216,43 @@ def test_what_a_killed_writer_left_is_swept(tmp_path: Path) -> None:
 
 
 @needs_posix
-def test_a_living_writers_partial_file_stays(tmp_path: Path) -> None:
-    descriptor = whole_file._new_partial(tmp_path, 0o600)[1]
-    try:
+def test_a_living_writers_partial_file_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = []
+    flushed = os.fsync
+
+    def meanwhile(descriptor: int) -> None:
+        monkeypatch.setattr(os, "fsync", flushed)
         write_whole(tmp_path / "values", b"new")
-        assert len(names(tmp_path)) == 2
-    finally:
-        os.close(descriptor)
+        found.extend(names(tmp_path))
+        flushed(descriptor)
+
+    monkeypatch.setattr(os, "fsync", meanwhile)
     write_whole(tmp_path / "values", b"newer")
+    assert len(found) == 2 and (tmp_path / "values").read_bytes() == b"newer"
     assert names(tmp_path) == ["values"]
+
+
+@pytest.mark.usefixtures("interruptible")
+@pytest.mark.parametrize("call", ["open", "fchmod", "fsync", "replace"])
+def test_an_interrupted_writer_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    path = tmp_path / "values"
+    path.write_bytes(b"old")
+    done = getattr(os, call)
+
+    def interrupted(*given: Any) -> Any:
+        result = done(*given) if call != "replace" else None
+        if call != "open" or given[1] & os.O_CREAT:
+            signal.raise_signal(signal.SIGINT)
+        return result
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(os, call, interrupted)
+        write_whole(path, b"new")
+    assert names(tmp_path) == ["values"] and path.read_bytes() == b"old"
 
 
 def test_many_writers_at_once(tmp_path: Path) -> None:
