@@ -21,6 +21,7 @@ from graphc.ir.graph import Node, topological
 from graphc.ir.nodes.location import callers_location, located
 from graphc.ir.ops import leaf
 from graphc.ir.types import each_of
+from graphc.kernels.host.imports import whole_imports
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -113,8 +114,10 @@ def minimize_calls(
             variables.update({n: part.astype(types[n]) for n, part in parts.items()})
 
     def objective(vector: Array) -> tuple[float, Array]:
-        put(vector)
-        loss, *derivatives = evaluate()
+        # Nobody writes between the two, as another thread's training would.
+        with variables.steady():
+            put(vector)
+            loss, *derivatives = evaluate()
         return float(loss), joined(derivatives).astype(np.float64)
 
     def after_iteration(intermediate_result: Any) -> None:
@@ -167,7 +170,8 @@ def _check_certain(loss: Node) -> None:
 
 def _scipy_optimize() -> Any:
     try:
-        from scipy import optimize
+        with whole_imports():
+            from scipy import optimize
     except ImportError:
         raise missing_extra("gc.minimize", "scipy") from None
     return optimize

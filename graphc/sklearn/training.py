@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from graphc.kernels.host.interrupts import Interrupts, deferred_interrupts
 from graphc.sklearn.learner import Learner
 from graphc.sklearn.rows import Epochs
 from graphc.sklearn.solvers import Rate
-from graphc.train.epochs.interrupts import Interrupts, deferred_interrupts
 
 Array = np.ndarray[Any, np.dtype[Any]]
 

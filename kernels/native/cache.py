@@ -29,7 +29,7 @@ from graphc.kernels.host.cache_entry import (
     entry_key,
     files_digest,
 )
-from graphc.kernels.host.forks import IMPORTS
+from graphc.kernels.host.imports import whole_imports
 from graphc.kernels.host.regular_file import open_regular
 from graphc.kernels.host.settings import SettingError
 from graphc.kernels.native.builds import CODE_GENERATORS, this_build
@@ -243,7 +243,7 @@ class DiskCache:
 
     def _write(self, path: Path, data: bytes) -> None:
         # Imported here: a process that only loads does without.
-        with IMPORTS:
+        with whole_imports():
             from tempfile import mkstemp
 
         descriptor, temporary = mkstemp(prefix=TEMPORARY_PREFIX, dir=self.directory)

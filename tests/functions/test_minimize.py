@@ -1,5 +1,6 @@
 """Losses minimized by L-BFGS."""
 
+import threading
 from collections.abc import Callable
 
 import numpy as np
@@ -154,3 +155,24 @@ def test_feeds_by_names() -> None:
         gc.minimize(moved, {"s": [3, 4]})
     with pytest.raises(TypeError, match="feeds: a tensor of a graph expected, not 3"):
         gc.minimize(moved, {3: [3, 4]})  # type: ignore[dict-item]
+
+
+def test_another_writer_does_not_come_between_parameters_and_loss() -> None:
+    graph = gc.Graph(seed=0)
+    x = graph.parameter("x", (2,), 0.0, "f64")
+    loss = gc.sum((x - 1.0) ** 2)
+    gc.minimize(loss, method=gc.optim.LBFGS(max_iter=1))
+    stop = threading.Event()
+
+    def write() -> None:
+        while not stop.is_set():
+            graph.variables["x"] = np.array([100.0, -100.0])
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        for _ in range(10):
+            assert gc.minimize(loss).loss < 1e-12
+    finally:
+        stop.set()
+        writer.join()

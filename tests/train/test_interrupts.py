@@ -13,7 +13,7 @@ from rich.console import Console
 
 import graphc as gc
 from graphc.callbacks import Callback
-from graphc.train.epochs import interrupts
+from graphc.kernels.host import interrupts
 
 HIDE, SHOW = b"\x1b[?25l", b"\x1b[?25h"
 X = np.linspace(-1, 1, 24, dtype=np.float32).reshape(24, 1)

@@ -18,7 +18,8 @@ from graphc.display.announcement import Announcer, Work
 from graphc.ir.lazy import Lazy
 from graphc.ir.nodes.op import Array
 from graphc.kernels.host.cache_entry import Entry, source_digest
-from graphc.kernels.host.forks import IMPORTS, RenewedLock
+from graphc.kernels.host.forks import RenewedLock
+from graphc.kernels.host.imports import whole_imports
 from graphc.kernels.host.thread_count import available_processors
 from graphc.kernels.native.cache import KERNEL, DiskCache, open_cache
 from graphc.kernels.run.executor import Executor, load_executor
@@ -73,7 +74,7 @@ class Native:
     def compiler(self) -> KernelCompiler:
         """Made for the first kernel that is not on disk: importing numba takes half a second."""
         # Not by the lock of the executor, which another thread makes meanwhile.
-        with IMPORTS:
+        with whole_imports():
             if self._compiler is None:
                 from graphc.kernels.native.jit.kernel_compiler import KernelCompiler
 
@@ -250,7 +251,7 @@ def native() -> Native:
     Raises SettingError for a GRAPHC_VECTOR_BITS that is no width of this machine's vectors.
     """
     # One for threads that ask for it at once, and none half made in a forked child.
-    with IMPORTS:
+    with whole_imports():
         return _native()
 
 

@@ -29,7 +29,7 @@ from graphc.ir.nodes.attributes import Literal
 from graphc.ir.nodes.lowering import Region
 from graphc.ir.ops.region import PROGRAM
 from graphc.kernels.host.cache_entry import DamagedError, Entry, files_digest, source_digest
-from graphc.kernels.host.forks import IMPORTS
+from graphc.kernels.host.imports import whole_imports
 from graphc.kernels.native.cache import DiskCache
 
 # The passes are imported where they run, which may be never.
@@ -66,7 +66,7 @@ def compiled_or_stored(
     from_disk = None if plans is None else stored(program, options, plans)
     if from_disk is not None:
         return from_disk
-    with IMPORTS:
+    with whole_imports():
         from graphc.compiler.load.assemble import executable_of
         from graphc.compiler.pipeline import compile_program
 
@@ -108,7 +108,7 @@ def _compiled(
 def _compiled_again(program: Program, options: Options, executable: Executable) -> Compilation:
     """The compilation that the executable is of. Raises RuntimeError when it is of another: then
     the passes do not do the same each time."""
-    with IMPORTS:
+    with whole_imports():
         from graphc.compiler.load.assemble import executable_of
         from graphc.compiler.pipeline import compile_program
 

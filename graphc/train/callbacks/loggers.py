@@ -16,6 +16,7 @@ from graphc.errors import missing_extra
 from graphc.files.whole_file import NEW_FILE_MODE
 from graphc.ir.arguments.flags import checks_flags
 from graphc.ir.arguments.given import as_path
+from graphc.kernels.host.imports import whole_imports
 from graphc.kernels.host.regular_file import open_regular
 from graphc.train.callbacks.callback import Callback, Logs
 from graphc.train.callbacks.logged import EPOCH
@@ -132,7 +133,8 @@ class TensorBoard(Callback):
 
     def on_train_begin(self) -> None:
         try:
-            from tensorboardX import SummaryWriter
+            with whole_imports():
+                from tensorboardX import SummaryWriter
         except ImportError as error:
             raise missing_extra("TensorBoard's event files", "tensorboard") from error
         # The library's own names have seconds: the events of a run that is as short would be lost.

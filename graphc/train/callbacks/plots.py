@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from graphc.errors import missing_extra
+from graphc.kernels.host.imports import whole_imports
 from graphc.train.callbacks.logged import EPOCH, NORMS, VALIDATION, layer_and_kind
 
 if TYPE_CHECKING:
@@ -24,8 +25,9 @@ def plot_curves(epochs: Sequence[int], curves: Mapping[str, Sequence[float]]) ->
         figure = gc.loggers.plot_curves(history.epoch, history.history)
     """
     try:
-        from matplotlib.figure import Figure
-        from matplotlib.ticker import MaxNLocator
+        with whole_imports():
+            from matplotlib.figure import Figure
+            from matplotlib.ticker import MaxNLocator
     except ImportError as error:
         raise missing_extra("a plot", "plot") from error
     groups = _grouped(curves)

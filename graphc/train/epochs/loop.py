@@ -8,12 +8,12 @@ from typing import Any
 
 from graphc.declare.metrics.set_metrics import SetMetric
 from graphc.ir.nodes.op import Array
+from graphc.kernels.host.interrupts import Interrupts, deferred_interrupts
 from graphc.train.callbacks.callback import Callback, TrainedModel
 from graphc.train.callbacks.history import History
 from graphc.train.callbacks.logged import VALIDATION
 from graphc.train.callbacks.progress import Reporter
 from graphc.train.epochs.averages import Averages
-from graphc.train.epochs.interrupts import Interrupts, deferred_interrupts
 from graphc.train.epochs.recording import Recorder
 from graphc.train.epochs.span import EpochSpan
 from graphc.train.epochs.steps import StepSource
