@@ -37,6 +37,12 @@ def integer_of(name: str, value: object) -> int:
         raise TypeError(f"{name}: {error}") from None
 
 
+def check_count(name: str, value: object, least: int = 0) -> None:
+    """Raises as `check_number` does, and TypeError for a number that is no integer."""
+    check_number(name, value, least)
+    integer_of(name, value)
+
+
 def as_count(name: str, value: Any, least: int) -> int:
     """The argument `name` as an integer. Raises DataError for what is none of at least `least`."""
     try:

@@ -14,9 +14,10 @@ from typing import Any, Protocol
 import numpy as np
 
 from graphc.declare.hyperparameters import check_number
-from graphc.errors import ShapeError
+from graphc.errors import DTypeError, ShapeError
 from graphc.ir.arguments.given import as_array, as_number, is_one_of, shown
-from graphc.ir.types import DType
+from graphc.ir.graph import check_fits
+from graphc.ir.types import DType, Shape
 
 __all__ = [
     "Initializer",
@@ -68,6 +69,10 @@ class Constant:
     def __call__(self, rng: np.random.Generator, shape: Extents, dtype: DType) -> Array:
         return np.full(shape, self.value, dtype.numpy)
 
+    def check(self, shape: Shape, dtype: DType) -> None:
+        """Raises DTypeError unless the value is one of `dtype`."""
+        _check_holds(as_array(self.value), dtype)
+
 
 @dataclass(frozen=True)
 class RandomKey:
@@ -87,6 +92,26 @@ class Given:
         if self.array.shape != shape:
             raise ShapeError(f"an initial value of shape {self.array.shape}, not {shape}")
         return np.array(self.array, dtype.numpy)
+
+    def check(self, shape: Shape, dtype: DType) -> None:
+        """Raises ShapeError for another shape, DTypeError for an element of no such dtype."""
+        if self.array.shape != shape:
+            raise ShapeError(f"an initial value of shape {self.array.shape}, not {shape}")
+        _check_holds(self.array, dtype)
+
+
+def _check_holds(array: Array, dtype: DType) -> None:
+    """Raises DTypeError unless each element is a value of `dtype`, to which floats are rounded."""
+    if array.dtype.kind == "f" and dtype.is_integer:
+        limits = np.iinfo(dtype.numpy)
+        is_held = (np.trunc(array) == array) & (array >= limits.min) & (array < limits.max + 1.0)
+    elif dtype.is_bool:
+        is_held = (array == 0) | (array == 1)
+    else:
+        check_fits(array, dtype)
+        return
+    if not is_held.all():
+        raise DTypeError(f"{array[~is_held].flat[0]} is no value of {dtype}")
 
 
 @dataclass(frozen=True)
@@ -230,8 +255,10 @@ def as_initializer(value: object) -> Initializer:
     """
     if callable(value):
         return value
-    if isinstance(value, bool | int | float | np.generic) and np.ndim(value) == 0:
-        return Given(np.asarray(value)) if isinstance(value, np.generic) else Constant(value)
+    if isinstance(value, np.ndarray | np.generic) and value.ndim == 0:
+        return Constant(as_array(value).item())
+    if isinstance(value, bool | int | float):
+        return Constant(value)
     if isinstance(value, np.ndarray | list | tuple):
         return Given(np.array(as_array(value)))
     raise TypeError(f"an initialiser, a number or an array expected, not {shown(value)}")

@@ -54,9 +54,15 @@ def as_integer(value: Any) -> int:
 
 
 def as_number(value: Any) -> float:
-    """A real number of Python or of numpy. Raises TypeError for all else, True too."""
+    """A real number of Python or of numpy, whose arrays of rank 0 are numbers too. Raises TypeError
+    for all else, True and integers beyond f64 too."""
+    if isinstance(value, np.ndarray) and value.ndim == 0:
+        value = value[()]
     if isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool):
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError:
+            raise TypeError(f"a number of f64 expected, not {shown(value)}") from None
     raise TypeError(f"a number expected, not {shown(value)}")
 
 

@@ -308,3 +308,35 @@ def test_trainable_states_are_one_vector() -> None:
         with pytest.raises(gc.VariableError, match="flat: "):
             variables.flat = wrong
     assert variables.flat[-1] == 18
+
+
+@pytest.mark.parametrize("dtype", ["f32", "f64", "i32", "i64", "u8", "bool"])
+@pytest.mark.parametrize("number", [1, 1.0, np.float32(1), np.int8(1), np.array(1.0), True])
+def test_any_number_fills_a_state(dtype, number):
+    graph = gc.Graph(seed=0)
+    graph.parameter("w", (2, 3), number, dtype)
+    assert (graph.variables["w"] == np.ones((2, 3))).all()
+
+
+@pytest.mark.parametrize(
+    ("init", "dtype"),
+    [
+        (1.5, "i32"), (np.array([1.5, 2.0]), "i32"), (np.array([np.nan, 1.0]), "i64"),
+        (2**40, "i32"), (np.array([1, 2**40]), "i32"), (2.0**63, "i64"), (-1, "u8"), (300, "u8"),
+        (2, "bool"), (np.array([0.5, 1]), "bool"), (1e300, "f32"), (np.array([1.0, 1e300]), "f32"),
+    ],
+)  # fmt: skip
+def test_an_initial_value_that_no_element_can_be(init, dtype):
+    graph = gc.Graph(seed=0)
+    with pytest.raises(gc.DTypeError, match=r"(?s)w: init: .*test_variables"):
+        graph.parameter("w", (2,), init, dtype)
+    assert not graph.states
+    graph.parameter("w", (2,), 1, dtype)
+
+
+@pytest.mark.parametrize("shape", [(3,), (1,), (2, 1), ()])
+def test_an_initial_array_of_another_shape_is_refused_where_it_is_declared(shape):
+    graph = gc.Graph(seed=0)
+    with pytest.raises(gc.ShapeError, match=r"(?s)w: init: .*not.*test_variables"):
+        graph.parameter("w", (2,) if shape else (2, 2), np.ones(shape or 3))
+    assert not graph.states

@@ -9,9 +9,16 @@ from typing import Any
 
 from graphc.declare.graphs.variables import Variables
 from graphc.declare.hyperparameters import as_seed
-from graphc.declare.init import Initializer, RandomKey, as_initializer, glorot_uniform
+from graphc.declare.init import (
+    Constant,
+    Given,
+    Initializer,
+    RandomKey,
+    as_initializer,
+    glorot_uniform,
+)
 from graphc.display.table import counted, html_table
-from graphc.errors import GraphError
+from graphc.errors import DTypeError, GraphError, ShapeError
 from graphc.ir.arguments.given import as_array, check_tensors, is_tensor, shown
 from graphc.ir.graph import Graph as NodeGraph
 from graphc.ir.graph import Node, default_dtype, topological
@@ -21,6 +28,7 @@ from graphc.ir.nodes.scope import current_scope
 from graphc.ir.ops import leaf
 from graphc.ir.programs.custom_vjp import formal_of
 from graphc.ir.text.graph_text import print_nodes, read_nodes
+from graphc.ir.types import as_dtype, as_shape
 from graphc.kernels.host.forks import RenewedLock
 
 
@@ -81,7 +89,8 @@ class Graph(NodeGraph):
         """A trainable state. `init` is an initialiser, a number or an array of `shape`.
 
         The names of scopes around it come first: "block1.w". Raises GraphError when the name is
-        taken, ShapeError when an extent is left open.
+        taken, ShapeError when an extent is left open or an array has another shape, DTypeError for
+        a number that is none of the dtype, such as 0.5 or 2^40 of i32.
         """
         name = _in_scope(name)
         return self._declared(name, _initializer(name, init), shape, dtype, trainable=True)
@@ -106,6 +115,7 @@ class Graph(NodeGraph):
         self, name: str, initializer: Initializer, shape: Any, dtype: object, trainable: bool
     ) -> Node:
         """A state with its initialiser: whoever reads all states finds neither or both."""
+        _check_initial(name, initializer, shape, dtype)
         with self.declaring.lock:
             node = self.state(name, shape, dtype, trainable=trainable)
             self.initializers[name] = initializer
@@ -294,6 +304,21 @@ def _initializer(name: str, init: object) -> Initializer:
         return as_initializer(init)
     except (TypeError, ValueError) as error:
         raise TypeError(located(f"{name}: init: {error}", callers_location())) from None
+
+
+def _check_initial(name: str, initializer: Initializer, shape: Any, dtype: object) -> None:
+    """Raises ShapeError or DTypeError for a number or an array that no such state can hold."""
+    if not isinstance(initializer, Constant | Given):
+        return
+    try:
+        wanted, of = as_shape(shape), as_dtype(dtype)
+    except (ShapeError, DTypeError):
+        return  # which the making of the state says in its own words
+    try:
+        initializer.check(wanted, of)
+    except (ShapeError, DTypeError) as error:
+        problem = f"{name}: init: {error}"
+        raise type(error)(located(problem, callers_location())) from None
 
 
 def graph_of(node: Node) -> Graph:

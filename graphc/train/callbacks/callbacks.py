@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from graphc.declare.hyperparameters import check_number
+from graphc.declare.hyperparameters import check_count, check_number
 from graphc.declare.schedules import Schedule
 from graphc.files.whole_file import check_writable
 from graphc.ir.arguments.flags import checks_flags
@@ -66,7 +66,8 @@ class EarlyStopping(Callback):
 
     With `restore_best_weights` the variables of the best epoch of this training are put back at the
     end. NaN is no improvement. `stopped_epoch` is the epoch after which training was stopped, or
-    None. Raises ValueError for a patience or `min_delta` that is negative, NaN or infinite.
+    None. Raises ValueError for a patience or `min_delta` that is negative, NaN or infinite,
+    TypeError for a patience that is no integer.
     """
 
     @checks_flags
@@ -80,7 +81,7 @@ class EarlyStopping(Callback):
     ) -> None:
         self._arguments = (monitor, mode, min_delta)
         self._best = _Best(*self._arguments)
-        check_number("patience", patience, least=0)
+        check_count("patience", patience)
         self.patience = patience
         self.restore_best_weights = restore_best_weights
         self.best_epoch: int | None = None
@@ -228,7 +229,8 @@ class ReduceLROnPlateau(Callback):
     An improvement is one by more than `min_delta`; NaN is none. After a reduction `cooldown` epochs
     pass before epochs are counted again. The rate does not fall below `min_lr`. Training does not
     begin, with ValueError, when `monitor` is not logged. Raises ValueError for a factor that is not
-    from 0 to less than 1, another mode, and numbers that are negative, NaN or infinite.
+    from 0 to less than 1, another mode, and numbers that are negative, NaN or infinite, TypeError
+    for a patience or cooldown that is no integer.
     """
 
     def __init__(
@@ -243,10 +245,10 @@ class ReduceLROnPlateau(Callback):
     ) -> None:
         self._arguments = (monitor, mode, min_delta)
         self._best = _Best(*self._arguments)
-        for name, number in (
-            ("factor", factor), ("patience", patience), ("cooldown", cooldown), ("min_lr", min_lr),
-        ):  # fmt: skip
+        for name, number in (("factor", factor), ("min_lr", min_lr)):
             check_number(name, number, least=0)
+        check_count("patience", patience)
+        check_count("cooldown", cooldown)
         if factor >= 1:
             raise ValueError(f"factor: less than 1 expected, not {factor}")
         self.factor = factor

@@ -11,7 +11,7 @@ import numpy as np
 
 from graphc.declare.hyperparameters import as_count
 from graphc.errors import DataError
-from graphc.ir.arguments.given import shown
+from graphc.ir.arguments.given import as_number, shown
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -31,8 +31,11 @@ def split_rows(arrays: Sequence[Array], share: float) -> tuple[list[Array], list
 
     Raises DataError unless the share is between 0 and 1 and leaves rows to train on.
     """
-    is_number = isinstance(share, int | float | np.integer | np.floating)
-    if not is_number or not 0 < share < 1:
+    try:
+        is_share = 0 < as_number(share) < 1
+    except TypeError:
+        is_share = False
+    if not is_share:
         raise DataError(f"a validation_split from 0 to less than 1 expected, not {shown(share)}")
     rows = len(arrays[0])
     # A share is a rounded number: 0.9 of 10 rows are 9 of them, though 1 - 0.9 is less than 0.1.

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import numbers
 from typing import Any
 
 from graphc.errors import DataError
 from graphc.functions.arrays import check_labels, matched, row_count
+from graphc.ir.arguments.given import as_number
 from graphc.ir.nodes.op import Array
 from graphc.train.data.row_weights import ClassWeight, weights_of_rows
 from graphc.train.network.network import Network
@@ -49,4 +49,7 @@ def checked_arrays(
 
 def is_share(validation_split: Any) -> bool:
     """Whether a share of the rows is asked for."""
-    return not (isinstance(validation_split, numbers.Real) and validation_split == 0)
+    try:
+        return as_number(validation_split) != 0
+    except TypeError:
+        return True  # which is refused where rows are split

@@ -219,3 +219,14 @@ def test_a_bad_checkpoint_is_known_before_training(model, tmp_path, path, error,
         model.fit(X, Y, callbacks=[ModelCheckpoint(f"{tmp_path}/{path}")])
     assert all((model.variables[name] == value).all() for name, value in before.items())
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("count", [1.5, np.float32(2), True, "2", None])
+def test_epochs_are_counted_in_whole_numbers(count):
+    for make in (
+        lambda: EarlyStopping(patience=count),
+        lambda: gc.callbacks.ReduceLROnPlateau(patience=count),
+        lambda: gc.callbacks.ReduceLROnPlateau(cooldown=count),
+    ):
+        with pytest.raises(TypeError, match=r"(patience|cooldown): (an integer|a number) expected"):
+            make()
