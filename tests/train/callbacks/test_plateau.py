@@ -105,3 +105,5 @@ def test_each_hook_is_called_where_it_is_the_only_one():
             callback = gc.callbacks.LambdaCallback(**{name: lambda *x, into=called: into.append(x)})
             line().fit(X, X, batch_size=2, epochs=2, callbacks=[callback])
             assert len(called) == count, name
+            # Where steps are compiled, a hook of batches is called because it says so.
+            assert callback.wants_batches() == (what == "batch"), name
