@@ -39,7 +39,8 @@ FIRST = (
 
 
 # Rooms whose tests compile kernels for each case. Of a test with many cases each fourth is in
-# `make test`, and `make test-long` has the others.
+# `make test`, and `make test-long` has the others; those in reference mode, which compile nothing,
+# are all in it.
 COMPILING = ("cli", "compiler", "declare", "functions", "kernels", "profiling", "sklearn", "train")
 MANY_CASES = 6
 KEPT_OF = 4
@@ -52,13 +53,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: order.get(item.path.name, len(FIRST)))
     cases: dict[str, list[pytest.Item]] = {}
     for item in items:
-        if item.path.name not in FIRST and item.path.relative_to(TESTS).parts[0] in COMPILING:
+        compiles = item.path.relative_to(TESTS).parts[0] in COMPILING and not _is_in_numpy(item)
+        if item.path.name not in FIRST and compiles:
             cases.setdefault(item.nodeid.partition("[")[0], []).append(item)
     for each in cases.values():
         if len(each) >= MANY_CASES:
             for number, item in enumerate(each):
                 if number % KEPT_OF:
                     item.add_marker("long")
+
+
+def _is_in_numpy(item: pytest.Item) -> bool:
+    """Whether the case says that functions are run in reference mode."""
+    case = getattr(item, "callspec", None)
+    return case is not None and case.params.get("mode") == "reference"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
