@@ -27,12 +27,12 @@ from graphc.kernels.loops.rewrites.block_sums import (
     shared_by_lanes,
 )
 from graphc.kernels.loops.rewrites.loops import loops_of, wrap_in_loops
+from graphc.kernels.loops.rewrites.parts import Part
 from graphc.kernels.loops.rewrites.passes import pass_sinks
 from graphc.kernels.loops.rewrites.register_blocks import register_block
 from graphc.kernels.loops.rewrites.row_strips import RowStrips, row_strips
-from graphc.kernels.loops.rewrites.stages import (
-    STRIP,
-)
+from graphc.kernels.loops.rewrites.rows_together import SumOfRows, rows_together
+from graphc.kernels.loops.rewrites.stages import STRIP
 from graphc.kernels.loops.rewrites.transposed_tiles import transposed_tiles
 from graphc.kernels.loops.thread_blocks import block_count
 from graphc.kernels.machine import MACHINE
@@ -59,6 +59,8 @@ class Accumulators:
     accumulators: the variables of reductions; row_parts: of those over all rows what a row adds.
     scratch: memory for values that are kept for a later pass or summed over rows; parts: how
         threads have it.
+    together: parts of the loops over rows that run inside of that over a row's elements;
+        sums_of_rows: what these rows add to.
     row_sums: the sums over rows where they are long; pass_sums: of each pass the sums over a row.
     row_blocks: memory for what `row_sums` accumulates of each element of a row.
     """
@@ -87,6 +89,8 @@ class Accumulators:
         self.parts: list[ScratchParts] = []
         self.row_blocks: list[Storage] = []
         self.row_sums = self._row_sums()
+        self.together = self._rows_together()
+        self.sums_of_rows: dict[Node, SumOfRows] = {}
         self.pass_sums = [self._pass_sums(level) for level in range(nest.passes)]
         if self.strips is not None:
             self.strips = self._in_registers(self.strips)
@@ -141,6 +145,12 @@ class Accumulators:
         terms = SHORT_ROWS if self.loops.row_size <= FEW_ELEMENTS else ONE_AFTER_THE_OTHER
         cut = cut_of(self.loops.outer, terms, 1, self.blocks)
         return None if cut is None else BlockSums(cut, self.main.names)
+
+    def _rows_together(self) -> tuple[Part, ...]:
+        if self.strips is not None or self.tiles is not None:
+            return ()
+        cut = None if self.row_sums is None else self.row_sums.cut
+        return rows_together(self.loops, cut, self.blocks)
 
     def _pass_sums(self, level: int) -> BlockSums | None:
         """Where the loops of a pass stop, if they add up many elements."""
@@ -222,6 +232,9 @@ class Accumulators:
         """The same of a sum over rows that each element of a row has, in memory."""
         buffer = self._written(self._accumulator_storage(node))
         target = Element(buffer, self._accumulator_index(node))
+        if self.together:
+            register = Name(self.main.names.unique(f"{label(node)}_of_rows"))
+            self.sums_of_rows[node] = SumOfRows(target, register)
 
         def wrap(into: Block, body: Block) -> None:
             wrap_in_loops(into, self.loops.inner, body)
@@ -263,9 +276,11 @@ class Accumulators:
         return BLOCK * self.loops.row_size + self.loops.row_index
 
     def _accumulate(self, node: Node, value: Expression, block: Block) -> None:
-        if node not in self.accumulators:
+        if node in self.sums_of_rows:
+            target: Target = self.sums_of_rows[node].register
+        elif node not in self.accumulators:
             buffer = self.main.arguments.name(self._accumulator_storage(node))
-            target: Target = Element(buffer, self._accumulator_index(node))
+            target = Element(buffer, self._accumulator_index(node))
         elif node in self.row_parts:
             total, target = self.accumulators[node], self.row_parts[node]
             level = self.nest.roles[node].level

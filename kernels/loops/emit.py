@@ -20,6 +20,7 @@ from graphc.kernels.loops.rewrites.passes import (
 )
 from graphc.kernels.loops.rewrites.register_blocks import NO_BLOCK, product_of_sum
 from graphc.kernels.loops.rewrites.row_nest import RowPass, nest_rows, nest_strips
+from graphc.kernels.loops.rewrites.rows_together import nest_rows_together
 from graphc.kernels.loops.rewrites.stages import (
     STRIP_START,
     FarOperand,
@@ -226,6 +227,16 @@ class _LoopEmitter(Accumulators, ValueWriter[_Place]):
             nest_strips(into, self.loops, self.strips, self.rows[-1], passes, share)
         elif self.tiles is not None:
             self.tiles.wrap(into, self.rows[-1], self.passes[0], share)
+        elif self.together:
+            nest_rows_together(
+                into,
+                self.loops,
+                self.together,
+                self.passes[0],
+                self.sums_of_rows,
+                share,
+                self.row_sums,
+            )
         else:
             prefetches = self._prefetches()
             nest_rows(into, self.loops, self.rows[-1], passes, prefetches, share, self.row_sums)

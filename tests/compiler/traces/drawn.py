@@ -37,6 +37,7 @@ from graphc.kernels.loops.rewrites import (
     passes,
     register_blocks,
     row_strips,
+    rows_together,
     stages,
     transposed_tiles,
 )
@@ -81,6 +82,8 @@ def draw_constants(monkeypatch: pytest.MonkeyPatch, rng: random.Random) -> None:
         draw(row_strips, name, 2, 4)
     draw(register_blocks, "MOST_OPERATIONS", 8, 24, 96)
     draw(register_blocks, "MOST_SUMS", 2, 4, 12)
+    draw(rows_together, "MOST_ROWS", 1, 2, 4)
+    draw(rows_together, "FEWEST_ELEMENTS", 2, 8)
     draw(transposed_tiles, "TILE", 2, 4)
     draw(transposed_tiles, "SHORTEST_ROW", 2)
     terms = (block_sums.Terms(2, 4), block_sums.Terms(3, 3))
