@@ -37,7 +37,11 @@ def pair_product(x: Pair, y: Pair) -> Pair:
 
 def pair_quotient(x: Pair, y: Pair, one: Any) -> Any:
     """x / y of pairs, rounded about once."""
-    reciprocal = one / y[0]
+    return quotient_by(x, y, one / y[0])
+
+
+def quotient_by(x: Pair, y: Pair, reciprocal: Any) -> Any:
+    """x / y of pairs, rounded about once, where the rounded reciprocal of y[0] is at hand."""
     quotient = x[0] * reciprocal
     rest = fma(-quotient, y[0], x[0]) + (x[1] - quotient * y[1])
     return fma(rest, reciprocal, quotient)

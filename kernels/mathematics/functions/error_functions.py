@@ -10,8 +10,8 @@ from typing import Any
 from graphc.kernels.mathematics.arithmetic.compensated import (
     Pair,
     pair_product,
-    pair_quotient,
     quick_two_sum,
+    quotient_by,
     two_product,
     two_sum,
 )
@@ -35,8 +35,9 @@ def _lifted_exp(square: Pair, k: FloatFormat) -> Pair:
     return mantissa * power, (error + lost) * power
 
 
-def _beside_exp(x: Pair, k: FloatFormat, c: ErrorConstants) -> tuple[Pair, Pair]:
-    """erfc(x) exp(x**2) from 1/2 on, as a numerator and a denominator"""
+def _beside_exp(x: Pair, k: FloatFormat, c: ErrorConstants) -> tuple[Pair, Pair, Any]:
+    """erfc(x) exp(x**2) from 1/2 on, as a numerator and a denominator, and the reciprocal of that:
+    there is one division"""
     is_middle = x[0] < k.two
     t = (x[0] - c.center) + x[1]
     *higher, last = c.middle
@@ -49,7 +50,8 @@ def _beside_exp(x: Pair, k: FloatFormat, c: ErrorConstants) -> tuple[Pair, Pair]
         select(is_middle, middle, far),
         select(is_middle, middle_error + c.middle_low, far_error + c.one_over_root_pi_low),
     )
-    return numerator, (select(is_middle, k.one, x[0]), select(is_middle, k.zero, x[1]))
+    denominator = (select(is_middle, k.one, x[0]), select(is_middle, k.zero, x[1]))
+    return numerator, denominator, select(is_middle, k.one, reciprocal)
 
 
 def _erf_small(x: Any, k: FloatFormat) -> Any:
@@ -62,8 +64,8 @@ def _erfc(x: Any, k: FloatFormat, c: ErrorConstants) -> Any:
     a negative x"""
     magnitude = clamp_high(absolute(x), c.highest)
     lifted = _lifted_exp(two_product(magnitude, magnitude), k)
-    numerator, denominator = _beside_exp((magnitude, k.zero), k, c)
-    quotient = pair_quotient(pair_product(lifted, numerator), denominator, k.one)
+    numerator, denominator, reciprocal = _beside_exp((magnitude, k.zero), k, c)
+    quotient = quotient_by(pair_product(lifted, numerator), denominator, reciprocal)
     tail = quotient * k.lifted_power_factor
     total, error = quick_two_sum(k.one, -clamp_low(clamp_high(x, k.half), -k.half))
     near = total + (error - _erf_small(x, k))
@@ -95,9 +97,9 @@ def _near_share(scaled: Pair, k: FloatFormat) -> Any:
 def _gelu(x: Any, k: FloatFormat, c: ErrorConstants) -> Any:
     """x times the share of a normal distribution below x: where x is positive, x less the rest"""
     magnitude, scaled, lifted = _normal_parts(x, k, c)
-    numerator, denominator = _beside_exp(scaled, k, c)
+    numerator, denominator, reciprocal = _beside_exp(scaled, k, c)
     product = pair_product((k.half * magnitude, k.zero), pair_product(lifted, numerator))
-    far = pair_quotient(product, denominator, k.one) * k.lifted_power_factor
+    far = quotient_by(product, denominator, reciprocal) * k.lifted_power_factor
     rest = select(scaled[0] < k.half, magnitude * _near_share(scaled, k), far)
     return copysign(select(x < k.zero, rest, x - rest), x)
 
@@ -105,8 +107,8 @@ def _gelu(x: Any, k: FloatFormat, c: ErrorConstants) -> Any:
 def _gelu_slope(x: Any, k: FloatFormat, c: ErrorConstants) -> Any:
     """The share of a normal distribution below x, and x times its density at x"""
     magnitude, scaled, (lifted, error) = _normal_parts(x, k, c)
-    numerator, denominator = _beside_exp(scaled, k, c)
-    share = k.half * pair_quotient(numerator, denominator, k.one)
+    numerator, denominator, reciprocal = _beside_exp(scaled, k, c)
+    share = k.half * quotient_by(numerator, denominator, reciprocal)
     far = (lifted + error) * fma(-magnitude, c.one_over_root_two_pi, share)
     density = (lifted + error) * k.lifted_power_factor * c.one_over_root_two_pi
     near = fma(-magnitude, density, _near_share(scaled, k))
