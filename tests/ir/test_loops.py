@@ -106,8 +106,10 @@ def test_many_random_bodies(seed: int) -> None:
 
 @pytest.mark.parametrize("reverse", [False, True])
 @pytest.mark.parametrize("every", [1, 2, 3, 7])
-def test_kept_carries_give_the_same_derivatives(every: int, reverse: bool) -> None:
-    net = simple_net(6, reverse)
+@pytest.mark.parametrize("length", [6, 7, 8])
+def test_kept_carries_give_the_same_derivatives(length: int, every: int, reverse: bool) -> None:
+    """In parts alone, in parts with steps that are left, or fewer steps than a part has."""
+    net = simple_net(length, reverse)
     whole = derivatives(net, True)
     in_parts = derivatives(replace(net, every=every), True)
     assert_equal_values(in_parts, whole)
