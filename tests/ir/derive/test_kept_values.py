@@ -20,7 +20,7 @@ STEPS: dict[tuple[str, ...], Step] = {
     ("add",): lambda h, x, w: ops.square(h + x) * w[0],
     ("add", "input"): lambda h, x, w: ops.square((h @ w) * 2 + x),
     ("cos", "exp", "input", "sin"): lambda h, x, w: ops.sin(h @ w) * ops.exp(h @ w + x),
-    ("exp",): lambda h, x, w: build.transpose(ops.square(build.transpose(ops.exp(h)))) * x,
+    ("cos", "sin"): lambda h, x, w: build.transpose(ops.square(build.transpose(ops.sin(h)))) * x,
 }
 
 
