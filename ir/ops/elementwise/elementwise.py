@@ -204,7 +204,7 @@ elu: Op = elementwise(
     ],
 )  # fmt: skip
 power: Op = elementwise(
-    "power", 2, np.power, "pow({x}, {y})", cost=LONG_POLYNOMIAL,
+    "power", 2, references.power, "pow({x}, {y})", cost=LONG_POLYNOMIAL,
     vjp=[
         # At y = 0 the slope is 0 everywhere, at x = 0 too, where x ** (y - 1) is infinite.
         lambda ct, r, x, y: where(equal(y, 0), 0, ct * _exponent_times(y, power(x, y - 1))),

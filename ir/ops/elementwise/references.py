@@ -125,6 +125,13 @@ def converted(x: Array, dtype: DType) -> Array:
     return np.asarray(np.where(x >= above, limits.max, value), dtype.numpy)
 
 
+def power(x: Array, y: Array) -> Array:
+    """pow of IEEE 754. numpy takes the square root where one exponent of 0.5 serves many elements,
+    which is another at -0 and at -inf."""
+    is_other = (y == 0.5) & ((x == 0) | (x == -np.inf))
+    return np.where(is_other, np.abs(x), np.power(x, y))
+
+
 def order_key(x: Array) -> Array:
     """Integers, of the same width, that are in order as the floats are: -0.0 comes before 0.0, and
     every NaN is the greatest.
