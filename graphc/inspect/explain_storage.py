@@ -126,7 +126,7 @@ def scratch_reason(live: LiveRange, plan: Plan) -> str:
     assert live.storage.of is not None
     value = described(live.storage.of)
     if isinstance(row.group, ContractionGroup):
-        if row.group.prologue:
+        if row.group.shape.is_computed:
             return f"what {row.name} packs of an operand while it computes it"
         return f"the packed panel of {row.name}, which reads the right operand row by row"
     if live.last > live.first:

@@ -24,19 +24,13 @@ from graphc.kernels.loops.language.source import (
 from graphc.kernels.loops.language.statements import Block, Comment
 from graphc.kernels.loops.thread_blocks import element_cost
 from graphc.kernels.machine import MACHINE
-from graphc.kernels.nests.access import Loop, place_in_memory
+from graphc.kernels.nests.access import Loop, is_in_rows, place_in_memory
 from graphc.kernels.nests.names import Names
 from graphc.kernels.nests.node_kinds import external_operands, loaded_operands, viewed
-from graphc.kernels.products.contraction import (
-    Contraction,
-    MatrixAccess,
-    has_narrow_vectors,
-)
+from graphc.kernels.products.contraction import has_narrow_vectors
 from graphc.kernels.products.epilogues.block_reductions import BlockReductions
 from graphc.kernels.products.epilogues.row_epilogue import RowEpilogue
 from graphc.kernels.products.epilogues.tile_epilogue import FarOperands
-from graphc.kernels.products.operands.operand_blocks import Prologue
-from graphc.kernels.products.operands.prologue import prologue_of
 from graphc.kernels.products.tiles.tile_source import contraction_source
 from graphc.kernels.products.variables import (
     CHAIN,
@@ -45,9 +39,6 @@ from graphc.kernels.products.variables import (
     TILE_COLUMN,
     batch_indices,
 )
-
-# What stands for the buffer of an operand that is in none.
-COMPUTED = "computed"
 
 
 def emit_contraction(
@@ -60,12 +51,10 @@ def emit_contraction(
     for value in (*external_operands(group.nodes), *group.outputs):
         arguments.name(storage_of(value))
     left, right = (
-        None
-        if chain is None
-        else prologue_of(chain, position, product.rank, storage_of, arguments, names)
-        for position, chain in enumerate(group.chains)
+        read.in_kernel(access, storage_of, arguments, names)
+        for read, access in zip(group.reads, (group.shape.left, group.shape.right), strict=True)
     )
-    contraction = _contraction_in_buffers(group, (left, right), storage_of, arguments)
+    contraction = replace(group.shape, left=left, right=right)
     reductions = None
     if group.reductions:
         reductions = BlockReductions(group.reductions, storage_of, arguments, names)
@@ -75,7 +64,7 @@ def emit_contraction(
     else:
         epilogue = _Epilogue(group, storage_of, arguments, names, reductions)
     far = epilogue.far_operands() if isinstance(epilogue, _Epilogue) else None
-    made = contraction_source(contraction, tiling, epilogue, (left, right), reductions, far)
+    made = contraction_source(contraction, tiling, epilogue, reductions, far)
     scratch: tuple[Storage, ...] = ()
     parts: tuple[ScratchParts, ...] = ()
     if made.scratch:
@@ -103,33 +92,6 @@ def emit_contraction(
     )
 
 
-def _contraction_in_buffers(
-    group: ContractionGroup,
-    prologues: tuple[Prologue | None, Prologue | None],
-    storage_of: StorageOf,
-    arguments: Arguments,
-) -> Contraction:
-    """The group's product on the kernel's arguments; an operand with a prologue is computed."""
-
-    def in_buffer(position: int, access: MatrixAccess) -> MatrixAccess:
-        if prologues[position] is not None:
-            return replace(access, buffer=COMPUTED)
-        gathered = group.gathers[position]
-        if gathered is None:
-            operand = group.contraction.operands[position]
-            return replace(access, buffer=arguments.name(storage_of(viewed(operand))).text)
-        assert access.indices is not None
-        chosen = arguments.name(storage_of(viewed(gathered.indices))).text
-        return replace(
-            access,
-            buffer=arguments.name(storage_of(viewed(gathered.table))).text,
-            indices=replace(access.indices, buffer=chosen),
-        )
-
-    left, right = map(in_buffer, (0, 1), (group.shape.left, group.shape.right))
-    return replace(group.shape, left=left, right=right)
-
-
 def _epilogue_cost(group: ContractionGroup) -> float:
     """Cycles for each element of the product."""
     return sum(element_cost(node) for node in (*group.epilogue, *group.reductions))
@@ -139,49 +101,23 @@ def _own_rows(group: ContractionGroup, storage_of: StorageOf) -> OwnRows | None:
     """What a thread uses of its own rows alone, where the product is cut by rows."""
     if not group.tiling.by_rows:
         return None
-    product, domain, contraction = group.contraction, group.domain, group.shape
-    left = contraction.left
-    row_axis = domain.axes[product][-2]
-    uses = [(node, domain.axes[node], row_axis) for node in group.outputs if node in domain.axes]
+    domain, found, others = group.domain, set[Storage](), set(map(storage_of, group.reductions))
+    left, right = group.reads
+    for storage, is_own in left.storages(storage_of):
+        (found if is_own else others).add(storage)
+    others |= {storage for storage, _ in right.storages(storage_of)}
+    row_axis = domain.axes[group.contraction][-2]
+    uses = [(node, domain.axes[node]) for node in group.outputs if node in domain.axes]
     uses += [
-        (node.operands[position], domain.operand_axes[node, position], row_axis)
+        (node.operands[position], domain.operand_axes[node, position])
         for node, position in loaded_operands(group.nodes)
         if is_among(node, group.epilogue)
     ]
-    left_chain, right_chain = group.chains
-    found, others = set[Storage](), set(map(storage_of, group.reductions))
-    gathers = group.gathers
-    for gathered in gathers:
-        if gathered is not None:
-            others |= {storage_of(viewed(gathered.table)), storage_of(viewed(gathered.indices))}
-    if left_chain is not None:
-        uses += [(*use, left_chain.axes[left_chain.free_axis]) for use in left_chain.reads()]
-    elif gathers[0] is None:
-        storage = storage_of(viewed(product.operands[0]))
-        by_rows = (left.offset, left.row_stride, left.column_stride) == (0, contraction.depth, 1)
-        by_rows = by_rows and not left.is_windowed
-        is_whole = contraction.rows * contraction.depth == storage.size
-        (found if by_rows and is_whole else others).add(storage)
-    right_reads = [product.operands[1]]
-    if right_chain is not None:
-        right_reads = [operand for operand, _ in right_chain.reads()]
-    if gathers[1] is None:
-        others |= {storage_of(viewed(operand)) for operand in right_reads}
-    for node, axes, own_axis in uses:
+    for node, axes in uses:
         storage = storage_of(viewed(node))
-        is_own = node.rank > 0 and own_axis is not None and axes[0] == own_axis
-        (found if is_own and _is_in_rows(node, storage.size) else others).add(storage)
-    return OwnRows(contraction.rows, group.tiling.rows_per_task, frozenset(found - others))
-
-
-def _is_in_rows(node: Node, size: int) -> bool:
-    """Whether row i of `node` shows row i alone of a memory of `size` elements, which has as many
-    rows as the node."""
-    place = place_in_memory(node)
-    if place is None or place.offset:
-        return False
-    # All of the node lies in the memory from its beginning on, so no row reaches into the next.
-    return place.strides[0] * node.type.dims[0] == size
+        is_own = node.rank > 0 and row_axis is not None and axes[0] == row_axis
+        (found if is_own and is_in_rows(node, storage.size) else others).add(storage)
+    return OwnRows(group.shape.rows, group.tiling.rows_per_task, frozenset(found - others))
 
 
 @dataclass(frozen=True, eq=False)

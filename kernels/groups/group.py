@@ -13,8 +13,7 @@ from graphc.ir.nodes.lowering import Gather
 from graphc.kernels.nests.domain import Domain
 from graphc.kernels.nests.loopnest import LoopNest
 from graphc.kernels.products.contraction import Contraction, Tiling
-from graphc.kernels.products.operands.gathered_rows import GatheredRows
-from graphc.kernels.products.operands.prologue import OperandChain
+from graphc.kernels.products.operands.operand_read import OperandRead
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,35 +33,31 @@ class LoopGroup:
 
 @dataclass(frozen=True, eq=False)
 class ContractionCandidate:
-    """A matrix product, the elementwise ops that make its operands while they are packed (the
-    prologue), and those applied to its tiles (the epilogue). `contraction_candidate` makes it.
+    """A matrix product, what makes its operands while it reads them, and the elementwise ops that
+    are applied to its tiles (the epilogue). `contraction_candidate` makes it.
 
-    gathered: the gathers of rows that it makes while it reads its operands.
+    before: the nodes that make operands, which `reads` tells of each.
     reductions: of blocks of rows (`kernels/nests/row_blocks.py`) of the product or of the
         epilogue's values.
     domain: the loops over the product's elements that the epilogue shares.
     row_nest: the passes over rows of an epilogue that reduces whole ones
         (`kernels/products/epilogues/row_epilogue.py`); None of another.
-    chains, gathers: of each operand how the prologue makes it, and the rows that it gathers.
     shape: the product as tilings see it, whose operands are called left and right.
     """
 
     contraction: Node
     epilogue: tuple[Node, ...]
     outputs: tuple[Node, ...]
-    prologue: tuple[Node, ...]
+    before: tuple[Node, ...]
     reductions: tuple[Node, ...]
-    gathered: tuple[Node, ...]
     domain: Domain
     row_nest: LoopNest | None
-    chains: tuple[OperandChain | None, ...]
-    gathers: tuple[GatheredRows | None, ...]
+    reads: tuple[OperandRead, ...]
     shape: Contraction
 
     @property
     def nodes(self) -> tuple[Node, ...]:
-        before = (*self.gathered, *self.prologue)
-        return (*before, self.contraction, *self.epilogue, *self.reductions)
+        return (*self.before, self.contraction, *self.epilogue, *self.reductions)
 
 
 @dataclass(frozen=True, eq=False)

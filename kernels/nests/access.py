@@ -39,6 +39,16 @@ def place_in_memory(value: Node) -> Strided | None:
     return at
 
 
+def is_in_rows(value: Node, size: int) -> bool:
+    """Whether row i of `value` shows row i alone of a memory of `size` elements, which has as many
+    rows as the value."""
+    place = place_in_memory(value)
+    if place is None or place.offset:
+        return False
+    # All of the value lies in the memory from its beginning on, so no row reaches into the next.
+    return place.strides[0] * value.type.dims[0] == size
+
+
 def digits_in_memory(value: Node) -> Digits | None:
     """As `place_in_memory`, also of views that join axes whose strides do not go together, such as
     the windows of an image as rows of a matrix. None when no digits express it."""

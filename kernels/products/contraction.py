@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from graphc.ir.nodes.lowering import Digit
-from graphc.kernels.loops.language.expressions import texts
+from graphc.kernels.loops.language.expressions import Expression, texts
+from graphc.kernels.loops.language.statements import Statement
 from graphc.kernels.machine import MACHINE
 from graphc.kernels.products.microkernels.microkernel import ITEM_BYTES, padded_columns
 from graphc.kernels.products.variables import RESERVED_NAMES, batch_indices
@@ -32,12 +33,25 @@ class RowIndices:
 
 
 @dataclass(frozen=True)
+class Prologue:
+    """Statements that compute an element of an operand, and the expression that is then it.
+
+    They use the batch indices b0, b1, ...; `k` along the depth; and `i` along the result's rows
+    for the first operand, `j` along its columns for the second.
+    """
+
+    statements: tuple[Statement, ...]
+    value: Expression
+
+
+@dataclass(frozen=True)
 class MatrixAccess:
     """Where a batch of matrices stands in a buffer, in elements; strides of any sign or zero.
 
     computed_cycles: of an operand that a prologue computes while it is packed, the arithmetic of an
     element; None of one that stands in memory. The strides of a computed operand say in which
-    order it is computed best, and `buffer` is only a name for it.
+    order it is computed best, and `buffer` is only a name for it. prologue: what computes it, in a
+    kernel.
     indices: of an operand that is gathered while it is read; a stride then leads from one row of
     memory to the next, and an index says how many times.
     row_digits, column_digits: of an operand that is read as windows, how its rows and columns are
@@ -53,6 +67,7 @@ class MatrixAccess:
     indices: RowIndices | None = None
     row_digits: tuple[Digit, ...] = ()
     column_digits: tuple[Digit, ...] = ()
+    prologue: Prologue | None = None
 
     @property
     def is_windowed(self) -> bool:

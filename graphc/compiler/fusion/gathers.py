@@ -94,9 +94,10 @@ def _gathering(
         return Refusal(NotFused.READ_BESIDE_PRODUCTS, (reader, gather))
     product = group.contraction
     positions = [p for p, operand in enumerate(product.operands) if viewed(operand) is gather]
-    if len(positions) > 1 or group.gathered:
+    if len(positions) > 1 or group.shape.is_gathered:
         return Refusal(NotFused.BOTH_OPERANDS_GATHERED, (product,))
-    made = contraction_candidate(replace(candidate_nodes(group), gathered=(gather,)))
+    before = (gather, *group.before)
+    made = contraction_candidate(replace(candidate_nodes(group), before=before))
     if isinstance(made, Refusal):
         return made
     refusal = too_large(made.nodes, made.outputs)

@@ -159,7 +159,7 @@ def _without(value: Node, maker: Candidate, chain: _Chain) -> Candidate | Refusa
     if not outputs:
         return None
     nodes = needed_for(outputs, maker.nodes)
-    if isinstance(maker, ContractionCandidate) and maker.prologue:
+    if isinstance(maker, ContractionCandidate) and maker.before:
         epilogue = tuple(node for node in maker.epilogue if is_among(node, nodes))
         reductions = tuple(node for node in maker.reductions if is_among(node, nodes))
         made = replace(
@@ -180,11 +180,11 @@ def _with_chain(value: Node, group: Candidate, chain: tuple[Node, ...]) -> Candi
     if isinstance(group, LoopGroup):
         nodes = inside_order({*group.nodes, *chain})
         return too_large(nodes, group.outputs) or group_storing(nodes, group.outputs)
-    for node in (*group.prologue, *group.epilogue):
+    for node in (*group.before, *group.epilogue):
         if is_among(value, map(viewed, node.operands)) or is_among(node, chain):
             return Refusal(NotFused.READ_BESIDE_OPERANDS, (node, value))
-    prologue = tuple(inside_order({*group.prologue, *chain}))
-    made = contraction_candidate(replace(candidate_nodes(group), prologue=prologue))
+    before = tuple(inside_order({*group.before, *chain}))
+    made = contraction_candidate(replace(candidate_nodes(group), before=before))
     return made if isinstance(made, Refusal) else too_large(made.nodes, made.outputs) or made
 
 

@@ -121,7 +121,7 @@ def _changed(
     tilings: Tilings,
 ) -> _Change | Refusal:
     """The groups with the rows of `reader` computed by `maker`, or why they are not."""
-    if maker.prologue or maker.reductions or maker.row_nest is not None:
+    if maker.before or maker.reductions or maker.row_nest is not None:
         return Refusal(NotFused.REDUCES_ALREADY, (maker.contraction,))
     between = _between(maker, reader, partition)
     if between is not None:

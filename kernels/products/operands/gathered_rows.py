@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 from graphc.ir.graph import Node
 from graphc.ir.nodes.lowering import Strided
+from graphc.kernels.loops.language.source import Arguments, Storage, StorageOf
 from graphc.kernels.nests.access import place_in_memory
+from graphc.kernels.nests.names import Names
 from graphc.kernels.nests.node_kinds import matrix_axes, viewed
 from graphc.kernels.nests.refusal import NoProduct, Refusal
 from graphc.kernels.products.contraction import Along, MatrixAccess, RowIndices
@@ -14,7 +17,8 @@ from graphc.kernels.products.contraction import Along, MatrixAccess, RowIndices
 
 @dataclass(frozen=True, eq=False)
 class GatheredRows:
-    """Rows of a table as an operand of a product: row i is row `indices[i]` of `table`.
+    """Rows of a table as an operand of a product, an `OperandRead`: row i is row `indices[i]` of
+    `table`.
 
     Both as the gathering op reads them. offset, row_stride: where row 0 of the table stands in
     memory, and how far it is from row to row, in elements. along: what of the matrix, as the
@@ -27,11 +31,23 @@ class GatheredRows:
     row_stride: int
     along: Along
 
-    def access(self, table: str, indices: str) -> MatrixAccess:
-        """The matrix, whose table and indices stand in buffers so named."""
-        chosen = RowIndices(indices, self.indices.dtype.name, self.along)
+    def access(self, buffer: str) -> MatrixAccess:
+        chosen = RowIndices("indices", self.indices.dtype.name, self.along)
         strides = (self.row_stride, 1) if self.along == "rows" else (1, self.row_stride)
-        return MatrixAccess(table, self.offset, (), *strides, indices=chosen)
+        return MatrixAccess(buffer, self.offset, (), *strides, indices=chosen)
+
+    def in_kernel(
+        self, access: MatrixAccess, storage_of: StorageOf, arguments: Arguments, names: Names
+    ) -> MatrixAccess:
+        assert access.indices is not None
+        table, chosen = (
+            arguments.name(storage_of(viewed(node))).text for node in (self.table, self.indices)
+        )
+        return replace(access, buffer=table, indices=replace(access.indices, buffer=chosen))
+
+    def storages(self, storage_of: StorageOf) -> Iterator[tuple[Storage, bool]]:
+        yield storage_of(viewed(self.table)), False
+        yield storage_of(viewed(self.indices)), False
 
 
 def gathered_rows(product: Node, position: int) -> GatheredRows | Refusal:

@@ -7,7 +7,6 @@ computed stands in a thread's part of `scratch`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from math import ceil
 
 from graphc.kernels.loops.language.expressions import (
@@ -23,13 +22,13 @@ from graphc.kernels.loops.language.statements import (
     Block,
     Call,
     Limits,
-    Statement,
     assigned,
 )
 from graphc.kernels.machine import MACHINE
 from graphc.kernels.products.contraction import (
     Contraction,
     MatrixAccess,
+    Prologue,
     RowIndices,
     Tiling,
     left_as_read,
@@ -67,18 +66,6 @@ from graphc.kernels.products.variables import (
 COPIED_STEPS = MACHINE.first_cache_ways
 
 
-@dataclass(frozen=True)
-class Prologue:
-    """Statements that compute an element of an operand, and the expression that is then it.
-
-    They use the batch indices b0, b1, ...; `k` along the depth; and `i` along the result's rows
-    for the first operand, `j` along its columns for the second.
-    """
-
-    statements: tuple[Statement, ...]
-    value: Expression
-
-
 class OperandBlocks:
     """Statements of one contraction, whose operands are in the order of its tiling.
 
@@ -90,14 +77,15 @@ class OperandBlocks:
         self,
         contraction: Contraction,
         tiling: Tiling,
-        left: Prologue | None,
-        right: Prologue | None,
         prefix: str = "",
     ) -> None:
+        for access in (contraction.left, contraction.right):
+            if access.is_computed != (access.prologue is not None):
+                problem = "computed, but no prologue, or none to be"
+                raise ValueError(f"operand {access.buffer!r}: {problem}")
         self.contraction = contraction
         self.tiling = tiling
-        self.left = left
-        self.right = right
+        self.left, self.right = contraction.left.prologue, contraction.right.prologue
         self.left_block, self.right_panel = left_block(prefix), right_panel(prefix)
         self.windows: WindowPlaces | None = None
         if contraction.left.is_windowed:

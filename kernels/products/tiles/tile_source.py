@@ -48,7 +48,7 @@ from graphc.kernels.products.epilogues.tile_epilogue import (
 from graphc.kernels.products.microkernels.inner_microkernel import inner_microkernel
 from graphc.kernels.products.microkernels.microkernel import microkernel, padded_columns
 from graphc.kernels.products.microkernels.window_microkernel import window_microkernel
-from graphc.kernels.products.operands.operand_blocks import OperandBlocks, Prologue
+from graphc.kernels.products.operands.operand_blocks import OperandBlocks
 from graphc.kernels.products.tile_calls import called, end_of_block, rows_of_tile, tile_calls
 from graphc.kernels.products.tiles.tile_sums import tile_sums
 from graphc.kernels.products.variables import (
@@ -89,7 +89,6 @@ def contraction_source(
     contraction: Contraction,
     tiling: Tiling,
     epilogue: Epilogue | WholeRows,
-    prologues: tuple[Prologue | None, Prologue | None] = (None, None),
     reductions: RowReductions | None = None,
     far_operands: FarOperands | None = None,
 ) -> ContractionSource:
@@ -97,16 +96,13 @@ def contraction_source(
 
     They use `thread`, `threads`, the operands' buffers and, where a panel is packed, a buffer
     `scratch` with `scratch` elements for every thread. They return nothing. A result without
-    elements has none. `prologues`: of the first and the second operand, where it is computed.
-    `reductions`: where the contraction has blocks of rows; the epilogue adds to their element
-    `chain + q`. `epilogue`: of whole rows where the contraction says so. `far_operands`: of an
-    epilogue of tiles; their cache lines are asked for before a tile's product is computed.
+    elements has none. `reductions`: where the contraction has blocks of rows; the epilogue adds to
+    their element `chain + q`. `epilogue`: of whole rows where the contraction says so.
+    `far_operands`: of an epilogue of tiles; their cache lines are asked for before a tile's product
+    is computed.
     """
     if contraction.rows == 0 or contraction.columns == 0 or 0 in contraction.batch:
         return ContractionSource((), (), 0, splits=False)
-    for access, prologue in zip((contraction.left, contraction.right), prologues, strict=True):
-        if access.is_computed != (prologue is not None):
-            raise ValueError(f"operand {access.buffer!r}: computed, but no prologue, or none to be")
     if (contraction.block is None) != (reductions is None):
         raise ValueError("blocks of rows, but nothing that is reduced over them, or none to be")
     if contraction.whole_rows != isinstance(epilogue, WholeRows):
@@ -117,7 +113,7 @@ def contraction_source(
     tilings = (tiling,) if tiling.rest is None else (tiling, tiling.rest)
     first_columns = (0, parts[0].columns)
     writers = [
-        _Writer(oriented(part, each), each, epilogue, prologues, reductions, far_operands, first)
+        _Writer(oriented(part, each), each, epilogue, reductions, far_operands, first)
         for part, each, first in zip(parts, tilings, first_columns, strict=False)
     ]
     return _joined(writers, reductions)
@@ -156,8 +152,7 @@ def _joined(writers: Sequence[_Writer], reductions: RowReductions | None) -> Con
 class _Writer:
     """Writes the body of a contraction, or of a part of its columns from `first_column` on.
 
-    Operands are in the order of the tiling, prologues in that of the product. tasks: what threads
-    may share.
+    Operands are in the order of the tiling. tasks: what threads may share.
     """
 
     def __init__(
@@ -165,7 +160,6 @@ class _Writer:
         contraction: Contraction,
         tiling: Tiling,
         epilogue: Epilogue | WholeRows,
-        prologues: tuple[Prologue | None, Prologue | None],
         reductions: RowReductions | None,
         far_operands: FarOperands | None,
         first_column: int,
@@ -174,9 +168,8 @@ class _Writer:
         self.tiling = tiling
         self.epilogue = epilogue
         self.first_column = first_column
-        left, right = prologues[::-1] if tiling.swapped else prologues
         prefix = REST_PREFIX if first_column else ""
-        self.operands = OperandBlocks(contraction, tiling, left, right, prefix)
+        self.operands = OperandBlocks(contraction, tiling, prefix)
         self.microkernels: dict[str, Microkernel] = {}
         # Of a product that is computed transposed and cut by its rows, each chunk has panels.
         self.cuts_panels = tiling.by_rows and tiling.swapped

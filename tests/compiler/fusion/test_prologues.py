@@ -44,7 +44,7 @@ def _ops(function: gc.Function) -> list[tuple[list[str], list[str]]]:
     """Of each kernel the ops of its prologue, and all others."""
     found = []
     for group in compilation(function.program).groups:
-        first = group.prologue if isinstance(group, ContractionGroup) else ()
+        first = group.before if isinstance(group, ContractionGroup) else ()
         rest = [node.op.name for node in group.nodes if not is_among(node, first)]
         found.append(([node.op.name for node in first], rest))
     return found
@@ -205,7 +205,7 @@ def _check(program: Program, seed: int) -> None:
 
 def _prologues(program: Program) -> int:
     made = compilation(program)
-    return sum(isinstance(g, ContractionGroup) and bool(g.prologue) for g in made.groups)
+    return sum(isinstance(g, ContractionGroup) and g.shape.is_computed for g in made.groups)
 
 
 def _cases() -> Iterator[tuple[Declare, tuple[int, int, int], str]]:

@@ -89,7 +89,7 @@ def _check(program: Program) -> None:
 
 def _gathered(program: Program) -> int:
     groups = compilation(program).groups
-    return sum(len(g.gathered) for g in groups if isinstance(g, ContractionGroup))
+    return sum(g.shape.is_gathered for g in groups if isinstance(g, ContractionGroup))
 
 
 # --- rows that products gather -----------------------------------------------------------------
