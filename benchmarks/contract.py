@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import ctypes
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -25,6 +24,7 @@ from graphc.kernels.loops.language.statements import Block, assigned, printed
 from graphc.kernels.native.jit.kernel_compiler import KernelCompiler
 from graphc.kernels.native.llvm import CompiledKernel
 from graphc.kernels.products.contraction import Contraction, MatrixAccess, Tiling
+from graphc.kernels.products.epilogues.tile_end import TileByTile
 from graphc.kernels.products.microkernels.microkernel import microkernel
 from graphc.kernels.products.tiles.tile_source import contraction_source
 from graphc.kernels.products.tilings.tiling import choose_tiling
@@ -77,11 +77,11 @@ class Row:
     tiling: str
 
 
-def _store_result(columns: int) -> Callable[..., Block]:
+def _store_result(columns: int) -> TileByTile:
     def epilogue(*, batch_indices: tuple[Name, ...], row: Name, column: Name, value: Name) -> Block:
         return Block.of(assigned(Element(Name("y"), row * columns + column), value))
 
-    return epilogue
+    return TileByTile(epilogue)
 
 
 def _repeated_kernel(

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 
 from graphc.ir.graph import Node
 from graphc.ir.nodes.lowering import Gather
-from graphc.kernels.nests.domain import Domain
 from graphc.kernels.nests.loopnest import LoopNest
 from graphc.kernels.products.contraction import Contraction, Tiling
+from graphc.kernels.products.epilogues.epilogue import EpiloguePlan
 from graphc.kernels.products.operands.operand_read import OperandRead
+from graphc.kernels.products.product_nodes import ProductNodes
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,31 +34,29 @@ class LoopGroup:
 
 @dataclass(frozen=True, eq=False)
 class ContractionCandidate:
-    """A matrix product, what makes its operands while it reads them, and the elementwise ops that
-    are applied to its tiles (the epilogue). `contraction_candidate` makes it.
+    """A matrix product, what makes its operands while it reads them, and what is done with its
+    results while they are at hand. `contraction_candidate` makes it.
 
-    before: the nodes that make operands, which `reads` tells of each.
-    reductions: of blocks of rows (`kernels/nests/row_blocks.py`) of the product or of the
-        epilogue's values.
-    domain: the loops over the product's elements that the epilogue shares.
-    row_nest: the passes over rows of an epilogue that reduces whole ones
-        (`kernels/products/epilogues/row_epilogue.py`); None of another.
+    parts: its nodes. end: what comes behind the product. reads: how it reads each of its operands.
     shape: the product as tilings see it, whose operands are called left and right.
     """
 
-    contraction: Node
-    epilogue: tuple[Node, ...]
-    outputs: tuple[Node, ...]
-    before: tuple[Node, ...]
-    reductions: tuple[Node, ...]
-    domain: Domain
-    row_nest: LoopNest | None
+    parts: ProductNodes
+    end: EpiloguePlan
     reads: tuple[OperandRead, ...]
     shape: Contraction
 
     @property
+    def contraction(self) -> Node:
+        return self.parts.product
+
+    @property
     def nodes(self) -> tuple[Node, ...]:
-        return (*self.before, self.contraction, *self.epilogue, *self.reductions)
+        return self.parts.nodes
+
+    @property
+    def outputs(self) -> tuple[Node, ...]:
+        return self.parts.outputs
 
 
 @dataclass(frozen=True, eq=False)

@@ -78,6 +78,11 @@ class MatrixAccess:
     def is_computed(self) -> bool:
         return self.computed_cycles is not None
 
+    @property
+    def is_strided(self) -> bool:
+        """Whether the matrix stands in memory at its two strides."""
+        return not (self.is_computed or self.is_windowed or self.indices is not None)
+
 
 @dataclass(frozen=True)
 class Contraction:
@@ -104,6 +109,22 @@ class Contraction:
     def is_computed(self) -> bool:
         """Whether an operand is computed while it is packed."""
         return self.left.is_computed or self.right.is_computed
+
+    @property
+    def may_be_cut_by_columns(self) -> bool:
+        """Whether some columns may be computed in another way than the rest: an operand would be
+        computed for each part, and whole rows are in one."""
+        return not (self.is_computed or self.whole_rows)
+
+    @property
+    def may_take_whole_rows(self) -> bool:
+        """Whether an epilogue may begin to reduce whole rows."""
+        return not (self.is_computed or self.whole_rows or self.block is not None)
+
+    @property
+    def least_tile_columns(self) -> int:
+        """The columns that a tile has at least."""
+        return self.columns if self.whole_rows else 1
 
     @property
     def is_gathered(self) -> bool:

@@ -52,7 +52,7 @@ def fuse_with_reductions(program: Program) -> tuple[Cut, Fused]:
             node
             for group in made.groups
             if isinstance(group, ContractionCandidate)
-            for node in group.reductions
+            for node in group.parts.reductions
             if _pays(node, group)
         }
         taken = {node for node in chosen if cut.became[node] in begun}

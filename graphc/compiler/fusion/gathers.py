@@ -20,7 +20,7 @@ from graphc.compiler.fusion.prologues import with_outcomes
 from graphc.compiler.fusion.recompute import Recomputation
 from graphc.compiler.fusion.traffic import traffic
 from graphc.ir.graph import Node, Program, are_same, is_among
-from graphc.kernels.groups.contraction_candidate import candidate_nodes, contraction_candidate
+from graphc.kernels.groups.contraction_candidate import contraction_candidate
 from graphc.kernels.groups.group import Candidate, ContractionCandidate, MovementGroup
 from graphc.kernels.machine import MACHINE
 from graphc.kernels.nests.node_kinds import viewed
@@ -96,8 +96,8 @@ def _gathering(
     positions = [p for p, operand in enumerate(product.operands) if viewed(operand) is gather]
     if len(positions) > 1 or group.shape.is_gathered:
         return Refusal(NotFused.BOTH_OPERANDS_GATHERED, (product,))
-    before = (gather, *group.before)
-    made = contraction_candidate(replace(candidate_nodes(group), before=before))
+    before = (gather, *group.parts.before)
+    made = contraction_candidate(replace(group.parts, before=before))
     if isinstance(made, Refusal):
         return made
     refusal = too_large(made.nodes, made.outputs)

@@ -11,7 +11,7 @@ from graphc.ir.graph import Node, Program, is_among
 from graphc.ir.nodes.lowering import Scalar
 from graphc.ir.ops import leaf
 from graphc.ir.ops.movement.indexed import in_range
-from graphc.kernels.groups.contraction_candidate import ContractionNodes, contraction_candidate
+from graphc.kernels.groups.contraction_candidate import contraction_candidate
 from graphc.kernels.groups.group import (
     Candidate,
     LoopGroup,
@@ -37,6 +37,7 @@ from graphc.kernels.nests.node_kinds import (
 )
 from graphc.kernels.nests.refusal import Refusal
 from graphc.kernels.nests.row_blocks import reduced_in_blocks
+from graphc.kernels.products.product_nodes import ProductNodes
 
 # The cost of a kernel's ops for an element, at most. What LLVM takes grows faster than the length
 # of a function; a value that is stored and loaded once for so much arithmetic costs nothing.
@@ -203,9 +204,7 @@ def _contraction_group(
     for node in epilogue:
         if not isinstance(node.op.lowering, Scalar):
             return Refusal(NotFused.MORE_THAN_A_TILE, (node,))
-    return contraction_candidate(
-        ContractionNodes(product, epilogue, outputs, reductions=reductions)
-    )
+    return contraction_candidate(ProductNodes(product, epilogue, outputs, reductions=reductions))
 
 
 def _is_reduced_in_blocks(node: Node, product: Node, inside: Iterable[Node]) -> bool:

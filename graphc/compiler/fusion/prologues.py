@@ -24,7 +24,7 @@ from graphc.compiler.fusion.recompute import Recomputation
 from graphc.compiler.fusion.traffic import traffic
 from graphc.ir.graph import Node, Program, is_among
 from graphc.ir.nodes.lowering import Scalar
-from graphc.kernels.groups.contraction_candidate import candidate_nodes, contraction_candidate
+from graphc.kernels.groups.contraction_candidate import contraction_candidate
 from graphc.kernels.groups.group import (
     Candidate,
     ContractionCandidate,
@@ -159,13 +159,8 @@ def _without(value: Node, maker: Candidate, chain: _Chain) -> Candidate | Refusa
     if not outputs:
         return None
     nodes = needed_for(outputs, maker.nodes)
-    if isinstance(maker, ContractionCandidate) and maker.before:
-        epilogue = tuple(node for node in maker.epilogue if is_among(node, nodes))
-        reductions = tuple(node for node in maker.reductions if is_among(node, nodes))
-        made = replace(
-            candidate_nodes(maker), epilogue=epilogue, reductions=reductions, outputs=outputs
-        )
-        return contraction_candidate(made)
+    if isinstance(maker, ContractionCandidate) and maker.parts.before:
+        return contraction_candidate(maker.parts.storing(outputs, nodes))
     return group_storing(nodes, outputs)
 
 
@@ -180,11 +175,11 @@ def _with_chain(value: Node, group: Candidate, chain: tuple[Node, ...]) -> Candi
     if isinstance(group, LoopGroup):
         nodes = inside_order({*group.nodes, *chain})
         return too_large(nodes, group.outputs) or group_storing(nodes, group.outputs)
-    for node in (*group.before, *group.epilogue):
+    for node in (*group.parts.before, *group.parts.epilogue):
         if is_among(value, map(viewed, node.operands)) or is_among(node, chain):
             return Refusal(NotFused.READ_BESIDE_OPERANDS, (node, value))
-    before = tuple(inside_order({*group.before, *chain}))
-    made = contraction_candidate(replace(candidate_nodes(group), before=before))
+    before = tuple(inside_order({*group.parts.before, *chain}))
+    made = contraction_candidate(replace(group.parts, before=before))
     return made if isinstance(made, Refusal) else too_large(made.nodes, made.outputs) or made
 
 

@@ -23,13 +23,14 @@ from graphc.compiler.fusion.grouping import (
 from graphc.compiler.fusion.partition import Partition
 from graphc.compiler.fusion.traffic import traffic
 from graphc.ir.graph import Node, Program, is_among
-from graphc.kernels.groups.contraction_candidate import ContractionNodes, contraction_candidate
+from graphc.kernels.groups.contraction_candidate import contraction_candidate
 from graphc.kernels.groups.group import Candidate, ContractionCandidate, LoopGroup
 from graphc.kernels.machine import MACHINE, lanes_of
 from graphc.kernels.nests.loopnest import Reduces
 from graphc.kernels.nests.node_kinds import external_operands, viewed
 from graphc.kernels.nests.refusal import Refusal
-from graphc.kernels.products.tilings.tiling import Tilings, has_whole_rows
+from graphc.kernels.products.product_nodes import ProductNodes
+from graphc.kernels.products.tilings.tiling import Tilings, fits_registers
 
 ROW_CYCLES = 15  # of a row whose reductions need no loop of their own
 
@@ -121,19 +122,19 @@ def _changed(
     tilings: Tilings,
 ) -> _Change | Refusal:
     """The groups with the rows of `reader` computed by `maker`, or why they are not."""
-    if maker.before or maker.reductions or maker.row_nest is not None:
+    if not maker.shape.may_take_whole_rows:
         return Refusal(NotFused.REDUCES_ALREADY, (maker.contraction,))
     between = _between(maker, reader, partition)
     if between is not None:
         return Refusal(NotFused.KERNEL_BETWEEN, (between.nodes[0],))
     rows, rest = _split(reader)
-    inside = inside_order({maker.contraction, *maker.epilogue, *rows})
+    inside = inside_order({maker.contraction, *maker.parts.epilogue, *rows})
     read = {base for node in rest for base in map(viewed, node.operands)} | kept
     read |= {node for node in inside if {*partition.readers(node)} - {maker, reader}}
     candidates = {*maker.outputs, *reader.outputs, *rows}
     outputs = tuple(node for node in inside if node in candidates and node in read)
     epilogue = tuple(node for node in inside if node is not maker.contraction)
-    made = contraction_candidate(ContractionNodes(maker.contraction, epilogue, outputs))
+    made = contraction_candidate(ProductNodes(maker.contraction, epilogue, outputs))
     if isinstance(made, Refusal):
         return made
     finishing = _finishing_groups(rest, reader.outputs)
@@ -210,7 +211,7 @@ def _does_not_pay(
     lanes = lanes_of(tilings.vector_bits, product.dtype.itemsize)
     if rows < lanes:
         return Refusal(NotFused.ROWS_FILL_NO_VECTOR, (rows, lanes))
-    if not has_whole_rows(made.shape, tilings.vector_bits):
+    if not fits_registers(made.shape, tilings.vector_bits):
         return Refusal(NotFused.COLUMNS_FIT_NO_TILE, (columns,))
     if bytes_saved <= 0:
         return Refusal(NotFused.NOTHING_SAVED)

@@ -14,11 +14,12 @@ from dataclasses import dataclass
 
 from graphc.ir.graph import Node
 from graphc.ir.ops.elementwise import elementwise
-from graphc.kernels.groups.contraction_candidate import ContractionNodes, contraction_candidate
+from graphc.kernels.groups.contraction_candidate import contraction_candidate
 from graphc.kernels.nests.access import digits_in_memory, place_in_memory
 from graphc.kernels.nests.node_kinds import contracted_axes, is_contraction, is_view
 from graphc.kernels.nests.refusal import Refusal
 from graphc.kernels.products.contraction import LONGEST_WINDOWED_DEPTH
+from graphc.kernels.products.product_nodes import ProductNodes
 from graphc.kernels.products.tilings.tiling import Tilings
 from graphc.kernels.products.variables import MOST_DIGITS
 
@@ -78,7 +79,7 @@ def reading_windows(product: Node, tilings: Tilings) -> tuple[Node, WindowsRead 
 
 def product_cycles(product: Node, tilings: Tilings) -> float:
     """The estimated cycles of a product alone."""
-    made = contraction_candidate(ContractionNodes(product, (), (product,)))
+    made = contraction_candidate(ProductNodes(product, (), (product,)))
     assert not isinstance(made, Refusal)
     return tilings.choose(made.shape).cycles
 

@@ -208,7 +208,7 @@ def _writes_in_place(group: Group, state: Node, value: Node) -> bool:
     if not reads:
         return True
     if isinstance(group, ContractionGroup):
-        inside = set(group.epilogue)
+        inside = set(group.parts.epilogue)
         return all(
             node in inside and _reads_same_element(node, position, state)
             for node, position in reads

@@ -7,7 +7,8 @@ not depend on how many rows a block has, and no vector is partly empty because r
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from graphc.ir.graph import Node
 from graphc.ir.nodes.lowering import Strided
@@ -25,11 +26,15 @@ from graphc.kernels.loops.language.statements import Block, Call, Limits, Stack
 from graphc.kernels.loops.language.values import ValueWriter
 from graphc.kernels.loops.rewrites.passes import pass_sinks, values_kept_between_passes
 from graphc.kernels.nests.access import Loop, access_along, place_in_memory
+from graphc.kernels.nests.domain import Domain
 from graphc.kernels.nests.loopnest import LoopNest, Phase, Reduces, plan_loops
 from graphc.kernels.nests.names import Names, label
 from graphc.kernels.nests.node_kinds import is_contraction, viewed
 from graphc.kernels.nests.refusal import NoProduct, Refusal
+from graphc.kernels.products.contraction import Contraction
+from graphc.kernels.products.epilogues.epilogue import Epilogue, Tiles, TilesEnd
 from graphc.kernels.products.microkernels.microkernel import ITEM_BYTES, transpose_microkernel
+from graphc.kernels.products.product_nodes import ProductNodes
 from graphc.kernels.products.tile_calls import called
 from graphc.kernels.products.variables import (
     BLOCK_END,
@@ -44,13 +49,32 @@ from graphc.kernels.products.variables import (
 BLOCK_BYTES = 6 * 1024
 
 
-def plan_rows(nodes: tuple[Node, ...], outputs: Iterable[Node]) -> LoopNest | Refusal:
-    """The passes over a row in which a product and what depends on its rows are computed, or why
-    its kernel cannot. The product is among `nodes`."""
-    product = next(node for node in nodes if is_contraction(node))
+@dataclass(frozen=True, eq=False)
+class RowPlan:
+    """An `EpiloguePlan` of whole rows: the passes over a row in which the product and what depends
+    on its rows are computed."""
+
+    nest: LoopNest
+
+    @property
+    def domain(self) -> Domain:
+        return self.nest.domain
+
+    def shaped(self, contraction: Contraction) -> Contraction:
+        return replace(contraction, whole_rows=True)
+
+    def in_kernel(
+        self, lanes: int, storage_of: StorageOf, arguments: Arguments, names: Names
+    ) -> Epilogue:
+        return RowEpilogue(self.nest, storage_of, arguments, names)
+
+
+def plan_rows(parts: ProductNodes) -> RowPlan | Refusal:
+    """The passes over rows of an epilogue that reduces them, or why its kernel cannot."""
+    product = parts.product
     if product.rank != 2 or min(product.type.dims) < 2:
         return Refusal(NoProduct.NO_MATRIX, (product,))
-    nest = plan_loops(nodes, outputs)
+    nest = plan_loops((product, *parts.epilogue), parts.outputs)
     if isinstance(nest, Refusal):
         return nest
     if nest.domain.extents != product.type.dims or nest.domain.axes[product] != (0, 1):
@@ -60,11 +84,11 @@ def plan_rows(nodes: tuple[Node, ...], outputs: Iterable[Node]) -> LoopNest | Re
             return Refusal(NoProduct.ALL_ROWS, (node, product))
     if nest.inner != (1,):
         return Refusal(NoProduct.NOTHING_REDUCED, (product,))
-    return nest
+    return RowPlan(nest)
 
 
 class RowEpilogue:
-    """What `contraction_source` asks of an epilogue that reduces whole rows.
+    """An `Epilogue` that reduces whole rows.
 
     Arrays on the stack hold a value of each row of a block, at `r`, or of each element, a column
     after the other, at `j * padded + r`. microkernels: what the statements call.
@@ -83,7 +107,19 @@ class RowEpilogue:
         rows = nest.domain.extents[0]
         self._loops = (Loop(ROW.text, rows, (0,)), Loop(COLUMN.text, self.columns, (1,)))
 
-    def rows_at_once(self, tile_rows: int, task_rows: int, lanes: int) -> int:
+    def declared(self, tile_stride: int) -> Sequence[Stack]:
+        return ()
+
+    def end_of(self, tiles: Tiles) -> TilesEnd:
+        if not tiles.contraction.whole_rows:
+            raise ValueError("an epilogue of whole rows, but no tiles of all columns")
+        lanes = tiles.tiling.lanes
+        rows = self._rows_at_once(tiles.tiling.rows, tiles.task_rows, lanes)
+        writer = _BlockWriter(self, rows, lanes, tiles.stride)
+        finishing = writer.block()
+        return _RowsEnd(rows, writer.declared, self.microkernels, finishing)
+
+    def _rows_at_once(self, tile_rows: int, task_rows: int, lanes: int) -> int:
         """The rows of a block, of tasks of so many rows: whole tiles, with few lanes empty."""
         row_bytes = self.columns * ITEM_BYTES[self.product.dtype.name]
         most = max(BLOCK_BYTES // (row_bytes * tile_rows), 1)
@@ -96,18 +132,27 @@ class RowEpilogue:
 
         return min(range(most, 0, -1), key=lanes_a_task) * tile_rows
 
-    def statements(self, rows: int, lanes: int, tile_stride: int) -> tuple[Block, Block]:
-        """What comes before all tiles, and what finishes a block of rows.
-
-        The block is the rows from `block_start` to `block_end`, at most `rows`, and stands in
-        `tile`, row after row; `tile` has room for whole vectors of rows.
-        """
-        writer = _BlockWriter(self, rows, lanes, tile_stride)
-        body = writer.block()
-        return writer.declared, body
-
     def index(self, place: Strided, axes: tuple[int | None, ...]) -> Expression:
         return index_expression(access_along("", place, axes, 2), self._loops)
+
+
+@dataclass(frozen=True)
+class _RowsEnd:
+    """Ends blocks of at most `rows_at_once` rows; `tile` has room for whole vectors of rows."""
+
+    rows_at_once: int
+    before: Block
+    microkernels: dict[str, Microkernel]
+    finishing: Block
+
+    def ask_ahead(self, into: Block, rows: Expression, columns: int) -> None:
+        """What is read of a block is read row after row."""
+
+    def finish(self, into: Block, rows: Expression, columns: int) -> None:
+        """Tiles are ended when all of a block are there."""
+
+    def finish_rows(self, into: Block) -> None:
+        into.extend(self.finishing)
 
 
 def _padded(count: int, lanes: int) -> int:

@@ -1,22 +1,18 @@
-"""What an epilogue adds to the source of a contraction, at each place of the loops over tiles."""
+"""The parts of an epilogue that works element by element, at each place of the loops over tiles."""
 
 from __future__ import annotations
 
-from typing import Protocol, runtime_checkable
+from typing import Protocol
 
 from graphc.kernels.loops.language.expressions import Element, Expression, Name
-from graphc.kernels.loops.language.source import Microkernel
 from graphc.kernels.loops.language.statements import Block, Stack
 
 # Steps of an accumulation that are under way at once: one waits for what the last has stored.
 CHAINS = 4
 
 
-class Epilogue(Protocol):
-    """Statements that use the finished scalar `value`; they stand in the innermost loop.
-
-    Nothing that they store may be read by the contraction: other tiles still need it.
-    """
+class ElementEpilogue(Protocol):
+    """Statements that use the finished scalar `value`; they stand in the innermost loop."""
 
     def __call__(
         self, *, batch_indices: tuple[Name, ...], row: Name, column: Name, value: Name
@@ -53,23 +49,4 @@ class RowReductions(Protocol):
         elements: tuple[Expression, ...],
     ) -> Block:
         """Stores the result of a block and column, of which `elements` are the parts."""
-        ...
-
-
-@runtime_checkable
-class WholeRows(Protocol):
-    """Statements of an epilogue that takes rows of all columns, block by block.
-
-    microkernels: what the statements call, by name.
-    """
-
-    microkernels: dict[str, Microkernel]
-
-    def rows_at_once(self, tile_rows: int, task_rows: int, lanes: int) -> int:
-        """The most rows of a block, of tasks of so many rows."""
-        ...
-
-    def statements(self, rows: int, lanes: int, tile_stride: int) -> tuple[Block, Block]:
-        """What comes before all tiles, and what finishes a block of at most `rows`: those from
-        `block_start` to `block_end`, which stand in `tile`."""
         ...

@@ -34,7 +34,13 @@ from graphc.kernels.products.contraction import (
     left_as_read,
 )
 from graphc.kernels.products.microkernels.copy_microkernel import copy_microkernel
-from graphc.kernels.products.microkernels.microkernel import Indices, transpose_microkernel
+from graphc.kernels.products.microkernels.inner_microkernel import inner_microkernel
+from graphc.kernels.products.microkernels.microkernel import (
+    Indices,
+    microkernel,
+    transpose_microkernel,
+)
+from graphc.kernels.products.microkernels.window_microkernel import window_microkernel
 from graphc.kernels.products.operands.tile_windows import WindowPlaces
 from graphc.kernels.products.tile_calls import called, end_of_block, rows_of_tile, tile_calls
 from graphc.kernels.products.tilings.tile_places import digits_of_tile
@@ -302,9 +308,18 @@ class OperandBlocks:
         if self.windows is not None:
             self.windows.declare(into)
 
-    # --- rows by index ---------------------------------------------------------------------------
+    # --- what reads them -------------------------------------------------------------------------
 
-    def indices(self) -> Indices | None:
+    def microkernel(self, rows: int, columns: int) -> Microkernel:
+        """What computes a tile of so many rows and columns of operands that are read so."""
+        dtype, tiling = self.contraction.dtype, self.tiling
+        if self.windows is not None:
+            outer_axes, digits = len(self.windows.outer_depth), self.windows.tile_digits
+            return window_microkernel(dtype, rows, columns, tiling.lanes, outer_axes, digits)
+        make = microkernel if tiling.form == "outer" else inner_microkernel
+        return make(dtype, rows, columns, tiling.lanes, self._indices())
+
+    def _indices(self) -> Indices | None:
         """What a microkernel gathers while it reads it."""
         left, right = self.contraction.left.indices, self.contraction.right.indices
         if left is not None:
@@ -313,11 +328,12 @@ class OperandBlocks:
             return Indices("b_depth", right.dtype)
         return None
 
-    def indices_read(self, depth_start: Name | None) -> list[Expression]:
-        """The indices as arguments of a microkernel, those along the depth from there on."""
+    def tables_read(self, depth_start: Name | None) -> list[Expression]:
+        """The places of windows or the indices of rows, those along the depth from there on, as
+        arguments of a microkernel; none where it reads neither."""
         if self.windows is not None:
             return [self.windows.table, ZERO]
-        if self.indices() is None:
+        if self._indices() is None:
             return []
         left = self.contraction.left.indices
         found = left or self.contraction.right.indices

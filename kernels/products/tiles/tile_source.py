@@ -37,17 +37,8 @@ from graphc.kernels.products.contraction import (
     oriented,
     parts_of,
 )
-from graphc.kernels.products.epilogues.tile_end import TileEnd
-from graphc.kernels.products.epilogues.tile_epilogue import (
-    CHAINS,
-    Epilogue,
-    FarOperands,
-    RowReductions,
-    WholeRows,
-)
-from graphc.kernels.products.microkernels.inner_microkernel import inner_microkernel
-from graphc.kernels.products.microkernels.microkernel import microkernel, padded_columns
-from graphc.kernels.products.microkernels.window_microkernel import window_microkernel
+from graphc.kernels.products.epilogues.epilogue import Epilogue, Tiles
+from graphc.kernels.products.microkernels.microkernel import padded_columns
 from graphc.kernels.products.operands.operand_blocks import OperandBlocks
 from graphc.kernels.products.tile_calls import called, end_of_block, rows_of_tile, tile_calls
 from graphc.kernels.products.tiles.tile_sums import tile_sums
@@ -86,40 +77,29 @@ class ContractionSource:
 
 
 def contraction_source(
-    contraction: Contraction,
-    tiling: Tiling,
-    epilogue: Epilogue | WholeRows,
-    reductions: RowReductions | None = None,
-    far_operands: FarOperands | None = None,
+    contraction: Contraction, tiling: Tiling, epilogue: Epilogue
 ) -> ContractionSource:
     """Statements of a kernel's body: every task of this thread, tile by tile.
 
     They use `thread`, `threads`, the operands' buffers and, where a panel is packed, a buffer
     `scratch` with `scratch` elements for every thread. They return nothing. A result without
-    elements has none. `reductions`: where the contraction has blocks of rows; the epilogue adds to
-    their element `chain + q`. `epilogue`: of whole rows where the contraction says so.
-    `far_operands`: of an epilogue of tiles; their cache lines are asked for before a tile's product
-    is computed.
+    elements has none.
     """
     if contraction.rows == 0 or contraction.columns == 0 or 0 in contraction.batch:
         return ContractionSource((), (), 0, splits=False)
-    if (contraction.block is None) != (reductions is None):
-        raise ValueError("blocks of rows, but nothing that is reduced over them, or none to be")
-    if contraction.whole_rows != isinstance(epilogue, WholeRows):
-        raise ValueError("an epilogue of whole rows, but no tiles of all columns, or none")
-    if tiling.rest is not None and contraction.is_computed:
-        raise ValueError("columns apart of a product that computes an operand")
+    if tiling.rest is not None and not contraction.may_be_cut_by_columns:
+        raise ValueError("columns apart of a product that computes an operand or takes whole rows")
     parts = column_parts(contraction, tiling)
     tilings = (tiling,) if tiling.rest is None else (tiling, tiling.rest)
     first_columns = (0, parts[0].columns)
     writers = [
-        _Writer(oriented(part, each), each, epilogue, reductions, far_operands, first)
+        _Writer(oriented(part, each), each, epilogue, first)
         for part, each, first in zip(parts, tilings, first_columns, strict=False)
     ]
-    return _joined(writers, reductions)
+    return _joined(writers, epilogue)
 
 
-def _joined(writers: Sequence[_Writer], reductions: RowReductions | None) -> ContractionSource:
+def _joined(writers: Sequence[_Writer], epilogue: Epilogue) -> ContractionSource:
     """Parts of the columns one behind the other, with the same memory for tiles and panels."""
     splits = any(writer.tasks > 1 for writer in writers)
     dtype = writers[0].contraction.dtype
@@ -127,9 +107,7 @@ def _joined(writers: Sequence[_Writer], reductions: RowReductions | None) -> Con
     blocks = [writer.sums.stack_elements for writer in writers if writer.sums is not None]
     if blocks:
         whole.add(Stack(TILE_BLOCKS, dtype, max(blocks)))
-    if reductions is not None:
-        width = max(writer.tile_stride for writer in writers)
-        whole.add(*reductions.declared(CHAINS * width))
+    whole.add(*epilogue.declared(max(writer.tile_stride for writer in writers)))
     arrays: dict[Name, int] = {}
     for writer in writers:
         for name, size in writer.operands.scratch().items():
@@ -159,14 +137,11 @@ class _Writer:
         self,
         contraction: Contraction,
         tiling: Tiling,
-        epilogue: Epilogue | WholeRows,
-        reductions: RowReductions | None,
-        far_operands: FarOperands | None,
+        epilogue: Epilogue,
         first_column: int,
     ) -> None:
         self.contraction = contraction
         self.tiling = tiling
-        self.epilogue = epilogue
         self.first_column = first_column
         prefix = REST_PREFIX if first_column else ""
         self.operands = OperandBlocks(contraction, tiling, prefix)
@@ -185,36 +160,26 @@ class _Writer:
             self.tile_stride = padded_columns(contraction.dtype, tiling.columns, tiling.lanes)
         self.tile_elements = tiling.rows * self.tile_stride
         self.sums = tile_sums(contraction, tiling, self.tile_elements)
-        # Of an epilogue of whole rows: how many there are at once, and what finishes them.
-        self.whole_rows = 0
-        self.whole_rows_end = Block()
-        self.tile_end: TileEnd | None = None
-        if not isinstance(epilogue, WholeRows):
-            self.tile_end = TileEnd(
-                contraction.dtype,
+        self.end = epilogue.end_of(
+            Tiles(
+                contraction,
+                tiling,
                 self.operands.batch_indices,
                 self.operands.row,
                 self.operands.column,
                 first_column,
                 self.tile_stride,
-                contraction.block,
-                epilogue,
-                reductions,
-                # Of a tile that is computed transposed, elements that follow each other are apart.
-                None if tiling.swapped else far_operands,
+                min(self.task_rows, contraction.rows),
             )
-        else:
-            task_rows, lanes = min(self.task_rows, contraction.rows), tiling.lanes
-            self.whole_rows = epilogue.rows_at_once(tiling.rows, task_rows, lanes)
-            self.tile_elements = ceil(self.whole_rows / lanes) * lanes * self.tile_stride
+        )
+        if self.end.rows_at_once:
+            lanes = tiling.lanes
+            self.tile_elements = ceil(self.end.rows_at_once / lanes) * lanes * self.tile_stride
 
     def write(self, into: Block, splits: bool) -> None:
         """Appends the body; `splits` says whether several threads may come here."""
-        if isinstance(self.epilogue, WholeRows):
-            lanes, stride = self.tiling.lanes, self.tile_stride
-            before, self.whole_rows_end = self.epilogue.statements(self.whole_rows, lanes, stride)
-            into.extend(before)
-            self.microkernels |= self.epilogue.microkernels
+        into.extend(self.end.before)
+        self.microkernels |= self.end.microkernels
         self.operands.declare_places(into)
         task = Block()
         if not self.tiling.by_rows:
@@ -339,8 +304,8 @@ class _Writer:
 
     def _tiles(self, into: Block, columns: int, start: Expression, end: Expression) -> None:
         """Every tile of these rows against one panel of `columns` columns."""
-        if self.whole_rows and start != BLOCK_START:
-            self._blocks_of_whole_rows(into, columns, start, end)
+        if self.end.rows_at_once and start != BLOCK_START:
+            self._rows_together(into, columns, start, end)
             return
         block, tile = self.tiling.rows, Block()
         self.operands.find_left_block(tile)
@@ -352,29 +317,25 @@ class _Writer:
         calls = tile_calls(sizes, lambda size: self._call(size, columns))
         if self.sums is not None:
             index: Expression = TILE_ELEMENT
-            if self.whole_rows:
+            if self.end.rows_at_once:
                 index = self._place_in_block + TILE_ELEMENT
             calls = self.sums.around(calls, rows * self.tile_stride, TILE, index)
-        if self.tile_end is not None:
-            self.tile_end.ask_ahead(tile, rows, columns)
+        self.end.ask_ahead(tile, rows, columns)
         tile.extend(calls)
-        if self.tile_end is not None:
-            self.tile_end.finish(tile, rows, columns)
+        self.end.finish(tile, rows, columns)
         into.loop(ROW_START, (start, end, block), tile)
 
     @property
     def _place_in_block(self) -> Expression:
-        """Where the rows of a tile begin in a block of whole rows."""
+        """Where the rows of a tile begin among those that are ended together."""
         return (ROW_START - BLOCK_START) * self.tile_stride
 
-    def _blocks_of_whole_rows(
-        self, into: Block, columns: int, start: Expression, end: Expression
-    ) -> None:
-        """Blocks of rows of all columns: all tiles of one, then its epilogue."""
-        rows = self.whole_rows
+    def _rows_together(self, into: Block, columns: int, start: Expression, end: Expression) -> None:
+        """Blocks of rows of all columns: all tiles of one, then its end."""
+        rows = self.end.rows_at_once
         block = Block.of(end_of_block(rows, end))
         self._tiles(block, columns, BLOCK_START, BLOCK_END)
-        block.extend(self.whole_rows_end)
+        self.end.finish_rows(block)
         into.loop(BLOCK_START, (start, end, rows), block)
 
     def _block_sizes(self) -> list[int]:
@@ -388,25 +349,16 @@ class _Writer:
     def _call(self, rows: int, columns: int) -> Call:
         """The call that computes `rows` x `columns` results into `tile`, or of a block of depth."""
         tiling, operands = self.tiling, self.operands
-        kernel = self._microkernel(rows, columns)
+        kernel = operands.microkernel(rows, columns)
         self.microkernels[kernel.name] = kernel
         depth, start = of(operands.inner_steps), None
         tile: Expression = TILE
         if self.sums is not None:
             depth, start, tile = DEPTH_STEPS, DEPTH_START, self.sums.target
-        elif self.whole_rows > tiling.rows:
+        elif self.end.rows_at_once > tiling.rows:
             tile = applied("advance", TILE, self._place_in_block)
         read = (*operands.left_read(start), *operands.panel_read(start))
-        return called(kernel, depth, *read, tile, self.tile_stride, *operands.indices_read(start))
-
-    def _microkernel(self, rows: int, columns: int) -> Microkernel:
-        dtype, tiling = self.contraction.dtype, self.tiling
-        windows = self.operands.windows
-        if windows is not None:
-            outer_axes, digits = len(windows.outer_depth), windows.tile_digits
-            return window_microkernel(dtype, rows, columns, tiling.lanes, outer_axes, digits)
-        make = microkernel if tiling.form == "outer" else inner_microkernel
-        return make(dtype, rows, columns, tiling.lanes, self.operands.indices())
+        return called(kernel, depth, *read, tile, self.tile_stride, *operands.tables_read(start))
 
 
 def _end_of_chunk(chunk: int, extent: int) -> Expression:

@@ -30,8 +30,7 @@ def may_copy_left(contraction: Contraction, tile: Tiling) -> bool:
         (left.row_stride == 1 and left.column_stride != 1)
         and has_narrow_vectors(contraction.dtype, tile.lanes)
         and (tile.form == "outer" and not tile.swapped)
-        and not (contraction.is_computed or contraction.whole_rows)
-        and not (left.is_windowed or left.indices is not None)
+        and (left.is_strided and not contraction.right.is_computed)
         and tile.rows * item < MACHINE.line_bytes
         and tile.columns < contraction.columns
     )

@@ -59,9 +59,8 @@ def choose_tiling(contraction: Contraction, vector_bits: int, threads: int = 1) 
         known = sorted(MACHINE.vector_registers)
         raise ValueError(f"vector registers of {vector_bits} bits: expected one of {known}")
     lanes = lanes_of(vector_bits, ITEM_BYTES[contraction.dtype])
-    # A computed operand would be computed for each part.
     has_rest = contraction.columns > lanes and contraction.columns % lanes
-    if has_rest and not (contraction.is_computed or contraction.whole_rows):
+    if has_rest and contraction.may_be_cut_by_columns:
         # The same for any number of threads: it says in which order elements are summed.
         parts = cut_columns(contraction, lanes)
         apart = sum(_tiling_of_one_part(part, vector_bits, 1).cycles for part in parts)
@@ -147,9 +146,9 @@ def _cut_by_rows(
     return replace(tiling, rows_per_task=rows, by_rows=True, cycles=whole_cycles, reason=reason)
 
 
-def has_whole_rows(contraction: Contraction, vector_bits: int) -> bool:
-    """Whether a tile of registers can have all columns of the product."""
-    return bool(_estimated(replace(contraction, whole_rows=True), vector_bits))
+def fits_registers(contraction: Contraction, vector_bits: int) -> bool:
+    """Whether there is a tile of registers for the product."""
+    return bool(_estimated(contraction, vector_bits))
 
 
 def ranked_tilings(contraction: Contraction, vector_bits: int) -> list[Tiling]:
@@ -236,7 +235,7 @@ def _estimated(contraction: Contraction, vector_bits: int) -> list[_Estimated]:
         (estimated_cycles(oriented, tiling), tiling, oriented)
         for swapped, oriented in orientations(contraction)
         for tiling in _candidates(oriented, swapped, lanes, MACHINE.vector_registers[vector_bits])
-        if tiling.columns >= contraction.columns or not contraction.whole_rows
+        if tiling.columns >= contraction.least_tile_columns
     ]
 
 

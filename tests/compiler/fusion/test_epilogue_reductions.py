@@ -42,7 +42,7 @@ def everything_is_shared(monkeypatch: pytest.MonkeyPatch, tasks_of_a_tile: None)
 def _begun(made: Compilation) -> list[Node]:
     """The reductions that epilogues begin."""
     groups = [group for group in made.groups if isinstance(group, ContractionGroup)]
-    return [node for group in groups for node in group.reductions]
+    return [node for group in groups for node in group.parts.reductions]
 
 
 def _reductions(shape: tuple[int, ...], dtype: str) -> Program:
@@ -97,7 +97,10 @@ def test_so_do_products_whose_last_columns_are_apart(
     monkeypatch.setattr(tiling, "PARTS_LIMIT", math.inf)
     program = _reductions(shape, "f32")
     (group,) = (g for g in compilation(program).groups if isinstance(g, ContractionGroup))
-    assert group.reductions and Tilings(native().vector_bits).choose(group.shape).rest is not None
+    assert (
+        group.parts.reductions
+        and Tilings(native().vector_bits).choose(group.shape).rest is not None
+    )
     _check_bits(program, DEPTH + math.prod(shape))
 
 
@@ -110,7 +113,7 @@ def test_so_do_products_that_compute_an_operand(monkeypatch: pytest.MonkeyPatch)
     value = gc.tanh((x * 0.25 - gc.expand(x[:, 0], 1, depth)) @ w)
     program = gc.function([x, w], [gc.sum(value, 0), gc.max(value, 0)]).program
     (group,) = (g for g in compilation(program).groups if isinstance(g, ContractionGroup))
-    assert group.shape.is_computed and len(group.reductions) == 2
+    assert group.shape.is_computed and len(group.parts.reductions) == 2
     _check_bits(program, depth + value.type.size)
 
 
@@ -174,9 +177,9 @@ def test_norm_of_a_gradient_needs_no_gradient_in_memory() -> None:
     gradient = gc.matmul(gc.transpose(x), ct)
     function = gc.function([x, ct], gc.sqrt(gc.sum(gc.square(gradient))), {w: w - 0.1 * gradient})
     product, total = compilation(function.program).groups
-    assert isinstance(product, ContractionGroup) and len(product.reductions) == 1
+    assert isinstance(product, ContractionGroup) and len(product.parts.reductions) == 1
     assert not is_among(product.contraction, product.outputs)
-    assert product.reductions[0].shape == (8, 1, 48)
+    assert product.parts.reductions[0].shape == (8, 1, 48)
     assert {node.op.name for node in total.nodes} == {"sum", "sqrt"}
 
 
@@ -186,7 +189,7 @@ def test_loss_and_gradient_of_a_product_are_its_epilogue() -> None:
     error = gc.matmul(x, w) - t
     function = gc.function([x, t, w], [gc.mean(gc.square(error)), error * 2.0])
     product, total = compilation(function.program).groups
-    assert isinstance(product, ContractionGroup) and len(product.reductions) == 1
+    assert isinstance(product, ContractionGroup) and len(product.parts.reductions) == 1
     assert not is_among(product.contraction, product.outputs) and len(product.outputs) == 2
     assert total.outputs[0].shape == ()
 
@@ -218,7 +221,7 @@ def test_no_task_has_a_part_of_a_block() -> None:
             if not isinstance(group, ContractionGroup):
                 continue
             block = rows_of_block(rows)
-            assert block is not None and group.reductions
+            assert block is not None and group.parts.reductions
             for threads in THREADS:
                 chosen = Tilings(512).choose(group.shape, threads)
                 for part in (chosen, chosen.rest or chosen):

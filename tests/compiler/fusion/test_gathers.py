@@ -33,7 +33,7 @@ def _gathered(function: gc.Function) -> list[str]:
     """Of each kernel of a product what its rows are gathered from."""
     groups = compilation(function.program).groups
     products = [group for group in groups if isinstance(group, ContractionGroup)]
-    gathers = (node for group in products for node in group.before)
+    gathers = (node for group in products for node in group.parts.before)
     return [viewed(node.operands[0]).name for node in gathers if node.op is take]
 
 

@@ -44,7 +44,7 @@ def _ops(function: gc.Function) -> list[tuple[list[str], list[str]]]:
     """Of each kernel the ops of its prologue, and all others."""
     found = []
     for group in compilation(function.program).groups:
-        first = group.before if isinstance(group, ContractionGroup) else ()
+        first = group.parts.before if isinstance(group, ContractionGroup) else ()
         rest = [node.op.name for node in group.nodes if not is_among(node, first)]
         found.append(([node.op.name for node in first], rest))
     return found

@@ -37,7 +37,7 @@ def everything_is_taken(monkeypatch: pytest.MonkeyPatch, tasks_of_a_tile: None) 
 
 
 def _row_groups(made: Compilation) -> list[ContractionGroup]:
-    return [g for g in made.groups if isinstance(g, ContractionGroup) and g.row_nest is not None]
+    return [g for g in made.groups if isinstance(g, ContractionGroup) and g.shape.whole_rows]
 
 
 def _loss_and_gradient(rows: int, columns: int, dtype: str) -> Program:

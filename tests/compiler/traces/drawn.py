@@ -30,7 +30,6 @@ from graphc.compiler.pipeline import compile_program
 from graphc.compiler.plan import arena, schedule, sharing
 from graphc.ir.graph import Program
 from graphc.ir.reference import run_program
-from graphc.kernels.groups import emit_contraction
 from graphc.kernels.loops import accumulators, thread_blocks
 from graphc.kernels.loops.rewrites import (
     block_sums,
@@ -43,7 +42,7 @@ from graphc.kernels.loops.rewrites import (
 )
 from graphc.kernels.machine import MACHINE
 from graphc.kernels.nests import loopnest, row_blocks
-from graphc.kernels.products.epilogues import row_epilogue
+from graphc.kernels.products.epilogues import element_epilogue, row_epilogue
 from graphc.kernels.products.tiles import tile_sums
 from graphc.kernels.products.tilings import left_copies, tiling
 from tests.compiler.traces.traced import Traced
@@ -75,7 +74,7 @@ def draw_constants(monkeypatch: pytest.MonkeyPatch, rng: random.Random) -> None:
     for module in (stages, accumulators):
         monkeypatch.setattr(module, "STRIP", strip)
     draw(stages, "VECTOR_MATH_COST", 1, 12)
-    for module in (stages, emit_contraction, epilogue_reductions):
+    for module in (stages, element_epilogue, epilogue_reductions):
         draw_machine(module, second_cache_bytes=0)
     draw_machine(row_strips, line_bytes=rng.choice((2, 4)))
     for name in ("FEWEST_ROWS", "SHORTEST_ROW", "NARROWEST", "STRIP"):

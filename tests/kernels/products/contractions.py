@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from graphc.kernels.loops.language.statements import Block, Return, Statement, a
 from graphc.kernels.native.jit.kernel_compiler import KernelCompiler
 from graphc.kernels.native.llvm import CompiledKernel
 from graphc.kernels.products.contraction import Contraction, MatrixAccess, Tiling
+from graphc.kernels.products.epilogues.tile_end import TileByTile
 from graphc.kernels.products.tiles.tile_source import contraction_source
 from graphc.kernels.products.tilings.tiling import choose_tiling
 
@@ -23,7 +24,7 @@ GUARD = 64  # elements around every array that must stay as they were
 SENTINEL = 12345.0
 
 
-def add_bias(columns: int, rows: int, batch: tuple[int, ...]) -> Callable[..., Block]:
+def add_bias(columns: int, rows: int, batch: tuple[int, ...]) -> TileByTile:
     """Epilogue y[b, i, j] = acc + bias[j] for contiguous y."""
 
     def epilogue(*, batch_indices: tuple[Name, ...], row: Name, column: Name, value: Name) -> Block:
@@ -36,7 +37,7 @@ def add_bias(columns: int, rows: int, batch: tuple[int, ...]) -> Callable[..., B
         sum_ = Infix("+", value, Element(Name("bias"), column))
         return Block.of(assigned(shifted, sum_), assigned(Element(Name("y"), index), shifted))
 
-    return epilogue
+    return TileByTile(epilogue)
 
 
 def kernel_text(dtypes: Mapping[str, str], statements: Sequence[Statement]) -> str:

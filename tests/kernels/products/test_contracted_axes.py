@@ -7,9 +7,10 @@ import pytest
 import graphc as gc
 from graphc.ir.ops import contract
 from graphc.ir.types import f32
-from graphc.kernels.groups.contraction_candidate import ContractionNodes, contraction_candidate
+from graphc.kernels.groups.contraction_candidate import contraction_candidate
 from graphc.kernels.groups.group import ContractionCandidate
 from graphc.kernels.nests.node_kinds import contracted_axes, matrix_axes
+from graphc.kernels.products.product_nodes import ProductNodes
 
 
 @pytest.mark.parametrize(("transpose_x", "transpose_y"), tuple(product((False, True), repeat=2)))
@@ -25,7 +26,7 @@ def test_free_and_depth_axes_are_the_last_two(transpose_x: bool, transpose_y: bo
     assert matrix_axes(made, 0) == (left.free, left.depth)
     assert matrix_axes(made, 1) == (right.depth, right.free)
 
-    group = contraction_candidate(ContractionNodes(made, (), (made,)))
+    group = contraction_candidate(ProductNodes(made, (), (made,)))
     assert isinstance(group, ContractionCandidate)
     shape = group.shape
     assert (shape.batch, shape.rows, shape.columns, shape.depth) == ((5,), 3, 4, 7)

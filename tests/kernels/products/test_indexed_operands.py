@@ -28,6 +28,7 @@ from graphc.kernels.products.contraction import (
     cut_columns,
     reads_by_index,
 )
+from graphc.kernels.products.epilogues.tile_end import TileByTile
 from graphc.kernels.products.tiles.tile_source import contraction_source
 from graphc.kernels.products.tilings.tiling import choose_tiling, ranked_tilings
 from tests.kernels.products.contractions import kernel_text
@@ -81,7 +82,7 @@ def _kernel(
     def epilogue(*, batch_indices: tuple[Name, ...], row: Name, column: Name, value: Name) -> Block:
         return Block.of(assigned(Element(Name("y"), row * contraction.columns + column), value))
 
-    source = contraction_source(contraction, tiling, epilogue)
+    source = contraction_source(contraction, tiling, TileByTile(epilogue))
     kernel = compiler.compile_kernel(
         kernel_text(BUFFERS, source.statements),
         "contraction",

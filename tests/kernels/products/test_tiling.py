@@ -12,7 +12,7 @@ import pytest
 from graphc.kernels.nests.row_blocks import rows_of_block
 from graphc.kernels.products.contraction import Contraction, Tiling, column_parts, oriented
 from graphc.kernels.products.tiles.tile_sums import tile_sums
-from graphc.kernels.products.tilings.tiling import choose_tiling, has_whole_rows, rows_of_share
+from graphc.kernels.products.tilings.tiling import choose_tiling, fits_registers, rows_of_share
 from tests.kernels.products.contractions import plain
 
 SHAPES = 45
@@ -37,8 +37,9 @@ def _contractions(seed: int) -> Iterator[tuple[Contraction, int]]:
             made = replace(made, right=replace(made.right, computed_cycles=1.0))
         if "block" in kind:
             made = replace(made, block=rows_of_block(rows))
-        if kind == "whole" and rows > 1 and has_whole_rows(made, bits):
-            made = replace(made, whole_rows=True)
+        whole = replace(made, whole_rows=True)
+        if kind == "whole" and rows > 1 and fits_registers(whole, bits):
+            made = whole
         yield made, bits
 
 
