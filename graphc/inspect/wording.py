@@ -36,15 +36,15 @@ def refusal_text(refusal: Refusal) -> str:
 
 
 def windows_text(read: WindowsRead) -> str:
-    """How a product reads windows, and both estimates: `windows read where they stand, 4,620 cycles
-    by estimate; with a copy of 36,864 bytes 9,120`."""
+    """How a product reads windows, and both estimates: `in place 4,620 cycles by estimate; with a
+    copy of 36,864 bytes 9,120`."""
     if read.in_place_cycles is None or read.copied_cycles is None:
         assert read.refusal is not None
         return f"windows copied, {read.copied_bytes:,} bytes: {refusal_text(read.refusal)}"
     in_place, copied = f"{read.in_place_cycles:,.0f}", f"{read.copied_cycles:,.0f}"
     if read.refusal is None:
         return (
-            f"windows read where they stand, {in_place} cycles by estimate; with a copy of "
+            f"in place {in_place} cycles by estimate; with a copy of "
             f"{read.copied_bytes:,} bytes {copied}"
         )
     return (
