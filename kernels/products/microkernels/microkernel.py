@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal
 
 from graphc.kernels.loops.language.source import Microkernel
@@ -55,6 +56,7 @@ def smallest_lanes(dtype: str, lanes: int) -> int:
     return min(lanes, SMALLEST_VECTOR_BYTES // ITEM_BYTES[dtype])
 
 
+@cache
 def vector_segments(dtype: str, columns: int, lanes: int) -> tuple[VectorSegment, ...]:
     """Cut `columns` into full vectors and at most one last, narrower and masked vector."""
     full, rest = divmod(columns, lanes)

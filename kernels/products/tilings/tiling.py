@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import lru_cache
 from itertools import pairwise
 from math import ceil, lcm, prod
 
@@ -228,6 +229,8 @@ def _is_tall(contraction: Contraction) -> bool:
 _Estimated = tuple[float, Tiling, Contraction]
 
 
+# One product is asked for in several ways, one right after the other.
+@lru_cache(maxsize=8)
 def _estimated(contraction: Contraction, vector_bits: int) -> list[_Estimated]:
     """Every tiling that may be chosen."""
     lanes = lanes_of(vector_bits, ITEM_BYTES[contraction.dtype])
