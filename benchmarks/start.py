@@ -46,7 +46,7 @@ for width in units[1:-1]:
 loss = gc.losses.softmax_cross_entropy(gc.nn.dense(hidden, units[-1]), t)
 step = gc.function([x, t], loss, gc.optim.SGD(learning_rate=0.1).updates(loss))
 step(np.zeros((batch, units[0]), np.float32), np.zeros(batch, np.int32))
-print(time.monotonic(), "numba" in sys.modules or "graphc.compiler.pipeline" in sys.modules)
+print(time.monotonic(), "graphc.compiler.pipeline" in sys.modules)
 """
 
 

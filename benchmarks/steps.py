@@ -205,7 +205,7 @@ def main(
     json_file: Path | None,
 ) -> None:
     """Measure training steps."""
-    peak = peak_gflops(native().compiler, "f32")
+    peak = peak_gflops(native().compilers.own, "f32")
     with started(against, peers_python, threads) as peers:
         rows = [
             row

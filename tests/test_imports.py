@@ -25,6 +25,8 @@ IMPORTERS = {
     Path("kernels/native/jit/threefry.py"): {"numba", "llvmlite"},
     Path("kernels/native/jit/primitives.py"): {"numba", "llvmlite"},
     Path("kernels/native/jit/target.py"): {"numba", "llvmlite"},
+    # Does what LLVM does for a kernel that numba has translated in another process.
+    Path("kernels/native/finishing.py"): {"llvmlite"},
     # Loads what is on disk, without the time that importing numba takes.
     Path("kernels/native/llvm.py"): {"llvmlite"},
     # Reads the sections of object code.

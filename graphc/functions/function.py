@@ -319,7 +319,8 @@ class Function:
         """The program ready to be loaded, without machine code."""
         bindings = dict(zip(self.dimensions, extents, strict=True))
         options = Options(bindings, self.fuse, native().vector_bits, self.threads, row_inputs)
-        return compiled_or_stored(self.program, options, native().plans)
+        plans, before_passes = native().plans, native().compilers.expect_kernels
+        return compiled_or_stored(self.program, options, plans, before_passes)
 
     def _given_extents(self, bindings: Mapping[str, int] | None) -> tuple[int, ...]:
         """Raises DataError when a named dimension is missing."""

@@ -327,7 +327,7 @@ def _code_heading(source: KernelSource, stage: Stage) -> list[str]:
 
 def _commented_code(source: KernelSource, stage: Stage) -> str:
     """The code with the lines of source that it came from."""
-    code = native().machine_code(source, lines=True)
+    code = native().compilers.machine_code(source, lines=True)
     heading = f"{_COMMENT[stage]} numbers in comments are lines of --stage source"
     callees = [microkernel.name for microkernel in source.microkernels]
     if stage is Stage.LLVM:

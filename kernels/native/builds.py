@@ -70,6 +70,7 @@ CODE_GENERATORS = (
     *(
         KERNELS / "native" / f"{name}.py"
         for name in (
+            "finishing",
             "interleave",
             "llvm",
             "loop_hints",

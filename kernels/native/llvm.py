@@ -137,14 +137,24 @@ def _target_machine(target: Target) -> Any:
     )
 
 
-def build(
+@dataclass(frozen=True)
+class ObjectCode:
+    """A relocatable object file, and the optimised LLVM IR that it was made from; that is empty
+    where nobody has kept it."""
+
+    code: bytes = field(repr=False)
+    bitcode: bytes = field(default=b"", repr=False)
+
+
+def emitted(
     module: Any,
     target: Target,
     unroll: bool = True,
     link_late: Callable[[Any], Any] | None = None,
-) -> NativeModule:
-    """Optimise and load an LLVM module. `unroll` lets short loops be unrolled whole, before loops
-    around them are vectorised.
+    vectorize: bool = True,
+) -> ObjectCode:
+    """Machine code of an LLVM module, which is optimised. `unroll` lets short loops be unrolled
+    whole, before loops around them are vectorised.
 
     link_late: makes of the optimised module the one with what it calls, which is optimised again.
     """
@@ -152,12 +162,12 @@ def build(
     module.triple = llvm.get_process_triple()
     module.data_layout = str(machine.target_data)
     module.verify()
-    _optimize(module, machine, vectorize=True, unroll=unroll)
+    _optimize(module, machine, vectorize, unroll)
     if link_late is not None:
         module = link_late(module)
         module.verify()
         _optimize(module, machine, vectorize=False, unroll=False)
-    return load_object(machine.emit_object(module), target, module.as_bitcode())
+    return ObjectCode(machine.emit_object(module), module.as_bitcode())
 
 
 def _optimize(module: Any, machine: Any, vectorize: bool, unroll: bool) -> None:
@@ -169,16 +179,21 @@ def _optimize(module: Any, machine: Any, vectorize: bool, unroll: bool) -> None:
     builder.getModulePassManager().run(module, builder)
 
 
-def load_object(object_code: bytes, target: Target, bitcode: bytes = b"") -> NativeModule:
+def load_object(made: ObjectCode, target: Target) -> NativeModule:
     """Links object code into this process. The engine holds no IR, which takes far more memory."""
     machine = _target_machine(target)
     engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)
-    engine.add_object_file(llvm.ObjectFileRef.from_data(object_code))
+    engine.add_object_file(llvm.ObjectFileRef.from_data(made.code))
     engine.finalize_object()
-    return NativeModule(bitcode, object_code, target, engine)
+    return NativeModule(made.bitcode, made.code, target, engine)
 
 
-def compile_ir(llvm_ir: str, target: Target | None = None) -> NativeModule:
+def compile_ir(
+    llvm_ir: str, target: Target | None = None, *, vectorize: bool = True
+) -> NativeModule:
     """Compile textual LLVM IR at the highest level of optimisation, for `default_target` unless
-    another is given."""
-    return build(llvm.parse_assembly(llvm_ir), target or default_target())
+    another is given. vectorize: whether loops are vectorised and unrolled, which takes half of the
+    time, and nothing is gained by in those that walk a table."""
+    made_for = target or default_target()
+    module = llvm.parse_assembly(llvm_ir)
+    return load_object(emitted(module, made_for, vectorize, vectorize=vectorize), made_for)

@@ -5,22 +5,21 @@ from __future__ import annotations
 import functools
 import weakref
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from graphc.compiler.load.compiled import CompiledProgram
 from graphc.compiler.load.executable import Buffer, BufferRole, Loop, Output
 from graphc.compiler.load.kernel_code import KernelCode, WantedKernel
+from graphc.compiler.load.kernel_compilers import KernelCompilers
 from graphc.compiler.load.plan_cache import plan_cache
-from graphc.compiler.load.two_stages import in_two_stages
 from graphc.display.announcement import Announcer, Work
 from graphc.ir.lazy import Lazy
 from graphc.ir.nodes.op import Array
 from graphc.kernels.host.cache_entry import Entry, source_digest
 from graphc.kernels.host.forks import RenewedLock
 from graphc.kernels.host.imports import whole_imports
-from graphc.kernels.host.thread_count import available_processors
 from graphc.kernels.native.cache import KERNEL, DiskCache, open_cache
 from graphc.kernels.run.executor import Executor, load_executor
 from graphc.kernels.run.executor_code.executor_ir import EXECUTOR_IR
@@ -41,7 +40,6 @@ if TYPE_CHECKING:
     from graphc.compiler.pipeline import Compilation
     from graphc.compiler.plan.planning import Plan
     from graphc.kernels.loops.language.source import KernelSource
-    from graphc.kernels.native.jit.kernel_compiler import KernelCompiler
     from graphc.kernels.native.llvm import CompiledKernel, NativeModule, Target
 
 # One of the functions that the executor's machine code defines.
@@ -59,27 +57,16 @@ class Native:
         self.target = target
         self.vector_bits = target.vector_bits
         self.cache = cache
+        self.compilers = KernelCompilers(target)
         # The kernels in use, by the digest of their source.
         self._kernels: weakref.WeakValueDictionary[str, KernelCode] = weakref.WeakValueDictionary()
         # Held while kernels are compiled, and while what all programs share is made.
         self._compiling = RenewedLock()
         self._making = RenewedLock()
-        self._compiler: KernelCompiler | None = None
         self._executor: Executor | None = None
         self._row_kernels: RowKernels | None = None
         self._pools: ThreadPools | None = None
         self.announcer = Announcer()
-
-    @property
-    def compiler(self) -> KernelCompiler:
-        """Made for the first kernel that is not on disk: importing numba takes half a second."""
-        # Not by the lock of the executor, which another thread makes meanwhile.
-        with whole_imports():
-            if self._compiler is None:
-                from graphc.kernels.native.jit.kernel_compiler import KernelCompiler
-
-                self._compiler = KernelCompiler(self.vector_bits)
-            return self._compiler
 
     @Lazy
     def plans(self) -> DiskCache | None:
@@ -114,7 +101,7 @@ class Native:
         from graphc.kernels.native.llvm import compile_ir
 
         def compiled() -> tuple[NativeModule, str]:
-            return compile_ir(EXECUTOR_IR, self.target), EXECUTOR_SYMBOL
+            return compile_ir(EXECUTOR_IR, self.target, vectorize=False), EXECUTOR_SYMBOL
 
         module, _ = self._module("executor", EXECUTOR_DIGEST, compiled)
         return load_executor(module)
@@ -137,9 +124,8 @@ class Native:
     def kernels(self, wanted: Sequence[WantedKernel], work: Work | None = None) -> list[KernelCode]:
         """The kernels of some digests, in order; those in use or on disk are not compiled.
 
-        While LLVM makes machine code of one, numba translates the next, where there are processors
-        for both. `work` is told how many there are, and of each that is compiled. Raises the error
-        of the first kernel, in order, that has one.
+        `work` is told how many these are, and of each when it is compiled. Raises the error of the
+        first kernel, in order, that has one.
         """
         with self._compiling.lock:
             found: dict[str, KernelCode] = {}
@@ -151,7 +137,7 @@ class Native:
                         missing[each.digest] = each
                     else:
                         found[each.digest] = code
-            compiled = self._compiled(list(missing.values()), work or Work("kernels"))
+            compiled = self._compiled([*missing.values()], work or Work("kernels"))
             found.update(zip(missing, compiled, strict=True))
             self._kernels.update(found)
             return [found[each.digest] for each in wanted]
@@ -163,35 +149,21 @@ class Native:
     def _compiled(self, missing: Sequence[WantedKernel], work: Work) -> list[KernelCode]:
         work.begin(len(missing))
 
-        def finished(each: WantedKernel, kernel: CompiledKernel) -> KernelCode:
-            code = self._finished(each, kernel)
+        def finished(each: WantedKernel, module: NativeModule) -> KernelCode:
+            code = self._finished(each, module)
             work.advance()
             return code
 
-        if len(missing) < 2 or available_processors() < 2:
-            return [finished(each, self.machine_code(each.source())) for each in missing]
+        return self.compilers.compiled(missing, finished, lambda: self.executor)
 
-        def translated(each: WantedKernel) -> Callable[[], KernelCode]:
-            kernel = self.compiler.translate(**_translation(each.source()))
-            return lambda: finished(each, self.compiler.finish(kernel))
-
-        # The executor is LLVM's work too, and there is none of it while numba is imported.
-        return in_two_stages(
-            [functools.partial(translated, each) for each in missing], lambda: self.executor
-        )
-
-    def _finished(self, wanted: WantedKernel, kernel: CompiledKernel) -> KernelCode:
+    def _finished(self, wanted: WantedKernel, module: NativeModule) -> KernelCode:
         """A new kernel, which is stored."""
-        self._store(wanted.name, wanted.digest, kernel.native, kernel.name)
-        return self._code(wanted.name, kernel.native, kernel.name)
+        self._store(wanted.name, wanted.digest, module, wanted.name)
+        return self._code(wanted.name, module, wanted.name)
 
     def _code(self, name: str, module: NativeModule, symbol: str) -> KernelCode:
         _tell_perf(name, symbol, module)
         return KernelCode(module.address(symbol), module)
-
-    def machine_code(self, source: KernelSource, *, lines: bool = False) -> CompiledKernel:
-        """A kernel compiled anew; `lines` as in `KernelCompiler.translate`."""
-        return self.compiler.compile_kernel(**_translation(source), lines=lines)
 
     def _module(
         self, name: str, digest: str, compiled: Callable[[], tuple[NativeModule, str]]
@@ -205,13 +177,13 @@ class Native:
         return module, symbol
 
     def _stored(self, digest: str) -> tuple[NativeModule, str] | None:
-        from graphc.kernels.native.llvm import load_object
+        from graphc.kernels.native.llvm import ObjectCode, load_object
 
         entry = None if self.cache is None else self.cache.load(digest)
         if entry is None:
             return None
         parts = entry.parts
-        module = load_object(parts["object_code"], self.target, parts["bitcode"])
+        module = load_object(ObjectCode(parts["object_code"], parts["bitcode"]), self.target)
         return module, parts["symbol"].decode()
 
     def _store(self, name: str, digest: str, module: NativeModule, symbol: str) -> None:
@@ -231,18 +203,6 @@ def _tell_perf(name: str, symbol: str, module: NativeModule) -> None:
 
     if perf_map.is_wanted():
         perf_map.append_to_map(name, symbol, module)
-
-
-def _translation(source: KernelSource) -> dict[str, Any]:
-    """The arguments of `KernelCompiler.translate`."""
-    return {
-        "source": source.text,
-        "name": source.name,
-        "filename": f"<graphc {source.name}>",
-        "microkernels": source.microkernels,
-        "unroll": source.unroll,
-        "long_rows": source.long_rows,
-    }
 
 
 def native() -> Native:

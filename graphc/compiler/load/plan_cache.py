@@ -8,7 +8,7 @@ part of it: an error that names the user's line runs the passes first, on the pr
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -60,12 +60,16 @@ def compiler_files() -> Iterator[Path]:
 
 
 def compiled_or_stored(
-    program: Program, options: Options, plans: DiskCache | None
+    program: Program,
+    options: Options,
+    plans: DiskCache | None,
+    before_passes: Callable[[], object] = lambda: None,
 ) -> CompiledProgram:
-    """The program from disk, or else compiled and stored."""
+    """The program from disk, or else compiled and stored; before_passes is called in between."""
     from_disk = None if plans is None else stored(program, options, plans)
     if from_disk is not None:
         return from_disk
+    before_passes()
     with whole_imports():
         from graphc.compiler.load.assemble import executable_of
         from graphc.compiler.pipeline import compile_program

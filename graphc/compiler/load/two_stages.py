@@ -24,7 +24,7 @@ def in_two_stages(
     thread, those too one by one. beside: runs there before them; its error is ignored.
     Raises the error of the first of `work` that has one, after all that was begun has ended.
     """
-    with _quick_switches(), ThreadPoolExecutor(1, "graphc-compile") as other:
+    with quick_switches(), ThreadPoolExecutor(1, "graphc-compile") as other:
         other.submit(beside)
         begun: list[Future[T]] = []
         try:
@@ -39,7 +39,7 @@ def in_two_stages(
 
 
 @contextmanager
-def _quick_switches() -> Iterator[None]:
+def quick_switches() -> Iterator[None]:
     """Threads of Python take turns often; as before at the end."""
     before = sys.getswitchinterval()
     sys.setswitchinterval(min(before, SWITCH_SECONDS))

@@ -15,6 +15,7 @@ from numba.extending import intrinsic
 from graphc.ir.types import DTYPES
 from graphc.kernels.loops.language.scalar import dtype_name
 from graphc.kernels.mathematics import vecmath
+from graphc.kernels.native.finishing import VECTOR_MATH_PREFIX
 from graphc.kernels.native.jit.buffers import BUFFER_PRIMITIVES
 from graphc.kernels.native.jit.conversions import (
     BITS,
@@ -29,7 +30,6 @@ from graphc.kernels.native.jit.integers import INTEGER_FUNCTIONS, typed_integer_
 from graphc.kernels.native.jit.threefry import type_unit_interval, typed_threefry
 from graphc.kernels.native.loop_hints import UNROLLED_MARKER
 
-VECTOR_MATH_PREFIX = "graphc."
 # An accumulation may be regrouped; of extremes the sign of zero is open besides.
 REDUCTION_FLAGS = ("reassoc",)
 EXTREME_FLAGS = ("reassoc", "nsz")

@@ -26,7 +26,7 @@ ONE, TWO = (applied("f64", value) for value in (1, 2))
 
 @pytest.fixture(autouse=True)
 def _two_processors(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("graphc.compiler.load.native.available_processors", lambda: 2)
+    monkeypatch.setattr("graphc.compiler.load.kernel_compilers.available_processors", lambda: 2)
 
 
 def _wanted(name: str, count: int = 8, value: Expression = EXPONENTIAL) -> WantedKernel:

@@ -4,8 +4,8 @@ import re
 
 import pytest
 
+from graphc.kernels.native import finishing
 from graphc.kernels.native.interleave import interleave_long_loops
-from graphc.kernels.native.jit import kernel_compiler
 from graphc.kernels.native.jit.kernel_compiler import KernelCompiler
 
 PREFIX = "graphc."
@@ -76,5 +76,5 @@ def _divisions(compiler: KernelCompiler) -> int:
 def test_a_long_loop_works_on_two_vectors_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     compiler = KernelCompiler()
     assert _divisions(compiler) == 4
-    monkeypatch.setattr(kernel_compiler, "interleave_long_loops", lambda llvm_ir, *_: llvm_ir)
+    monkeypatch.setattr(finishing, "interleave_long_loops", lambda llvm_ir, *_: llvm_ir)
     assert _divisions(compiler) == 2
