@@ -39,8 +39,7 @@ FIRST = (
 
 
 # Rooms whose tests compile kernels for each case. Of a test with many cases each fourth is in
-# `make test`, and `make test-long` has the others; those in reference mode, which compile nothing,
-# are all in it.
+# `make test`, and `make test-long` has the others; those that compile nothing are all in it.
 COMPILING = ("cli", "compiler", "declare", "functions", "kernels", "profiling", "sklearn", "train")
 MANY_CASES = 6
 KEPT_OF = 4
@@ -53,7 +52,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: order.get(item.path.name, len(FIRST)))
     cases: dict[str, list[pytest.Item]] = {}
     for item in items:
-        compiles = item.path.relative_to(TESTS).parts[0] in COMPILING and not _is_in_numpy(item)
+        room = item.path.relative_to(TESTS).parts[0]
+        compiles = room in COMPILING and not _compiles_nothing(item)
         if item.path.name not in FIRST and compiles:
             cases.setdefault(item.nodeid.partition("[")[0], []).append(item)
     for each in cases.values():
@@ -63,10 +63,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                     item.add_marker("long")
 
 
-def _is_in_numpy(item: pytest.Item) -> bool:
-    """Whether the case says that functions are run in reference mode."""
+def _compiles_nothing(item: pytest.Item) -> bool:
+    """Whether functions are run in reference mode, or an error is expected, as the case says."""
     case = getattr(item, "callspec", None)
-    return case is not None and case.params.get("mode") == "reference"
+    if case is None:
+        return False
+    errors = (x for x in case.params.values() if isinstance(x, type) and issubclass(x, Exception))
+    return case.params.get("mode") == "reference" or any(errors)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
