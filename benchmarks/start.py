@@ -1,17 +1,15 @@
 """Time from the start of a process to its first step: with nothing on disk, and with all it needs.
 
-python -m benchmarks.start [--rounds N] [--json FILE]
+    python -m benchmarks.start [--workloads A,B,lenet,resnet8,lstm,gpt] [--threads 2] [--json FILE]
 
-A is 784-50-10 with batch 100, B 784-512-512-10 with batch 128; sigmoid layers, softmax
-cross-entropy, SGD. Each measurement is a process of its own, from before it is started until its
-first step has returned. Python's bytecode is on disk in both cases, as it is for an installed
-package; the cache of plans and kernels is empty (cold) or filled by the same script (warm).
+Workloads are those of `benchmarks.steps`. Each measurement is a process of its own, from before it
+is started until its first step has returned, but for the import of the workloads themselves.
+Python's bytecode is on disk in both cases, as it is for an installed package; the cache of plans
+and kernels is empty (cold) or filled by the same script (warm).
 """
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
 import statistics
 import subprocess
@@ -21,10 +19,11 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from benchmarks.workloads.workloads import LAYERED
+import click
 
-ROUNDS = 7
-NAMES = ("A", "B")
+from benchmarks.measure import print_table, write_json
+
+REPOSITORY = Path(__file__).parent.parent
 
 # A whole script, which imports what a user's would. monotonic() counts from the same moment in all
 # processes of a machine.
@@ -36,17 +35,15 @@ import numpy as np
 
 import graphc as gc
 
-*units, batch = map(int, sys.argv[1:])
-graph = gc.Graph(seed=1)
-x = graph.input("x", (batch, units[0]))
-t = graph.input("t", (batch,), "i32")
-hidden = x
-for width in units[1:-1]:
-    hidden = gc.nn.dense(hidden, width, gc.sigmoid)
-loss = gc.losses.softmax_cross_entropy(gc.nn.dense(hidden, units[-1]), t)
-step = gc.function([x, t], loss, gc.optim.SGD(learning_rate=0.1).updates(loss))
-step(np.zeros((batch, units[0]), np.float32), np.zeros(batch, np.int32))
-print(time.monotonic(), "graphc.compiler.pipeline" in sys.modules)
+imported = time.monotonic()
+from benchmarks.workloads.workloads import workload
+
+not_counted = time.monotonic() - imported
+name, threads = sys.argv[1:]
+work = workload(name)
+step = gc.function(work.inputs, work.loss, work.updates, threads=int(threads))
+step(*work.arrays)
+print(time.monotonic() - not_counted, "graphc.compiler.pipeline" in sys.modules)
 """
 
 
@@ -61,63 +58,65 @@ class Start:
     slowest: float
     rounds: int
 
+    @property
+    def times(self) -> tuple[float, float, float]:
+        return self.seconds, self.fastest, self.slowest
 
-def seconds_to_first_step(name: str, folder: Path, cache: Path) -> float:
-    """Of one process. Raises RuntimeError if it imported numba or the passes although `cache` was
-    filled."""
-    units, batch = LAYERED[name]
+
+def seconds_to_first_step(name: str, threads: int, folder: Path, cache: Path) -> float:
+    """Of one process. Raises RuntimeError if it imported the passes although `cache` was filled."""
     is_warm = cache.exists()
     environment = {
         **os.environ,
         "GRAPHC_CACHE": "on",
         "GRAPHC_CACHE_DIR": str(cache),
+        "PYTHONPATH": str(REPOSITORY),
         "PYTHONPYCACHEPREFIX": str(folder / "bytecode"),
     }
     environment.pop("PYTHONDONTWRITEBYTECODE", None)
-    command = [sys.executable, "-c", SCRIPT, *map(str, (*units, batch))]
+    command = [sys.executable, "-c", SCRIPT, name, str(threads)]
     started = time.monotonic()
     done = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, text=True)
-    ended, imported = done.stdout.split()
-    if is_warm and imported == "True":
+    ended, compiled = done.stdout.split()
+    if is_warm and compiled == "True":
         raise RuntimeError(f"{name}: a compiler was imported although all was on disk")
     return float(ended) - started
 
 
-def measure(rounds: int) -> list[Start]:
+def measure(names: list[str], threads: int, rounds: int) -> list[Start]:
     """Cold and warm starts of each workload, in turns."""
     taken: dict[tuple[str, str], list[float]] = {
-        (name, cache): [] for name in NAMES for cache in ("cold", "warm")
+        (name, cache): [] for name in names for cache in ("cold", "warm")
     }
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         # Writes the bytecode.
-        seconds_to_first_step(NAMES[0], folder, folder / "first")
+        seconds_to_first_step(names[0], threads, folder, folder / "first")
         for number in range(rounds):
-            for name in NAMES:
+            for name in names:
                 kernels = folder / f"{name}-{number}"
                 for cache in ("cold", "warm"):
-                    taken[name, cache].append(seconds_to_first_step(name, folder, kernels))
+                    seconds = seconds_to_first_step(name, threads, folder, kernels)
+                    taken[name, cache].append(seconds)
     return [
         Start(name, cache, statistics.median(times), min(times), max(times), rounds)
         for (name, cache), times in taken.items()
     ]
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=ROUNDS)
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to this file")
-    arguments = parser.parse_args()
-    starts = measure(arguments.rounds)
-    print("process start to first step, seconds: median (fastest, slowest)")
-    for each in starts:
-        print(
-            f"{each.workload} {each.cache}  {each.seconds:.3f} "
-            f"({each.fastest:.3f}, {each.slowest:.3f})"
-        )
-    if arguments.json is not None:
-        text = json.dumps({"rows": [asdict(each) for each in starts]}, indent=2)
-        arguments.json.write_text(text + "\n")
+@click.command(help="Time processes from their start to their first step.")
+@click.option("--workloads", default="A,B,lenet,resnet8,lstm,gpt", show_default=True)
+@click.option("--threads", default=2, show_default=True)
+@click.option("--rounds", default=5, show_default=True, type=click.IntRange(min=1))
+@click.option("--json", "json_path", type=click.Path(path_type=Path), help="Write the rows here.")
+def main(workloads: str, threads: int, rounds: int, json_path: Path | None) -> None:
+    starts = measure(workloads.split(","), threads, rounds)
+    print_table(
+        f"Process start to first step, seconds, median of {rounds}",
+        ["workload", "cache", "seconds", "fastest", "slowest"],
+        [(each.workload, each.cache, *(f"{t:.2f}" for t in each.times)) for each in starts],
+    )
+    write_json(json_path, {"threads": threads, "rows": [asdict(each) for each in starts]})
 
 
 if __name__ == "__main__":
