@@ -21,8 +21,9 @@ __all__ = ["browser", "open_page"]
 TESTS = Path(__file__).parent
 GOLDEN = TESTS / "golden"
 
-# Tests run side by side; those of threads ask for them.
+# Tests run side by side: those of threads, and of the process that translates, ask for them.
 os.environ.setdefault("GRAPHC_THREADS", "1")
+os.environ.setdefault("GRAPHC_TRANSLATOR", "off")
 
 
 # The files that find most faults of the compiler, and find them soonest.

@@ -53,6 +53,10 @@ def random_values(program: Program, seed: int) -> tuple[dict[str, Array], dict[s
     return inputs, {node.name: draw(node) for node in program.states}
 
 
+class NothingFitsError(LookupError):
+    """No value of the pool is what an op takes: all may be without elements."""
+
+
 class _Writer:
     """Grows a pool of float values; `bounds` holds how large each can become."""
 
@@ -73,7 +77,10 @@ class _Writer:
         makers += [self._product, self._softmax, self._index, self._slide]
         makers += [partial(make, self) for make in random_arrays.MAKERS]
         for _ in range(steps):
-            node, bound = self.rng.choice(makers)()
+            try:
+                node, bound = self.rng.choice(makers)()
+            except NothingFitsError:
+                node, bound = self._unary()
             self._keep(node, bound)
         results = self.pool[-3:]
         outputs = [(f"y{number}", node) for number, node in enumerate(results)]
@@ -108,8 +115,10 @@ class _Writer:
         self.pool.append(node)
 
     def pick(self, accepts: Callable[[Node], bool] = lambda node: True) -> Node:
-        """One of the pool, rather a late one than an early one."""
+        """One of the pool, rather a late one than an early one. Raises NothingFitsError."""
         fitting = [node for node in self.pool if accepts(node)]
+        if not fitting:
+            raise NothingFitsError
         return self.rng.choice(fitting[-4:] if self.rng.random() < 0.6 else fitting)
 
     def offset(self, node: Node) -> Node:

@@ -30,6 +30,11 @@ def doubled(arguments, thread, threads):
 WRONG = SOURCE.replace("x[i] + x[i]", "x[i] + undefined")
 
 
+@pytest.fixture(autouse=True)
+def switched_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GRAPHC_TRANSLATOR", "on")
+
+
 def translation(source: str = SOURCE) -> dict[str, Any]:
     return {"source": source, "name": "doubled", "filename": "<test>", "microkernels": []}
 
@@ -181,7 +186,6 @@ def test_kernels_are_the_same_whoever_compiles_them(
     wanted: list[WantedKernel], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(kernel_compilers, "available_processors", lambda: 2)
-    monkeypatch.setenv("GRAPHC_TRANSLATOR", "on")
     with_another, gone, alone = (KernelCompilers(default_target()) for _ in range(3))
     for compilers in (with_another, gone):
         compilers.expect_kernels()

@@ -145,7 +145,7 @@ def test_fit_takes_batches_by_length() -> None:
     ("use", "problem"),
     [
         (lambda d: d.pad_sequences([1, 2]), "sequences of numbers expected, not 1"),
-        (lambda d: d.pad_sequences("abc"), "sequences of numbers expected, not 'a'"),
+        (lambda d: d.pad_sequences("abc"), "sequences of numbers expected, not 'abc'"),
         (lambda d: d.pad_sequences([["a"]], dtype=None), "sequences of numbers expected"),
         (lambda d: d.BucketedBatches([1, 2], [0, 1], 2, (4,)), "sequences of numbers expected"),
         (lambda d: d.BucketedBatches([[1]], [0], 2, (4,), seed=-1), "seed: at least 0"),
