@@ -14,6 +14,7 @@ from graphc.compiler.load.native import native
 from graphc.compiler.plan.planning import PlannedInstruction
 from graphc.kernels.groups.group import Group
 from graphc.kernels.native.jit import buffers
+from graphc.kernels.native.jit.kernel_compiler import KernelCompiler
 from graphc.kernels.native.llvm import CompiledKernel, compile_ir
 from graphc.kernels.native.machine_code import InnerLoop, inner_loops
 from graphc.kernels.products.microkernels.microkernel import microkernel
@@ -227,7 +228,7 @@ def test_without_alias_scopes_it_would_fail(monkeypatch: pytest.MonkeyPatch) -> 
     """What the scopes are for: LLVM keeps a scalar loop for buffers that overlap."""
     (kernel,) = _kernels(networks.elementwise_workload(64, 1024))
     monkeypatch.setattr(buffers, "mark_scope", lambda builder, access, buffer: None)
-    compiler = native().compiler
+    compiler = KernelCompiler()
     broken = compiler.compile_kernel(kernel.source, kernel.name, filename="<without scopes>")
     bits = native().vector_bits
     assert any("element by element" in p for p in _problems(broken.assembly, bits))
