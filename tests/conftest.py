@@ -39,9 +39,30 @@ FIRST = (
 )
 
 
-# Rooms whose tests compile kernels for each case. Of a test with many cases each fourth is in
+# Where the cases of tests take most of the time. Of a test with many cases each fourth is in
 # `make test`, and `make test-long` has the others; those that compile nothing are all in it.
-COMPILING = ("cli", "compiler", "declare", "functions", "kernels", "profiling", "sklearn", "train")
+LONGEST = (
+    "compiler/fusion/test_prologues.py",
+    "compiler/fusion/test_views_with_offsets.py",
+    "compiler/loops/test_guarded_loops.py",
+    "compiler/loops/test_long_sums.py",
+    "compiler/loops/test_stages.py",
+    "compiler/texts/test_machine_code.py",
+    "compiler/threads/test_threads.py",
+    "compiler/values/test_ops.py",
+    "compiler/values/test_zeros.py",
+    "declare/losses/test_infinities.py",
+    "declare/nn/test_values.py",
+    "declare/torch/test_torch_recurrent.py",
+    "kernels/mathematics/test_vecmath.py",
+    "kernels/products/test_left_copies.py",
+    "kernels/products/test_tile_source.py",
+    "kernels/run/test_pool_workers.py",
+    "sklearn/test_checks.py",
+    "train/data/test_weights.py",
+    "train/test_load_model.py",
+    "train/test_set_metrics.py",
+)
 MANY_CASES = 6
 KEPT_OF = 4
 
@@ -53,9 +74,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: order.get(item.path.name, len(FIRST)))
     cases: dict[str, list[pytest.Item]] = {}
     for item in items:
-        room = item.path.relative_to(TESTS).parts[0]
-        compiles = room in COMPILING and not _compiles_nothing(item)
-        if item.path.name not in FIRST and compiles:
+        file = item.path.relative_to(TESTS).as_posix()
+        if file in LONGEST and not _compiles_nothing(item):
             cases.setdefault(item.nodeid.partition("[")[0], []).append(item)
     for each in cases.values():
         if len(each) >= MANY_CASES:
