@@ -95,6 +95,59 @@ def test_a_variance_of_equal_gradients_is_0(dtype):
     assert (graph.variables["w"] < 0).all()
 
 
+# Each with all the averages that it may keep, and nothing but the gradient that moves them.
+AVERAGING = [
+    gc.optim.SGD(0.1, 0.9, 0.3),
+    gc.optim.RMSprop(0.1, momentum=0.9, centered=True),
+    gc.optim.Adam(0.1, amsgrad=True),
+    gc.optim.Adadelta(),
+    gc.optim.Adamax(),
+    gc.optim.NAdam(),
+    gc.optim.RAdam(),
+    gc.optim.Lion(),
+    gc.optim.Adafactor(),
+    gc.optim.Muon(),
+]
+
+
+@pytest.mark.parametrize("dtype", ["f32", "f64"])
+@pytest.mark.parametrize("optimizer", AVERAGING, ids=lambda each: type(each).__name__)
+def test_what_gets_no_gradient_any_more_fades_to_0(optimizer, dtype, mode):
+    """No average stays at a subnormal number, which processors are slow with."""
+    graph = gc.Graph()
+    w = graph.parameter("w", (2, 3), 0.0, dtype)
+    step = gc.function([], *_dead(w, optimizer), mode=mode)
+    variables = graph.variables
+    smallest = np.finfo(w.dtype.numpy).smallest_normal
+    averages = [name for name, value in variables.items() if np.size(value) > 1 and name != "w"]
+    assert averages
+    step()
+    for name in averages:
+        variables[name] = np.full(variables[name].shape, smallest)
+    step()
+    step()
+    for name in averages:
+        magnitudes = np.abs(variables[name])
+        assert ((magnitudes == 0) | (magnitudes >= smallest)).all(), name
+
+
+def _dead(w, optimizer):
+    loss = gc.sum(w * np.zeros(w.shape, w.dtype.numpy))
+    return loss, optimizer.updates(loss)
+
+
+def test_averages_are_exact_down_to_the_smallest_normal_number(mode):
+    graph = gc.Graph()
+    w = graph.parameter("w", (2,), 0.0, "f32")
+    loss = gc.sum(w * np.float32([1.0, 0.0]))
+    step = gc.function([], loss, gc.optim.SGD(1.0, momentum=0.5).updates(loss), mode=mode)
+    step()
+    smallest = np.finfo(np.float32).smallest_normal
+    graph.variables["sgd.velocity.w"] = np.float32([-2.0, 2 * smallest])
+    step()
+    np.testing.assert_array_equal(graph.variables["sgd.velocity.w"], [0.0, smallest])
+
+
 def test_bias_correction_in_f32():
     """1 - 0.999^t by subtraction would be wrong by 6e-5 at t = 1; PyTorch computes it in f64."""
     graph, loss = declare("f32")

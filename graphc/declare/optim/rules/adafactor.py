@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from graphc.declare.hyperparameters import check_number
-from graphc.declare.optim.base import NO_NUMBER, SIGNED, Optimizer, decayed
+from graphc.declare.optim.base import NO_NUMBER, SIGNED, Optimizer, decayed, unless_faded
 from graphc.declare.optim.slots import Slots
 from graphc.ir.functions import build
 from graphc.ir.graph import Node
@@ -70,7 +70,8 @@ class Adafactor(Optimizer):
 
         def averaged(name: str, value: Node) -> Node:
             average = slots.slot(name, parameter, shape=value.shape)
-            return slots.set(average, average + share * (value - average))
+            before = unless_faded(average)
+            return slots.set(average, before + share * (value - before))
 
         if parameter.rank < 2:
             return averaged("squares", squares)

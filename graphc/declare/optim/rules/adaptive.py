@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from graphc.declare.optim.base import Optimizer, moving_average, with_weight_decay
+from graphc.declare.optim.base import (
+    Optimizer,
+    moving_average,
+    unless_faded,
+    with_weight_decay,
+)
 from graphc.declare.optim.slots import Slots
 from graphc.ir.graph import Node
 from graphc.ir.ops.elementwise import elementwise as ops
@@ -86,5 +91,5 @@ class RMSprop(Optimizer):
         if self.momentum != 0:
             velocity = slots.slot("velocity", parameter)
             momentum = slots.scalar("momentum", self.momentum, parameter)
-            direction = slots.set(velocity, momentum * velocity + direction)
+            direction = slots.set(velocity, momentum * unless_faded(velocity) + direction)
         return parameter - rate * direction

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from graphc.declare.hyperparameters import as_count, check_number
-from graphc.declare.optim.base import NO_NUMBER, Optimizer, decayed
+from graphc.declare.optim.base import NO_NUMBER, Optimizer, decayed, unless_faded
 from graphc.declare.optim.clipping import greatest_magnitude
 from graphc.declare.optim.slots import Slots
 from graphc.errors import ShapeError
@@ -71,7 +71,7 @@ class Muon(Optimizer):
             raise ShapeError(problem)
         momentum = slots.scalar("momentum", self.momentum, parameter)
         mean = slots.slot("mean", parameter)
-        mean = slots.set(mean, momentum * mean + (1 - momentum) * gradient)
+        mean = slots.set(mean, momentum * unless_faded(mean) + (1 - momentum) * gradient)
         ahead = momentum * mean + (1 - momentum) * gradient if self.nesterov else mean
         step_size = rate * self._scale(*parameter.type.dims)
         start = decayed(parameter, rate, self.weight_decay, slots)

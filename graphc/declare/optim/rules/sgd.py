@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from graphc.declare.optim.base import Optimizer, with_weight_decay
+from graphc.declare.optim.base import Optimizer, unless_faded, with_weight_decay
 from graphc.declare.optim.slots import Slots
 from graphc.ir.graph import Node
 from graphc.ir.ops.elementwise import elementwise as ops
@@ -39,6 +39,6 @@ class SGD(Optimizer):
         if self.dampening != 0:
             is_first = ops.equal(slots.steps(parameter), 1)
             inflow = ops.where(is_first, gradient, (1 - self.dampening) * gradient)
-        velocity = slots.set(velocity, momentum * velocity + inflow)
+        velocity = slots.set(velocity, momentum * unless_faded(velocity) + inflow)
         direction = gradient + momentum * velocity if self.nesterov else velocity
         return parameter - rate * direction
