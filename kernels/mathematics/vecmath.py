@@ -125,6 +125,8 @@ def _exp(x: Any, k: FloatFormat) -> Any:
     shift = select(is_below_zero, k.lifted_power_shift, k.half_power_shift)
     first, rest, _, power = exp_parts(bounded, shift, k)
     factor = select(is_below_zero, k.lifted_power_factor, k.two)
+    # A product that underflows takes some processors a hundred cycles, and masked scores are -inf.
+    factor = select(x < k.exp_lowest, k.zero, factor)
     return fma(first + rest, power, power) * factor
 
 

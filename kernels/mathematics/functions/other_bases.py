@@ -29,6 +29,8 @@ def _exp2(x: Any, k: FloatFormat, c: BaseConstants) -> Any:
     r = bounded - (shifted - shift)
     power = float_from_bits(bits_from_float(shifted) << k.mantissa_bits)
     factor = select(is_below_zero, k.lifted_power_factor, k.two)
+    # As in exp: 0 without a product that underflows.
+    factor = select(x < c.exp2_lowest, k.zero, factor)
     return fma(polynomial(c.exp2, r) * r, power, power) * factor
 
 
