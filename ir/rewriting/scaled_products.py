@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from graphc.ir.dims import Dim
 from graphc.ir.functions.arrays.shaping import reshaped
-from graphc.ir.graph import Node, Program, are_same, rebuild, topological
+from graphc.ir.graph import Node, Program, are_same, rebuild
 from graphc.ir.ops import contract, leaf
 from graphc.ir.ops.elementwise import elementwise as ops
 from graphc.ir.ops.movement import movement
@@ -198,9 +198,19 @@ def _axis_of(beside: Node, rank: int) -> int | None:
 
 
 def _is_made_of_states(node: Node) -> bool:
-    """Whether states and constants alone decide `node`."""
-    leaves = (each for each in topological([node]) if not each.operands)
-    return all(each.op in (leaf.state, leaf.constant, leaf.extent) for each in leaves)
+    """Whether states and constants alone decide `node`.
+
+    Ends at the first leaf that is none: most values reach one at once, and all of a long program.
+    """
+    waiting, seen = [node], {node}
+    while waiting:
+        each = waiting.pop()
+        if not each.operands and each.op not in (leaf.state, leaf.constant, leaf.extent):
+            return False
+        new = [operand for operand in each.operands if operand not in seen]
+        seen.update(new)
+        waiting += new
+    return True
 
 
 def _product_below(node: Node) -> tuple[Node, tuple[Node, ...], int] | None:

@@ -123,38 +123,36 @@ def _numbered(
     nodes: tuple[Node, ...], members: list[Node], classes: _AxisClasses
 ) -> Domain | Refusal:
     """Loop axes in the order in which the nodes of highest rank have them."""
-    tokens = [(_value_token(member), member) for member in members]
-    tokens += [
-        (_operand_token(node, position), operand)
+    values = {_value_token(member): member for member in members}
+    reads = {
+        (node, position): _operand_token(node, position)
         for node in nodes
-        for position, operand in enumerate(_looped_operands(node))
-    ]
+        for position, _ in enumerate(_looped_operands(node))
+    }
+    for (node, position), token in reads.items():
+        values.setdefault(token, node.operands[position])
     numbers: dict[tuple[_Token, int], int] = {}
     extents: list[int] = []
-    for token, value in sorted(tokens, key=lambda item: -_loop_rank(item[1])):
-        roots = [classes.find((token, a)) for a, e in enumerate(value.type.dims) if e != 1]
-        if len(set(roots)) != len(roots):
-            return Refusal(NoLoops.TWO_AXES_IN_ONE, (value,))
+    loop_axes: dict[_Token, tuple[int | None, ...]] = {}
+    for token, value in sorted(values.items(), key=lambda item: -_loop_rank(item[1])):
+        axes: list[int | None] = []
         for axis, extent in enumerate(value.type.dims):
-            if extent != 1:
-                root = classes.find((token, axis))
-                if root not in numbers:
-                    numbers[root] = len(extents)
-                    extents.append(extent)
-
-    def loop_axes(token: _Token, value: Node) -> tuple[int | None, ...]:
-        return tuple(
-            None if extent == 1 else numbers[classes.find((token, axis))]
-            for axis, extent in enumerate(value.type.dims)
-        )
-
-    axes = {member: loop_axes(_value_token(member), member) for member in members}
-    operand_axes = {}
-    for node in nodes:
-        for position, operand in enumerate(_looped_operands(node)):
-            token = _operand_token(node, position)
-            operand_axes[node, position] = loop_axes(token, operand)
-    return Domain(tuple(extents), axes, operand_axes)
+            if extent == 1:
+                axes.append(None)
+                continue
+            root = classes.find((token, axis))
+            if root not in numbers:
+                numbers[root] = len(extents)
+                extents.append(extent)
+            if numbers[root] in axes:
+                return Refusal(NoLoops.TWO_AXES_IN_ONE, (value,))
+            axes.append(numbers[root])
+        loop_axes[token] = tuple(axes)
+    return Domain(
+        tuple(extents),
+        {member: loop_axes[_value_token(member)] for member in members},
+        {read: loop_axes[token] for read, token in reads.items()},
+    )
 
 
 def _loop_rank(value: Node) -> int:

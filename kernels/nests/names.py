@@ -14,6 +14,8 @@ class Names:
 
     def __init__(self, reserved: frozenset[str] | set[str] = frozenset()) -> None:
         self._taken = set(reserved)
+        # Of names that were wanted more than once, the last number.
+        self._last: dict[str, int] = {}
 
     @property
     def taken(self) -> frozenset[str]:
@@ -24,10 +26,11 @@ class Names:
         base = re.sub(r"\W+", "_", wanted).strip("_") or "value"
         if base[0].isdigit() or keyword.iskeyword(base):
             base = f"_{base}"
-        name, number = base, 1
+        name, number = base, self._last.get(base, 1)
         while name in self._taken:
             number += 1
             name = f"{base}_{number}"
+        self._last[base] = number
         self._taken.add(name)
         return name
 

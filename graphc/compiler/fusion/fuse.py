@@ -16,6 +16,7 @@ from graphc.compiler.fusion.decision import Decision, Gain, NotFused
 from graphc.compiler.fusion.grouping import (
     Uses,
     computed_nodes,
+    group_storing,
     inside_order,
     make_group,
     smallest_parts,
@@ -74,7 +75,9 @@ class _Fusion:
     def __init__(self, program: Program) -> None:
         self.uses = uses_of(program)
         self.fusions: list[Decision] = []
-        self.refusals: dict[tuple[int, int], Decision] = {}
+        # By the pair: both as they were asked for, the bytes that one kernel would save, and why
+        # there is none. Decisions are made of those alone whose groups are left.
+        self.refusals: dict[tuple[int, int], tuple[int, int, int, Refusal]] = {}
         self.members: dict[int, frozenset[Node]] = {}
         self.number_of: dict[Node, int] = {}
         for number, nodes in enumerate(smallest_parts(program)):
@@ -93,8 +96,8 @@ class _Fusion:
     def final_decisions(self) -> tuple[Decision, ...]:
         """All fusions, and the last refusal between any two groups that are left."""
         left = [
-            decision
-            for (one, other), decision in self.refusals.items()
+            self._decision(*refused)
+            for (one, other), refused in self.refusals.items()
             if one in self.members and other in self.members
         ]
         return (*self.fusions, *sorted(left, key=lambda decision: -decision.bytes_saved))
@@ -180,8 +183,7 @@ class _Fusion:
         refusal = self._refusal(one, other)
         if refusal is not None:
             pair = (min(one, other), max(one, other))
-            if pair not in self.refusals:
-                self.refusals[pair] = self._decision(one, other, saved, refusal)
+            self.refusals.setdefault(pair, (one, other, saved, refusal))
             return None
         self.fusions.append(self._decision(one, other, saved, None))
         merged = self.next_number
@@ -254,16 +256,19 @@ class _Fusion:
         if between is not None:
             first = min(self.members[between], key=lambda node: node.number)
             return Refusal(NotFused.MUST_RUN_BETWEEN, (first,))
-        refusal = too_large(nodes, self.uses.outputs_of(nodes))
+        outputs = self.uses.outputs_of(nodes)
+        refusal = too_large(nodes, outputs)
         if refusal is not None:
             return refusal
-        group = make_group(nodes, self.uses)
+        group = group_storing(nodes, outputs)
         return group if isinstance(group, Refusal) else None
 
     def _reached_around(self, start: int, goal: int) -> int | None:
         """The last group before `goal` on a path from `start` that leads through a third group."""
         # Only groups on lower levels lead to the goal.
         highest = self.levels[goal]
+        if highest <= self.levels[start] + 1:
+            return None
         stack, seen = [start], {start}
         while stack:
             number = stack.pop()

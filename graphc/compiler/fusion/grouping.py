@@ -63,7 +63,7 @@ class Uses:
         return tuple(
             node
             for node in inside_order(inside)
-            if node in self.kept or any(reader not in inside for reader in self.readers[node])
+            if node in self.kept or not inside.issuperset(self.readers[node])
         )
 
 

@@ -28,9 +28,6 @@ class LiveRange:
     first: int
     last: int
 
-    def overlaps(self, other: LiveRange) -> bool:
-        return self.first <= other.last and other.first <= self.last
-
 
 @dataclass(frozen=True, eq=False)
 class Arena:
@@ -71,20 +68,20 @@ def plan_arena(ranges: Sequence[LiveRange], threads: int = 1) -> Arena:
     """
     nbytes = sum(_place_bytes(live.storage.nbytes) for live in ranges)
     reuses = threads == 1 or nbytes > NO_REUSE_BYTES
-    # By their beginnings.
-    placed: list[tuple[int, int, LiveRange]] = []
+    # By their beginnings: where each begins and ends in the arena, and when it does.
+    placed: list[tuple[int, int, int, int]] = []
     offsets: dict[Storage, int] = {}
     for live in sorted(ranges, key=lambda r: (-r.storage.nbytes, r.first)):
         size = _place_bytes(live.storage.nbytes)
-        offset = 0
-        for start, end, other in placed:
-            if not reuses or live.overlaps(other):
+        offset, born, dead = 0, live.first, live.last
+        for start, end, first, last in placed:
+            if not reuses or (born <= last and first <= dead):
                 if start - offset >= size:
                     break
                 offset = max(offset, end)
-        insort_right(placed, (offset, offset + size, live), key=itemgetter(0))
+        insort_right(placed, (offset, offset + size, born, dead), key=itemgetter(0))
         offsets[live.storage] = offset
-    return Arena(tuple(ranges), offsets, max((end for _, end, _ in placed), default=0))
+    return Arena(tuple(ranges), offsets, max((end for _, end, *_ in placed), default=0))
 
 
 def _place_bytes(nbytes: int) -> int:

@@ -154,10 +154,7 @@ class _Conflicts:
         for earlier, later in self._awaited_checks():
             self._before[later] |= 1 << earlier
             self._beyond_own_rows[later] |= 1 << earlier
-        for earlier, later, in_own_rows in self._meetings():
-            self._before[later] |= 1 << earlier
-            if not in_own_rows:
-                self._beyond_own_rows[later] |= 1 << earlier
+        self._add_meetings()
 
     def barriers(self, shared: Sequence[bool]) -> list[bool]:
         """For each kernel whether all threads must have finished those before it.
@@ -179,26 +176,46 @@ class _Conflicts:
             flags.append(meets)
         return flags
 
-    def _meetings(self) -> Iterator[tuple[int, int, bool]]:
-        """Two kernels in their order, for each memory that one writes and both touch, and whether
-        a thread that shares both touches it in its own rows alone."""
-        users: dict[Storage, list[int]] = {}
-        writers: dict[Storage, list[int]] = {}
+    def _add_meetings(self) -> None:
+        """Adds each two kernels that touch the same memory, to which one of them writes. They meet
+        though both are shared, unless a thread touches it in its own rows alone."""
+        users, writers = self._touching()
+        own = self._touching_own_rows()
+        # In memory that overlaps a storage's.
+        others_using, others_writing = dict.fromkeys(users, 0), dict.fromkeys(users, 0)
+        for one, other in _overlapping_pairs(users, self._arena):
+            for this, beside in ((one, other), (other, one)):
+                others_using[this] |= users[beside]
+                others_writing[this] |= writers[beside]
+        for storage, using in users.items():
+            for number in _numbers(using):
+                earlier = (1 << number) - 1
+                met, met_in_others = writers[storage], others_writing[storage]
+                if storage in self._sources[number].writes:
+                    met, met_in_others = met | using, met_in_others | others_using[storage]
+                self._before[number] |= (met | met_in_others) & earlier
+                met &= ~own.get(_rows_of(self._sources[number], storage), 0)
+                self._beyond_own_rows[number] |= (met | met_in_others) & earlier
+
+    def _touching(self) -> tuple[dict[Storage, int], dict[Storage, int]]:
+        """The kernels that touch each memory, and those that write to it: a bit for each."""
+        users = {storage: 0 for source in self._sources for storage in source.arguments}
+        writers = dict.fromkeys(users, 0)
         for number, source in enumerate(self._sources):
             for storage in source.arguments:
-                users.setdefault(storage, []).append(number)
+                users[storage] |= 1 << number
                 if storage in source.writes:
-                    writers.setdefault(storage, []).append(number)
-        for one, other in _overlapping_pairs(users, self._arena):
-            for storage, beside in {(one, other), (other, one)}:
-                for writer in writers.get(storage, ()):
-                    for user in users[beside]:
-                        if user != writer:
-                            earlier, later = sorted((writer, user))
-                            yield earlier, later, one is other and self._is_own(one, earlier, later)
+                    writers[storage] |= 1 << number
+        return users, writers
 
-    def _is_own(self, storage: Storage, earlier: int, later: int) -> bool:
-        return storage in _common_rows(self._sources[earlier], self._sources[later])
+    def _touching_own_rows(self) -> dict[_Rows, int]:
+        """The kernels of which a thread touches rows of a memory that are its own."""
+        found: dict[_Rows, int] = {}
+        for number, source in enumerate(self._sources):
+            for storage in source.own_rows.arguments if source.own_rows else ():
+                rows = _rows_of(source, storage)
+                found[rows] = found.get(rows, 0) | 1 << number
+        return found
 
     def _awaited_checks(self) -> Iterator[tuple[int, int]]:
         """Checks of indices, each with the kernels that wait for it."""
@@ -214,6 +231,26 @@ class _Conflicts:
         return any(lasting) or by_index
 
 
+# Rows of a memory, their number and how many are a chunk; None where a thread has none of its own.
+_Rows = tuple[Storage, int, int] | None
+
+
+def _rows_of(source: KernelSource, storage: Storage) -> _Rows:
+    """The rows of `storage` that are a thread's own."""
+    rows = source.own_rows
+    if rows is None or storage not in rows.arguments:
+        return None
+    return storage, rows.rows, rows.rows_per_chunk
+
+
+def _numbers(bits: int) -> Iterator[int]:
+    """The places of the bits that are set."""
+    while bits:
+        lowest = bits & -bits
+        yield lowest.bit_length() - 1
+        bits ^= lowest
+
+
 def _common_rows(one: KernelSource, other: KernelSource) -> frozenset[Storage]:
     """What a thread that shares both touches in its own rows alone."""
     rows, others = one.own_rows, other.own_rows
@@ -227,12 +264,11 @@ def _common_rows(one: KernelSource, other: KernelSource) -> frozenset[Storage]:
 def _overlapping_pairs(
     storages: Iterable[Storage], arena: Arena
 ) -> Iterator[tuple[Storage, Storage]]:
-    """Each storage with itself, and those that share memory of the arena, each pair once."""
+    """Those that share memory of the arena, each pair once."""
     placed = sorted(
         (storage for storage in storages if storage in arena.offsets),
         key=lambda storage: arena.offsets[storage],
     )
-    yield from ((storage, storage) for storage in storages)
     for position, one in enumerate(placed):
         for other in placed[position + 1 :]:
             if arena.offsets[other] >= arena.offsets[one] + one.nbytes:
