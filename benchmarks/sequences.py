@@ -70,19 +70,19 @@ def _attention(graph: gc.Graph, x: gc.Node, name: str) -> gc.Node:
     return gc.reshape(mixed, (BATCH, TOKENS, WIDTH)) @ graph.parameter(name, (WIDTH, WIDTH))
 
 
-def lstm() -> Workload:
+def lstm(steps: int = STEPS) -> Workload:
     """R: an LSTM (Hochreiter and Schmidhuber, 1997), unrolled, that classifies by its last state.
 
-    x [STEPS, SEQUENCES, FEATURES], t [SEQUENCES].
+    x [steps, SEQUENCES, FEATURES], t [SEQUENCES].
     """
     graph = gc.Graph(seed=1)
-    x = graph.input("x", (STEPS, SEQUENCES, FEATURES))
+    x = graph.input("x", (steps, SEQUENCES, FEATURES))
     t = graph.input("t", (SEQUENCES,), "i32")
     from_input = graph.parameter("from_input", (FEATURES, 4 * UNITS))
     from_state = graph.parameter("from_state", (UNITS, 4 * UNITS))
     bias = graph.parameter("bias", (4 * UNITS,), 0.0)
     state = cell = gc.broadcast_to(gc.expand_dims(bias[:UNITS] * 0.0, 0), (SEQUENCES, UNITS))
-    for step in range(STEPS):
+    for step in range(steps):
         gates = x[step] @ from_input + state @ from_state + bias
         kept, new, shown, value = (
             gates[:, number * UNITS : (number + 1) * UNITS] for number in range(4)
@@ -92,7 +92,7 @@ def lstm() -> Workload:
     loss = gc.losses.softmax_cross_entropy(gc.nn.dense(state, CLASSES), t)
     random = np.random.default_rng(DATA_SEED)
     arrays = (
-        random.standard_normal((STEPS, SEQUENCES, FEATURES)).astype(np.float32),
+        random.standard_normal((steps, SEQUENCES, FEATURES)).astype(np.float32),
         random.integers(0, CLASSES, SEQUENCES).astype(np.int32),
     )
     return Workload("R", (x, t), loss, gc.optim.SGD(LEARNING_RATE), arrays)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from graphc.ir.graph import Node, is_among
 from graphc.kernels.loops.kernel_function import BLOCK, new_function
 from graphc.kernels.loops.language.expressions import Element, Expression, Name, applied
-from graphc.kernels.loops.language.indices import THREAD
+from graphc.kernels.loops.language.indices import ADVANCE, THREAD
 from graphc.kernels.loops.language.scalar import (
     combined,
     combined_in_order,
@@ -112,7 +112,7 @@ class Accumulators:
         self.parts.append(parts)
         buffer = self._written(storage)
         if sharing > 1:
-            self.main.prologue.assign(buffer, applied("advance", buffer, parts.start()))
+            self.main.prologue.assign(buffer, applied(ADVANCE, buffer, parts.start()))
         return storage
 
     @property

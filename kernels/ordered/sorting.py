@@ -25,7 +25,7 @@ from graphc.kernels.loops.language.expressions import (
     of,
     texts,
 )
-from graphc.kernels.loops.language.indices import THREAD, ZERO
+from graphc.kernels.loops.language.indices import ADVANCE, THREAD, ZERO
 from graphc.kernels.loops.language.scalar import number
 from graphc.kernels.loops.language.source import Arguments, ScratchParts, Storage
 from graphc.kernels.loops.language.statements import Block, Call, Stack, Statement, assigned
@@ -273,7 +273,7 @@ def _by_digits(
         storage = Storage(f"{label(node)}_{kind.text}", dtype, 2 * length * threads, node)
         part = ScratchParts(storage, THREAD, threads, 2 * length, ((0, 2 * length),))
         name = arguments.name(storage)
-        into.assign(kind, applied("advance", name, part.start()))
+        into.assign(kind, applied(ADVANCE, name, part.start()))
         storages.append(storage)
         parts.append(part)
         names.append(kind)

@@ -29,6 +29,8 @@ class Instruction:
              goes on as soon as its own share is done. Two walks of a run always have a barrier
              between them.
     solo     thread 0 alone calls the kernel, as the only one; the others pass by.
+    starts   bytes from the beginning of each argument's buffer to where the kernel takes it to
+             begin; () for none of all
     """
 
     name: str
@@ -36,6 +38,13 @@ class Instruction:
     arguments: tuple[int, ...]
     barrier: bool = False
     solo: bool = False
+    starts: tuple[int, ...] = ()
+
+    @property
+    def places(self) -> tuple[tuple[int, int], ...]:
+        """Of each argument the buffer, and the byte of it where it begins."""
+        starts = self.starts or (0,) * len(self.arguments)
+        return tuple(zip(self.arguments, starts, strict=True))
 
 
 @dataclass(frozen=True)
@@ -124,7 +133,7 @@ class Layout:
         """int64 (copies, words): the argument pointers of all instructions, one after the other."""
         arguments = np.zeros((self.copies, self.words), np.int64)
         for number, each in enumerate(self.instructions):
-            pointers = [buffers[index] for index in each.arguments]
+            pointers = [buffers[index] + start for index, start in each.places]
             start = self._start(number)
             arguments[:, start : start + len(pointers)] = pointers
         return arguments
@@ -144,16 +153,16 @@ class Layout:
         return rows
 
     def patches(self, external: tuple[int, ...], arguments: NDArray[np.int64]) -> NDArray[np.int64]:
-        """A %Patch for each argument slot that holds an external buffer."""
+        """A %Patch for each argument slot that points into an external buffer."""
         numbers = {index: number for number, index in enumerate(external)}
         patches = [
-            (copy.ctypes.data + POINTER_BYTES * (self._start(number) + position), numbers[index])
+            (copy.ctypes.data + POINTER_BYTES * (self._start(number) + k), numbers[index], start)
             for copy in arguments
             for number, each in enumerate(self.instructions)
-            for position, index in enumerate(each.arguments)
+            for k, (index, start) in enumerate(each.places)
             if index in numbers
         ]
-        return np.array(patches, np.int64).reshape(len(patches), 2)
+        return np.array(patches, np.int64).reshape(len(patches), 3)
 
     def loops(self, arguments: NDArray[np.int64]) -> list[NDArray[np.int64]]:
         """The words of each %Loop and its slots, to which the arguments then point."""
@@ -177,10 +186,10 @@ class Layout:
         slices = {each.buffer: each for each in loop.slices}
         found = []
         for number in range(begin + 1, end):
-            for position, index in enumerate(self.instructions[number].arguments):
+            for position, (index, start) in enumerate(self.instructions[number].places):
                 if index in slices:
                     each = slices[index]
                     word = self._start(number) + position - self.first[begin]
                     whole = LEADING_ARGUMENTS + loop.arguments.index(each.whole)
-                    found.append((POINTER_BYTES * word, whole, each.first, each.stride))
+                    found.append((POINTER_BYTES * word, whole, each.first + start, each.stride))
         return found

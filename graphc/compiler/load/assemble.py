@@ -15,7 +15,7 @@ from graphc.compiler.load.executable import (
 from graphc.compiler.pipeline import Compilation
 from graphc.compiler.plan.planning import Plan
 from graphc.ir.graph import Node, Program
-from graphc.kernels.loops.language.source import Storage, kernel_digest
+from graphc.kernels.loops.language.source import KernelSource, Storage, kernel_digest
 from graphc.kernels.nests.access import place_in_memory
 from graphc.kernels.nests.node_kinds import viewed
 
@@ -39,6 +39,7 @@ def executable_of(compilation: Compilation) -> Executable:
             row.barrier,
             row.checked is not None,
             row.gathers,
+            _byte_starts(row.source),
         )
         for row in plan.instructions
     )
@@ -49,6 +50,13 @@ def executable_of(compilation: Compilation) -> Executable:
         plan.arena.nbytes,
         compilation.options.threads,
         _loops(plan, numbers),
+    )
+
+
+def _byte_starts(source: KernelSource) -> tuple[int, ...]:
+    return tuple(
+        start * storage.dtype.itemsize
+        for start, storage in zip(source.starts, source.arguments, strict=bool(source.starts))
     )
 
 

@@ -51,6 +51,8 @@ class Row:
     shared, barrier: as in `graphc.compiler.plan.planning.PlannedInstruction`.
     checks_indices: whether it stops the run where an index is out of range.
     gathers: whether it copies slices that indices choose, and does nothing else.
+    starts: the byte of each argument at which the kernel takes it to begin; () where each begins
+        with its first.
     """
 
     name: str
@@ -60,6 +62,7 @@ class Row:
     barrier: bool
     checks_indices: bool
     gathers: bool
+    starts: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -122,6 +122,7 @@ def _check(executable: Executable) -> None:
     for row in executable.rows:
         if any(not 0 <= number < len(buffers) for number in row.arguments):
             raise ValueError(f"{row.name} has an argument that is no buffer")
+        _check_starts(row, buffers)
     for loop in executable.loops:
         _check_loop(loop, executable)
     for output in executable.outputs:
@@ -134,6 +135,17 @@ def _check(executable: Executable) -> None:
         last = output.offset + sum(max(end, 0) for end in ends)
         if 0 not in output.shape and not 0 <= first <= last < size:
             raise ValueError(f"output {output.name!r} is not in its buffer")
+
+
+def _check_starts(row: Row, buffers: Sequence[Buffer]) -> None:
+    """Raises ValueError for an argument that begins outside of its buffer."""
+    if row.starts and len(row.starts) != len(row.arguments):
+        raise ValueError(
+            f"{row.name} has {len(row.starts)} starts of {len(row.arguments)} arguments"
+        )
+    for number, start in zip(row.arguments, row.starts, strict=False):
+        if not 0 <= start < max(buffers[number].nbytes, 1):
+            raise ValueError(f"{row.name} has an argument that begins outside of its buffer")
 
 
 def _check_loop(loop: Loop, executable: Executable) -> None:

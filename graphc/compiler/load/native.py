@@ -321,6 +321,7 @@ class LoadedProgram:
                 row.arguments,
                 barrier=row.barrier,
                 solo=not row.shared,
+                starts=row.starts,
             )
             for row, code in zip(self.executable.rows, self.code, strict=True)
         ]

@@ -34,6 +34,7 @@ from graphc.kernels.groups.group import (
 from graphc.kernels.loops.emit import emit_loops
 from graphc.kernels.loops.language.source import RESERVED, KernelSource, OwnRows, Storage
 from graphc.kernels.loops.movement.emit_movement import emit_movement, emit_range_check
+from graphc.kernels.loops.rewrites.argument_starts import from_first_elements
 from graphc.kernels.nests.names import Names, label
 from graphc.kernels.nests.node_kinds import changes_base, external_operands, is_result, viewed
 from graphc.kernels.ordered.emit_ordered import emit_ordered
@@ -97,7 +98,8 @@ class _Emission:
                 instructions += self._loop_rows(group, storages, loops[group.node])
             else:
                 name = self.names.unique(kernel_name(group))
-                first, *finishing = _emit(name, group, storages, self.vector_bits, self.threads)
+                emitted = _emit(name, group, storages, self.vector_bits, self.threads)
+                first, *finishing = map(from_first_elements, emitted)
                 instructions.append(PlannedInstruction(first, group))
                 instructions += [PlannedInstruction(x, finishes=group) for x in finishing]
             for checked in checks:

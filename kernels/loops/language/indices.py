@@ -17,6 +17,9 @@ from graphc.kernels.nests.access import Access, Loop
 
 ZERO = Constant("0")
 
+# The primitive that makes a buffer of what stands behind a place in another one.
+ADVANCE = "advance"
+
 # The number of a share among equal ones, and how many there are.
 Share = tuple[Name, Expression]
 THREAD, THREADS = Name("thread"), Name("threads")
@@ -47,4 +50,4 @@ def index_expression(access: Access, loops: Sequence[Loop]) -> Expression:
 
 def advanced(buffer: Name, index: Expression) -> Name | Applied:
     """The buffer from an element on."""
-    return buffer if index == ZERO else applied("advance", buffer, index)
+    return buffer if index == ZERO else applied(ADVANCE, buffer, index)

@@ -17,7 +17,7 @@ from graphc.kernels.loops.language.expressions import (
     applied,
     texts,
 )
-from graphc.kernels.loops.language.indices import THREAD, THREADS, flat_index
+from graphc.kernels.loops.language.indices import ADVANCE, THREAD, THREADS, flat_index
 from graphc.kernels.loops.language.scalar import dtype_name
 from graphc.kernels.loops.language.statements import (
     INDENT,
@@ -39,9 +39,12 @@ MOST_BUFFERS = 30
 # Of every kernel.
 PARAMETERS = (Name("arguments"), THREAD, THREADS)
 
+# The primitive that finds an argument.
+BUFFER = "buffer"
+
 # What kernel source already uses: its parameters, the primitives and the vector math.
 RESERVED = frozenset(
-    {*texts(*PARAMETERS), "buffer", "buffer_in_run", "stack", "advance", "prefetch"}
+    {*texts(*PARAMETERS), BUFFER, "buffer_in_run", "stack", ADVANCE, "prefetch"}
     | {UNROLLED, "transpose_block"}
     | {f"{name}{rest}" for name in (*EXCHANGES, "sort_few") for rest in ("", "_pairs")}
     | {"range"}
@@ -152,6 +155,8 @@ class KernelSource:
     parts: of the scratch memory of a kernel that splits, which thread has which.
     can_stop: whether it may stop the run.
     indexes: whether it touches memory at places that an argument says, which are checked before.
+    starts: the element of each argument at which the kernel takes it to begin; () where each begins
+    with its first.
     """
 
     name: str
@@ -168,6 +173,7 @@ class KernelSource:
     parts: tuple[ScratchParts, ...] = ()
     can_stop: bool = False
     indexes: bool = False
+    starts: tuple[int, ...] = ()
 
     @cached_property
     def text(self) -> str:
@@ -221,7 +227,7 @@ class Arguments:
 
 def buffer_argument(number: int, count: int, dtype: DType) -> Expression:
     """The buffer that is argument `number` of `count`."""
-    return applied("buffer", PARAMETERS[0], number, count, Constant(dtype_name(dtype)))
+    return applied(BUFFER, PARAMETERS[0], number, count, Constant(dtype_name(dtype)))
 
 
 def function_statements(arguments: Arguments, body: Block) -> tuple[Statement, ...]:

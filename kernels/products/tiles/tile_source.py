@@ -16,6 +16,7 @@ from math import ceil, prod
 
 from graphc.kernels.loops.language.expressions import Expression, Name, applied, of
 from graphc.kernels.loops.language.indices import (
+    ADVANCE,
     THREAD,
     THREAD_SHARE,
     ZERO,
@@ -116,7 +117,7 @@ def _joined(writers: Sequence[_Writer], epilogue: Epilogue) -> ContractionSource
     placed = tuple((end - size, size) for end, size in zip(ends, arrays.values(), strict=True))
     for name, (start, _) in zip(arrays, placed, strict=True):
         index = flat_index((THREAD, scratch), offset=start)
-        whole.assign(name, applied("advance", SCRATCH, index))
+        whole.assign(name, applied(ADVANCE, SCRATCH, index))
     microkernels: dict[str, Microkernel] = {}
     for writer in writers:
         if writer.first_column:
@@ -356,7 +357,7 @@ class _Writer:
         if self.sums is not None:
             depth, start, tile = DEPTH_STEPS, DEPTH_START, self.sums.target
         elif self.end.rows_at_once > tiling.rows:
-            tile = applied("advance", TILE, self._place_in_block)
+            tile = applied(ADVANCE, TILE, self._place_in_block)
         read = (*operands.left_read(start), *operands.panel_read(start))
         return called(kernel, depth, *read, tile, self.tile_stride, *operands.tables_read(start))
 

@@ -6,6 +6,7 @@ What blocks leave is added up in pairs (`kernels/loops/rewrites/pairwise.py`).
 from __future__ import annotations
 
 from graphc.kernels.loops.language.expressions import Element, Expression, Name, applied, of
+from graphc.kernels.loops.language.indices import ADVANCE
 from graphc.kernels.loops.language.statements import Block, assigned, increased
 from graphc.kernels.loops.rewrites.pairwise import PairwiseStack, entries_of, steps_of_block
 from graphc.kernels.products.contraction import Contraction, Tiling
@@ -48,7 +49,7 @@ class TileSums:
         self._steps = steps
         self._elements = elements
         # Where microkernels store a block.
-        self.target = applied("advance", TILE_BLOCKS, TOP * elements)
+        self.target = applied(ADVANCE, TILE_BLOCKS, TOP * elements)
 
     @property
     def stack_elements(self) -> int:

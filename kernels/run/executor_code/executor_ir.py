@@ -51,8 +51,8 @@ _TYPES = """\
 ; flags (bit 0: all threads meet before this row; bit 1: thread 0 alone calls the kernel; bit 2: the
 ; row begins or ends a loop, and a status other than 0 is a jump: over its steps, or back to them)
 %Row = type { ptr, ptr, i64 }
-; an argument slot, and the number of the external pointer that belongs there
-%Patch = type { ptr, i64 }
+; an argument slot, the number of the external pointer that belongs there, and bytes to add to it
+%Patch = type { ptr, i64, i64 }
 ; 0 rows, 1 row count, 2 patches, 3 patch count, 4 external pointers, 5 external count,
 ; 6 byte steps of the external pointers or null, 7 repeats, 8 stop word, 9 completed walks,
 ; 10 records of a timed run or null, 11 the bytes of those of one thread, 12 the nanoseconds for
@@ -91,7 +91,10 @@ write:
   %number = load i64, ptr %number.field
   %external = getelementptr ptr, ptr %externals, i64 %number
   %pointer = load ptr, ptr %external
-  store ptr %pointer, ptr %slot
+  %start.field = getelementptr %Patch, ptr %patches, i64 %index, i32 2
+  %start = load i64, ptr %start.field
+  %argument = getelementptr i8, ptr %pointer, i64 %start
+  store ptr %argument, ptr %slot
   %index.next = add i64 %index, 1
   br label %next_patch
 done:

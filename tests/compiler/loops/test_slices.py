@@ -6,8 +6,11 @@ import numpy as np
 import pytest
 
 import graphc as gc
+from graphc.compiler.options import Options
+from graphc.compiler.pipeline import compile_program
 from graphc.ir.reference import run_program
-from tests.compiler.execution import Machine
+from graphc.kernels.loops.language.source import kernel_digest
+from tests.compiler.execution import VECTOR_BITS, Machine
 from tests.compiler.values.test_random_graphs import compare
 
 
@@ -27,5 +30,48 @@ def test_gradients_of_slices(machine: Machine, dtype: str) -> None:
     wanted, _ = run_program(program, given, {})
     for fuse in (True, False):
         found, _ = machine.run(program, given, {}, fuse=fuse)
+        for name, value in wanted.items():
+            compare(found[name], value, program)
+
+
+def _kernels_of_steps(steps: int, threads: int) -> int:
+    """How many different kernels an unrolled network of so many steps has, with its gradients."""
+    graph = gc.Graph(seed=0)
+    x = graph.input("x", (4, steps, 8))
+    from_input, from_state = graph.parameter("w", (8, 16)), graph.parameter("u", (16, 16))
+    state = gc.tanh(x[:, 0] @ from_input)
+    for step in range(1, steps):
+        state = gc.tanh(x[:, step] @ from_input + state @ from_state)
+    loss = gc.mean(gc.square(state))
+    program = gc.function([x], gc.grad(loss, [from_input, from_state])).program
+    plan = compile_program(program, Options({}, True, VECTOR_BITS, threads)).plan
+    return len({kernel_digest(row.source) for row in plan.instructions})
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_an_unrolled_network_has_no_more_kernels_for_more_steps(threads: int) -> None:
+    assert _kernels_of_steps(12, threads) == _kernels_of_steps(6, threads)
+
+
+def test_slices_of_states_constants_inputs_and_steps(machine: Machine) -> None:
+    """Arguments that begin inside of their buffers, of each kind that there is."""
+    graph = gc.Graph(seed=0)
+    x = graph.input("x", (4, 3, 5))
+    table = graph.parameter("table", (3, 5))
+    numbers = graph.constant(np.arange(15, dtype="f4").reshape(3, 5))
+
+    def step(carry: gc.Node, rows: gc.Node) -> tuple[gc.Node, gc.Node]:
+        made = gc.tanh(rows[1] * table[2]) + carry[3] * carry[2]
+        return gc.concatenate([carry[:1], made[:3]]), gc.exp(rows[2]) * numbers[1]
+
+    last, seen = gc.scan(step, x[0, 0, 1:5], x)
+    outputs = {"last": last, "seen": seen, "beside": gc.exp(x[2, 1:, 2:]) - numbers[1:, 2:]}
+    program = gc.function([x], outputs).program
+    rng = np.random.default_rng(0)
+    given = {"x": rng.uniform(-1, 1, x.shape).astype("f4")}
+    states = {"table": rng.uniform(-1, 1, (3, 5)).astype("f4")}
+    wanted, _ = run_program(program, given, states)
+    for fuse in (True, False):
+        found, _ = machine.run(program, given, states, fuse=fuse)
         for name, value in wanted.items():
             compare(found[name], value, program)

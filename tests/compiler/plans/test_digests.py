@@ -144,7 +144,7 @@ BUFFERS = (
     Buffer(BufferRole.CONSTANT, bool_, 1, "", 0, Literal(np.array(True))),
     Buffer(BufferRole.ARENA, f32, 7, "tile", 64),
 )
-ROW = Row("kernel", "digest", (0, 5, 1), True, True, True, True)
+ROW = Row("kernel", "digest", (0, 5, 1), True, True, True, True, (1, 24, 4))
 OUTPUT = Output("y", 5, (2, 3), 6, (-3, -1))
 EXECUTABLE = Executable(BUFFERS, (ROW,), (OUTPUT,), 128, 3)
 # What these fields may be is checked against others.
@@ -153,6 +153,7 @@ FITTING: dict[tuple[type, str], Any] = {
     (Buffer, "size"): 6,
     (Buffer, "value"): None,
     (Row, "arguments"): (0, 5, 2),
+    (Row, "starts"): (1, 24, 8),
     (Output, "buffer"): 1,
     (Output, "shape"): (2, 2),
     (Output, "strides"): (-2, -1),
@@ -195,6 +196,13 @@ def test_every_field_of_a_plan_comes_back() -> None:
         assert read_executable(write_executable(variant)) == variant
     for one, other in itertools.combinations(variants, 2):
         assert one != other and write_executable(one) != write_executable(other)
+
+
+@pytest.mark.parametrize("starts", [(0, 28, 0), (3, 0, 0), (0, -4, 0), (0, 4), (0, 4, 0, 0)])
+def test_arguments_begin_in_their_buffers(starts: tuple[int, ...]) -> None:
+    broken = replace(EXECUTABLE, rows=(replace(ROW, starts=starts),))
+    with pytest.raises(ValueError, match=r"start|begins"):
+        read_executable(write_executable(broken))
 
 
 # --- kernels ---------------------------------------------------------------------------------

@@ -339,7 +339,12 @@ class Traced:
             isinstance(node.op.lowering, Scatter)
             for node in (instruction.group.nodes if instruction.group else ())
         )
-        pointers = [self._pointer(number, not adds, turn.slices) for number in row.arguments]
+        wholes = [self._pointer(number, not adds, turn.slices) for number in row.arguments]
+        starts = row.starts or (0,) * len(wholes)
+        pointers = [
+            whole.advanced(start // whole.elements.itemsize)
+            for whole, start in zip(wholes, starts, strict=True)
+        ]
         with np.errstate(all="ignore"):
             status = names[source.name](pointers, thread, self.threads if row.shared else 1)
         assert status in (0, CHECK_FAILED)

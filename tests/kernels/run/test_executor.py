@@ -94,6 +94,22 @@ def test_externals_are_written_into_every_slot_that_uses_them(
         assert result[0] == 3 * p[0] + q[0] + 1000
 
 
+def test_arguments_begin_inside_of_their_buffers(executor: Executor, kernels: MachineCode) -> None:
+    # buffers: 0 results, 1 external, 2 constants
+    results, constants = int64(0, 0), int64(1000, 2000, 3000)
+    add = kernels.address("add")
+    instructions = [
+        Instruction("results[0] = p[1] + p[2]", add, (0, 1, 1), starts=(0, 8, 16)),
+        Instruction("results[1] = results[0] + constants[2]", add, (0, 0, 2), starts=(8, 0, 16)),
+    ]
+    table = InstructionTable(
+        executor, instructions, [*addresses(results), 0, *addresses(constants)], external=(1,)
+    )
+    for p in (int64(1, 10, 100), int64(2, 20, 200, 7)):
+        table.run((p.ctypes.data,))
+        assert results.tolist() == [p[1] + p[2], p[1] + p[2] + 3000]
+
+
 def test_external_may_be_unused(executor: Executor, kernels: MachineCode) -> None:
     result, x = int64(0), int64(4)
     add = Instruction("add", kernels.address("add"), (0, 1, 1))

@@ -58,6 +58,16 @@ def test_slices_move_back(executor: Executor, kernels: MachineCode) -> None:
     assert found == [40, 30, 20, 10] * 2
 
 
+def test_arguments_begin_inside_of_slices(executor: Executor, kernels: MachineCode) -> None:
+    journal, tags = np.zeros(20, np.int64), int64(10, 20, 30, 40)
+    write = Instruction(
+        "write", kernels.address("write_journal"), (JOURNAL, PART), starts=(0, WORD)
+    )
+    rows = looped(executor, [write], 2, Slice(PART, WHOLE, 0, 2 * WORD), wholes=(WHOLE,))
+    InstructionTable(executor, rows, [*addresses(journal, tags), 0]).run()
+    assert journal[1 : 1 + journal[0]].tolist() == [20, 40]
+
+
 def test_one_step(executor: Executor, kernels: MachineCode) -> None:
     assert journal_of(executor, kernels, 1, Slice(PART, WHOLE, WORD, WORD)) == [20, 20]
 
