@@ -2,8 +2,8 @@
 
 Where the places of elements are asked for they go along: in the lower half of a key of 64 bits, or
 beside it. So no two keys are equal, and equal elements keep their order. Lines side by side go
-through a sorting network, longer ones are sorted by digits one by one, and of the first few of a
-line only those are kept in order.
+through a sorting network, longer ones are sorted by digits one by one, and where the first few of a
+line are asked for only those are kept in order.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from graphc.ir.graph import Node
 from graphc.ir.nodes.lowering import Sorting, Strided
 from graphc.ir.types import DType, i32, i64
+from graphc.kernels.loops.language.exchanges import BLOCK_SIZE, MOST_IN_REGISTERS
 from graphc.kernels.loops.language.expressions import (
     Element,
     Expression,
@@ -34,7 +35,12 @@ from graphc.kernels.nests.names import label
 from graphc.kernels.ordered.lines import LINE, PLACE, LineArray, line_groups
 from graphc.kernels.ordered.radix_sort import RADIX_VARIABLES, Digits, Line, radix_sort
 from graphc.kernels.ordered.selection import BEST_PLACES, SELECTION_VARIABLES, select_first
-from graphc.kernels.ordered.sorting_network import NETWORK_VARIABLES, padded, sorting_network
+from graphc.kernels.ordered.sorting_network import (
+    NETWORK_VARIABLES,
+    first_by_network,
+    padded,
+    sorting_network,
+)
 
 KEYS, PLACES, LINE_KEYS = Name("keys"), Name("places"), Name("line_keys")
 SORTING_VARIABLES = (
@@ -144,9 +150,11 @@ def sorted_lines(
     length, kept = operand.type.dims[axis], node.type.dims[axis]
     lanes = lanes_of(vector_bits, keys.stored.itemsize)
     beside = line_groups(operand.type.dims, axis, places, lanes)
-    in_network = length <= (LONGEST_IN_NETWORK if beside.beside >= lanes else LONGEST_ALONE)
+    fills_lanes = beside.beside >= lanes
+    in_network = length <= (LONGEST_IN_NETWORK if fills_lanes else LONGEST_ALONE)
     is_selection = kept < length and kept <= MOST_SELECTED and length >= SHORTEST_SELECTED_FROM
-    in_network = in_network and not is_selection
+    if is_selection:
+        in_network = in_network and fills_lanes and kept <= BLOCK_SIZE
     groups = beside if in_network else line_groups(operand.type.dims, axis, places, 1)
     arrays = [groups.array(k, buffer) for k, buffer in enumerate(buffers)]
     body, made = Block(), SortedLines()
@@ -204,7 +212,10 @@ def _in_network(
         primitive = f"{name}_pairs" if keys.has_places_beside else name
         return Call(primitive, (*buffers, *indices, *map(of, (*others, lanes))))
 
-    sorting_network(into, sorted_length, call)
+    if kept <= BLOCK_SIZE and sorted_length > MOST_IN_REGISTERS:
+        first_by_network(into, sorted_length, call)
+    else:
+        sorting_network(into, sorted_length, call)
     made = PLACES if keys.has_places_beside else KEYS
     if y.apart == 1:
         element = Element(made, PLACE * lanes + LINE)

@@ -55,6 +55,15 @@ def sorting_network(into: Block, length: int, call: Calling) -> None:
         half *= 2
 
 
+def first_by_network(into: Block, length: int, call: Calling) -> None:
+    """Appends what puts the first eight of lines of `length` elements, a padded number of more than
+    one block, in order; of the others nothing is left. One block is sorted, and each of the others
+    is merged into it."""
+    into.add(call("sort_few", [ZERO], BLOCK_SIZE))
+    kept = Block.of(call("keep_first", [ZERO, BEGIN]))
+    into.loop(BEGIN, (BLOCK_SIZE, length, BLOCK_SIZE), kept)
+
+
 def _mirrored(into: Block, length: int, half: int, call: Calling) -> None:
     """The first two steps of a merger: first with last, then at half the distance of halves."""
     low, high = BEGIN + PAIR, BEGIN + (2 * half - 1) - PAIR

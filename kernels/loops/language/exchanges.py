@@ -45,10 +45,19 @@ def _bitonic_strides(length: int) -> Iterator[tuple[int, int]]:
         stride //= 2
 
 
-# Of the elements at two indices, at four, or of a block.
+def _first_of_two_blocks() -> Iterator[tuple[int, int]]:
+    """Sorts the second block, and merges it into the first, which is sorted: of the first of one
+    and the last of the other the lesser stays, and so on, and those that stay are bitonic."""
+    yield from ((BLOCK_SIZE + i, BLOCK_SIZE + j) for i, j in odd_even_merge_sort(BLOCK_SIZE))
+    yield from ((i, 2 * BLOCK_SIZE - 1 - i) for i in range(BLOCK_SIZE))
+    yield from _bitonic_strides(BLOCK_SIZE)
+
+
+# Of the elements at two indices, at four, of a block, or of two blocks.
 EXCHANGES: Mapping[str, Pairs] = {
     "exchange": ((0, 1),),
     "exchange_four": ((0, 2), (1, 3), (0, 1), (2, 3)),
     "exchange_mirrored": ((0, 3), (1, 2), (0, 1), (2, 3)),
     "merge_block": tuple(_bitonic_strides(BLOCK_SIZE)),
+    "keep_first": tuple(_first_of_two_blocks()),
 }

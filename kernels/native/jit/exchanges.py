@@ -71,11 +71,12 @@ class _Vectors:
             values[j] = builder.select(is_wrong, values[i], values[j])
             values[i] = lesser
 
-    def store(self) -> None:
+    def store(self, count: int | None = None) -> None:
+        """All of them, or the first `count`."""
         for (kind, _), addresses, values in zip(
             self.buffers, self.addresses, self.values, strict=True
         ):
-            for address, value in zip(addresses, values, strict=True):
+            for address, value in list(zip(addresses, values, strict=True))[:count]:
                 stored = self.builder.store(value, address, align=_itemsize(address))
                 mark_scope(self.builder, stored, kind)
 
@@ -87,12 +88,12 @@ def _itemsize(address: Any) -> int:
 
 def _lower(
     context: Any, builder: Any, buffers: Sequence[Buffer], places: Sequence[Any], lanes: int,
-    pairs: Pairs,
+    pairs: Pairs, stored: int | None,
 ) -> Any:  # fmt: skip
     vectors = _Vectors(builder, buffers, places, lanes)
     for i, j in pairs:
         vectors.exchange(i, j)
-    vectors.store()
+    vectors.store(stored)
     return context.get_dummy_value()
 
 
@@ -157,10 +158,10 @@ def _transpose_block(
 
 def _typed(
     buffers: Sequence[Any], places: int, rest: Sequence[Any], pairs: Pairs, lanes: Any,
-    count: int = 0,
+    count: int = 0, stored: int | None = None,
 ) -> Any:  # fmt: skip
     """Signature and lowering, None for what are no buffers. `count` vectors of a block begin at
-    the one place, if that is not 0."""
+    each place, if that is not 0. stored: how many are stored, all of them unless given."""
     if not all(isinstance(kind, BufferType) for kind in buffers):
         return None
     size: Any = types.intp
@@ -171,8 +172,8 @@ def _typed(
         given = list(zip(buffers, values[: len(buffers)], strict=True))
         at = list(values[len(buffers) : len(buffers) + places])
         if count:
-            at = _block_places(builder, at[0], count, width)
-        return _lower(context, builder, given, at, width, pairs)
+            at = [each for place in at for each in _block_places(builder, place, count, width)]
+        return _lower(context, builder, given, at, width, pairs, stored)
 
     return none(*buffers, *(size,) * places, *rest, lanes), lower
 
@@ -222,6 +223,21 @@ def _block(name: str) -> dict[str, Any]:
     return {name: alone, f"{name}_pairs": paired}
 
 
+def _two_blocks(name: str) -> dict[str, Any]:
+    """`keep_first(keys, first, second, lanes)`; of the second nothing is stored."""
+    pairs = EXCHANGES[name]
+
+    @intrinsic(prefer_literal=True)
+    def alone(_: Any, keys: Any, i: Any, j: Any, lanes: Any) -> Any:
+        return _typed((keys,), 2, (), pairs, lanes, BLOCK_SIZE, BLOCK_SIZE)
+
+    @intrinsic(prefer_literal=True)
+    def paired(_: Any, keys: Any, others: Any, i: Any, j: Any, lanes: Any) -> Any:
+        return _typed((keys, others), 2, (), pairs, lanes, BLOCK_SIZE, BLOCK_SIZE)
+
+    return {name: alone, f"{name}_pairs": paired}
+
+
 def _few(name: str) -> dict[str, Any]:
     """`sort_few(keys, begin, count, lanes)`"""
 
@@ -242,6 +258,6 @@ def _few(name: str) -> dict[str, Any]:
 # go with them, which stand behind the keys.
 EXCHANGE_PRIMITIVES: dict[str, Any] = {
     **_two("exchange"), **_four("exchange_four"), **_four("exchange_mirrored"),
-    **_block("merge_block"), **_few("sort_few"),
+    **_block("merge_block"), **_two_blocks("keep_first"), **_few("sort_few"),
     "transpose_block": _transpose_block,
 }  # fmt: skip

@@ -68,6 +68,27 @@ def test_equal_elements_keep_their_order(dtype: str) -> None:
         np.testing.assert_array_equal(found, wanted)
 
 
+@pytest.mark.parametrize("length", [17, 63, 64, 100, 1000])
+@pytest.mark.parametrize("dtype", ["f32", "f64", "u8"])
+def test_the_first_few_of_many_lines(dtype: str, length: int) -> None:
+    """Of lines side by side in either direction, with equal elements, NaN and infinities."""
+    rng = np.random.default_rng(length)
+    data = rng.integers(0, length // 2, (37, length)).astype(as_dtype(dtype).numpy)
+    if dtype != "u8":
+        for special in (np.nan, np.inf, -np.inf, -0.0):
+            data[rng.integers(0, 37, 9), rng.integers(0, length, 9)] = special
+    graph = gc.Graph()
+    x = graph.input("x", data.shape, dtype)
+    outputs, expected = [], []
+    # NaN counts as the greatest; the last key is the first that decides.
+    order = np.lexsort((-data.astype("f8"), ~np.isnan(data.astype("f8"))), axis=1)
+    for k in (1, 7, 8, 9):
+        outputs += [*gc.top_k(x, k), *(part.T for part in gc.top_k(x.T, k, 0))]
+        expected += [np.take_along_axis(data, order[:, :k], 1), order[:, :k]] * 2
+    for found, wanted in zip(gc.function([x], outputs)(data), expected, strict=True):
+        np.testing.assert_array_equal(found, wanted)
+
+
 def _with_inversions(size: int, count: int) -> list[int]:
     """The numbers below `size`, of which `count` pairs are in the wrong order, the last ones
     early."""

@@ -177,8 +177,8 @@ def _exchanging(name: str, buffers: int) -> Any:
         pairs = EXCHANGES.get(name)
         if pairs is None:
             pairs = odd_even_merge_sort(places.pop())
-        if len(places) == 1:
-            places = [places[0] + k * lanes for k in range(1 + max(j for _, j in pairs))]
+        each = (1 + max(j for _, j in pairs)) // len(places)
+        places = [place + k * lanes for place in places for k in range(each)]
         for i, j in pairs:
             for lane in range(lanes):
                 both = [[array[places[k] + lane] for array in arrays] for k in (i, j)]

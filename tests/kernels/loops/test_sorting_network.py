@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 
 from graphc.kernels.loops.language.exchanges import (
+    BLOCK_SIZE,
     EXCHANGES,
     MOST_IN_REGISTERS,
     odd_even_merge_sort,
 )
 from graphc.kernels.loops.language.expressions import Constant, applied
 from graphc.kernels.loops.language.statements import Block, Call
-from graphc.kernels.ordered.sorting_network import padded, sorting_network
+from graphc.kernels.ordered.sorting_network import (
+    first_by_network,
+    padded,
+    sorting_network,
+)
 
 
 @pytest.mark.parametrize("length", range(13))
@@ -27,10 +33,10 @@ def test_few_elements_are_sorted(length: int) -> None:
     assert (np.diff(lines, axis=1) >= 0).all()
 
 
-def _run(length: int, lines: Any) -> None:
+def _run(network: Callable[..., None], length: int, lines: Any) -> None:
     """Runs the emitted network as the Python that it is, of all lines at once."""
     block = Block()
-    sorting_network(
+    network(
         block,
         length,
         lambda name, at, *others: Call(
@@ -40,8 +46,8 @@ def _run(length: int, lines: Any) -> None:
 
     def call(name: str, places: list[int], others: tuple[int, ...]) -> None:
         pairs = EXCHANGES[name] if name in EXCHANGES else odd_even_merge_sort(*others)
-        if len(places) == 1:
-            places = [places[0] + k for k in range(1 + max(j for _, j in pairs))]
+        each = (1 + max(j for _, j in pairs)) // len(places)
+        places = [place + k for place in places for k in range(each)]
         for i, j in pairs:
             at = [places[i], places[j]]
             assert 0 <= at[0] < at[1] < length
@@ -61,5 +67,16 @@ def test_lines_of_many_elements_are_sorted(length: int) -> None:
     both = np.concatenate([lines, ones, np.roll(ones, whole // 3, axis=1)]).astype(np.int8)
     both[:, length:] = 2
     wanted = np.sort(both, axis=1)
-    _run(whole, both)
+    _run(sorting_network, whole, both)
     np.testing.assert_array_equal(both, wanted)
+
+
+@pytest.mark.parametrize("length", [16, 24, 64, 104, 1000])
+def test_the_first_of_a_line_are_in_order(length: int) -> None:
+    rng = np.random.default_rng(length)
+    lines = (rng.integers(0, 2, (500, length)) < rng.random((500, 1))).astype(np.int8)
+    zeros = np.ones((length, length), np.int8) - np.eye(length, dtype=np.int8)
+    lines = np.concatenate([lines, zeros, np.minimum(zeros, np.roll(zeros, 5, axis=1))])
+    wanted = np.sort(lines, axis=1)[:, :BLOCK_SIZE]
+    _run(first_by_network, length, lines)
+    np.testing.assert_array_equal(lines[:, :BLOCK_SIZE], wanted)
