@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from html import escape
 from typing import Any
 
 
@@ -22,6 +21,8 @@ class NotebookBar:
 
     def show(self, share: float, text: str) -> None:
         """The bar at `share`, from 0 to 1, with the text in the place of the last one."""
+        from html import escape
+
         bar = f'<progress value="{share:.3f}" max="1"></progress>'
         self._write(f"{bar} {escape(text)}", text)
 

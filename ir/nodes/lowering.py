@@ -6,6 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+# What templates call the operands.
+OPERAND_NAMES = ("x", "y", "z")
+
 
 @dataclass(frozen=True)
 class Leaf:

@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from graphc.compiler.load.kernel_code import WantedKernel
-from graphc.compiler.load.two_stages import in_two_stages
 from graphc.kernels.host.forks import RenewedLock
 from graphc.kernels.host.imports import whole_imports
 from graphc.kernels.host.thread_count import available_processors
@@ -82,6 +81,8 @@ class KernelCompilers:
         def translated(each: WantedKernel) -> Callable[[], T]:
             kernel = self.own.translate(**_translation(each.source()))
             return lambda: finished(each, self.own.finish(kernel).native)
+
+        from graphc.compiler.load.two_stages import in_two_stages
 
         return in_two_stages([functools.partial(translated, each) for each in missing], beside)
 

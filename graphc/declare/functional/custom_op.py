@@ -13,7 +13,7 @@ from graphc.ir.arguments.given import as_integer, is_one_of, shown
 from graphc.ir.derive.custom_op import derived_from_expansion, inferred_by_expansion
 from graphc.ir.graph import Node
 from graphc.ir.nodes.attributes import AXES, BOOL, DTYPE, FLOAT, INT, SHAPE, AttributeKind
-from graphc.ir.nodes.lowering import Composite, Scalar
+from graphc.ir.nodes.lowering import OPERAND_NAMES, Composite, Scalar
 from graphc.ir.nodes.op import Array, NonDifferentiable, Op, Vjp
 from graphc.ir.ops import OPS
 from graphc.ir.ops.elementwise.elementwise_op import (
@@ -24,7 +24,6 @@ from graphc.ir.ops.elementwise.elementwise_op import (
     infer_floats,
 )
 from graphc.ir.types import TensorType
-from graphc.kernels.loops.language.scalar import OPERAND_NAMES
 
 KINDS: Mapping[str, AttributeKind] = {
     kind.name: kind for kind in (FLOAT, INT, BOOL, DTYPE, SHAPE, AXES)

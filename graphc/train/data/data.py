@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import gzip
 import math
 import os
 import struct
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -67,6 +65,9 @@ def _contents(path: PathLike) -> bytes:
         data = file.read()
     if not data.startswith(GZIP_MAGIC):
         return data
+    import gzip
+    import zlib
+
     try:
         return gzip.decompress(data)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:

@@ -6,8 +6,6 @@ They move elements and change none. `transpose_of_matmul`, `sum_of_sum` and
 
 from __future__ import annotations
 
-from fractions import Fraction
-
 import numpy as np
 
 from graphc.ir.functions import build
@@ -297,7 +295,7 @@ def sum_of_filled(node: Node) -> Node | None:
         return None
     if not np.isfinite(value):
         return None
-    steps = abs(Fraction(value).numerator) * count
+    steps = abs(float(value).as_integer_ratio()[0]) * count
     if steps > 2 ** np.finfo(node.dtype.numpy).nmant:
         return None
     total = value * count + 0.0  # a sum begins at 0 and is never -0.0

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from graphc.ir.graph import Node
-from graphc.ir.nodes.lowering import Reduction, Scalar
+from graphc.ir.nodes.lowering import OPERAND_NAMES, Reduction, Scalar
 from graphc.ir.types import DType
 from graphc.kernels.loops.language.expressions import (
     Applied,
@@ -20,8 +20,7 @@ from graphc.kernels.loops.language.expressions import (
 # A template that is one call gives its operands' dtype; operators on integers give i64.
 _ONE_CALL = re.compile(r"[\w{}]+\([^()]*\)")
 
-OPERAND_NAMES = ("x", "y", "z")
-# What a formula has for them.
+# What a formula has for the operands that a template names.
 _OPERAND_PLACES = {name: f"{{{place}}}" for place, name in enumerate(OPERAND_NAMES)}
 
 # The operators of reductions' steps that LLVM may not regroup, by the combining primitive.
