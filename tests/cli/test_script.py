@@ -122,7 +122,7 @@ def test_wrong_usage(graphc, script):
 
 def test_as_a_command(script):
     result = subprocess.run(
-        [sys.executable, "-c", "from graphc.cli import main; main()", "train", script, "now"],
+        [sys.executable, "-c", "from graphc_command import main; main()", "train", script, "now"],
         capture_output=True,
         text=True,
         check=True,
@@ -162,3 +162,24 @@ def test_an_interrupt_while_python_ends_leaves_the_status(tmp_path):
     )
     command = [sys.executable, "-c", "from graphc.cli import main; main()", "train", str(path)]
     assert subprocess.run(command, capture_output=True, timeout=60).returncode == 130
+
+
+# Of the modules that `graphc` imports at its start the first, one in the middle and the last.
+@pytest.mark.parametrize("module", ["graphc", "graphc.ir.graph", "graphc.commands.train"])
+@pytest.mark.parametrize("is_heard", [True, False])
+def test_an_interrupt_while_graphc_is_imported(script, module, is_heard):
+    """Which is not heard where it is ignored when the program starts."""
+    start = (
+        "import os, signal, sys\n"
+        f"if not {is_heard}: signal.signal(signal.SIGINT, signal.SIG_IGN)\n"
+        "class Interrupt:\n"
+        "    def find_spec(self, name, *rest):\n"
+        f"        if name == {module!r}: os.kill(os.getpid(), signal.SIGINT)\n"
+        "sys.meta_path.insert(0, Interrupt())\n"
+        "from graphc_command import main\n"
+        "main()\n"
+    )
+    command = [sys.executable, "-c", start, "train", script, "now"]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    told = (result.returncode, result.stdout, result.stderr)
+    assert told == ((130, "", "Interrupted\n") if is_heard else (0, "trained with now\n", ""))
