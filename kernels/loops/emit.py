@@ -20,6 +20,7 @@ from graphc.kernels.loops.rewrites.passes import (
 )
 from graphc.kernels.loops.rewrites.register_blocks import NO_BLOCK, product_of_sum
 from graphc.kernels.loops.rewrites.row_nest import RowPass, nest_rows, nest_strips
+from graphc.kernels.loops.rewrites.row_vectors import runs_in_vectors
 from graphc.kernels.loops.rewrites.rows_together import nest_rows_together
 from graphc.kernels.loops.rewrites.stages import (
     STRIP_START,
@@ -220,7 +221,12 @@ class _LoopEmitter(Accumulators, ValueWriter[_Place]):
     def _nest_rows(self, into: Block, share: Share | None) -> None:
         """The loops over rows, the outermost over a share of its extent."""
         passes = [
-            RowPass([*staged.blocks, self.passes[level]], self.rows[level], self.pass_sums[level])
+            RowPass(
+                [*staged.blocks, self.passes[level]],
+                self.rows[level],
+                self.pass_sums[level],
+                runs_in_vectors(self.nest, self.loops, level, pass_sinks(self.nest, level)),
+            )
             for level, staged in enumerate(self.stages)
         ]
         if self.strips is not None:

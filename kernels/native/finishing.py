@@ -16,7 +16,7 @@ from graphc.kernels.mathematics.math_ir import RecordedFunction, record_function
 from graphc.kernels.mathematics.vector_variants import Variant, called_variants, declare_variants
 from graphc.kernels.native.interleave import interleave_long_loops
 from graphc.kernels.native.llvm import ObjectCode, Target, emitted
-from graphc.kernels.native.loop_hints import unroll_marked
+from graphc.kernels.native.loop_hints import hint_marked
 
 # How the symbols of vector math begin, which kernels call: `graphc.tanh.f32`.
 VECTOR_MATH_PREFIX = "graphc."
@@ -108,7 +108,7 @@ class KernelFinisher:
 
         With it come the functions of vector math that it calls, those with a branch by symbol.
         """
-        module = llvm.parse_assembly(unroll_marked(kernel.llvm_ir))
+        module = llvm.parse_assembly(hint_marked(kernel.llvm_ir))
         called, late = self._called_vector_math(module)
         if called or late:
             text = interleave_long_loops(str(module), VECTOR_MATH_PREFIX, kernel.long_rows, late)

@@ -21,7 +21,7 @@ from graphc.kernels.loops.language.indices import ADVANCE, THREAD, THREADS, flat
 from graphc.kernels.loops.language.scalar import dtype_name
 from graphc.kernels.loops.language.statements import (
     INDENT,
-    UNROLLED,
+    MARKERS,
     Block,
     Let,
     Return,
@@ -45,7 +45,7 @@ BUFFER = "buffer"
 # What kernel source already uses: its parameters, the primitives and the vector math.
 RESERVED = frozenset(
     {*texts(*PARAMETERS), BUFFER, "buffer_in_run", "stack", ADVANCE, "prefetch"}
-    | {UNROLLED, "transpose_block"}
+    | {*MARKERS.values(), "transpose_block"}
     | {f"{name}{rest}" for name in (*EXCHANGES, "sort_few") for rest in ("", "_pairs")}
     | {"range"}
     | {"inf", "nan"}

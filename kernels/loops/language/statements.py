@@ -25,8 +25,6 @@ from graphc.kernels.loops.language.expressions import (
 )
 
 INDENT = "    "
-# What a loop that LLVM unrolls whole calls first.
-UNROLLED = "unrolled"
 
 
 class LoopKind(enum.Enum):
@@ -42,7 +40,12 @@ class LoopKind(enum.Enum):
     ROW = "row"
     # Of few steps, all unrolled, so that the loop around it is vectorised.
     UNROLLED = "unrolled"
+    # Over a row that is reduced: unrolled whole, a sum is one chain of additions.
+    VECTORS = "vectors"
 
+
+# What loops call first of which LLVM is told what they are.
+MARKERS = {LoopKind.UNROLLED: "unrolled", LoopKind.VECTORS: "in_vectors"}
 
 # What a statement assigns to: a variable, or an element of memory.
 Target = Name | Element
@@ -300,8 +303,8 @@ class _Printer:
                 case For(variable, limits, body, kind):
                     name = self.named(variable.text)
                     lines.append(f"for {name} in range({self._listed(limits)}):")
-                    if kind is LoopKind.UNROLLED:
-                        lines.append(f"{INDENT}{UNROLLED}()")
+                    if kind in MARKERS:
+                        lines.append(f"{INDENT}{MARKERS[kind]}()")
                 case If():
                     lines += self._branches(statement)
                     continue

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from graphc.kernels.loops.language.expressions import Name
 from graphc.kernels.loops.language.indices import Share
-from graphc.kernels.loops.language.statements import Block
+from graphc.kernels.loops.language.statements import Block, LoopKind
 from graphc.kernels.loops.rewrites.block_sums import BlockSums
 from graphc.kernels.loops.rewrites.loops import Loops, wrap_in_loops
 from graphc.kernels.loops.rewrites.parts import wrap_in_parts
@@ -19,12 +20,14 @@ class RowPass:
     """A pass over a row.
 
     stages: what is computed of each element, stage by stage. row: what of the row after it.
-    sums: what the pass accumulates in blocks.
+    sums: what the pass accumulates in blocks. in_vectors: whether the loop over the row's elements
+    is vectorised before anything else.
     """
 
     stages: Sequence[Block]
     row: Block
     sums: BlockSums | None = None
+    in_vectors: bool = False
 
 
 def nest_rows(
@@ -71,6 +74,9 @@ def _nest_pass(
     """A pass over a row, as one loop or, in stages, strip by strip."""
     if len(each.stages) > 1 and loops.row_loop is not None:
         wrap_in_strips(into, loops.row_loop, each.stages, prefetches, share, each.sums)
+    elif each.in_vectors and each.sums is None and loops.row_loop is not None:
+        row = loops.row_loop
+        into.loop(Name(row.variable), row.extent, each.stages[-1], LoopKind.VECTORS)
     else:
         wrap_in_loops(into, loops.inner, each.stages[-1], share, each.sums)
 

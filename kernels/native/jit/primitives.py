@@ -28,7 +28,7 @@ from graphc.kernels.native.jit.conversions import (
 from graphc.kernels.native.jit.exchanges import EXCHANGE_PRIMITIVES
 from graphc.kernels.native.jit.integers import INTEGER_FUNCTIONS, typed_integer_function
 from graphc.kernels.native.jit.threefry import type_unit_interval, typed_threefry
-from graphc.kernels.native.loop_hints import UNROLLED_MARKER
+from graphc.kernels.native.loop_hints import UNROLLED_MARKER, VECTORS_MARKER
 
 # An accumulation may be regrouped; of extremes the sign of zero is open besides.
 REDUCTION_FLAGS = ("reassoc",)
@@ -37,17 +37,20 @@ EXTREME_FLAGS = ("reassoc", "nsz")
 CASTS = {dtype_name(dtype): dtype.numpy.type for dtype in DTYPES.values()}
 
 
-@intrinsic
-def _unrolled(typing_context: Any) -> Any:
-    """`unrolled()`: the loop around it, however long its code gets. `kernels/native/loop_hints.py`
-    makes a hint of the call."""
+def _marker(symbol: str) -> Any:
+    """A call that says something of the loop around it; `kernels/native/loop_hints.py` makes hints
+    of it."""
 
-    def lower(context: Any, builder: Any, sig: Any, values: Any) -> Any:
-        marker = ir.FunctionType(ir.VoidType(), [])
-        builder.call(cgutils.get_or_insert_function(builder.module, marker, UNROLLED_MARKER), [])
-        return context.get_dummy_value()
+    @intrinsic
+    def mark(typing_context: Any) -> Any:
+        def lower(context: Any, builder: Any, sig: Any, values: Any) -> Any:
+            marker = ir.FunctionType(ir.VoidType(), [])
+            builder.call(cgutils.get_or_insert_function(builder.module, marker, symbol), [])
+            return context.get_dummy_value()
 
-    return types.none(), lower
+        return types.none(), lower
+
+    return mark
 
 
 def _is_float(kind: types.Type) -> bool:
@@ -189,7 +192,8 @@ def kernel_namespace() -> dict[str, Any]:
         **CASTS,
         "inf": np.inf,
         "nan": np.nan,
-        "unrolled": _unrolled,
+        "unrolled": _marker(UNROLLED_MARKER),
+        "in_vectors": _marker(VECTORS_MARKER),
         **BUFFER_PRIMITIVES,
         "select": _ternary(_type_select),
         "fma": _call_llvm("fmuladd", 3),

@@ -24,6 +24,7 @@ from graphc.ir.nodes.op import Array
 from graphc.ir.types import DTYPES
 from graphc.kernels.loops.language.exchanges import EXCHANGES, odd_even_merge_sort
 from graphc.kernels.loops.language.scalar import dtype_name
+from graphc.kernels.loops.language.statements import MARKERS
 from graphc.kernels.mathematics.arithmetic import primitives
 from graphc.kernels.mathematics.vecmath import VECTOR_MATH
 from tests.compiler.traces.traced_microkernels import traced_microkernel
@@ -143,7 +144,7 @@ def _namespace() -> dict[str, Any]:
         "stack": _stack,
         "advance": lambda pointer, offset: pointer.advanced(offset),
         "prefetch": lambda pointer, index: None,
-        "unrolled": lambda: None,
+        **{marker: lambda: None for marker in MARKERS.values()},
         "transpose_block": _transpose_block,
         **{name: _exchanging(name, 1) for name in (*EXCHANGES, "sort_few")},
         **{f"{name}_pairs": _exchanging(name, 2) for name in (*EXCHANGES, "sort_few")},
