@@ -27,6 +27,8 @@ LLVM_TYPES = {"f32": "float", "f64": "double"}
 ITEM_BYTES = {"f32": 4, "f64": 8}
 STEPS_AHEAD = 4  # along the depth, whose rows are fetched into the first cache
 INDEX_TYPES = {"u8": "i8", "i32": "i32", "i64": "i64"}
+# Where a step of the depth reads the operands.
+STEP_POINTERS = {"a": "%a_step", "b": "%b_k"}
 # The narrowest vector register that is worth a name: SSE and NEON.
 SMALLEST_VECTOR_BYTES = 16
 
@@ -142,6 +144,15 @@ class MicrokernelText:
     def element(self, result: str, base: str, index: str | int) -> None:
         self.add(f"{result} = getelementptr {self.scalar}, ptr {base}, i64 {index}")
 
+    def pointer_of_its_own(self, result: str, pointer: str) -> None:
+        """`pointer` in a register from which constant offsets count.
+
+        LLVM would count from the loop's beginning and add its counter in every address. Processors
+        of Intel split an FMA that loads from the sum of two registers into two operations, so the
+        window in which they look for loads ahead holds half as many.
+        """
+        self.add(f'{result} = call ptr asm "", "=r,0"(ptr {pointer})')
+
     def index(self, result: str, at: str | int, indices: Indices) -> None:
         """Load index number `at`, as i64."""
         integer = INDEX_TYPES[indices.dtype]
@@ -215,7 +226,7 @@ def microkernel(
         _fetch_ahead(text, rows, columns, indices)
     multiply_step(text, rows, segments)
     for operand in walked:
-        text.element(f"%next_{operand}_k", f"%{operand}_k", f"%{operand}_depth_stride")
+        text.element(f"%next_{operand}_k", STEP_POINTERS[operand], f"%{operand}_depth_stride")
     text.add("%next_k = add i64 %k, 1")
     text.add("%more = icmp ne i64 %next_k, %depth")
     text.add("br i1 %more, label %step, label %done, !llvm.loop !0")
@@ -244,8 +255,9 @@ def multiply_step(
     for q, segment in enumerate(segments):
         text.element(f"%b{q}_at", "%b_k", segment.start)
         text.load(f"%b{q}", f"%b{q}_at", segment)
+    text.pointer_of_its_own(STEP_POINTERS["a"], "%a_k")
     for r in range(rows):
-        text.element(f"%a{r}_at", "%a_k", row_starts[r] if row_starts else f"%a_row{r}")
+        text.element(f"%a{r}_at", STEP_POINTERS["a"], row_starts[r] if row_starts else f"%a_row{r}")
         text.add(f"%a{r} = load {text.scalar}, ptr %a{r}_at, align {text.align}")
         for width in sorted({segment.lanes for segment in segments}):
             text.splat(f"%a{r}x{width}", f"%a{r}", width)

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from graphc.ir.nodes.lowering import Digit
 from graphc.kernels.loops.language.source import Microkernel
 from graphc.kernels.products.microkernels.microkernel import (
+    STEP_POINTERS,
     MicrokernelText,
     check_tile,
     multiply_step,
@@ -85,7 +86,7 @@ def window_microkernel(
         _merge(text, name, zero, following, [following] * len(turns), again)
     multiply_step(text, rows, segments, starts)
     for operand in "ab":
-        text.element(f"%next_{operand}_k", f"%{operand}_k", f"%{operand}_depth_stride")
+        text.element(f"%next_{operand}_k", STEP_POINTERS[operand], f"%{operand}_depth_stride")
     text.add("%next_k = add i64 %k, 1")
     text.add("%more = icmp ne i64 %next_k, %depth")
     ends = [*(f"turn{turn.number}" for turn in turns), "done"]

@@ -108,3 +108,16 @@ def test_epilogue_is_vectorised() -> None:
     register = register_name(compiler.target.vector_bits)
     assert re.search(rf"\tvaddps.*{register}", kernel.assembly)
     assert not re.search(r"\tvaddss", kernel.assembly)
+
+
+def test_addresses_of_products_are_one_register() -> None:
+    """Of two they would be two operations each, and fewer loads were looked for ahead."""
+    if not is_x86() or host_vector_bits() < 512:
+        pytest.skip("reads machine code whose FMAs load and broadcast")
+    compiler = KernelCompiler(host_vector_bits())
+    contraction, _ = plain("f32", 300, 32, 16)
+    tiling = choose_tiling(contraction, compiler.target.vector_bits)
+    kernel, _ = compile_contraction(compiler, contraction, tiling)
+    loading = re.findall(r"\tvfmadd\S+\s+\S*\(.*\)", kernel.assembly)
+    assert len(loading) >= tiling.rows
+    assert not [line for line in loading if re.search(r"\(%\w+,", line)]
