@@ -60,6 +60,18 @@ def test_rows_of_a_table_are_not_stored_for_a_product() -> None:
     assert operations(group) == 2 * 64 * 100 * 40 + 64 * 40
 
 
+@pytest.mark.parametrize("table", [(1000, 100), (1000, 10, 10), (1000, 4, 5, 5)])
+@pytest.mark.parametrize("rows", [(64,), (16, 4), (8, 4, 2)])
+def test_rows_and_indices_may_have_several_axes(
+    table: tuple[int, ...], rows: tuple[int, ...]
+) -> None:
+    graph = gc.Graph()
+    values, indices = graph.input("table", table), graph.input("indices", rows, "i32")
+    w = graph.input("w", (100, 40))
+    chosen = gc.reshape(take(values, indices, axis=0), (64, 100))
+    assert _gathered(gc.function([values, indices, w], chosen @ w)) == ["table"]
+
+
 def test_what_leaves_the_cache_is_copied_unless_it_is_read_seldom() -> None:
     assert _gathered(_embedding(4096, 256, 32)) == ["table"]
     function = _embedding(4096, 256, 512)

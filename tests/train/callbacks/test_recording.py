@@ -111,6 +111,15 @@ def test_each_epoch_has_means_of_its_own_steps(mode):
         assert {name: [values[number]] for name, values in whole.items()} == part
 
 
+@pytest.mark.parametrize(("batches", "record"), [(2, 2), (2, 4), (3, 3), (4, 2), (4, 6)])
+def test_batches_that_change_parameters_are_among_those_recorded(batches, record):
+    """Where an update is of several batches, whose number has a divisor in common with `record`."""
+    model, _ = _model()
+    model.compile(gc.optim.SGD(RATE, gradient_accumulation_steps=batches))
+    history = model.fit(X, Y, batch_size=2, epochs=2, record=record, verbose=0).history
+    assert min(history["head/update"]) > 0
+
+
 def test_recording_trains_as_without_it():
     results = []
     for record in (False, 1, 3):
