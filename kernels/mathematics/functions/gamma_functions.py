@@ -124,7 +124,9 @@ def digamma_f64(x: Any) -> Any:
     offset = a - select(is_low, DIGAMMA_CENTER - ONE, DIGAMMA_CENTER)
     near = ((a - root) - DIGAMMA_ROOT[1]) * polynomial(DIGAMMA_NEAR, offset)
     reciprocal = ONE / a
-    lacking = select(reciprocal < F64.infinity, fma(-reciprocal, a, ONE) * reciprocal, ZERO)
+    # Of the least subnormal numbers it is infinite, and nothing is lacking.
+    is_finite = reciprocal < F64.infinity
+    lacking = select(is_finite, fma(-reciprocal, a, ONE) * reciprocal, ZERO)
     # log(a) - 1 / (2 a) - P(1 / a**2) / a**2
     high, low = log_double_f64(a)
     z = reciprocal * reciprocal
@@ -132,7 +134,7 @@ def digamma_f64(x: Any) -> Any:
     far = total + (lost + (low - HALF * lacking) - z * polynomial(DIGAMMA_FAR, z))
     value = select(is_far, far, near)
     moved, lost = two_sum(value, -reciprocal)
-    positive = select(is_low, moved + (lost - lacking), value)
+    positive = select(is_low, moved + select(is_finite, lost - lacking, ZERO), value)
     # digamma(1 + a) + pi / tan(pi a)
     r = a - round_even(a)
     sine, cosine = _sin_cos_pi(r)
@@ -140,7 +142,7 @@ def digamma_f64(x: Any) -> Any:
     above = select(is_low, value, grown)
     above_low = select(is_low, ZERO, lost + lacking)
     total, lost = two_sum(above, PI[0] * (cosine / sine))
-    reflected = total + (lost + above_low)
+    reflected = total + select(absolute(total) < F64.infinity, lost + above_low, ZERO)
     result = select(is_negative, select(r == ZERO, F64.not_a_number, reflected), positive)
     result = select(x == F64.infinity, x, result)
     return select(x == ZERO, -copysign(F64.infinity, x), result)

@@ -215,6 +215,18 @@ def test_gamma_functions_below_zero(compiled: Any, name: str) -> None:
     assert (error <= 4 * np.spacing(np.maximum(np.abs(exact), 4))).all()
 
 
+@pytest.mark.parametrize("name", GAMMA)
+def test_gamma_functions_of_numbers_whose_reciprocal_overflows(compiled: Any, name: str) -> None:
+    """Beside those whose reciprocal is only just finite. Near 0 log gamma(x) is -log |x|."""
+    least, most = 5e-324, 2.0**-1022
+    x = np.array([least, 3 * least, 1e-310, 2.0**-1024, 5.6e-309, 5.7e-309, 1e-308, most])
+    with np.errstate(over="ignore"):
+        exact = {"lgamma": -np.log(x), "digamma": -1 / x, "trigamma": np.full_like(x, np.inf)}[name]
+    np.testing.assert_allclose(compiled(name, "f64")(x), exact, rtol=1e-15)
+    mirrored = -exact if name == "digamma" else exact
+    np.testing.assert_allclose(compiled(name, "f64")(-x), mirrored, rtol=1e-15)
+
+
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_pow_is_within_2_ulp(compiled: Any, dtype: str) -> None:
     if dtype == "f64" and not HAS_LONG_DOUBLE:
