@@ -51,7 +51,8 @@ def silu_slope(x: Array) -> Array:
     e = _decay(x)
     tail = e / (1 + e)
     bent = np.where(np.isinf(x), 0, np.abs(x, dtype=np.float64) * e) / (1 + e) ** 2
-    return np.asarray(np.where(x < 0, tail - bent, 1 - tail + bent))
+    # Written so that what vanishes below 0 is -0.
+    return np.asarray(np.where(x < 0, -(bent - tail), 1 - tail + bent))
 
 
 def _mish_gate(x: Array) -> tuple[Array, Array, Array]:
@@ -77,7 +78,9 @@ def mish(x: Array) -> Array:
 
 def mish_slope(x: Array) -> Array:
     gate, slope, wide = _mish_gate(x)
-    return np.asarray(gate + np.where(np.isinf(x), 0, wide * slope))
+    # Written so that what vanishes below 0 is -0.
+    bent = np.where(np.isinf(x), 0, np.abs(wide) * slope)
+    return np.asarray(np.where(x < 0, -(bent - gate), gate + bent))
 
 
 def softsign(x: Array) -> Array:

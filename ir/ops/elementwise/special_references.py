@@ -11,8 +11,10 @@ from graphc.ir.arguments.given import Array
 
 # Where the asymptotic series of digamma and trigamma are exact to the last digit.
 _FAR = 12.0
-# exp(-x**2) is 0 from here on.
-_EXP_LIMIT = 40.0
+# exp(-x**2 / 2) is 0 from here on.
+_EXP_LIMIT = 55.0
+# With more digits than f64 where the machine has such numbers.
+_SQRT_HALF = np.sqrt(np.longdouble(0.5))
 
 
 def _everywhere(function: Callable[[float], float]) -> Callable[[Array], Array]:
@@ -20,21 +22,33 @@ def _everywhere(function: Callable[[float], float]) -> Callable[[Array], Array]:
     return lambda x: np.asarray(of_arrays(x.astype(np.float64)))
 
 
-def _exp_minus_square(x: float) -> float:
-    """exp(-y**2) exp(-(x - y) (x + y)) with a y of few digits, whose square is exact."""
+def _exp_minus_square(x: float, share: float = 1.0) -> float:
+    """exp(-x**2 share), by a y of few digits, whose square is exact: exp(-y**2 share) times
+    exp(-(x - y) (x + y) share)."""
     if not abs(x) < _EXP_LIMIT:
         return x if math.isnan(x) else 0.0
     y = round(x * 2**20) / 2**20
-    return math.exp(-y * y) * math.exp(-(x - y) * (x + y))
+    return math.exp(-y * y * share) * math.exp(-(x - y) * (x + y) * share)
+
+
+def _normal_share(x: float) -> float:
+    """erfc(-x / sqrt(2)) / 2. What the quotient lacks counts as often as its square has units."""
+    exact = -x * _SQRT_HALF
+    nearest = float(exact)
+    lacking = 0.0 if math.isinf(x) else float(exact - nearest)
+    slope = -2 / math.sqrt(math.pi) * math.exp(-min(nearest * nearest, _EXP_LIMIT**2))
+    return 0.5 * (math.erfc(nearest) + slope * lacking)
 
 
 def _gelu(x: float) -> float:
-    return math.copysign(0.0, x) if x == -math.inf else 0.5 * x * math.erfc(-x / math.sqrt(2))
+    return math.copysign(0.0, x) if x == -math.inf else x * _normal_share(x)
 
 
 def _gelu_slope(x: float) -> float:
-    bent = 0.0 if math.isinf(x) else x * math.exp(-0.5 * x * x) / math.sqrt(2 * math.pi)
-    return 0.5 * math.erfc(-x / math.sqrt(2)) + bent
+    density = _exp_minus_square(x, 0.5) / math.sqrt(2 * math.pi)
+    bent = math.copysign(0.0, x) if math.isinf(x) else x * density
+    # Written so that what vanishes below 0 is -0.
+    return -(-bent - _normal_share(x)) if x < 0 else bent + _normal_share(x)
 
 
 def _is_pole(x: float) -> bool:
