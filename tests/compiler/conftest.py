@@ -2,7 +2,7 @@
 
 import pytest
 
-from graphc.kernels.products.tilings import tiling
+from graphc.kernels.products.tilings import tasks
 from tests.compiler.execution import Machine
 
 
@@ -14,5 +14,5 @@ def machine() -> Machine:
 @pytest.fixture
 def tasks_of_a_tile(monkeypatch: pytest.MonkeyPatch) -> None:
     """Threads share small products too, tile by tile, and pack what few rows read."""
-    monkeypatch.setattr(tiling, "SMALLEST_TASK", 1)
-    monkeypatch.setattr(tiling, "SMALLEST_PACKED_ROWS", 1)
+    monkeypatch.setattr(tasks, "SMALLEST_TASK", 1)
+    monkeypatch.setattr(tasks, "SMALLEST_PACKED_ROWS", 1)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import lru_cache
-from itertools import pairwise
 from math import ceil, lcm, prod
 
 from graphc.kernels.machine import MACHINE, lanes_of
@@ -19,34 +18,34 @@ from graphc.kernels.products.contraction import (
     cut_columns,
     is_computed_by_columns,
     orientations,
-    parts_of,
 )
 from graphc.kernels.products.microkernels.microkernel import (
     ITEM_BYTES,
     smallest_lanes,
     vector_segments,
 )
+from graphc.kernels.products.tilings import tasks
 from graphc.kernels.products.tilings.left_copies import (
     may_copy_left,
     most_copied_rows,
     with_copied_tasks,
 )
+from graphc.kernels.products.tilings.tasks import (
+    SMALLEST_ROW_SHARE,
+    Estimated,
+    is_shared_by_columns,
+    rows_per_task,
+    shared_by_columns,
+)
 from graphc.kernels.products.tilings.tile_cost import estimated_cycles, packing_cycles
 
 MOST_VECTORS = 16  # in a row of a tile
 INNER_ROWS, INNER_COLUMNS = 10, 10  # largest tile whose lanes run along the depth
-TASKS_WANTED = 16
-SMALLEST_TASK = 1 << 16  # multiply-adds: a few microseconds
-TASK_ELEMENTS = 16  # a task costs as much as so many elements of the result
-MOST_PANELS_TO_BALANCE = 64  # with more panels than this threads are about equally busy anyway
-SIZES_TO_BALANCE = 16  # numbers of blocks for a task that are compared
 LARGEST_BY_ROWS = 1 << 22  # multiply-adds of a product whose barriers and cold caches still show
 PARTS_LIMIT = 0.97  # of the cycles in one way that two ways may take: they are more code
 # Times the cycles of the best tiling that a cut by rows may take, of a small product ...
 BY_ROWS_LIMIT = 1.4
 LARGE_BY_ROWS_LIMIT = 1.02  # ... and of another, where nothing but the place of rows is gained
-SMALLEST_ROW_SHARE = 2
-SMALLEST_PACKED_ROWS = 128  # rows of a task that packs a panel of its own
 
 
 def choose_tiling(contraction: Contraction, vector_bits: int, threads: int = 1) -> Tiling:
@@ -102,14 +101,16 @@ def _tiling_of_one_part(contraction: Contraction, vector_bits: int, threads: int
     return replace(tiling, cycles=cycles_of_all, reason=_reason(part, tiling, cycles))
 
 
-def _best(contraction: Contraction, vector_bits: int, threads: int) -> _Estimated:
+def _best(contraction: Contraction, vector_bits: int, threads: int) -> Estimated:
     """The one of the least cycles that has tasks for so many threads.
 
     Of the form that is the best for one: an element is then summed in the same order.
     """
     estimated = _estimated(contraction, vector_bits)
     best = min(estimated, key=_cycles)
-    chunks = ceil(contraction.rows / SMALLEST_PACKED_ROWS) * prod(contraction.batch)
+    if not best[1].left_copied and is_shared_by_columns(contraction, threads):
+        return shared_by_columns(contraction, estimated, best, threads)
+    chunks = ceil(contraction.rows / tasks.SMALLEST_PACKED_ROWS) * prod(contraction.batch)
     if not best[1].left_copied or chunks >= threads:
         return best
     others = (each for each in estimated if not each[1].left_copied)
@@ -120,7 +121,7 @@ def _with_tasks_for(threads: int, part: Contraction, tiling: Tiling) -> Tiling:
     """The tiling with rows of a task, as so many threads share them."""
     if tiling.left_copied:
         return with_copied_tasks(part, tiling, threads)
-    return replace(tiling, rows_per_task=_rows_per_task(part, tiling, threads))
+    return replace(tiling, rows_per_task=rows_per_task(part, tiling, threads))
 
 
 def _cut_by_rows(
@@ -225,13 +226,9 @@ def _is_tall(contraction: Contraction) -> bool:
     return contraction.rows >= fewest and contraction.left.column_stride == 1
 
 
-# Estimated cycles for one matrix of the batch, their tiling, the contraction in its orientation.
-_Estimated = tuple[float, Tiling, Contraction]
-
-
 # One product is asked for in several ways, one right after the other.
 @lru_cache(maxsize=8)
-def _estimated(contraction: Contraction, vector_bits: int) -> list[_Estimated]:
+def _estimated(contraction: Contraction, vector_bits: int) -> list[Estimated]:
     """Every tiling that may be chosen."""
     lanes = lanes_of(vector_bits, ITEM_BYTES[contraction.dtype])
     return [
@@ -242,7 +239,7 @@ def _estimated(contraction: Contraction, vector_bits: int) -> list[_Estimated]:
     ]
 
 
-def _cycles(estimated: _Estimated) -> float:
+def _cycles(estimated: Estimated) -> float:
     return estimated[0]
 
 
@@ -308,49 +305,6 @@ def _with_left(contraction: Contraction, tile: Tiling) -> Iterator[Tiling]:
     may_be_first = tile.columns < contraction.columns and contraction.block is None
     if may_be_first and right_bytes <= MACHINE.second_cache_share_bytes:
         yield replace(for_each, left_first=True)
-
-
-def _panels_of_tasks(contraction: Contraction, tiling: Tiling) -> list[int]:
-    """The columns of each task of some rows."""
-    if tiling.left_first:
-        return [contraction.columns]
-    parts = parts_of(contraction.columns, tiling.columns)
-    return [size for size, count in parts for _ in range(count)]
-
-
-def _rows_per_task(contraction: Contraction, tiling: Tiling, threads: int) -> int:
-    """Rows of a task: enough tasks to share, none too small, a packed panel used often, and as
-    much for each thread as for the others."""
-    panels = len(_panels_of_tasks(contraction, tiling)) * max(prod(contraction.batch), 1)
-    blocks = ceil(contraction.rows / tiling.rows)
-    chunks = ceil(TASKS_WANTED / max(panels, 1))
-    block_work = max(tiling.rows * tiling.columns * contraction.depth, 1)
-    fewest = ceil(SMALLEST_TASK / block_work)
-    if tiling.packing != "none":
-        fewest = max(fewest, ceil(SMALLEST_PACKED_ROWS / tiling.rows))
-    size = max(ceil(blocks / chunks), fewest, 1)
-    if threads > 1 and panels <= MOST_PANELS_TO_BALANCE:
-        smallest = max(fewest, size - SIZES_TO_BALANCE, 1)
-        size = min(
-            range(size, smallest - 1, -1),
-            key=lambda blocks: _busiest_share(contraction, tiling, blocks, threads),
-        )
-    if size >= blocks:
-        return max(contraction.rows, 1)
-    return rounded_to_blocks(size * tiling.rows, contraction.block)
-
-
-def _busiest_share(contraction: Contraction, tiling: Tiling, blocks: int, threads: int) -> float:
-    """The elements that the busiest thread computes when a task has so many tiles of rows, and what
-    each of its tasks costs besides. A thread takes tasks that follow each other."""
-    rows_per_task = rounded_to_blocks(blocks * tiling.rows, contraction.block)
-    chunks = [
-        size for size, count in parts_of(contraction.rows, rows_per_task) for _ in range(count)
-    ]
-    panels = _panels_of_tasks(contraction, tiling) * max(prod(contraction.batch), 1)
-    tasks = [rows * columns + TASK_ELEMENTS for columns in panels for rows in chunks]
-    limits = [thread * len(tasks) // threads for thread in range(threads + 1)]
-    return max(sum(tasks[start:end]) for start, end in pairwise(limits))
 
 
 def _reason(contraction: Contraction, tiling: Tiling, cycles: float) -> str:

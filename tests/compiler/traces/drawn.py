@@ -44,7 +44,7 @@ from graphc.kernels.machine import MACHINE
 from graphc.kernels.nests import loopnest, row_blocks
 from graphc.kernels.products.epilogues import element_epilogue, row_epilogue
 from graphc.kernels.products.tiles import tile_sums
-from graphc.kernels.products.tilings import left_copies, tiling
+from graphc.kernels.products.tilings import left_copies, tasks, tiling
 from tests.compiler.traces.traced import Traced
 from tests.compiler.values.test_random_graphs import compare
 
@@ -105,9 +105,10 @@ def draw_constants(monkeypatch: pytest.MonkeyPatch, rng: random.Random) -> None:
     draw(depth_blocks, "GREAT_BLOCK_DEPTH", 3)
     draw(depth_blocks, "EVEN_BLOCKS", 2)
     draw(left_copies, "MOST_COPIED_BYTES", 64, 1 << 20)
-    draw(tiling, "SMALLEST_TASK", 1)
-    draw(tiling, "SMALLEST_PACKED_ROWS", 1)
-    draw(tiling, "TASKS_WANTED", 2, 16)
+    draw(tasks, "SMALLEST_TASK", 1)
+    draw(tasks, "SMALLEST_PACKED_ROWS", 1)
+    draw(tasks, "TASKS_WANTED", 2, 16)
+    draw(tasks, "SMALLEST_COLUMN_SHARE", 1, 1 << 15)
     draw(tiling, "LARGEST_BY_ROWS", 0, 1 << 22, 1 << 22)
     draw(tiling, "PARTS_LIMIT", 1e12, 0.97, 0.0)
     for name in ("BY_ROWS_LIMIT", "LARGE_BY_ROWS_LIMIT"):

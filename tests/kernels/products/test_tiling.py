@@ -53,6 +53,9 @@ def _known() -> Iterator[tuple[Contraction, int]]:
     # Left is copied where there are rows for all threads, and columns apart are cut by rows.
     yield plain("f32", 200, 512, 200, "columns", "columns")[0], 256
     yield plain("f32", 1000, 1000, 150, "columns")[0], 256
+    # One row, whose columns are shared.
+    yield plain("f32", 1, 512, 128)[0], 512
+    yield plain("f32", 1, 300, 513)[0], 256
     blocks, _ = plain("f32", 200, 300, 97, "columns")
     yield replace(blocks, left=replace(blocks.left, computed_cycles=1.0), block=10), 256
 
@@ -103,3 +106,14 @@ def test_whatever_the_number_of_threads(seed: int | None) -> None:
                     assert each.left_rows % each.rows == 0, where
                     assert each.rows_per_task <= each.left_rows, where
                     assert each.by_rows or -(-part.rows // each.rows_per_task) >= threads, where
+
+
+@pytest.mark.parametrize(("depth", "columns"), [(128, 512), (512, 128)])
+def test_the_columns_of_one_row_are_shared_evenly(depth: int, columns: int) -> None:
+    row, _ = plain("f32", 1, depth, columns)
+    assert columns % (2 * choose_tiling(row, 512, threads=2).columns) == 0
+
+
+def test_a_row_that_takes_less_than_threads_to_meet_is_one_panel() -> None:
+    row, _ = plain("f32", 1, 64, 128)
+    assert choose_tiling(row, 512, 2).columns == choose_tiling(row, 512, 1).columns == 128
