@@ -15,23 +15,25 @@ from graphc.kernels.machine import MACHINE
 from graphc.kernels.nests.row_blocks import rounded_to_blocks
 from graphc.kernels.products.contraction import Contraction, Tiling, has_narrow_vectors
 from graphc.kernels.products.microkernels.microkernel import ITEM_BYTES, padded_columns
+from graphc.kernels.products.tilings.far_lines import is_left_far
 
 # What a task may copy: it is read in order for each panel, so the second cache need not hold it.
 MOST_COPIED_BYTES = 4 * MACHINE.second_cache_bytes
 
 
 def may_copy_left(contraction: Contraction, tile: Tiling) -> bool:
-    """Whether a tile uses a part of each cache line at a time, and left is read more than once.
-
-    Tiles of the widest vectors have as many rows as a line, and read them where they stand.
-    """
+    """Whether left is read more than once, and each time a part of each cache line or, with the
+    widest vectors, whose tiles have about as many rows as a line, from far away."""
     left, item = contraction.left, ITEM_BYTES[contraction.dtype]
+    if has_narrow_vectors(contraction.dtype, tile.lanes):
+        is_slow = tile.rows * item < MACHINE.line_bytes
+    else:
+        is_slow = is_left_far(contraction)
     return (
         (left.row_stride == 1 and left.column_stride != 1)
-        and has_narrow_vectors(contraction.dtype, tile.lanes)
+        and is_slow
         and (tile.form == "outer" and not tile.swapped)
         and (left.is_strided and not contraction.right.is_computed)
-        and tile.rows * item < MACHINE.line_bytes
         and tile.columns < contraction.columns
     )
 

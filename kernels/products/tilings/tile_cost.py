@@ -17,6 +17,11 @@ from graphc.kernels.products.contraction import (
     parts_of,
 )
 from graphc.kernels.products.microkernels.microkernel import ITEM_BYTES, vector_segments
+from graphc.kernels.products.tilings.far_lines import (
+    is_left_far,
+    is_panel_far,
+    pages_of_step,
+)
 from graphc.kernels.products.tilings.tile_places import digits_of_tile
 
 HALVED_VECTOR_BYTES = 64
@@ -140,6 +145,9 @@ def _outer_cycles(contraction: Contraction, rows: int, columns: int, tiling: Til
     if depth * far_bytes > share:
         step += FAR_STEP_CYCLES + columns * item / MACHINE.second_cache_bytes_a_cycle
         step += IN_PLACE_CYCLES if tiling.packing == "none" else 0
+        if tiling.packing == "none" and is_panel_far(contraction, tiling.lanes):
+            again = 1 - 1 / ceil(contraction.rows / tiling.rows)
+            step += again * columns * item / MACHINE.strided_bytes_a_cycle
     if tiling.packing == "none":
         step += _right_row_cycles(contraction, tiling, columns)
     if narrow:
@@ -153,6 +161,9 @@ def _outer_cycles(contraction: Contraction, rows: int, columns: int, tiling: Til
         step += STRIDED_STEP_CYCLES
         if not narrow and contraction.rows * depth * item > MACHINE.second_cache_bytes:
             step += rows * item / MACHINE.strided_bytes_a_cycle
+    elif not narrow and is_left_far(contraction):
+        pages = pages_of_step(left.column_stride * item)
+        step += pages * (STRIDED_STEP_CYCLES + rows * item / MACHINE.strided_bytes_a_cycle)
     elif not (narrow or left.is_windowed) and depth * rows * item > share:
         step += STREAM_CYCLES * max(rows - WELL_PREFETCHED_ROWS, 0)
     # Rows whose addresses are a power of two apart compete for the ways of one cache set.
@@ -189,7 +200,7 @@ def _right_row_cycles(contraction: Contraction, tiling: Tiling, columns: int) ->
 
 def _page_cycles(depth: int, step_bytes: int) -> float:
     """A step, if all steps lead through more pages than a core has addresses of at hand."""
-    pages = min(abs(step_bytes), MACHINE.page_bytes) / MACHINE.page_bytes
+    pages = pages_of_step(step_bytes)
     return FAR_PAGE_CYCLES * pages if depth * pages > MACHINE.near_pages else 0.0
 
 

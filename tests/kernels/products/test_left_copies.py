@@ -78,7 +78,7 @@ def test_the_bits_are_those_of_left_as_it_stands(compiler: KernelCompiler) -> No
 @pytest.mark.parametrize("shape", GRADIENTS)
 def test_gradients_of_weights_copy_the_batch(shape: tuple[int, int, int], threads: int) -> None:
     """With vectors of 256 bits, whose tiles use a quarter of a cache line; each thread has as many
-    rows as the others. With 512 they read it where it stands."""
+    rows as the others."""
     contraction, _ = plain("f32", *shape, "columns")
     tiling = choose_tiling(contraction, 256, threads)
     if threads > shape[0] // 128:
@@ -87,7 +87,19 @@ def test_gradients_of_weights_copy_the_batch(shape: tuple[int, int, int], thread
     assert tiling.left_copied
     assert -(-shape[0] // tiling.rows_per_task) == threads
     assert "rows of the left operand copied" in tiling.reason
-    assert not any(each.left_copied for each in ranked_tilings(contraction, 512))
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_the_widest_vectors_copy_what_the_second_cache_does_not_hold(threads: int) -> None:
+    """A smaller batch they read where it stands."""
+    for large in [(1024, 512, 1024), (1040, 512, 528), (1024, 256, 512)]:
+        contraction, _ = plain("f32", *large, "columns")
+        tiling = choose_tiling(contraction, 512, threads)
+        assert tiling.left_copied and tiling.packing == "copy", large
+        assert -(-large[0] // tiling.rows_per_task) >= threads, large
+    for near in [(256, 256, 256), (784, 128, 512)]:
+        contraction, _ = plain("f32", *near, "columns")
+        assert not any(each.left_copied for each in ranked_tilings(contraction, 512)), near
 
 
 def test_few_columns_and_rows_along_the_depth_copy_nothing() -> None:

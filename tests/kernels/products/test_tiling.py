@@ -102,7 +102,6 @@ def test_whatever_the_number_of_threads(seed: int | None) -> None:
                 if contraction.whole_rows:
                     assert each.columns >= part.columns, where
                 if each.left_copied:
-                    assert bits < 512, where
                     assert each.left_rows % each.rows == 0, where
                     assert each.rows_per_task <= each.left_rows, where
                     assert each.by_rows or -(-part.rows // each.rows_per_task) >= threads, where
@@ -117,3 +116,13 @@ def test_the_columns_of_one_row_are_shared_evenly(depth: int, columns: int) -> N
 def test_a_row_that_takes_less_than_threads_to_meet_is_one_panel() -> None:
     row, _ = plain("f32", 1, 64, 128)
     assert choose_tiling(row, 512, 2).columns == choose_tiling(row, 512, 1).columns == 128
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_rows_of_right_that_compete_for_the_second_cache_are_copied(threads: int) -> None:
+    """Those a power of two apart, where several tiles read them."""
+    competing, _ = plain("f32", 128, 784, 512)
+    assert choose_tiling(competing, 512, threads).packing == "copy"
+    for shape in [(128, 784, 496), (14, 784, 512), (128, 256, 496)]:
+        others, _ = plain("f32", *shape)
+        assert choose_tiling(others, 512, threads).packing == "none", shape
