@@ -6,7 +6,7 @@ from __future__ import annotations
 from math import gcd
 
 from graphc.kernels.machine import MACHINE
-from graphc.kernels.products.contraction import Contraction, has_narrow_vectors
+from graphc.kernels.products.contraction import Contraction, Tiling, has_narrow_vectors
 from graphc.kernels.products.microkernels.microkernel import ITEM_BYTES
 
 
@@ -38,3 +38,11 @@ def is_panel_far(contraction: Contraction, lanes: int) -> bool:
         return False
     apart = gcd(right.row_stride * item, MACHINE.page_bytes)
     return contraction.depth * apart > MACHINE.second_cache_bytes
+
+
+def is_left_read_again(contraction: Contraction, tiling: Tiling) -> bool:
+    """Whether the first cache has lost left when the next panel of columns needs it."""
+    left, item = contraction.left, ITEM_BYTES[contraction.dtype]
+    if not left.is_strided or tiling.columns >= contraction.columns:
+        return False
+    return contraction.rows * contraction.depth * item > MACHINE.first_cache_bytes

@@ -19,6 +19,7 @@ from graphc.kernels.products.contraction import (
 from graphc.kernels.products.microkernels.microkernel import ITEM_BYTES, vector_segments
 from graphc.kernels.products.tilings.far_lines import (
     is_left_far,
+    is_left_read_again,
     is_panel_far,
     pages_of_step,
 )
@@ -33,6 +34,7 @@ NARROW_STEP_CYCLES = 9  # a shorter step of them waits for the FMA unit
 FAR_PAGE_CYCLES = 2  # a step of them to a page whose address has to be translated again
 NARROW_STREAM_BYTES = 12  # of left that come from beyond the second cache in a cycle of them
 COPIED_STEP_CYCLES = 4  # to copy a step of a tile's rows of left, and again for a mask
+AGAIN_LOAD_CYCLES = 0.2  # more for an element of left whose line the first cache had lost
 STREAM_CYCLES = 0.25  # a step and a row of left above what is prefetched well
 WELL_PREFETCHED_ROWS = 8
 SCALAR_EPILOGUE_CYCLES = 3  # an element that the epilogue cannot vectorise
@@ -132,12 +134,14 @@ def _outer_cycles(contraction: Contraction, rows: int, columns: int, tiling: Til
         for segment in segments
     )
     narrow = has_narrow_vectors(contraction.dtype, tiling.lanes)
-    loads = rows + len(segments)
+    loads: float = rows + len(segments)
     if digits_of_tile(contraction, tiling):
         loads = ceil(rows * KNOWN_PLACE_LOAD_CYCLES) + len(segments)
     if narrow:
         step = max(rows * fma, NARROW_LOAD_CYCLES * loads, NARROW_STEP_CYCLES)
     else:
+        if is_left_read_again(contraction, tiling):
+            loads += rows * AGAIN_LOAD_CYCLES
         step = max(rows * fma, loads, MACHINE.shortest_step_cycles)
     far_bytes = (contraction.columns if tiling.left_first else columns) * item
     if tiling.packing == "none":

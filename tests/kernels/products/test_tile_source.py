@@ -244,7 +244,7 @@ def test_forced_parts(compiler: KernelCompiler, form: str, swapped: bool) -> Non
 def test_few_columns_behind_whole_vectors_are_apart() -> None:
     """A tile of 50 columns would leave most of its fourth vector unused."""
     forward, _ = plain("f32", 100, 784, 50)
-    backward, _ = plain("f32", 784, 100, 50, "columns", "rows")
+    backward, _ = plain("f32", 64, 100, 50, "columns", "rows")
     for contraction, form, swapped in ((forward, "inner", False), (backward, "outer", True)):
         tiling = choose_tiling(contraction, 512)
         assert tiling.rest is not None

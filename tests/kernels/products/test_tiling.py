@@ -126,3 +126,10 @@ def test_rows_of_right_that_compete_for_the_second_cache_are_copied(threads: int
     for shape in [(128, 784, 496), (14, 784, 512), (128, 256, 496)]:
         others, _ = plain("f32", *shape)
         assert choose_tiling(others, 512, threads).packing == "none", shape
+
+
+def test_tiles_have_two_vectors_where_the_first_cache_loses_left() -> None:
+    """One of a single vector loads as often as it multiplies, and then waits for its loads."""
+    for shape, layout in [((256, 256, 256), "columns"), ((256, 256, 1024), "rows")]:
+        contraction, _ = plain("f32", *shape, layout)
+        assert choose_tiling(contraction, 512).columns >= 32, shape
